@@ -1,0 +1,59 @@
+# Thin calls of myna commands and standard tools: CONTRIBUTING.md has them for Windows.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench docs clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/.dev ## Make .venv with all that development needs
+
+demo: .venv/.train ## Clone the crew of Apollo 11, from the download to a talk with them
+	$(BIN)/myna demo
+
+test: check ## Run every check and test
+	$(BIN)/python -m pytest
+
+check: .venv/.dev ## Lint, formatting, types, import rules
+	$(BIN)/python -m ruff check
+	$(BIN)/python -m ruff format --check
+	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-logo
+
+format: .venv/.dev ## Format the code, and mend what the linter can
+	$(BIN)/python -m ruff check --fix
+	$(BIN)/python -m ruff format
+
+bench: .venv/.dev ## Measure the figures in the README
+	$(BIN)/python benchmarks
+
+docs: .venv/.dev ## Write the generated pages of docs/ anew
+	$(BIN)/python -m typer myna.cli utils docs --name myna --title Commands --output docs/commands.md
+
+clean: ## Remove .venv, builds and caches; chats, models and adapters stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks docs -name __pycache__ -type d -exec rm -rf {} +
+
+# Each stamp says what .venv holds; a changed pyproject.toml or constraints.txt renews it.
+
+.venv/.made:
+	@command -v "$(PYTHON)" >/dev/null || \
+	{ echo "no $(PYTHON) here: install Python 3.11 or newer, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "$(PYTHON) is older than 3.11: install a newer one, and name it: make PYTHON=python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo "$(PYTHON) cannot make virtual environments: install python3-venv (Debian, Ubuntu: sudo apt install python3-venv)" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
+	@touch $@
+
+.venv/.train: .venv/.made pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[train]'
+	@touch $@
+
+.venv/.dev: .venv/.made pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch .venv/.train $@

@@ -1,0 +1,30 @@
+"""Run every benchmark, or those named.
+
+python benchmarks [NAME…]
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+
+
+def main(wanted: list[str]) -> int:
+    """Run them one after the other; the exit status says how many failed."""
+    there = {path.stem: path for path in sorted(FOLDER.glob("[a-z]*.py"))}
+    unknown = [name for name in wanted if name not in there]
+    if unknown:
+        print(f"no benchmark is called {unknown[0]}: there are {', '.join(there)}", file=sys.stderr)
+        return 2
+    failed = 0
+    for name in wanted or there:
+        print(f"== {name}", flush=True)
+        failed += subprocess.run([sys.executable, str(there[name])], check=False).returncode != 0
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

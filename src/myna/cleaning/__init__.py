@@ -1,0 +1,1 @@
+"""Which messages count, and the ledger that says what became of each."""

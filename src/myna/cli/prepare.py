@@ -1,0 +1,97 @@
+"""`myna prepare`: samples, and the ledger."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from myna.cli._terminal import Json, Set, console, emit, here, say, share
+
+if TYPE_CHECKING:
+    from myna.cleaning.ledger import Ledger
+    from myna.config import Settings
+    from myna.workspace import Workspace
+
+NAME = "prepare"
+
+
+def command(
+    ctx: typer.Context,
+    set_: Set = None,
+    again: Annotated[bool, typer.Option("--again", help="Even if nothing has changed.")] = False,
+    json_: Json = False,
+) -> None:
+    """Clean the messages, split them and write the samples; print the ledger."""
+    from myna import config
+
+    space = here(ctx)
+    ready(space, config.override(space.settings(), set_ or []), again=again)
+    ledger = read_ledger(space)
+    if json_:
+        emit(ledger.to_json())
+    else:
+        show(ledger)
+        say("Next: myna inspect, then myna train")
+
+
+def ready(space: Workspace, settings: Settings, *, again: bool = False) -> None:
+    """Have samples that hold: those of before, or new ones."""
+    from myna import people, stages, workspace
+    from myna.models.bases import find
+    from myna.samples import prepare
+    from myna.samples.tokenizer import Tokenizer
+
+    manifest = workspace.read_manifest(space.prepared)
+    if manifest and not again:
+        inputs, used = stages.prepare_inputs(space), stages.prepare_settings(settings)
+        if not workspace.stale(manifest, inputs, used):
+            say("nothing has changed since the last time (--again makes the samples anew)")
+            return
+    messages = prepare.read_messages(space)
+    tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
+    who = people.load(space.people_file)
+    done = prepare.prepare(messages, who, settings, tokenizer, say)
+    prepare.write(done, space, settings, tokenizer.fingerprint)
+
+
+def read_ledger(space: Workspace) -> Ledger:
+    """The ledger of the last time."""
+    from myna import workspace
+    from myna.cleaning import ledger
+
+    return ledger.from_json(workspace.read_json(space.prepared / "ledger.json"))
+
+
+def show(ledger: Ledger) -> None:
+    """Print a ledger as two tables."""
+    from rich.table import Table
+    from rich.text import Text
+
+    screen = console()
+    rules = Table(title="Ledger", title_justify="left", show_footer=True)
+    balance = "balanced" if ledger.imbalance() == 0 else f"{ledger.imbalance():,} UNACCOUNTED"
+    rules.add_column("what", footer="messages read")
+    rules.add_column("becomes", footer=balance)
+    rules.add_column("messages", footer=f"{ledger.messages:,}", justify="right")
+    rules.add_column("characters", footer=f"{ledger.characters:,}", justify="right")
+    rules.add_column("because", footer="")
+    shown = {"drop": "dropped", "context": "context", "train": "trained"}
+    for row in ledger.rows:
+        becomes = shown.get(row.action, "held out")
+        rules.add_row(row.rule, becomes, f"{row.messages:,}", f"{row.characters:,}", row.why)
+    screen.print(rules)
+
+    people = Table(title="People", title_justify="left")
+    for name in ("person", "characters", "trained", "tune", "test", "kept"):
+        people.add_column(name, justify="left" if name == "person" else "right")
+    for person in ledger.people:
+        people.add_row(
+            Text(person.person),
+            f"{person.characters:,}",
+            f"{person.train:,}",
+            f"{person.tune:,}",
+            f"{person.test:,}",
+            share(person.train, person.characters - person.tune - person.test),
+        )
+    screen.print(people)

@@ -1,0 +1,231 @@
+"""The settings of a workspace: `myna.toml`, validated.
+
+Every field says what it does; the file that `myna new` writes is made from these words.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from myna.errors import SettingsError
+
+
+def seconds(duration: str) -> float:
+    """The seconds in "4m", "90s", "1h30m" or "1.5h".
+
+    Raises:
+        SettingsError: it is none of these.
+
+    """
+    parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", duration.strip())
+    try:
+        total = sum(
+            float(number) * unit
+            for number, unit in zip(parts.groups() if parts else (), (3600, 60, 1), strict=False)
+            if number
+        )
+    except ValueError:
+        total = 0.0
+    if total <= 0:
+        raise SettingsError(f"'{duration}' is no duration: write it as 4m, 90s or 1h30m")
+    return total
+
+
+def _duration(value: str) -> str:
+    if value:
+        try:
+            seconds(value)
+        except SettingsError as error:
+            raise ValueError(str(error)) from error
+    return value
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+
+
+def _system(value: str) -> str:
+    try:
+        value.format(space="", channel="", people="")
+    except (KeyError, IndexError, ValueError) as error:
+        raise ValueError(
+            f"only {{channel}}, {{space}} and {{people}} are filled in ({error})"
+        ) from error
+    return value
+
+
+class Section(BaseModel):
+    """A table of myna.toml: unknown keys are errors, so that a slip is not ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Conversations(Section):
+    """Where a conversation begins and ends."""
+
+    gap_minutes: float = Field(
+        60, gt=0, description="A silence longer than this in a channel ends the conversation."
+    )
+
+
+class Split(Section):
+    """What is held out, by time and per channel: the newest is `test`, before it `tune`."""
+
+    tune: float = Field(0.05, ge=0, lt=0.5, description="Share held out to stop training early.")
+    test: float = Field(0.10, ge=0, lt=0.5, description="Share held out to report on, only.")
+    min_replies: int = Field(
+        20, ge=0, description="The test share grows (to 0.2 at most) until each person has these."
+    )
+
+
+class Samples(Section):
+    """How a conversation is written down for the model."""
+
+    rendering: Literal["transcript"] = Field(
+        "transcript", description="A system line, then `Name: text` lines."
+    )
+    system: Annotated[str, AfterValidator(_system)] = Field(
+        "A chat in {channel}: {people}.",
+        description="The system line. {channel}, {space} and {people} are filled in.",
+    )
+    max_tokens: int = Field(
+        512, ge=64, description="Longest sample, in the base model's own tokens."
+    )
+    overlap_tokens: int = Field(
+        64, ge=0, description="Context that a window repeats, untrained, from the one before."
+    )
+
+
+class Train(Section):
+    """How the adapter is trained."""
+
+    budget: Duration = Field(
+        "", description='Time to train for, such as "4m" or "2h"; overrides epochs. "" for none.'
+    )
+    epochs: float = Field(3, gt=0, description="Times that each sample is seen, without a budget.")
+    rank: int = Field(16, ge=1, description="Rank of the LoRA matrices.")
+    alpha: float = Field(32, gt=0, description="LoRA scale: its update counts alpha / rank.")
+    lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm it up.")
+    weight_decay: float = Field(0.0, ge=0, description="Decay of the LoRA matrices.")
+    batch_tokens: int = Field(1024, ge=64, description="Tokens of one step, padding included.")
+    clip: float = Field(1.0, gt=0, description="Largest norm of a step's gradient.")
+    seed: int = Field(0, description="Seed of the order of samples and of the first matrices.")
+    checkpoint_every: Duration = Field("60s", description="Time between two checkpoints.")
+    previews: int = Field(3, ge=0, description="Times that sample replies are shown on the way.")
+
+
+class Chat(Section):
+    """How personas speak."""
+
+    engine: Literal["auto", "llama.cpp", "transformers"] = Field(
+        "auto", description="What runs the model; auto takes llama.cpp where the base has a GGUF."
+    )
+    temperature: float = Field(0.8, ge=0, description="0 always takes the likeliest word.")
+    top_p: float = Field(0.95, gt=0, le=1, description="Only the likeliest words of this mass.")
+    min_p: float = Field(
+        0.05, ge=0, le=1, description="No word less likely than this share of the best."
+    )
+    max_reply_tokens: int = Field(160, ge=1, description="Longest turn of a persona.")
+
+
+class Settings(Section):
+    """Everything in myna.toml."""
+
+    base: str = Field(
+        "smollm2-135m",
+        description="The base model: smollm2-135m (built in), a folder, or an id on a model hub.",
+    )
+    conversations: Conversations = Conversations()
+    split: Split = Split()
+    samples: Samples = Samples()
+    train: Train = Train()
+    chat: Chat = Chat()
+
+
+def parse(text: str, place: str) -> Settings:
+    """Settings from the text of a myna.toml; `place` names it in errors.
+
+    Raises:
+        SettingsError: no TOML, an unknown setting, or a value that cannot be.
+
+    """
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{place} is no valid TOML: {error}") from error
+    except ValidationError as error:
+        raise SettingsError(_first(error, place)) from error
+
+
+def load(path: Path) -> Settings:
+    """Settings from a file.
+
+    Raises:
+        SettingsError: as `parse`, or the file cannot be read.
+
+    """
+    try:
+        return parse(path.read_text("utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+
+
+def override(settings: Settings, assignments: list[str]) -> Settings:
+    """Settings with `section.key=value` assignments of the command line on top.
+
+    Raises:
+        SettingsError: not of that form, an unknown setting, or a wrong value.
+
+    """
+    data = settings.model_dump()
+    for assignment in assignments:
+        path, sign, value = assignment.partition("=")
+        *sections, key = path.strip().split(".")
+        if not sign:
+            raise SettingsError(f"--set {assignment}: write it as section.key=value")
+        table: Any = data
+        for section in sections:
+            table = table.get(section) if isinstance(table, dict) else None
+        if not isinstance(table, dict):
+            raise SettingsError(f"--set {assignment}: there is no section '{'.'.join(sections)}'")
+        table[key] = value.strip()
+    try:
+        # Values arrive as strings, so numbers are read out of them.
+        return Settings.model_validate(data, strict=False)
+    except ValidationError as error:
+        raise SettingsError(_first(error, "--set")) from error
+
+
+def _first(error: ValidationError, place: str) -> str:
+    problem = error.errors()[0]
+    name = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{place}: there is no setting '{name}': `myna new` writes all there are"
+    return f"{place}: {name} = {problem['input']!r}: {problem['msg']}"
+
+
+def template(settings: Settings | None = None) -> str:
+    """A myna.toml with every setting and what it does."""
+    settings = settings or Settings()
+    lines = ["# Settings of this myna workspace. A changed one re-runs the stages from there.", ""]
+    tables: list[tuple[str, Section]] = []
+    for name, value in settings:
+        if isinstance(value, Section):
+            tables.append((name, value))
+        else:
+            lines += _entry(settings, name, value)
+    for name, table in tables:
+        lines += ["", f"# {(type(table).__doc__ or '').strip()}", f"[{name}]"]
+        for key, value in table:
+            lines += _entry(table, key, value)
+    return "\n".join(lines) + "\n"
+
+
+def _entry(section: Section, key: str, value: object) -> list[str]:
+    written = f'"{value}"' if isinstance(value, str) else f"{value:g}"
+    return [f"# {type(section).model_fields[key].description}", f"{key} = {written}"]

@@ -1,0 +1,1 @@
+"""Where a conversation begins and ends, and what is held out."""

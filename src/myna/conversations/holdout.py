@@ -1,0 +1,110 @@
+"""The splits: `train`, then `tune`, then `test`, by time and per channel.
+
+Nothing of tune or test reaches training, memory or prompts; test is only ever reported
+on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import polars as pl
+
+from myna.config import Split
+
+CHANNEL = ("source", "space", "channel")
+SNAP = 0.02
+"""A border moves to a conversation's begin at most this share of a channel away."""
+MOST_TEST = 0.2
+STEP = 0.02
+SHINGLE = 5
+"""Words of the pieces that near-duplicates are found by."""
+OVERLAP = 0.8
+
+
+def hold_out(messages: pl.DataFrame, settings: Split) -> pl.DataFrame:
+    """The messages with `part`; a conversation that a border cuts becomes two.
+
+    `messages` has `conversation`, `person` and `trained`. The test share grows, to 0.2
+    at most, while that brings a regular to `min_replies` messages in it; someone with
+    fewer than five times as many in all is no regular, and costs the others nothing.
+    """
+    ranked = messages.with_row_index("row").sort(
+        *CHANNEL, "sent_at", "position", nulls_last=False, maintain_order=True
+    )
+    ranked = ranked.with_columns(
+        at=pl.int_range(pl.len()).over(CHANNEL) / pl.len().over(CHANNEL),
+        begins=pl.int_range(pl.len()).over("conversation") == 0,
+    )
+    test = _test_share(ranked, settings)
+    borders = ranked.group_by(CHANNEL).agg(
+        _border(1 - test).alias("test_from"), _border(1 - test - settings.tune).alias("tune_from")
+    )
+    part = (
+        pl.when((pl.col("at") >= pl.col("test_from")) & (test > 0))
+        .then(pl.lit("test"))
+        .when((pl.col("at") >= pl.col("tune_from")) & (settings.tune > 0))
+        .then(pl.lit("tune"))
+        .otherwise(pl.lit("train"))
+    )
+    parted = ranked.join(borders, on=CHANNEL, how="left").with_columns(part=part).sort("row")
+    cut = pl.struct("conversation", "part")
+    whole = pl.col("part").n_unique().over("conversation") == 1
+    return parted.with_columns(whole=whole, conversation=cut.rle_id().cast(pl.Int64)).drop(
+        "row", "at", "begins", "test_from", "tune_from"
+    )
+
+
+def _test_share(ranked: pl.DataFrame, settings: Split) -> float:
+    share = settings.test
+    trained = ranked.filter(pl.col("trained"))
+    if share == 0 or trained.is_empty():
+        return share
+
+    def replies(within: float) -> dict[str, int]:
+        late = trained.filter(pl.col("at") >= 1 - within)
+        return dict(late.group_by("person").len().iter_rows())
+
+    regulars = {p for p, n in replies(1).items() if n >= settings.min_replies / MOST_TEST}
+    reachable = {p for p in regulars if replies(MOST_TEST).get(p, 0) >= settings.min_replies}
+    while share + STEP <= MOST_TEST and any(
+        replies(share).get(p, 0) < settings.min_replies for p in reachable
+    ):
+        share += STEP
+    return share
+
+
+def _border(at: float) -> pl.Expr:
+    begins = pl.col("at").filter(pl.col("begins"))
+    nearest = begins.sort_by((begins - at).abs()).first()
+    return pl.when((nearest - at).abs() <= SNAP).then(nearest).otherwise(pl.lit(at))
+
+
+def near_duplicates(messages: pl.DataFrame) -> pl.Series:
+    """Which held-out messages nearly stand in train (a boolean for each message).
+
+    A message counts when it has at least 8 words and 80 % of its runs of five words
+    also occur in messages of train. Short ones ("Roger.") are a voice, not a leak.
+    """
+    wanted: dict[int, set[int]] = {}
+    sizes: dict[int, int] = {}
+    for row, (part, text) in enumerate(messages.select("part", "text").iter_rows()):
+        if part != "train" and text.count(" ") >= 7:
+            pieces = set(_shingles(text))
+            sizes[row] = len(pieces)
+            for piece in pieces:
+                wanted.setdefault(piece, set()).add(row)
+    met = dict.fromkeys(sizes, 0)
+    for (text,) in messages.filter(pl.col("part") == "train").select("text").iter_rows():
+        for piece in _shingles(text):
+            for row in wanted.pop(piece, ()):
+                met[row] += 1
+    doubled = {row for row, count in met.items() if sizes[row] and count >= OVERLAP * sizes[row]}
+    return pl.Series([row in doubled for row in range(messages.height)], dtype=pl.Boolean)
+
+
+def _shingles(text: str) -> Iterator[int]:
+    words = re.findall(r"\w+", text.casefold())
+    for start in range(len(words) - SHINGLE + 1):
+        yield hash(tuple(words[start : start + SHINGLE]))

@@ -1,0 +1,162 @@
+"""What runs a model: one interface, and the engines behind it.
+
+An engine takes token ids, never text to tokenise again, and says in `can` what it is
+able to do:
+
+    stream        continue a prompt, piece by piece
+    next_probs    how probable each next token is
+    score         how probable a given continuation is
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from myna.errors import EngineError
+from myna.models.bases import Base, find
+from myna.models.fetch import Say, silent
+
+DEFAULT_CONTEXT = 8192
+"""The most tokens that an engine makes room for unless told: room costs memory."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is chosen.
+
+    The penalty comes first, then top_k, top_p and min_p, each narrowing what the one
+    before it left; the temperature acts on what remains.
+    """
+
+    temperature: float = 0.8
+    """Above 1 evens out what is left, below sharpens it; 0 takes the most probable."""
+    top_p: float = 0.95
+    """Keep the most probable tokens that make up this much; 1 keeps all."""
+    top_k: int = 0
+    """Keep the k most probable tokens; 0 keeps all."""
+    min_p: float = 0.05
+    """Drop tokens less probable than this share of the most probable one; 0 drops none."""
+    repeat_penalty: float = 1.0
+    """Lowers the odds of the last 64 tokens; 1 leaves them."""
+    seed: int | None = None
+    """The same seed gives the same text; None gives another each time."""
+
+
+class Engine(Protocol):
+    """A loaded model, base or base with adapter; one call at a time."""
+
+    name: str
+    can: frozenset[str]
+    context: int
+    """The most tokens of prompt and reply together."""
+
+    def stream(
+        self, prompt: Sequence[int], sampling: Sampling, limit: int
+    ) -> Generator[str, None, str]:
+        """Continue `prompt` by at most `limit` tokens, yielding text as it comes.
+
+        A piece is whole characters, control tokens left out. The generator returns
+        "end" when the model ended its text, and "limit" when `limit` or the context
+        did. Closing it stops the generation.
+
+        Raises:
+            EngineError: `prompt` is empty or does not fit, or the engine failed.
+        """
+
+    def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
+        """The `top` most probable next tokens and their probabilities, of all tokens'.
+
+        Raises:
+            EngineError: as `stream`, or the engine cannot.
+        """
+
+    def score(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        """The natural-log probability of each token of `continuation`, given all before.
+
+        Raises:
+            EngineError: as `stream`, or the engine cannot.
+        """
+
+    def close(self) -> None:
+        """Free the model's memory; the engine is of no use afterwards."""
+
+
+def open_engine(
+    name: str,
+    base: Base,
+    adapter: Path | None = None,
+    *,
+    context: int = DEFAULT_CONTEXT,
+    say: Say = silent,
+) -> Engine:
+    """Load `base`, with the LoRA of the folder `adapter` on it, in the engine `name`.
+
+    "auto" takes llama.cpp where it is installed and the base has a GGUF file, else
+    transformers. The context is `context` tokens, or the base's if that has fewer.
+
+    Raises:
+        EngineError: there is no such engine, it is not installed or cannot run this.
+        ModelError: the base or the adapter is missing or damaged.
+    """
+    chosen = choose(name, base)
+    context = min(context, base.context)
+    if chosen == "llama.cpp":
+        from myna.engines.llamacpp import LlamaCpp
+
+        return LlamaCpp(base, adapter, context)
+    from myna.engines.transformers_engine import Transformers
+
+    if not base.weights:
+        base = find(base.name, weights=True, say=say)
+    return Transformers(base, adapter, context)
+
+
+def choose(name: str, base: Base) -> str:
+    """Which engine `name` ("auto", "llama.cpp" or "transformers") means for `base`.
+
+    Raises:
+        EngineError: there is no such engine, or it is not installed or cannot run `base`.
+    """
+    if name not in ("auto", "llama.cpp", "transformers"):
+        raise EngineError(f"no engine called {name!r}: use auto, llama.cpp or transformers")
+    for_llamacpp = base.gguf is not None and _installed("xllamacpp")
+    if name == "transformers" or (name == "auto" and not for_llamacpp):
+        if not _installed("torch", "transformers"):
+            raise EngineError(
+                f"{base.name} needs the engine transformers, which is not installed: "
+                "run `pip install 'myna[train]'`, then this again"
+            )
+        return "transformers"
+    if base.gguf is None:
+        raise EngineError(
+            f"{base.folder} has no GGUF file, or several, and llama.cpp needs one: put one "
+            'there, or use engine = "transformers"'
+        )
+    if not for_llamacpp:
+        raise EngineError(
+            "llama.cpp is not installed: run `pip install 'myna[serve]'`, then this again"
+        )
+    return "llama.cpp"
+
+
+def check_prompt(prompt: Sequence[int], context: int, name: str) -> None:
+    """Refuse a prompt that an engine cannot continue by even one token.
+
+    Raises:
+        EngineError: `prompt` is empty, or fills the context.
+    """
+    if not prompt:
+        raise EngineError(f"{name} got an empty prompt: give at least one token")
+    if len(prompt) >= context:
+        raise EngineError(
+            f"the prompt is {len(prompt)} tokens long, and {name} has room for {context} with "
+            "the reply: shorten the prompt, or open the engine with a longer context"
+        )
+
+
+def _installed(*modules: str) -> bool:
+    return all(importlib.util.find_spec(module) is not None for module in modules)

@@ -1,0 +1,206 @@
+"""llama.cpp, through the wheels of xllamacpp: the fastest engine on a CPU.
+
+It streams and gives the next token's probabilities. It cannot score a continuation:
+log-probabilities of a prompt's own tokens are not in its answers.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import queue
+import secrets
+import socket
+import tempfile
+import threading
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import xllamacpp
+
+from myna.engines import Sampling, check_prompt
+from myna.errors import EngineError, ModelError
+from myna.models.bases import Base
+from myna.models.lora_gguf import gguf_adapter
+from myna.samples.tokenizer import Tokenizer
+
+# What llama.cpp would do besides, said on every request: nothing.
+_NEUTRAL = {
+    "adaptive_target": -1.0, "dry_multiplier": 0.0, "dynatemp_range": 0.0, "frequency_penalty": 0.0,
+    "ignore_eos": False, "mirostat": 0, "presence_penalty": 0.0, "top_n_sigma": -1.0,
+    "typical_p": 1.0, "xtc_probability": 0.0,
+}  # fmt: skip
+
+
+class LlamaCpp:
+    """A model in llama.cpp, with one adapter for life.
+
+    llama.cpp reuses the cached state of a prompt even when adapters have been changed
+    in between, so another adapter is another engine.
+
+    Raises:
+        EngineError: the adapter cannot run in llama.cpp.
+        ModelError: the base or the adapter is damaged.
+    """
+
+    name = "llama.cpp"
+    can = frozenset({"stream", "next_probs"})
+
+    def __init__(self, base: Base, adapter: Path | None, context: int) -> None:
+        self.context = context
+        settings = xllamacpp.CommonParams()
+        settings.model.path = str(base.gguf)
+        settings.n_ctx = context
+        settings.n_parallel = 1
+        settings.warmup = False
+        settings.verbosity = 0
+        settings.cache_ram_mib = 0  # else up to 8 GiB of earlier prompts
+        usable = _usable_cores()
+        if usable:
+            settings.cpuparams.n_threads = usable
+            settings.cpuparams_batch.n_threads = usable
+        if adapter is not None:
+            lora = xllamacpp.CommonAdapterLoraInfo()
+            lora.path, lora.scale = str(gguf_adapter(adapter, base)), 1.0
+            settings.lora_adapters = [lora]
+        self._whole = Tokenizer(base.folder).encode("a").ids[-1]
+        try:
+            self._server: Any = _unreachable_server(settings)
+        except Exception as error:  # the library raises plain RuntimeError and others
+            parts = f"{base.gguf}" + (f" with the adapter {adapter}" if adapter else "")
+            raise ModelError(f"llama.cpp cannot load {parts}: {error}") from error
+
+    def stream(
+        self, prompt: Sequence[int], sampling: Sampling, limit: int
+    ) -> Generator[str, None, str]:
+        """See `myna.engines.Engine.stream`."""
+        server = self._ready(prompt)
+        if limit < 1:
+            return "limit"
+        request = {
+            **_NEUTRAL,
+            "prompt": list(prompt),
+            "n_predict": limit,
+            "stream": True,
+            "cache_prompt": True,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "top_k": sampling.top_k,
+            "min_p": sampling.min_p,
+            "repeat_penalty": sampling.repeat_penalty,
+            "repeat_last_n": 64,
+            "seed": -1 if sampling.seed is None else sampling.seed % 2**32,
+        }
+        # llama.cpp calls back while the call lasts; a thread of its own makes a
+        # generator of that. A callback that returns True stops the generation.
+        chunks: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
+        stop = threading.Event()
+
+        def receive(chunk: dict[str, Any]) -> bool:
+            chunks.put(chunk)
+            return stop.is_set()
+
+        def work() -> None:
+            try:
+                server.handle_completions(request, receive)
+                chunks.put(None)
+            except Exception as error:  # raised again where the caller waits
+                chunks.put(error)
+
+        worker = threading.Thread(target=work, name="llama.cpp", daemon=True)
+        worker.start()
+        try:
+            while isinstance(chunk := chunks.get(), dict):
+                choice = _choice(chunk)
+                ended = choice.get("finish_reason")
+                text = choice.get("text") or ""
+                if ended:
+                    text = text.rstrip("\ufffd")  # half a character, cut off by the limit
+                if text:
+                    yield text
+                if ended:
+                    return "end" if ended == "stop" else "limit"
+            raise EngineError("llama.cpp broke off: try again") from chunk
+        finally:
+            stop.set()
+            worker.join()
+
+    def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
+        """See `myna.engines.Engine.next_probs`."""
+        answer = self._ready(prompt).handle_completions(
+            {
+                **_NEUTRAL,
+                "prompt": list(prompt),
+                "n_predict": 1,
+                "stream": False,
+                "cache_prompt": True,
+                "temperature": 0.0,
+                "logprobs": top,
+                "n_probs": top,
+                # No probabilities come where the chosen token is half a character. They
+                # are the model's own, before any bias: so have a whole one chosen.
+                "logit_bias": [[self._whole, 1e6]],
+            }
+        )
+        found = _choice(answer)["logprobs"]["content"][0]["top_logprobs"]
+        return {entry["id"]: math.exp(entry["logprob"]) for entry in found}
+
+    def score(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        """Not here: raises EngineError."""
+        raise EngineError(
+            'llama.cpp cannot score a given continuation: use engine = "transformers"'
+        )
+
+    def close(self) -> None:
+        """See `myna.engines.Engine.close`."""
+        self._server = None
+
+    def _ready(self, prompt: Sequence[int]) -> Any:
+        if self._server is None:
+            raise EngineError("this engine is closed: open another")
+        check_prompt(prompt, self.context, self.name)
+        return self._server
+
+
+def _unreachable_server(settings: Any) -> Any:
+    """A server that answers this process alone.
+
+    xllamacpp always listens somewhere as well, by default on a port that any program
+    and any web page on this machine may ask. Here that is a Unix socket whose folder is
+    gone at once; where there are none, a port that wants a key that nobody has.
+    """
+    settings.api_keys = [secrets.token_hex(32)]
+    settings.cors_origins = "http://localhost"  # not "*", which lets in every web page
+    settings.ui = False
+    settings.endpoint_slots = False
+    settings.endpoint_props = False
+    settings.endpoint_metrics = False
+    if not hasattr(socket, "AF_UNIX") or os.name == "nt":
+        return xllamacpp.Server(settings)
+    with tempfile.TemporaryDirectory(prefix="myna-") as folder:
+        settings.hostnames = [f"{folder}/s.sock"]
+        return xllamacpp.Server(settings)
+
+
+def _usable_cores() -> int | None:
+    """The cores that this process may use, where that is fewer than there are.
+
+    Otherwise None: llama.cpp then counts the real cores, without hyperthreads.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return None
+    usable = len(os.sched_getaffinity(0))
+    return usable if usable < (os.cpu_count() or 1) else None
+
+
+def _choice(answer: dict[str, Any]) -> dict[str, Any]:
+    """The one choice in an answer of llama.cpp.
+
+    Raises:
+        EngineError: the answer is an error.
+    """
+    if "error" in answer:
+        raise EngineError(f"llama.cpp: {answer['error'].get('message', answer['error'])}")
+    choice: dict[str, Any] = answer["choices"][0]
+    return choice

@@ -1,0 +1,184 @@
+"""The transformers library as an engine: slower on a CPU, but it can do everything.
+
+It keeps the state of the last prompt, so that a prompt that begins like it costs only
+what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+import torch
+from tokenizers.decoders import DecodeStream
+from transformers import DynamicCache
+
+from myna.engines import Sampling, check_prompt
+from myna.errors import EngineError
+from myna.models.bases import Base
+from myna.models.loading import load, load_adapter
+from myna.samples.tokenizer import Tokenizer
+
+_CHUNK = 512
+"""Positions computed at once: their logits over the whole vocabulary lie in memory."""
+_PENALTY_WINDOW = 64
+_END_TOKENS = (
+    "<|im_end|>", "<|endoftext|>", "</s>", "<|eot_id|>", "<|end|>", "<end_of_turn>",
+    "<|end_of_text|>",
+)  # fmt: skip
+"""Control tokens that end a text besides the base's own end token, as in llama.cpp."""
+
+
+class Transformers:
+    """A model in transformers, with or without an adapter, on the GPU where there is one.
+
+    Raises:
+        ModelError: the base or the adapter is missing or damaged.
+    """
+
+    name = "transformers"
+    can = frozenset({"stream", "next_probs", "score"})
+
+    def __init__(self, base: Base, adapter: Path | None, context: int, model: Any = None) -> None:
+        """With `model` that very model is used, as it is, and nothing is loaded."""
+        self.context = context
+        if model is None:
+            model = load(base)
+            model = load_adapter(model, adapter) if adapter else model
+        self._model: Any = model
+        self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(base.folder / "tokenizer.json"))
+        control = {t.content: i for i, t in self._tokenizer.get_added_tokens_decoder().items()}
+        self._ends = {Tokenizer(base.folder).eos}
+        self._ends |= {control[name] for name in _END_TOKENS if name in control}
+        self._cache: Any = None
+        self._cached: list[int] = []
+        """The ids whose state is in the cache."""
+
+    def stream(
+        self, prompt: Sequence[int], sampling: Sampling, limit: int
+    ) -> Generator[str, None, str]:
+        """See `myna.engines.Engine.stream`."""
+        check_prompt(prompt, self.context, self.name)
+        ids = list(prompt)
+        random = torch.Generator()
+        if sampling.seed is None:
+            random.seed()
+        else:
+            random.manual_seed(sampling.seed)
+        decoder = DecodeStream(ids=ids[-8:], skip_special_tokens=True)
+        while len(ids) - len(prompt) < limit and len(ids) < self.context:
+            token = choose_token(self._last_logits(ids), sampling, ids[-_PENALTY_WINDOW:], random)
+            if token in self._ends:
+                return "end"
+            ids.append(token)
+            piece = decoder.step(self._tokenizer, token)
+            if piece:
+                yield piece
+        return "limit"
+
+    def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
+        """See `myna.engines.Engine.next_probs`."""
+        check_prompt(prompt, self.context, self.name)
+        probs = self._last_logits(prompt).softmax(-1)
+        best = probs.topk(min(top, len(probs)))
+        return dict(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+
+    def score(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        """See `myna.engines.Engine.score`."""
+        if not continuation:
+            return []
+        ids = [*prompt, *continuation[:-1]]  # nothing is asked about what follows the last
+        check_prompt(prompt, self.context, self.name)
+        check_prompt(ids, self.context, self.name)
+        scores: list[float] = []
+        for logits in self._logits(ids, len(prompt) - 1):
+            wanted = torch.tensor(continuation[len(scores) : len(scores) + len(logits)])
+            found = logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0]
+            scores += found.tolist()
+        return scores
+
+    def close(self) -> None:
+        """See `myna.engines.Engine.close`."""
+        self._model = self._cache = None
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _last_logits(self, ids: Sequence[int]) -> torch.Tensor:
+        """The logits after the last of `ids`: (vocabulary,), float32 on the CPU."""
+        *_, logits = self._logits(ids, len(ids) - 1)
+        return logits[-1]
+
+    @torch.inference_mode()
+    def _logits(self, ids: Sequence[int], first: int) -> Iterator[torch.Tensor]:
+        """The logits after each of `ids` from position `first` on, in chunks.
+
+        Each chunk is (positions, vocabulary), float32 on the CPU. What `ids` share with
+        the last call's is taken from the cache.
+        """
+        if self._model is None:
+            raise EngineError("this engine is closed: open another")
+        shared = self._rewind(ids, first)
+        for start in range(shared, len(ids), _CHUNK):
+            part = ids[start : start + _CHUNK]
+            wanted = len(part) - max(first - start, 0)
+            try:
+                logits = self._model(
+                    input_ids=torch.tensor([part], device=self._model.device),
+                    past_key_values=self._cache,
+                    use_cache=True,
+                    logits_to_keep=max(wanted, 1),
+                ).logits[0]
+            except BaseException:  # Ctrl-C too: some layers' states may be ahead of others'
+                self._cache, self._cached = None, []
+                raise
+            self._cached += part
+            if wanted > 0:
+                yield logits.float().cpu()
+
+    def _rewind(self, ids: Sequence[int], most: int) -> int:
+        """Cut the cache back to what it shares with `ids`, at most `most`; how many that is."""
+        shared = 0
+        for old, new in zip(self._cached, ids[:most], strict=False):
+            if old != new:
+                break
+            shared += 1
+        surplus = len(self._cached) - shared
+        if self._cache is None or (surplus and not _can_be_cut(self._cache)):
+            self._cache, shared = DynamicCache(config=self._model.config), 0
+        elif surplus:
+            self._cache.crop(-surplus)
+        self._cached = list(ids[:shared])
+        return shared
+
+
+def _can_be_cut(cache: Any) -> bool:
+    """Whether states can be taken off its end: not those of sliding or recurrent layers."""
+    return all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
+
+
+def choose_token(
+    logits: torch.Tensor, sampling: Sampling, recent: Sequence[int], random: torch.Generator
+) -> int:
+    """One token out of `logits` (vocabulary,), narrowed in llama.cpp's order."""
+    logits = logits.clone()
+    if sampling.repeat_penalty != 1.0:
+        seen = torch.tensor(sorted(set(recent)))
+        odds = logits[seen]
+        penalty = sampling.repeat_penalty
+        logits[seen] = torch.where(odds > 0, odds / penalty, odds * penalty)
+    if sampling.temperature <= 0:
+        return int(logits.argmax())
+    logits, order = logits.sort(descending=True)
+    if sampling.top_k > 0:
+        logits = logits[: sampling.top_k]
+    if sampling.top_p < 1:
+        probs = logits.softmax(-1)
+        before = probs.cumsum(-1) - probs
+        logits = logits[: max(int((before < sampling.top_p).sum()), 1)]
+    if sampling.min_p > 0:
+        probs = logits.softmax(-1)
+        logits = logits[: max(int((probs >= sampling.min_p * probs[0]).sum()), 1)]
+    probs = (logits / sampling.temperature).softmax(-1)
+    return int(order[torch.multinomial(probs, 1, generator=random)])

@@ -1,0 +1,1 @@
+"""How good a clone is, measured on what it has never seen."""

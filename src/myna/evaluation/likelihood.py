@@ -1,0 +1,136 @@
+"""Bits per character: how surprised a model is by what people really said.
+
+Negative log2-likelihood of the reply text alone (no name, no terminator) over its
+characters, for base and clone on the same samples, so with the same context and the
+same rendering. Lower is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import torch
+
+from myna.samples.rendering import REPLY
+from myna.training.batches import Schedule
+from myna.training.loss import collate, token_losses
+
+BATCH_TOKENS = 2048
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Bits and characters of some replies."""
+
+    bits: float
+    characters: int
+    replies: int
+
+    @property
+    def bits_per_character(self) -> float:
+        """The measure; nan of nothing."""
+        return self.bits / self.characters if self.characters else math.nan
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Base against clone on the same replies, of one person or of all."""
+
+    person: str | None
+    base: Likelihood
+    clone: Likelihood
+
+    @property
+    def change(self) -> float:
+        """Relative change of bits per character; negative is better."""
+        return self.clone.bits_per_character / self.base.bits_per_character - 1
+
+
+def reply_bits(
+    model: Any,
+    samples: pl.DataFrame,
+    *,
+    adapter: bool,
+    watch: Callable[[int, int], None] = lambda _done, _all: None,
+) -> pl.DataFrame:
+    """The bits of every reply in `samples`: (sample, person, characters, bits).
+
+    `adapter=False` measures the base below a model that has an adapter. `watch` hears
+    the samples done and their number.
+    """
+    device = next(model.parameters()).device
+    ids, labels = samples["ids"].to_list(), samples["labels"].to_list()
+    replies = samples["replies"].to_list()
+    schedule = Schedule([len(i) for i in ids], BATCH_TOKENS, seed=0)
+    rows: list[tuple[int, str, int, float]] = []
+    done = 0
+    off = model.disable_adapter() if not adapter and hasattr(model, "disable_adapter") else None
+    model.eval()
+    with torch.inference_mode(), off or nullcontext():
+        for batch in schedule.epoch(0):
+            tokens, marks = collate([ids[i] for i in batch], [labels[i] for i in batch], device)
+            wanted = marks == REPLY
+            losses, _ = token_losses(model, tokens, wanted)
+            bits = torch.zeros(wanted.shape, dtype=torch.float64, device=device)
+            bits[:, 1:][wanted[:, 1:]] = losses.double() / math.log(2)
+            sums = bits.cumsum(1).cpu()
+            for row, i in enumerate(batch):
+                for reply in replies[i]:
+                    end, start = reply["end"] - 1, reply["start"] - 1
+                    spent = float(sums[row, end] - (sums[row, start] if start >= 0 else 0))
+                    rows.append((i, reply["person"], reply["characters"], spent))
+            done += len(batch)
+            watch(done, len(ids))
+    return pl.DataFrame(
+        rows,
+        schema={
+            "sample": pl.Int64,
+            "person": pl.String,
+            "characters": pl.Int64,
+            "bits": pl.Float64,
+        },
+        orient="row",
+    ).sort("sample", maintain_order=True)
+
+
+def compare(base: pl.DataFrame, clone: pl.DataFrame) -> list[Comparison]:
+    """All replies together, then each person's, those with most characters first."""
+    people = clone.group_by("person").agg(pl.col("characters").sum())
+    ordered: list[str | None] = [
+        None,
+        *people.sort("characters", "person", descending=[True, False])["person"],
+    ]
+
+    def of(frame: pl.DataFrame, person: str | None) -> Likelihood:
+        own = frame if person is None else frame.filter(pl.col("person") == person)
+        return Likelihood(float(own["bits"].sum()), int(own["characters"].sum()), own.height)
+
+    return [Comparison(person, of(base, person), of(clone, person)) for person in ordered]
+
+
+def interval(base: pl.DataFrame, clone: pl.DataFrame) -> tuple[float, float]:
+    """The 95 % interval of the change over all, by resampling whole samples.
+
+    A percentile bootstrap (Efron & Tibshirani 1993, ch. 13): replies of one sample share
+    their context, so samples are what is drawn.
+    """
+    sums = (
+        base.group_by("sample")
+        .agg(pl.col("bits").sum())
+        .join(clone.group_by("sample").agg(pl.col("bits").sum().alias("clone")), on="sample")
+        .sort("sample")
+    )
+    pairs = torch.tensor(sums.select("bits", "clone").to_numpy().copy())
+    draws = torch.randint(
+        len(pairs), (RESAMPLES, len(pairs)), generator=torch.Generator().manual_seed(0)
+    )
+    totals = pairs[draws].sum(1)
+    changes = totals[:, 1] / totals[:, 0] - 1
+    low, high = torch.quantile(changes, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+    return low, high

@@ -1,0 +1,79 @@
+"""The message table: one row for each line as it was sent.
+
+Readers make it, `prepare` reads it, nothing ever rewrites it but `myna people forget`.
+A message is known by (source, space, channel, id).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+Attachment = pl.Struct({"kind": pl.String, "name": pl.String})
+Mention = pl.Struct({"author_id": pl.String, "start": pl.Int32, "end": pl.Int32})
+
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "source": pl.String,  # the platform
+    "space": pl.String,  # server or group; "" where there is none
+    "channel": pl.String,  # channel or chat
+    "thread": pl.String,  # or null
+    "id": pl.String,  # the platform's id, or a stable hash where it has none
+    "position": pl.Int64,  # order in the source: breaks ties of equal times
+    "author_id": pl.String,  # key of the account
+    "author": pl.String,  # the name shown
+    "sent_at": pl.Datetime("us", "UTC"),  # null where the source has no times
+    "zone_assumed": pl.Boolean,  # the format had no time zone
+    "kind": pl.String,  # one of KINDS
+    "text": pl.String,  # what the author wrote, markup normalised
+    "reply_to": pl.String,  # id of the message answered, or null
+    "is_bot": pl.Boolean,
+    "edited": pl.Boolean,
+    "attachments": pl.List(Attachment),
+    "mentions": pl.List(Mention),  # spans in `text`, in characters
+}
+
+KINDS = ("text", "entry", "system", "command", "forward", "call", "deleted")
+"""`text`: a person's own words. `entry`: a journal page or an essay. The rest is never
+a training target: `system` notices, bot `command`s, `forward`ed words of others,
+`call`s, and messages whose text was `deleted`."""
+
+ATTACHMENT_KINDS = ("image", "voice", "video", "file", "sticker", "gif")
+
+KEY = ("source", "space", "channel", "id")
+
+
+def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
+    """A message table from flat columns; columns left out get their plain default.
+
+    Flat columns, because polars takes far longer over nested Python objects than any
+    reader takes over the file. ``text`` must be there; ``position`` counts from 0 when
+    left out.
+    """
+    frame = pl.DataFrame(
+        {name: values for name, values in columns.items() if name in SCHEMA},
+        schema={name: SCHEMA[name] for name in columns},
+        strict=False,
+    )
+    defaults: dict[str, pl.Expr] = {
+        "position": pl.int_range(pl.len(), dtype=pl.Int64),
+        "space": pl.lit(""),
+        "zone_assumed": pl.lit(False),
+        "kind": pl.lit("text"),
+        "is_bot": pl.lit(False),
+        "edited": pl.lit(False),
+        "attachments": pl.lit([], dtype=SCHEMA["attachments"]),
+        "mentions": pl.lit([], dtype=SCHEMA["mentions"]),
+    }
+    missing = [
+        defaults.get(name, pl.lit(None)).cast(kind).alias(name)
+        for name, kind in SCHEMA.items()
+        if name not in columns
+    ]
+    return frame.with_columns(missing).select(list(SCHEMA))
+
+
+def empty() -> pl.DataFrame:
+    """A message table without rows."""
+    return pl.DataFrame(schema=SCHEMA)

@@ -1,0 +1,1 @@
+"""Which base models there are, and loading them."""

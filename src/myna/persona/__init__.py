@@ -1,0 +1,1 @@
+"""Rooms: humans and personas in one chat, and who speaks next."""

@@ -1,0 +1,119 @@
+"""A trained clone, ready to talk: its engine, its people, the rendering it was trained with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from myna import config, workspace
+from myna.engines import Engine, Sampling, open_engine
+from myna.errors import PeopleError, WorkspaceError
+from myna.models.bases import find
+from myna.persona import turn_taking
+from myna.persona.room import Room
+from myna.persona.speaking import Speech
+from myna.samples.tokenizer import Tokenizer
+
+CONTEXT = 4
+"""A live prompt may grow to this many times a sample's length before it is trimmed."""
+
+
+@dataclass
+class Clone:
+    """An engine with an adapter, and what it needs to speak.
+
+    `channels` has a row for each channel trained on: space, channel, people.
+    """
+
+    engine: Engine
+    tokenizer: Tokenizer
+    personas: list[str]
+    samples: config.Samples
+    channels: list[dict[str, Any]]
+    chat: config.Chat
+    chance: random.Random
+
+    def room(self, humans: Sequence[str], personas: Sequence[str] | None = None) -> Room:
+        """A room with these humans, in the busiest channel that the personas know.
+
+        Everyone who speaks there is in it, unless `personas` says who.
+        """
+        known = [p for p in self.personas if p in self.channels[0]["people"]]
+        chosen = list(personas) if personas is not None else known or self.personas
+        place = max(self.channels, key=lambda c: len(set(c["people"]) & set(chosen)))
+        return Room(
+            members=list(dict.fromkeys([*chosen, *humans])),
+            template=self.samples.system,
+            tokenizer=self.tokenizer,
+            most_tokens=min(CONTEXT * self.samples.max_tokens, self.engine.context)
+            - self.chat.max_reply_tokens,
+            space=place["space"],
+            channel=place["channel"],
+        )
+
+    def next_speaker(self, room: Room, among: Sequence[str]) -> str:
+        """Who speaks next, drawn from the model's own probabilities of the names.
+
+        Whoever spoke last does not follow themselves: their messages were one turn.
+        """
+        last = room.lines[-1].person if room.lines else None
+        others = [person for person in among if person != last] or list(among)
+        if len(others) == 1:
+            return others[0]
+        return turn_taking.choose(turn_taking.probabilities(self.engine, room, others), self.chance)
+
+    def speak(self, room: Room, person: str) -> Speech:
+        """The next turn of a persona: iterate to hear it.
+
+        Raises:
+            PeopleError: they may not be cloned.
+        """
+        if person not in self.personas:
+            raise PeopleError(f"{person} is no persona: choose one of {', '.join(self.personas)}")
+        sampling = Sampling(
+            temperature=self.chat.temperature,
+            top_p=self.chat.top_p,
+            min_p=self.chat.min_p,
+            seed=self.chance.randrange(2**31),
+        )
+        return Speech(self.engine, room, person, sampling, self.chat.max_reply_tokens)
+
+
+def open_clone(
+    space: workspace.Workspace,
+    name: str,
+    chat: config.Chat,
+    *,
+    seed: int | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> Clone:
+    """Load the adapter `name` of a workspace into an engine.
+
+    Raises:
+        WorkspaceError: there is no such adapter.
+        ModelError: the base or the adapter is missing or damaged, or they do not fit.
+        EngineError: the engine of the settings cannot run it.
+    """
+    folder = space.adapter(name)
+    rendering = workspace.read_json(folder / "rendering.json")
+    if rendering is None:
+        raise WorkspaceError(f"there is no adapter '{name}' to talk to: make it with `myna train`")
+    base = find(rendering["base"], weights=False, say=say)
+    samples = config.Samples.model_validate(rendering["samples"])
+    context = min(base.context, (CONTEXT + 1) * samples.max_tokens)
+    return Clone(
+        engine=open_engine(chat.engine, base, folder, context=context, say=say),
+        tokenizer=Tokenizer(base.folder),
+        personas=rendering["personas"],
+        samples=samples,
+        channels=rendering["channels"],
+        chat=_bounded(chat, context),
+        chance=random.Random(seed),
+    )
+
+
+def _bounded(chat: config.Chat, context: int) -> config.Chat:
+    """The settings, with replies that leave at least half of a small context to the prompt."""
+    return chat.model_copy(update={"max_reply_tokens": min(chat.max_reply_tokens, context // 2)})

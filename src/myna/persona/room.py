@@ -1,0 +1,158 @@
+"""A room: who is in it, what was said, and the prompt that a persona answers.
+
+The prompt is made by the renderer that made the training samples, from the rendering
+that the adapter was trained with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from myna.people import plain_name
+from myna.samples import rendering
+from myna.samples.tokenizer import Tokenizer
+from myna.samples.tokens import prompt_ids
+from myna.samples.turns import Part, Turn, merge
+
+TRIM = 0.5
+"""Share of the context that stays when a history is trimmed: in big steps, so that the
+prompt's beginning, and with it the engine's cache, stays the same for long."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A message in a room."""
+
+    person: str
+    text: str
+
+
+@dataclass
+class Room:
+    """A live chat.
+
+    `members` are everyone present, personas and humans; `template` and the place names
+    fill the system line as in training. `most_tokens` bounds a prompt.
+    """
+
+    members: list[str]
+    template: str
+    tokenizer: Tokenizer
+    most_tokens: int
+    space: str = ""
+    channel: str = ""
+    lines: list[Line] = field(default_factory=list)
+    _from: int = 0
+
+    def say(self, person: str, text: str) -> None:
+        """Add a message: whatever it looks like, it stays one of its author's."""
+        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").strip()
+        if text:
+            self.lines.append(Line(plain_name(person), text))
+
+    def retract(self) -> Line | None:
+        """Take the last message back."""
+        line = self.lines.pop() if self.lines else None
+        self._from = min(self._from, len(self.lines))
+        return line
+
+    def header(self) -> str:
+        """The system line."""
+        return rendering.system_line(
+            self.template, space=self.space, channel=self.channel, people=self.members
+        )
+
+    def turns(self) -> list[Turn]:
+        """The history that prompts show."""
+        return merge((line.person, Part(line.text)) for line in self.lines[self._from :])
+
+    def prompt(self, person: str) -> list[int]:
+        """Token ids after which `person` speaks; the oldest messages go if it is long."""
+        ids = self._ids(person)
+        if len(ids) > self.most_tokens:
+            while len(ids) > self.most_tokens * TRIM and self._from < len(self.lines) - 1:
+                self._from += 1
+                ids = self._ids(person)
+        return ids
+
+    def before_cue(self) -> list[int]:
+        """Token ids after which the model itself names who speaks."""
+        return prompt_ids(self._text(None), self.tokenizer)
+
+    def cue_ids(self, person: str) -> list[int]:
+        """The ids of a name and its colon, as they follow `before_cue`."""
+        return prompt_ids(self._text(person), self.tokenizer)[len(self.before_cue()) :]
+
+    def _text(self, person: str | None) -> str:
+        shown = rendering.transcript(self.header(), self.turns(), next_person=person)
+        return "".join(segment.text for segment in shown)
+
+    def _ids(self, person: str) -> list[int]:
+        return prompt_ids(self._text(person), self.tokenizer)
+
+
+class TurnReader:
+    """Reads a streamed turn: gives its words out and notices where it ends.
+
+    A turn ends with a line that looks like the beginning of somebody's turn. So a line
+    after the first is held back until it cannot be one any more. `next_person` is the
+    name that the model wrote there, if any.
+    """
+
+    def __init__(self) -> None:
+        self.ended = False
+        self.next_person: str | None = None
+        self._held = ""
+        self._first = True
+        self._given = False
+
+    def feed(self, piece: str) -> str:
+        """The words that are certain now."""
+        if self.ended:
+            return ""
+        self._held += piece
+        out = ""
+        while not self.ended:
+            line, newline, rest = self._held.partition("\n")
+            if self._first:
+                # Behind its own name any line is the person's. The newline waits: it
+                # may be what ends the turn.
+                out += line
+                self._held = newline + rest
+                if not newline:
+                    break
+                self._first = False
+                continue
+            line, newline, rest = rest.partition("\n")  # held is "\n" + a line
+            start = rendering.LOOKS_LIKE_TURN.match(line + newline)
+            if start and (newline or start.end() < len(line)):
+                self.ended = True
+                self.next_person = line[: start.end() - 1]
+            elif newline:
+                out += "\n" + rendering.unescape(line)
+                self._held = newline + rest
+            elif rendering.may_be_turn(line):
+                break
+            else:
+                out += "\n" + rendering.unescape(line)
+                self._held = ""
+                self._first = True  # the rest of this line is the person's
+        return self._tidy(out)
+
+    def finish(self) -> str:
+        """The words still held back when the model has ended or was cut off."""
+        if self.ended:
+            return ""
+        line = self._held[1:]
+        start = rendering.LOOKS_LIKE_TURN.match(line)
+        self.ended = True
+        if start and start.end() == len(line):
+            self.next_person = line[:-1]
+            return ""
+        return self._tidy("\n" + rendering.unescape(line)) if line.strip() else ""
+
+    def _tidy(self, out: str) -> str:
+        if not self._given:
+            out = out.lstrip()
+            self._given = bool(out)
+        return out

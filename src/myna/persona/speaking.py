@@ -1,0 +1,43 @@
+"""A persona's turn: prompt, stream, and the exact end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from myna.engines import Engine, Sampling
+from myna.persona.room import Room, TurnReader
+
+
+@dataclass
+class Speech:
+    """One turn as it comes in; after iterating, `text` is whole and in the room."""
+
+    engine: Engine
+    room: Room
+    person: str
+    sampling: Sampling
+    most_tokens: int
+    text: str = ""
+    next_person: str | None = None
+    _reader: TurnReader = field(default_factory=TurnReader)
+
+    def __iter__(self) -> Iterator[str]:
+        prompt = self.room.prompt(self.person)
+        stream = self.engine.stream(prompt, self.sampling, self.most_tokens)
+        try:
+            for piece in stream:
+                yield from self._gain(self._reader.feed(piece))
+                if self._reader.ended:
+                    break
+            yield from self._gain(self._reader.finish())
+        finally:
+            stream.close()
+            self.next_person = self._reader.next_person
+            self.text = self.text.strip()
+            self.room.say(self.person, self.text)
+
+    def _gain(self, words: str) -> Iterator[str]:
+        if words:
+            self.text += words
+            yield words

@@ -1,0 +1,1 @@
+"""From conversations to samples: turns, windows, segments, tokens and masks."""

@@ -1,0 +1,260 @@
+"""One large JSON document with one long list in it, read in flat memory.
+
+Most chat exports are such a document: a head (whose chat it is), a list of messages,
+a tail. `pieces` cuts it, without understanding it, into
+
+    head    everything up to and with the list's opening bracket
+    items   items of the list, joined by commas                (any number of pieces)
+    tail    everything after the list's closing bracket
+    lost    or, in place of a tail, what is left of a document that breaks off
+
+and `decode` turns a piece of items into objects, going around those that are damaged.
+
+Two ways find where an item ends. A *boundary* is a byte pattern that stands only between
+two items: unescaped quotes cannot stand inside a JSON string, so no text can imitate it,
+and one search at the end of a chunk is enough. Where there is no boundary (another order
+of keys, the last item), `scan` walks through strings and brackets, some ten times slower.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Literal, NamedTuple, TypeVar
+
+import msgspec
+
+CHUNK = 8 * 2**20
+"""Bytes read at a time. What is found does not depend on it."""
+
+HEAD_LIMIT = 64 * 2**20
+"""A document whose list has not begun after so many bytes is given up."""
+
+T = TypeVar("T")
+
+
+class Piece(NamedTuple):
+    """A stretch of the document: what it is, the place of its first byte, its bytes."""
+
+    kind: Literal["head", "items", "tail", "lost"]
+    start: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """The place after its last byte."""
+        return self.start + len(self.data)
+
+
+class Damage(NamedTuple):
+    """Bytes of the document that no item could be made of, and why."""
+
+    start: int
+    end: int
+    problem: str
+
+
+class Scan(NamedTuple):
+    """The whole items, where the last of them ends, and where and why the search stopped."""
+
+    items: list[tuple[int, int]]
+    end: int
+    stopped: int
+    why: Literal["closed", "short", "damaged"]
+
+
+# A string up to, and not with, its closing quote; JSON allows no control characters in it.
+# The quantifiers are possessive: no input makes them go back, so all is linear in time.
+_STRING = rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*+'
+_BEGUN_STRING = re.compile(_STRING + rb"\\?")
+_BETWEEN_BRACKETS = re.compile(rb"(?:[\s,:0-9A-Za-z.+-]++|" + _STRING + rb'")*+')
+_CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
+_FIRST_KEY = re.compile(rb"[\s,]*\{\s*(" + _STRING + rb'")\s*:')
+_END_OF_DOCUMENT = re.compile(rb'\](?:\s*,\s*"\w+"\s*:\s*["\w.+-]*)*\s*\}\s*\Z')
+
+
+def scan(data: bytes) -> Scan:
+    """Find the whole objects that stand in `data`, separated by commas.
+
+    It stops at the bracket that closes the list around them (``closed``), where the data
+    ends (``short``), or at what cannot stand in JSON (``damaged``).
+    """
+    items: list[tuple[int, int]] = []
+    due = bytearray()  # the closing brackets that are due, the next one last
+    begin = end = position = 0
+    while True:
+        if plain := _BETWEEN_BRACKETS.match(data, position):
+            position = plain.end()
+        if position == len(data):
+            return Scan(items, end, position, "short")
+        byte = data[position]
+        if byte in _CLOSING:
+            begin = begin if due else position
+            due.append(_CLOSING[byte])
+        elif due and byte == due[-1]:
+            due.pop()
+            if not due:
+                end = position + 1
+                items.append((begin, end))
+        elif not due and byte == ord("]"):
+            return Scan(items, end, position, "closed")
+        else:
+            begun = _BEGUN_STRING.match(data, position)
+            cut_off = begun is not None and begun.end() == len(data)
+            return Scan(items, end, position, "short" if cut_off else "damaged")
+        position += 1
+
+
+def pieces(stream: BinaryIO, key: str, boundary: re.Pattern[bytes]) -> Iterator[Piece]:
+    """Cut the document; but for commas, the pieces add up to it.
+
+    Args:
+        stream: the document, at its first byte.
+        key: the list's name in the document. Without such a list all is ``lost``.
+        boundary: matches from an item's closing bracket up to the next item's opening
+            one, which belongs to a lookahead.
+    """
+    opening = re.compile(rb'"' + re.escape(key.encode()) + rb'"\s*:\s*\[')
+    buffer = stream.read(CHUNK)
+    more = buffer
+    while (head := opening.search(buffer)) is None:
+        more = _more(stream, buffer)
+        buffer += more
+        if not more or len(buffer) > HEAD_LIMIT:
+            yield Piece("lost", 0, buffer)
+            return
+    yield Piece("head", 0, buffer[: head.end()])
+    start, buffer = head.end(), buffer[head.end() :]
+
+    known = False  # whether this document's items have boundaries
+    while True:
+        if last := _last(boundary, buffer):
+            known = True
+            yield Piece("items", start, buffer[: last.start() + 1])
+            start, buffer = start + last.end(), buffer[last.end() :]
+            more = _more(stream, buffer)
+            buffer += more
+            continue
+        found = scan(buffer)
+        if found.items:
+            yield Piece("items", start, buffer[: found.end])
+            start, buffer = start + found.end, buffer[found.end :]
+        rest = found.stopped - found.end
+        if found.why == "closed":
+            yield Piece("tail", start + rest + 1, buffer[rest + 1 :] + stream.read(HEAD_LIMIT))
+            return
+        if found.why == "damaged" and not known and (resume := _next_item(buffer, rest)):
+            yield Piece("items", start, buffer[: resume.start() + 1])
+            start, buffer = start + resume.end(), buffer[resume.end() :]
+        elif more:
+            more = _more(stream, buffer)
+            buffer += more
+        else:
+            closing = _END_OF_DOCUMENT.search(buffer) if found.why == "damaged" else None
+            if closing is None:
+                yield Piece("lost", start, buffer)
+            else:
+                yield Piece("items", start, buffer[: closing.start()])
+                yield Piece("tail", start + closing.start() + 1, buffer[closing.start() + 1 :])
+            return
+
+
+def _more(stream: BinaryIO, buffer: bytes) -> bytes:
+    """The next bytes: at least as many as are waiting, so that long items stay linear."""
+    return stream.read(max(CHUNK, len(buffer)))
+
+
+def _last(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
+    """The last match, searched for in a window at the end that grows until it has one."""
+    reach = 64 * 1024
+    while True:
+        begin = max(0, len(data) - reach)
+        last = None
+        for last in pattern.finditer(data, begin):  # noqa: B007 (only the last is wanted)
+            pass
+        if last is not None or begin == 0:
+            return last
+        reach *= 4
+
+
+def _next_item(data: bytes, position: int) -> re.Match[bytes] | None:
+    """Where, behind damage at `position`, an item begins with the first item's first key."""
+    if (first := _FIRST_KEY.match(data)) is None:
+        return None
+    same = re.compile(rb"\}\s*,\s*(?=\{\s*" + re.escape(first[1]) + rb"\s*:)")
+    return same.search(data, position)
+
+
+def decode(
+    piece: Piece, decoder: msgspec.json.Decoder[list[T]], boundary: re.Pattern[bytes]
+) -> tuple[list[T], list[Damage]]:
+    """The objects in a piece of items, and the stretches of it that are none.
+
+    Only a piece that does not decode as a whole is taken apart: at its boundaries, then
+    by `scan`, so that a damaged item costs none of its neighbours.
+    """
+    try:
+        return decoder.decode(b"[%b]" % piece.data), []
+    except (ValueError, RecursionError):
+        pass
+    objects: list[T] = []
+    damages: list[Damage] = []
+    begin = 0
+    edges = [(edge.start() + 1, edge.end()) for edge in boundary.finditer(piece.data)]
+    for end, next_begin in [*edges, (len(piece.data), 0)]:
+        for first, last in _parts(piece.data, begin, end):
+            try:
+                part = decode_repaired(b"[%b]" % piece.data[first:last], decoder)
+                objects.extend(part)
+            except (ValueError, RecursionError) as error:
+                damages.append(Damage(piece.start + first, piece.start + last, _why(error)))
+        begin = next_begin
+    return objects, damages
+
+
+def _parts(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
+    """The whole items between two places, and what is left behind the last of them."""
+    found = scan(data[begin:end])
+    parts = [(begin + first, begin + last) for first, last in found.items]
+    if data[begin + found.end : end].strip(b", \t\r\n"):
+        parts.append((begin + found.end, end))
+    return parts
+
+
+def decode_repaired(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """Decode JSON, if need be without what it forbids but others write nevertheless.
+
+    That is raw control characters, halves of surrogate pairs and bytes that are no UTF-8.
+    """
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError:
+        raise
+    except ValueError as error:
+        try:
+            value = json.loads(data.decode("utf-8", "replace"), strict=False)
+        except ValueError:
+            raise error from None
+    text = json.dumps(value, ensure_ascii=False)
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return decoder.decode(joined.encode())
+
+
+def _why(error: Exception) -> str:
+    """An error's text without places, which here are counted from somewhere inside."""
+    return re.sub(r" \(byte \d+\)| - at `\$(?:\[\d+\])?`", "", str(error)).replace("`$[0].", "`")
+
+
+@contextmanager
+def without_gc() -> Iterator[None]:
+    """Decoding makes many objects and no cycles: looking for those takes longer."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,0 +1,291 @@
+"""DiscordChatExporter's JSON, all versions from 2.23 to 2.47.
+
+The document is ``guild, channel, dateRange, exportedAt, messages[], messageCount``; the
+field names and their values are those of its JsonMessageWriter.cs. What differs between
+versions is only what is absent: mentions before 2.25, replies before 2.26, stickers
+before 2.33, interactions before 2.38, forwards before 2.47.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+
+from myna import messages
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _json_stream
+from myna.sources._columns import attachment_kind, lists
+from myna.sources._discord_markup import Span, mentions, plain
+from myna.sources._json_stream import Piece, without_gc
+from myna.sources._times import utc
+
+TITLE = "DiscordChatExporter JSON"
+READS = ("text", "replies", "edits", "attachments", "stickers", "mentions", "bots", "system")
+
+# Every message begins like this, and nothing else in the document does.
+_BOUNDARY = re.compile(
+    rb'\}\s*,\s*(?=\{\s*"id"\s*:\s*"[0-9]+"\s*,\s*"type"\s*:\s*"\w+"\s*,\s*"timestamp"\s*:)'
+)
+
+# MessageKind is written by name where the exporter has one, else as its number in
+# Discord's API. Every other kind is a notice by Discord.
+_KINDS = {"Default": "text", "0": "text", "Reply": "text", "19": "text"}
+_KINDS |= {"Call": "call", "3": "call", "20": "command", "23": "command"}
+_REPLIES = ("Reply", "19")
+_THREADS = ("GuildNewsThread", "GuildPublicThread", "GuildPrivateThread", "10", "11", "12")
+
+
+class _Fields(msgspec.Struct, rename="camel", gc=False):
+    """The fields of an object that are read; all others are skipped unseen."""
+
+
+class _Present(_Fields):
+    """An object of which it matters only that it is there."""
+
+
+class _User(_Fields):
+    id: str
+    name: str | None = None
+    nickname: str | None = None
+    is_bot: bool = False
+
+
+class _File(_Fields):
+    file_name: str | None = None
+    url: str | None = None
+
+
+class _Sticker(_Fields):
+    name: str | None = None
+
+
+class _Reference(_Fields):
+    message_id: str | None = None
+    type: str | None = None
+
+
+class _Message(_Fields):
+    id: str
+    timestamp: str
+    author: _User
+    type: str = "Default"
+    content: str | None = None
+    timestamp_edited: str | None = None
+    # Most are empty, and the empty tuple is no new object.
+    attachments: tuple[_File, ...] = ()
+    stickers: tuple[_Sticker, ...] = ()
+    mentions: tuple[_User, ...] = ()
+    reference: _Reference | None = None
+    forwarded_message: _Present | None = None
+    interaction: _Present | None = None
+
+
+class _Guild(_Fields):
+    id: str = "0"
+    name: str | None = None
+
+
+class _Channel(_Fields):
+    id: str = ""
+    type: str = ""
+    name: str | None = None
+    category: str | None = None
+
+
+class _Document(_Fields):
+    """The document without its messages: they are cut out between the head and the tail."""
+
+    guild: _Guild | None = None
+    channel: _Channel | None = None
+    message_count: int | None = None
+
+
+_MESSAGES = msgspec.json.Decoder(list[_Message])
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By the keys at the beginning, in any order."""
+    head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.startswith(b"{"):
+        return None
+    if b'"guild"' in head and b'"channel"' in head:
+        return Recognition("discord_chat_exporter", 0.99, "it has a guild and a channel")
+    if b'"messages"' in head and b'"isPinned"' in head and b'"discriminator"' in head:
+        return Recognition("discord_chat_exporter", 0.9, "its messages are Discord's")
+    return None
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the file's order; ``position`` is the order of their ids.
+
+    Raises:
+        SourceError: the file holds no list of messages, or cannot be read.
+    """
+    with file.open() as stream:
+        head, chat = None, _Chat("", "", None, {})
+        for piece in _json_stream.pieces(stream, "messages", _BOUNDARY):
+            if piece.kind == "head":
+                head = _document(piece.data + b"]}")
+                chat = _chat(file, head, tally)
+            elif piece.kind == "items":
+                frame = _messages(piece, chat, tally)
+                tally.read += frame.height
+                if frame.height:
+                    yield frame
+            elif piece.kind == "tail":
+                _check_end(head, piece.data, tally)
+            elif piece.start or _is_cut_off(piece.data):
+                tally.lose(piece.start, piece.end)
+                tally.notes.append(f"the export breaks off after {tally.read:,} messages")
+            else:
+                raise SourceError(
+                    f"{file.place} is no DiscordChatExporter JSON: it has no list of messages; "
+                    "export the chat again, choosing JSON as the format"
+                )
+            tally.bytes_done = piece.end
+
+
+class _Chat(NamedTuple):
+    """Where the messages of a document were sent."""
+
+    space: str
+    channel: str
+    thread: str | None
+    channels: dict[str, str]  # names of channels, by id
+
+
+def _chat(file: ChatFile, head: _Document | None, tally: Tally) -> _Chat:
+    """Where it was, from the document's head, or its tail where the keys are in disorder."""
+    document = head
+    if document is None or document.channel is None:
+        with file.open() as stream:
+            for piece in _json_stream.pieces(stream, "messages", _BOUNDARY):
+                if piece.kind == "tail":
+                    document = _document(_as_object(piece.data))
+    if document is None or document.channel is None:
+        tally.notes.append("the export does not say which channel it is: named after the file")
+        return _Chat("", PurePath(file.name).stem, None, {})
+    guild, channel = document.guild or _Guild(), document.channel
+    name = channel.name or channel.id
+    is_direct = guild.id == "0" or channel.type.startswith("Direct")
+    is_thread = channel.type in _THREADS
+    return _Chat(
+        space="" if is_direct else guild.name or guild.id,
+        channel=channel.category or name if is_thread else name,
+        thread=name if is_thread else None,
+        channels={channel.id: name},
+    )
+
+
+def _document(data: bytes) -> _Document | None:
+    """The document's own fields, or None where that is damaged."""
+    try:
+        return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=_Document)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _as_object(tail: bytes) -> bytes:
+    """What follows the list of messages, made a document of its own."""
+    return b"{" + tail.lstrip(b", \t\r\n")
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether this is the beginning of a document, and not a whole other one."""
+    begins = data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    return begins and len(data) <= _json_stream.HEAD_LIMIT and _document(data) is None
+
+
+def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
+    """Note what the end of a document says about it."""
+    end = _document(_as_object(tail))
+    if end is None:
+        tally.notes.append("the export breaks off behind its last message: none is missing")
+    promised = next((d.message_count for d in (head, end) if d and d.message_count), None)
+    found = tally.read + sum(tally.skipped.values())
+    if promised is not None and promised != found:
+        tally.notes.append(f"the export speaks of {promised:,} messages, but holds {found:,}")
+    elif not found:
+        tally.notes.append("the export holds no messages")
+
+
+@without_gc()
+def _messages(piece: Piece, chat: _Chat, tally: Tally) -> pl.DataFrame:
+    """The message table of one piece of the list."""
+    found, damages = _json_stream.decode(piece, _MESSAGES, _BOUNDARY)
+    for damage in damages:
+        place = f"bytes {damage.start} to {damage.end}: {damage.problem}"
+        tally.skip("damaged message", place)
+    return messages.table(_columns(found, chat)).with_columns(
+        source=pl.lit("discord"),
+        space=pl.lit(chat.space),
+        channel=pl.lit(chat.channel),
+        thread=pl.lit(chat.thread, dtype=pl.String),
+        # Ids count up with time across the parts of an export, whatever its order.
+        position=pl.coalesce(pl.col("id").cast(pl.Int64, strict=False), "position"),
+    )
+
+
+def _columns(found: list[_Message], chat: _Chat) -> dict[str, Iterable[Any]]:
+    """Flat columns: comprehensions for what all messages have, a loop for the rest."""
+    text = [message.content or "" for message in found]
+    kind = [_KINDS.get(message.type, "system") for message in found]
+    reply_to: list[str | None] = [None] * len(found)
+    spans: list[tuple[Any, ...]] = []  # (row, …) for each element of the columns of lists
+    files: list[tuple[Any, ...]] = []
+    for row, message in enumerate(found):
+        reference = message.reference
+        if reference is not None and message.type in _REPLIES and reference.type != "Forward":
+            reply_to[row] = reference.message_id
+        if message.forwarded_message or (reference is not None and reference.type == "Forward"):
+            # Its attachments and words are someone else's and are not read.
+            kind[row] = "forward"
+        elif message.interaction is not None:
+            kind[row] = "command"
+        words = text[row]
+        if (">" in words and "<" in words) or (message.mentions and "@" in words):
+            text[row], mentioned = _shown(message, chat)
+            spans += [(row, *span) for span in mentioned]
+        if message.attachments:
+            names = [file.file_name or _last_part(file.url or "") for file in message.attachments]
+            files += [(row, attachment_kind(name), name) for name in names]
+        if message.stickers:
+            files += [(row, "sticker", sticker.name or "") for sticker in message.stickers]
+    authors = [message.author for message in found]
+    times = utc([message.timestamp for message in found])
+    columns: dict[str, Iterable[Any]] = {
+        "id": [message.id for message in found],
+        "author_id": [author.id for author in authors],
+        "author": [author.nickname or author.name or author.id for author in authors],
+        "sent_at": times["sent_at"],
+        "zone_assumed": times["zone_assumed"],
+        "kind": kind,
+        "text": text,
+        "reply_to": reply_to,
+        "is_bot": [author.is_bot for author in authors],
+        "edited": [message.timestamp_edited is not None for message in found],
+    }
+    for column, structs in (("mentions", spans), ("attachments", files)):
+        if structs:
+            columns[column] = lists(column, len(found), structs)
+    return columns
+
+
+def _shown(message: _Message, chat: _Chat) -> tuple[str, list[Span]]:
+    """The text with its markup resolved, and the mentions in it."""
+    users = {user.id: user.nickname or user.name or "unknown" for user in message.mentions}
+    text, spans = plain(message.content or "", users, chat.channels)
+    # Before 2.40 a mention could show either name.
+    names = {user.name: user.id for user in message.mentions if user.name}
+    names |= {user.nickname: user.id for user in message.mentions if user.nickname}
+    return text, mentions(text, names, spans)
+
+
+def _last_part(url: str) -> str:
+    """A file's name from its address or path; exports made on Windows have backslashes."""
+    return re.split(r"[/\\]", url.partition("?")[0])[-1]

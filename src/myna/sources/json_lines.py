@@ -1,0 +1,95 @@
+"""Any chat of one JSON object a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import TextIOWrapper
+from itertools import chain, islice
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _rows
+from myna.sources._json_stream import decode_repaired
+from myna.sources._text import head_text, open_text
+
+TITLE = "JSON lines"
+READS = ("text", "replies", "edits", "bots")
+
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By a line that is an object with an author and a text."""
+    for line in head_text(file).split("\n")[:20]:
+        try:
+            names = _rows.columns(_OBJECT.decode(line))
+        except (ValueError, RecursionError):
+            continue
+        if names:
+            because = f"its lines have '{names['author']}' and '{names['text']}'"
+            return Recognition("json_lines", 0.6, because)
+    return None
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, one a line.
+
+    Raises:
+        SourceError: no line has an author and a text, or the file cannot be read.
+    """
+    with file.open() as stream, open_text(stream, file.head) as lines:
+        objects = _objects(lines, file, tally)
+        sample = list(islice(objects, _rows.SAMPLE))
+        names = _rows.columns(dict.fromkeys(name for _, values in sample for name in values))
+        if names is None:
+            raise SourceError(
+                f"{file.place} has no lines with an author and a text: give each line an object "
+                'such as {"author": "Ann", "time": "2024-01-31T20:15:00Z", "text": "hello"}'
+            )
+        for frame in _rows.tables(_named(chain(sample, objects), names, tally), file, tally):
+            tally.bytes_done = stream.tell()
+            yield frame
+        tally.bytes_done = file.size
+
+
+def _objects(
+    lines: TextIOWrapper, file: ChatFile, tally: Tally
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects with their line numbers."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            yield number, decode_repaired(line.encode(), _OBJECT)
+        except (ValueError, RecursionError) as error:
+            if line.endswith(("\n", "\r")):
+                tally.skip("damaged line", f"line {number}: {error}")
+            else:
+                tally.lose(max(0, file.size - _size(line, lines.encoding)), file.size)
+                tally.notes.append(f"the file breaks off in line {number}")
+
+
+def _size(line: str, encoding: str) -> int:
+    """How many bytes of the file a line takes."""
+    return len(line.encode("utf-16-le" if encoding.startswith("utf-16") else "utf-8"))
+
+
+def _named(
+    objects: Iterator[tuple[int, dict[str, Any]]], names: dict[str, str], tally: Tally
+) -> Iterator[_rows.Row]:
+    """The objects' values by what they hold."""
+    for number, values in objects:
+        if isinstance(values.get(names["text"], 0), str | None):
+            yield {column: _as_text(values.get(name)) for column, name in names.items()}
+        else:
+            tally.skip("no text", f"line {number}: '{names['text']}' is absent or no text")
+
+
+def _as_text(value: Any) -> str:
+    """A value as a table's cell has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, str | int | float) else ""

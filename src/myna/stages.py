@@ -1,0 +1,138 @@
+"""The stages of a workspace: what each was made from, whether that still holds.
+
+Light on purpose: `myna status` reads manifests, never a table or a model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from myna import workspace as workspace_
+from myna.config import Settings
+from myna.workspace import Workspace
+
+State = Literal["missing", "unfinished", "stale", "done"]
+
+ADAPTER = "group"
+"""The adapter that commands mean unless told otherwise: one for everyone."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What there is of one stage."""
+
+    name: str
+    state: State
+    summary: str
+    reasons: list[str] = field(default_factory=list)
+    command: str = ""
+    """What to type to bring it up to date; empty when it is."""
+
+
+def prepare_inputs(workspace: Workspace) -> dict[str, str]:
+    """Fingerprints of what `prepare` reads."""
+    files = sorted(workspace.messages.glob("*.json"))
+    imports = {f"messages/{file.stem}": workspace_.fingerprint(file) for file in files}
+    return {**imports, "people.toml": workspace_.fingerprint(workspace.people_file)}
+
+
+def prepare_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that prepared data depends on."""
+    return settings.model_dump(include={"base", "conversations", "split", "samples"})
+
+
+def train_inputs(workspace: Workspace) -> dict[str, str]:
+    """Fingerprint of the samples that training reads; none before `prepare`."""
+    manifest = workspace_.read_manifest(workspace.prepared)
+    return {"prepared samples": manifest["counts"]["fingerprint"]} if manifest else {}
+
+
+def train_settings(settings: Settings) -> dict[str, Any]:
+    """The settings that an adapter depends on; a budget only says when to stop."""
+    return {
+        "base": settings.base,
+        "train": settings.train.model_dump(exclude={"budget", "checkpoint_every", "previews"}),
+    }
+
+
+def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
+    """Fingerprints of the samples and the adapter that `evaluate` compares."""
+    weights = workspace.adapter(adapter) / "adapter_model.safetensors"
+    return {**train_inputs(workspace), f"adapter {adapter}": workspace_.fingerprint(weights)}
+
+
+def status(workspace: Workspace, adapter: str = ADAPTER) -> list[Stage]:
+    """Every stage in order.
+
+    Raises:
+        SettingsError: myna.toml is wrong.
+        WorkspaceError: a manifest is damaged.
+    """
+    settings = workspace.settings()
+    return [
+        _imported(workspace),
+        _prepared(workspace, settings),
+        _trained(workspace, settings, adapter),
+        _evaluated(workspace, adapter),
+    ]
+
+
+def next_command(stages: list[Stage]) -> str:
+    """What to type next."""
+    return next((stage.command for stage in stages if stage.command), "myna chat")
+
+
+def _imported(workspace: Workspace) -> Stage:
+    manifests = [workspace_.read_json(f) for f in sorted(workspace.messages.glob("*.json"))]
+    if not manifests:
+        return Stage("import", "missing", "no messages yet", command="myna import PATH")
+    messages = sum(m["counts"]["stored"] for m in manifests)
+    return Stage("import", "done", f"{messages:,} messages from {len(manifests)} file(s)")
+
+
+def _prepared(workspace: Workspace, settings: Settings) -> Stage:
+    manifest = workspace_.read_manifest(workspace.prepared)
+    if manifest is None:
+        return Stage("prepare", "missing", "no samples yet", command="myna prepare")
+    counts = manifest["counts"]
+    parts = ", ".join(f"{n:,} {part}" for part, n in sorted(counts["samples"].items()))
+    summary = f"{counts['trained_tokens']:,} trained tokens in samples: {parts}"
+    reasons = workspace_.stale(manifest, prepare_inputs(workspace), prepare_settings(settings))
+    return _judged("prepare", summary, reasons, "myna prepare")
+
+
+def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
+    command = "myna train" if adapter == ADAPTER else f"myna train --name {adapter}"
+    manifest = workspace_.read_manifest(workspace.adapter(adapter))
+    work = workspace.training(adapter)
+    last = max((work / "checkpoints").glob("step-*"), default=None)
+    if last is not None:
+        plan = workspace_.read_json(work / "plan.json") or {}
+        reached = int(last.name.removeprefix("step-"))
+        summary = f"stopped after step {reached:,} of {plan.get('steps', 0):,}"
+        return Stage("train", "unfinished", summary, ["training was interrupted"], command)
+    if manifest is None:
+        return Stage("train", "missing", "no adapter yet", command=command)
+    counts = manifest["counts"]
+    summary = f"adapter '{adapter}': {counts['tokens']:,} tokens in {counts['steps']:,} steps"
+    reasons = workspace_.stale(manifest, train_inputs(workspace), train_settings(settings))
+    return _judged("train", summary, reasons, command)
+
+
+def _evaluated(workspace: Workspace, adapter: str) -> Stage:
+    report = workspace_.read_json(workspace.reports / f"{adapter}.json")
+    if report is None:
+        return Stage("evaluate", "missing", "not measured yet", command="myna evaluate")
+    summary = (
+        f"{report['base']:.3f} → {report['clone']:.3f} bits per character "
+        f"({report['change']:+.1%}) on the test split"
+    )
+    reasons = workspace_.stale(report["manifest"], evaluate_inputs(workspace, adapter), {})
+    return _judged("evaluate", summary, reasons, "myna evaluate")
+
+
+def _judged(name: str, summary: str, reasons: list[str], command: str) -> Stage:
+    if reasons:
+        return Stage(name, "stale", summary, reasons, command)
+    return Stage(name, "done", summary)

@@ -1,0 +1,1 @@
+"""Training a LoRA adapter: plan, batches, loss, checkpoints, the loop."""

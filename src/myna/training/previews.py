@@ -1,0 +1,51 @@
+"""Sample replies while training: what the personas answer to moments of the tune split."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import polars as pl
+
+from myna.config import Settings
+from myna.engines import Sampling
+from myna.engines.transformers_engine import Transformers
+from myna.models.bases import find
+from myna.persona.situations import Situation, situations
+from myna.persona.speaking import Speech
+from myna.samples.tokenizer import Tokenizer
+from myna.workspace import Workspace, read_manifest
+
+COUNT = 2
+TOKENS = 40
+
+
+def preview(
+    space: Workspace, settings: Settings, model: Any, step: int
+) -> Iterator[tuple[str, str, str]]:
+    """A few of (what was said, persona, the model's answer); the same moments each time."""
+    manifest = read_manifest(space.prepared)
+    messages = pl.read_parquet(space.prepared / "messages.parquet").filter(pl.col("part") == "tune")
+    if manifest is None or messages.is_empty():
+        return
+    base = find(settings.base, weights=False)
+    engine = Transformers(base, None, base.context, model=model.eval())
+    tokenizer = Tokenizer(base.folder)
+    sampling = Sampling(
+        settings.chat.temperature, settings.chat.top_p, 0, settings.chat.min_p, 1.0, step
+    )
+    found = situations(messages, manifest["counts"]["personas"], turns=4)
+    try:
+        for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
+            room = _room(moment, settings, tokenizer, base.context)
+            last = room.lines[-1]
+            speech = Speech(engine, room, moment.next_person, sampling, TOKENS)
+            text = "".join(speech)
+            yield f"{last.person}: {last.text}"[:160], moment.next_person, text
+    finally:
+        model.train()
+
+
+def _room(moment: Situation, settings: Settings, tokenizer: Tokenizer, context: int) -> Any:
+    return moment.room(settings.samples, tokenizer, context - TOKENS)

@@ -1,0 +1,277 @@
+"""A project folder: settings, and each stage's output with its manifest.
+
+    friends/                 mode 0700, with a .gitignore of *
+      myna.toml              settings
+      people.toml            names, accounts, consent
+      messages/              from `myna import`
+      prepared/              from `myna prepare`
+      adapters/NAME/         from `myna train`
+      reports/               from `myna evaluate`
+
+A stage's manifest says what it was made from. It is stale when one of these has changed
+since, and `stale` says which. Whatever is written appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from myna import __version__, config
+from myna.errors import WorkspaceError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folder `root` and where things are in it."""
+
+    root: Path
+
+    @property
+    def settings_file(self) -> Path:
+        """myna.toml"""
+        return self.root / "myna.toml"
+
+    @property
+    def people_file(self) -> Path:
+        """people.toml"""
+        return self.root / "people.toml"
+
+    @property
+    def messages(self) -> Path:
+        """The folder of imported message tables."""
+        return self.root / "messages"
+
+    @property
+    def prepared(self) -> Path:
+        """The folder of conversations, samples and the ledger."""
+        return self.root / "prepared"
+
+    @property
+    def reports(self) -> Path:
+        """The folder of reports."""
+        return self.root / "reports"
+
+    def adapter(self, name: str) -> Path:
+        """The folder of an adapter.
+
+        Raises:
+            WorkspaceError: the name would lead out of the workspace.
+
+        """
+        if not name or name != Path(name).name or name.startswith("."):
+            raise WorkspaceError(f"'{name}' is no adapter's name: use letters, digits, - and _")
+        return self.root / "adapters" / name
+
+    def training(self, name: str) -> Path:
+        """The folder of an adapter's unfinished training: plan, log, checkpoints."""
+        adapter = self.adapter(name)
+        return adapter.with_name(f".{adapter.name}.training")
+
+    def settings(self) -> config.Settings:
+        """The settings in myna.toml."""
+        return config.load(self.settings_file)
+
+
+def create(root: Path, settings: config.Settings | None = None) -> Workspace:
+    """A new workspace in the folder `root`, made if it is not there.
+
+    Raises:
+        WorkspaceError: there is one already, or the folder cannot be written.
+
+    """
+    workspace = Workspace(root)
+    if workspace.settings_file.exists():
+        raise WorkspaceError(f"{root} is a myna workspace already: cd there and go on")
+    with clear_disk_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o700)  # chats are private
+        write_text(root / ".gitignore", "*\n")
+        write_text(workspace.settings_file, config.template(settings))
+    return workspace
+
+
+def find(start: Path) -> Workspace:
+    """The workspace that `start` lies in.
+
+    Raises:
+        WorkspaceError: there is none.
+
+    """
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / "myna.toml").is_file():
+            for stage in (folder / "prepared", *(folder / "adapters").glob(".*.old")):
+                recover(stage.with_name(stage.name.removeprefix(".").removesuffix(".old")))
+            return Workspace(folder)
+    raise WorkspaceError(f"{start} is no myna workspace: make one with `myna new NAME`")
+
+
+@contextmanager
+def clear_disk_errors(place: Path) -> Iterator[None]:
+    """Turn what the operating system says of a full or forbidden disk into one line.
+
+    Raises:
+        WorkspaceError: in place of OSError.
+
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WorkspaceError(
+                f"the disk is full at {place}: make room and run the command again; "
+                "what was there before is as it was"
+            ) from error
+        raise WorkspaceError(
+            f"cannot write {error.filename or place}: {error.strerror or error}"
+        ) from error
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON whole or not at all, indented for people."""
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; None where there is no file.
+
+    Raises:
+        WorkspaceError: the file is damaged.
+
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"{path} is damaged ({error}): delete its folder and run the stage again"
+        ) from error
+
+
+@contextmanager
+def folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which takes `target`'s place once it is whole.
+
+    A kill leaves the old folder, or (in the instant between two renames) the old one
+    under another name, from which `recover` brings it back.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left_over in target.parent.glob(f".{target.name}.new-*"):
+        shutil.rmtree(left_over, ignore_errors=True)
+    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
+    try:
+        yield fresh
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    old = target.parent / f".{target.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    fresh.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def recover(target: Path) -> None:
+    """Bring back a folder that a kill left between two renames."""
+    old = target.parent / f".{target.name}.old"
+    if old.exists() and not target.exists():
+        old.rename(target)
+
+
+def fingerprint(path: Path) -> str:
+    """SHA-256 of a file; "" where there is none."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_manifest(
+    stage: Path,
+    *,
+    inputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+    counts: Mapping[str, Any],
+) -> None:
+    """Say what a stage's folder was made from."""
+    write_json(
+        stage / MANIFEST,
+        {
+            "myna": __version__,
+            "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "inputs": dict(inputs),
+            "settings": dict(settings),
+            "counts": dict(counts),
+        },
+    )
+
+
+def read_manifest(stage: Path) -> dict[str, Any] | None:
+    """A stage's manifest, or None where the stage has not been run."""
+    manifest: dict[str, Any] | None = read_json(stage / MANIFEST)
+    return manifest
+
+
+def stale(
+    manifest: dict[str, Any], inputs: Mapping[str, str], settings: Mapping[str, Any]
+) -> list[str]:
+    """Why a stage must be run again; empty when its manifest still holds."""
+    reasons = []
+    before = manifest["inputs"]
+    for name in sorted(before.keys() | inputs.keys()):
+        if name not in before:
+            reasons.append(f"{name} is new")
+        elif name not in inputs:
+            reasons.append(f"{name} is gone")
+        elif before[name] != inputs[name]:
+            reasons.append(f"{name} has changed")
+    old, new = _flat(manifest["settings"]), _flat(json.loads(json.dumps(settings)))
+    for key in sorted(old.keys() | new.keys()):
+        if old.get(key) != new.get(key):
+            reasons.append(f"{key} is now {new.get(key)!r}, was {old.get(key)!r}")
+    return reasons
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,87 @@
+"""Engines over the embedded base, loaded once, and an adapter that changes it a lot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from myna.engines import Engine, open_engine
+from myna.models.bases import Base
+from myna.models.loading import load, quiet
+from myna.samples.tokenizer import Tokenizer
+
+CONTEXT = 256
+
+
+@pytest.fixture(scope="session")
+def llamacpp(base: Base) -> Iterator[Engine]:
+    engine = open_engine("llama.cpp", base, context=CONTEXT)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def transformers(base: Base) -> Iterator[Engine]:
+    engine = open_engine("transformers", base, context=CONTEXT)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def adapter(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random LoRA adapter on all linear layers, saved by peft.
+
+    It changes q and k by a standard deviation of 0.06, so that their rows in a wrong
+    order cannot be overlooked, and the rest by 0.004. Much more, in all thirty layers,
+    and the model is so far off that it magnifies llama.cpp's rounding to 4 bits.
+    """
+    import peft
+    import torch
+
+    rank, alpha = 4, 8
+    torch.manual_seed(11)
+    config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear")
+    with quiet():
+        model = peft.get_peft_model(load(base, dtype=torch.float32, device="cpu"), config)
+    for name, weight in model.named_parameters():
+        if ".lora_" in name:
+            wanted = 0.06 if ".q_proj." in name or ".k_proj." in name else 0.004
+            product = wanted / (alpha / rank) / math.sqrt(rank)
+            torch.nn.init.normal_(weight, std=math.sqrt(product))
+    folder = tmp_path_factory.mktemp("adapter")
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def adapted(base: Base, adapter: Path) -> Iterator[Engine]:
+    """llama.cpp with the adapter."""
+    engine = open_engine("llama.cpp", base, adapter, context=CONTEXT)
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def prompt(tokenizer: Tokenizer) -> list[int]:
+    """A few lines of a transcript."""
+    text = "CC: Apollo 11, this is Houston. Over.\nCDR: Roger, Houston. We read you"
+    return tokenizer.encode(text).ids
+
+
+def collect(stream: Generator[str, None, str]) -> tuple[str, str]:
+    """All of a stream's text, and why it ended."""
+    pieces = []
+    while True:
+        try:
+            pieces.append(next(stream))
+        except StopIteration as stop:
+            return "".join(pieces), stop.value
+
+
+def distance(ours: dict[int, float], theirs: dict[int, float]) -> float:
+    """How far apart the log-probabilities are, on average over the fifty best of `ours`."""
+    best = [token for token in list(ours)[:50] if token in theirs]
+    return sum(abs(math.log(ours[token] / theirs[token])) for token in best) / len(best)

@@ -1,0 +1,121 @@
+"""A peft adapter in llama.cpp is the same model as in transformers.
+
+The measure is how far apart two engines' log-probabilities are, on average over the fifty
+tokens that the first thinks most probable. llama.cpp rounds the embedded base
+to 4 bits and computes in 8: that alone is 0.05 to 0.15.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from tests.engines.conftest import CONTEXT, distance
+
+from myna.engines import Engine, open_engine
+from myna.errors import EngineError, ModelError
+from myna.models import lora_gguf
+from myna.models.bases import Base
+from myna.models.lora_gguf import gguf_adapter
+
+pytestmark = pytest.mark.model
+
+
+def test_the_bases_are_the_same_model(
+    llamacpp: Engine, transformers: Engine, prompt: list[int]
+) -> None:
+    """This also holds our config.json and converted weights against the GGUF file."""
+    assert distance(llamacpp.next_probs(prompt), transformers.next_probs(prompt, 5000)) < 0.15
+
+
+def test_the_adapter_is_the_same_and_only_with_its_rows_in_llamacpps_order(
+    base: Base,
+    adapter: Path,
+    adapted: Engine,
+    llamacpp: Engine,
+    prompt: list[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reference = open_engine("transformers", base, adapter, context=CONTEXT)
+    expected = reference.next_probs(prompt, 5000)
+    reference.close()
+    assert distance(adapted.next_probs(prompt), expected) < 0.25
+    assert distance(llamacpp.next_probs(prompt), expected) > 0.5, "strong enough to tell"
+
+    shutil.copytree(adapter, tmp_path / "unordered", ignore=shutil.ignore_patterns("*.gguf"))
+    monkeypatch.setattr(lora_gguf, "_llamacpp_rows", lambda lora_b, *_: lora_b)
+    unordered = open_engine("llama.cpp", base, tmp_path / "unordered", context=CONTEXT)
+    assert distance(unordered.next_probs(prompt), expected) > 0.5
+    unordered.close()
+
+
+def test_every_adapted_weight_is_in_the_file(adapter: Path, base: Base) -> None:
+    from gguf import GGUFReader
+
+    tensors = {t.name: tuple(t.shape) for t in GGUFReader(gguf_adapter(adapter, base)).tensors}
+    assert len(tensors) == 30 * 7 * 2
+    assert tensors["blk.29.attn_k.weight.lora_a"] == (576, 4)  # GGUF: fastest first
+    assert tensors["blk.29.attn_k.weight.lora_b"] == (4, 192)
+
+
+def test_it_is_converted_once_for_each_training(adapter: Path, base: Base, tmp_path: Path) -> None:
+    folder = tmp_path / "adapter"
+    shutil.copytree(adapter, folder, ignore=shutil.ignore_patterns("*.gguf"))
+    path = gguf_adapter(folder, base)
+    made = path.stat().st_mtime_ns
+    assert gguf_adapter(folder, base).stat().st_mtime_ns == made
+    weights = folder / "adapter_model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    assert gguf_adapter(folder, base).stat().st_mtime_ns > made, "trained further: made anew"
+    assert not list(folder.glob(".parts-*"))
+
+
+def test_adapters_saved_in_16_bits_are_read(adapter: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    key = "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"
+    exact = load_file(adapter / "adapter_model.safetensors")[key]
+    for dtype in (torch.bfloat16, torch.float16):
+        path = adapter.parent / "half.safetensors"
+        save_file({key: exact.to(dtype)}, path)
+        read = torch.from_numpy(lora_gguf._read_safetensors(path)[key])
+        assert torch.equal(read, exact.to(dtype).float())
+
+
+@pytest.fixture
+def copied(adapter: Path, tmp_path: Path) -> Path:
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copy(adapter / name, tmp_path)
+    return tmp_path
+
+
+def test_what_llamacpp_cannot_run_is_refused(copied: Path, base: Base) -> None:
+    config = json.loads((copied / "adapter_config.json").read_text())
+    (copied / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
+    with pytest.raises(EngineError, match='uses use_dora: use engine = "transformers"'):
+        gguf_adapter(copied, base)
+
+
+def test_another_architecture_is_refused(copied: Path, base: Base, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text('{"model_type": "gpt_neox"}')
+    with pytest.raises(EngineError, match=r"'gpt_neox'\) .* only those of llama and mistral"):
+        gguf_adapter(copied, dataclasses.replace(base, folder=other))
+
+
+def test_a_damaged_adapter_is_one_clear_line(copied: Path, base: Base) -> None:
+    weights = copied / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match="is damaged: train the adapter anew"):
+        gguf_adapter(copied, base)
+    weights.unlink()
+    with pytest.raises(ModelError, match=r"cannot read .*safetensors: No such file"):
+        gguf_adapter(copied, base)
