@@ -84,8 +84,8 @@ def _head(line: str) -> tuple[int, str, str] | None:
     if match is None:
         return None
     digits = [field.translate(_SLIPS).replace("?", "0") for field in match.groups()[:4]]
-    if not all(field.isdigit() for field in digits):
-        return None
+    if not all(field.isdigit() for field in digits) or min(map(len, digits[:3])) < 2:
+        return None  # such as the words `5, 4, 3, 2, 1.`
     days, hours, minutes, seconds = map(int, digits)
     rest = (match[5] or "").replace("NIX0N", "NIXON")
     speaker = next((s for s in sorted(SPEAKERS, key=len, reverse=True) if _opens(rest, s)), "")

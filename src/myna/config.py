@@ -61,14 +61,17 @@ def _system(value: str) -> str:
 class Section(BaseModel):
     """A table of myna.toml: unknown keys are errors, so that a slip is not ignored."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Conversations(Section):
     """Where a conversation begins and ends."""
 
     gap_minutes: float = Field(
-        60, gt=0, description="A silence longer than this in a channel ends the conversation."
+        60,
+        gt=0,
+        le=1e9,
+        description="A silence longer than this in a channel ends the conversation.",
     )
 
 
@@ -170,7 +173,7 @@ def load(path: Path) -> Settings:
 
     """
     try:
-        return parse(path.read_text("utf-8"), str(path))
+        return parse(path.read_text("utf-8-sig"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"cannot read {path}: {error}") from error
 
@@ -206,7 +209,8 @@ def _first(error: ValidationError, place: str) -> str:
     name = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{place}: there is no setting '{name}': `myna new` writes all there are"
-    return f"{place}: {name} = {problem['input']!r}: {problem['msg']}"
+    why = problem["msg"].removeprefix("Value error, ")
+    return f"{place}: {name} = {problem['input']!r}: {why}"
 
 
 def template(settings: Settings | None = None) -> str:
@@ -227,5 +231,7 @@ def template(settings: Settings | None = None) -> str:
 
 
 def _entry(section: Section, key: str, value: object) -> list[str]:
-    written = f'"{value}"' if isinstance(value, str) else f"{value:g}"
+    from tomlkit import item  # only `myna new` writes settings
+
+    written = item(value).as_string()
     return [f"# {type(section).model_fields[key].description}", f"{key} = {written}"]

@@ -1,7 +1,8 @@
 """Bringing exports into a workspace.
 
     messages/NAME-HASH.parquet    the messages of one file
-    messages/NAME-HASH.json       what it was, and what became of all that was in it
+    messages/NAME-HASH.json       what it was, and what became of all that was in it; a
+                                  file counts as imported once this is written
 
 The messages of a file flow through in batches, so memory stays flat whatever its size.
 Importing again adds what is new: a file of the same content is not read twice, and
@@ -14,7 +15,9 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -86,27 +89,24 @@ def import_file(
         WorkspaceError: the disk is full; nothing of this file is stored then.
     """
     done = Imported(file.place)
-    found = (
-        Recognition(as_source, 1.0, "said by --as")
-        if as_source
-        else (recognise(file) if file.size else None)
-    )
+    if not file.size:
+        done.trouble = f"{file.place}: the file is empty: export it again"
+        return done
+    found = Recognition(as_source, 1.0, "said by --as") if as_source else recognise(file)
     if found is None:
-        done.trouble = (
-            f"{file.place}: the file is empty: export it again"
-            if not file.size
-            else f"{file.place}: no chat that myna knows: see `myna import --help`"
-        )
+        done.trouble = f"{file.place}: no chat that myna knows: see `myna import --help`"
         return done
     done.source, done.confidence = found.source, found.confidence
     reader = source(found.source)
     digest = _digest(file)
-    slug = re.sub(r"[^\w.-]+", "-", file.path.stem).strip("-.")[:60] or "chat"
+    slug = re.sub(r"[^\w.-]+", "-", file.path.stem).strip("-.")[:40] or "chat"
     target = workspace.messages / f"{slug}-{digest[:10]}.parquet"
     record = target.with_suffix(".json")
     if record.exists() and target.exists():
         before = workspace_.read_json(record)["counts"]
         done.messages = done.known = before["messages"]
+        with workspace_.clear_disk_errors(workspace.people_file):
+            _meet(workspace, people_.accounts(pl.read_parquet(target)), consent)
         return done
 
     tally, batches, seen = Tally(), _Batches(workspace), list[pl.DataFrame]()
@@ -117,40 +117,45 @@ def import_file(
             seen.append(people_.accounts(frame))
             yield batches.new(frame)
 
-    with workspace_.clear_disk_errors(target):
-        workspace.messages.mkdir(mode=0o700, exist_ok=True)
-        written = _store(flow(), target)
+    with workspace_.clear_disk_errors(target), _hidden(target) as written:
+        _store(flow(), written)
+        if seen:
+            _meet(workspace, people_.newest(pl.concat(seen)), consent)
+        if batches.stored:
+            written.replace(target)
+            workspace_.write_json(
+                record,
+                {
+                    "file": file.name,
+                    "imported_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+                    "sha256": digest,
+                    "source": found.source,
+                    "because": found.because,
+                    "counts": {"messages": batches.read, "stored": batches.stored},
+                    "tally": {k: v for k, v in asdict(tally).items() if k != "bytes_done"},
+                },
+            )
     done.messages, done.stored = batches.read, batches.stored
     done.known = batches.read - batches.stored
     done.skipped, done.notes = tally.skipped, tally.notes
     done.unread_bytes = tally.unread_bytes
     done.trouble = _trouble(file, tally, batches.read)
-    if not batches.stored:
-        written.unlink(missing_ok=True)
-        return done
-    people = people_.load(workspace.people_file)
-    joined = people_.newest(pl.concat(seen))
-    people_.save(workspace.people_file, people_.add(people, joined, consent))
-    written.replace(target)
-    workspace_.write_json(
-        record,
-        {
-            "file": file.name,
-            "sha256": digest,
-            "source": found.source,
-            "because": found.because,
-            "counts": {"messages": batches.read, "stored": batches.stored},
-            "tally": {k: v for k, v in asdict(tally).items() if k != "bytes_done"},
-        },
-    )
     return done
+
+
+def _meet(workspace: Workspace, found: pl.DataFrame, consent: people_.Consent) -> None:
+    """Add those accounts to people.toml that nobody has yet."""
+    before = people_.load(workspace.people_file)
+    after = people_.add(before, found, consent)
+    if after != before:
+        people_.save(workspace.people_file, after)
 
 
 class _Batches:
     """Lets through the messages that the workspace does not have yet."""
 
     def __init__(self, workspace: Workspace) -> None:
-        stored = sorted(workspace.messages.glob("*.parquet"))
+        stored = workspace.message_files()
         self.read = self.stored = 0
         self._known = (
             pl.scan_parquet(stored).select(known=_mark()).unique().collect() if stored else None
@@ -170,9 +175,19 @@ def _mark() -> pl.Expr:
     return pl.struct(*KEY, "text").hash()
 
 
-def _store(frames: Iterator[pl.DataFrame], target: Path) -> Path:
-    """Write frames to a hidden file beside `target`, one after the other; its path."""
+@contextmanager
+def _hidden(target: Path) -> Iterator[Path]:
+    """A name beside `target` to write under; gone afterwards unless it was renamed."""
+    target.parent.mkdir(mode=0o700, exist_ok=True)
     hidden = target.with_name(f".{target.name}.new")
+    try:
+        yield hidden
+    finally:
+        hidden.unlink(missing_ok=True)
+
+
+def _store(frames: Iterator[pl.DataFrame], target: Path) -> None:
+    """Write frames to a file, one after the other."""
 
     def pull(
         columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
@@ -180,12 +195,7 @@ def _store(frames: Iterator[pl.DataFrame], target: Path) -> Path:
         for frame in frames:
             yield frame if columns is None else frame.select(columns)
 
-    try:
-        register_io_source(pull, schema=SCHEMA).sink_parquet(hidden, maintain_order=True)
-    except BaseException:
-        hidden.unlink(missing_ok=True)
-        raise
-    return hidden
+    register_io_source(pull, schema=SCHEMA).sink_parquet(target, maintain_order=True)
 
 
 def _digest(file: ChatFile) -> str:

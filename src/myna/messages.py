@@ -6,6 +6,7 @@ A message is known by (source, space, channel, id).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,6 +43,19 @@ a training target: `system` notices, bot `command`s, `forward`ed words of others
 ATTACHMENT_KINDS = ("image", "voice", "video", "file", "sticker", "gif")
 
 KEY = ("source", "space", "channel", "id")
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def tidy(text: str) -> str:
+    r"""Text as samples and prompts have it: the one way in for exports and live chats.
+
+    Line ends become ``\n``; zero characters and outer blanks go; half a surrogate pair,
+    which is no character and which no tokenizer takes, becomes U+FFFD. Nothing else of
+    it changes.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").strip()
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:

@@ -40,7 +40,8 @@ Who is who. Each person has accounts (source:author_id) and a consent:
   clone    may be a persona, and is trained
   context  their words may stand in prompts, and are never trained
   no       their messages are left out
-Give two persons' accounts to one to merge them. `myna prepare` applies what you change.
+A bot (bot = true) is never trained. Give two persons' accounts to one to merge them.
+`myna prepare` applies what you change.
 """
 
 
@@ -66,10 +67,11 @@ def plain_name(name: str) -> str:
     """A name that fits before a colon: one line, no colon, no control characters."""
     kept = "".join(
         " " if c in ":\n\r\t" or unicodedata.category(c) in {"Zl", "Zp", "Zs"} else c
-        for c in unicodedata.normalize("NFC", name)
+        for c in name
         if c in "\n\r\t" or unicodedata.category(c)[0] != "C"
     )
-    return re.sub(r"\s+", " ", kept).strip()[:NAME_LENGTH].strip() or "someone"
+    one_line = re.sub(r"\s+", " ", unicodedata.normalize("NFC", kept)).strip()
+    return one_line[:NAME_LENGTH].strip() or "someone"
 
 
 def load(path: Path) -> People:
@@ -82,18 +84,30 @@ def load(path: Path) -> People:
     if not path.exists():
         return People()
     try:
-        document = tomlkit.parse(path.read_text("utf-8")).unwrap()
+        document = tomlkit.parse(path.read_text("utf-8-sig")).unwrap()
     except (TOMLKitError, OSError, UnicodeDecodeError) as error:
         raise PeopleError(f"cannot read {path}: {error}") from error
+    strange = document.keys() - {"default_consent", "people"}
+    if strange:
+        raise PeopleError(f'{path}: what is \'{min(strange)}\'? A person is [people."NAME"]')
     persons, owners = [], dict[str, str]()
-    for name, entry in document.get("people", {}).items():
+    everyone = document.get("people", {})
+    if not isinstance(everyone, dict):
+        raise PeopleError(f'{path}: write each person as a table: [people."NAME"]')
+    for name, entry in everyone.items():
         if not isinstance(entry, dict):
             raise PeopleError(f'{path}: write [people."{name}"] as a table')
+        unknown = entry.keys() - {"accounts", "consent", "bot"}
+        if unknown:
+            raise PeopleError(f"{path}: {name}: there is no '{min(unknown)}' in a person's table")
         if name != plain_name(name):
             raise PeopleError(
                 f"{path}: '{name}' cannot stand before a colon: call them '{plain_name(name)}'"
             )
-        accounts = tuple(str(a) for a in entry.get("accounts", ()))
+        listed = entry.get("accounts", [])
+        if not isinstance(listed, list):
+            raise PeopleError(f'{path}: {name}: write accounts as a list: ["{listed}"]')
+        accounts = tuple(map(str, listed))
         for account in accounts:
             if account in owners:
                 raise PeopleError(
@@ -127,7 +141,7 @@ def newest(found: pl.DataFrame) -> pl.DataFrame:
 
 def account() -> pl.Expr:
     """The account that a message was sent from."""
-    return pl.concat_str(pl.col("source"), pl.lit(":"), pl.col("author_id"))
+    return pl.concat_str(pl.col("source"), pl.lit(":"), pl.col("author_id").fill_null(""))
 
 
 def add(people: People, found: pl.DataFrame, default: Consent) -> People:
@@ -145,7 +159,8 @@ def add(people: People, found: pl.DataFrame, default: Consent) -> People:
         name = plain = plain_name(author or account_.partition(":")[2])
         number = 2
         while name in names:
-            name = f"{plain[: NAME_LENGTH - 4]} {number}"
+            ending = f" {number}"
+            name = plain[: NAME_LENGTH - len(ending)].strip() + ending
             number += 1
         names.add(name)
         consent: Consent = "no" if is_bot else default
@@ -156,7 +171,7 @@ def add(people: People, found: pl.DataFrame, default: Consent) -> People:
 def save(path: Path, people: People) -> None:
     """Write people.toml; comments and order that a user gave it stay."""
     if path.exists():
-        document = tomlkit.parse(path.read_text("utf-8"))
+        document = tomlkit.parse(path.read_text("utf-8-sig"))
     else:
         document = tomlkit.document()
         for line in _HEADER.splitlines():
@@ -180,16 +195,23 @@ def save(path: Path, people: People) -> None:
 
 
 def assign(messages: pl.DataFrame, people: People) -> pl.DataFrame:
-    """The messages with the columns `person` and `consent`; unknown accounts get "no"."""
-    rows = [(a, p.name, p.consent) for p in people.persons for a in p.accounts]
-    known = pl.DataFrame(rows, schema={"account": str, "person": str, "consent": str}, orient="row")
+    """The messages with the columns `person` and `consent`; unknown accounts get "no".
+
+    Whether a known account is a bot is the word of people.toml: one that passes on what
+    a person writes can be given to that person.
+    """
+    rows = [(a, p.name, p.consent, p.is_bot) for p in people.persons for a in p.accounts]
+    schema = {"account": pl.String, "person": pl.String, "consent": pl.String, "bot": pl.Boolean}
+    known = pl.DataFrame(rows, schema=schema, orient="row")
     return (
         messages.with_columns(account().alias("account"))
         .join(known, on="account", how="left", maintain_order="left")
         .with_columns(
-            pl.col("person").fill_null(pl.col("author")), pl.col("consent").fill_null("no")
+            pl.col("person").fill_null(pl.col("author")),
+            pl.col("consent").fill_null("no"),
+            is_bot=pl.coalesce("bot", "is_bot"),
         )
-        .drop("account")
+        .drop("account", "bot")
     )
 
 
@@ -208,7 +230,7 @@ def find(name: str, names: Sequence[str]) -> str:
     wanted = name.strip().casefold()
     exact = [n for n in names if n.casefold() == wanted]
     if exact:
-        return exact[0]
+        return name.strip() if name.strip() in exact else exact[0]
     begun = [n for n in names if any(w.startswith(wanted) for w in _words(n))] if wanted else []
     if len(begun) == 1:
         return begun[0]

@@ -32,8 +32,8 @@ class Stage:
 
 def prepare_inputs(workspace: Workspace) -> dict[str, str]:
     """Fingerprints of what `prepare` reads."""
-    files = sorted(workspace.messages.glob("*.json"))
-    imports = {f"messages/{file.stem}": workspace_.fingerprint(file) for file in files}
+    records = [table.with_suffix(".json") for table in workspace.message_files()]
+    imports = {f"messages/{file.stem}": workspace_.fingerprint(file) for file in records}
     return {**imports, "people.toml": workspace_.fingerprint(workspace.people_file)}
 
 
@@ -84,7 +84,8 @@ def next_command(stages: list[Stage]) -> str:
 
 
 def _imported(workspace: Workspace) -> Stage:
-    manifests = [workspace_.read_json(f) for f in sorted(workspace.messages.glob("*.json"))]
+    tables = workspace.message_files()
+    manifests = [workspace_.read_json(table.with_suffix(".json")) for table in tables]
     if not manifests:
         return Stage("import", "missing", "no messages yet", command="myna import PATH")
     messages = sum(m["counts"]["stored"] for m in manifests)
@@ -121,15 +122,16 @@ def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
 
 
 def _evaluated(workspace: Workspace, adapter: str) -> Stage:
+    command = "myna evaluate" if adapter == ADAPTER else f"myna evaluate --name {adapter}"
     report = workspace_.read_json(workspace.reports / f"{adapter}.json")
     if report is None:
-        return Stage("evaluate", "missing", "not measured yet", command="myna evaluate")
+        return Stage("evaluate", "missing", "not measured yet", command=command)
     summary = (
         f"{report['base']:.3f} → {report['clone']:.3f} bits per character "
         f"({report['change']:+.1%}) on the test split"
     )
     reasons = workspace_.stale(report["manifest"], evaluate_inputs(workspace, adapter), {})
-    return _judged("evaluate", summary, reasons, "myna evaluate")
+    return _judged("evaluate", summary, reasons, command)
 
 
 def _judged(name: str, summary: str, reasons: list[str], command: str) -> Stage:

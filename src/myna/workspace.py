@@ -18,6 +18,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -54,6 +55,15 @@ class Workspace:
         """The folder of imported message tables."""
         return self.root / "messages"
 
+    def message_files(self) -> list[Path]:
+        """The imported message tables, in the order of their import.
+
+        A table counts once its record is there, which is written last.
+        """
+        records = [(read_json(file), file) for file in self.messages.glob("*.json")]
+        ordered = sorted((record.get("imported_at", ""), file) for record, file in records)
+        return [file.with_suffix(".parquet") for _, file in ordered]
+
     @property
     def prepared(self) -> Path:
         """The folder of conversations, samples and the ledger."""
@@ -69,7 +79,6 @@ class Workspace:
 
         Raises:
             WorkspaceError: the name would lead out of the workspace.
-
         """
         if not name or name != Path(name).name or name.startswith("."):
             raise WorkspaceError(f"'{name}' is no adapter's name: use letters, digits, - and _")
@@ -89,12 +98,16 @@ def create(root: Path, settings: config.Settings | None = None) -> Workspace:
     """A new workspace in the folder `root`, made if it is not there.
 
     Raises:
-        WorkspaceError: there is one already, or the folder cannot be written.
-
+        WorkspaceError: there is one already, or a repository, or it cannot be written.
     """
     workspace = Workspace(root)
     if workspace.settings_file.exists():
         raise WorkspaceError(f"{root} is a myna workspace already: cd there and go on")
+    if (root / ".gitignore").exists():
+        raise WorkspaceError(
+            f"{root} has a .gitignore of its own, and chats belong into no repository: "
+            "make the workspace in a new folder"
+        )
     with clear_disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o700)  # chats are private
@@ -108,7 +121,6 @@ def find(start: Path) -> Workspace:
 
     Raises:
         WorkspaceError: there is none.
-
     """
     start = start.resolve()
     for folder in (start, *start.parents):
@@ -125,19 +137,29 @@ def clear_disk_errors(place: Path) -> Iterator[None]:
 
     Raises:
         WorkspaceError: in place of OSError.
-
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        number = _system_error(error)
+        if number is None:
+            raise
+        if number in (errno.ENOSPC, errno.EDQUOT):
             raise WorkspaceError(
                 f"the disk is full at {place}: make room and run the command again; "
                 "what was there before is as it was"
             ) from error
-        raise WorkspaceError(
-            f"cannot write {error.filename or place}: {error.strerror or error}"
-        ) from error
+        why = os.strerror(number) if number else error
+        where = getattr(error, "filename", None) or place
+        raise WorkspaceError(f"cannot write {where}: {why}") from error
+
+
+def _system_error(error: Exception) -> int | None:
+    """The operating system's number for an error, 0 for an unknown one; None for others."""
+    if isinstance(error, OSError):
+        return error.errno or 0
+    said = re.search(r"\(os error (\d+)\)", str(error))  # polars tells it in words only
+    return int(said[1]) if said else None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -170,7 +192,6 @@ def read_json(path: Path) -> Any:
 
     Raises:
         WorkspaceError: the file is damaged.
-
     """
     try:
         return json.loads(path.read_text("utf-8"))
@@ -178,7 +199,7 @@ def read_json(path: Path) -> Any:
         return None
     except (OSError, ValueError) as error:
         raise WorkspaceError(
-            f"{path} is damaged ({error}): delete its folder and run the stage again"
+            f"{path} is damaged ({error}): delete it and run its stage again"
         ) from error
 
 
@@ -186,23 +207,25 @@ def read_json(path: Path) -> Any:
 def folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which takes `target`'s place once it is whole.
 
-    A kill leaves the old folder, or (in the instant between two renames) the old one
-    under another name, from which `recover` brings it back.
+    A failure leaves the old folder. So does a kill, or (in the instant between two
+    renames) the old one under another name, from which `recover` brings it back.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    recover(target)
     for left_over in target.parent.glob(f".{target.name}.new-*"):
         shutil.rmtree(left_over, ignore_errors=True)
     fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
+    old = target.parent / f".{target.name}.old"
     try:
         yield fresh
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
     except BaseException:
+        recover(target)
         shutil.rmtree(fresh, ignore_errors=True)
         raise
-    old = target.parent / f".{target.name}.old"
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    fresh.rename(target)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -61,12 +61,17 @@ class Ledger:
         """Messages that came in and are nowhere; 0 in a sound ledger."""
         return self.messages - sum(row.messages for row in self.rows)
 
+    @property
+    def balanced(self) -> bool:
+        """Whether all messages, and all of their characters, are accounted for."""
+        return not self.imbalance() and self.characters == sum(r.characters for r in self.rows)
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for ledger.json and `--json`."""
         return {
             "messages": self.messages,
             "characters": self.characters,
-            "balanced": self.imbalance() == 0,
+            "balanced": self.balanced,
             "totals": {action: self.total(action) for action in ACTIONS},
             "rows": [asdict(row) for row in self.rows],
             "people": [{**asdict(share), "kept": round(share.kept, 4)} for share in self.people],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from myna.cleaning.ledger import EXAMPLES, Ledger, Row
-from myna.messages import KEY
+from myna.messages import KEY, tidy
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Rule:
 
 RULES = (
     Rule("duplicate", "drop", "the same message in two exports", pl.col("again")),
+    Rule("bot", "drop", "written by a bot", pl.col("is_bot") & (pl.col("consent") != "context")),
     Rule("no-consent", "drop", "the author's consent is no", pl.col("consent") == "no"),
     Rule("system", "drop", "a notice of the platform", pl.col("kind") == "system"),
     Rule("call", "drop", "a call", pl.col("kind") == "call"),
     Rule("deleted", "drop", "deleted by its author", pl.col("kind") == "deleted"),
     Rule("command", "drop", "a bot was commanded", pl.col("kind") == "command"),
-    Rule("bot", "drop", "written by a bot", pl.col("is_bot")),
     Rule("forward", "drop", "somebody else's words, passed on", pl.col("kind") == "forward"),
     Rule(
         "empty",
@@ -62,29 +62,26 @@ DESCRIPTIONS = {
 
 
 def clean(messages: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
-    r"""The messages that stay, with `trained` (may be a target) and tidy text.
+    """The messages that stay, in their order, with `trained` (may be a target) and tidy text.
 
-    `messages` has `person` and `consent` (myna.people.assign). Line ends become ``\\n``,
-    outer blanks go; nothing else of the text changes. A duplicate is a message with the
-    key of another; the one edited last, or read last, stays. The ledger gets a row for
-    each rule that something met; messages that stay get theirs later, when it is known
-    where they end up.
+    `messages` has `person` and `consent` (myna.people.assign). A duplicate is a message
+    with the key of another; one that was edited, or else the one read last, stays. The
+    ledger gets a row for each rule that something met; messages that stay get theirs
+    later, when it is known where they end up.
     """
-    tidy = (
-        messages.with_columns(
-            pl.col("text")
-            .fill_null("")
-            .str.replace_all("\r\n?", "\n")
-            .str.replace_all("\x00", "", literal=True)
-            .str.strip_chars()
-        )
+    texts = [tidy(text or "") for text in messages["text"]]
+    tidied = (
+        messages.with_columns(pl.Series("text", texts, pl.String))
+        .with_row_index("row")
         .sort("edited", maintain_order=True)
-        .with_columns(again=pl.struct(*KEY).is_duplicated() & ~pl.struct(*KEY).is_last_distinct())
+        .with_columns(again=~pl.struct(*KEY).is_last_distinct())
+        .sort("row")
+        .drop("row")
     )
     verdict = pl.lit(None, pl.String)
     for rule in reversed(RULES):
         verdict = pl.when(rule.meets).then(pl.lit(rule.name)).otherwise(verdict)
-    judged = tidy.with_columns(rule=verdict)
+    judged = tidied.with_columns(rule=verdict)
 
     ledger.messages += judged.height
     ledger.characters += int(judged["text"].str.len_chars().sum())

@@ -25,7 +25,7 @@ def command(
     budget: Annotated[str, typer.Option(help="Time to train for at most.")] = "4m",
     json_: Json = False,
 ) -> None:
-    """Clone the crew of Apollo 11 and let them talk; what is done already is kept."""
+    """Clone the crew of Apollo 11 and let them talk."""
     from myna import config, workspace
     from myna.workspace import Workspace
 
@@ -42,7 +42,7 @@ def command(
     prepare.ready(space, settings)
     ledger = prepare.read_ledger(space)
     if not json_:
-        prepare.show(ledger)
+        prepare.show(ledger, console())
     say(f"4. Training, for {budget} at most")
     trained = train.ready(space, settings, "group")
     say("5. How good is it? Bits per character, base against clone")
@@ -50,9 +50,9 @@ def command(
     if not json_:
         evaluate.show(report)
     say("6. A situation that the clone has never seen")
-    talk = _talk(space, json_)
+    spoken = talk(space, quiet=json_)
     if json_:
-        emit({"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": talk})
+        emit({"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": spoken})
     say(f"\nTalk to them yourself: cd {folder} && myna chat")
 
 
@@ -75,7 +75,7 @@ def import_transcript(space: Workspace) -> None:
     say(f"{export.name}: {done.source}, {done.messages:,} messages")
 
 
-def _talk(space: Workspace, quiet: bool) -> dict[str, Any]:
+def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
     """The crew goes on from a situation of the test split; beside it, what was said."""
     from myna.persona.clone import open_clone
 

@@ -15,7 +15,7 @@ NAME = "evaluate"
 
 
 def command(ctx: typer.Context, name: Name = "group", json_: Json = False) -> None:
-    """Measure bits per character on the test split, base against clone."""
+    """Measure the clone against its base on the test split."""
     report = measured(here(ctx), name)
     if json_:
         emit(report)

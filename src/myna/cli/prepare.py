@@ -9,6 +9,8 @@ import typer
 from myna.cli._terminal import Json, Set, console, emit, here, say, share
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from myna.cleaning.ledger import Ledger
     from myna.config import Settings
     from myna.workspace import Workspace
@@ -22,7 +24,7 @@ def command(
     again: Annotated[bool, typer.Option("--again", help="Even if nothing has changed.")] = False,
     json_: Json = False,
 ) -> None:
-    """Clean the messages, split them and write the samples; print the ledger."""
+    """Clean and split the messages into samples; print the ledger."""
     from myna import config
 
     space = here(ctx)
@@ -31,7 +33,7 @@ def command(
     if json_:
         emit(ledger.to_json())
     else:
-        show(ledger)
+        show(ledger, console())
         say("Next: myna inspect, then myna train")
 
 
@@ -63,12 +65,11 @@ def read_ledger(space: Workspace) -> Ledger:
     return ledger.from_json(workspace.read_json(space.prepared / "ledger.json"))
 
 
-def show(ledger: Ledger) -> None:
+def show(ledger: Ledger, screen: Console) -> None:
     """Print a ledger as two tables."""
     from rich.table import Table
     from rich.text import Text
 
-    screen = console()
     rules = Table(title="Ledger", title_justify="left", show_footer=True)
     balance = "balanced" if ledger.imbalance() == 0 else f"{ledger.imbalance():,} UNACCOUNTED"
     rules.add_column("what", footer="messages read")

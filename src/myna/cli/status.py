@@ -13,7 +13,7 @@ MARKS = {"done": "✓", "stale": "!", "unfinished": "…", "missing": "·"}
 
 
 def command(ctx: typer.Context, name: Name = "group", json_: Json = False) -> None:
-    """Say for each stage what is there, what is stale and why, and what to type next."""
+    """Say what is done, what is stale and why, what to type next."""
     from myna import stages
 
     workspace = here(ctx)

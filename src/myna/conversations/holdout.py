@@ -13,6 +13,9 @@ import polars as pl
 
 from myna.config import Split
 
+PARTS = ("train", "tune", "test")
+"""In the order of their times."""
+
 CHANNEL = ("source", "space", "channel")
 SNAP = 0.02
 """A border moves to a conversation's begin at most this share of a channel away."""
@@ -26,12 +29,12 @@ OVERLAP = 0.8
 def hold_out(messages: pl.DataFrame, settings: Split) -> pl.DataFrame:
     """The messages with `part`; a conversation that a border cuts becomes two.
 
-    `messages` has `conversation`, `person` and `trained`. The test share grows, to 0.2
+    `messages` is the frame of `sessions.split`, with `trained`. The test share grows, to 0.2
     at most, while that brings a regular to `min_replies` messages in it; someone with
     fewer than five times as many in all is no regular, and costs the others nothing.
     """
     ranked = messages.with_row_index("row").sort(
-        *CHANNEL, "sent_at", "position", nulls_last=False, maintain_order=True
+        *CHANNEL, "time", nulls_last=False, maintain_order=True
     )
     ranked = ranked.with_columns(
         at=pl.int_range(pl.len()).over(CHANNEL) / pl.len().over(CHANNEL),

@@ -22,6 +22,7 @@ from pathlib import Path
 import platformdirs
 
 from myna.errors import ModelError
+from myna.workspace import write_bytes
 
 Say = Callable[[str], None]
 """Takes one line of news for the user."""
@@ -131,15 +132,7 @@ def write_atomically(target: Path, content: bytes) -> None:
         ModelError: the disk is full, or the folder cannot be written.
     """
     with disk_errors(target.parent):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            Path(name).replace(target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        write_bytes(target, content)
 
 
 @contextlib.contextmanager

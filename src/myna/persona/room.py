@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from myna.messages import tidy
 from myna.people import plain_name
 from myna.samples import rendering
 from myna.samples.tokenizer import Tokenizer
@@ -43,17 +44,21 @@ class Room:
     channel: str = ""
     lines: list[Line] = field(default_factory=list)
     _from: int = 0
+    """The first line that prompts show."""
+    _cut: int = 0
+    """Characters left out at its beginning."""
 
     def say(self, person: str, text: str) -> None:
         """Add a message: whatever it looks like, it stays one of its author's."""
-        text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "").strip()
+        text = tidy(text)
         if text:
             self.lines.append(Line(plain_name(person), text))
 
     def retract(self) -> Line | None:
         """Take the last message back."""
         line = self.lines.pop() if self.lines else None
-        self._from = min(self._from, len(self.lines))
+        if self._from >= len(self.lines):
+            self._from, self._cut = max(0, len(self.lines) - 1), 0
         return line
 
     def header(self) -> str:
@@ -64,31 +69,47 @@ class Room:
 
     def turns(self) -> list[Turn]:
         """The history that prompts show."""
-        return merge((line.person, Part(line.text)) for line in self.lines[self._from :])
+        lines = self.lines[self._from :]
+        if self._cut:
+            lines[0] = Line(lines[0].person, lines[0].text[self._cut :].lstrip())
+        return merge((line.person, Part(line.text)) for line in lines)
 
     def prompt(self, person: str) -> list[int]:
-        """Token ids after which `person` speaks; the oldest messages go if it is long."""
-        ids = self._ids(person)
-        if len(ids) > self.most_tokens:
-            while len(ids) > self.most_tokens * TRIM and self._from < len(self.lines) - 1:
-                self._from += 1
-                ids = self._ids(person)
-        return ids
+        """Token ids after which `person` speaks; the oldest words go if it is long."""
+        return self._fitting(person)
 
     def before_cue(self) -> list[int]:
         """Token ids after which the model itself names who speaks."""
-        return prompt_ids(self._text(None), self.tokenizer)
+        return self._fitting(None)
 
     def cue_ids(self, person: str) -> list[int]:
         """The ids of a name and its colon, as they follow `before_cue`."""
-        return prompt_ids(self._text(person), self.tokenizer)[len(self.before_cue()) :]
+        before = self.before_cue()
+        return self._ids(person)[len(before) :]
 
-    def _text(self, person: str | None) -> str:
+    def _fitting(self, person: str | None) -> list[int]:
+        """The ids, of the newest messages only once all of them are too many.
+
+        The very last message stays, of a very long one its end.
+        """
+        ids = self._ids(person)
+        if len(ids) <= self.most_tokens:
+            return ids
+        while len(ids) > self.most_tokens * TRIM and self._from < len(self.lines) - 1:
+            self._from, self._cut = self._from + 1, 0
+            ids = self._ids(person)
+        while len(ids) > self.most_tokens and (left := self._left()) > 1:
+            self._cut += left // 2
+            ids = self._ids(person)
+        return ids
+
+    def _left(self) -> int:
+        """Characters of the first line that prompts show."""
+        return len(self.lines[self._from].text) - self._cut if self.lines else 0
+
+    def _ids(self, person: str | None) -> list[int]:
         shown = rendering.transcript(self.header(), self.turns(), next_person=person)
-        return "".join(segment.text for segment in shown)
-
-    def _ids(self, person: str) -> list[int]:
-        return prompt_ids(self._text(person), self.tokenizer)
+        return prompt_ids("".join(segment.text for segment in shown), self.tokenizer)
 
 
 class TurnReader:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import polars as pl
 
 from myna.config import Samples
 from myna.persona.room import Line, Room
+from myna.samples.conversation import MOST_NAMED
 from myna.samples.tokenizer import Tokenizer
 
 LONGEST = 400
@@ -49,7 +51,7 @@ def situations(
     for _, rows in messages.group_by("conversation", maintain_order=True):
         lines = _turns(rows)
         space, channel = rows.select("space", "channel").row(0)
-        people = sorted(set(rows["person"]))
+        people = [person for person, _ in Counter(rows["person"]).most_common(MOST_NAMED)]
         for at in range(turns, len(lines) - after + 1, turns):
             said, next_ = lines[at - turns : at], lines[at : at + after]
             around = [*said, *next_]

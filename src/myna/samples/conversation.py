@@ -28,19 +28,19 @@ class Conversation:
     turns: list[Turn]
 
 
+def shown() -> pl.Expr:
+    """A message's text with its attachments behind it, as short tokens such as `[image]`."""
+    kind = pl.element().struct.field("kind")
+    tokens = pl.col("attachments").list.eval("[" + kind + "]").list.join(" ")
+    return pl.concat_str(pl.col("text"), tokens, separator=" ").str.strip_chars()
+
+
 def conversations(kept: pl.DataFrame) -> Iterator[Conversation]:
     """The conversations of cleaned, split messages, with what late replies bring along.
 
-    A message's text has its attachments behind it, as short tokens such as `[image]`.
+    A message is as `shown` has it.
     """
-    shown = pl.concat_str(
-        pl.col("text"),
-        pl.col("attachments")
-        .list.eval("[" + pl.element().struct.field("kind") + "]")
-        .list.join(" "),
-        separator=" ",
-    ).str.strip_chars()
-    frame = kept.with_columns(shown=shown).with_row_index("row")
+    frame = kept.with_columns(shown=shown()).with_row_index("row")
     persons, texts = frame["person"].to_list(), frame["shown"].to_list()
     trained = frame["trained"].to_list()
     brings = dict(sessions.answered(kept).iter_rows())

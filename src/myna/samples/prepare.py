@@ -1,7 +1,8 @@
 """From stored messages to samples, with the ledger that accounts for all of them.
 
 prepared/
-messages.parquet    the messages that stay: person, text, conversation, part, trained
+messages.parquet    the messages that stay: person, text (as samples show it),
+                    conversation, part, trained
 samples.parquet     segments, token ids and labels, replies; `part` is the split
 ledger.json
 manifest.json
@@ -10,9 +11,8 @@ manifest.json
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -24,14 +24,11 @@ from myna.cleaning import rules
 from myna.cleaning.ledger import Action, Ledger, Row, Share
 from myna.config import Settings
 from myna.conversations import holdout, sessions
-from myna.errors import SettingsError, WorkspaceError
-from myna.samples import rendering
-from myna.samples.conversation import MOST_NAMED, Conversation, conversations
-from myna.samples.rendering import REPLY, Segment
+from myna.errors import PeopleError, WorkspaceError
+from myna.samples.conversation import MOST_NAMED, shown
+from myna.samples.drafts import Draft, drafts, replies
 from myna.samples.tokenizer import Tokenizer
-from myna.samples.tokens import Reply, Sample, encode, runs
-from myna.samples.turns import Turn
-from myna.samples.windows import cut
+from myna.samples.tokens import Reply, Sample, encode
 from myna.workspace import Workspace
 
 BATCH = 512
@@ -52,17 +49,6 @@ SAMPLE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 @dataclass
-class Draft:
-    """A sample before it has tokens."""
-
-    conversation: Conversation
-    segments: list[Segment]
-    speakers: list[str]
-    messages: list[int]
-    ends: bool
-
-
-@dataclass
 class Prepared:
     """What a run of prepare yields."""
 
@@ -79,7 +65,7 @@ def read_messages(workspace: Workspace) -> pl.DataFrame:
         WorkspaceError: nothing has been imported.
 
     """
-    files = sorted(workspace.messages.glob("*.parquet"))
+    files = workspace.message_files()
     if not files:
         raise WorkspaceError(
             f"{workspace.root} has no messages: bring some in with `myna import PATH`"
@@ -97,10 +83,15 @@ def prepare(
     """Clean, split and render messages.
 
     Raises:
-        SettingsError: the samples are shorter than their own system line.
+        SettingsError: the samples are hardly longer than their own system line.
         PeopleError: nobody may be cloned.
 
     """
+    personas = people_.personas(people)
+    if not personas:
+        raise PeopleError(
+            "nobody may be cloned: give somebody the consent \"clone\" in people.toml"
+        )
     ledger = Ledger()
     say(f"cleaning {messages.height:,} messages")
     kept = rules.clean(people_.assign(messages, people), ledger)
@@ -112,25 +103,28 @@ def prepare(
         rule=pl.when("doubled").then(pl.lit("near-duplicate")).otherwise("rule"),
     )
 
-    drafts = list(_drafts(kept, settings, tokenizer))
+    drafted = list(drafts(kept, settings.samples, tokenizer))
     rows: list[dict[str, Any]] = []
     placed: set[int] = set()
-    for start in range(0, len(drafts), BATCH):
-        batch = drafts[start : start + BATCH]
+    for start in range(0, len(drafted), BATCH):
+        batch = drafted[start : start + BATCH]
         encodings = tokenizer.encode_batch(["".join(s.text for s in d.segments) for d in batch])
         for draft, encoding in zip(batch, encodings, strict=True):
             sample = encode(draft.segments, tokenizer, ends=draft.ends, encoding=encoding)
-            rows.append(_row(draft, sample))
+            found = replies(draft, sample, encoding, len(tokenizer.bos))
+            rows.append(_row(draft, sample, found))
             placed.update(draft.messages)
         say(f"rendered {len(rows):,} samples")
     samples = pl.DataFrame(rows, schema=SAMPLE_SCHEMA)
     _account(ledger, kept, placed)
-    columns = ("channel", "person", "sent_at", "text", "conversation", "part", "trained")
+    place = ("source", "space", "channel", "thread", "id")
+    columns = ("person", "sent_at", "conversation", "part", "trained")
+    trained = {share.person for share in ledger.people if share.replies["train"]}
     return Prepared(
-        kept.select("source", "space", "thread", "id", *columns),
+        kept.select(*place, *columns, text=shown()),
         samples,
         ledger,
-        people_.personas(people),
+        [person for person in personas if person in trained],
     )
 
 
@@ -191,42 +185,7 @@ def read_samples(workspace: Workspace, part: str | None = None) -> pl.DataFrame:
     return samples if part is None else samples.filter(pl.col("part") == part)
 
 
-def _drafts(kept: pl.DataFrame, settings: Settings, tokenizer: Tokenizer) -> Iterator[Draft]:
-    for conversation in conversations(kept):
-        header = rendering.system_line(
-            settings.samples.system,
-            space=conversation.space,
-            channel=conversation.channel,
-            people=conversation.people,
-        )
-        cues = tokenizer.count(
-            [header, *{"\n" + rendering.cue(t.person) for t in conversation.turns}]
-        )
-        room = settings.samples.max_tokens - len(tokenizer.bos) - 1 - cues[0] - max(cues[1:])
-        if room < settings.samples.max_tokens // 4:
-            raise SettingsError(
-                f"samples.max_tokens = {settings.samples.max_tokens} leaves no room below a "
-                f"system line of {cues[0]} tokens: raise the one or shorten the other"
-            )
-        overlap = settings.samples.overlap_tokens
-        for window in cut(conversation.turns, tokenizer.count, room=room, overlap=overlap):
-            parts = [p for turn in window.turns for p in turn.parts]
-            yield Draft(
-                conversation,
-                rendering.transcript(header, window.turns, next_person=window.next_person),
-                [s for turn in window.turns for s in _speakers(turn)],
-                [p.message for p in parts if p.trained and p.message is not None],
-                ends=conversation.whole and window.next_person is None,
-            )
-
-
-def _speakers(turn: Turn) -> list[str]:
-    """The person, once for each run of trained parts of their turn."""
-    marks = [False, *(part.trained for part in turn.parts)]
-    return [turn.person for a, b in pairwise(marks) if b and not a]
-
-
-def _row(draft: Draft, sample: Sample) -> dict[str, Any]:
+def _row(draft: Draft, sample: Sample, found: list[Reply]) -> dict[str, Any]:
     conversation = draft.conversation
     return {
         "part": conversation.part,
@@ -236,27 +195,8 @@ def _row(draft: Draft, sample: Sample) -> dict[str, Any]:
         "segments": [{"text": s.text, "label": s.label} for s in sample.segments],
         "ids": sample.ids,
         "labels": sample.labels,
-        "replies": [vars(reply) for reply in _replies(draft, sample)],
+        "replies": [vars(reply) for reply in found],
     }
-
-
-def _replies(draft: Draft, sample: Sample) -> list[Reply]:
-    """The trained runs of words, one for each turn, with their characters."""
-    texts: list[str] = []
-    before = False
-    for segment in draft.segments:
-        now = segment.label == REPLY
-        if now and before:
-            texts[-1] += segment.text
-        elif now:
-            texts.append(segment.text[1:])  # without the blank behind the name
-        before = now
-    return [
-        Reply(person, start, end, len(text))
-        for person, text, (start, end) in zip(
-            draft.speakers, texts, runs(sample.labels), strict=True
-        )
-    ]
 
 
 def _account(ledger: Ledger, kept: pl.DataFrame, placed: set[int]) -> None:
@@ -268,9 +208,8 @@ def _account(ledger: Ledger, kept: pl.DataFrame, placed: set[int]) -> None:
     why = {rule.name: rule.why for rule in rules.RULES}
     why["near-duplicate"] = "held out, but nearly stands in train"
     context = ended.filter(~pl.col("placed") & ~pl.col("trained"))
-    for name, rows in context.partition_by("rule", as_dict=True).items():
-        rule = str(name[0])
-        ledger.rows.append(_entry(rule, "context", why.get(rule, ""), rows))
+    for (rule,), rows in context.partition_by("rule", as_dict=True).items():
+        ledger.rows.append(_entry(str(rule), "context", why.get(str(rule), ""), rows))
     actions: tuple[Action, ...] = ("tune", "test", "train")
     names = {"tune": "tune", "test": "test", "train": "kept"}
     for action in actions:

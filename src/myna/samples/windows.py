@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from myna.samples.rendering import escape, transcript
 from myna.samples.turns import Part, Turn
 
 Count = Callable[[Sequence[str]], list[int]]
@@ -60,7 +61,8 @@ def _sum(sizes: Sequence[int], start: int, end: int) -> int:
 
 
 def _sizes(turns: Sequence[Turn], count: Count) -> list[int]:
-    return count([f"{t.person}: " + "\n ".join(p.text for p in t.parts) + "\n" for t in turns])
+    rendered = [transcript("", [turn], next_person=None) for turn in turns]
+    return count(["".join(segment.text for segment in segments) for segments in rendered])
 
 
 def _fitting(turns: Sequence[Turn], count: Count, room: int) -> list[Turn]:
@@ -71,10 +73,10 @@ def _fitting(turns: Sequence[Turn], count: Count, room: int) -> list[Turn]:
             fitting.append(turn)
             continue
         groups: list[list[Part]] = [[]]
-        used = fixed = count([f"{turn.person}:\n"])[0] + 2
+        used = fixed = _sizes([Turn(turn.person, (Part(""),))], count)[0]
         for part in turn.parts:
             for piece in _pieces(part, count, room - fixed):
-                size = count([f"\n {piece.text}"])[0] + 1
+                size = _size(piece.text, count)
                 if groups[-1] and used + size > room:
                     groups.append([])
                     used = fixed
@@ -85,13 +87,30 @@ def _fitting(turns: Sequence[Turn], count: Count, room: int) -> list[Turn]:
     return fitting
 
 
+def _size(text: str, count: Count) -> int:
+    """The tokens of a message, at the begin of its turn or further down, whichever are more."""
+    return max(count([" " + text, "\n" + escape(text)]))
+
+
 def _pieces(part: Part, count: Count, room: int) -> list[Part]:
-    """A message, cut in halves at a blank (or anywhere) until each fits."""
-    if count([f"\n {part.text}"])[0] < room or len(part.text) < 2:
-        return [part]
-    middle = len(part.text) // 2
-    blank = part.text.rfind(" ", 1, middle)
-    at = blank if blank > middle // 2 else middle
-    head = replace(part, text=part.text[:at].strip() or part.text[:at], message=None)
-    tail = replace(part, text=part.text[at:].strip() or part.text[at:])
-    return [*_pieces(head, count, room), *_pieces(tail, count, room)]
+    """A message in as few pieces as fit, cut at blanks (or anywhere, where there are none)."""
+    pieces: list[str] = []
+    for half in _halves(part.text, count, room):
+        if pieces and _size(pieces[-1] + half, count) <= room:
+            pieces[-1] += half
+        else:
+            pieces.append(half)
+    texts = [text for piece in pieces if (text := piece.strip())]
+    heads = [replace(part, text=text, message=None) for text in texts[:-1]]
+    return [*heads, replace(part, text=texts[-1])]
+
+
+def _halves(text: str, count: Count, room: int) -> Iterator[str]:
+    if len(text) < 2 or _size(text, count) <= room:
+        yield text
+        return
+    middle = len(text) // 2
+    blank = max(text.rfind(sign, middle // 2, middle) for sign in " \n")
+    at = blank + 1 if blank > 0 else middle
+    yield from _halves(text[:at], count, room)
+    yield from _halves(text[at:], count, room)

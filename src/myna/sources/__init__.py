@@ -13,6 +13,10 @@ order, so that memory stays flat whatever the size; what it cannot read it count
 tally, never drops in silence; for a damaged file it yields every complete message and
 says how many bytes were left unread. To add a platform, add one module and its
 fixtures: nothing else is touched.
+
+What several sources need is in the modules with an underscore: `_json_stream` (one large
+document, damaged or not), `_text` (encodings), `_times` (any form of time), `_rows`
+(tables of named columns), `_columns` (attachments and mentions).
 """
 
 from __future__ import annotations

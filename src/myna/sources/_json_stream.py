@@ -10,8 +10,8 @@ a tail. `pieces` cuts it, without understanding it, into
 
 and `decode` turns a piece of items into objects, going around those that are damaged.
 
-Two ways find where an item ends. A *boundary* is a byte pattern that stands only between
-two items: unescaped quotes cannot stand inside a JSON string, so no text can imitate it,
+Two ways find where an item ends. A *boundary* is a byte pattern that stands only before
+an item: unescaped quotes cannot stand inside a JSON string, so no text can imitate it,
 and one search at the end of a chunk is enough. Where there is no boundary (another order
 of keys, the last item), `scan` walks through strings and brackets, some ten times slower.
 """
@@ -27,11 +27,15 @@ from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
 import msgspec
 
-CHUNK = 8 * 2**20
-"""Bytes read at a time. What is found does not depend on it."""
+CHUNK = 2**19
+"""Bytes read at a time: few enough that memory is used again before it has to be cleared
+or fetched. What is found does not depend on it."""
 
 HEAD_LIMIT = 64 * 2**20
 """A document whose list has not begun after so many bytes is given up."""
+
+SEPARATORS = b", \t\r\n"
+"""What stands between items and belongs to none."""
 
 T = TypeVar("T")
 
@@ -70,10 +74,11 @@ class Scan(NamedTuple):
 # The quantifiers are possessive: no input makes them go back, so all is linear in time.
 _STRING = rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*+'
 _BEGUN_STRING = re.compile(_STRING + rb"\\?")
-_BETWEEN_BRACKETS = re.compile(rb"(?:[\s,:0-9A-Za-z.+-]++|" + _STRING + rb'")*+')
+_BETWEEN_BRACKETS = re.compile(
+    rb"(?:[\s,:]++|(?:[0-9A-Za-z.+-]++|" + _STRING + rb'")(?![^\s,:\]}]))*+'
+)
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
 _FIRST_KEY = re.compile(rb"[\s,]*\{\s*(" + _STRING + rb'")\s*:')
-_END_OF_DOCUMENT = re.compile(rb'\](?:\s*,\s*"\w+"\s*:\s*["\w.+-]*)*\s*\}\s*\Z')
 
 
 def scan(data: bytes) -> Scan:
@@ -108,16 +113,24 @@ def scan(data: bytes) -> Scan:
         position += 1
 
 
-def pieces(stream: BinaryIO, key: str, boundary: re.Pattern[bytes]) -> Iterator[Piece]:
-    """Cut the document; but for commas, the pieces add up to it.
+class Shape(NamedTuple):
+    """What a kind of document is cut by.
 
-    Args:
-        stream: the document, at its first byte.
-        key: the list's name in the document. Without such a list all is ``lost``.
-        boundary: matches from an item's closing bracket up to the next item's opening
-            one, which belongs to a lookahead.
+    Attributes:
+        key: the list's name in it. A document without such a list is ``lost``.
+        boundary: matches the comma before an item; a lookahead knows the item's beginning.
+        ending: matches from the list's closing bracket to the document's end, and cannot
+            match in a document that breaks off.
     """
-    opening = re.compile(rb'"' + re.escape(key.encode()) + rb'"\s*:\s*\[')
+
+    key: bytes
+    boundary: re.Pattern[bytes]
+    ending: re.Pattern[bytes]
+
+
+def pieces(stream: BinaryIO, shape: Shape) -> Iterator[Piece]:
+    """Cut the document that the stream begins with; but for separators, all is in a piece."""
+    opening = re.compile(rb'"' + re.escape(shape.key) + rb'"\s*:\s*\[')
     buffer = stream.read(CHUNK)
     more = buffer
     while (head := opening.search(buffer)) is None:
@@ -131,34 +144,35 @@ def pieces(stream: BinaryIO, key: str, boundary: re.Pattern[bytes]) -> Iterator[
 
     known = False  # whether this document's items have boundaries
     while True:
-        if last := _last(boundary, buffer):
+        if last := _last(shape.boundary, buffer):
             known = True
-            yield Piece("items", start, buffer[: last.start() + 1])
+            yield Piece("items", start, buffer[: last.start()])
             start, buffer = start + last.end(), buffer[last.end() :]
             more = _more(stream, buffer)
             buffer += more
             continue
         found = scan(buffer)
         if found.items:
-            yield Piece("items", start, buffer[: found.end])
+            first = found.items[0][0]
+            yield Piece("items", start + first, buffer[first : found.end])
             start, buffer = start + found.end, buffer[found.end :]
         rest = found.stopped - found.end
         if found.why == "closed":
             yield Piece("tail", start + rest + 1, buffer[rest + 1 :] + stream.read(HEAD_LIMIT))
             return
         if found.why == "damaged" and not known and (resume := _next_item(buffer, rest)):
-            yield Piece("items", start, buffer[: resume.start() + 1])
+            yield Piece("items", start, buffer[: resume.start()])
             start, buffer = start + resume.end(), buffer[resume.end() :]
         elif more:
             more = _more(stream, buffer)
             buffer += more
+        elif closing := shape.ending.search(buffer):
+            yield Piece("items", start, buffer[: closing.start()])
+            yield Piece("tail", start + closing.start() + 1, buffer[closing.start() + 1 :])
+            return
         else:
-            closing = _END_OF_DOCUMENT.search(buffer) if found.why == "damaged" else None
-            if closing is None:
-                yield Piece("lost", start, buffer)
-            else:
-                yield Piece("items", start, buffer[: closing.start()])
-                yield Piece("tail", start + closing.start() + 1, buffer[closing.start() + 1 :])
+            left = buffer.lstrip(SEPARATORS)
+            yield Piece("lost", start + len(buffer) - len(left), left)
             return
 
 
@@ -169,7 +183,7 @@ def _more(stream: BinaryIO, buffer: bytes) -> bytes:
 
 def _last(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
     """The last match, searched for in a window at the end that grows until it has one."""
-    reach = 64 * 1024
+    reach = 8 * 1024
     while True:
         begin = max(0, len(data) - reach)
         last = None
@@ -184,12 +198,12 @@ def _next_item(data: bytes, position: int) -> re.Match[bytes] | None:
     """Where, behind damage at `position`, an item begins with the first item's first key."""
     if (first := _FIRST_KEY.match(data)) is None:
         return None
-    same = re.compile(rb"\}\s*,\s*(?=\{\s*" + re.escape(first[1]) + rb"\s*:)")
+    same = re.compile(rb",\s*(?=\{\s*" + re.escape(first[1]) + rb"\s*:)")
     return same.search(data, position)
 
 
 def decode(
-    piece: Piece, decoder: msgspec.json.Decoder[list[T]], boundary: re.Pattern[bytes]
+    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: Shape
 ) -> tuple[list[T], list[Damage]]:
     """The objects in a piece of items, and the stretches of it that are none.
 
@@ -203,7 +217,7 @@ def decode(
     objects: list[T] = []
     damages: list[Damage] = []
     begin = 0
-    edges = [(edge.start() + 1, edge.end()) for edge in boundary.finditer(piece.data)]
+    edges = [edge.span() for edge in shape.boundary.finditer(piece.data)]
     for end, next_begin in [*edges, (len(piece.data), 0)]:
         for first, last in _parts(piece.data, begin, end):
             try:
@@ -219,8 +233,10 @@ def _parts(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
     """The whole items between two places, and what is left behind the last of them."""
     found = scan(data[begin:end])
     parts = [(begin + first, begin + last) for first, last in found.items]
-    if data[begin + found.end : end].strip(b", \t\r\n"):
-        parts.append((begin + found.end, end))
+    behind = data[begin + found.end : end]
+    if left := behind.strip(SEPARATORS):
+        first = begin + found.end + behind.index(left)
+        parts.append((first, first + len(left)))
     return parts
 
 

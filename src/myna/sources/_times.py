@@ -59,8 +59,8 @@ def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
 def day_first(times: Iterable[str]) -> tuple[bool, bool]:
     """Whether dates in figures have the day before the month, and whether that is certain.
 
-    A field above 12 is a day. Failing that, times are mostly in order, and the reading
-    in which they turn back less often is the right one.
+    A field above 12 is a day. Failing that, times are mostly in order, so the reading in
+    which they turn back less often is the right one, and days change more often than months.
     """
     fields = [match.groups() for time in times if (match := _NUMERIC_DATE.match(time))]
     dates = [(int(first), int(second), int(year)) for first, second, year in fields]
@@ -68,8 +68,9 @@ def day_first(times: Iterable[str]) -> tuple[bool, bool]:
         return True, True
     if any(second > 12 for _, second, _ in dates):
         return False, True
-    by_day = _turns([(year, second, first) for first, second, year in dates])
-    by_month = _turns([(year, first, second) for first, second, year in dates])
+    firsts, seconds = [first for first, _, _ in dates], [second for _, second, _ in dates]
+    by_day = (_turns([(year, second, first) for first, second, year in dates]), _changes(seconds))
+    by_month = (_turns([(year, first, second) for first, second, year in dates]), _changes(firsts))
     return by_day <= by_month, by_day != by_month or not dates
 
 
@@ -78,6 +79,11 @@ def _turns(dates: list[tuple[int, int, int]]) -> int:
     later = sum(a < b for a, b in pairwise(dates))
     earlier = sum(a > b for a, b in pairwise(dates))
     return min(later, earlier)
+
+
+def _changes(field: list[int]) -> int:
+    """How often a field of the date changes."""
+    return sum(a != b for a, b in pairwise(field))
 
 
 def _since_1970() -> pl.Expr:

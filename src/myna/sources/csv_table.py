@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 
@@ -49,11 +50,11 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 
 def _header(text: str) -> tuple[str, list[str]] | None:
     """The delimiter and the names of the columns, from the first line that has both."""
-    for line in text.split("\n", 10)[:10]:
+    for line in re.split(r"\r\n?|\n", text, maxsplit=10)[:10]:
         found = [
             (delimiter, cells)
             for delimiter in ",;\t|"
-            for cells in csv.reader([line.rstrip("\r")], delimiter=delimiter)
+            for cells in csv.reader([line], delimiter=delimiter)
             if _rows.columns(cells)
         ]
         if found:

@@ -9,7 +9,8 @@ before 2.33, interactions before 2.38, forwards before 2.47.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -21,16 +22,23 @@ from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally, _json_stream
 from myna.sources._columns import attachment_kind, lists
 from myna.sources._discord_markup import Span, mentions, plain
-from myna.sources._json_stream import Piece, without_gc
+from myna.sources._json_stream import SEPARATORS, Piece, Shape, without_gc
 from myna.sources._times import utc
 
 TITLE = "DiscordChatExporter JSON"
 READS = ("text", "replies", "edits", "attachments", "stickers", "mentions", "bots", "system")
 
-# Every message begins like this, and nothing else in the document does.
-_BOUNDARY = re.compile(
-    rb'\}\s*,\s*(?=\{\s*"id"\s*:\s*"[0-9]+"\s*,\s*"type"\s*:\s*"\w+"\s*,\s*"timestamp"\s*:)'
+_SHAPE = Shape(
+    key=b"messages",
+    # Every message begins like this, and nothing else in the document does.
+    boundary=re.compile(
+        rb',\s*(?=\{\s*"id"\s*:\s*"[0-9]+"\s*,\s*"type"\s*:\s*"\w+"\s*,\s*"timestamp"\s*:)'
+    ),
+    ending=re.compile(rb'\]\s*,\s*"messageCount"\s*:\s*[0-9]+\s*\}\s*\Z'),
 )
+
+BATCH = 20_000
+"""Messages in a table, or a few more."""
 
 # MessageKind is written by name where the exporter has one, else as its number in
 # Discord's API. Every other kind is a notice by Discord.
@@ -44,10 +52,6 @@ class _Fields(msgspec.Struct, rename="camel", gc=False):
     """The fields of an object that are read; all others are skipped unseen."""
 
 
-class _Present(_Fields):
-    """An object of which it matters only that it is there."""
-
-
 class _User(_Fields):
     id: str
     name: str | None = None
@@ -58,6 +62,11 @@ class _User(_Fields):
 class _File(_Fields):
     file_name: str | None = None
     url: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name, or that of where it is: exports made on Windows have backslashes."""
+        return self.file_name or re.split(r"[/\\]", (self.url or "").partition("?")[0])[-1]
 
 
 class _Sticker(_Fields):
@@ -81,8 +90,8 @@ class _Message(_Fields):
     stickers: tuple[_Sticker, ...] = ()
     mentions: tuple[_User, ...] = ()
     reference: _Reference | None = None
-    forwarded_message: _Present | None = None
-    interaction: _Present | None = None
+    forwarded_message: _Fields | None = None
+    interaction: _Fields | None = None
 
 
 class _Guild(_Fields):
@@ -128,15 +137,16 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     with file.open() as stream:
         head, chat = None, _Chat("", "", None, {})
-        for piece in _json_stream.pieces(stream, "messages", _BOUNDARY):
+        columns: _Columns = defaultdict(list)
+        for piece in _json_stream.pieces(stream, _SHAPE):
             if piece.kind == "head":
                 head = _document(piece.data + b"]}")
                 chat = _chat(file, head, tally)
             elif piece.kind == "items":
-                frame = _messages(piece, chat, tally)
-                tally.read += frame.height
-                if frame.height:
-                    yield frame
+                _add(columns, piece, chat, tally)
+                if len(columns["id"]) >= BATCH:
+                    yield _table(columns, chat)
+                    columns.clear()
             elif piece.kind == "tail":
                 _check_end(head, piece.data, tally)
             elif piece.start or _is_cut_off(piece.data):
@@ -148,6 +158,12 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
                     "export the chat again, choosing JSON as the format"
                 )
             tally.bytes_done = piece.end
+        if columns["id"]:
+            yield _table(columns, chat)
+
+
+_Columns = defaultdict[str, list[Any]]
+"""Columns of the message table by name; those of lists hold tuples that begin with a row."""
 
 
 class _Chat(NamedTuple):
@@ -164,9 +180,9 @@ def _chat(file: ChatFile, head: _Document | None, tally: Tally) -> _Chat:
     document = head
     if document is None or document.channel is None:
         with file.open() as stream:
-            for piece in _json_stream.pieces(stream, "messages", _BOUNDARY):
+            for piece in _json_stream.pieces(stream, _SHAPE):
                 if piece.kind == "tail":
-                    document = _document(_as_object(piece.data))
+                    document = _document(b"{" + piece.data.lstrip(SEPARATORS))
     if document is None or document.channel is None:
         tally.notes.append("the export does not say which channel it is: named after the file")
         return _Chat("", PurePath(file.name).stem, None, {})
@@ -190,11 +206,6 @@ def _document(data: bytes) -> _Document | None:
         return None
 
 
-def _as_object(tail: bytes) -> bytes:
-    """What follows the list of messages, made a document of its own."""
-    return b"{" + tail.lstrip(b", \t\r\n")
-
-
 def _is_cut_off(data: bytes) -> bool:
     """Whether this is the beginning of a document, and not a whole other one."""
     begins = data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
@@ -203,7 +214,7 @@ def _is_cut_off(data: bytes) -> bool:
 
 def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
     """Note what the end of a document says about it."""
-    end = _document(_as_object(tail))
+    end = _document(b"{" + tail.lstrip(SEPARATORS))
     if end is None:
         tally.notes.append("the export breaks off behind its last message: none is missing")
     promised = next((d.message_count for d in (head, end) if d and d.message_count), None)
@@ -215,29 +226,17 @@ def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
 
 
 @without_gc()
-def _messages(piece: Piece, chat: _Chat, tally: Tally) -> pl.DataFrame:
-    """The message table of one piece of the list."""
-    found, damages = _json_stream.decode(piece, _MESSAGES, _BOUNDARY)
+def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
+    """Add the messages of a piece: comprehensions for what all have, a loop for the rest."""
+    found, damages = _json_stream.decode(piece, _MESSAGES, _SHAPE)
     for damage in damages:
         place = f"bytes {damage.start} to {damage.end}: {damage.problem}"
         tally.skip("damaged message", place)
-    return messages.table(_columns(found, chat)).with_columns(
-        source=pl.lit("discord"),
-        space=pl.lit(chat.space),
-        channel=pl.lit(chat.channel),
-        thread=pl.lit(chat.thread, dtype=pl.String),
-        # Ids count up with time across the parts of an export, whatever its order.
-        position=pl.coalesce(pl.col("id").cast(pl.Int64, strict=False), "position"),
-    )
-
-
-def _columns(found: list[_Message], chat: _Chat) -> dict[str, Iterable[Any]]:
-    """Flat columns: comprehensions for what all messages have, a loop for the rest."""
+    tally.read += len(found)
+    before = len(columns["id"])
     text = [message.content or "" for message in found]
     kind = [_KINDS.get(message.type, "system") for message in found]
     reply_to: list[str | None] = [None] * len(found)
-    spans: list[tuple[Any, ...]] = []  # (row, …) for each element of the columns of lists
-    files: list[tuple[Any, ...]] = []
     for row, message in enumerate(found):
         reference = message.reference
         if reference is not None and message.type in _REPLIES and reference.type != "Forward":
@@ -249,31 +248,43 @@ def _columns(found: list[_Message], chat: _Chat) -> dict[str, Iterable[Any]]:
             kind[row] = "command"
         words = text[row]
         if (">" in words and "<" in words) or (message.mentions and "@" in words):
-            text[row], mentioned = _shown(message, chat)
-            spans += [(row, *span) for span in mentioned]
-        if message.attachments:
-            names = [file.file_name or _last_part(file.url or "") for file in message.attachments]
-            files += [(row, attachment_kind(name), name) for name in names]
-        if message.stickers:
-            files += [(row, "sticker", sticker.name or "") for sticker in message.stickers]
+            text[row], spans = _shown(message, chat)
+            columns["mentions"] += [(before + row, *span) for span in spans]
+        for file in message.attachments:
+            columns["attachments"].append((before + row, attachment_kind(file.name), file.name))
+        for sticker in message.stickers:
+            columns["attachments"].append((before + row, "sticker", sticker.name or ""))
     authors = [message.author for message in found]
-    times = utc([message.timestamp for message in found])
-    columns: dict[str, Iterable[Any]] = {
-        "id": [message.id for message in found],
-        "author_id": [author.id for author in authors],
-        "author": [author.nickname or author.name or author.id for author in authors],
+    columns["id"] += [message.id for message in found]
+    columns["author_id"] += [author.id for author in authors]
+    columns["author"] += [author.nickname or author.name or author.id for author in authors]
+    columns["sent_at"] += [message.timestamp for message in found]
+    columns["kind"] += kind
+    columns["text"] += text
+    columns["reply_to"] += reply_to
+    columns["is_bot"] += [author.is_bot for author in authors]
+    columns["edited"] += [message.timestamp_edited is not None for message in found]
+
+
+@without_gc()
+def _table(columns: _Columns, chat: _Chat) -> pl.DataFrame:
+    """The message table of columns as `_add` fills them."""
+    height = len(columns["id"])
+    times = utc(columns["sent_at"])
+    special = {
         "sent_at": times["sent_at"],
         "zone_assumed": times["zone_assumed"],
-        "kind": kind,
-        "text": text,
-        "reply_to": reply_to,
-        "is_bot": [author.is_bot for author in authors],
-        "edited": [message.timestamp_edited is not None for message in found],
+        "attachments": lists("attachments", height, columns["attachments"]),
+        "mentions": lists("mentions", height, columns["mentions"]),
     }
-    for column, structs in (("mentions", spans), ("attachments", files)):
-        if structs:
-            columns[column] = lists(column, len(found), structs)
-    return columns
+    return messages.table({**columns, **special}).with_columns(
+        source=pl.lit("discord"),
+        space=pl.lit(chat.space),
+        channel=pl.lit(chat.channel),
+        thread=pl.lit(chat.thread, dtype=pl.String),
+        # Ids count up with time across the parts of an export, whatever its order.
+        position=pl.coalesce(pl.col("id").cast(pl.Int64, strict=False), "position"),
+    )
 
 
 def _shown(message: _Message, chat: _Chat) -> tuple[str, list[Span]]:
@@ -284,8 +295,3 @@ def _shown(message: _Message, chat: _Chat) -> tuple[str, list[Span]]:
     names = {user.name: user.id for user in message.mentions if user.name}
     names |= {user.nickname: user.id for user in message.mentions if user.nickname}
     return text, mentions(text, names, spans)
-
-
-def _last_part(url: str) -> str:
-    """A file's name from its address or path; exports made on Windows have backslashes."""
-    return re.split(r"[/\\]", url.partition("?")[0])[-1]

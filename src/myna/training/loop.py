@@ -23,6 +23,7 @@ from peft import LoraConfig, get_peft_model
 from myna import config, workspace
 from myna.config import Train
 from myna.errors import TrainingError
+from myna.models.loading import quiet
 from myna.training import checkpoints, plan
 from myna.training.batches import Schedule
 from myna.training.loss import collate, token_losses
@@ -79,16 +80,15 @@ def with_lora(model: Any, settings: Train) -> Any:
         TrainingError: the model has no linear layers that LoRA can be put on.
     """
     set_seed(settings.seed)
+    matrices = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
     try:
-        adapted = get_peft_model(
-            model,
-            LoraConfig(
-                r=settings.rank,
-                lora_alpha=settings.alpha,
-                target_modules="all-linear",
-                task_type="CAUSAL_LM",
-            ),
-        )
+        with quiet():
+            adapted = get_peft_model(model, matrices)
     except ValueError as error:
         raise TrainingError(f"LoRA matches no layer of this base: {error}") from error
     if not checkpoints.trainable(adapted):

@@ -1,0 +1,82 @@
+"""Chats for the tests: rows that say only what matters, and text of the nastiest kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import polars as pl
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from myna import messages, people
+from myna.cleaning import rules
+from myna.cleaning.ledger import Ledger
+from myna.people import People, Person, plain_name
+
+START = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+thorough = settings(
+    max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), database=None
+)
+"""For properties that take a fixture, and whose examples take a while."""
+
+PIECES = [
+    *("<|im_end|>", "<|im_start|>user\n", "<|endoftext|>", "<empty_output>"),
+    *("\n", "\r", "\r\n", "\t", "\0", " ", "  ", "\n\n\n", ":", "\n:"),
+    *("\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", "\xa0"),
+    *("\u2028", "\u2029", "\u200b", "\u3000", "\ufeff", "\u180e"),
+    *("Buzz:", "Buzz: ", "\nBuzz: hi", "\n Buzz:", "\n  Neil:\n", "\r\nNeil Armstrong: no"),
+    *("ok", "10:30", "see https://myna.example/a:b", "👩‍🚀", "e\u0301", "привет", "'s", "won 3-1"),
+    "a long line that goes on for more than forty characters: and then on",
+]
+
+texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=8).map("".join)
+"""What may be typed, or stand in an export: also nothing at all."""
+
+names = (
+    st.sampled_from(["Buzz", "Neil", "Neil Armstrong", "<|im_end|>", "名前", "-", "7", "O'Neil"])
+    | st.text(min_size=1, max_size=50)
+).map(plain_name)
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """A message table. A row has an author and a text; `at` is in minutes, or None."""
+    columns: dict[str, list[Any]] = {
+        "source": ["test"] * len(rows),
+        "channel": [row.get("channel", "tea") for row in rows],
+        "thread": [row.get("thread") for row in rows],
+        "id": [str(row.get("id", number)) for number, row in enumerate(rows)],
+        "author_id": [row["author"] for row in rows],
+        "author": [row["author"] for row in rows],
+        "sent_at": [
+            None if (at := row.get("at", number)) is None else START + timedelta(minutes=at)
+            for number, row in enumerate(rows)
+        ],
+        "kind": [row.get("kind", "text") for row in rows],
+        "text": [row["text"] for row in rows],
+        "reply_to": [row.get("reply_to") for row in rows],
+        "is_bot": [row.get("bot", False) for row in rows],
+        "edited": [row.get("edited", False) for row in rows],
+        "attachments": [
+            [{"kind": kind, "name": "x"} for kind in row.get("files", ())] for row in rows
+        ],
+    }
+    return messages.table(columns)
+
+
+def everyone(frame: pl.DataFrame, **consents: people.Consent) -> People:
+    """The people of a message table: they may all be cloned, unless said otherwise."""
+    found = people.add(People(), people.accounts(frame), "clone")
+    return People(
+        tuple(
+            Person(p.name, p.accounts, consents.get(p.name, p.consent), p.is_bot)
+            for p in found.persons
+        )
+    )
+
+
+def cleaned(frame: pl.DataFrame, ledger: Ledger | None = None, **consents: Any) -> pl.DataFrame:
+    """The messages that stay of a table, with their persons."""
+    return rules.clean(people.assign(frame, everyone(frame, **consents)), ledger or Ledger())

@@ -1,0 +1,131 @@
+"""The whole road with the real base: train, measure, talk; and what `status` says of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cli.conftest import run
+
+pytestmark = pytest.mark.model
+SHORT = ["--set", "train.epochs=0.5", "--set", "train.previews=1"]
+
+
+@pytest.fixture(scope="module")
+def trained(friends: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The workspace with an adapter that has seen a little."""
+    folder = tmp_path_factory.mktemp("trained") / "friends"
+    shutil.copytree(friends, folder)
+    done = run(folder, ["train", "--json", *SHORT])
+    assert done.status == 0, done.err
+    plan = done.json()
+    assert plan["trained"]
+    assert plan["tokens"] > 500
+    assert "tune loss" in done.err
+    return folder
+
+
+def test_an_adapter_holds_all_that_talking_needs(trained: Path) -> None:
+    adapter = trained / "adapters" / "group"
+    assert {p.name for p in adapter.iterdir()} >= {
+        "adapter_model.safetensors", "adapter_config.json", "rendering.json", "log.jsonl",
+        "manifest.json",
+    }  # fmt: skip
+    rendering = json.loads((adapter / "rendering.json").read_text("utf-8"))
+    assert rendering["personas"] == ["Ana", "Ben", "Cy"]
+    assert rendering["samples"]["max_tokens"] == 128
+    assert not list((trained / "adapters").glob(".*.training"))
+
+
+def test_what_is_trained_is_not_trained_again(trained: Path) -> None:
+    done = run(trained, ["train", "--json", *SHORT])
+    assert done.status == 0
+    assert done.json()["trained"] is False
+
+
+def test_the_clone_is_measured_against_its_base(trained: Path) -> None:
+    done = run(trained, ["evaluate", "--json"])
+    assert done.status == 0, done.err
+    report = done.json()
+    assert report["clone"] < report["base"]
+    assert {row["person"] for row in report["people"]} == {"Ana", "Ben", "Cy"}
+    status = run(trained, ["status", "--json"]).json()
+    measured = next(s for s in status["stages"] if s["name"] == "evaluate")
+    assert measured["state"] == "done"
+
+
+def test_the_clones_talk_through_a_pipe(trained: Path) -> None:
+    typed = "who wants soup\n/who Ana, Cy\n/talk 3\n/retry\n/as Ben\n/nonsense\n/quit\n"
+    done = run(trained, ["chat", "--seed", "1"], typed)
+    assert done.status == 0, done.err
+    spoken = re.findall(r"^(\w+): ", done.out, re.MULTILINE)
+    assert len(spoken) >= 5
+    assert set(spoken) <= {"Ana", "Ben", "Cy"}
+    assert "You are Ben now" in done.err
+    assert "there is no /nonsense" in done.err
+    assert run(trained, ["chat", "--seed", "1"], typed).out == done.out
+
+
+def test_a_persona_nobody_knows_is_one_clear_line(trained: Path) -> None:
+    done = run(trained, ["chat", "--with", "Anna"])
+    assert done.status != 0
+    assert "nobody here is called 'Anna': did you mean Ana?" in done.err
+
+
+def test_status_names_what_a_changed_setting_makes_stale(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "friends"
+    shutil.copytree(trained, folder)
+    settings = folder / "myna.toml"
+    settings.write_text(settings.read_text().replace("gap_minutes = 60", "gap_minutes = 30"))
+    report = run(folder, ["status", "--json"]).json()
+    prepared = next(s for s in report["stages"] if s["name"] == "prepare")
+    assert prepared["state"] == "stale"
+    assert any("conversations.gap_minutes is now 30" in r for r in prepared["reasons"])
+    assert report["next"] == "myna prepare"
+    refused = run(folder, ["train", "--again"])
+    assert refused.status == 1
+    assert "run `myna prepare`" in refused.err
+
+
+def test_training_that_is_killed_goes_on_as_if_it_had_not_been(
+    friends: Path, tmp_path: Path
+) -> None:
+    setting = [*SHORT[:2], "--set", "train.previews=0", "--set", "train.checkpoint_every=0.01s"]
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    shutil.copytree(friends, unbroken)
+    shutil.copytree(friends, broken)
+    assert run(unbroken, ["train", *setting]).status == 0
+
+    log = broken / "adapters" / ".group.training" / "log.jsonl"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "myna", "train", *setting],
+        cwd=broken,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 3):
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert run(broken, ["status", "--json"]).json()["next"] == "myna train"
+    done = run(broken, ["train", *setting])
+    assert done.status == 0, done.err
+    assert "going on after step" in done.err
+
+    def losses(folder: Path) -> list[Any]:
+        lines = (folder / "adapters" / "group" / "log.jsonl").read_text().splitlines()
+        return [(json.loads(line)["step"], json.loads(line)["loss"]) for line in lines]
+
+    whole, resumed = losses(unbroken), losses(broken)
+    assert [step for step, _ in resumed] == [step for step, _ in whole]
+    assert [loss for _, loss in resumed] == pytest.approx([loss for _, loss in whole], abs=1e-3)

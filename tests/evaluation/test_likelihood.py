@@ -1,0 +1,66 @@
+"""Bits per character."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from myna.evaluation.likelihood import compare, interval, reply_bits
+
+SAMPLES = pl.DataFrame(
+    {
+        "ids": [[1, 2, 3, 4, 5, 6, 7], [8, 9, 10]],
+        "labels": [[0, 0, 1, 1, 2, 2, 1], [0, 1, 2]],
+        "replies": [
+            [
+                {"person": "ana", "start": 2, "end": 4, "characters": 9},
+                {"person": "ben", "start": 6, "end": 7, "characters": 4},
+            ],
+            [{"person": "ana", "start": 1, "end": 2, "characters": 5}],
+        ],
+    }
+)
+
+
+@pytest.fixture
+def model() -> Any:
+    torch.manual_seed(0)
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=32,
+            hidden_size=16,
+            intermediate_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            num_key_value_heads=2,
+        )
+    )
+
+
+def test_only_the_words_of_a_reply_count(model: Any) -> None:
+    bits = reply_bits(model, SAMPLES, adapter=True)
+    with torch.inference_mode():
+        ids = torch.tensor([SAMPLES["ids"][0].to_list()])
+        chances = model(input_ids=ids).logits[0].log_softmax(-1)
+    first = -(chances[1, 3] + chances[2, 4]).item() / math.log(2)
+    second = -chances[5, 7].item() / math.log(2)
+    assert bits["bits"].to_list()[:2] == pytest.approx([first, second], rel=1e-4)
+    assert bits["person"].to_list() == ["ana", "ben", "ana"]
+
+
+def test_a_comparison_of_everyone_comes_first_then_each_person() -> None:
+    base = pl.DataFrame(
+        {"sample": [0, 0, 1], "person": ["a", "b", "a"], "characters": [10, 5, 10],
+         "bits": [20.0, 10.0, 10.0]}
+    )  # fmt: skip
+    clone = base.with_columns(pl.col("bits") / 2)
+    everyone, first, second = compare(base, clone)
+    assert everyone.base.bits_per_character == pytest.approx(40 / 25)
+    assert everyone.change == pytest.approx(-0.5)
+    assert (first.person, second.person) == ("a", "b")
+    assert interval(base, clone) == pytest.approx((-0.5, -0.5))

@@ -1,0 +1,66 @@
+"""Reading fixtures and files that exist only in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import polars as pl
+import pytest
+
+from myna import messages
+from myna.sources import ChatFile, Tally, source
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+Read = Callable[..., tuple[pl.DataFrame, Tally]]
+
+
+@dataclass(frozen=True)
+class MemoryFile(ChatFile):
+    """A file whose bytes are at hand."""
+
+    data: bytes = b""
+
+    @property
+    def size(self) -> int:
+        return len(self.data)
+
+    @property
+    def head(self) -> bytes:
+        return self.data[: 64 * 1024]
+
+    def open(self) -> BinaryIO:
+        return BytesIO(self.data)
+
+
+@pytest.fixture(scope="session")
+def fixture_file() -> Callable[[str], ChatFile]:
+    """A file of the fixtures folder."""
+    return lambda name: ChatFile(FIXTURES / name)
+
+
+@pytest.fixture(scope="session")
+def memory_file() -> Callable[..., ChatFile]:
+    """A file of these bytes."""
+    return lambda data, name="chat": MemoryFile(Path(name), data)
+
+
+@pytest.fixture(scope="session")
+def read() -> Read:
+    """All that a source reads of a file, in one table, and the tally."""
+
+    def read_all(name: str, file: ChatFile) -> tuple[pl.DataFrame, Tally]:
+        tally = Tally()
+        frames = list(source(name).read(file, tally))
+        for frame in frames:
+            assert frame.schema == messages.empty().schema
+        table = pl.concat([messages.empty(), *frames])
+        assert table.height == tally.read
+        assert tally.bytes_done == file.size
+        return table, tally
+
+    return read_all

@@ -1,0 +1,82 @@
+"""Which source a file belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from myna import sources
+from myna.errors import SourceError
+from myna.sources import ChatFile, Tally
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def test_every_source_has_the_shape_of_a_source() -> None:
+    assert sources.names() == ["csv_table", "discord_chat_exporter", "json_lines"]
+    for name in sources.names():
+        module = sources.source(name)
+        assert module.TITLE
+        assert "text" in module.READS
+        assert callable(module.recognise)
+        assert callable(module.read)
+
+
+def test_an_unknown_source_is_a_clear_error() -> None:
+    with pytest.raises(SourceError, match="no source is called 'pigeon': choose one of csv_table"):
+        sources.source("pigeon")
+
+
+@pytest.mark.parametrize("path", sorted(FIXTURES.rglob("*.*")), ids=lambda path: path.name)
+def test_each_fixture_is_recognised_by_its_own_source(path: Path) -> None:
+    expected = {".csv": "csv_table", ".tsv": "csv_table", ".jsonl": "json_lines"}
+    found = sources.recognise(ChatFile(path))
+    assert found is not None
+    assert found.source == expected.get(path.suffix, "discord_chat_exporter")
+    assert found.because
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\n\n",
+        b"{",
+        b"[]",
+        b"null",
+        b'{"messages": []}',
+        b'{"author": "ada"}',
+        b"Dear diary, today there was tea.\n",
+        b"name,size\nkettle,3\n",
+        b"PK\x03\x04" + bytes(range(256)) * 9,
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"a":' * 20_000,
+        b'"',
+        b"\x00" * 1000,
+    ],
+    ids=range(15),
+)
+def test_what_is_no_chat_is_nobodys(data: bytes, memory_file) -> None:
+    assert sources.recognise(memory_file(data)) is None
+
+
+@pytest.mark.parametrize("name", sources.names())
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b"[]", b"tea\n", b"PK\x03\x04\x00\xff", b"[" * 100_000]
+)
+def test_reading_what_is_no_chat_is_one_clear_line(name: str, data: bytes, memory_file) -> None:
+    with pytest.raises(SourceError) as caught:
+        list(sources.source(name).read(memory_file(data, "notes.txt"), Tally()))
+    assert "notes.txt" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_a_file_that_is_gone_is_one_clear_line(name: str, tmp_path: Path) -> None:
+    gone = ChatFile(tmp_path / "gone.json")
+    with pytest.raises(SourceError, match=r"cannot read .*gone\.json: No such file"):
+        list(sources.source(name).read(gone, Tally()))
+    with pytest.raises(SourceError, match=r"cannot read .*gone\.json: No such file"):
+        _ = gone.size

@@ -1,0 +1,120 @@
+"""Tables of named columns, whatever wrote them: as CSV and as JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from myna.sources import Tally, _rows, recognise
+from myna.sources._rows import columns
+
+
+class TestColumns:
+    @pytest.mark.parametrize("text", ["text", "Content", "MESSAGE", "body"])
+    @pytest.mark.parametrize("author", ["author", "Sender", "from", "Name", "user"])
+    @pytest.mark.parametrize("time", ["ts", "Time", "date", "Time Stamp", "created_at"])
+    def test_are_known_by_many_names(self, text: str, author: str, time: str) -> None:
+        assert columns([time, author, text]) == {"text": text, "author": author, "time": time}
+
+    def test_the_surest_name_is_taken(self) -> None:
+        names = ["User", "Message ID", "message", "text", "Author", "Author ID", "id", "isBot"]
+        assert columns(names) == {
+            "text": "text",
+            "author": "Author",
+            "author_id": "Author ID",
+            "id": "id",
+            "is_bot": "isBot",
+        }
+
+    def test_a_time_of_day_of_its_own_is_the_clock(self) -> None:
+        found = columns(["date", "time", "from", "text"])
+        assert found is not None
+        assert (found["time"], found["clock"]) == ("date", "time")
+
+    @pytest.mark.parametrize("names", [[], ["text"], ["author"], ["", "一"], ["size", "name"]])
+    def test_without_an_author_and_a_text_there_is_no_chat(self, names: list[str]) -> None:
+        assert columns(names) is None
+
+
+class TestIds:
+    DATA = b"author,text,time\nada,tea,1\nada,tea,1\nbo,tea,1\nada,tea,2\n"
+
+    def test_are_the_same_each_time_and_differ_within(self, read, memory_file) -> None:
+        first, _ = read("csv_table", memory_file(self.DATA))
+        again, _ = read("csv_table", memory_file(self.DATA + b"bo,more,3\n"))
+        assert first["id"].n_unique() == 4
+        assert again["id"].to_list()[:4] == first["id"].to_list()
+        assert first["id"][1] == first["id"][0] + "-1"
+
+    def test_do_not_depend_on_batches(self, read, memory_file, monkeypatch) -> None:
+        expected, _ = read("csv_table", memory_file(self.DATA))
+        monkeypatch.setattr(_rows, "BATCH", 1)
+        monkeypatch.setattr(_rows, "SAMPLE", 2)
+        assert read("csv_table", memory_file(self.DATA))[0].equals(expected)
+
+    def test_memory_of_earlier_messages_is_bounded(self, monkeypatch) -> None:
+        monkeypatch.setattr(_rows, "REMEMBERED", 10)
+        ids = _rows._Ids()
+        assert [ids.new("again") for _ in range(3)][2].endswith("-2")
+        for n in range(15):
+            ids.new(str(n))
+            assert ids.new("again").endswith(f"-{n + 3}")
+        assert len(ids.recent) + len(ids.older) <= 20
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "author": texts,
+            "text": texts,
+            "time": st.integers(0, 2**32).map(lambda s: datetime.fromtimestamp(s, UTC).isoformat()),
+            "is_bot": st.booleans(),
+            "reply_to": st.none() | st.integers(0, 99).map(str),
+        }
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+class TestRoundTrips:
+    def check(self, written: list[dict[str, Any]], table: Any, tally: Tally) -> None:
+        assert tally.skipped == {}
+        assert table["text"].to_list() == [row["text"] for row in written]
+        assert table["author"].to_list() == [row["author"] for row in written]
+        times = [datetime.fromisoformat(row["time"]) for row in written]
+        assert table["sent_at"].to_list() == times
+        assert table["is_bot"].to_list() == [row["is_bot"] for row in written]
+        assert table["reply_to"].to_list() == [row["reply_to"] for row in written]
+        assert table["id"].n_unique() == len(written)
+
+    @given(written=rows, delimiter=st.sampled_from(",;\t|"), all_quoted=st.booleans())
+    @settings(max_examples=150, deadline=None)
+    def test_csv(self, written, delimiter, all_quoted, read, memory_file) -> None:
+        out = io.StringIO(newline="")
+        quoting = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
+        writer = csv.DictWriter(out, list(written[0]), delimiter=delimiter, quoting=quoting)
+        writer.writeheader()
+        writer.writerows(written)
+        self.check(written, *read("csv_table", memory_file(out.getvalue().encode())))
+
+    @given(written=rows, ascii_only=st.booleans())
+    @settings(max_examples=100, deadline=None)
+    def test_json_lines(self, written, ascii_only, read, memory_file) -> None:
+        lines = [json.dumps(row, ensure_ascii=ascii_only) for row in written]
+        self.check(written, *read("json_lines", memory_file("\n".join(lines).encode())))
+
+    @given(data=st.binary(max_size=200), name=st.sampled_from(["csv_table", "json_lines"]))
+    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    def test_no_bytes_crash(self, data, name, read, memory_file) -> None:
+        recognise(memory_file(data))
+        head = b"author,text\n" if name == "csv_table" else b'{"author": "a", "text": "b"}\n'
+        read(name, memory_file(head + data))

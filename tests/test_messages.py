@@ -1,0 +1,47 @@
+"""The message table that every reader makes."""
+
+from __future__ import annotations
+
+import polars as pl
+
+from myna import messages
+
+
+def test_columns_left_out_get_their_plain_default() -> None:
+    table = messages.table({"text": ["a", "b"], "id": ["1", "2"]})
+    assert table.schema == messages.empty().schema
+    assert table.row(1, named=True) == {
+        "source": None,
+        "space": "",
+        "channel": None,
+        "thread": None,
+        "id": "2",
+        "position": 1,
+        "author_id": None,
+        "author": None,
+        "sent_at": None,
+        "zone_assumed": False,
+        "kind": "text",
+        "text": "b",
+        "reply_to": None,
+        "is_bot": False,
+        "edited": False,
+        "attachments": [],
+        "mentions": [],
+    }
+
+
+def test_a_table_without_rows_has_all_columns() -> None:
+    assert messages.empty().is_empty()
+    assert messages.table({"text": []}).equals(messages.empty())
+
+
+def test_columns_of_lists_may_be_given() -> None:
+    files = [[], [{"kind": "image", "name": "cup.png"}]]
+    table = messages.table({"text": ["a", "b"], "attachments": pl.Series(files)})
+    assert table["attachments"].to_list() == files
+
+
+def test_a_message_is_known_by_columns_of_the_table() -> None:
+    assert set(messages.KEY) < set(messages.SCHEMA)
+    assert set(messages.KINDS) >= {"text", "entry"}
