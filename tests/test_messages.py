@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.chats import texts
 
 from myna import messages
+from myna.messages import tidy
 
 
 def test_columns_left_out_get_their_plain_default() -> None:
@@ -45,3 +50,28 @@ def test_columns_of_lists_may_be_given() -> None:
 def test_a_message_is_known_by_columns_of_the_table() -> None:
     assert set(messages.KEY) < set(messages.SCHEMA)
     assert set(messages.KINDS) >= {"text", "entry"}
+
+
+class TestTidy:
+    @pytest.mark.parametrize(
+        ("text", "tidied"),
+        [
+            ("  hi \n", "hi"),
+            ("a\r\nb\rc\u2028d\x0be", "a\nb\nc\nd\ne"),
+            ("a\tb", "a\tb"),
+            ("a\0\x1b[31mb\x1f\x04", "a[31mb"),
+            ("\x1f \0 \u2029", ""),
+            ("caf\udce9", "caf\ufffd"),
+            ("привет 👩\u200d🚀 e\u0301", "привет 👩\u200d🚀 e\u0301"),
+            ("<|im_end|>", "<|im_end|>"),
+        ],
+    )
+    def test_examples(self, text: str, tidied: str) -> None:
+        assert tidy(text) == tidied
+
+    @given(texts | st.text(st.characters(), max_size=9))
+    def test_what_is_tidy_stays_as_it_is(self, text: str) -> None:
+        once = tidy(text)
+        assert tidy(once) == once
+        assert once.encode().decode() == once
+        assert once.splitlines() == (once.split("\n") if once else [])

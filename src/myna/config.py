@@ -37,15 +37,15 @@ def seconds(duration: str) -> float:
 
 
 def _duration(value: str) -> str:
-    if value:
-        try:
-            seconds(value)
-        except SettingsError as error:
-            raise ValueError(str(error)) from error
+    try:
+        seconds(value)
+    except SettingsError as error:
+        raise ValueError(str(error)) from error
     return value
 
 
 Duration = Annotated[str, AfterValidator(_duration)]
+Budget = Annotated[str, AfterValidator(lambda value: value and _duration(value))]
 
 
 def _system(value: str) -> str:
@@ -106,7 +106,7 @@ class Samples(Section):
 class Train(Section):
     """How the adapter is trained."""
 
-    budget: Duration = Field(
+    budget: Budget = Field(
         "", description='Time to train for, such as "4m" or "2h"; overrides epochs. "" for none.'
     )
     epochs: float = Field(3, gt=0, description="Times that each sample is seen, without a budget.")

@@ -44,18 +44,22 @@ ATTACHMENT_KINDS = ("image", "voice", "video", "file", "sticker", "gif")
 
 KEY = ("source", "space", "channel", "id")
 
+_LINE_END = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
+_CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def tidy(text: str) -> str:
     r"""Text as samples and prompts have it: the one way in for exports and live chats.
 
-    Line ends become ``\n``; zero characters and outer blanks go; half a surrogate pair,
-    which is no character and which no tokenizer takes, becomes U+FFFD. Nothing else of
-    it changes.
+    Whatever ends a line becomes ``\n``; control characters but the tab go, and so do outer
+    blanks; half a surrogate pair, which no tokenizer takes, becomes U+FFFD. Nothing else
+    of it changes.
     """
-    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "").strip()
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+    if not text.isprintable():
+        text = _CONTROL.sub("", _LINE_END.sub("\n", text))
+        text = _SURROGATE.sub("\ufffd", text)
+    return text.strip()
 
 
 def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:

@@ -89,7 +89,7 @@ def load(path: Path) -> People:
         raise PeopleError(f"cannot read {path}: {error}") from error
     strange = document.keys() - {"default_consent", "people"}
     if strange:
-        raise PeopleError(f'{path}: what is \'{min(strange)}\'? A person is [people."NAME"]')
+        raise PeopleError(f"{path}: what is '{min(strange)}'? A person is [people.\"NAME\"]")
     persons, owners = [], dict[str, str]()
     everyone = document.get("people", {})
     if not isinstance(everyone, dict):
@@ -153,15 +153,15 @@ def add(people: People, found: pl.DataFrame, default: Consent) -> People:
     persons = list(people.persons)
     names = {p.name for p in persons}
     owned = {a for p in persons for a in p.accounts}
+    numbers: dict[str, int] = {}
     for account_, author, is_bot in found.iter_rows():
         if account_ in owned:
             continue
         name = plain = plain_name(author or account_.partition(":")[2])
-        number = 2
         while name in names:
-            ending = f" {number}"
+            numbers[plain] = numbers.get(plain, 1) + 1
+            ending = f" {numbers[plain]}"
             name = plain[: NAME_LENGTH - len(ending)].strip() + ending
-            number += 1
         names.add(name)
         consent: Consent = "no" if is_bot else default
         persons.append(Person(name, (account_,), consent, is_bot))
@@ -237,7 +237,8 @@ def find(name: str, names: Sequence[str]) -> str:
     if begun:
         raise PeopleError(f"'{name}' may be {' or '.join(begun)}: write more of the name")
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names) or 'nobody'}"
+    others = f"there are {', '.join(names)}" if names else "there is nobody"
+    hint = f"did you mean {close[0]}?" if close else others
     raise PeopleError(f"nobody here is called '{name}': {hint}")
 
 

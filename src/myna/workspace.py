@@ -56,10 +56,7 @@ class Workspace:
         return self.root / "messages"
 
     def message_files(self) -> list[Path]:
-        """The imported message tables, in the order of their import.
-
-        A table counts once its record is there, which is written last.
-        """
+        """The message tables, as imported one after the other; each has its record, or is none."""
         records = [(read_json(file), file) for file in self.messages.glob("*.json")]
         ordered = sorted((record.get("imported_at", ""), file) for record, file in records)
         return [file.with_suffix(".parquet") for _, file in ordered]

@@ -77,7 +77,11 @@ def test_the_loudest_people_are_named_first() -> None:
 def test_a_conversation_that_a_border_cuts_is_two_and_neither_is_whole() -> None:
     rows = [{"author": "Ana", "text": f"word {number}"} for number in range(100)]
     parts = made(rows, tune=0.1, test=0.2)
-    assert [(c.part, c.whole) for c in parts] == [("train", False), ("tune", False), ("test", False)]
+    assert [(c.part, c.whole) for c in parts] == [
+        ("train", False),
+        ("tune", False),
+        ("test", False),
+    ]
     assert [len(lines(c)) for c in parts] == [70, 10, 20]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.chats import names, texts, thorough
 
@@ -52,6 +52,8 @@ def test_exactly_the_trained_words_and_what_ends_them_are_trained(
     turns = merge((name, Part(text, trained)) for name, text, trained in lines)
     segments = rendering.transcript("A chat.\n", turns, next_person=next_person)
     sample = encode(segments, tokenizer, ends=ends)
+    # The embedded base has no tokens for two bytes that only unassigned characters need.
+    assume(not {0xF1, 0xF2} & {*sample.text.encode()})
     encoding = tokenizer.encode(sample.text)
     assert covered(encoding, sample.labels, {REPLY}) == spelt(segments, {REPLY})
     assert covered(encoding, sample.labels, {END}) == spelt(segments, {END})

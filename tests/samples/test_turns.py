@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,7 +14,7 @@ from myna.samples.turns import Part, Turn, merge
 def test_turns_keep_every_message_in_order_and_change_speakers(lines: list[tuple[str, str]]):
     turns = merge((person, Part(text)) for person, text in lines)
     assert [(t.person, p.text) for t in turns for p in t.parts] == lines
-    assert all(a.person != b.person for a, b in zip(turns, turns[1:], strict=False))
+    assert all(a.person != b.person for a, b in itertools.pairwise(turns))
 
 
 def test_as_context_nothing_is_trained() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,7 +81,7 @@ class TestCut:
         turns = chat(40)
         windows = list(cut(turns, tokenizer.count, room=ROOM, overlap=20))
         assert len(windows) > 3
-        for before, window in zip(windows, windows[1:], strict=False):
+        for before, window in itertools.pairwise(windows):
             context = [turn for turn in window.turns if not turn.trained]
             assert context
             assert context == [turn.as_context() for turn in before.turns[-len(context) :]]

@@ -109,6 +109,6 @@ def clean(messages: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
 def examples(met: pl.DataFrame) -> list[str]:
     """A few of the messages, short, as `who: what`."""
     return [
-        f"{who}: {text or '(no text)'}"[:100].replace("\n", " / ")
+        f"{who}: {text or '(no text)'}".replace("\n", " / ")[:100]
         for who, text in met.head(EXAMPLES).select("person", "text").iter_rows()
     ]

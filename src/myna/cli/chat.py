@@ -54,7 +54,7 @@ def command(
     typed = sys.stdin.isatty()
     say(f"In the room: {', '.join(talk.room.members)}. /help says what you can type.")
     try:
-        while (line := _read(me if typed else None, talk)) is not None:
+        while (line := _read(f"{talk.me}: " if typed else "")) is not None:
             try:
                 if not talk.hear(line):
                     break
@@ -64,12 +64,10 @@ def command(
         clone.engine.close()
 
 
-def _read(prompt: str | None, talk: Talk) -> str | None:
+def _read(prompt: str) -> str | None:
     """The next line typed or piped in; None at the end."""
-    if prompt is not None:
-        talk.screen.print(f"{talk.me}: ", style="bold", end="")
     try:
-        return input()
+        return input(prompt)
     except (EOFError, KeyboardInterrupt):
         return None
 

@@ -41,8 +41,9 @@ def hold_out(messages: pl.DataFrame, settings: Split) -> pl.DataFrame:
         begins=pl.int_range(pl.len()).over("conversation") == 0,
     )
     test = _test_share(ranked, settings)
+    tune = round(1 - test - settings.tune, 9)  # 0.7, not 0.7000000000000001
     borders = ranked.group_by(CHANNEL).agg(
-        _border(1 - test).alias("test_from"), _border(1 - test - settings.tune).alias("tune_from")
+        _border(round(1 - test, 9)).alias("test_from"), _border(tune).alias("tune_from")
     )
     part = (
         pl.when((pl.col("at") >= pl.col("test_from")) & (test > 0))

@@ -89,9 +89,7 @@ def prepare(
     """
     personas = people_.personas(people)
     if not personas:
-        raise PeopleError(
-            "nobody may be cloned: give somebody the consent \"clone\" in people.toml"
-        )
+        raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
     ledger = Ledger()
     say(f"cleaning {messages.height:,} messages")
     kept = rules.clean(people_.assign(messages, people), ledger)

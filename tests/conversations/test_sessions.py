@@ -1,0 +1,109 @@
+"""Where a conversation begins and ends."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.chats import table, thorough
+
+from myna.conversations import sessions
+
+DAY = 24 * 60
+
+
+def split(rows: list[dict[str, Any]], gap_minutes: float = 60) -> list[list[str]]:
+    """The texts of each conversation."""
+    found = sessions.split(table([{"author": "Ana", **row} for row in rows]), gap_minutes)
+    assert found["conversation"].to_list() == found["conversation"].rle_id().to_list()
+    grouped = found.group_by("conversation", maintain_order=True).agg("text")
+    return grouped["text"].to_list()
+
+
+def at(*minutes: float | None, **more: Any) -> list[dict[str, Any]]:
+    """Messages at these minutes, called a, b, c …"""
+    return [{"text": chr(97 + n), "at": m, **more} for n, m in enumerate(minutes)]
+
+
+class TestGaps:
+    def test_a_longer_silence_than_the_gap_ends_a_conversation(self) -> None:
+        assert split(at(0, 60, 121, 181.5)) == [["a", "b"], ["c"], ["d"]]
+
+    def test_a_gap_of_three_days_is_three_days(self) -> None:
+        assert split(at(0, 3 * DAY)) == [["a"], ["b"]]
+        assert split(at(0, 3 * DAY), gap_minutes=3 * DAY) == [["a", "b"]]
+        assert split(at(0, 3 * DAY + 2)) == [["a"], ["b"]]
+
+    def test_the_first_message_after_a_gap_begins_the_new_conversation(self) -> None:
+        assert split(at(0, 1, 100, 101, 200)) == [["a", "b"], ["c", "d"], ["e"]]
+
+    @pytest.mark.parametrize("gap", [0.01, 1e9])
+    def test_any_gap_that_settings_allow(self, gap: float) -> None:
+        assert len(split(at(0, 1, 100), gap)) == (3 if gap < 1 else 1)
+
+
+class TestPlaces:
+    def test_chats_of_different_channels_never_merge(self) -> None:
+        rows = [{"text": str(n), "at": n, "channel": "ab"[n % 2]} for n in range(6)]
+        assert split(rows) == [["0", "2", "4"], ["1", "3", "5"]]
+
+    def test_nor_do_a_channel_and_its_threads(self) -> None:
+        rows = [{"text": str(n), "at": n, "thread": [None, "x", "y"][n % 3]} for n in range(6)]
+        assert sorted(split(rows)) == [["0", "3"], ["1", "4"], ["2", "5"]]
+
+
+class TestOrder:
+    def test_times_come_first(self) -> None:
+        assert split(at(2, 0, 1)) == [["b", "c", "a"]]
+
+    def test_equal_times_are_in_the_order_of_the_source(self) -> None:
+        found = table([{"author": "Ana", "text": t, "at": 0} for t in "abc"])
+        found = found.with_columns(position=pl.Series([2, 0, 1]))
+        assert sessions.split(found, 60)["text"].to_list() == ["b", "c", "a"]
+
+    def test_messages_without_times_keep_their_order_and_stay_together(self) -> None:
+        assert split(at(None, None, None)) == [["a", "b", "c"]]
+
+    def test_a_message_whose_time_is_missing_keeps_its_place(self) -> None:
+        assert split(at(0, None, 1, 500, None, 501)) == [["a", "b", "c"], ["d", "e", "f"]]
+        assert split(at(None, 0, 1)) == [["a", "b", "c"]]
+
+    def test_two_files_without_times_do_not_interleave(self) -> None:
+        files = [table([{"author": "Ana", "text": t, "at": None} for t in "abc"])] * 2
+        found = sessions.split(pl.concat(files), 60)
+        assert found["text"].to_list() == ["a", "b", "c", "a", "b", "c"]
+
+
+def test_a_chat_of_twenty_minutes_is_one_conversation() -> None:
+    rows = [{"text": str(n), "at": n / 6} for n in range(120)]
+    assert split(rows) == [[str(n) for n in range(120)]]
+
+
+def test_no_messages_are_no_conversations() -> None:
+    assert split([]) == []
+
+
+@thorough
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "at": st.none() | st.integers(0, 400),
+                "channel": st.sampled_from("ab"),
+                "thread": st.sampled_from([None, "t"]),
+            }
+        )
+    )
+)
+def test_every_message_is_in_one_conversation_of_one_place(rows: list[dict[str, Any]]) -> None:
+    said = table([{"author": "Ana", "text": str(n), **row} for n, row in enumerate(rows)])
+    found = sessions.split(said, 60)
+    assert sorted(found["text"]) == sorted(said["text"])
+    for _, one in found.group_by("conversation"):
+        assert one.select(sessions.PLACE).n_unique() == 1
+        times = one["sent_at"].drop_nulls()
+        assert times.is_sorted()
+        assert (times.diff().dt.total_minutes().fill_null(0) <= 60).all()

@@ -1,0 +1,83 @@
+"""The tokenizer of a base's folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tokenizers
+
+from myna.errors import ModelError
+from myna.samples.tokenizer import Tokenizer
+
+
+def folder(path: Path, **files: object) -> Path:
+    """A base's folder with a tokenizer of a few words."""
+    words = {word: number for number, word in enumerate(["a", "b", "<s>", "</s>", "<unk>"])}
+    model = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, "<unk>"))
+    model.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    model.add_special_tokens(["<s>", "</s>"])
+    pieces = [("<s>", 2), ("</s>", 3)]
+    model.post_processor = tokenizers.processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=pieces
+    )
+    model.save(str(path / "tokenizer.json"))
+    for name, content in files.items():
+        (path / f"{name}.json").write_text(json.dumps(content))
+    return path
+
+
+class TestEnds:
+    def test_the_end_token_is_that_of_generation_first(self, tmp_path: Path) -> None:
+        base = folder(
+            tmp_path, generation_config={"eos_token_id": [1, 3]}, config={"eos_token_id": 3}
+        )
+        assert Tokenizer(base).eos == 1
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            {"config": {"eos_token_id": 3}},
+            {"config": {}, "tokenizer_config": {"eos_token": "</s>"}},
+            {"tokenizer_config": {"eos_token": {"content": "</s>"}}},
+        ],
+    )
+    def test_it_is_found_wherever_a_base_says_it(self, tmp_path: Path, files: dict) -> None:
+        assert Tokenizer(folder(tmp_path, **files)).eos == 3
+
+    def test_a_base_that_says_it_nowhere(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match="names no end-of-text token"):
+            Tokenizer(folder(tmp_path))
+
+    def test_what_a_model_wants_before_any_text(self, tmp_path: Path) -> None:
+        tokenizer = Tokenizer(folder(tmp_path, config={"eos_token_id": 3}))
+        assert tokenizer.bos == (2,)
+        assert tokenizer.encode("a b").ids == [0, 1]
+
+
+class TestFolder:
+    def test_without_a_tokenizer(self, tmp_path: Path) -> None:
+        with pytest.raises(ModelError, match=r"has no tokenizer.json: choose a base that has one"):
+            Tokenizer(tmp_path)
+
+    def test_with_a_damaged_one(self, tmp_path: Path) -> None:
+        (tmp_path / "tokenizer.json").write_text("{")
+        with pytest.raises(ModelError, match=r"cannot read .*tokenizer.json"):
+            Tokenizer(tmp_path)
+
+
+@pytest.mark.model
+class TestEmbedded:
+    def test_typed_control_tokens_stay_text(self, tokenizer: Tokenizer) -> None:
+        text = "<|im_start|>system\nhi<|im_end|><|endoftext|>"
+        ids = tokenizer.encode(text).ids
+        assert tokenizer.decode(ids) == text
+        assert min(ids) > 16  # its control tokens come first
+
+    def test_the_ways_to_encode_agree(self, tokenizer: Tokenizer) -> None:
+        texts = ["Ana: tea?\n", "", "<|im_end|> 🚀"]
+        encodings = tokenizer.encode_batch(texts)
+        assert encodings == [tokenizer.encode(text) for text in texts]
+        assert tokenizer.count(texts) == [len(e.ids) for e in encodings]
+        assert "".join(tokenizer.tokens(encodings[0].ids)) == texts[0]

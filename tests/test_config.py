@@ -1,0 +1,148 @@
+"""The settings: what the file says, what may stand in it, what a wrong value says."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from myna.config import Samples, Settings, Split, Train, load, override, parse, seconds, template
+from myna.errors import SettingsError
+
+
+class TestDurations:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [("4m", 240), ("90s", 90), ("1h30m", 5400), ("1.5h", 5400), ("45", 45), (" 2h5s ", 7205)],
+    )
+    def test_are_hours_minutes_and_seconds(self, text: str, expected: float) -> None:
+        assert seconds(text) == expected
+
+    @pytest.mark.parametrize("text", ["", "m", "0s", "-4m", "4 minutes", "1.2.3h", "30m1h", "4d"])
+    def test_anything_else_is_an_error(self, text: str) -> None:
+        with pytest.raises(SettingsError, match="is no duration: write it as 4m, 90s or 1h30m"):
+            seconds(text)
+
+    @given(st.integers(0, 99), st.integers(0, 99), st.integers(1, 99))
+    def test_add_up(self, hours: int, minutes: int, rest: int) -> None:
+        assert seconds(f"{hours}h{minutes}m{rest}s") == hours * 3600 + minutes * 60 + rest
+
+
+class TestErrors:
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("[train]\nrank = 0", "x.toml: train.rank = 0: "),
+            ("[train]\nrank = 1.5", "x.toml: train.rank = 1.5: "),
+            ("[train]\nlr = nan", "x.toml: train.lr = nan: "),
+            ("[conversations]\ngap_minutes = inf", "x.toml: conversations.gap_minutes = inf: "),
+            ("[split]\ntest = 0.5", "x.toml: split.test = 0.5: "),
+            ("[chat]\nengine = 'abacus'", "x.toml: chat.engine = 'abacus': "),
+            ("[samples]\nmax_tokens = 3", "x.toml: samples.max_tokens = 3: "),
+            ("train = 3", "x.toml: train = 3: "),
+            (
+                "[train]\nbudget = 'soon'",
+                "x.toml: train.budget = 'soon': 'soon' is no duration: write it as",
+            ),
+            ("[train]\ncheckpoint_every = ''", "x.toml: train.checkpoint_every = '': "),
+            (
+                "[samples]\nsystem = '{peple}'",
+                "x.toml: samples.system = '{peple}': only {channel}, {space} and {people} are",
+            ),
+            ("[samples]\nsystem = '{'", "x.toml: samples.system = '{': only "),
+        ],
+    )
+    def test_a_wrong_value_names_its_field_and_itself(self, text: str, said: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(said)) as error:
+            parse(text, "x.toml")
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("text", ["[train]\nrnak = 4", "[trian]\nrank = 4", "bse = 'x'"])
+    def test_a_slip_in_a_name_is_not_ignored(self, text: str) -> None:
+        with pytest.raises(
+            SettingsError, match=r"x.toml: there is no setting '(train\.rnak|trian|bse)'"
+        ):
+            parse(text, "x.toml")
+
+    def test_no_toml_says_where(self) -> None:
+        with pytest.raises(SettingsError, match=r"x.toml is no valid TOML: .*line 2"):
+            parse("[train]\nrank 4", "x.toml")
+
+    def test_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:
+        with pytest.raises(SettingsError, match=r"cannot read .*myna\.toml"):
+            load(tmp_path / "myna.toml")
+        (tmp_path / "myna.toml").write_bytes(b"\xff\xfe")
+        with pytest.raises(SettingsError, match=r"cannot read .*myna\.toml"):
+            load(tmp_path / "myna.toml")
+
+    def test_wrong_values_end_with_another_status_than_failures(self) -> None:
+        assert SettingsError.exit_status == 2
+
+
+class TestFile:
+    def test_the_template_is_the_defaults_with_a_line_for_each(self) -> None:
+        text = template()
+        assert parse(text, "x.toml") == Settings()
+        assert "# Rank of the LoRA matrices.\nrank = 16\n" in text
+        assert "[samples]" in text
+
+    @given(
+        st.builds(
+            Settings,
+            base=st.text(),
+            train=st.builds(
+                Train,
+                seed=st.integers(0, 2**40),
+                lr=st.floats(1e-9, 1),
+                batch_tokens=st.integers(64, 10**9),
+            ),
+            split=st.builds(Split, tune=st.floats(0, 0.4)),
+            samples=st.builds(Samples, system=st.text(st.characters(exclude_characters="{}"))),
+        )
+    )
+    def test_any_settings_are_written_so_that_they_are_read_back(self, settings: Settings) -> None:
+        assert parse(template(settings), "x.toml") == settings
+
+    def test_a_mark_that_editors_write_at_the_begin_is_no_matter(self, tmp_path: Path) -> None:
+        path = tmp_path / "myna.toml"
+        path.write_text("base = 'x'", "utf-8-sig")
+        assert load(path).base == "x"
+
+    def test_settings_left_out_have_their_defaults(self) -> None:
+        assert parse("[train]\nepochs = 1", "x.toml").train == Train(epochs=1)
+        assert tomllib.loads(template())["train"]["epochs"] == 3
+
+
+class TestOverride:
+    def test_values_are_read_as_their_field_wants_them(self) -> None:
+        done = override(Settings(), ["train.epochs=2", "base = x", "samples.system=In {channel}:"])
+        assert done.train.epochs == 2.0
+        assert done.base == "x"
+        assert done.samples.system == "In {channel}:"
+        assert done.train.rank == Settings().train.rank
+
+    def test_the_last_one_counts(self) -> None:
+        assert override(Settings(), ["train.seed=1", "train.seed=2"]).train.seed == 2
+
+    def test_nothing_to_override(self) -> None:
+        assert override(Settings(), []) == Settings()
+
+    @pytest.mark.parametrize(
+        ("assignment", "said"),
+        [
+            ("train.rank", "--set train.rank: write it as section.key=value"),
+            ("trian.rank=4", "--set trian.rank=4: there is no section 'trian'"),
+            ("train.rnak=4", "--set: there is no setting 'train.rnak'"),
+            ("train.rank=four", "--set: train.rank = 'four': "),
+            ("train=4", "--set: train = '4': "),
+            ("train.rank.x=4", "there is no section 'train.rank'"),
+            ("=4", "--set: there is no setting ''"),
+        ],
+    )
+    def test_a_wrong_one_says_what_is_wrong(self, assignment: str, said: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(said)):
+            override(Settings(), [assignment])

@@ -1,0 +1,245 @@
+"""Bringing exports in: nothing twice, nothing lost, all or nothing on a failure."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from myna import importing, people, workspace
+from myna.cleaning import rules
+from myna.cleaning.ledger import Ledger
+from myna.errors import SourceError, WorkspaceError
+from myna.importing import Imported
+from myna.samples.prepare import read_messages
+from myna.sources import ChatFile
+from myna.workspace import Workspace
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Workspace:
+    return workspace.create(tmp_path / "friends")
+
+
+@pytest.fixture
+def bring(space: Workspace, tmp_path: Path) -> Any:
+    """Write a file of JSON lines (or of the text given) and import it."""
+
+    def bring_in(
+        rows: list[dict[str, Any]] | str, name: str = "tea.jsonl", **options: Any
+    ) -> Imported:
+        text = rows if isinstance(rows, str) else "".join(json.dumps(r) + "\n" for r in rows)
+        path = tmp_path / name
+        path.write_bytes(text.encode())
+        options = {"consent": "clone", **options}
+        return importing.import_file(space, ChatFile(path), **options)
+
+    return bring_in
+
+
+def row(number: int, text: str = "hi", **more: Any) -> dict[str, Any]:
+    return {"id": str(number), "channel": "tea", "author": "Ana", "text": text, **more}
+
+
+def stays(space: Workspace) -> dict[str, str]:
+    """The text of each message that prepare keeps."""
+    known = people.load(space.people_file)
+    kept = rules.clean(people.assign(read_messages(space), known), Ledger())
+    return dict(kept.select("id", "text").iter_rows())
+
+
+class TestAgain:
+    def test_the_same_file_adds_nothing(self, space: Workspace, bring: Any) -> None:
+        first = bring([row(1), row(2)])
+        assert (first.messages, first.stored, first.known) == (2, 2, 0)
+        second = bring([row(1), row(2)])
+        assert (second.messages, second.stored, second.known) == (2, 0, 2)
+        assert read_messages(space).height == 2
+
+    def test_a_file_that_has_grown_adds_what_is_new(self, space: Workspace, bring: Any) -> None:
+        bring([row(1), row(2)])
+        again = bring([row(1), row(2), row(3), row(4, author="Ben")])
+        assert (again.messages, again.stored, again.known) == (4, 2, 2)
+        assert read_messages(space)["id"].to_list() == ["1", "2", "3", "4"]
+        assert [p.name for p in people.load(space.people_file).persons] == ["Ana", "Ben"]
+
+    def test_an_edited_message_arrives_as_its_new_text(self, space: Workspace, bring: Any) -> None:
+        bring([row(1, "helo"), row(2)])
+        assert bring([row(1, "hello", edited=True), row(2)]).stored == 1
+        assert stays(space) == {"1": "hello", "2": "hi"}
+
+    def test_of_several_edits_the_one_imported_last_stays(
+        self, space: Workspace, bring: Any
+    ) -> None:
+        for text in "abcdefgh":
+            bring([row(1, text, edited=True)])
+            assert stays(space) == {"1": text}
+
+    def test_an_older_export_does_not_undo_an_edit(self, space: Workspace, bring: Any) -> None:
+        bring([row(1, "hello", edited=True), row(2)])
+        bring([row(1, "helo")], "older.jsonl")
+        assert stays(space)["1"] == "hello"
+
+    def test_choices_in_people_toml_stay(self, space: Workspace, bring: Any) -> None:
+        bring([row(1)])
+        text = space.people_file.read_text().replace('consent = "clone"', 'consent = "no"')
+        space.people_file.write_text(text)
+        bring([row(1), row(2)])
+        assert people.load(space.people_file).persons[0].consent == "no"
+
+    def test_people_who_were_deleted_from_people_toml_come_back(
+        self, space: Workspace, bring: Any
+    ) -> None:
+        bring([row(1)])
+        space.people_file.unlink()
+        bring([row(1)], consent="context")
+        assert people.load(space.people_file).persons[0].consent == "context"
+
+
+class TestDamage:
+    def test_a_truncated_export_gives_its_complete_messages(
+        self, space: Workspace, bring: Any
+    ) -> None:
+        whole = "".join(json.dumps(row(n)) + "\n" for n in range(5))
+        done = bring(whole[:-20])
+        assert done.stored == 4
+        assert done.unread_bytes == len(json.dumps(row(4))) + 1 - 20
+        assert "the 4 complete messages are kept" in done.trouble
+        assert bring(whole).stored == 1
+        assert read_messages(space).height == 5
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("", "the file is empty: export it again"),
+            ("just some words\nand more\n", "no chat that myna knows"),
+            ("\x7fELF\0\0", "no chat that myna knows"),
+            ('{"a": 1}\n', "no chat that myna knows"),
+        ],
+    )
+    def test_what_is_no_chat_is_one_clear_line(
+        self, space: Workspace, bring: Any, text: str, said: str
+    ) -> None:
+        done = bring(text)
+        assert said in done.trouble
+        assert done.file in done.trouble
+        assert "\n" not in done.trouble
+        assert not space.people_file.exists()
+        with pytest.raises(WorkspaceError, match="has no messages"):
+            read_messages(space)
+
+    def test_an_empty_file_is_empty_whatever_it_is_said_to_be(self, bring: Any) -> None:
+        assert "the file is empty" in bring("", as_source="json_lines").trouble
+
+    def test_a_file_that_is_not_what_it_is_said_to_be(self, space: Workspace, bring: Any) -> None:
+        with pytest.raises(SourceError, match="no lines with an author and a text"):
+            bring('{"a": 1}\n', as_source="json_lines")
+        with pytest.raises(SourceError, match="no source is called 'smoke'"):
+            bring([row(1)], as_source="smoke")
+        assert list(space.messages.glob("*")) == []
+
+    def test_a_path_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match="is not there: check the path"):
+            list(importing.files([tmp_path / "absent"]))
+
+
+class TestFailures:
+    """Nothing of the file is stored, and what was there before is as it was."""
+
+    @pytest.fixture
+    def before(self, space: Workspace, bring: Any) -> list[dict[str, Any]]:
+        bring([row(1)], "first.jsonl")
+        return read_messages(space).to_dicts()
+
+    def check(self, space: Workspace, before: list[dict[str, Any]], bring: Any) -> None:
+        assert read_messages(space).to_dicts() == before
+        assert not [f for f in space.messages.iterdir() if f.name.startswith(".")]
+        bring([row(2, author="Ben")])
+        assert read_messages(space)["id"].to_list() == ["1", "2"]
+
+    @pytest.mark.parametrize("file", ["people.toml", ".json"])
+    def test_a_disk_that_is_full(
+        self,
+        space: Workspace,
+        before: list[dict[str, Any]],
+        bring: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        file: str,
+    ) -> None:
+        write = workspace.write_bytes
+
+        def no_room(path: Path, data: bytes) -> None:
+            if path.name.endswith(file):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(path, data)
+
+        monkeypatch.setattr(workspace, "write_bytes", no_room)
+        with pytest.raises(WorkspaceError, match="the disk is full") as error:
+            bring([row(2, author="Ben")])
+        assert "\n" not in str(error.value)
+        monkeypatch.undo()
+        self.check(space, before, bring)
+
+    def test_a_disk_that_is_full_while_messages_are_written(
+        self,
+        space: Workspace,
+        before: list[dict[str, Any]],
+        bring: Any,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def no_room(*_: Any, **__: Any) -> None:
+            said = "parquet: underlying IO error: No space left on device (os error 28)"
+            raise pl.exceptions.ComputeError(said)
+
+        monkeypatch.setattr(pl.LazyFrame, "sink_parquet", no_room)
+        with pytest.raises(WorkspaceError, match="the disk is full"):
+            bring([row(2, author="Ben")])
+        monkeypatch.undo()
+        self.check(space, before, bring)
+
+    def test_a_kill_before_the_record_is_written(
+        self, space: Workspace, before: list[dict[str, Any]], bring: Any
+    ) -> None:
+        bring([row(2, author="Ben")])
+        [record] = space.messages.glob("tea-*.json")
+        record.unlink()
+        self.check(space, before, bring)
+
+
+class TestFiles:
+    def test_folders_are_searched_through_and_hidden_files_left_out(self, tmp_path: Path) -> None:
+        for name in ("b.json", "a/c.json", "a/.x.json", ".git/d.json"):
+            path = tmp_path / "exports" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("{}")
+        names = [file.name for file in importing.files([tmp_path / "exports"])]
+        assert names == ["b.json", "c.json"]
+
+    @pytest.mark.parametrize("name", ["名" * 80, "a b [1]/..", "...", "🚀" * 60])
+    def test_any_name_of_a_file_will_do(self, space: Workspace, bring: Any, name: str) -> None:
+        done = bring([row(1)], name.replace("/", "-") + ".jsonl")
+        assert done.stored == 1
+        assert read_messages(space).height == 1
+
+
+def test_progress_ends_with_the_whole_file(bring: Any) -> None:
+    heard: list[tuple[int, int]] = []
+    done = bring([row(n) for n in range(9)], progress=lambda *at: heard.append(at))
+    size = Path(done.file).stat().st_size
+    assert heard[-1] == (size, size)
+    assert sorted(heard) == heard
+
+
+def test_the_record_says_what_became_of_all_that_was_in_the_file(
+    space: Workspace, bring: Any
+) -> None:
+    damaged = json.dumps(row(1)) + "\n{not json\n" + json.dumps(row(2)) + "\n"
+    done = bring(damaged)
+    [record] = [json.loads(f.read_text()) for f in space.messages.glob("*.json")]
+    assert record["counts"] == {"messages": 2, "stored": 2}
+    assert record["tally"]["skipped"] == done.skipped == {"damaged line": 1}
+    assert record["file"] == "tea.jsonl"

@@ -1,0 +1,206 @@
+"""Who is who: names, accounts, consent, and the file that people edit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.chats import table, texts, thorough
+
+from myna import people
+from myna.errors import PeopleError
+from myna.people import NAME_LENGTH, People, Person, plain_name
+from myna.samples.rendering import LOOKS_LIKE_TURN, cue
+
+
+def found(*accounts: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:
+    """Accounts with the names that they show, as an import finds them."""
+    rows = [(*account, False)[:3] for account in accounts]
+    return pl.DataFrame(rows, schema=["account", "author", "is_bot"], orient="row")
+
+
+class TestPlainName:
+    @pytest.mark.parametrize(
+        ("name", "plain"),
+        [
+            ("Neil Armstrong", "Neil Armstrong"),
+            (" Neil \n Armstrong ", "Neil Armstrong"),
+            ("CapCom: Houston", "CapCom Houston"),
+            ("10:30", "10 30"),
+            ("Ana 🚀", "Ana 🚀"),
+            ("a\u200bb\u202ec", "abc"),
+            ("e\u200d\u0301", "é"),
+            ("\u2028", "someone"),
+            (":", "someone"),
+            ("x" * 90, "x" * NAME_LENGTH),
+        ],
+    )
+    def test_it_fits_before_a_colon(self, name: str, plain: str) -> None:
+        assert plain_name(name) == plain
+
+    @thorough
+    @given(texts | st.text(st.characters(), max_size=60))
+    def test_a_plain_name_stays_and_is_read_back(self, name: str) -> None:
+        plain = plain_name(name)
+        assert plain_name(plain) == plain
+        begin = LOOKS_LIKE_TURN.match(cue(plain) + " hi")
+        assert begin is not None
+        assert begin[0] == cue(plain)
+
+
+class TestAdd:
+    def test_a_person_for_each_account_that_nobody_has(self) -> None:
+        before = People((Person("Ana", ("x:1", "y:7"), "no"),))
+        after = people.add(before, found(("x:1", "Ana K"), ("x:2", "Ben")), "clone")
+        assert after.persons == (before.persons[0], Person("Ben", ("x:2",), "clone"))
+        assert after.default_consent == "clone"
+
+    def test_two_accounts_of_one_name_stay_two_persons(self) -> None:
+        after = people.add(People(), found(("x:1", "Ana"), ("x:2", "Ana"), ("y:1", "Ana")), "clone")
+        assert [p.name for p in after.persons] == ["Ana", "Ana 2", "Ana 3"]
+
+    def test_names_that_differ_only_in_what_nobody_sees(self) -> None:
+        after = people.add(People(), found(("x:1", "Ana"), ("x:2", "Ana\u200b")), "clone")
+        assert [p.name for p in after.persons] == ["Ana", "Ana 2"]
+
+    def test_numbered_names_are_plain_however_many_there_are(self, tmp_path: Path) -> None:
+        long = "an account that was deleted long ago, and so on"
+        after = people.add(People(), found(*((f"x:{n}", long) for n in range(1100))), "clone")
+        assert len({p.name for p in after.persons}) == 1100
+        assert all(plain_name(p.name) == p.name for p in after.persons)
+        people.save(tmp_path / "people.toml", after)
+        assert people.load(tmp_path / "people.toml") == after
+
+    def test_an_account_without_a_name_is_called_by_its_id(self) -> None:
+        assert people.add(People(), found(("x:17", "")), "clone").persons[0].name == "17"
+
+    def test_bots_are_left_out_and_never_personas(self) -> None:
+        after = people.add(People(), found(("x:1", "Beep", True)), "clone")
+        assert after.persons == (Person("Beep", ("x:1",), "no", is_bot=True),)
+        assert people.personas(People((Person("Beep", (), "clone", is_bot=True),))) == []
+
+    def test_accounts_have_the_name_that_they_had_last(self) -> None:
+        said = table([{"author": "1", "text": ""}, {"author": "1", "text": ""}])
+        said = said.with_columns(author=pl.Series(["Anna", "Ana"]))
+        assert people.accounts(said).rows() == [("test:1", "Ana", False)]
+
+
+class TestFile:
+    def test_nobody_where_there_is_no_file(self, tmp_path: Path) -> None:
+        assert people.load(tmp_path / "people.toml") == People()
+
+    @thorough
+    @given(
+        st.lists(st.tuples(texts, texts, st.booleans()), max_size=6, unique_by=lambda a: a[0]),
+        st.sampled_from(["clone", "context", "no"]),
+    )
+    def test_whatever_people_are_called_they_are_read_back(
+        self, tmp_path: Path, accounts: list[tuple[str, str, bool]], consent: people.Consent
+    ) -> None:
+        path = tmp_path / "people.toml"
+        path.unlink(missing_ok=True)
+        made = people.add(People(), found(*accounts), consent)
+        people.save(path, made)
+        assert people.load(path) == made
+
+    def test_comments_order_and_choices_of_the_user_stay(self, tmp_path: Path) -> None:
+        path = tmp_path / "people.toml"
+        mine = (
+            "# my friends\n"
+            'default_consent = "clone"\n\n'
+            '[people."Ben"]  # said yes on Friday\n'
+            'accounts = ["x:2", "y:9"] # both his\n'
+            'consent = "context"\n\n'
+            "[people.Ana]\n"
+            'accounts = [ "x:1" ]\n'
+            'consent = "clone"\n'
+        )
+        path.write_text(mine)
+        people.save(path, people.add(people.load(path), found(("x:2", "Ben"), ("x:3", "Cy")), "no"))
+        text = path.read_text()
+        assert text.replace('default_consent = "no"', 'default_consent = "clone"').startswith(mine)
+        assert [p.name for p in people.load(path).persons] == ["Ben", "Ana", "Cy"]
+        assert people.load(path).persons[2] == Person("Cy", ("x:3",), "no")
+
+    def test_persons_are_merged_by_giving_one_the_accounts_of_both(self, tmp_path: Path) -> None:
+        path = tmp_path / "people.toml"
+        path.write_text('[people.Ana]\naccounts = ["test:a1", "test:a2"]\nconsent = "clone"\n')
+        merged = people.load(path)
+        said = table([{"author": a, "text": "x"} for a in ("a1", "a2")])
+        assert people.assign(said, merged)["person"].to_list() == ["Ana", "Ana"]
+        assert people.add(merged, people.accounts(said), "no").persons == merged.persons
+
+    def test_a_file_of_an_editor_with_a_mark_at_its_begin(self, tmp_path: Path) -> None:
+        path = tmp_path / "people.toml"
+        path.write_text('[people.Ana]\naccounts = ["x:1"]\nconsent = "clone"\n', "utf-8-sig")
+        people.save(path, people.add(people.load(path), found(("x:2", "Ben")), "no"))
+        assert [p.name for p in people.load(path).persons] == ["Ana", "Ben"]
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("[people", "cannot read "),
+            ('[people]\nAna = "x"', '[people."Ana"] as a table'),
+            ('people = "Ana"', 'write each person as a table: [people."NAME"]'),
+            ('[people."Ana: K"]', "'Ana: K' cannot stand before a colon: call them 'Ana K'"),
+            ('[people.Ana]\naccounts = "x:1"', 'Ana: write accounts as a list: ["x:1"]'),
+            ("[people.Ana]\nconsent = 'yes'", "Ana: consent 'yes': choose clone, context or no"),
+            ("[people.Ana]\nconsents = 'no'", "Ana: there is no 'consents' in a person's table"),
+            ("default_consent = 'maybe'", "consent 'maybe': choose clone, context or no"),
+            ("[Ana]\naccounts = ['x:1']", "what is 'Ana'? A person is [people.\"NAME\"]"),
+            (
+                "[people.Ana]\naccounts = ['x:1']\n[people.Ben]\naccounts = ['x:1']",
+                "x:1 belongs to both 'Ana' and 'Ben': leave it with one",
+            ),
+        ],
+    )
+    def test_a_slip_is_one_line_that_says_where(self, tmp_path: Path, text: str, said: str) -> None:
+        (tmp_path / "people.toml").write_text(text)
+        with pytest.raises(PeopleError, match=re.escape(said)) as error:
+            people.load(tmp_path / "people.toml")
+        assert "people.toml" in str(error.value)
+        assert "\n" not in str(error.value)
+
+    def test_without_a_consent_nobody_consents(self, tmp_path: Path) -> None:
+        (tmp_path / "people.toml").write_text("[people.Ana]\naccounts = ['x:1']")
+        assert people.load(tmp_path / "people.toml").persons[0].consent == "no"
+
+
+class TestFind:
+    CREW = ("Neil Armstrong", "Buzz Aldrin", "Michael Collins", "Michael Jones", "bob", "Bob")
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("Buzz Aldrin", "Buzz Aldrin"),
+            (" buzz aldrin ", "Buzz Aldrin"),
+            ("arm", "Neil Armstrong"),
+            ("Michael C", "Michael Collins"),
+            ("Bob", "Bob"),
+            ("bob", "bob"),
+            ("BOB", "bob"),
+        ],
+    )
+    def test_a_name_or_the_begin_of_one(self, name: str, meant: str) -> None:
+        assert people.find(name, self.CREW) == meant
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("mich", "'mich' may be Michael Collins or Michael Jones: write more of the name"),
+            ("Buz Aldrin", "did you mean Buzz Aldrin?"),
+            ("xyz", "nobody here is called 'xyz': there are Neil Armstrong, Buzz Aldrin, "),
+            ("", "nobody here is called ''"),
+        ],
+    )
+    def test_nobody_or_several(self, name: str, said: str) -> None:
+        with pytest.raises(PeopleError, match=re.escape(said)):
+            people.find(name, self.CREW)
+
+    def test_where_there_is_nobody(self) -> None:
+        with pytest.raises(PeopleError, match="there is nobody"):
+            people.find("Ana", [])
