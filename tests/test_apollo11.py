@@ -119,3 +119,7 @@ def test_the_export_is_a_chat_of_people_with_times() -> None:
     times = [datetime.fromisoformat(row["timestamp"]) for row in rows]
     assert times[0] == apollo11.LIFT_OFF.replace(day=20, hour=20, minute=18, second=4)
     assert times == sorted(times)
+
+
+def test_a_noise_is_nobodys_words() -> None:
+    assert not [*apollo11.read("06 14 01 00 SC\n(Sound of train)\n")]

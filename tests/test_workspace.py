@@ -245,3 +245,11 @@ def test_message_tables_are_in_the_order_of_their_import(space: Workspace) -> No
         workspace.write_json(space.messages / f"{name}.json", {"imported_at": time})
     (space.messages / "unfinished.parquet").write_text("")
     assert [table.name for table in space.message_files()] == ["b.parquet", "a.parquet"]
+
+
+def test_a_stage_that_lost_a_file_counts_as_not_run(tmp_path: Path) -> None:
+    (tmp_path / "samples.parquet").write_bytes(b"x")
+    workspace.write_manifest(tmp_path, inputs={}, settings={}, counts={})
+    assert workspace.read_manifest(tmp_path)
+    (tmp_path / "samples.parquet").unlink()
+    assert workspace.read_manifest(tmp_path) is None

