@@ -127,7 +127,7 @@ class TestStale:
     def test_a_budget_only_says_when_to_stop(self, done: Workspace) -> None:
         changed(done, 'budget = ""', 'budget = "4m"')
         changed(done, 'checkpoint_every = "60s"', 'checkpoint_every = "5m"')
-        changed(done, "temperature = 0.8", "temperature = 1.2")
+        changed(done, "temperature = 0.9", "temperature = 1.2")
         assert self.reasons(done) == {}
 
     def test_new_samples_make_the_adapter_stale_and_its_report(self, done: Workspace) -> None:
