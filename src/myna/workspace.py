@@ -265,9 +265,10 @@ def write_manifest(
 def read_manifest(stage: Path) -> dict[str, Any] | None:
     """A stage's manifest; None where it has not been run, or lacks a file that it made."""
     manifest: dict[str, Any] | None = read_json(stage / MANIFEST)
-    if manifest and not all((stage / name).exists() for name in manifest["outputs"]):
+    if not manifest or not manifest.keys() >= {"inputs", "settings", "counts", "outputs"}:
         return None
-    return manifest
+    lost = [name for name in manifest["outputs"] if not (stage / name).exists()]
+    return None if lost else manifest
 
 
 def stale(
