@@ -160,8 +160,12 @@ class TurnReader:
                 self._first = True  # the rest of this line is the person's
         return self._tidy(out)
 
-    def finish(self) -> str:
-        """The words still held back when the model has ended or was cut off."""
+    def finish(self, *, cut: bool = False) -> str:
+        """The words still held back when the model has ended.
+
+        `cut` says that it was stopped instead: a last line that may be half a name then
+        goes, rather than being taken for the person's words.
+        """
         if self.ended:
             return ""
         line = self._held[1:]
@@ -170,6 +174,8 @@ class TurnReader:
         if start and start.end() == len(line):
             self.next_person = line[:-1]
             return ""
+        if cut:
+            return ""  # what is held back is held because it may be a name
         return self._tidy("\n" + rendering.unescape(line)) if line.strip() else ""
 
     def _tidy(self, out: str) -> str:

@@ -26,11 +26,15 @@ class Speech:
         prompt = self.room.prompt(self.person)
         stream = self.engine.stream(prompt, self.sampling, self.most_tokens)
         try:
-            for piece in stream:
-                yield from self._gain(self._reader.feed(piece))
-                if self._reader.ended:
-                    break
-            yield from self._gain(self._reader.finish())
+            reason = None
+            while reason is None and not self._reader.ended:
+                try:
+                    piece = next(stream)
+                except StopIteration as end:
+                    reason = end.value
+                else:
+                    yield from self._gain(self._reader.feed(piece))
+            yield from self._gain(self._reader.finish(cut=reason == "limit"))
         finally:
             stream.close()
             self.next_person = self._reader.next_person
