@@ -15,6 +15,7 @@ from pathlib import Path
 
 from myna import config, workspace
 from myna.cli import demo, evaluate, prepare, train
+from myna.samples.prepare import read_samples
 from myna.workspace import Workspace
 
 
@@ -56,10 +57,7 @@ def main() -> None:
 
 def _tokens(space: Workspace) -> int:
     """Tokens of an epoch."""
-    import polars as pl
-
-    samples = pl.read_parquet(space.prepared / "samples.parquet")
-    return int(samples.filter(pl.col("part") == "train")["ids"].list.len().sum())
+    return int(read_samples(space, "train")["ids"].list.len().sum())
 
 
 if __name__ == "__main__":

@@ -107,9 +107,11 @@ class Train(Section):
     """How the adapter is trained."""
 
     budget: Budget = Field(
-        "", description='Time to train for, such as "4m" or "2h"; overrides epochs. "" for none.'
+        "", description='Most time to train for, such as "4m" or "2h"; "" for as long as it takes.'
     )
-    epochs: float = Field(3, gt=0, description="Times that each sample is seen, without a budget.")
+    epochs: float = Field(
+        3, gt=0, description="Times that each sample is seen, if the budget allows."
+    )
     rank: int = Field(16, ge=1, description="Rank of the LoRA matrices.")
     alpha: float = Field(32, gt=0, description="LoRA scale: its update counts alpha / rank.")
     lr: float = Field(1e-3, gt=0, description="Highest learning rate.")

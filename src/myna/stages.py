@@ -104,7 +104,7 @@ def _prepared(workspace: Workspace, settings: Settings) -> Stage:
 
 
 def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
-    command = "myna train" if adapter == ADAPTER else f"myna train --name {adapter}"
+    command = _about("myna train", adapter)
     manifest = workspace_.read_manifest(workspace.adapter(adapter))
     work = workspace.training(adapter)
     last = max((work / "checkpoints").glob("step-*"), default=None)
@@ -122,7 +122,7 @@ def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
 
 
 def _evaluated(workspace: Workspace, adapter: str) -> Stage:
-    command = "myna evaluate" if adapter == ADAPTER else f"myna evaluate --name {adapter}"
+    command = _about("myna evaluate", adapter)
     report = workspace_.read_json(workspace.reports / f"{adapter}.json")
     if report is None:
         return Stage("evaluate", "missing", "not measured yet", command=command)
@@ -132,6 +132,11 @@ def _evaluated(workspace: Workspace, adapter: str) -> Stage:
     )
     reasons = workspace_.stale(report["manifest"], evaluate_inputs(workspace, adapter), {})
     return _judged("evaluate", summary, reasons, command)
+
+
+def _about(command: str, adapter: str) -> str:
+    """A command as it is typed for this adapter."""
+    return command if adapter == ADAPTER else f"{command} --name {adapter}"
 
 
 def _judged(name: str, summary: str, reasons: list[str], command: str) -> Stage:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import polars as pl
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
+from tests.small_model import make
 
 from myna.evaluation.likelihood import compare, interval, reply_bits
 
@@ -27,22 +26,8 @@ SAMPLES = pl.DataFrame(
 )
 
 
-@pytest.fixture
-def model() -> Any:
-    torch.manual_seed(0)
-    return LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=32,
-            hidden_size=16,
-            intermediate_size=32,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            num_key_value_heads=2,
-        )
-    )
-
-
-def test_only_the_words_of_a_reply_count(model: Any) -> None:
+def test_only_the_words_of_a_reply_count() -> None:
+    model = make()
     bits = reply_bits(model, SAMPLES, adapter=True)
     with torch.inference_mode():
         ids = torch.tensor([SAMPLES["ids"][0].to_list()])

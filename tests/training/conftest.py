@@ -1,4 +1,4 @@
-"""A language model small enough to train in a test, of the kind that myna trains."""
+"""The small model, made anew for each test."""
 
 from __future__ import annotations
 
@@ -6,25 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import torch
-from transformers import LlamaConfig, LlamaForCausalLM
-
-
-def make() -> Any:
-    torch.manual_seed(1)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=97,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=128,
-        )
-    ).requires_grad_(False)
-    model.lm_head.weight.mul_(20)  # a fresh one is too weak to tell any token from another
-    return model
+from tests.small_model import make
 
 
 @pytest.fixture

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import polars as pl
 
 from myna.config import Samples
 from myna.persona.room import Line, Room
-from myna.samples.conversation import MOST_NAMED
+from myna.samples.conversation import loudest
 from myna.samples.tokenizer import Tokenizer
+from myna.samples.turns import Part, merge
 
 LONGEST = 400
 """Characters of the longest turn in a situation: one can be read at a glance."""
@@ -51,7 +51,7 @@ def situations(
     for _, rows in messages.group_by("conversation", maintain_order=True):
         lines = _turns(rows)
         space, channel = rows.select("space", "channel").row(0)
-        people = [person for person, _ in Counter(rows["person"]).most_common(MOST_NAMED)]
+        people = loudest(rows["person"])
         for at in range(turns, len(lines) - after + 1, turns):
             said, next_ = lines[at - turns : at], lines[at : at + after]
             around = [*said, *next_]
@@ -64,10 +64,5 @@ def situations(
 
 
 def _turns(rows: pl.DataFrame) -> list[Line]:
-    lines: list[Line] = []
-    for person, text in rows.select("person", "text").iter_rows():
-        if lines and lines[-1].person == person:
-            lines[-1] = Line(person, f"{lines[-1].text}\n{text}")
-        else:
-            lines.append(Line(person, text))
-    return lines
+    said = ((person, Part(text)) for person, text in rows.select("person", "text").iter_rows())
+    return [Line(turn.person, "\n".join(p.text for p in turn.parts)) for turn in merge(said)]

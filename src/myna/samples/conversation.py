@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
@@ -26,6 +26,11 @@ class Conversation:
     whole: bool
     people: list[str]
     turns: list[Turn]
+
+
+def loudest(speakers: Iterable[str]) -> list[str]:
+    """The people that a system line names, given who said each message."""
+    return [person for person, _ in Counter(speakers).most_common(MOST_NAMED)]
 
 
 def shown() -> pl.Expr:
@@ -57,6 +62,5 @@ def conversations(kept: pl.DataFrame) -> Iterator[Conversation]:
                 brought.add(target)
                 lines.append((persons[target], Part(texts[target])))
             lines.append((persons[row], Part(texts[row], trained[row], row)))
-        loudest = Counter(person for person, _ in lines).most_common(MOST_NAMED)
-        named = [person for person, _ in loudest]
+        named = loudest(person for person, _ in lines)
         yield Conversation(number, part, space, channel, whole, named, merge(lines))
