@@ -1,7 +1,7 @@
 """The message table: one row for each line as it was sent.
 
 Readers make it, `prepare` reads it, nothing ever rewrites it but `myna people forget`.
-A message is known by (source, space, channel, id).
+A message is known by (source, channel_id, id): names of channels change and collide.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ Mention = pl.Struct({"author_id": pl.String, "start": pl.Int32, "end": pl.Int32}
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String,  # the platform
     "space": pl.String,  # server or group; "" where there is none
-    "channel": pl.String,  # channel or chat
+    "channel": pl.String,  # channel or chat, as shown
+    "channel_id": pl.String,  # the platform's id of it, or "space/channel" where it has none
     "thread": pl.String,  # or null
     "id": pl.String,  # the platform's id, or a stable hash where it has none
     "position": pl.Int64,  # order in the source: breaks ties of equal times
     "author_id": pl.String,  # key of the account
     "author": pl.String,  # the name shown
+    "handle": pl.String,  # the name that the platform knows the account by, or null
     "sent_at": pl.Datetime("us", "UTC"),  # null where the source has no times
     "zone_assumed": pl.Boolean,  # the format had no time zone
     "kind": pl.String,  # one of KINDS
@@ -42,7 +44,11 @@ a training target: `system` notices, bot `command`s, `forward`ed words of others
 
 ATTACHMENT_KINDS = ("image", "voice", "video", "file", "sticker", "gif")
 
-KEY = ("source", "space", "channel", "id")
+PLACE = ("source", "channel_id", "thread")
+"""What is said in one place is one chat."""
+
+KEY = ("source", "channel_id", "id")
+"""What one message is known by."""
 
 _LINE_END = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 _CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f]")
@@ -67,13 +73,12 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
 
     Flat columns, because polars takes far longer over nested Python objects than any
     reader takes over the file. ``text`` must be there; ``position`` counts from 0 when
-    left out.
+    left out, and ``channel_id`` is made of space and channel where it is null.
+
+    Raises:
+        KeyError: the message table has no such column.
     """
-    frame = pl.DataFrame(
-        {name: values for name, values in columns.items() if name in SCHEMA},
-        schema={name: SCHEMA[name] for name in columns},
-        strict=False,
-    )
+    frame = pl.DataFrame(columns, schema={name: SCHEMA[name] for name in columns}, strict=False)
     defaults: dict[str, pl.Expr] = {
         "position": pl.int_range(pl.len(), dtype=pl.Int64),
         "space": pl.lit(""),
@@ -89,7 +94,11 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
         for name, kind in SCHEMA.items()
         if name not in columns
     ]
-    return frame.with_columns(missing).select(list(SCHEMA))
+    return (
+        frame.with_columns(missing)
+        .with_columns(channel_id=pl.coalesce("channel_id", pl.format("{}/{}", "space", "channel")))
+        .select(list(SCHEMA))
+    )
 
 
 def empty() -> pl.DataFrame:

@@ -21,9 +21,13 @@ Read = Callable[..., tuple[pl.DataFrame, Tally]]
 
 @dataclass(frozen=True)
 class MemoryFile(ChatFile):
-    """A file whose bytes are at hand."""
+    """A file whose bytes are at hand; others stand beside it as beside `path`."""
 
     data: bytes = b""
+
+    @property
+    def local(self) -> None:
+        return None
 
     @property
     def size(self) -> int:

@@ -10,7 +10,7 @@ from myna.errors import SourceError
 
 
 def test_semicolons_trailing_cells_lines_in_cells_and_repeated_headers(read, fixture_file) -> None:
-    table, tally = read("csv_table", fixture_file("tables/semicolons.csv"))
+    table, tally = read("csv_table", fixture_file("csv_table/semicolons.csv"))
     assert table["text"].to_list() == [
         "who wants tea?",
         'me!\nand "Peep"; too',
@@ -29,7 +29,7 @@ def test_semicolons_trailing_cells_lines_in_cells_and_repeated_headers(read, fix
 
 
 def test_bars_excels_delimiter_line_and_a_clock_of_its_own(read, fixture_file) -> None:
-    table, tally = read("csv_table", fixture_file("tables/bars.csv"))
+    table, tally = read("csv_table", fixture_file("csv_table/bars.csv"))
     assert table["text"].to_list() == ["tea", "yes", "still here"]
     assert table["sent_at"].to_list() == [
         datetime(2024, 4, 3, 20, 15, tzinfo=UTC),
@@ -42,7 +42,7 @@ def test_bars_excels_delimiter_line_and_a_clock_of_its_own(read, fixture_file) -
 
 
 def test_tabs_where_a_quote_is_only_a_quote(read, fixture_file) -> None:
-    table, tally = read("csv_table", fixture_file("tables/tabs.tsv"))
+    table, tally = read("csv_table", fixture_file("csv_table/tabs.tsv"))
     assert table["text"].to_list() == ['"Leaves" they said', '"no closing', "fine"]
     assert table["is_bot"].to_list() == [False, True, False]
     assert table["id"].to_list() == ["m1", "m2", "m3"]
@@ -61,7 +61,7 @@ def test_a_quote_never_closed_costs_its_own_line(read, memory_file) -> None:
     rows = [f"ada,line {n}" for n in range(20_000)]
     rows[5] = 'ada,"open'
     rows[9] = 'bo,"closed" badly'
-    data = "\n".join(["author,text", *rows]).encode()
+    data = "\n".join(["author,text", *rows, ""]).encode()
     table, tally = read("csv_table", memory_file(data))
     assert table.height == 19_998
     assert tally.skipped == {"damaged row": 2}

@@ -118,7 +118,7 @@ class TestVersionsAndOptions:
     def test_a_thread_belongs_to_its_parent_channel(self, read, fixture_file) -> None:
         rows, _ = load(read, fixture_file(FOLDER + "thread.json"))
         assert {(r["space"], r["channel"], r["thread"]) for r in rows} == {
-            ("Tea House", "kettle", "which cup?")
+            ("Tea House", "kettle", "which cup? [1005]")
         }
         assert [(r["kind"], r["reply_to"]) for r in rows] == [("system", None), ("text", None)]
 

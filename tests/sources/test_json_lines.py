@@ -11,7 +11,7 @@ from myna.errors import SourceError
 
 
 def test_fields_damage_and_its_lines(read, fixture_file) -> None:
-    table, tally = read("json_lines", fixture_file("tables/lines.jsonl"))
+    table, tally = read("json_lines", fixture_file("json_lines/lines.jsonl"))
     assert table["id"].to_list() == ["1", "2", "3", "8"]
     texts = ["who wants tea?", "me", "", "half a pair \ufffd, then on"]
     assert table["text"].to_list() == texts

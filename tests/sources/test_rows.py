@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from myna.sources import Tally, _rows, recognise
+from myna.sources import Tally, _sent, recognise
 from myna.sources._rows import columns
+from myna.sources._sent import Sent
 
 
 class TestColumns:
@@ -55,17 +56,18 @@ class TestIds:
 
     def test_do_not_depend_on_batches(self, read, memory_file, monkeypatch) -> None:
         expected, _ = read("csv_table", memory_file(self.DATA))
-        monkeypatch.setattr(_rows, "BATCH", 1)
-        monkeypatch.setattr(_rows, "SAMPLE", 2)
+        monkeypatch.setattr(_sent, "BATCH", 1)
+        monkeypatch.setattr(_sent, "SAMPLE", 2)
         assert read("csv_table", memory_file(self.DATA))[0].equals(expected)
 
     def test_memory_of_earlier_messages_is_bounded(self, monkeypatch) -> None:
-        monkeypatch.setattr(_rows, "REMEMBERED", 10)
-        ids = _rows._Ids()
-        assert [ids.new("again") for _ in range(3)][2].endswith("-2")
+        monkeypatch.setattr(_sent, "REMEMBERED", 10)
+        ids = _sent._Ids()
+        again = Sent("ada", "again", None, "tea")
+        assert [ids.new(again) for _ in range(3)][2].endswith("-2")
         for n in range(15):
-            ids.new(str(n))
-            assert ids.new("again").endswith(f"-{n + 3}")
+            ids.new(again._replace(text=str(n)))
+            assert ids.new(again).endswith(f"-{n + 3}")
         assert len(ids.recent) + len(ids.older) <= 20
 
 

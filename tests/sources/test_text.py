@@ -25,7 +25,7 @@ def test_unicode(name: str, read, memory_file) -> None:
 def test_windows_1252_wherever_it_begins(read, memory_file) -> None:
     text = TEXT.replace(" 🧀", "")
     late = "author,text\n" + "bo,tea\n" * 20_000
-    for data in (text.encode("cp1252"), late.encode() + "ada,käse – “tea” €".encode("cp1252")):
+    for data in (text.encode("cp1252"), late.encode() + "ada,käse – “tea” €\n".encode("cp1252")):
         table, _ = read("csv_table", memory_file(data))
         assert table["text"][-1] == "käse – “tea” €"
 

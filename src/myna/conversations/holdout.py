@@ -16,7 +16,7 @@ from myna.config import Split
 PARTS = ("train", "tune", "test")
 """In the order of their times."""
 
-CHANNEL = ("source", "space", "channel")
+CHANNEL = ("source", "channel_id")
 SNAP = 0.02
 """A border moves to a conversation's begin at most this share of a channel away."""
 MOST_TEST = 0.2

@@ -9,8 +9,7 @@ from __future__ import annotations
 import polars as pl
 
 from myna.conversations.holdout import PARTS
-
-PLACE = ("source", "space", "channel", "thread")
+from myna.messages import KEY, PLACE
 
 
 def split(messages: pl.DataFrame, gap_minutes: float) -> pl.DataFrame:
@@ -40,22 +39,15 @@ def answered(messages: pl.DataFrame) -> pl.DataFrame:
     brought into train.
     """
     rows = messages.with_row_index("row").select(
-        *("row", "source", "space", "channel", "id", "reply_to", "conversation"),
+        *(*KEY, "row", "reply_to", "conversation"),
         part=pl.col("part").cast(pl.Enum(PARTS)),
     )
     return (
         rows.filter(pl.col("reply_to").is_not_null())
         .join(
-            rows.select(
-                "source",
-                "space",
-                "channel",
-                reply_to="id",
-                target="row",
-                target_conversation="conversation",
-                target_part="part",
-            ),
-            on=["source", "space", "channel", "reply_to"],
+            rows.select(*KEY, target="row", target_conversation="conversation", target_part="part"),
+            left_on=["source", "channel_id", "reply_to"],
+            right_on=KEY,
         )
         .filter(
             pl.col("target_conversation") != pl.col("conversation"),

@@ -25,6 +25,7 @@ from myna.cleaning.ledger import Action, Ledger, Row, Share
 from myna.config import Settings
 from myna.conversations import holdout, sessions
 from myna.errors import PeopleError, WorkspaceError
+from myna.messages import PLACE
 from myna.samples.conversation import MOST_NAMED, shown
 from myna.samples.drafts import Draft, drafts, replies
 from myna.samples.tokenizer import Tokenizer
@@ -115,7 +116,7 @@ def prepare(
         say(f"rendered {len(rows):,} samples")
     samples = pl.DataFrame(rows, schema=SAMPLE_SCHEMA)
     _account(ledger, kept, placed)
-    place = ("source", "space", "channel", "thread", "id")
+    place = (*PLACE, "space", "channel", "id")
     columns = ("person", "sent_at", "conversation", "part", "trained")
     trained = {share.person for share in ledger.people if share.replies["train"]}
     return Prepared(
@@ -162,9 +163,14 @@ def _channels(messages: pl.DataFrame) -> list[dict[str, Any]]:
     """The channels and who speaks in them, the busiest first."""
     people = pl.col("person").value_counts(sort=True).struct.field("person")
     return (
-        messages.group_by("space", "channel")
-        .agg(pl.len().alias("messages"), people.head(MOST_NAMED).alias("people"))
+        messages.group_by("source", "channel_id")
+        .agg(
+            pl.last("space", "channel"),
+            pl.len().alias("messages"),
+            people.head(MOST_NAMED).alias("people"),
+        )
         .sort("messages", descending=True)
+        .select("space", "channel", "messages", "people")
         .to_dicts()
     )
 

@@ -3,7 +3,7 @@
 A source is a module of this package (its name without a leading underscore) with
 
     TITLE: str                       what a person calls it: "DiscordChatExporter JSON"
-    READS: tuple[str, ...]           what it reads of it: "text", "replies", "edits", …
+    READS: tuple[str, ...]           what it reads of it, in the words of FEATURES
     recognise(file: ChatFile) -> Recognition | None
     read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]
 
@@ -14,9 +14,11 @@ tally, never drops in silence; for a damaged file it yields every complete messa
 says how many bytes were left unread. To add a platform, add one module and its
 fixtures: nothing else is touched.
 
-What several sources need is in the modules with an underscore: `_json_stream` (one large
-document, damaged or not), `_text` (encodings), `_times` (any form of time), `_rows`
-(tables of named columns), `_columns` (attachments and mentions).
+The plainest reader is a generator of `_sent.Sent`, one for each message, that
+`_sent.tables` makes tables of. What else several sources need is in modules with an
+underscore: `_text` (lines in any encoding), `_json_stream` (one large document, damaged
+or not), `_times` (any form of time), `_rows` (tables of named columns), `_columns`
+(attachments and mentions), `_discord_markup`.
 """
 
 from __future__ import annotations
@@ -28,26 +30,65 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
 from myna.errors import SourceError
+from myna.sources._archives import is_archive, members
 from myna.sources._file import ChatFile
 
 if TYPE_CHECKING:
     import polars as pl
 
-__all__ = ["ChatFile", "Recognition", "Source", "Tally", "names", "recognise", "source"]
+__all__ = [
+    "FEATURES",
+    "ChatFile",
+    "Recognition",
+    "Source",
+    "Tally",
+    "is_archive",
+    "members",
+    "names",
+    "recognise",
+    "source",
+]
+
+
+FEATURES = {
+    "text": "what people wrote",
+    "entries": "journal pages and essays",
+    "replies": "which message is answered",
+    "threads": "threads of a channel",
+    "mentions": "who is mentioned, and where",
+    "edits": "that a message was edited; its last text",
+    "deleted": "that a message was deleted",
+    "forwards": "words of others, passed on",
+    "attachments": "images, videos and files, by name",
+    "stickers": "stickers and animated pictures",
+    "voice": "voice messages",
+    "calls": "calls",
+    "system": "notices of the platform",
+    "bots": "which accounts are bots",
+}
+"""What a source may read of its platform. Reactions are read of none: nothing uses them."""
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """What a file was recognised as, and how sure that is (0 to 1)."""
+    """What a file was recognised as, and how sure that is (0 to 1).
+
+    Without `holds_messages` it is a part of an export that others of its files need, such
+    as a list of users: known, and not read by itself.
+    """
 
     source: str
     confidence: float
     because: str
+    holds_messages: bool = True
 
 
 @dataclass
 class Tally:
-    """What became of one file's content: read + skipped = found, and the bytes unread."""
+    """What became of one file's content: read + skipped = found, and the bytes unread.
+
+    `me` is the account (author_id) of whoever made the export, where it says so.
+    """
 
     read: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
@@ -56,6 +97,7 @@ class Tally:
     unread_from: int | None = None
     notes: list[str] = field(default_factory=list)
     bytes_done: int = 0
+    me: str | None = None
 
     def skip(self, reason: str, example: str = "", count: int = 1) -> None:
         """Count records that could not become messages."""

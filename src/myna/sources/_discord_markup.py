@@ -5,16 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import NamedTuple
 
-
-class Span(NamedTuple):
-    """A mention: whose account, and from where to where in the text, in characters."""
-
-    author_id: str
-    start: int
-    end: int
-
+from myna.sources._sent import Span
 
 # Discord's developer reference, "Message Formatting", and `<https://…>`, a link whose
 # preview its writer did not want. An export with "format markdown" has only the last.

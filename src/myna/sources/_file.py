@@ -1,4 +1,4 @@
-"""A file that may hold a chat."""
+"""A file that may hold a chat: on disk, or in an archive."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ HEAD = 64 * 1024
 class ChatFile:
     """A file on disk, opened anew by whoever reads it.
 
-    Sources see only this, never a path, so that a member of an archive or of a folder
-    with several files of one export can stand behind it as well.
+    Sources see only this, never a path, so that a member of an archive can stand behind
+    it as well (myna.sources._archives.Member).
     """
 
     path: Path
@@ -27,6 +27,19 @@ class ChatFile:
     def name(self) -> str:
         """The file's name without its folder."""
         return self.path.name
+
+    @property
+    def local(self) -> Path | None:
+        """Where it is on disk, for what only opens paths; None in an archive."""
+        return self.path
+
+    @property
+    def folder(self) -> str:
+        """The name of the folder that it lies in, "" where there is none.
+
+        Exports of one chat as a folder or an archive name the chat so.
+        """
+        return self.path.absolute().parent.name
 
     @property
     def place(self) -> str:
@@ -56,6 +69,25 @@ class ChatFile:
             return self.path.open("rb")
         except OSError as error:
             raise SourceError(f"cannot read {self.place}: {error.strerror}") from error
+
+    def beside(self, relative: str) -> ChatFile | None:
+        """Another file of the same export, by its place seen from this one's folder.
+
+        Upper and lower case are the same: older exports have `Messages`, newer `messages`.
+        """
+        found = self.path.absolute().parent
+        for part in relative.split("/"):
+            if part == "..":
+                found = found.parent
+                continue
+            try:
+                near = {entry.name.lower(): entry for entry in found.iterdir()}
+            except OSError:
+                return None
+            if part.lower() not in near:
+                return None
+            found = near[part.lower()]
+        return ChatFile(found) if found.is_file() else None
 
     @cached_property
     def head(self) -> bytes:

@@ -1,4 +1,4 @@
-"""One large JSON document with one long list in it, read in flat memory.
+"""A large JSON document with a long list in it, or several, read in flat memory.
 
 Most chat exports are such a document: a head (whose chat it is), a list of messages,
 a tail. `pieces` cuts it, without understanding it, into
@@ -7,6 +7,8 @@ a tail. `pieces` cuts it, without understanding it, into
     items   items of the list, joined by commas                (any number of pieces)
     tail    everything after the list's closing bracket
     lost    or, in place of a tail, what is left of a document that breaks off
+
+with further heads and items where the document goes on with `several` such lists,
 
 and `decode` turns a piece of items into objects, going around those that are damaged.
 
@@ -21,7 +23,7 @@ from __future__ import annotations
 import gc
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
@@ -77,6 +79,9 @@ _BEGUN_STRING = re.compile(_STRING + rb"\\?")
 _BETWEEN_BRACKETS = re.compile(
     rb"(?:[\s,:]++|(?:[0-9A-Za-z.+-]++|" + _STRING + rb'")(?![^\s,:\]}]))*+'
 )
+_ESCAPE = re.compile(
+    rb'\\(?:x(?P<code>[0-9A-Fa-f]{2})|(?P<known>["\\/bfnrt]|u[0-9A-Fa-f]{4})|(?=.))', re.DOTALL
+)
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
 _FIRST_KEY = re.compile(rb"[\s,]*\{\s*(" + _STRING + rb'")\s*:')
 
@@ -121,30 +126,47 @@ class Shape(NamedTuple):
         boundary: matches the comma before an item; a lookahead knows the item's beginning.
         ending: matches from the list's closing bracket to the document's end, and cannot
             match in a document that breaks off.
+        several: whether the document may hold more than one such list.
     """
 
     key: bytes
     boundary: re.Pattern[bytes]
     ending: re.Pattern[bytes]
+    several: bool = False
 
 
 def pieces(stream: BinaryIO, shape: Shape) -> Iterator[Piece]:
     """Cut the document that the stream begins with; but for separators, all is in a piece."""
     opening = re.compile(rb'"' + re.escape(shape.key) + rb'"\s*:\s*\[')
-    buffer = stream.read(CHUNK)
+    start, buffer = 0, stream.read(CHUNK)
     more = buffer
-    while (head := opening.search(buffer)) is None:
-        more = _more(stream, buffer)
-        buffer += more
-        if not more or len(buffer) > HEAD_LIMIT:
-            yield Piece("lost", 0, buffer)
-            return
-    yield Piece("head", 0, buffer[: head.end()])
-    start, buffer = head.end(), buffer[head.end() :]
-
-    known = False  # whether this document's items have boundaries
+    without_list: Literal["lost", "tail"] = "lost"
     while True:
-        if last := _last(shape.boundary, buffer):
+        is_done = without_list == "tail" and not shape.several
+        while is_done or (head := opening.search(buffer)) is None:
+            more = _more(stream, buffer)
+            buffer += more
+            if not more or len(buffer) > HEAD_LIMIT:
+                yield Piece(without_list, start, buffer)
+                return
+        yield Piece("head", start, buffer[: head.end()])
+        start, buffer = start + head.end(), buffer[head.end() :]
+        rest = yield from _items(stream, shape, opening, start, buffer)
+        if rest is None:
+            return
+        start, buffer = rest
+        without_list = "tail"
+
+
+def _items(
+    stream: BinaryIO, shape: Shape, opening: re.Pattern[bytes], start: int, buffer: bytes
+) -> Generator[Piece, None, tuple[int, bytes] | None]:
+    """The pieces of one list; what follows it, or None where nothing does."""
+    known = False  # whether this document's items have boundaries
+    more = b"more"  # until nothing comes
+    while True:
+        last = _last(shape.boundary, buffer)
+        if last and not (shape.several and opening.search(buffer, 0, last.start())):
             known = True
             yield Piece("items", start, buffer[: last.start()])
             start, buffer = start + last.end(), buffer[last.end() :]
@@ -158,8 +180,7 @@ def pieces(stream: BinaryIO, shape: Shape) -> Iterator[Piece]:
             start, buffer = start + found.end, buffer[found.end :]
         rest = found.stopped - found.end
         if found.why == "closed":
-            yield Piece("tail", start + rest + 1, buffer[rest + 1 :] + stream.read(HEAD_LIMIT))
-            return
+            return start + rest + 1, buffer[rest + 1 :]
         if found.why == "damaged" and not known and (resume := _next_item(buffer, rest)):
             yield Piece("items", start, buffer[: resume.start()])
             start, buffer = start + resume.end(), buffer[resume.end() :]
@@ -169,11 +190,11 @@ def pieces(stream: BinaryIO, shape: Shape) -> Iterator[Piece]:
         elif closing := shape.ending.search(buffer):
             yield Piece("items", start, buffer[: closing.start()])
             yield Piece("tail", start + closing.start() + 1, buffer[closing.start() + 1 :])
-            return
+            return None
         else:
             left = buffer.lstrip(SEPARATORS)
             yield Piece("lost", start + len(buffer) - len(left), left)
-            return
+            return None
 
 
 def _more(stream: BinaryIO, buffer: bytes) -> bytes:
@@ -241,9 +262,11 @@ def _parts(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
 
 
 def decode_repaired(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    """Decode JSON, if need be without what it forbids but others write nevertheless.
+    r"""Decode JSON, if need be without what it forbids but others write nevertheless.
 
-    That is raw control characters, halves of surrogate pairs and bytes that are no UTF-8.
+    That is raw control characters, halves of surrogate pairs, bytes that are no UTF-8, and
+    escapes that there are not: Telegram's `\x0B` is a control character, any other stands
+    for itself.
     """
     try:
         return decoder.decode(data)
@@ -251,12 +274,19 @@ def decode_repaired(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
         raise
     except ValueError as error:
         try:
-            value = json.loads(data.decode("utf-8", "replace"), strict=False)
+            escaped = _ESCAPE.sub(_valid_escape, data)
+            value = json.loads(escaped.decode("utf-8", "replace"), strict=False)
         except ValueError:
             raise error from None
     text = json.dumps(value, ensure_ascii=False)
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return decoder.decode(joined.encode())
+
+
+def _valid_escape(escape: re.Match[bytes]) -> bytes:
+    if code := escape["code"]:
+        return b"\\u00" + code
+    return escape[0] if escape["known"] else b"\\" + escape[0]
 
 
 def _why(error: Exception) -> str:

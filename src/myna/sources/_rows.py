@@ -4,24 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from hashlib import blake2b
-from itertools import chain, islice
 from pathlib import PurePath
 
 import polars as pl
 
 from myna import messages
-from myna.sources import ChatFile, Tally
-from myna.sources._times import day_first, utc
-
-BATCH = 50_000
-"""Rows in a message table."""
-
-SAMPLE = 5_000
-"""Rows that are looked at before the first is read."""
-
-REMEMBERED = 200_000
-"""How many different messages back one that is the same counts as another one."""
+from myna.sources import ChatFile, Tally, _sent
+from myna.sources._sent import Sent
 
 Row = Mapping[str, str]
 
@@ -69,54 +58,30 @@ def tables(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Iterator[pl.Dat
     """Message tables of rows, each a mapping by the keys of `columns`.
 
     What names no channel is in the one named after the file: so the ids in two files,
-    which often count from 1, do not meet. What has no id gets one from its channel,
-    author, time and text, and from how many like it came before.
+    which often count from 1, do not meet.
     """
-    rows = iter(rows)
-    sample = list(islice(rows, SAMPLE))
-    days_first, certain = day_first([_time(row) for row in sample])
-    if not certain:
-        tally.notes.append("dates such as 3/4/2020 were read as the third of April")
     channel = PurePath(file.name).stem
-    ids = _Ids()
-    unread: list[str] = []
-    rows = chain(sample, rows)
-    while batch := list(islice(rows, BATCH)):
-        times = [_time(row) for row in batch]
-        channels = [row.get("channel") or channel for row in batch]
-        sent = utc([time or None for time in times], days_first)
-        texts = [row["text"] for row in batch]
-        authors = [row["author"] for row in batch]
-        author_ids = [row.get("author_id") or row["author"] for row in batch]
-        kinds = [row.get("kind", "") for row in batch]
-        frame = messages.table(
-            {
-                "space": [row.get("space", "") for row in batch],
-                "channel": channels,
-                "thread": [row.get("thread") or None for row in batch],
-                "id": [
-                    row.get("id") or ids.new(*parts)
-                    for row, *parts in zip(batch, channels, author_ids, times, texts, strict=True)
-                ],
-                "author_id": author_ids,
-                "author": authors,
-                "sent_at": sent["sent_at"],
-                "zone_assumed": sent["zone_assumed"],
-                "kind": [kind if kind in messages.KINDS else "text" for kind in kinds],
-                "text": texts,
-                "reply_to": [row.get("reply_to") or None for row in batch],
-                "is_bot": [row.get("is_bot", "").lower() in _TRUE for row in batch],
-                "edited": [row.get("edited", "").lower() in _TRUE for row in batch],
-            }
-        ).with_columns(source=pl.lit("generic"), position=pl.col("position") + tally.read)
-        lost = frame["sent_at"].is_null().arg_true()
-        unread += [times[row] for row in lost if times[row]]
-        tally.read += frame.height
-        yield frame
-    if unread:
-        tally.notes.append(f"{len(unread):,} times could not be read, the first: '{unread[0]}'")
+    yield from _sent.tables((_message(row, channel) for row in rows), "generic", tally)
     if not tally.read:
         tally.notes.append("the table holds no messages")
+
+
+def _message(row: Row, channel: str) -> Sent:
+    kind = row.get("kind", "")
+    return Sent(
+        author=row["author"],
+        text=row["text"],
+        sent_at=_time(row) or None,
+        channel=row.get("channel") or channel,
+        space=row.get("space", ""),
+        thread=row.get("thread") or None,
+        id=row.get("id") or None,
+        author_id=row.get("author_id") or None,
+        kind=kind if kind in messages.KINDS else "text",
+        reply_to=row.get("reply_to") or None,
+        is_bot=row.get("is_bot", "").lower() in _TRUE,
+        edited=row.get("edited", "").lower() in _TRUE,
+    )
 
 
 def _time(row: Row) -> str:
@@ -124,22 +89,3 @@ def _time(row: Row) -> str:
     time = row.get("time", "").strip()
     clock = row.get("clock", "")
     return f"{time} {clock.strip()}" if _TIME_OF_DAY.match(clock) else time
-
-
-class _Ids:
-    """Ids for messages that have none: the same for the same file, whatever is added to it."""
-
-    def __init__(self) -> None:
-        # Two generations, so that memory stays flat.
-        self.recent: dict[bytes, int] = {}
-        self.older: dict[bytes, int] = {}
-
-    def new(self, *parts: str) -> str:
-        """The id of a message of these parts, another one each time."""
-        marked = "".join(f"{len(part)}:{part}" for part in parts)
-        digest = blake2b(marked.encode("utf-8", "surrogatepass"), digest_size=10).digest()
-        seen = self.recent.get(digest) or self.older.get(digest, 0)
-        self.recent[digest] = seen + 1
-        if len(self.recent) >= REMEMBERED:
-            self.recent, self.older = {}, self.recent
-        return f"{digest.hex()}-{seen}" if seen else digest.hex()

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import codecs
+from collections.abc import Iterator
 from io import TextIOWrapper
 from typing import BinaryIO
 
-from myna.sources._file import ChatFile
+from myna.sources import ChatFile, Tally
+
+BLOCK = 2**20
+"""Characters read at a time."""
+
+LONGEST_LINE = 2**26
+"""Characters of a line; what is longer is no line of a chat, and is left unread."""
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -38,6 +45,69 @@ def open_text(stream: BinaryIO, head: bytes) -> TextIOWrapper:
     name = encoding(head)
     errors = "replace" if name.startswith("utf-16") else "myna.windows-1252"
     return TextIOWrapper(stream, encoding=name, errors=errors, newline="")
+
+
+def blocks(file: ChatFile, tally: Tally) -> Iterator[str]:
+    r"""A text file in blocks of whole lines, whose ends are ``\n`` whatever they were.
+
+    A last line that nothing ends may be cut off anywhere, so it is not read: the tally
+    says so, and of how many bytes. `tally.bytes_done` follows.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    with file.open() as stream, open_text(stream, file.head) as text:
+        text.reconfigure(newline=None)
+        kept: list[str] = []  # the beginning of a line
+        length = number = 0
+        too_long = False
+        while block := text.read(BLOCK):
+            tally.bytes_done = min(file.size, stream.tell())
+            if too_long:
+                _, end, block = block.partition("\n")
+                too_long = not end
+                number += len(end)
+                if too_long:
+                    continue
+            whole, end, begun = block.rpartition("\n")
+            if end:
+                done = "".join([*kept, whole, end])
+                number += done.count("\n")
+                kept, length = [], 0
+                yield done
+            kept.append(begun)
+            length += len(begun)
+            if length > LONGEST_LINE:
+                tally.skip("line too long", f"line {number + 1}: over {LONGEST_LINE:,} characters")
+                kept, length, too_long = [], 0, True
+        if left := "".join(kept):
+            tally.lose(max(0, file.size - _size(left, text.encoding)), file.size)
+            tally.notes.append(f"the file breaks off in line {number + 1}: that line is not read")
+        tally.bytes_done = file.size
+
+
+def lines(file: ChatFile, tally: Tally) -> Iterator[tuple[int, str]]:
+    """The lines of a text file with their numbers, from 1, without their ends; see `blocks`.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
+    number = 0
+    for block in blocks(file, tally):
+        for line in block[:-1].split("\n"):
+            number += 1
+            yield number, line
+
+
+def _size(text: str, encoding: str) -> int:
+    """How many bytes of the file a text takes, if its line ends are single characters."""
+    return len(text.encode("utf-16-le" if encoding.startswith("utf-16") else "utf-8", "replace"))
+
+
+def head_lines(file: ChatFile, most: int = 50) -> list[str]:
+    """The file's first lines, without their ends; of a line that is cut off, its begin."""
+    text = head_text(file).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n", most)[:most]
 
 
 def head_text(file: ChatFile) -> str:

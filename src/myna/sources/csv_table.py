@@ -14,7 +14,7 @@ from myna.sources import ChatFile, Recognition, Tally, _rows
 from myna.sources._text import head_text, open_text
 
 TITLE = "CSV or TSV"
-READS = ("text", "replies", "edits", "bots")
+READS = ("text", "replies", "threads", "edits", "system", "bots")
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -41,7 +41,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         )
     with file.open() as stream, open_text(stream, file.head) as text:
         lines = _Lines(text)
-        rows = _rows_under(header[1], _records(lines, header[0], tally), tally)
+        rows = _rows_under(header[1], _records(lines, header[0], file.size, tally), tally)
         for frame in _rows.tables(rows, file, tally):
             tally.bytes_done = stream.tell()
             yield frame
@@ -92,8 +92,10 @@ class _Lines:
         return first
 
 
-def _records(lines: _Lines, delimiter: str, tally: Tally) -> Iterator[tuple[int, list[str]]]:
-    """Each record's first line's number, and its cells.
+def _records(
+    lines: _Lines, delimiter: str, size: int, tally: Tally
+) -> Iterator[tuple[int, list[str]]]:
+    """Each record's first line's number, and its cells; `size` is the file's in bytes.
 
     A quote that is never closed swallows lines up to the csv module's limit for a cell:
     then its line alone is the damaged one, and those behind it are read again.
@@ -113,7 +115,11 @@ def _records(lines: _Lines, delimiter: str, tally: Tally) -> Iterator[tuple[int,
                 continue
             # In tab-separated values a quote is a character like any other.
             cells = line.split("\t")
-        yield number, cells
+        if lines.taken[-1].endswith(("\n", "\r")):
+            yield number, cells
+        else:  # it may be cut off anywhere
+            tally.lose(max(0, size - sum(len(line.encode()) for line in lines.taken)), size)
+            tally.notes.append(f"the file breaks off in line {number}: that row is not read")
 
 
 def _rows_under(

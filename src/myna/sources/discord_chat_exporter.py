@@ -21,12 +21,16 @@ from myna import messages
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally, _json_stream
 from myna.sources._columns import attachment_kind, lists
-from myna.sources._discord_markup import Span, mentions, plain
+from myna.sources._discord_markup import mentions, plain
 from myna.sources._json_stream import SEPARATORS, Piece, Shape, without_gc
+from myna.sources._sent import Span
 from myna.sources._times import utc
 
 TITLE = "DiscordChatExporter JSON"
-READS = ("text", "replies", "edits", "attachments", "stickers", "mentions", "bots", "system")
+READS = (
+    *("text", "replies", "threads", "mentions", "edits", "forwards", "attachments", "stickers"),
+    *("voice", "calls", "system", "bots"),
+)
 
 _SHAPE = Shape(
     key=b"messages",
@@ -104,6 +108,7 @@ class _Channel(_Fields):
     type: str = ""
     name: str | None = None
     category: str | None = None
+    category_id: str | None = None
 
 
 class _Document(_Fields):
@@ -136,7 +141,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no list of messages, or cannot be read.
     """
     with file.open() as stream:
-        head, chat = None, _Chat("", "", None, {})
+        head, chat = None, _Chat("", "", None, None, {})
         columns: _Columns = defaultdict(list)
         for piece in _json_stream.pieces(stream, _SHAPE):
             if piece.kind == "head":
@@ -171,6 +176,7 @@ class _Chat(NamedTuple):
 
     space: str
     channel: str
+    channel_id: str | None
     thread: str | None
     channels: dict[str, str]  # names of channels, by id
 
@@ -185,7 +191,7 @@ def _chat(file: ChatFile, head: _Document | None, tally: Tally) -> _Chat:
                     document = _document(b"{" + piece.data.lstrip(SEPARATORS))
     if document is None or document.channel is None:
         tally.notes.append("the export does not say which channel it is: named after the file")
-        return _Chat("", PurePath(file.name).stem, None, {})
+        return _Chat("", PurePath(file.name).stem, None, None, {})
     guild, channel = document.guild or _Guild(), document.channel
     name = channel.name or channel.id
     is_direct = guild.id == "0" or channel.type.startswith("Direct")
@@ -193,7 +199,9 @@ def _chat(file: ChatFile, head: _Document | None, tally: Tally) -> _Chat:
     return _Chat(
         space="" if is_direct else guild.name or guild.id,
         channel=channel.category or name if is_thread else name,
-        thread=name if is_thread else None,
+        channel_id=channel.category_id if is_thread else channel.id or None,
+        # Two threads of a channel may have the same name.
+        thread=f"{name} [{channel.id}]" if is_thread else None,
         channels={channel.id: name},
     )
 
@@ -257,6 +265,7 @@ def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
     authors = [message.author for message in found]
     columns["id"] += [message.id for message in found]
     columns["author_id"] += [author.id for author in authors]
+    columns["handle"] += [author.name for author in authors]
     columns["author"] += [author.nickname or author.name or author.id for author in authors]
     columns["sent_at"] += [message.timestamp for message in found]
     columns["kind"] += kind
@@ -281,6 +290,7 @@ def _table(columns: _Columns, chat: _Chat) -> pl.DataFrame:
         source=pl.lit("discord"),
         space=pl.lit(chat.space),
         channel=pl.lit(chat.channel),
+        channel_id=pl.lit(chat.channel_id or f"{chat.space}/{chat.channel}"),
         thread=pl.lit(chat.thread, dtype=pl.String),
         # Ids count up with time across the parts of an export, whatever its order.
         position=pl.coalesce(pl.col("id").cast(pl.Int64, strict=False), "position"),

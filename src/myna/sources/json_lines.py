@@ -11,12 +11,12 @@ import msgspec
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _rows
+from myna.sources import ChatFile, Recognition, Tally, _rows, _sent
 from myna.sources._json_stream import decode_repaired
 from myna.sources._text import head_text, open_text
 
 TITLE = "JSON lines"
-READS = ("text", "replies", "edits", "bots")
+READS = ("text", "replies", "threads", "edits", "system", "bots")
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
@@ -42,7 +42,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     with file.open() as stream, open_text(stream, file.head) as lines:
         objects = _objects(lines, file, tally)
-        sample = list(islice(objects, _rows.SAMPLE))
+        sample = list(islice(objects, _sent.SAMPLE))
         names = _rows.columns(dict.fromkeys(name for _, values in sample for name in values))
         if names is None:
             raise SourceError(

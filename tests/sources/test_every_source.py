@@ -1,0 +1,203 @@
+"""What holds for every source and each of its fixtures, whole, cut off and mutilated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from myna import messages, sources
+from myna.errors import SourceError
+from myna.sources import ChatFile, Tally
+
+FIXTURES = Path(__file__).parent / "fixtures"
+EVERY_BYTE = 1_500
+"""Fixtures of at most so many bytes are cut at each of them, larger ones at some."""
+
+EVIDENCE: dict[str, pl.Expr] = {
+    "text": pl.col("kind") == "text",
+    "entries": pl.col("kind") == "entry",
+    "replies": pl.col("reply_to").is_not_null(),
+    "threads": pl.col("thread").is_not_null(),
+    "mentions": pl.col("mentions").list.len() > 0,
+    "edits": pl.col("edited"),
+    "deleted": pl.col("kind") == "deleted",
+    "forwards": pl.col("kind") == "forward",
+    "attachments": pl.col("attachments").list.eval(
+        pl.element().struct["kind"].is_in(["image", "video", "file"])
+    ).list.any(),
+    "stickers": pl.col("attachments").list.eval(
+        pl.element().struct["kind"].is_in(["sticker", "gif"])
+    ).list.any(),
+    "voice": pl.col("attachments").list.eval(pl.element().struct["kind"] == "voice").list.any(),
+    "calls": pl.col("kind") == "call",
+    "system": pl.col("kind") == "system",
+    "bots": pl.col("is_bot"),
+}  # fmt: skip
+
+
+@cache
+def fixtures(source: str) -> list[Path]:
+    """The files of a source's folder that hold messages."""
+    paths = sorted(path for path in (FIXTURES / source).rglob("*") if path.is_file())
+    found = [(path, sources.recognise(ChatFile(path))) for path in paths]
+    return [path for path, recognised in found if not recognised or recognised.holds_messages]
+
+
+CASES = [
+    pytest.param(name, path, id=f"{name}/{path.name}")
+    for name in sources.names()
+    for path in fixtures(name)
+]
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_has_the_shape_of_a_source(name: str) -> None:
+    module = sources.source(name)
+    assert module.__doc__
+    assert module.TITLE
+    assert set(module.READS) <= sources.FEATURES.keys()
+    assert fixtures(name)
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_what_it_says_it_reads_is_what_its_fixtures_show(name: str, read) -> None:
+    table = pl.concat([read(name, ChatFile(path))[0] for path in fixtures(name)])
+    shown = {feature for feature, expr in EVIDENCE.items() if table.select(expr.any()).item()}
+    assert shown == set(sources.source(name).READS)
+
+
+@pytest.mark.parametrize(("name", "path"), CASES)
+def test_each_fixture_is_recognised_by_its_own_source(name: str, path: Path) -> None:
+    found = sources.recognise(ChatFile(path))
+    assert found is not None
+    assert (found.source, found.holds_messages) == (name, True)
+    assert 0 < found.confidence <= 1
+    assert found.because
+
+
+@pytest.mark.parametrize(("name", "path"), CASES)
+def test_tables_are_sound(name: str, path: Path, read) -> None:
+    table, tally = read(name, ChatFile(path))
+    assert not tally.unread_bytes
+    assert table["id"].null_count() == 0
+    assert table.select(pl.struct(*messages.KEY).is_unique().all()).item()
+    assert set(table["kind"]) <= set(messages.KINDS)
+    assert table["source"].n_unique() <= 1
+    for column in ("source", "space", "channel", "channel_id", "author_id", "author", "text"):
+        assert table[column].null_count() == 0, column
+    for text, spans, files in table.select("text", "mentions", "attachments").iter_rows():
+        assert all(0 <= span["start"] < span["end"] <= len(text) for span in spans)
+        assert all(file["kind"] in messages.ATTACHMENT_KINDS for file in files)
+    again, _ = read(name, ChatFile(path))
+    assert again.equals(table)
+
+
+def _said(table: pl.DataFrame) -> list[tuple[str, str, str]]:
+    rows: list[tuple[str, str, str]] = table.select("author_id", "kind", "text").rows()
+    return rows
+
+
+def _check_cut(name: str, path: Path, data: bytes, cut: int, whole: list, memory_file) -> None:
+    tally = Tally()
+    try:
+        frames = list(sources.source(name).read(memory_file(data[:cut], str(path)), tally))
+    except SourceError as error:
+        assert path.name in str(error)  # noqa: PT017
+        return
+    found = _said(pl.concat([messages.empty(), *frames]))
+    expected = whole[: len(found)]
+    if found and found != expected:
+        # Of a message of several lines whole lines can be missing, and nobody can know.
+        *_, (author, kind, text) = found
+        assert found[:-1] == expected[:-1]
+        assert (author, kind) == expected[-1][:2]
+        assert expected[-1][2].startswith(f"{text}\n")
+        assert data[:cut].endswith((b"\n", b"\n\0"))
+    is_document = path.suffix in (".json", ".html")
+    at_a_line = data[:cut].endswith((b"\n", b"\n\0")) or data[cut:].startswith((b"\n", b"\r"))
+    if len(found) < len(whole) and (is_document or not at_a_line):
+        assert tally.unread_bytes or tally.skipped or tally.notes, "a loss in silence"
+
+
+@pytest.mark.parametrize(("name", "path"), CASES)
+def test_a_file_cut_off_anywhere_has_no_partial_message_and_says_so(
+    name: str, path: Path, read, memory_file
+) -> None:
+    data = path.read_bytes()
+    whole = _said(read(name, ChatFile(path))[0])
+    step = 1 if len(data) <= EVERY_BYTE else 1 + len(data) // 150
+    for cut in range(1, len(data), step):
+        _check_cut(name, path, data, cut, whole, memory_file)
+
+
+NASTY = (
+    b"\0", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r", b"\r\n", b'"', b"'", b"{", b"}", b"[", b"]",
+    b",", b":", b";", b"\t", b"<", b">", b"/", b"\\", b"\\x0B", b"\\ud800", b"null", b"true",
+    b"-1", b"0",
+    b"1e999", b"99999999999999999999", b"0000-00-00", b"9999-12-31T23:59:59Z", b"[]", b"{}", b'""',
+    "\u200e\u202f\u2028🎉".encode(), "日本".encode(), b"</div>", b"<div>", b"&#0;", b"@", b"%s",
+)  # fmt: skip
+
+
+@st.composite
+def mutilations(draw: st.DrawFn) -> Callable[[bytes], bytes]:
+    """Something that happens to a file: pieces lost, doubled, moved, or foreign."""
+    edits = draw(
+        st.lists(
+            st.tuples(
+                st.floats(0, 1),
+                st.integers(0, 40),
+                st.sampled_from(NASTY) | st.binary(max_size=8) | st.floats(0, 1),
+            ),
+            min_size=1,
+            max_size=4,
+        )
+    )
+
+    def apply(data: bytes) -> bytes:
+        for at, length, new in edits:
+            begin = int(at * len(data))
+            if isinstance(new, float):
+                begin_2 = int(new * len(data))
+                new = data[begin_2 : begin_2 + length]
+            data = data[:begin] + new + data[begin + length :]
+        return data
+
+    return apply
+
+
+@pytest.mark.parametrize(("name", "path"), CASES)
+def test_a_mutilated_file_raises_nothing_but_mynas_errors(
+    name: str, path: Path, memory_file
+) -> None:
+    data = path.read_bytes()
+
+    @given(mutilations())
+    @settings(
+        max_examples=25,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+        derandomize=True,
+    )
+    def check(mutilate: Callable[[bytes], bytes]) -> None:
+        file = memory_file(mutilate(data), str(path))
+        sources.recognise(file)
+        tally = Tally()
+        try:
+            frames = list(sources.source(name).read(file, tally))
+        except SourceError as error:
+            assert "\n" not in str(error)  # noqa: PT017
+            return
+        assert sum(frame.height for frame in frames) == tally.read
+        assert all(frame.schema == messages.empty().schema for frame in frames)
+        for frame in frames:
+            frame.to_dicts()  # every value is one that Python can hold
+
+    check()
