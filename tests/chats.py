@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from myna import messages, people
 from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
-from myna.people import People, Person, plain_name
+from myna.people import People, Person, accounts, plain_name
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -68,7 +68,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 def everyone(frame: pl.DataFrame, **consents: people.Consent) -> People:
     """The people of a message table: they may all be cloned, unless said otherwise."""
-    found = people.add(People(), people.accounts(frame), "clone")
+    found = accounts.add(People(), accounts.accounts(frame), "clone")
     return People(
         tuple(
             Person(p.name, p.accounts, consents.get(p.name, p.consent), p.is_bot)
@@ -79,4 +79,10 @@ def everyone(frame: pl.DataFrame, **consents: people.Consent) -> People:
 
 def cleaned(frame: pl.DataFrame, ledger: Ledger | None = None, **consents: Any) -> pl.DataFrame:
     """The messages that stay of a table, with their persons."""
-    return rules.clean(people.assign(frame, everyone(frame, **consents)), ledger or Ledger())
+    return rules.clean(accounts.assign(frame, everyone(frame, **consents)), ledger or Ledger())
+
+
+def found(*rows: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:
+    """Accounts with the names that they show, as an import finds them."""
+    filled = [(*row, False)[:3] for row in rows]
+    return pl.DataFrame(filled, schema=["account", "author", "is_bot"], orient="row")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from myna.errors import SettingsError
 
@@ -62,6 +64,33 @@ class Section(BaseModel):
     """A table of myna.toml: unknown keys are errors, so that a slip is not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _day(value: str) -> str:
+    if value and date.fromisoformat(value).isoformat() != value:
+        raise ValueError(f"'{value}' is no day: write it as 2024-01-31")
+    return value
+
+
+def _listed(value: object) -> object:
+    """A list, as `--set` gives it: with commas."""
+    return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+
+Day = Annotated[str, AfterValidator(_day)]
+Names = Annotated[list[str], BeforeValidator(_listed)]
+_NAMES = 'Names with * and ?; "!name" leaves out. None means all.'
+
+
+class Filter(Section):
+    """Which messages count. `myna channels` and `myna people` print what there is."""
+
+    spaces: Names = Field([], description=f"Servers and groups. {_NAMES}")
+    channels: Names = Field([], description=f"Channels and chats. {_NAMES}")
+    threads: Names = Field([], description=f"Threads. {_NAMES}")
+    people: Names = Field([], description=f"Whose messages. {_NAMES}")
+    since: Day = Field("", description='The first day, such as "2020-01-31" (in UTC).')
+    until: Day = Field("", description="The last day.")
 
 
 class Conversations(Section):
@@ -145,6 +174,7 @@ class Settings(Section):
         "smollm2-135m",
         description="The base model: smollm2-135m (built in), a folder, or an id on a model hub.",
     )
+    filter: Filter = Filter()
     conversations: Conversations = Conversations()
     split: Split = Split()
     samples: Samples = Samples()
@@ -199,11 +229,27 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
         if not isinstance(table, dict):
             raise SettingsError(f"--set {assignment}: there is no section '{'.'.join(sections)}'")
         table[key] = value.strip()
+    return _validated(data, "--set")
+
+
+def updated(settings: Settings, section: str, values: Mapping[str, Any]) -> Settings:
+    """Settings with other values in one section.
+
+    Raises:
+        SettingsError: a wrong value.
+
+    """
+    data = settings.model_dump()
+    data[section] |= values
+    return _validated(data, "the command line")
+
+
+def _validated(data: dict[str, Any], place: str) -> Settings:
     try:
         # Values arrive as strings, so numbers are read out of them.
         return Settings.model_validate(data, strict=False)
     except ValidationError as error:
-        raise SettingsError(_first(error, "--set")) from error
+        raise SettingsError(_first(error, place)) from error
 
 
 def _first(error: ValidationError, place: str) -> str:

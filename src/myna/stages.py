@@ -39,7 +39,7 @@ def prepare_inputs(workspace: Workspace) -> dict[str, str]:
 
 def prepare_settings(settings: Settings) -> dict[str, Any]:
     """The settings that prepared data depends on."""
-    return settings.model_dump(include={"base", "conversations", "split", "samples"})
+    return settings.model_dump(include={"base", "filter", "conversations", "split", "samples"})
 
 
 def train_inputs(workspace: Workspace) -> dict[str, str]:
@@ -89,7 +89,8 @@ def _imported(workspace: Workspace) -> Stage:
     if not manifests:
         return Stage("import", "missing", "no messages yet", command="myna import PATH")
     messages = sum(m["counts"]["stored"] for m in manifests)
-    return Stage("import", "done", f"{messages:,} messages from {len(manifests)} file(s)")
+    files = sum(len(m["files"]) for m in manifests)
+    return Stage("import", "done", f"{messages:,} messages from {files:,} file(s)")
 
 
 def _prepared(workspace: Workspace, settings: Settings) -> Stage:

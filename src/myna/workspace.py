@@ -59,7 +59,8 @@ class Workspace:
         """The message tables, as imported one after the other; each has its record, or is none."""
         records = [(read_json(file), file) for file in self.messages.glob("*.json")]
         ordered = sorted((record.get("imported_at", ""), file) for record, file in records)
-        return [file.with_suffix(".parquet") for _, file in ordered]
+        tables = [file.with_suffix(".parquet") for _, file in ordered]
+        return [table for table in tables if table.exists()]
 
     @property
     def prepared(self) -> Path:

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import cleaned, everyone, table, texts, thorough
 
-from myna import people
 from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.messages import KINDS, tidy
-from myna.people import People, Person
+from myna.people import People, Person, accounts
 
 
 def verdicts(rows: list[dict[str, Any]], **consents: str) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -69,13 +68,13 @@ class TestBots:
 
     def test_a_bot_that_passes_on_a_persons_words_can_be_given_to_them(self) -> None:
         merged = People((Person("Ana", ("test:Ana", "test:Beep"), "clone"),))
-        kept = rules.clean(people.assign(table([*self.ROWS]), merged), Ledger())
+        kept = rules.clean(accounts.assign(table([*self.ROWS]), merged), Ledger())
         assert kept.select("person", "trained").rows() == [("Ana", True)]
 
     def test_a_person_whom_people_toml_calls_a_bot_is_one(self) -> None:
         bot = People((Person("Ana", ("test:Ana",), "clone", is_bot=True),))
         said = table([{"author": "Ana", "text": "x"}])
-        assert rules.clean(people.assign(said, bot), Ledger()).is_empty()
+        assert rules.clean(accounts.assign(said, bot), Ledger()).is_empty()
 
 
 class TestDuplicates:
@@ -145,7 +144,7 @@ def test_what_comes_in_is_dropped_or_stays(rows: list[dict[str, Any]], consent: 
 def test_persons_are_found_by_their_accounts() -> None:
     said = table([{"author": "a1", "text": "x"}, {"author": "a2", "text": "y"}])
     merged = People((Person("Ana", ("test:a1", "test:a2"), "clone"),))
-    assert people.assign(said, merged)["person"].to_list() == ["Ana", "Ana"]
+    assert accounts.assign(said, merged)["person"].to_list() == ["Ana", "Ana"]
     assert everyone(said).persons[0].accounts == ("test:a1",)
-    unknown = people.assign(said, People())
+    unknown = accounts.assign(said, People())
     assert unknown.select("person", "consent").rows() == [("a1", "no"), ("a2", "no")]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Tally, _json_stream, recognise
+from myna.sources import ChatFile, Tally, _json_stream, _parallel, recognise
 
 FOLDER = "discord_chat_exporter/"
 KETTLE = FOLDER + "Tea House - Rooms - kettle [1001].json"
@@ -448,3 +448,33 @@ class TestRealExport:
         other, tally = read("json_lines", ChatFile(lines))
         assert tally.skipped == {}
         assert table.select(same).equals(other.select(same))
+
+
+class TestLargeFiles:
+    @pytest.mark.parametrize("on_disk", [True, False])
+    @pytest.mark.parametrize("damage", [b"", b'"content": x', b"\xff\xfe{}]]"])
+    def test_several_processes_read_the_same(
+        self, on_disk, damage, read, memory_file, fixture_file, tmp_path, monkeypatch
+    ) -> None:
+        document = json.loads(fixture_file(KETTLE).head)
+        first = document["messages"][1]
+        document["messages"] = [
+            {**first, "id": str(n), "content": f"cup {n}\n{'more ' * (n % 40)}"}
+            for n in range(1000, 1400)
+        ]
+        document["messageCount"] = 400
+        data = json.dumps(document, indent=2).encode()
+        data = data.replace(b'"content": "cup 1200', (damage or b'"content": "') + b"cup 1200")
+        file = memory_file(data)
+        alone, tally = read("discord_chat_exporter", file)
+        if on_disk:
+            path = tmp_path / "chat"
+            path.write_bytes(data)
+            file = ChatFile(path)
+        monkeypatch.setattr(_json_stream, "BATCH", 20_000)
+        monkeypatch.setattr(_json_stream, "CHUNK", 2_000)
+        monkeypatch.setattr(_parallel, "FROM_BYTES", 0)
+        together, again = read("discord_chat_exporter", file)
+        assert together.equals(alone)
+        assert alone.height == (399 if damage else 400)
+        assert (again.skipped, again.notes) == (tally.skipped, tally.notes)

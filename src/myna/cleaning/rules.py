@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from myna.cleaning import filters
 from myna.cleaning.ledger import EXAMPLES, Ledger, Row
+from myna.config import Filter
 from myna.messages import KEY, tidy
 
 
@@ -26,6 +28,7 @@ class Rule:
 
 
 RULES = (
+    Rule("filtered", "drop", "left out by [filter]", pl.col("left_out")),
     Rule("duplicate", "drop", "the same message in two exports", pl.col("again")),
     Rule("bot", "drop", "written by a bot", pl.col("is_bot") & (pl.col("consent") != "context")),
     Rule("no-consent", "drop", "the author's consent is no", pl.col("consent") == "no"),
@@ -61,10 +64,11 @@ DESCRIPTIONS = {
 }
 
 
-def clean(messages: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+def clean(messages: pl.DataFrame, ledger: Ledger, chosen: Filter | None = None) -> pl.DataFrame:
     """The messages that stay, in their order, with `trained` (may be a target) and tidy text.
 
-    `messages` has `person` and `consent` (myna.people.assign). A duplicate is a message
+    `messages` has `person` and `consent` (myna.people.accounts.assign); those that do
+    not fit `chosen` are left out. A duplicate is a message
     with the key of another; one that was edited, or else the one read last, stays. The
     ledger gets a row for each rule that something met; messages that stay get theirs
     later, when it is known where they end up.
@@ -77,6 +81,7 @@ def clean(messages: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
         .with_columns(again=~pl.struct(*KEY).is_last_distinct())
         .sort("row")
         .drop("row")
+        .with_columns(left_out=filters.left_out(messages, chosen or Filter()))
     )
     verdict = pl.lit(None, pl.String)
     for rule in reversed(RULES):
@@ -102,7 +107,7 @@ def clean(messages: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     return (
         judged.filter(pl.col("rule").is_null() | ~pl.col("rule").is_in(dropped))
         .with_columns(trained=pl.col("rule").is_null())
-        .drop("again")
+        .drop("again", "left_out")
     )
 
 

@@ -14,7 +14,19 @@ from typing import Annotated
 import typer
 
 from myna import __version__
-from myna.cli import chat, demo, evaluate, import_, inspect, new, prepare, status, train
+from myna.cli import (
+    channels,
+    chat,
+    demo,
+    evaluate,
+    import_,
+    inspect,
+    new,
+    people,
+    prepare,
+    status,
+    train,
+)
 from myna.errors import MynaError
 
 app = typer.Typer(
@@ -26,7 +38,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (new, import_, prepare, inspect, train, evaluate, chat, status, demo):
+app.command(new.NAME)(new.command)
+app.command(import_.NAME)(import_.command)
+app.add_typer(people.app, name=people.NAME)
+for module in (channels, prepare, inspect, train, evaluate, chat, status, demo):
     app.command(module.NAME)(module.command)
 
 

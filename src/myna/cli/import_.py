@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter, defaultdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, bar, emit, here, say
+from myna.cli._terminal import Json, bar, console, emit, here, say
+
+if TYPE_CHECKING:
+    from myna.importing import Imported
+    from myna.importing.finding import Found
+    from myna.people import People
+    from myna.workspace import Workspace
 
 NAME = "import"
+
+SINGLY = 12
+"""Files of one source that are told of one by one; of more only their sum."""
 
 
 class Consent(StrEnum):
@@ -24,7 +34,10 @@ class Consent(StrEnum):
 
 def command(
     ctx: typer.Context,
-    paths: Annotated[list[Path], typer.Argument(help="Files, or folders to search through.")],
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files, folders to search through, zip archives to look into."),
+    ] = None,
     consent: Annotated[
         Consent | None,
         typer.Option(
@@ -35,54 +48,71 @@ def command(
     as_: Annotated[
         str | None, typer.Option("--as", metavar="SOURCE", help="Read the files as this source.")
     ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="Print what myna reads, and stop.")] = False,
     json_: Json = False,
 ) -> None:
-    """Read chat exports: DiscordChatExporter JSON, JSON lines, CSV."""
-    from rich.progress import DownloadColumn, TimeRemainingColumn
-
-    from myna import importing, people
-    from myna.errors import SourceError
+    """Read chat exports of any platform; `--list` says which."""
+    from myna import people
+    from myna.errors import SettingsError, SourceError
+    from myna.importing.finding import find
     from myna.sources import source
 
+    if list_:
+        _list(json_)
+        return
+    if not paths:
+        raise SettingsError("say which files or folders to import: myna import PATH")
     workspace = here(ctx)
     if as_:
         source(as_)  # a wrong name is said before anything is read
     chosen = _consent(consent, people.load(workspace.people_file))
-    results = []
-    for file in importing.files(paths):
-        with bar(DownloadColumn(), TimeRemainingColumn()) as progress:
-            task = progress.add_task(file.name, total=file.size)
-            try:
-                result = importing.import_file(
-                    workspace,
-                    file,
-                    consent=chosen,
-                    as_source=as_,
-                    progress=lambda done, _, task=task: progress.update(task, completed=done),  # type: ignore[misc]
-                )
-            except SourceError as error:
-                result = importing.Imported(file.place, trouble=str(error))
-        results.append(result)
-        _tell(result)
-    asked = {str(path) for path in paths}
-    failed = [r for r in results if r.trouble and (r.source or r.file in asked)]
-    stored = sum(r.stored for r in results)
+    found = find(paths, as_)
+    results = _import(workspace, found, chosen)
+    troubles = [*found.troubles, *(result.trouble for result in results if result.trouble)]
+    stored, messages = sum(r.stored for r in results), sum(r.messages for r in results)
     everyone = people.load(workspace.people_file).persons
+    _tell(results, found)
+    for trouble in troubles:
+        say(f"myna: {trouble}")
     if json_:
-        emit(_report(results, [p.name for p in everyone]))
-    elif any(r.messages for r in results):
-        say(
-            f"{stored:,} new messages; {len(everyone)} people in people.toml. Next: myna prepare"
-            if stored
-            else "nothing new"
+        emit(
+            {
+                "messages": messages,
+                "stored": stored,
+                "people": [person.name for person in everyone],
+                "files": [result.to_json() for result in results],
+                "no_chats": dict(found.others),
+                "troubles": troubles,
+            }
         )
-    if not results:
-        raise SourceError(f"{', '.join(map(str, paths))}: no files in there: check the path")
-    if failed or not any(r.messages for r in results):
+    elif stored:
+        say(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
+        say("Next: myna prepare")
+    elif messages:
+        say("nothing new")
+    if not results and not troubles:
+        names = ", ".join(map(str, paths))
+        raise SourceError(f"{names}: no chats in there: see `myna import --list`")
+    if troubles:
         raise typer.Exit(1)
 
 
-def _consent(given: Consent | None, people: Any) -> Any:
+def _import(workspace: Workspace, found: Found, consent: Any) -> list[Imported]:
+    from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    from myna import importing
+
+    total = sum(file.size for file, _ in found.chats)
+    with bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
+        task = progress.add_task("", total=total)
+
+        def show(done: int, name: str) -> None:
+            progress.update(task, completed=done, description=name[:40])
+
+        return list(importing.import_files(workspace, found.chats, consent=consent, progress=show))
+
+
+def _consent(given: Consent | None, people: People) -> Any:
     """The consent of people who are new: given, as last time, or asked for."""
     from myna.errors import SettingsError
 
@@ -95,7 +125,7 @@ def _consent(given: Consent | None, people: Any) -> Any:
             "say what the people in these chats consent to: --consent clone, context or no"
         )
     say(
-        "What do the people in these chats consent to? (people.toml says it for each)\n"
+        "What do the people in these chats consent to? (`myna people` changes it for each)\n"
         "  clone    they may be cloned\n"
         "  context  their words may stand in prompts, and are never trained\n"
         "  no       their messages are left out"
@@ -104,25 +134,71 @@ def _consent(given: Consent | None, people: Any) -> Any:
     return Consent(answer).value
 
 
-def _tell(result: Any) -> None:
-    if result.source and result.messages:
-        again = f", {result.known:,} were here already" if result.known else ""
-        say(
-            f"{result.file}: {result.source} ({result.confidence:.0%} sure), "
-            f"{result.messages:,} messages{again}"
+def _tell(results: list[Imported], found: Found) -> None:
+    """What became of the files: one by one, or of many of a kind their sum."""
+    by_source: dict[str, list[Imported]] = defaultdict(list)
+    for result in results:
+        by_source[result.source].append(result)
+    for source, own in by_source.items():
+        if len(own) <= SINGLY:
+            for result in own:
+                if result.messages:
+                    sure = f"{source} ({result.confidence:.0%} sure: {result.because})"
+                    say(f"{result.file}: {sure}, {_counts([result])}")
+                _notes([result])
+        else:
+            say(f"{len(own):,} files: {source}, {_counts(own)}")
+            _notes(own)
+    if found.others:
+        kinds = ", ".join(f"{count:,} {ending}" for ending, count in found.others.most_common(6))
+        more = " and others" if len(found.others) > 6 else ""
+        say(f"left out {found.others.total():,} files that are no chats: {kinds}{more}")
+
+
+def _counts(results: list[Imported]) -> str:
+    messages, known = sum(r.messages for r in results), sum(r.known for r in results)
+    forgotten = sum(r.forgotten for r in results)
+    line = f"{messages:,} messages"
+    if known:
+        line += f", {known:,} were here already"
+    if forgotten:
+        line += f", {forgotten:,} by people who were forgotten"
+    return line
+
+
+def _notes(results: list[Imported]) -> None:
+    skipped = Counter[str]()
+    notes = Counter[str]()
+    examples: dict[str, str] = {}
+    for result in results:
+        skipped.update(result.skipped)
+        notes.update(result.notes)
+        examples = {**result.examples, **examples}
+    for reason, count in skipped.items():
+        say(f"  skipped {count:,}: {reason} ({examples.get(reason, '')})")
+    for note, count in notes.items():
+        say(f"  note: {note}" + (f" ({count:,} files)" if count > 1 else ""))
+
+
+def _list(json_: bool) -> None:
+    """Print every source, and what it reads of it."""
+    from rich.table import Table
+
+    from myna import sources
+
+    found = {name: sources.source(name) for name in sources.names()}
+    if json_:
+        emit(
+            [
+                {"source": name, "title": module.TITLE, "reads": list(module.READS)}
+                for name, module in found.items()
+            ]
         )
-    for reason, count in (result.skipped or {}).items():
-        say(f"  skipped {count:,}: {reason}")
-    for note in result.notes or ():
-        say(f"  note: {note}")
-    if result.trouble:
-        say(f"myna: {result.trouble}")
-
-
-def _report(results: list[Any], people: list[str]) -> dict[str, Any]:
-    return {
-        "messages": sum(r.messages for r in results),
-        "stored": sum(r.stored for r in results),
-        "people": people,
-        "files": [r.to_json() for r in results],
-    }
+        return
+    table = Table(title="What myna reads", title_justify="left")
+    table.add_column("--as")
+    table.add_column("source")
+    table.add_column("reads", overflow="fold")
+    for name, module in found.items():
+        table.add_row(name, module.TITLE, ", ".join(module.READS))
+    console().print(table)

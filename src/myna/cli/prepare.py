@@ -20,6 +20,19 @@ NAME = "prepare"
 
 def command(
     ctx: typer.Context,
+    space_: Annotated[
+        list[str] | None,
+        typer.Option("--space", help="Only this server or group (* and ?; !NAME for all but it)."),
+    ] = None,
+    channel: Annotated[
+        list[str] | None, typer.Option(help="Only this channel: see `myna channels`.")
+    ] = None,
+    thread: Annotated[list[str] | None, typer.Option(help="Only this thread.")] = None,
+    person: Annotated[
+        list[str] | None, typer.Option(help="Only this person's messages: see `myna people`.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="Only from this day on: 2020-01-31.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only up to this day.")] = None,
     set_: Set = None,
     again: Annotated[bool, typer.Option("--again", help="Even if nothing has changed.")] = False,
     json_: Json = False,
@@ -28,7 +41,17 @@ def command(
     from myna import config
 
     space = here(ctx)
-    ready(space, config.override(space.settings(), set_ or []), again=again)
+    settings = config.override(space.settings(), set_ or [])
+    chosen = {
+        "spaces": space_,
+        "channels": channel,
+        "threads": thread,
+        "people": person,
+        "since": since,
+        "until": until,
+    }
+    settings = config.updated(settings, "filter", {k: v for k, v in chosen.items() if v})
+    ready(space, settings, again=again)
     ledger = read_ledger(space)
     if json_:
         emit(ledger.to_json())

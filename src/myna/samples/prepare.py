@@ -20,12 +20,13 @@ import polars as pl
 from myna import people as people_
 from myna import stages
 from myna import workspace as workspace_
-from myna.cleaning import rules
+from myna.cleaning import names, rules
 from myna.cleaning.ledger import Action, Ledger, Row, Share
 from myna.config import Settings
 from myna.conversations import holdout, sessions
 from myna.errors import PeopleError, WorkspaceError
 from myna.messages import PLACE
+from myna.people import accounts
 from myna.samples.conversation import MOST_NAMED, shown
 from myna.samples.drafts import Draft, drafts, replies
 from myna.samples.tokenizer import Tokenizer
@@ -93,7 +94,8 @@ def prepare(
         raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
     ledger = Ledger()
     say(f"cleaning {messages.height:,} messages")
-    kept = rules.clean(people_.assign(messages, people), ledger)
+    hidden = names.hide(accounts.assign(messages, people), people)
+    kept = rules.clean(hidden, ledger, settings.filter)
     kept = sessions.split(kept, settings.conversations.gap_minutes)
     kept = holdout.hold_out(kept, settings.split)
     kept = kept.with_columns(doubled=holdout.near_duplicates(kept) & pl.col("trained"))

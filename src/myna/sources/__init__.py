@@ -105,6 +105,14 @@ class Tally:
         if example:
             self.examples.setdefault(reason, example[:120])
 
+    def add(self, part: Tally) -> None:
+        """Count what a part of the file held, whose parts come in order."""
+        self.read += part.read
+        for reason, count in part.skipped.items():
+            self.skip(reason, part.examples.get(reason, ""), count)
+        self.notes += part.notes
+        self.bytes_done = part.bytes_done
+
     def lose(self, start: int, end: int) -> None:
         """Count the bytes from `start` to `end` of the file that could not be read."""
         self.unread_bytes += end - start

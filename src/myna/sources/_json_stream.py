@@ -25,13 +25,19 @@ import json
 import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, TypeVar
 
 import msgspec
 
+from myna.sources._file import ChatFile
+
 CHUNK = 2**19
 """Bytes read at a time: few enough that memory is used again before it has to be cleared
 or fetched. What is found does not depend on it."""
+
+BATCH = 2**23
+"""Bytes of a document that become one table, or a little more."""
 
 HEAD_LIMIT = 64 * 2**20
 """A document whose list has not begun after so many bytes is given up."""
@@ -83,6 +89,7 @@ _ESCAPE = re.compile(
     rb'\\(?:x(?P<code>[0-9A-Fa-f]{2})|(?P<known>["\\/bfnrt]|u[0-9A-Fa-f]{4})|(?=.))', re.DOTALL
 )
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
+_OBJECT = re.compile(rb"\{\s*" + _STRING + rb'"\s*:')
 _FIRST_KEY = re.compile(rb"[\s,]*\{\s*(" + _STRING + rb'")\s*:')
 
 
@@ -137,36 +144,76 @@ class Shape(NamedTuple):
 
 def pieces(stream: BinaryIO, shape: Shape) -> Iterator[Piece]:
     """Cut the document that the stream begins with; but for separators, all is in a piece."""
-    opening = re.compile(rb'"' + re.escape(shape.key) + rb'"\s*:\s*\[')
-    start, buffer = 0, stream.read(CHUNK)
+    begun = yield from _head(stream, shape, 0, stream.read(CHUNK), "lost")
+    if begun:
+        yield from _lists(stream, shape, *begun)
+
+
+def pieces_from(stream: BinaryIO, shape: Shape, start: int) -> Iterator[Piece]:
+    """Cut the rest of a document, from an item's begin on."""
+    stream.seek(start)
+    yield from _lists(stream, shape, start, stream.read(CHUNK))
+
+
+def _lists(stream: BinaryIO, shape: Shape, start: int, buffer: bytes) -> Iterator[Piece]:
+    """The pieces of one list after the other, with what stands between and behind them."""
+    begun: tuple[int, bytes] | None = (start, buffer)
+    while begun and (ended := (yield from _items(stream, shape, *begun))):
+        begun = yield from _head(stream, shape, *ended, "tail")
+
+
+def _head(
+    stream: BinaryIO, shape: Shape, start: int, buffer: bytes, otherwise: Literal["lost", "tail"]
+) -> Generator[Piece, None, tuple[int, bytes] | None]:
+    """The piece that a list begins behind, and what follows; `otherwise` where none does."""
+    is_last = otherwise == "tail" and not shape.several
     more = buffer
-    without_list: Literal["lost", "tail"] = "lost"
-    while True:
-        is_done = without_list == "tail" and not shape.several
-        while is_done or (head := opening.search(buffer)) is None:
-            more = _more(stream, buffer)
-            buffer += more
-            if not more or len(buffer) > HEAD_LIMIT:
-                yield Piece(without_list, start, buffer)
-                return
-        yield Piece("head", start, buffer[: head.end()])
-        start, buffer = start + head.end(), buffer[head.end() :]
-        rest = yield from _items(stream, shape, opening, start, buffer)
-        if rest is None:
-            return
-        start, buffer = rest
-        without_list = "tail"
+    while is_last or (head := _opening(shape).search(buffer)) is None:
+        more = _more(stream, buffer)
+        buffer += more
+        if not more or len(buffer) > HEAD_LIMIT:
+            yield Piece(otherwise, start, buffer)
+            return None
+    yield Piece("head", start, buffer[: head.end()])
+    return start + head.end(), buffer[head.end() :]
+
+
+def spans(stream: BinaryIO, shape: Shape, begin: int, end: int, step: int) -> Iterator[range]:
+    """Stretches of whole items, some `step` bytes each, found by looking at their edges only.
+
+    They follow each other from `begin`, an item's begin, to the last item's begin that was
+    found, where `pieces_from` goes on: an empty stretch, the last one, says where that is.
+    """
+    while begin + 2 * step < end:
+        at = begin + step
+        stream.seek(at)
+        window = stream.read(CHUNK)
+        while (edge := shape.boundary.search(window)) is None:
+            more = _more(stream, window)
+            window += more
+            if not more or len(window) > step:
+                break
+        if edge is None:
+            break
+        yield range(begin, at + edge.start())
+        begin = at + edge.end()
+    yield range(begin, begin)
+
+
+def _opening(shape: Shape) -> re.Pattern[bytes]:
+    """What the list begins with; compiled once, since `re` remembers."""
+    return re.compile(rb'"' + re.escape(shape.key) + rb'"\s*:\s*\[')
 
 
 def _items(
-    stream: BinaryIO, shape: Shape, opening: re.Pattern[bytes], start: int, buffer: bytes
+    stream: BinaryIO, shape: Shape, start: int, buffer: bytes
 ) -> Generator[Piece, None, tuple[int, bytes] | None]:
     """The pieces of one list; what follows it, or None where nothing does."""
     known = False  # whether this document's items have boundaries
     more = b"more"  # until nothing comes
     while True:
         last = _last(shape.boundary, buffer)
-        if last and not (shape.several and opening.search(buffer, 0, last.start())):
+        if last and not (shape.several and _opening(shape).search(buffer, 0, last.start())):
             known = True
             yield Piece("items", start, buffer[: last.start()])
             start, buffer = start + last.end(), buffer[last.end() :]
@@ -181,9 +228,14 @@ def _items(
         rest = found.stopped - found.end
         if found.why == "closed":
             return start + rest + 1, buffer[rest + 1 :]
-        if found.why == "damaged" and not known and (resume := _next_item(buffer, rest)):
+        is_damaged = found.why == "damaged"
+        ahead = _before_next_list(shape, buffer, rest) if is_damaged and shape.several else None
+        if is_damaged and not known and (resume := _next_item(buffer[:ahead], rest)):
             yield Piece("items", start, buffer[: resume.start()])
             start, buffer = start + resume.end(), buffer[resume.end() :]
+        elif ahead is not None:
+            yield Piece("items", start, buffer[:ahead])
+            return start + ahead + 1, buffer[ahead + 1 :]
         elif more:
             more = _more(stream, buffer)
             buffer += more
@@ -221,6 +273,59 @@ def _next_item(data: bytes, position: int) -> re.Match[bytes] | None:
         return None
     same = re.compile(rb",\s*(?=\{\s*" + re.escape(first[1]) + rb"\s*:)")
     return same.search(data, position)
+
+
+def _before_next_list(shape: Shape, data: bytes, position: int) -> int | None:
+    """Where, behind damage at `position`, the list is closed that another one follows."""
+    if (opening := _opening(shape).search(data, position)) is None:
+        return None
+    begin = position
+    for found in _OBJECT.finditer(data, position, opening.start()):
+        begin = found.start()  # in the end, of the object that the other list is in
+    closing = data.rfind(b"]", position, begin)
+    return None if closing < 0 else closing
+
+
+Batch = list[Piece] | tuple[Path, range]
+"""Pieces of items: at hand, or where they stand for whoever works on them to read."""
+
+
+def batches(file: ChatFile, stream: BinaryIO, shape: Shape, around: list[Piece]) -> Iterator[Batch]:
+    """The document's items, some `BATCH` bytes at a time; the other pieces go to `around`.
+
+    Of a large file on disk only the edges of batches are looked at here.
+    """
+    found = pieces(stream, shape)
+    if file.local and file.size > 4 * BATCH and not shape.several:
+        around.append(head := next(found))
+        if head.kind == "head":
+            for span in spans(stream, shape, head.end, file.size, BATCH):
+                if span:
+                    yield file.local, span
+            found = pieces_from(stream, shape, span.stop)
+    batch: list[Piece] = []
+    size = 0
+    for piece in found:
+        if piece.kind != "items":
+            around.append(piece)
+            continue
+        batch.append(piece)
+        size += len(piece.data)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def load(batch: Batch) -> list[Piece]:
+    """The pieces of a batch."""
+    if isinstance(batch, list):
+        return batch
+    path, span = batch
+    with path.open("rb") as stream:
+        stream.seek(span.start)
+        return [Piece("items", span.start, stream.read(len(span)))]
 
 
 def decode(

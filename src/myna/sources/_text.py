@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import TextIOWrapper
 from typing import BinaryIO
 
@@ -47,11 +47,14 @@ def open_text(stream: BinaryIO, head: bytes) -> TextIOWrapper:
     return TextIOWrapper(stream, encoding=name, errors=errors, newline="")
 
 
-def blocks(file: ChatFile, tally: Tally) -> Iterator[str]:
+def blocks(
+    file: ChatFile, tally: Tally, is_whole: Callable[[str], bool] | None = None
+) -> Iterator[str]:
     r"""A text file in blocks of whole lines, whose ends are ``\n`` whatever they were.
 
-    A last line that nothing ends may be cut off anywhere, so it is not read: the tally
-    says so, and of how many bytes. `tally.bytes_done` follows.
+    A last line that nothing ends may be cut off anywhere, so it is not read, unless
+    `is_whole` knows it for a whole one: the tally says so, and of how many bytes.
+    `tally.bytes_done` follows.
 
     Raises:
         SourceError: the file cannot be read.
@@ -80,20 +83,25 @@ def blocks(file: ChatFile, tally: Tally) -> Iterator[str]:
             if length > LONGEST_LINE:
                 tally.skip("line too long", f"line {number + 1}: over {LONGEST_LINE:,} characters")
                 kept, length, too_long = [], 0, True
-        if left := "".join(kept):
+        left = "".join(kept)
+        if left and is_whole is not None and is_whole(left):
+            yield f"{left}\n"
+        elif left:
             tally.lose(max(0, file.size - _size(left, text.encoding)), file.size)
             tally.notes.append(f"the file breaks off in line {number + 1}: that line is not read")
         tally.bytes_done = file.size
 
 
-def lines(file: ChatFile, tally: Tally) -> Iterator[tuple[int, str]]:
+def lines(
+    file: ChatFile, tally: Tally, is_whole: Callable[[str], bool] | None = None
+) -> Iterator[tuple[int, str]]:
     """The lines of a text file with their numbers, from 1, without their ends; see `blocks`.
 
     Raises:
         SourceError: the file cannot be read.
     """
     number = 0
-    for block in blocks(file, tally):
+    for block in blocks(file, tally, is_whole):
         for line in block[:-1].split("\n"):
             number += 1
             yield number, line

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import partial
+from itertools import chain, islice
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -22,7 +24,8 @@ from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally, _json_stream
 from myna.sources._columns import attachment_kind, lists
 from myna.sources._discord_markup import mentions, plain
-from myna.sources._json_stream import SEPARATORS, Piece, Shape, without_gc
+from myna.sources._json_stream import SEPARATORS, Batch, Piece, Shape, without_gc
+from myna.sources._parallel import ordered
 from myna.sources._sent import Span
 from myna.sources._times import utc
 
@@ -40,9 +43,6 @@ _SHAPE = Shape(
     ),
     ending=re.compile(rb'\]\s*,\s*"messageCount"\s*:\s*[0-9]+\s*\}\s*\Z'),
 )
-
-BATCH = 20_000
-"""Messages in a table, or a few more."""
 
 # MessageKind is written by name where the exporter has one, else as its number in
 # Discord's API. Every other kind is a notice by Discord.
@@ -141,30 +141,39 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no list of messages, or cannot be read.
     """
     with file.open() as stream:
-        head, chat = None, _Chat("", "", None, None, {})
-        columns: _Columns = defaultdict(list)
-        for piece in _json_stream.pieces(stream, _SHAPE):
-            if piece.kind == "head":
-                head = _document(piece.data + b"]}")
-                chat = _chat(file, head, tally)
-            elif piece.kind == "items":
-                _add(columns, piece, chat, tally)
-                if len(columns["id"]) >= BATCH:
-                    yield _table(columns, chat)
-                    columns.clear()
-            elif piece.kind == "tail":
-                _check_end(head, piece.data, tally)
-            elif piece.start or _is_cut_off(piece.data):
-                tally.lose(piece.start, piece.end)
-                tally.notes.append(f"the export breaks off after {tally.read:,} messages")
-            else:
-                raise SourceError(
-                    f"{file.place} is no DiscordChatExporter JSON: it has no list of messages; "
-                    "export the chat again, choosing JSON as the format"
-                )
-            tally.bytes_done = piece.end
-        if columns["id"]:
-            yield _table(columns, chat)
+        around: list[Piece] = []  # what is no message: head, and tail or what is lost
+        batches = _json_stream.batches(file, stream, _SHAPE, around)
+        begin = list(islice(batches, 1))  # behind the head
+        head = _document(around[0].data + b"]}") if around[0].kind == "head" else None
+        chat = _chat(file, head, tally)
+        work = partial(_batch, chat=chat)
+        for frame, part in ordered(work, chain(begin, batches), file.size, file.place):
+            tally.add(part)
+            if frame.height:
+                yield frame
+    end = around[-1]
+    if end.kind == "tail":
+        _check_end(head, end.data, tally)
+    elif end.start or _is_cut_off(end.data):
+        tally.lose(end.start, end.end)
+        tally.notes.append(f"the export breaks off after {tally.read:,} messages")
+    else:
+        raise SourceError(
+            f"{file.place} is no DiscordChatExporter JSON: it has no list of messages; "
+            "export the chat again, choosing JSON as the format"
+        )
+    tally.bytes_done = file.size
+
+
+@without_gc()
+def _batch(batch: Batch, chat: _Chat) -> tuple[pl.DataFrame, Tally]:
+    """The message table of some items, and what became of them."""
+    pieces = _json_stream.load(batch)
+    tally = Tally(bytes_done=pieces[-1].end)
+    columns: _Columns = defaultdict(list)
+    for piece in pieces:
+        _add(columns, piece, chat, tally)
+    return _table(columns, chat), tally
 
 
 _Columns = defaultdict[str, list[Any]]
@@ -233,7 +242,6 @@ def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
         tally.notes.append("the export holds no messages")
 
 
-@without_gc()
 def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
     """Add the messages of a piece: comprehensions for what all have, a loop for the rest."""
     found, damages = _json_stream.decode(piece, _MESSAGES, _SHAPE)
@@ -275,7 +283,6 @@ def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
     columns["edited"] += [message.timestamp_edited is not None for message in found]
 
 
-@without_gc()
 def _table(columns: _Columns, chat: _Chat) -> pl.DataFrame:
     """The message table of columns as `_add` fills them."""
     height = len(columns["id"])

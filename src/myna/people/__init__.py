@@ -2,15 +2,24 @@
 
 `people.toml` is made by `myna import` and edited by anyone:
 
-    default_consent = "clone"
+    default_consent = "context"
+    me = "Neil Armstrong"
 
     [people."Neil Armstrong"]
-    accounts = ["json_lines:CDR"]
+    accounts = ["generic:CDR"]
     consent = "clone"
+
+    [people."Buzz Aldrin"]
+    accounts = ["generic:LMP"]
+    consent = "context"
+    pseudonym = "Robin"
 
 An account is `source:author_id`. Consent has three values: `clone` (may be a persona),
 `context` (their words may stand in prompts, but are never trained), `no` (their
-messages are left out).
+messages are left out, and others' mentions of them are made anonymous).
+
+This module is the file and what it says; `accounts` ties it to messages, `changes` are
+what the commands do to it, `overview` counts, `forgetting` erases.
 """
 
 from __future__ import annotations
@@ -18,12 +27,11 @@ from __future__ import annotations
 import difflib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
-import polars as pl
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
@@ -41,7 +49,8 @@ Who is who. Each person has accounts (source:author_id) and a consent:
   context  their words may stand in prompts, and are never trained
   no       their messages are left out
 A bot (bot = true) is never trained. Give two persons' accounts to one to merge them.
-`myna prepare` applies what you change.
+A pseudonym stands in place of a name in prompts and samples.
+`myna prepare` applies what you change; `myna people` does it for you.
 """
 
 
@@ -53,14 +62,29 @@ class Person:
     accounts: tuple[str, ...]
     consent: Consent
     is_bot: bool = False
+    pseudonym: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name that samples and prompts have."""
+        return self.pseudonym or self.name
 
 
 @dataclass(frozen=True)
 class People:
-    """Everyone in the chats, and the consent of those who appear later."""
+    """Everyone in the chats, and what goes for those who appear later.
+
+    Attributes:
+        persons: in the order of the file.
+        default_consent: of those who appear later; None before anyone was asked.
+        me: the name of whose workspace this is, or "".
+        forgotten: hashes of the accounts whose messages are left out for good.
+    """
 
     persons: tuple[Person, ...] = ()
     default_consent: Consent | None = None
+    me: str = ""
+    forgotten: tuple[str, ...] = ()
 
 
 def plain_name(name: str) -> str:
@@ -87,7 +111,7 @@ def load(path: Path) -> People:
         document = tomlkit.parse(path.read_text("utf-8-sig")).unwrap()
     except (TOMLKitError, OSError, UnicodeDecodeError) as error:
         raise PeopleError(f"cannot read {path}: {error}") from error
-    strange = document.keys() - {"default_consent", "people"}
+    strange = document.keys() - {"default_consent", "me", "forgotten", "people"}
     if strange:
         raise PeopleError(f"{path}: what is '{min(strange)}'? A person is [people.\"NAME\"]")
     persons, owners = [], dict[str, str]()
@@ -97,13 +121,15 @@ def load(path: Path) -> People:
     for name, entry in everyone.items():
         if not isinstance(entry, dict):
             raise PeopleError(f'{path}: write [people."{name}"] as a table')
-        unknown = entry.keys() - {"accounts", "consent", "bot"}
+        unknown = entry.keys() - {"accounts", "consent", "bot", "pseudonym"}
         if unknown:
             raise PeopleError(f"{path}: {name}: there is no '{min(unknown)}' in a person's table")
-        if name != plain_name(name):
-            raise PeopleError(
-                f"{path}: '{name}' cannot stand before a colon: call them '{plain_name(name)}'"
-            )
+        pseudonym = str(entry.get("pseudonym", ""))
+        for shown in filter(None, (name, pseudonym)):
+            if shown != plain_name(shown):
+                raise PeopleError(
+                    f"{path}: '{shown}' cannot stand before a colon: write '{plain_name(shown)}'"
+                )
         listed = entry.get("accounts", [])
         if not isinstance(listed, list):
             raise PeopleError(f'{path}: {name}: write accounts as a list: ["{listed}"]')
@@ -116,56 +142,33 @@ def load(path: Path) -> People:
                 )
             owners[account] = name
         consent = _consent(entry.get("consent", "no"), f"{path}: {name}")
-        persons.append(Person(name, accounts, consent, bool(entry.get("bot", False))))
-    default = document.get("default_consent")
-    return People(tuple(persons), _consent(default, str(path)) if default else None)
+        bot = bool(entry.get("bot", False))
+        persons.append(Person(name, accounts, consent, bot, pseudonym))
+    _check_shown(persons, path)
+    default, me = document.get("default_consent"), str(document.get("me", ""))
+    if me and me not in everyone:
+        raise PeopleError(f"{path}: me is '{me}', and nobody is called so: see `myna people`")
+    forgotten = tuple(map(str, document.get("forgotten", ())))
+    consent_of_others = _consent(default, str(path)) if default else None
+    return People(tuple(persons), consent_of_others, me, forgotten)
+
+
+def _check_shown(persons: list[Person], path: Path) -> None:
+    """Nobody's pseudonym is somebody's name."""
+    owners: dict[str, str] = {}
+    for person in persons:
+        other = owners.setdefault(person.shown, person.name)
+        if other != person.name:
+            raise PeopleError(
+                f"{path}: both '{other}' and '{person.name}' would be shown as "
+                f"'{person.shown}': choose another pseudonym"
+            )
 
 
 def _consent(value: object, place: str) -> Consent:
     if value not in get_args(Consent):
         raise PeopleError(f"{place}: consent '{value}': choose clone, context or no")
     return cast(Consent, value)
-
-
-def accounts(messages: pl.DataFrame) -> pl.DataFrame:
-    """The accounts in a message table: (account, author, is_bot)."""
-    return newest(messages.select(account().alias("account"), "author", "is_bot"))
-
-
-def newest(found: pl.DataFrame) -> pl.DataFrame:
-    """One row for each account, with the name it had last."""
-    return found.group_by("account", maintain_order=True).agg(
-        pl.col("author").last(), pl.col("is_bot").any()
-    )
-
-
-def account() -> pl.Expr:
-    """The account that a message was sent from."""
-    return pl.concat_str(pl.col("source"), pl.lit(":"), pl.col("author_id").fill_null(""))
-
-
-def add(people: People, found: pl.DataFrame, default: Consent) -> People:
-    """Everyone of before, and a person for each account that nobody had.
-
-    Two accounts are never taken for one person because their names are the same: the
-    second gets a number. Bots may stand in prompts at most.
-    """
-    persons = list(people.persons)
-    names = {p.name for p in persons}
-    owned = {a for p in persons for a in p.accounts}
-    numbers: dict[str, int] = {}
-    for account_, author, is_bot in found.iter_rows():
-        if account_ in owned:
-            continue
-        name = plain = plain_name(author or account_.partition(":")[2])
-        while name in names:
-            numbers[plain] = numbers.get(plain, 1) + 1
-            ending = f" {numbers[plain]}"
-            name = plain[: NAME_LENGTH - len(ending)].strip() + ending
-        names.add(name)
-        consent: Consent = "no" if is_bot else default
-        persons.append(Person(name, (account_,), consent, is_bot))
-    return People(tuple(persons), default)
 
 
 def save(path: Path, people: People) -> None:
@@ -177,47 +180,56 @@ def save(path: Path, people: People) -> None:
         for line in _HEADER.splitlines():
             document.add(tomlkit.comment(line))
         document.add(tomlkit.nl())
-    if people.default_consent:
-        document["default_consent"] = people.default_consent
-    if "people" not in document:
-        document["people"] = tomlkit.table(is_super_table=True)
-    tables = cast(tomlkit.items.Table, document["people"])
+    top = {
+        "default_consent": people.default_consent or "",
+        "me": people.me,
+        "forgotten": list(people.forgotten),
+    }
+    # Keys of the document itself cannot stand behind its tables.
+    tables = document.pop("people", None)
+    _update(document, top)
+    if tables is None:
+        tables = tomlkit.table(is_super_table=True)
+    document["people"] = tables
+    for gone in tables.keys() - {person.name for person in people.persons}:
+        del tables[gone]
     for person in people.persons:
-        if person.name in tables:
-            continue
-        table = tomlkit.table()
-        table["accounts"] = list(person.accounts)
-        table["consent"] = person.consent
-        if person.is_bot:
-            table["bot"] = True
-        tables[person.name] = table
+        if person.name not in tables:
+            tables[person.name] = tomlkit.table()
+        entry = {
+            "accounts": list(person.accounts),
+            "consent": person.consent,
+            "bot": person.is_bot,
+            "pseudonym": person.pseudonym,
+        }
+        _update(tables[person.name], entry, keep=("accounts", "consent"))
     workspace.write_text(path, tomlkit.dumps(document))
 
 
-def assign(messages: pl.DataFrame, people: People) -> pl.DataFrame:
-    """The messages with the columns `person` and `consent`; unknown accounts get "no".
-
-    Whether a known account is a bot is the word of people.toml: one that passes on what
-    a person writes can be given to that person.
-    """
-    rows = [(a, p.name, p.consent, p.is_bot) for p in people.persons for a in p.accounts]
-    schema = {"account": pl.String, "person": pl.String, "consent": pl.String, "bot": pl.Boolean}
-    known = pl.DataFrame(rows, schema=schema, orient="row")
-    return (
-        messages.with_columns(account().alias("account"))
-        .join(known, on="account", how="left", maintain_order="left")
-        .with_columns(
-            pl.col("person").fill_null(pl.col("author")),
-            pl.col("consent").fill_null("no"),
-            is_bot=pl.coalesce("bot", "is_bot"),
-        )
-        .drop("account", "bot")
-    )
+def _update(
+    table: MutableMapping[str, Any], values: Mapping[str, object], keep: tuple[str, ...] = ()
+) -> None:
+    """Set what has changed; what is empty is not written, but for what to `keep`."""
+    for key, value in values.items():
+        if not value and key not in keep:
+            table.pop(key, None)
+        elif key not in table or table[key] != value:
+            table[key] = value
 
 
 def personas(people: People) -> list[str]:
-    """The names of those who may be cloned."""
-    return [p.name for p in people.persons if p.consent == "clone" and not p.is_bot]
+    """The names, as samples have them, of those who may be cloned."""
+    return [p.shown for p in people.persons if p.consent == "clone" and not p.is_bot]
+
+
+def person(people: People, name: str) -> Person:
+    """The person meant by a name, as `find` understands it.
+
+    Raises:
+        PeopleError: nobody, or several.
+    """
+    found = find(name, [p.name for p in people.persons])
+    return next(p for p in people.persons if p.name == found)
 
 
 def find(name: str, names: Sequence[str]) -> str:

@@ -15,6 +15,8 @@ from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.errors import SourceError, WorkspaceError
 from myna.importing import Imported
+from myna.importing.finding import find
+from myna.people import accounts, forgetting
 from myna.samples.prepare import read_messages
 from myna.sources import ChatFile
 from myna.workspace import Workspace
@@ -30,13 +32,21 @@ def bring(space: Workspace, tmp_path: Path) -> Any:
     """Write a file of JSON lines (or of the text given) and import it."""
 
     def bring_in(
-        rows: list[dict[str, Any]] | str, name: str = "tea.jsonl", **options: Any
+        rows: list[dict[str, Any]] | str,
+        name: str = "tea.jsonl",
+        as_source: str | None = None,
+        **options: Any,
     ) -> Imported:
         text = rows if isinstance(rows, str) else "".join(json.dumps(r) + "\n" for r in rows)
         path = tmp_path / name
         path.write_bytes(text.encode())
-        options = {"consent": "clone", **options}
-        return importing.import_file(space, ChatFile(path), **options)
+        file = ChatFile(path)
+        found = find([path], as_source)
+        if found.troubles:
+            raise SourceError(found.troubles[0])
+        [done] = importing.import_files(space, found.chats, **{"consent": "clone", **options})
+        assert done.file == file.place
+        return done
 
     return bring_in
 
@@ -48,7 +58,7 @@ def row(number: int, text: str = "hi", **more: Any) -> dict[str, Any]:
 def stays(space: Workspace) -> dict[str, str]:
     """The text of each message that prepare keeps."""
     known = people.load(space.people_file)
-    kept = rules.clean(people.assign(read_messages(space), known), Ledger())
+    kept = rules.clean(accounts.assign(read_messages(space), known), Ledger())
     return dict(kept.select("id", "text").iter_rows())
 
 
@@ -124,27 +134,34 @@ class TestDamage:
     def test_what_is_no_chat_is_one_clear_line(
         self, space: Workspace, bring: Any, text: str, said: str
     ) -> None:
-        done = bring(text)
-        assert said in done.trouble
-        assert done.file in done.trouble
-        assert "\n" not in done.trouble
+        with pytest.raises(SourceError, match=said) as caught:
+            bring(text)
+        assert "tea.jsonl" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    def test_an_empty_file_is_empty_whatever_it_is_said_to_be(self, bring: Any) -> None:
+        with pytest.raises(SourceError, match="the file is empty"):
+            bring("", as_source="json_lines")
+
+    def test_a_file_that_is_not_what_it_is_said_to_be(self, space: Workspace, bring: Any) -> None:
+        done = bring('{"a": 1}\n', as_source="json_lines")
+        assert "no lines with an author and a text" in done.trouble
+        assert list(space.messages.glob("*")) == []
         assert not space.people_file.exists()
         with pytest.raises(WorkspaceError, match="has no messages"):
             read_messages(space)
 
-    def test_an_empty_file_is_empty_whatever_it_is_said_to_be(self, bring: Any) -> None:
-        assert "the file is empty" in bring("", as_source="json_lines").trouble
-
-    def test_a_file_that_is_not_what_it_is_said_to_be(self, space: Workspace, bring: Any) -> None:
-        with pytest.raises(SourceError, match="no lines with an author and a text"):
-            bring('{"a": 1}\n', as_source="json_lines")
-        with pytest.raises(SourceError, match="no source is called 'smoke'"):
-            bring([row(1)], as_source="smoke")
-        assert list(space.messages.glob("*")) == []
-
-    def test_a_path_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(SourceError, match="is not there: check the path"):
-            list(importing.files([tmp_path / "absent"]))
+    def test_a_file_that_cannot_be_read_costs_no_other(
+        self, space: Workspace, tmp_path: Path
+    ) -> None:
+        for number in (1, 2, 3):
+            (tmp_path / f"{number}.jsonl").write_text(json.dumps(row(number)) + "\n")
+        found = find([tmp_path / f"{number}.jsonl" for number in (1, 2, 3)])
+        (tmp_path / "2.jsonl").unlink()
+        done = list(importing.import_files(space, found.chats, consent="clone"))
+        assert [result.stored for result in done] == [1, 0, 1]
+        assert "cannot read" in str(done[1].trouble)
+        assert read_messages(space)["id"].to_list() == ["1", "3"]
 
 
 class TestFailures:
@@ -210,28 +227,67 @@ class TestFailures:
         self.check(space, before, bring)
 
 
-class TestFiles:
-    def test_folders_are_searched_through_and_hidden_files_left_out(self, tmp_path: Path) -> None:
-        for name in ("b.json", "a/c.json", "a/.x.json", ".git/d.json"):
-            path = tmp_path / "exports" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("{}")
-        names = [file.name for file in importing.files([tmp_path / "exports"])]
-        assert names == ["b.json", "c.json"]
+class TestTogether:
+    """Small files of one source make one table; each keeps its own account."""
 
-    @pytest.mark.parametrize("name", ["名" * 80, "a b [1]/..", "...", "🚀" * 60])
-    def test_any_name_of_a_file_will_do(self, space: Workspace, bring: Any, name: str) -> None:
-        done = bring([row(1)], name.replace("/", "-") + ".jsonl")
-        assert done.stored == 1
-        assert read_messages(space).height == 1
+    @pytest.fixture
+    def several(self, tmp_path: Path) -> Path:
+        folder = tmp_path / "exports"
+        folder.mkdir()
+        for number in range(5):
+            lines = [row(10 * number + n, author=f"A{number}") for n in range(number + 1)]
+            text = "".join(json.dumps(line) + "\n" for line in lines)
+            (folder / f"{number}.jsonl").write_text(text)
+        return folder
+
+    def test_one_table_and_a_result_for_each(self, space: Workspace, several: Path) -> None:
+        done = list(importing.import_files(space, find([several]).chats, consent="clone"))
+        assert [result.stored for result in done] == [1, 2, 3, 4, 5]
+        assert len(space.message_files()) == 1
+        assert read_messages(space).height == 15
+        again = list(importing.import_files(space, find([several]).chats, consent="clone"))
+        assert [(r.messages, r.stored, r.known) for r in again] == [(n, 0, n) for n in range(1, 6)]
+
+    def test_a_new_file_among_known_ones(self, space: Workspace, several: Path) -> None:
+        list(importing.import_files(space, find([several]).chats, consent="clone"))
+        (several / "9.jsonl").write_text(json.dumps(row(90, author="New")) + "\n")
+        done = list(importing.import_files(space, find([several]).chats, consent="clone"))
+        assert [result.stored for result in done] == [0, 0, 0, 0, 0, 1]
+        assert read_messages(space).height == 16
+
+    def test_large_ones_stay_apart(
+        self, space: Workspace, several: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(importing, "TOGETHER", 300)
+        list(importing.import_files(space, find([several]).chats, consent="clone"))
+        assert len(space.message_files()) > 1
+        assert read_messages(space).height == 15
+
+    def test_progress_ends_with_all_bytes(self, space: Workspace, several: Path) -> None:
+        heard: list[int] = []
+        found = find([several])
+        progress = lambda done, _name: heard.append(done)  # noqa: E731
+        list(importing.import_files(space, found.chats, consent="clone", progress=progress))
+        assert heard[-1] == sum(file.size for file, _ in found.chats)
+        assert sorted(heard) == heard
 
 
-def test_progress_ends_with_the_whole_file(bring: Any) -> None:
-    heard: list[tuple[int, int]] = []
-    done = bring([row(n) for n in range(9)], progress=lambda *at: heard.append(at))
-    size = Path(done.file).stat().st_size
-    assert heard[-1] == (size, size)
-    assert sorted(heard) == heard
+class TestForgotten:
+    def test_who_was_forgotten_does_not_come_back(self, space: Workspace, bring: Any) -> None:
+        bring([row(1), row(2, author="Ben")])
+        person = people.person(people.load(space.people_file), "Ana")
+        assert forgetting.forget(space, person) == 1
+        done = bring([row(1), row(2, author="Ben"), row(3), row(4, author="Ben")])
+        assert (done.messages, done.stored, done.known, done.forgotten) == (4, 1, 1, 2)
+        assert read_messages(space)["author"].unique().to_list() == ["Ben"]
+        assert [p.name for p in people.load(space.people_file).persons] == ["Ben"]
+
+
+@pytest.mark.parametrize("name", ["名" * 80, "a b [1]/..", "...", "🚀" * 60])
+def test_any_name_of_a_file_will_do(space: Workspace, bring: Any, name: str) -> None:
+    done = bring([row(1)], name.replace("/", "-") + ".jsonl")
+    assert done.stored == 1
+    assert read_messages(space).height == 1
 
 
 def test_the_record_says_what_became_of_all_that_was_in_the_file(
@@ -241,5 +297,6 @@ def test_the_record_says_what_became_of_all_that_was_in_the_file(
     done = bring(damaged)
     [record] = [json.loads(f.read_text()) for f in space.messages.glob("*.json")]
     assert record["counts"] == {"messages": 2, "stored": 2}
-    assert record["tally"]["skipped"] == done.skipped == {"damaged line": 1}
-    assert record["file"] == "tea.jsonl"
+    [file] = record["files"]
+    assert file["skipped"] == done.skipped == {"damaged line": 1}
+    assert file["file"] == "tea.jsonl"

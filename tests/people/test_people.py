@@ -5,22 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.chats import table, texts, thorough
+from tests.chats import found, table, texts, thorough
 
 from myna import people
 from myna.errors import PeopleError
-from myna.people import NAME_LENGTH, People, Person, plain_name
+from myna.people import NAME_LENGTH, People, Person, accounts, plain_name
 from myna.samples.rendering import LOOKS_LIKE_TURN, cue
-
-
-def found(*accounts: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:
-    """Accounts with the names that they show, as an import finds them."""
-    rows = [(*account, False)[:3] for account in accounts]
-    return pl.DataFrame(rows, schema=["account", "author", "is_bot"], orient="row")
 
 
 class TestPlainName:
@@ -52,43 +45,6 @@ class TestPlainName:
         assert begin[0] == cue(plain)
 
 
-class TestAdd:
-    def test_a_person_for_each_account_that_nobody_has(self) -> None:
-        before = People((Person("Ana", ("x:1", "y:7"), "no"),))
-        after = people.add(before, found(("x:1", "Ana K"), ("x:2", "Ben")), "clone")
-        assert after.persons == (before.persons[0], Person("Ben", ("x:2",), "clone"))
-        assert after.default_consent == "clone"
-
-    def test_two_accounts_of_one_name_stay_two_persons(self) -> None:
-        after = people.add(People(), found(("x:1", "Ana"), ("x:2", "Ana"), ("y:1", "Ana")), "clone")
-        assert [p.name for p in after.persons] == ["Ana", "Ana 2", "Ana 3"]
-
-    def test_names_that_differ_only_in_what_nobody_sees(self) -> None:
-        after = people.add(People(), found(("x:1", "Ana"), ("x:2", "Ana\u200b")), "clone")
-        assert [p.name for p in after.persons] == ["Ana", "Ana 2"]
-
-    def test_numbered_names_are_plain_however_many_there_are(self, tmp_path: Path) -> None:
-        long = "an account that was deleted long ago, and so on"
-        after = people.add(People(), found(*((f"x:{n}", long) for n in range(1100))), "clone")
-        assert len({p.name for p in after.persons}) == 1100
-        assert all(plain_name(p.name) == p.name for p in after.persons)
-        people.save(tmp_path / "people.toml", after)
-        assert people.load(tmp_path / "people.toml") == after
-
-    def test_an_account_without_a_name_is_called_by_its_id(self) -> None:
-        assert people.add(People(), found(("x:17", "")), "clone").persons[0].name == "17"
-
-    def test_bots_are_left_out_and_never_personas(self) -> None:
-        after = people.add(People(), found(("x:1", "Beep", True)), "clone")
-        assert after.persons == (Person("Beep", ("x:1",), "no", is_bot=True),)
-        assert people.personas(People((Person("Beep", (), "clone", is_bot=True),))) == []
-
-    def test_accounts_have_the_name_that_they_had_last(self) -> None:
-        said = table([{"author": "1", "text": ""}, {"author": "1", "text": ""}])
-        said = said.with_columns(author=pl.Series(["Anna", "Ana"]))
-        assert people.accounts(said).rows() == [("test:1", "Ana", False)]
-
-
 class TestFile:
     def test_nobody_where_there_is_no_file(self, tmp_path: Path) -> None:
         assert people.load(tmp_path / "people.toml") == People()
@@ -99,11 +55,11 @@ class TestFile:
         st.sampled_from(["clone", "context", "no"]),
     )
     def test_whatever_people_are_called_they_are_read_back(
-        self, tmp_path: Path, accounts: list[tuple[str, str, bool]], consent: people.Consent
+        self, tmp_path: Path, rows: list[tuple[str, str, bool]], consent: people.Consent
     ) -> None:
         path = tmp_path / "people.toml"
         path.unlink(missing_ok=True)
-        made = people.add(People(), found(*accounts), consent)
+        made = accounts.add(People(), found(*rows), consent)
         people.save(path, made)
         assert people.load(path) == made
 
@@ -120,7 +76,9 @@ class TestFile:
             'consent = "clone"\n'
         )
         path.write_text(mine)
-        people.save(path, people.add(people.load(path), found(("x:2", "Ben"), ("x:3", "Cy")), "no"))
+        people.save(
+            path, accounts.add(people.load(path), found(("x:2", "Ben"), ("x:3", "Cy")), "no")
+        )
         text = path.read_text()
         assert text.replace('default_consent = "no"', 'default_consent = "clone"').startswith(mine)
         assert [p.name for p in people.load(path).persons] == ["Ben", "Ana", "Cy"]
@@ -131,13 +89,13 @@ class TestFile:
         path.write_text('[people.Ana]\naccounts = ["test:a1", "test:a2"]\nconsent = "clone"\n')
         merged = people.load(path)
         said = table([{"author": a, "text": "x"} for a in ("a1", "a2")])
-        assert people.assign(said, merged)["person"].to_list() == ["Ana", "Ana"]
-        assert people.add(merged, people.accounts(said), "no").persons == merged.persons
+        assert accounts.assign(said, merged)["person"].to_list() == ["Ana", "Ana"]
+        assert accounts.add(merged, accounts.accounts(said), "no").persons == merged.persons
 
     def test_a_file_of_an_editor_with_a_mark_at_its_begin(self, tmp_path: Path) -> None:
         path = tmp_path / "people.toml"
         path.write_text('[people.Ana]\naccounts = ["x:1"]\nconsent = "clone"\n', "utf-8-sig")
-        people.save(path, people.add(people.load(path), found(("x:2", "Ben")), "no"))
+        people.save(path, accounts.add(people.load(path), found(("x:2", "Ben")), "no"))
         assert [p.name for p in people.load(path).persons] == ["Ana", "Ben"]
 
     @pytest.mark.parametrize(
@@ -146,7 +104,7 @@ class TestFile:
             ("[people", "cannot read "),
             ('[people]\nAna = "x"', '[people."Ana"] as a table'),
             ('people = "Ana"', 'write each person as a table: [people."NAME"]'),
-            ('[people."Ana: K"]', "'Ana: K' cannot stand before a colon: call them 'Ana K'"),
+            ('[people."Ana: K"]', "'Ana: K' cannot stand before a colon: write 'Ana K'"),
             ('[people.Ana]\naccounts = "x:1"', 'Ana: write accounts as a list: ["x:1"]'),
             ("[people.Ana]\nconsent = 'yes'", "Ana: consent 'yes': choose clone, context or no"),
             ("[people.Ana]\nconsents = 'no'", "Ana: there is no 'consents' in a person's table"),

@@ -1,0 +1,98 @@
+"""Erasing a person from a workspace.
+
+Their messages leave the message tables, and what was made of them goes: the prepared
+samples and the reports. Others' mentions of them lose the name that they were shown
+under. Adapters stay, and `myna status` calls them stale: a model cannot be made to
+forget, only trained anew. Importing the same chats again does not bring the person
+back: their accounts are remembered, as hashes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from myna import people as people_
+from myna import workspace as workspace_
+from myna.messages import SCHEMA
+from myna.people import Person, accounts, changes
+from myna.workspace import Workspace
+
+SOMEONE = "someone"
+
+
+def forget(workspace: Workspace, person: Person) -> int:
+    """Erase a person; how many messages that were.
+
+    Whatever stops it half-way, running it again finishes it: people.toml, which knows the
+    person's accounts, changes last.
+
+    Raises:
+        WorkspaceError: the disk is full, or may not be written.
+    """
+    erased = 0
+    with workspace_.clear_disk_errors(workspace.root):
+        for table in workspace.message_files():
+            erased += _forget_in(table, person)
+        shutil.rmtree(workspace.prepared, ignore_errors=True)
+        shutil.rmtree(workspace.reports, ignore_errors=True)
+        marks = tuple(accounts.mark(account) for account in person.accounts)
+        everyone = people_.load(workspace.people_file)
+        people_.save(workspace.people_file, changes.without(everyone, person, marks))
+    return erased
+
+
+def _forget_in(table: Path, person: Person) -> int:
+    """Erase a person from one message table and its record."""
+    before = pl.read_parquet(table)
+    theirs = accounts.account().is_in(list(person.accounts))
+    kept = before.filter(~theirs)
+    erased = before.height - kept.height
+    mentioned = [a.partition(":")[2] for a in person.accounts]
+    is_mentioned = (
+        pl.col("mentions").list.eval(pl.element().struct["author_id"].is_in(mentioned)).list.any()
+    )
+    if not erased and kept.filter(is_mentioned).is_empty():
+        return 0
+    rows = kept.with_row_index("row")
+    changed = [
+        (row, *_unnamed(text, spans, mentioned))
+        for row, text, spans in rows.filter(is_mentioned)
+        .select("row", "text", "mentions")
+        .iter_rows()
+    ]
+    schema = {"row": pl.UInt32, "text": SCHEMA["text"], "mentions": SCHEMA["mentions"]}
+    kept = rows.update(pl.DataFrame(changed, schema=schema, orient="row"), on="row").drop("row")
+    hidden = table.with_name(f".{table.name}.new")
+    try:
+        kept.write_parquet(hidden, compression="lz4")
+        hidden.replace(table)
+    finally:
+        hidden.unlink(missing_ok=True)
+    record = workspace_.read_json(table.with_suffix(".json"))
+    record["counts"]["stored"] = kept.height
+    for file in record["files"]:
+        file["examples"] = {}  # they quote messages
+    workspace_.write_json(table.with_suffix(".json"), record)
+    return erased
+
+
+def _unnamed(
+    text: str, spans: list[dict[str, Any]], mentioned: list[str]
+) -> tuple[str, list[dict[str, Any]]]:
+    """The text and its mentions without those of some accounts."""
+    parts: list[str] = []
+    kept: list[dict[str, Any]] = []
+    end = moved = 0
+    for span in spans:
+        if span["author_id"] in mentioned:
+            shown = f"@{SOMEONE}"
+            parts += [text[end : span["start"]], shown]
+            moved += len(shown) - (span["end"] - span["start"])
+            end = span["end"]
+        else:
+            kept.append({**span, "start": span["start"] + moved, "end": span["end"] + moved})
+    return "".join([*parts, text[end:]]), kept
