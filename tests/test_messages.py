@@ -19,11 +19,13 @@ def test_columns_left_out_get_their_plain_default() -> None:
         "source": None,
         "space": "",
         "channel": None,
+        "channel_id": None,
         "thread": None,
         "id": "2",
         "position": 1,
         "author_id": None,
         "author": None,
+        "handle": None,
         "sent_at": None,
         "zone_assumed": False,
         "kind": "text",
@@ -75,3 +77,14 @@ class TestTidy:
         assert tidy(once) == once
         assert once.encode().decode() == once
         assert once.splitlines() == (once.split("\n") if once else [])
+
+
+def test_a_channel_without_an_id_is_known_by_its_place() -> None:
+    columns = {"text": ["a", "b"], "space": ["s", "s"], "channel": ["c", "c"]}
+    table = messages.table({**columns, "channel_id": ["7", None]})
+    assert table["channel_id"].to_list() == ["7", "s/c"]
+
+
+def test_a_column_that_there_is_not_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        messages.table({"text": ["a"], "txet": ["b"]})

@@ -22,7 +22,7 @@ def space(tmp_path: Path) -> Workspace:
 def imported(space: Workspace, name: str = "tea", stored: int = 12) -> None:
     (space.messages).mkdir(exist_ok=True)
     (space.messages / f"{name}.parquet").touch()
-    record = {"imported_at": name, "counts": {"messages": stored, "stored": stored}}
+    record = {"imported_at": name, "files": [{}], "counts": {"messages": stored, "stored": stored}}
     workspace.write_json(space.messages / f"{name}.json", record)
 
 

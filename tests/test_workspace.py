@@ -242,8 +242,10 @@ def test_fingerprints_are_of_content(tmp_path: Path) -> None:
 def test_message_tables_are_in_the_order_of_their_import(space: Workspace) -> None:
     for name, time in (("a", "2024-02-01"), ("b", "2024-01-01")):
         (space.messages / f"{name}.parquet").parent.mkdir(exist_ok=True)
+        (space.messages / f"{name}.parquet").write_text("")
         workspace.write_json(space.messages / f"{name}.json", {"imported_at": time})
     (space.messages / "unfinished.parquet").write_text("")
+    workspace.write_json(space.messages / "nothing-new.json", {"imported_at": "2024-03-01"})
     assert [table.name for table in space.message_files()] == ["b.parquet", "a.parquet"]
 
 

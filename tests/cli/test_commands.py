@@ -84,7 +84,8 @@ def test_a_folder_gives_its_chats_whatever_else_is_in_it(myna: Myna, tmp_path: P
     done = myna("-C", "friends", "import", "exports", "--consent", "clone", "--json")
     assert done.status == 0
     assert done.json()["stored"] == 30
-    assert "cat.png" in done.err
+    assert done.json()["no_chats"] == {".png": 1}
+    assert "left out 1 files that are no chats: 1 .png" in done.err
 
 
 def test_a_truncated_export_gives_its_complete_messages_and_says_what_is_lost(
@@ -154,3 +155,75 @@ def test_debug_shows_where_an_error_came_from(myna: Myna) -> None:
     assert done.status == 1
     assert "Traceback" in done.err
     assert "Traceback" not in myna("status").err
+
+
+class TestPeople:
+    @pytest.fixture
+    def friends(self, myna: Myna, tmp_path: Path) -> Path:
+        myna("new", "friends")
+        export(tmp_path)
+        assert myna("-C", "friends", "import", "walks.jsonl", "--consent", "clone").status == 0
+        return tmp_path / "friends"
+
+    def test_are_listed_with_what_they_wrote(self, myna: Myna, friends: Path) -> None:
+        listed = myna("-C", "friends", "people", "--json").json()
+        assert {line["person"] for line in listed["people"]} == {"Ana", "Ben", "Cy"}
+        assert sum(line["messages"] for line in listed["people"]) == 30
+        shown = myna("-C", "friends", "people")
+        assert shown.status == 0
+        assert "Ana" in shown.out
+
+    def test_are_changed_one_command_each(self, myna: Myna, friends: Path) -> None:
+        for words in (
+            ("me", "ana"),
+            ("rename", "Ben", "Benno"),
+            ("context", "cy", "--pseudonym", "Robin"),
+            ("deny", "Benno"),
+            ("allow", "Benno"),
+            ("merge", "Ana", "Benno"),
+        ):
+            assert myna("-C", "friends", "people", *words).status == 0, words
+        lines = myna("-C", "friends", "people", "--json").json()["people"]
+        by_name = {line["person"]: line for line in lines}
+        assert by_name.keys() == {"Ana", "Cy"}
+        assert (by_name["Ana"]["is_me"], by_name["Ana"]["consent"]) == (True, "clone")
+        assert (by_name["Cy"]["shown"], by_name["Cy"]["consent"]) == ("Robin", "context")
+
+    def test_are_forgotten_for_good_after_a_yes(self, myna: Myna, friends: Path) -> None:
+        asked = myna("-C", "friends", "people", "forget", "ana")
+        assert asked.status == 2
+        assert "--yes" in asked.err
+        assert myna("-C", "friends", "people", "forget", "ana", "--yes").status == 0
+        again = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
+        assert sorted(again["people"]) == ["Ben", "Cy"]
+        assert "prepare" in myna("-C", "friends", "status").out
+
+    def test_somebody_whom_nobody_knows_is_one_clear_line(self, myna: Myna, friends: Path) -> None:
+        done = myna("-C", "friends", "people", "allow", "Zed")
+        assert done.status == 1
+        assert "nobody here is called 'Zed'" in done.err
+
+    def test_channels_and_filters(self, myna: Myna, friends: Path) -> None:
+        [channel] = myna("-C", "friends", "channels", "--json").json()
+        assert (channel["messages"], channel["people"]) == (30, 3)
+        assert channel["channel"] in myna("-C", "friends", "channels").out
+        done = myna("-C", "friends", "prepare", "--person", "Ana", "--person", "Ben", "--json")
+        rows = {row["rule"]: row["messages"] for row in done.json()["rows"]}
+        assert rows["filtered"] == channel["messages"] - sum(
+            line["messages"]
+            for line in myna("-C", "friends", "people", "--json").json()["people"]
+            if line["person"] in ("Ana", "Ben")
+        )
+        assert done.json()["balanced"]
+        slip = myna("-C", "friends", "prepare", "--channel", "no such")
+        assert slip.status == 2
+        assert "fits nothing that was imported: see `myna channels`" in slip.err
+
+
+def test_what_is_read_is_listed(myna: Myna) -> None:
+    listed = myna("import", "--list", "--json").json()
+    assert {"discord_chat_exporter", "csv_table"} <= {entry["source"] for entry in listed}
+    assert all("text" in entry["reads"] or "entries" in entry["reads"] for entry in listed)
+    shown = myna("import", "--list")
+    assert shown.status == 0
+    assert "DiscordChatExporter JSON" in shown.out

@@ -45,6 +45,13 @@ class TestFolders:
         assert found.others == {".jpg": 2, "without ending": 1, "empty": 1}
         assert found.troubles == []
 
+    def test_workspaces_are_left_out(self, tmp_path: Path) -> None:
+        for name in ("chat.jsonl", "friends/myna.toml", "friends/messages/x.jsonl"):
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(CHAT)
+        assert names(find([tmp_path])) == ["chat.jsonl"]
+
     def test_links_in_a_circle_are_told_of_and_cost_nothing(self, tmp_path: Path) -> None:
         (tmp_path / "chat.jsonl").write_bytes(CHAT)
         (tmp_path / "again").symlink_to(tmp_path)

@@ -8,10 +8,12 @@ from myna.cli._terminal import Json, console, emit, here, say
 
 NAME = "channels"
 
+SAMPLE = 70
+"""Characters of a message that is shown."""
+
 
 def command(ctx: typer.Context, json_: Json = False) -> None:
     """Print the channels with counts and a sample line, to choose from in [filter]."""
-    from rich.table import Table
     from rich.text import Text
 
     from myna import people
@@ -25,25 +27,18 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
     if found.is_empty():
         say("no channels yet: bring chats in with `myna import PATH`")
         return
-    table = Table(title="Channels", title_justify="left")
-    table.add_column("platform")
-    table.add_column("space")
-    table.add_column("channel")
-    for name in ("threads", "people", "messages"):
-        table.add_column(name, justify="right")
-    for name in ("first", "last"):
-        table.add_column(name)
-    table.add_column("a message", overflow="ellipsis", no_wrap=True, max_width=60)
+    screen = console()
     for row in found.iter_rows(named=True):
-        table.add_row(
-            row["source"],
-            Text(row["space"]),
-            Text(row["channel"]),
-            *(f"{row[name]:,}" for name in ("threads", "people", "messages")),
-            *(str(row[name] or "–") for name in ("first", "last")),
-            Text(row["sample"] or ""),
+        place = " / ".join(filter(None, (row["space"], row["channel"])))
+        counts = f"{row['messages']:,} messages, {row['people']:,} people"
+        if row["threads"]:
+            counts += f", {row['threads']:,} threads"
+        days = f"{row['first'] or '?'} to {row['last'] or '?'}"
+        screen.print(
+            Text(place, style="bold"), Text(f"{row['source']}: {counts}, {days}"), sep="  "
         )
-    console().print(table)
+        if line := row["sample"]:
+            screen.print(Text(f"    {line[:SAMPLE]}{'…' * (len(line) > SAMPLE)}", style="dim"))
     say(
         'Choose in myna.toml, [filter] channels = ["general", "!*bots*"], '
         "or with `myna prepare --channel NAME`"

@@ -148,13 +148,15 @@ def _change(ctx: typer.Context, change: Callable[[People], People], said: str) -
 
 
 def _show(lines: list[Line]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="People", title_justify="left")
-    for column in ("person", "accounts", "platforms", "messages", "words", "first", "last"):
-        table.add_column(column, justify="right" if column in ("messages", "words") else "left")
-    table.add_column("consent")
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("person", "consent", "messages", "words", "first", "last", "accounts"):
+        right = column in ("messages", "words")
+        is_name = column in ("person", "accounts")
+        table.add_column(column, justify="right" if right else "left", no_wrap=not is_name)
     for line in lines:
         name = Text(line.person)
         if line.shown != line.person:
@@ -163,13 +165,15 @@ def _show(lines: list[Line]) -> None:
             name.append(" (me)", style="bold")
         table.add_row(
             name,
-            str(len(line.accounts)),
-            ", ".join(line.platforms),
+            "bot" if line.is_bot else line.consent,
             f"{line.messages:,}",
             f"{line.words:,}",
             str(line.first or "–"),
             str(line.last or "–"),
-            "bot" if line.is_bot else line.consent,
+            ", ".join(
+                platform if count == 1 else f"{count} {platform}"
+                for platform, count in line.platforms.items()
+            ),
         )
     console().print(table)
 

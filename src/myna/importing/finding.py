@@ -72,6 +72,9 @@ def _within(folder: Path, found: Found) -> Iterator[ChatFile]:
         found.troubles.append(f"cannot read {error.filename}: {error.strerror}")
 
     for inner, subfolders, names in os.walk(folder, onerror=unreadable):
+        if "myna.toml" in names:  # a workspace is made of chats, and is none
+            subfolders.clear()
+            continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in subfolders:
             if Path(inner, name).is_symlink():

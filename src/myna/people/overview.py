@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -20,7 +20,7 @@ from myna.people.accounts import account
 
 @dataclass(frozen=True)
 class Line:
-    """One person's line of the table."""
+    """One person's line of the table; `platforms` has the accounts on each."""
 
     person: str
     shown: str
@@ -28,7 +28,7 @@ class Line:
     is_bot: bool
     consent: Consent
     accounts: tuple[str, ...]
-    platforms: tuple[str, ...]
+    platforms: dict[str, int]
     messages: int
     words: int
     first: date | None
@@ -90,7 +90,7 @@ def _line(people: People, person: Person, found: dict[str, tuple[Any, ...]]) -> 
         is_bot=person.is_bot,
         consent=person.consent,
         accounts=person.accounts,
-        platforms=tuple(sorted({name.partition(":")[0] for name in person.accounts})),
+        platforms=dict(Counter(name.partition(":")[0] for name in person.accounts)),
         messages=sum(count for count, *_ in own),
         words=sum(words for _, words, *_ in own),
         first=min(days, default=None),

@@ -1,0 +1,304 @@
+"""ChatLab's interchange format, 0.0.1 and 0.0.2, as one JSON document or as JSON lines.
+
+After its specification (ChatLab, docs: chatlab-format.md):
+
+- The document is ``chatlab{version,exportedAt}``, ``meta{name,platform,type,groupId?,
+  ownerId?}``, ``members[]``, ``messages[]``. The lines are the same objects, each with a
+  ``_type`` of header (which has chatlab and meta), member or message; those that begin
+  with ``#`` are comments.
+- A message is ``sender, accountName, groupNickname?, timestamp`` in seconds UTC, ``type,
+  content``, which may be null, ``platformMessageId?, replyToMessageId?``. A member's
+  ``platformId`` is the messages' ``sender``; ``ownerId`` is that of who exported it.
+- The types are those of `_KINDS` and `_MEDIA`. Version 0.0.1 has no ids and no lines.
+
+Assumed, for the specification does not say it: the content of media is a placeholder such
+as "[图片]", the file's name, or else a caption; types without words of the author (places,
+money, cards, unknown ones) are read as notices, shared ones as forwards.
+
+``source`` is the platform that it names, so that the same chat read from the platform's own
+export is the same chat, or "chatlab" where that is no plain name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import PurePath
+from typing import NamedTuple
+
+import msgspec
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _json_stream, _sent
+from myna.sources._columns import attachment_kind
+from myna.sources._json_stream import SEPARATORS, Shape, decode_repaired
+from myna.sources._sent import File, Sent
+from myna.sources._text import head_text, open_text
+
+TITLE = "ChatLab JSON or JSONL"
+READS = (
+    *("text", "replies", "deleted", "forwards", "attachments", "stickers", "voice", "calls"),
+    "system",
+)
+
+_SHAPE = Shape(
+    key=b"messages",
+    # Nested lists of messages, of which the specification knows none, have other keys first.
+    boundary=re.compile(
+        rb',\s*(?=\{\s*(?:"platformMessageId"\s*:\s*"[^"\\]*+"\s*,\s*)?'
+        rb'"sender"\s*:\s*"[^"\\]*+"\s*,\s*"accountName"\s*:)'
+    ),
+    ending=re.compile(rb"\]\s*\}\s*\Z"),
+)
+_MEDIA = {1: "image", 2: "voice", 3: "video", 4: "file", 5: "sticker"}
+_KINDS = {
+    **dict.fromkeys((0, 7, 25, *_MEDIA), "text"),  # 7: links
+    **dict.fromkeys((24, 26), "forward"),
+    23: "call",
+    81: "deleted",
+}
+"""What else there is (8 places, 20 to 22 money and pokes, 27 cards, 80, 99) is a notice."""
+
+_PLATFORM = re.compile(r"[a-z]{2,20}")
+_NO_PLATFORM = ("mixed", "other", "unknown")
+_PLACEHOLDER = re.compile(r"\[[^\[\]\n]*+\]")
+_FILE_NAME = re.compile(r".*\.\w{1,5}")
+_HEADER = re.compile(r'"_type"\s*:\s*"header"')
+_DOCUMENT = re.compile(r'^\s*\{\s*"chatlab"\s*:\s*\{|"chatlab"\s*:\s*\{\s*"version"\s*:')
+
+_Id = str | int | None
+
+
+class _Meta(msgspec.Struct, rename="camel"):
+    name: str | None = None
+    platform: str | None = None
+    group_id: _Id = None
+    owner_id: _Id = None
+
+
+class _Member(msgspec.Struct, rename="camel"):
+    platform_id: _Id = None
+    account_name: str | None = None
+    group_nickname: str | None = None
+
+
+class _Message(msgspec.Struct, rename="camel"):
+    sender: _Id
+    timestamp: int | float | str | None = None
+    type: int = 0
+    content: str | None = None
+    account_name: str | None = None
+    group_nickname: str | None = None
+    platform_message_id: _Id = None
+    reply_to_message_id: _Id = None
+
+
+class _Document(msgspec.Struct):
+    """A document without its messages, or a header."""
+
+    meta: _Meta | None = None
+    members: tuple[_Member, ...] = ()
+
+
+class _Line(msgspec.Struct):
+    type: str = msgspec.field(default="", name="_type")
+
+
+_MESSAGES = msgspec.json.Decoder(list[_Message])
+_LINE = msgspec.json.Decoder(_Line)
+_OF_TYPE: dict[str, msgspec.json.Decoder[_Document | _Member | _Message]] = {
+    "header": msgspec.json.Decoder(_Document),
+    "member": msgspec.json.Decoder(_Member),
+    "message": msgspec.json.Decoder(_Message),
+}
+
+
+class _Chat(NamedTuple):
+    """Where the messages were sent, and the names of who is in it, by id."""
+
+    source: str
+    name: str
+    id: str | None
+    people: dict[str, _Member]
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By the key "chatlab" with a version in it."""
+    text = head_text(file).removeprefix("\ufeff")
+    if _DOCUMENT.search(text) is None:
+        return None
+    how = "a header line" if _HEADER.search(text) else "a header"
+    return Recognition("chatlab", 0.97, f"it has {how} of ChatLab's")
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the file's order.
+
+    Raises:
+        SourceError: the file holds no messages of this format, or cannot be read.
+    """
+    if _HEADER.search(head_text(file)) or file.name.lower().endswith(".jsonl"):
+        lines = _lines(file, tally)
+        first = next(lines, None)
+        if first is None:
+            raise _nothing(file)
+        header = first if isinstance(first, _Document) else None
+        chat = _chat(file, header, tally)
+        found = _from_lines(chain([first], lines), chat)
+    else:
+        chat = _chat(file, _document(file), tally)
+        found = _from_document(file, chat, tally)
+    yield from _sent.tables(found, chat.source, tally, zone_assumed=False, months_first=False)
+    tally.bytes_done = file.size
+    if not (tally.read or tally.skipped or tally.unread_bytes):
+        tally.notes.append("the export holds no messages")
+
+
+def _nothing(file: ChatFile) -> SourceError:
+    return SourceError(
+        f"{file.place} is no ChatLab export: it has no messages; export the chat again, "
+        "as ChatLab JSON or JSONL"
+    )
+
+
+def _chat(file: ChatFile, document: _Document | None, tally: Tally) -> _Chat:
+    meta = document.meta if document else None
+    if meta is None:
+        tally.notes.append("the export does not say which chat it is: named after the file")
+        meta = _Meta()
+    tally.me = _id(meta.owner_id)
+    platform = (meta.platform or "").lower()
+    is_plain = _PLATFORM.fullmatch(platform) and platform not in _NO_PLATFORM
+    members = document.members if document else ()
+    return _Chat(
+        source=platform if is_plain else "chatlab",
+        name=meta.name or PurePath(file.name).stem,
+        id=_id(meta.group_id),
+        people={key: member for member in members if (key := _id(member.platform_id))},
+    )
+
+
+def _document(file: ChatFile) -> _Document | None:
+    """The document without its messages: its head, or its tail where that has the rest."""
+    with file.open() as stream:
+        for piece in _json_stream.pieces(stream, _SHAPE):
+            data = b""
+            if piece.kind == "head":
+                data = piece.data.removeprefix(b"\xef\xbb\xbf") + b"]}"
+            elif piece.kind == "tail":
+                data = b"{" + piece.data.lstrip(SEPARATORS)
+            try:
+                found = msgspec.json.decode(data, type=_Document) if data else None
+            except (ValueError, RecursionError):
+                continue
+            if found and found.meta:
+                return found
+    return None
+
+
+def _from_document(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Sent]:
+    with file.open() as stream:
+        for piece in _json_stream.pieces(stream, _SHAPE):
+            if piece.kind == "items":
+                found, damages = _json_stream.decode(piece, _MESSAGES, _SHAPE)
+                for damage in damages:
+                    place = f"bytes {damage.start} to {damage.end}: {damage.problem}"
+                    tally.skip("damaged message", place)
+                for message in found:
+                    yield _message(message, chat)
+            elif piece.kind == "lost":
+                if not (piece.start or _is_cut_off(piece.data)):
+                    raise _nothing(file)
+                tally.lose(piece.start, piece.end)
+                tally.notes.append("the export breaks off: what follows its last message is lost")
+            elif piece.kind == "tail" and not piece.data.rstrip().endswith(b"}"):
+                tally.notes.append("the export breaks off behind its last message: none is missing")
+            tally.bytes_done = piece.end
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether this is the beginning of a document, and not a whole other one."""
+    data = data.removeprefix(b"\xef\xbb\xbf").lstrip()
+    try:
+        msgspec.json.decode(data)
+    except (ValueError, RecursionError):
+        return data.startswith(b"{")
+    return False
+
+
+def _lines(file: ChatFile, tally: Tally) -> Iterator[_Document | _Member | _Message]:
+    """What the lines hold."""
+    with file.open() as stream, open_text(stream, file.head) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.startswith("#"):
+                continue
+            data = line.encode("utf-8", "replace")
+            try:
+                kind = decode_repaired(data, _LINE).type
+                decoder = _OF_TYPE.get(kind)
+                value = decode_repaired(data, decoder) if decoder else None
+            except (ValueError, RecursionError) as error:
+                if line.endswith(("\n", "\r")):
+                    tally.skip("damaged line", f"line {number}: {error}")
+                else:
+                    tally.lose(max(0, file.size - len(data)), file.size)
+                    tally.notes.append(f"the file breaks off in line {number}")
+                continue
+            if value is None:
+                tally.skip("unknown line", f"line {number}: of the type '{kind}'")
+            else:
+                yield value
+            tally.bytes_done = min(file.size, stream.tell())
+
+
+def _from_lines(values: Iterator[_Document | _Member | _Message], chat: _Chat) -> Iterator[Sent]:
+    for value in values:
+        if isinstance(value, _Message):
+            yield _message(value, chat)
+        elif isinstance(value, _Member) and (key := _id(value.platform_id)):
+            chat.people[key] = value
+
+
+def _message(message: _Message, chat: _Chat) -> Sent:
+    sender = _id(message.sender)
+    member = chat.people.get(sender or "", _Member())
+    named = message if message.group_nickname or message.account_name else member
+    kind = _KINDS.get(message.type, "system")
+    text = message.content or ""
+    attachments: tuple[File, ...] = ()
+    if media := _MEDIA.get(message.type):
+        text, name = _media(text, media == "file")
+        attachments = (File(media, name),)
+    return Sent(
+        author=named.group_nickname or named.account_name or sender or "unknown",
+        author_id=sender,
+        handle=message.account_name or member.account_name,
+        text="" if kind == "deleted" else text,
+        sent_at=None if message.timestamp is None else str(message.timestamp),
+        channel=chat.name,
+        channel_id=chat.id,
+        id=_id(message.platform_message_id),
+        kind=kind,
+        reply_to=_id(message.reply_to_message_id),
+        attachments=attachments,
+    )
+
+
+def _media(content: str, is_file: bool) -> tuple[str, str]:
+    """The caption of media, and their name."""
+    name = ""
+    if placeholder := _PLACEHOLDER.match(content):
+        name = placeholder[0][1:-1].partition(":")[2].strip()
+        content = content[placeholder.end() :]
+    content = content.strip()
+    last = re.split(r"[/\\]", content)[-1]
+    is_name = attachment_kind(last) != "file" or (is_file and _FILE_NAME.fullmatch(last))
+    if is_name and "\n" not in content:
+        return "", last
+    return content, name
+
+
+def _id(value: _Id) -> str | None:
+    return None if value is None or value == "" else str(value)

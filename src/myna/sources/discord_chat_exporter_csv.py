@@ -1,0 +1,96 @@
+"""DiscordChatExporter's CSV, all versions that know it.
+
+The first row is ``AuthorID,Author,Date,Content,Attachments,Reactions``, and each cell of the
+others is quoted (CsvMessageWriter.WriteMessageAsync). In old versions the delimiter is ``;``,
+also behind the last cell (CsvChatLogRenderer); in those between it is ``,``, and only the
+rows have one at their end. The oldest have no AuthorID or Reactions [unverified].
+
+The exporter writes dates as its settings say: ``26-Jun-19 06:26 PM`` and the forms of a
+country are in the zone of whoever exported, newer ones in ISO 8601. Where messages were
+sent is only in the file's name. There are no ids of messages, replies, stickers, embeds or
+words that were forwarded, and what is a notice by Discord only its text says. Attachments
+are addresses with commas between, or where they are on disk: there, the folder is named
+after the chat, so commas can stand in it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _csv, _sent
+from myna.sources._discord_names import Place, place
+from myna.sources._discord_plain import attached, reading, sent
+from myna.sources._sent import File, Sent
+from myna.sources._text import head_text, open_text
+
+TITLE = "DiscordChatExporter CSV"
+READS = ("text", "mentions", "attachments", "voice", "stickers", "calls", "system")
+
+_NEEDED = {"Author", "Date", "Content", "Attachments"}
+_KNOWN = {"AuthorID", "Reactions", "", *_NEEDED}
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By the names of its columns, all of them."""
+    header = _csv.header(head_text(file), _is_header)
+    if header is None:
+        return None
+    confidence = 0.98 if "AuthorID" in header.names else 0.8
+    return Recognition("discord_chat_exporter_csv", confidence, "its columns are that exporter's")
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, one a row.
+
+    ``position`` counts down from 0 in an export that has the newest first.
+
+    Raises:
+        SourceError: the first row is another one, or the file cannot be read.
+    """
+    header = _csv.header(head_text(file), _is_header)
+    if header is None:
+        raise SourceError(
+            f"{file.place} is no DiscordChatExporter CSV: it does not begin with its columns; "
+            "export the chat again, choosing CSV as the format"
+        )
+    with file.open() as stream, open_text(stream, file.head) as text:
+        columns = {name: name for name in header.names if name}
+        rows = _csv.rows(text, header, columns, file.size, tally)
+        sample = list(islice(rows, _sent.SAMPLE))
+        step, months_first = reading([row["Date"] for row in sample], tally)
+        found = _messages(chain(sample, rows), place(file.name), step)
+        for frame in _sent.tables(found, "discord", tally, months_first=months_first):
+            tally.bytes_done = stream.tell()
+            yield frame
+        tally.bytes_done = file.size
+    if not tally.read:
+        tally.notes.append("the export holds no messages")
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    return _NEEDED <= set(cells) <= _KNOWN
+
+
+def _messages(rows: Iterable[Mapping[str, str]], place: Place, step: int) -> Iterator[Sent]:
+    """What the rows say."""
+    for number, row in enumerate(rows):
+        yield sent(
+            place,
+            row["Author"],
+            row["Date"],
+            row["Content"].replace("\r\n", "\n"),
+            author_id=row.get("AuthorID"),
+            files=_files(row["Attachments"]),
+            position=number * step,
+        )
+
+
+def _files(cell: str) -> list[File]:
+    """What was attached: each is in some place, so has a slash, whatever the folder's name."""
+    parts = cell.split(",") if cell else []
+    placed = [part for part in parts if "/" in part or "\\" in part]
+    return [attached(part) for part in placed or parts]

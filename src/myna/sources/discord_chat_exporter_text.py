@@ -1,0 +1,237 @@
+"""DiscordChatExporter's TXT, from the first version with a header of 62 signs.
+
+A preamble between two rules of 62 ``=`` (Guild, Channel, Topic, which may have several
+lines, After, Before), the messages, and a postamble between two more: ``Exported N
+message(s)`` (PlainTextMessageWriter). Old exports have no postamble; their preamble ends in
+Messages, their number, and Range instead (PlainTextChatLogRenderer). A message is
+
+    [26-Jun-19 06:26 PM] Name#1234 (pinned)
+    what was written, in any number of lines
+
+    {Attachments}
+    an address a line
+
+and of such blocks there are {Forwarded Message} (since 2.47, in front of all others, which
+then are those of the message forwarded), {Attachments}, {Embed}, {Stickers} and
+{Reactions}. Each message and each block has an empty line in front of it. Embeds are what
+a linked page or a bot says, so they are not read, and neither are reactions. (The block
+of a forwarded message is known from a fork's PlainTextMessageWriter.)
+
+Dates are written as the settings or the country say, in the zone of whoever exported. So
+a message begins where, behind an empty line, there is a date of the same shape as most in
+the file. Nothing is escaped: who pastes a piece of such a file into a message makes
+messages of it. There are no ids but the channel's, in the file's name; authors are known
+by their full names, and what is a notice by Discord only its text says. The very first
+versions, with a header of 48 signs and messages in groups, are not read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
+from typing import NamedTuple
+
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _sent
+from myna.sources._discord_names import Place, place, space
+from myna.sources._discord_plain import attached, reading, sent
+from myna.sources._sent import File, Sent
+from myna.sources._text import head_lines, lines
+
+TITLE = "DiscordChatExporter TXT"
+READS = ("text", "mentions", "forwards", "attachments", "stickers", "voice", "calls", "system")
+
+RULE = "=" * 62
+
+LONGEST = 500_000
+"""Characters of a message with its blocks: several times what Discord lets anyone send."""
+
+_HEAD = re.compile(r"\[(?P<date>[^\[\]]{4,60})\] (?P<author>.+)")
+_EXPORTED = re.compile(r"Exported (.{1,30}) message\(s\)")
+# In the order in which they are written.
+_BLOCKS = ("{Forwarded Message}", "{Attachments}", "{Embed}", "{Stickers}", "{Reactions}")
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By its first three lines."""
+    rule, *named = head_lines(file, 3)
+    keys = [line.partition(": ")[0] for line in named]
+    if rule.rstrip() == RULE and keys == ["Guild", "Channel"]:
+        return Recognition("discord_chat_exporter_text", 0.98, "it names a guild and a channel")
+    return None
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages; ``position`` counts down from 0 in an export that has the newest first.
+
+    Raises:
+        SourceError: there is neither a preamble nor a message, or the file cannot be read.
+    """
+    first = head_lines(file, 10_000)
+    dates = [date for before, line in pairwise(["", *first]) if (date := _date(before, line))]
+    shapes = Counter(map(_shape, dates))
+    shape = max(shapes, key=lambda shape: shapes[shape], default="")
+    step, months_first = reading([date for date in dates if _shape(date) == shape], tally)
+    parts = _parts(lines(file, tally), shape)
+    found = (
+        _message(message, here, number * step)
+        for number, (here, message) in enumerate(_counted(parts, file, tally))
+    )
+    yield from _sent.tables(found, "discord", tally, months_first=months_first)
+
+
+class _Part(NamedTuple):
+    """Lines that belong together, and the number of the first."""
+
+    kind: str  # "preamble", "message", "postamble", "rest", or "end" behind the last
+    number: int
+    lines: list[str]
+    is_whole: bool  # or else there are more lines than are kept
+
+
+def _parts(numbered: Iterable[tuple[int, str]], shape: str) -> Iterator[_Part]:
+    """The parts of a file; `shape` is that of its dates."""
+    kind, begun, kept, length, before = "rest", 1, list[str](), 0, ""
+    for (number, line), (_, following) in pairwise(chain(numbered, [(0, "")])):
+        line = line.removeprefix("\ufeff")
+        begins = None
+        if line.rstrip() == RULE:
+            if following.startswith("Guild: "):
+                begins = "preamble"
+            elif _EXPORTED.fullmatch(following):
+                begins = "postamble"
+            elif kind != "message":
+                begins = "rest"
+        elif (date := _date(before, line)) and _shape(date) == shape:
+            begins = "message"
+        if begins:
+            yield _Part(kind, begun, kept, length <= LONGEST)
+            kind, begun, kept, length = begins, number, [], 0
+        length += len(line) + 1
+        if length <= LONGEST or not kept:
+            kept.append(line)
+        before = line
+    yield _Part(kind, begun, kept, length <= LONGEST)
+    yield _Part("end", 0, [], is_whole=True)
+
+
+def _date(before: str, line: str) -> str | None:
+    """The date in a line that may be the first of a message: an empty one is in front."""
+    if not line.startswith("[") or before.strip():
+        return None
+    match = _HEAD.fullmatch(line)
+    return match["date"] if match else None
+
+
+def _shape(date: str) -> str:
+    """What dates in one form have in common: where they have figures and where words."""
+    return re.sub(r"[0-9]+", "0", re.sub(r"[^\W0-9_][^\s0-9]*", "a", date))
+
+
+def _counted(
+    parts: Iterator[_Part], file: ChatFile, tally: Tally
+) -> Iterator[tuple[Place, list[str]]]:
+    """Where each message was, and its lines; what the export says is compared with them.
+
+    Raises:
+        SourceError: there is neither a preamble nor a message.
+    """
+    here = place(file.name)
+    # Of the export at hand; a file may be several in a row.
+    found, promised, is_open = 0, None, True
+    total = 0
+    is_export = False
+    for part, after in pairwise(parts):
+        is_export |= part.kind != "rest"
+        if part.kind == "message":
+            is_open = True
+            is_last = promised == found + 1 and not part.lines[-1] and not tally.unread_bytes
+            if after.kind == "end" and not is_last:
+                # Nothing says whether there was more of it.
+                end = file.size - tally.unread_bytes
+                tally.lose(max(0, end - _size(part.lines)), end)
+                continue
+            found += 1
+            total += 1
+            if part.is_whole:
+                yield here, part.lines
+            else:
+                tally.skip("message too long", f"line {part.number}: {part.lines[0]}")
+        elif part.kind == "preamble":
+            _compare(promised, found, tally)
+            found, promised, is_open = 0, None, True
+            if part.is_whole:
+                here, promised = _preamble(part.lines, here)
+        elif part.kind == "postamble":
+            _compare(_number(part.lines[1]), found, tally)
+            found, promised, is_open = 0, None, False
+        elif stray := [line for line in part.lines if line.strip(" =")]:
+            tally.skip("lines outside of messages", f"line {part.number}: {stray[0]}", len(stray))
+    if not is_export:
+        raise SourceError(
+            f"{file.place} is no DiscordChatExporter TXT: it has no messages such as "
+            "'[date] name'; export the chat again, choosing TXT or, better, JSON as the format"
+        )
+    _compare(promised, found, tally)
+    if is_open and promised is None:
+        tally.notes.append(f"the export breaks off after {total:,} messages")
+    elif not total:
+        tally.notes.append("the export holds no messages")
+
+
+def _preamble(lines: list[str], here: Place) -> tuple[Place, int | None]:
+    """Where it was, and how many messages there are if this is an old export."""
+    guild = lines[1].removeprefix("Guild: ")
+    key, _, path = lines[2].partition(": ") if len(lines) > 2 else ("", "", "")
+    channel = path.rpartition(" / ")[2] if key == "Channel" else here.channel
+    is_old = lines[-2].startswith("Messages: ") and lines[-1].startswith("Range:")
+    return Place(space(guild), channel, here.channel_id), _number(lines[-2]) if is_old else None
+
+
+def _number(line: str) -> int:
+    """The number in a line, whatever stands between its thousands."""
+    return int("".join(sign for sign in line if sign in "0123456789")[:18] or "0")
+
+
+def _compare(promised: int | None, found: int, tally: Tally) -> None:
+    """Note when messages are missing."""
+    if promised is not None and promised != found:
+        tally.notes.append(f"the export speaks of {promised:,} messages, but holds {found:,}")
+
+
+def _size(lines: list[str]) -> int:
+    """How many bytes of the file the lines take, about."""
+    return sum(len(line.encode("utf-8", "replace")) + 1 for line in lines)
+
+
+def _message(lines: list[str], here: Place, position: int) -> Sent:
+    """A message of its lines, the first of which has the date and the author."""
+    date, _, author = lines[0].removeprefix("[").partition("] ")
+    content: list[str] = []
+    files: list[File] = []
+    block, reached = "", 0
+    is_forward = False
+    for before, line in pairwise(lines):
+        if line in _BLOCKS[reached:] and not before.strip():
+            block, reached = line, _BLOCKS.index(line)
+            is_forward |= reached == 0
+        elif not block:
+            content.append(line)
+        elif line.strip() and not is_forward:
+            if block == "{Attachments}":
+                files.append(attached(line))
+            elif block == "{Stickers}":
+                files.append(File("sticker", attached(line).name))
+    return sent(
+        here,
+        author.removesuffix(" (pinned)"),
+        date,
+        "\n".join(content).strip("\n"),
+        files=files,
+        is_forward=is_forward,
+        position=position,
+    )

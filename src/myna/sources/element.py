@@ -1,0 +1,310 @@
+"""A room of Matrix, exported by Element as JSON.
+
+The document is known from Element's own `JSONExport.ts`: ``room_name, room_creator, topic,
+export_date, exported_by, messages[]``, indented by two blanks, in a file of its own or, with
+attachments, as `export.json` in an archive. The messages are the room's events, oldest
+first, decrypted: ``type, sender, event_id, origin_server_ts`` (ms) and ``content``, with
+what the Matrix specification (client-server API, "Room events") says of them.
+
+- An edit is an event of its own (m.replace with m.new_content), which Element leaves out,
+  or stands in the edited event's ``unsigned`` (m.relations), or has replaced its content.
+- A deleted event has an empty content, and ``redacted_because`` in its ``unsigned``.
+- A reply has m.in_reply_to, and from older clients begins with a quote, `> <@ada:x.org> …`.
+  In a thread (m.thread) it may be there only for clients that know no threads.
+- A file's body is its name, or a caption where it has a ``filename`` as well.
+- Whom a text mentions stands in its ``formatted_body``, as a link to matrix.to.
+- m.notice is what bots send. An emote is read as what was typed, `/me waves`.
+- A person's name is in their latest m.room.member event, if the export goes back to it;
+  otherwise it is the first part of their id.
+- ``exported_by`` is a name: `tally.me` is whoever of the room has it, if only one does.
+
+Not verified: events of polls, voice messages and calls beyond what the specification and its
+proposals (MSC3381, MSC3245, MSC3401) say.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+from urllib.parse import unquote
+
+import msgspec
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _json_stream, _sent
+from myna.sources._columns import attachment_kind
+from myna.sources._json_stream import Shape, decode_repaired
+from myna.sources._sent import File, Sent, Span
+
+TITLE = "Element (Matrix) JSON"
+READS = (
+    *("text", "replies", "threads", "mentions", "edits", "deleted", "attachments", "stickers"),
+    *("voice", "calls", "system", "bots"),
+)
+
+_SHAPE = Shape(
+    key=b"messages",
+    # Nothing but an event is indented so, and no string has a line's end in it.
+    boundary=re.compile(rb",\r?\n    (?=\{\s)"),
+    ending=re.compile(rb"\n  \]\r?\n\}\s*\Z"),
+)
+_EVENTS = msgspec.json.Decoder(list[dict[str, Any]])
+_DOCUMENT = msgspec.json.Decoder(dict[str, Any])
+_FILES = ("m.image", "m.video", "m.audio", "m.file")
+_POLLS = ("m.poll.start", "org.matrix.msc3381.poll.start")
+_TEXTS = ("m.text", "org.matrix.msc1767.text")
+_UNSEEN = ("m.reaction", "m.room.redaction")
+_FALLBACK = re.compile(r"> (?:\* )?<@[^\n]*(?:\n>[^\n]*)*+\n*+")
+_PILL = re.compile(
+    r'<a href="https://matrix\.to/#/(@[^"?<>]{1,300}+)[^"<>]{0,300}+"[^<>]{0,300}+>([^<]{1,300}+)</a>'
+)
+_MOST_MENTIONS = 100  # looked for in a text
+
+_Event = dict[str, Any]
+
+
+class _Room:
+    """What is known of the room before its messages are read."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.name = _text(document.get("room_name"))
+        self.exporter = _text(document.get("exported_by"))
+        self.names: dict[str, str] = {}
+        self.edits: dict[tuple[str, str], _Event] = {}  # the last, by event and sender
+        self.deleted: set[str] = set()
+
+    def learn(self, event: _Event) -> None:
+        """Take in an event that says something of other ones."""
+        content, sender = _dict(event.get("content")), _text(event.get("sender"))
+        if event.get("type") == "m.room.member":
+            if name := _text(content.get("displayname")):
+                self.names[_text(event.get("state_key")) or sender] = name
+        elif event.get("type") == "m.room.redaction":
+            self.deleted.add(_text(event.get("redacts")) or _text(content.get("redacts")))
+        elif target := _replaced(event):
+            before = self.edits.get((target, sender))
+            if before is None or _time(before) <= _time(event):
+                self.edits[target, sender] = event
+
+    def name_of(self, account: str) -> str:
+        """The name shown for an account."""
+        return self.names.get(account) or account.removeprefix("@").partition(":")[0] or "Unknown"
+
+    def me(self) -> str | None:
+        """Whoever made the export."""
+        if self.exporter.startswith("@"):
+            return self.exporter
+        found = [account for account, name in self.names.items() if name == self.exporter]
+        return found[0] if len(found) == 1 else None
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By the keys it begins with."""
+    head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    keys = (b'"room_name"', b'"exported_by"', b'"messages"')
+    if head.startswith(b"{") and all(key in head for key in keys):
+        return Recognition("element", 0.95, "it is a room, and says who exported it")
+    return None
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the file's order; the file is read twice, first for edits and names.
+
+    Raises:
+        SourceError: the file holds no list of messages, or cannot be read.
+    """
+    room = _Room({})
+    for event in _events(file, room, Tally()):
+        room.learn(event)
+    tally.me = room.me()
+    found = _messages(_events(file, room, tally), room, tally)
+    yield from _sent.tables(found, "matrix", tally, zone_assumed=False, months_first=False)
+    if not tally.read:
+        tally.notes.append("the export holds no messages")
+
+
+def _events(file: ChatFile, room: _Room, tally: Tally) -> Iterator[_Event]:
+    """The events; what surrounds them goes into the room."""
+    with file.open() as stream:
+        for piece in _json_stream.pieces(stream, _SHAPE):
+            if piece.kind == "head":
+                _read_head(piece.data, room)
+            elif piece.kind == "items":
+                events, damages = _json_stream.decode(piece, _EVENTS, _SHAPE)
+                for damage in damages:
+                    place = f"bytes {damage.start} to {damage.end}: {damage.problem}"
+                    tally.skip("damaged message", place)
+                yield from events
+            elif piece.kind == "lost" and not piece.start and not _is_cut_off(piece.data):
+                raise SourceError(
+                    f"{file.place} is no room of Element: it has no list of messages; "
+                    "export the chat again, choosing JSON as the format"
+                )
+            elif piece.kind == "lost":
+                tally.lose(piece.start, piece.end)
+                tally.notes.append("the export breaks off: what follows is not read")
+            tally.bytes_done = piece.end
+    tally.bytes_done = file.size
+
+
+def _read_head(data: bytes, room: _Room) -> None:
+    try:
+        document = decode_repaired(data.removeprefix(b"\xef\xbb\xbf") + b"]}", _DOCUMENT)
+    except (ValueError, RecursionError):
+        return
+    room.name = _text(document.get("room_name"))
+    room.exporter = _text(document.get("exported_by"))
+
+
+def _is_cut_off(data: bytes) -> bool:
+    """Whether this is the beginning of a document, and not a whole other one."""
+    try:
+        _DOCUMENT.decode(data.removeprefix(b"\xef\xbb\xbf"))
+    except (ValueError, RecursionError):
+        return data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{")
+    return False
+
+
+def _messages(events: Iterator[_Event], room: _Room, tally: Tally) -> Iterator[Sent]:
+    told: set[tuple[str, str]] = set()  # events that have been read with their edit
+    for event in events:
+        sender, id_ = _text(event.get("sender")), _text(event.get("event_id"))
+        if event.get("type") in _UNSEEN:
+            continue
+        target = _replaced(event)
+        if target and (target, sender) in told:
+            continue
+        key = (target or id_, sender)
+        edit = room.edits.get(key) or _edit_inside(event)
+        told |= {key} if key in room.edits else set()
+        message = _message(event, target or id_, edit, room)
+        if message is None:
+            tally.skip("message that could not be decrypted", id_)
+        else:
+            yield message
+
+
+def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent | None:
+    """An event as a message, with the words of its last edit."""
+    original = _dict(event.get("content"))
+    content = original
+    if edit is not None:
+        content = _dict(_dict(edit.get("content")).get("m.new_content")) or original
+    type_, msgtype = _text(event.get("type")), _text(content.get("msgtype"))
+    if type_ == "m.room.encrypted" or msgtype == "m.bad.encrypted":
+        return None
+    unsigned = _dict(event.get("unsigned"))
+    relation = _dict(original.get("m.relates_to"))
+    in_thread = relation.get("rel_type") == "m.thread"
+    reply_to = _text(_dict(relation.get("m.in_reply_to")).get("event_id"))
+    if in_thread and relation.get("is_falling_back") is True:
+        reply_to = ""
+    kind, text, files = _said(type_, content)
+    mentions: tuple[Span, ...] = ()
+    if id_ in room.deleted or "redacted_because" in unsigned:
+        kind, text, files = "deleted", "", ()
+    elif kind == "text":
+        if reply_to and (quote := _FALLBACK.match(text)):
+            text = text[quote.end() :]
+        text, mentions = _with_mentions(text, _text(content.get("formatted_body")))
+        text = f"/me {text}" if msgtype == "m.emote" else text
+        mentions = tuple(
+            Span(span.author_id, span.start + 4, span.end + 4) if msgtype == "m.emote" else span
+            for span in mentions
+        )
+    sender = _text(event.get("sender"))
+    return Sent(
+        author=room.name_of(sender),
+        text=text,
+        sent_at=_time(event) * 1000 or None,
+        channel=room.name or "room",
+        channel_id=_text(event.get("room_id")) or None,
+        thread=(_text(relation.get("event_id")) or None) if in_thread else None,
+        id=id_ or None,
+        author_id=sender or None,
+        handle=sender or None,
+        kind=kind,
+        reply_to=reply_to or None,
+        is_bot=msgtype == "m.notice",
+        edited=edit is not None,
+        attachments=files,
+        mentions=mentions,
+    )
+
+
+def _said(type_: str, content: dict[str, Any]) -> tuple[str, str, tuple[File, ...]]:
+    """What an event is, its text and its files."""
+    body, msgtype = _text(content.get("body")), _text(content.get("msgtype"))
+    if type_ == "m.sticker":
+        return "text", "", (File("sticker", body),)
+    if type_ in _POLLS:
+        texts = (_text(content.get(key)) for key in (*_TEXTS, "body"))
+        return "text", next(filter(None, texts), ""), ()
+    if "m.call" in type_ or "call.member" in type_:
+        return "call", type_, ()
+    if type_ != "m.room.message":
+        return "system", " ".join(filter(None, (type_, _text(content.get("membership"))))), ()
+    if msgtype in _FILES:
+        name = _text(content.get("filename")) or body
+        return "text", "" if name == body else body, (File(_file_kind(content, name), name),)
+    return "text" if msgtype in ("m.text", "m.notice", "m.emote") else "system", body, ()
+
+
+def _file_kind(content: dict[str, Any], name: str) -> str:
+    if "org.matrix.msc3245.voice" in content:
+        return "voice"
+    if content.get("msgtype") == "m.image":
+        return "gif" if _dict(content.get("info")).get("mimetype") == "image/gif" else "image"
+    return "video" if content.get("msgtype") == "m.video" else attachment_kind(name)
+
+
+def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[Span, ...]]:
+    """The text with `@name` for each link to a person, and where those are."""
+    done: list[str] = []
+    spans: list[Span] = []
+    length = after = 0  # of what is done, and behind the last mention in `text`
+    for match in islice(_PILL.finditer(formatted), _MOST_MENTIONS):
+        account, label = unquote(match[1]), html.unescape(match[2])
+        # Some clients leave the link in the text.
+        link = f"[{label}](https://matrix.to/#/{match[1]})"
+        shown = link if text.find(link, after) >= 0 else label
+        start = text.find(shown, after)
+        if start < 0:
+            continue
+        name = "@" + label.removeprefix("@")
+        done += [text[after:start], name]
+        length += start - after
+        spans.append(Span(account, length, length + len(name)))
+        length += len(name)
+        after = start + len(shown)
+    return "".join([*done, text[after:]]), tuple(spans)
+
+
+def _replaced(event: _Event) -> str:
+    """Which event this one is an edit of, if it is one."""
+    relation = _dict(_dict(event.get("content")).get("m.relates_to"))
+    return _text(relation.get("event_id")) if relation.get("rel_type") == "m.replace" else ""
+
+
+def _edit_inside(event: _Event) -> _Event | None:
+    """The last edit, where the event carries it."""
+    inside = _dict(_dict(event.get("unsigned")).get("m.relations")).get("m.replace")
+    return inside if isinstance(inside, dict) else None
+
+
+def _time(event: _Event) -> int:
+    """When it was sent, in milliseconds; 0 where that is not said."""
+    time = event.get("origin_server_ts")
+    return time if isinstance(time, int) else 0
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

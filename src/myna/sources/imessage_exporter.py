@@ -1,0 +1,331 @@
+"""imessage-exporter's text files: one for each chat, named after it.
+
+After what its exporters/txt.rs writes:
+
+    May 17, 2022  5:29:42 PM (Read by them after 1 hour, 49 seconds)
+    Me                                          the sender
+    hello
+    Tapbacks:                                   "Reactions:" in older versions
+    Loved by ada
+                                                a blank line ends each block
+        May 17, 2022  5:31:00 PM                a reply: only its lines' beginnings
+        ada                                     are indented
+        hi
+
+    This message responded to an earlier message.
+
+    May 17, 2022  5:40:00 PM You named the conversation Tea House
+
+- Times are local, without a zone. Blank lines may stand anywhere in a message, so one
+  begins where a line after a blank one is a date and no more; a date and more is a notice.
+- A reply stands below what it answers and once more in its own place, with the note that
+  it responded: that one is read, the other one says whom it answers.
+- An edited part is ``DATE first text``, then ``Edited 5 seconds later: text`` for each
+  edit. An unsent part is a line that says so; a message unsent as a whole is a notice.
+- Attachments are paths, stickers ``Sticker from NAME: path``, a voice message may have a
+  ``Transcription:``. ``Sent with Confetti`` and its like are effects.
+- The exporter's user is "Me", or the name that was given it, which receipts then show.
+
+Assumed: indistinguishable by their form are the rest of a reply's text behind a blank line
+and the rest of the message that it answers; it is the latter's where that has no text yet
+(a photo and its caption). Lines behind a lone link are its preview's, for Messages sends a
+link by itself. "NAME message:" begins an app's message. The lines of app messages other
+than those known here are read as text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import PurePath
+from typing import NamedTuple
+
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _sent
+from myna.sources._columns import attachment_kind
+from myna.sources._sent import File, Sent, _Ids
+from myna.sources._text import head_lines, lines
+
+TITLE = "imessage-exporter text"
+READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
+
+_DATE = r"[A-Z][a-z]{2} \d\d, \d{4} [ \d]\d:\d\d:\d\d [AP]M"
+_DATED = re.compile(rf"({_DATE})(?: (.*))?")
+_HEAD = re.compile(rf"({_DATE})(?: \(Read by .*\))?")
+_READER = re.compile(r"\(Read by (.{1,200}) after ")
+_VERSION = re.compile(r"Edited [\w, ]{1,99}? later: ?(.*)")
+_NOTICE = re.compile(
+    r"(.+?) (?:added|removed|renamed|named|left|changed|kept|unsent|performed) .*", re.DOTALL
+)
+_STICKER = re.compile(r"(?:\w+ )?Sticker from [^:]*: ")
+_PATH = re.compile(r"(?:~?/|[A-Za-z]:\\|attachments[/\\])\S.*[/\\](\S.*)")
+_FILE = re.compile(r"[^\s/\\]+\.\w{3,4}|Audio Message\.\w{3}")
+_HASH = re.compile(r"[0-9a-f]{40}")
+_LINK = re.compile(r"https?://\S+")
+_APP = re.compile(
+    r"(?:[A-Z]\S*(?: \S+)?|[\w-]+(?:\.[\w-]+)+) message:|Digital Touch Message: .*"
+    r"|Unable to format app message: .*|Photo album: .*|[\w ]+ transaction: .*|Check\xa0In.*"
+)
+
+_INDENT = "    "
+_RESPONDED = "This message responded to an earlier message."
+_DELETED = "This message was deleted from the conversation!"
+_MISSING = ("Attachment missing!", "Attachment missing name metadata!")
+_UNKNOWN = "Unable to format announcement!"
+_UNSENT = (" unsent this message part!", " after sending!")
+_EFFECTS = {
+    f"Sent with {effect}"
+    for effect in (
+        *("Confetti", "Echo", "Fireworks", "Balloons", "Heart", "Lasers", "Shooting Star"),
+        *("Sparkles", "Spotlight", "Slam", "Loud", "Gentle", "Invisible Ink"),
+    )
+}
+_SYSTEM = {
+    *("SharePlay Message\nEnded", "Started sharing location!", "Stopped sharing location!"),
+    "Shared location!",
+}
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By a first line that begins with a date, and one that is a date above a name."""
+    first, *rest = [*head_lines(file), ""]
+    if not (_DATED.fullmatch(first) or first == _UNKNOWN):
+        return None
+    for line, below in zip([first, *rest], rest, strict=False):
+        if _HEAD.fullmatch(line) and below:
+            return Recognition("imessage_exporter", 0.95, "its messages begin with such dates")
+    return None
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the file's order.
+
+    Raises:
+        SourceError: the file holds no message of this format, or cannot be read.
+    """
+    found = _messages(file, tally)
+    yield from _sent.tables(found, "imessage", tally, zone_assumed=True, months_first=True)
+    if not (tally.read or tally.skipped.keys() - {"outside of messages"}):
+        raise SourceError(
+            f"{file.place} is no text of imessage-exporter's: no line of it is a date and the "
+            "next one a name; export the chat again with -f txt"
+        )
+
+
+class _Block(NamedTuple):
+    """A message or a notice: its lines, the number of the first, and whether it has an end."""
+
+    number: int
+    lines: list[str]
+    is_whole: bool
+
+
+def _blocks(file: ChatFile, tally: Tally) -> Iterator[_Block]:
+    block: list[str] = []
+    begin, is_blank = 0, True
+    for number, line in lines(file, tally):
+        if is_blank and line == _UNKNOWN:
+            tally.skip("notice without words", f"line {number}")
+            continue
+        if _HEAD.fullmatch(line) or (is_blank and _DATED.fullmatch(line)):
+            if block:
+                yield _Block(begin, block, is_whole=True)
+            block, begin = [], number
+        is_blank = not line.strip()
+        if begin:
+            block.append(line)
+        elif not is_blank:
+            tally.skip("outside of messages", f"line {number}: {line}")
+    if block:  # the next line, if only a part of it is there, might have been one more of it
+        yield _Block(begin, block, is_whole=is_blank and not tally.unread_bytes)
+
+
+def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+    chat = PurePath(file.name).stem
+    ids = _Ids()
+    # Of replies below what they answer: the ids of that, by date and sender of the reply.
+    answered: dict[tuple[str, str], deque[str]] = defaultdict(deque)
+    previews = 0
+    for block in _blocks(file, tally):
+        dated = _DATED.fullmatch(block.lines[0])
+        date, rest = dated.groups() if dated else ("", None)
+        author = block.lines[1] if len(block.lines) > 1 else ""
+        if not block.is_whole:
+            tally.skip("message breaks off", f"line {block.number}")
+            tally.notes.append(f"the file breaks off in the message of line {block.number}")
+        elif rest and not rest.startswith("("):
+            yield _notice(date, "\n".join([rest, *block.lines[1:]]).strip(), chat)
+        elif not author.strip():
+            tally.skip("message without a sender", f"line {block.number}")
+        else:
+            reader = _READER.match(rest or "")
+            if author == "Me":
+                tally.me = "me"
+            elif reader and reader[1] not in ("them", "you"):
+                tally.me = reader[1]
+            said = _said(block.lines[2:])
+            previews += said.has_preview
+            sent = Sent(
+                author=author,
+                author_id="me" if author == "Me" else None,
+                text=said.text,
+                sent_at=date,
+                channel=chat,
+                kind=said.kind,
+                edited=said.is_edited,
+                attachments=tuple(said.files),
+            )
+            sent = sent._replace(id=ids.new(sent))
+            for reply in said.replies:
+                answered[reply].append(sent.id or "")
+            if said.is_reply and (targets := answered.get((date, author))):
+                sent = sent._replace(reply_to=targets.popleft())
+                if not targets:
+                    del answered[date, author]
+            yield sent
+    if previews:
+        tally.notes.append(f"of {previews:,} links, title and summary of the page are left out")
+
+
+def _notice(date: str, text: str, chat: str) -> Sent:
+    """A notice by the platform; one that a message was unsent stands for that message."""
+    found = _NOTICE.fullmatch(text)
+    author = found[1] if found else ""
+    is_unsent = text.endswith(" unsent a message!")
+    return Sent(
+        author="Me" if author == "You" else author,
+        author_id="me" if author == "You" else None,
+        text="" if is_unsent else text,
+        sent_at=date,
+        channel=chat,
+        kind="deleted" if is_unsent else "system",
+    )
+
+
+@dataclass
+class _Said:
+    """What a message says, as its lines are gone through."""
+
+    lines: list[str] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
+    replies: list[tuple[str, str]] = field(default_factory=list)
+    kind: str = "text"
+    text: str = ""
+    is_reply: bool = False
+    is_edited: bool = False
+    has_preview: bool = False
+
+
+def _said(block: list[str]) -> _Said:
+    """What the lines below a sender say."""
+    said = _Said()
+    is_unsent = False
+    for line in _own(block, said):
+        if line == _RESPONDED:
+            said.is_reply = True
+        elif line in _MISSING:
+            said.files.append(File("file", ""))
+        elif sticker := _STICKER.match(line):
+            said.files.append(File("sticker", _sticker(line[sticker.end() :])))
+        elif name := _attached(line):
+            said.files.append(File(attachment_kind(name), name))
+        elif line.endswith(_UNSENT) and _UNSENT[0][:-1] in line:
+            is_unsent = True
+        elif line not in _EFFECTS and not _is_transcription(line, said):
+            said.lines.append(line)
+    said.text = _last_version(said)
+    first, _, more = said.text.partition("\n")
+    if block[:1] == [_DELETED] or (is_unsent and not said.text and not said.files):
+        said.kind, said.text, said.files = "deleted", "", []
+    elif said.text in _SYSTEM or _APP.fullmatch(first):
+        said.kind = "system"
+    elif more and _LINK.fullmatch(first):
+        said.text, said.has_preview = first, True
+    said.is_edited = (said.is_edited or is_unsent) and said.kind == "text"
+    return said
+
+
+def _own(block: list[str], said: _Said) -> Iterator[str]:
+    """The message's own lines, without reactions and the replies below it."""
+    state = "own"
+    date = indent = ""
+    for line, below in zip(block, [*block[1:], ""], strict=False):
+        is_blank = not line.strip()
+        if line.startswith(_INDENT) and (head := _HEAD.fullmatch(line, len(_INDENT))):
+            state, date = "head", head[1]
+        elif state == "head":
+            said.replies.append((date, line.strip()))
+            state = "reply"
+        elif state == "reply":
+            state = "behind" if is_blank else state
+        elif state == "tapbacks" and (is_blank or _is_tapback(line, indent)):
+            state = "own" if is_blank else state
+        elif line in ("Tapbacks:", "Reactions:") and _is_tapback(below, ""):
+            state = "tapbacks"
+            indent = _INDENT if below.startswith(_INDENT) else ""
+        elif state == "behind" and (is_blank or _is_of_reply(line, said)):
+            pass
+        else:
+            state = "own"
+            yield line
+
+
+def _is_tapback(line: str, indent: str) -> bool:
+    return line.startswith(indent) and (" by " in line or "Sticker from " in line)
+
+
+def _is_of_reply(line: str, said: _Said) -> bool:
+    """Whether a line behind a reply goes on with the reply, and not with this message."""
+    if line.startswith(_INDENT):
+        return True
+    return any(said.lines) and line != _RESPONDED and not _attached(line)
+
+
+def _is_transcription(line: str, said: _Said) -> bool:
+    """Whether a line is what a machine heard in the voice message before it."""
+    is_voice = any(file.kind == "voice" for file in said.files[-1:])
+    return is_voice and line.startswith("Transcription: ")
+
+
+def _attached(line: str) -> str | None:
+    """The name of an attachment, where the line is one's path or name."""
+    path = _PATH.fullmatch(line)
+    name = path[1] if path else line
+    is_file = "." in name[:-1] or _HASH.fullmatch(name) if path else _FILE.fullmatch(name)
+    if is_file and (path or attachment_kind(name) != "file"):
+        return name
+    return None
+
+
+def _sticker(path: str) -> str:
+    """A sticker's name, without what the path is followed by: its app, or its prompt."""
+    path = path.partition(" (App: ")[0].partition(" (Genmoji prompt: ")[0]
+    return re.split(r"[/\\]", path)[-1]
+
+
+def _last_version(said: _Said) -> str:
+    """The text, with only the last version of parts that were edited."""
+    done: list[str] = []
+    part: list[str] = []  # a part that begins with a date, and may have been edited
+    version: list[str] | None = None
+
+    def finish() -> None:
+        done.extend(part if version is None else version)
+
+    for line in said.lines:
+        if _DATED.fullmatch(line):
+            finish()
+            part, version = [line], None
+        elif part and (edited := _VERSION.fullmatch(line)):
+            version = [edited[1]]
+            said.is_edited = True
+        elif version is not None:
+            version.append(line)
+        else:
+            (part or done).append(line)
+    finish()
+    return "\n".join(done).strip("\n")

@@ -1,0 +1,229 @@
+r"""Chats of Signal Desktop, exported by signal-export (`sigexport`).
+
+It makes a folder for each chat, named after it (letters and digits only), with the chat
+twice: `chat.md` (before 2022 `index.md`) and, since then, `data.json`, one object a line,
+which has more in it. Where both are, `data.json` is the one that is read.
+
+Known from signal-export's own `models.py` (`Message.to_md`, `dict_str`), `create.py`,
+`merge.py` and, for the oldest, its first `sigexport.py`:
+
+    [2024-05-01 18:02:11] Bo: \n\n> the quoted\n> text\n\nthe answer  \n(- ada: 👍 -)
+    [2024-05-01 18:02:11] Me: words  ![a.jpg](./media/a.jpg)  [b.pdf](./media/b.pdf)
+
+- Times are those of the exporting computer, which does not say its zone; older files have
+  no seconds, the oldest a comma behind the date. A message without a time is of 1970.
+- `Me` is whoever made the export. `No-Sender` is an unknown member of a group.
+- A body ends with two blanks, a newer file has an empty line behind each message, and
+  backquotes are gone from all texts.
+- Attachments are links to `./media/`, stickers are links to `../exported_stickers/` or
+  `(( 🎉 ))`, reactions `(- name: 👍, name: ❤ -)`: all behind the body, on its last line or
+  below it. What people typed is not escaped: a text that ends in just this way is read so.
+- Calls have a fixed English body, such as "Missed video call". Group changes, timers and
+  the like have an empty one, and so have deleted messages before 2025.
+- A mention is U+FFFC, of an account that the export does not name.
+- `data.json` has date (ISO), sender, body, quote, sticker ("" or the emoji, later null or
+  an object), reactions, attachments{name, path}; since 2025 deleted, then call, id and
+  edits (earlier versions: the body is the last one).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any
+
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _sent
+from myna.sources._columns import attachment_kind
+from myna.sources._sent import File, Sent
+from myna.sources._signal import MENTION, as_dicts, as_text, break_off, headed, objects, texts
+from myna.sources._text import head_lines
+
+TITLE = "Signal (signal-export)"
+READS = ("text", "edits", "deleted", "attachments", "stickers", "voice", "calls", "system")
+
+_ME = "Me"
+_NAMES = ("chat.md", "index.md", "data.json")
+_KEYS = ('"date"', '"sender"', '"body"', '"quote"', '"sticker"', '"reactions"', '"attachments"')
+_HEAD = re.compile(r"\[(\d{4}-\d\d-\d\d),? (\d\d:\d\d(?::\d\d)?)\] (.+?):(?: (.*))?$")
+_DELETED = "(This message was deleted)"
+_CALL = re.compile(r"(?:Incoming|Outgoing|Missed) (?:\w+ )?call(?: \([^()\n]*\))?")
+_STICKER = re.compile(r"\(\( ([^\n]*) \)\)")
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By the file's name and its first message."""
+    if _is_data(file):
+        return Recognition("signal_export", 0.95, "its lines are signal-export's messages")
+    if not file.name.lower().endswith(".md") or not any(map(_HEAD.match, head_lines(file))):
+        return None
+    if file.name.lower() not in _NAMES:
+        return Recognition("signal_export", 0.7, "its lines are as signal-export's")
+    data = file.beside("data.json")
+    if data is not None and _is_data(data):
+        return Recognition("signal_export", 0.95, "data.json beside it has the same", False)
+    return Recognition("signal_export", 0.95, "its lines are signal-export's messages")
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the file's order.
+
+    Raises:
+        SourceError: the file holds no message of signal-export, or cannot be read.
+    """
+    tally.me = _ME
+    found = _from_data(file, tally) if _is_data(file) else _from_text(file, tally)
+    yield from _sent.tables(found, "signal", tally, months_first=False)
+    if not tally.read:
+        raise SourceError(
+            f"{file.place} holds no message of signal-export: give the chat.md or the "
+            "data.json that 'sigexport' wrote"
+        )
+
+
+def _is_data(file: ChatFile) -> bool:
+    """Whether one of the first lines is a message of data.json, or its beginning."""
+    found = head_lines(file, 5)
+    return any(
+        line.lstrip().startswith("{") and all(key in line for key in _KEYS) for line in found
+    )
+
+
+def _channel(file: ChatFile) -> str:
+    """The chat's name: the folder's, or the file's where it was given one."""
+    stem = PurePath(file.name).stem
+    return file.folder or stem if file.name.lower() in _NAMES else stem
+
+
+def _from_text(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+    channel = _channel(file)
+    for message in texts(headed(file, tally, _HEAD), tally):
+        date, time, sender, begin = message.head.groups()
+        body, files = _without_links("\n".join(_without_quote([begin or "", *message.below])))
+        body, more = _without_marks(body)
+        # What a quote, a sticker or reactions stand below has nothing in its first line.
+        if (
+            message.is_last
+            and not (body.strip() or files or more)
+            and not (begin and message.below)
+        ):
+            break_off(message, tally)
+            continue
+        is_deleted = body.strip() == _DELETED
+        yield _message(sender, body, f"{date} {time}", channel, more + files, is_deleted=is_deleted)
+
+
+def _from_data(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+    channel = _channel(file)
+    for number, values in objects(file, tally):
+        date, sender, body = (values.get(key) for key in ("date", "sender", "body"))
+        if not isinstance(sender, str) or not isinstance(body, str | None):
+            tally.skip("no message", f"line {number}: no sender, or a body that is no text")
+            continue
+        yield _message(
+            sender,
+            body or "",
+            as_text(date),
+            channel,
+            _files(values),
+            is_deleted=values.get("deleted") is True,
+            is_call=values.get("call") is True,
+            is_edited=bool(values.get("edits")),
+            id_=as_text(values.get("id")) or None,
+        )
+
+
+def _message(
+    sender: str,
+    body: str,
+    date: str,
+    channel: str,
+    files: tuple[File, ...],
+    *,
+    is_deleted: bool = False,
+    is_call: bool = False,
+    is_edited: bool = False,
+    id_: str | None = None,
+) -> Sent:
+    text = body.strip().replace(MENTION, "@unknown")
+    kind = "text"
+    if is_deleted:
+        kind, text = "deleted", ""
+    elif is_call or _CALL.fullmatch(text):
+        kind = "call"
+    elif not text and not files:
+        kind = "system"  # of notices the tool keeps no more than the time
+    return Sent(
+        author=sender,
+        text=text,
+        # The tool's stand-in for no time, in any zone.
+        sent_at=None if date.startswith(("1970-01-01", "1969-12-31")) else date,
+        channel=channel,
+        id=id_,
+        kind=kind,
+        edited=is_edited,
+        attachments=files,
+    )
+
+
+def _without_quote(lines: list[str]) -> list[str]:
+    """The lines of a message without the quote it begins with: on its own, up to a blank line."""
+    filled = [number for number, line in enumerate(lines) if line.strip()]
+    if lines[0].strip() or not filled or not lines[filled[0]].startswith(">"):
+        return lines
+    quote = filled[0]
+    while quote < len(lines) and lines[quote].strip():
+        quote += 1
+    return lines[quote:]
+
+
+def _without_links(text: str) -> tuple[str, tuple[File, ...]]:
+    """The text before the links to files it ends with, and those files."""
+    files: list[File] = []
+    end = len(text.rstrip())
+    while end and text[end - 1] == ")":
+        middle = text.rfind("](", 0, end)
+        path = text[middle + 2 : end - 1]
+        is_sticker = path.startswith("../exported_stickers/")
+        if middle < 0 or not (is_sticker or path.startswith(("./media/", "./media\\"))):
+            break
+        # A name may have brackets in it, and then stands in the path as well.
+        name = re.split(r"[/\\]", path)[-1].replace("%20", " ")
+        begin = middle - len(name) - 1
+        if text[max(begin, 0) : middle] != f"[{name}":
+            begin = text.rfind("[", 0, middle)
+        if begin < 0:
+            break
+        label = text[begin + 1 : middle]
+        files.append(File("sticker" if is_sticker else attachment_kind(label), label))
+        end = begin - (not is_sticker and text[begin - 1 : begin] == "!")
+        while end and text[end - 1] == " ":
+            end -= 1
+    return text[:end], tuple(reversed(files))
+
+
+def _without_marks(text: str) -> tuple[str, tuple[File, ...]]:
+    """The text without the sticker and the reactions on its last lines, and the sticker."""
+    body, _, last = text.rstrip().rpartition("\n")
+    files: tuple[File, ...] = ()
+    if sticker := _STICKER.fullmatch(last):
+        files = (File("sticker", sticker[1]),)
+        text = body
+        body, _, last = text.rstrip().rpartition("\n")
+    is_reactions = last.startswith("(- ") and last.endswith(" -)") and ": " in last
+    return (body if is_reactions else text), files
+
+
+def _files(values: dict[str, Any]) -> tuple[File, ...]:
+    """The sticker and the attachments of an object."""
+    sticker = values.get("sticker")
+    names = [as_text(item.get("name")) for item in as_dicts(values.get("attachments"))]
+    files = [File(attachment_kind(name), name) for name in names]
+    if isinstance(sticker, dict):
+        files.insert(0, File("sticker", as_text(sticker.get("emoji"))))
+    elif sticker and isinstance(sticker, str):
+        files.insert(0, File("sticker", sticker))
+    return tuple(files)

@@ -1,0 +1,311 @@
+"""Chats of Signal Desktop, exported by sigtop (`sigtop export-messages`).
+
+It makes a file for each chat, `Name (detail).txt` or `.json`, where the detail is the
+phone number, user name or account id of a person, or "group". Known from sigtop's own
+`fmt_text.go`, `fmt_json.go`, `signal/message.go`, `quote.go`, `edit.go`, `mention.go` and
+`recipient.go`; its short text format is not read.
+
+The text begins with `Conversation: Name (detail)`. A message is a head of fields, an empty
+line, perhaps a quote and an empty line, the body, and an empty line:
+
+    From: ada (+15550101)                     absent where nobody sent it, or You
+    Type: incoming                            or outgoing, call-history, group-v2-change, …
+    Sent: Wed, 1 May 2024 18:02:11 +0200
+    Received: Wed, 1 May 2024 18:02:12 +0200
+    Attachment: pot.jpg (image/jpeg, 1234 bytes)      or "no filename (…"
+    Reaction: 👍 from bo (+15550102)
+    Edited: 2 versions
+
+    > From: bo (+15550102)
+    > Sent: Wed, 1 May 2024 18:01:59 +0200
+    >
+    > who wants tea?
+
+    me
+
+In place of quote and body an edited message has its versions, the last one first, each
+line behind `| ` and with the fields Version, Attachment and Sent. Bodies are not escaped:
+a message begins where a field From or Type stands behind an empty line and the fields that
+must follow do. Ids are absent: they are made of when and by whom a message was sent, and a
+quote is of the message that was sent at its time.
+
+The JSON is a list of Signal Desktop's own records, one a line: id, conversationId, type,
+body, sent_at (ms), source (phone), sourceUuid or sourceServiceId, attachments{contentType,
+fileName}, bodyRanges{start, length, mentionUuid or mentionAci} in UTF-16 units, quote{id:
+when the quoted message was sent}, sticker{data{emoji}}, deletedForEveryone, editHistory.
+It names nobody: in a chat of two the other one is named after the file, in a group
+everyone is shown by their id. Desktops since 2025 keep parts of the record elsewhere, and
+sigtop's JSON then lacks them (not verified): a record without type is counted.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import chain, dropwhile, pairwise, takewhile
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _sent
+from myna.sources._sent import File, Sent, Span, _Ids
+from myna.sources._signal import (
+    LONG_TEXT,
+    MENTION,
+    Lines,
+    Recent,
+    as_dicts,
+    as_text,
+    break_off,
+    objects,
+    sent_file,
+    texts,
+)
+from myna.sources._text import head_lines, lines
+
+TITLE = "Signal (sigtop)"
+READS = (
+    *("text", "replies", "mentions", "edits", "deleted", "attachments", "stickers", "voice"),
+    *("calls", "system"),
+)
+
+_ME = "You"
+_KINDS = {"incoming": "text", "outgoing": "text", "story": "text", "call-history": "call"}
+_HEAD = re.compile(r"(?:From: .*\nType: [\w-]++|Type: [\w-]++\n(?:Sent|Received): .*)$")
+_VERSION = re.compile(r"\| Version: \d+")
+_HALF_A_HEAD = ("From: ", "Type: ")
+_DETAILED = re.compile(r"(.*) \(([^()]*)\)")
+_FILE = re.compile(r"(.*) \(([^(),]*), -?\d+ bytes\)")
+_KEYS = ('"conversationId"', '"type"', '"sent_at"')
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By the first fields, or by the first record."""
+    found = head_lines(file, 6)
+    if _is_text(found):
+        return Recognition("sigtop", 0.97, "it begins with sigtop's fields")
+    for line in found[:3]:
+        if line.lstrip("[ ").startswith("{") and all(key in line for key in _KEYS):
+            return Recognition("sigtop", 0.95, "its records are Signal Desktop's")
+    return None
+
+
+def _is_text(lines: list[str]) -> bool:
+    return len(lines) > 2 and lines[0].startswith("Conversation: ") and not lines[1]
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the file's order.
+
+    Raises:
+        SourceError: the file holds no message of sigtop, or cannot be read.
+    """
+    tally.me = _ME
+    is_list = any(line.lstrip().startswith(("[", "{")) for line in head_lines(file, 3))
+    found = _from_list(file, tally) if is_list else _from_text(file, tally)
+    yield from _sent.tables(found, "signal", tally, months_first=False)
+    if not tally.read:
+        raise SourceError(
+            f"{file.place} holds no message of sigtop: export the chat again with "
+            "'sigtop export-messages'"
+        )
+
+
+class _Parts(NamedTuple):
+    """A message of a text, or a version of it, taken apart."""
+
+    fields: dict[str, str]
+    files: tuple[File, ...]
+    quoted: str | None  # when the quoted message was sent
+    body: str
+
+
+def _from_text(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+    first = head_lines(file, 1)[0]
+    begins = first.startswith("Conversation: ")
+    chat = first.removeprefix("Conversation: ") if begins else PurePath(file.name).stem
+    ids, recent = _Ids(), Recent()
+    for message in texts(_headed(file, tally), tally):
+        found = _whole(message, tally)
+        if found is None:
+            continue
+        author, detail = _named(found.fields.get("From", "Unknown"))
+        sent_at = found.fields.get("Sent") or found.fields.get("Received") or "unknown"
+        sent = Sent(
+            author=author,
+            text=found.body,
+            sent_at=None if sent_at == "unknown" else sent_at,
+            channel=_named(chat)[0],
+            channel_id=chat,
+            author_id=detail,
+            handle=detail,
+            kind=_kind(found),
+            reply_to=recent.get(found.quoted or ""),
+            edited="Edited" in found.fields,
+            attachments=found.files,
+        )
+        sent = sent._replace(id=ids.new(sent))
+        if sent.kind == "text" and sent.id:
+            recent.add(sent_at, sent.id)
+        yield sent
+
+
+def _headed(file: ChatFile, tally: Tally) -> Iterator[tuple[int, str, re.Match[str] | None]]:
+    """The lines, and the match of each that begins a message, with the line behind it."""
+    before = ""
+    for (number, line), (_, after) in pairwise(chain(lines(file, tally), [(0, "")])):
+        if number > 1 or not line.startswith("Conversation: "):
+            yield number, line, None if before else _HEAD.match(f"{line}\n{after}")
+            before = line
+
+
+def _whole(message: Lines, tally: Tally) -> _Parts | None:
+    """The parts of a message; None where the file may break off before its text."""
+    found = [message.head[0].partition("\n")[0], *message.below]
+    if message.is_last and found[-1].startswith(_HALF_A_HEAD) and not found[-2]:
+        tally.skip("message broken off", "in its first line")
+        del found[-1]
+    parts = _parts(found)
+    if message.is_last and ("" not in found or (_kind(parts) == "text" and not parts.body)):
+        break_off(message, tally)
+        return None
+    return parts
+
+
+def _kind(parts: _Parts) -> str:
+    return _KINDS.get(parts.fields.get("Type", ""), "system")
+
+
+def _parts(found: list[str]) -> _Parts:
+    """The fields, the quote and the body; of an edited message, those of the last version."""
+    end = found.index("") if "" in found else len(found)
+    fields: dict[str, str] = {}
+    files: list[File] = []
+    for line in found[:end]:
+        name, _, value = line.partition(": ")
+        if name == "Attachment":
+            files += _file(value)
+        else:
+            fields.setdefault(name, value)
+    rest = found[end + 1 :]
+    if "Edited" in fields and rest and rest[0].startswith("| Version: "):
+        last = _parts(_last_version(rest))
+        return last._replace(fields=fields, files=last.files or tuple(files))
+    quoted = None
+    if rest[:1] and rest[0].startswith("> From: ") and "".join(rest[1:2])[:8] in ("", "> Sent: "):
+        quoted = "".join(rest[1:2]).removeprefix("> Sent: ")
+        rest = list(dropwhile(lambda line: line.startswith(">"), rest))
+    return _Parts(fields, tuple(files), quoted, "\n".join(rest).strip("\n"))
+
+
+def _last_version(found: list[str]) -> list[str]:
+    """The lines of the version that stands first, without what marks them."""
+    version: list[str] = []
+    for line in takewhile(lambda line: line.startswith("|"), found):
+        if version and not version[-1] and _VERSION.fullmatch(line):
+            break
+        version.append(line[2:])
+    return version
+
+
+def _named(detailed: str) -> tuple[str, str | None]:
+    """A name, and what stands behind it in brackets: a phone number, user name or id."""
+    match = _DETAILED.fullmatch(detailed)
+    return (match[1], match[2]) if match else (detailed, None)
+
+
+def _file(field: str) -> list[File]:
+    """A field's attachment; none where it is the rest of a long text, which the body has."""
+    match = _FILE.fullmatch(field)
+    name, content_type = match.groups() if match else (field, "")
+    name = "" if name == "no filename" else name
+    return [] if content_type == LONG_TEXT else [sent_file(name, content_type)]
+
+
+def _from_list(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+    channel, detail = _named(PurePath(file.name).stem)
+    other = channel if detail and detail != "group" else None
+    recent = Recent()
+    for number, record in objects(file, tally):
+        kind = record.get("type")
+        if not isinstance(kind, str):
+            tally.skip("no message", f"line {number}: it has no type")
+            continue
+        account = _ME if kind == "outgoing" else _account(record, "source") or other or "Unknown"
+        last = next(iter(as_dicts(record.get("editHistory"))), record)
+        last = last if isinstance(last.get("body"), str) else record
+        text, mentions = _shown(as_text(last.get("body")), as_dicts(last.get("bodyRanges")))
+        is_deleted = record.get("deletedForEveryone") is True
+        quote = record.get("quote")
+        message_id = as_text(record.get("id")) or None
+        sent_at = record.get("sent_at")
+        yield Sent(
+            author=account if kind == "outgoing" else other or account,
+            text="" if is_deleted else text,
+            sent_at=sent_at * 1000 if type(sent_at) is int else None,
+            channel=channel,
+            channel_id=as_text(record.get("conversationId")) or None,
+            id=message_id,
+            author_id=account,
+            kind="deleted" if is_deleted else _KINDS.get(kind, "system"),
+            reply_to=recent.get(str(quote.get("id"))) if isinstance(quote, dict) else None,
+            edited=len(as_dicts(record.get("editHistory"))) > 1,
+            attachments=_files(record),
+            mentions=() if is_deleted else mentions,
+        )
+        if message_id and kind in ("incoming", "outgoing"):
+            recent.add(str(sent_at), message_id)
+
+
+def _account(record: dict[str, Any], prefix: str) -> str:
+    """The id of an account, whose field's name ends as it did in this or that year."""
+    found = (as_text(record.get(prefix + end)) for end in ("ServiceId", "Aci", "Uuid", ""))
+    return next(filter(None, found), "")
+
+
+def _shown(body: str, ranges: list[dict[str, Any]]) -> tuple[str, tuple[Span, ...]]:
+    """The text with its mentions, whose names the export does not have."""
+    units = body.encode("utf-16-le", "surrogatepass")
+    done: list[str] = []
+    spans: list[Span] = []
+    length = after = 0  # of what is done, and behind the last mention in `units`
+
+    def add(part: str) -> None:
+        nonlocal length
+        done.append(part)
+        length += len(part)
+
+    places: list[tuple[int, int, str]] = []
+    for item in ranges:
+        start, size, account = item.get("start"), item.get("length"), _account(item, "mention")
+        if isinstance(start, int) and isinstance(size, int) and account:
+            places.append((start, size, account))
+    for start, size, account in sorted(places):
+        begin, end = 2 * start, 2 * (start + size)
+        if after <= begin <= end <= len(units):
+            add(_text(units[after:begin]))
+            spans.append(Span(account, length, length + len("@unknown")))
+            add("@unknown")
+            after = end
+    add(_text(units[after:]))
+    return "".join(done), tuple(spans)
+
+
+def _text(units: bytes) -> str:
+    return units.decode("utf-16-le", "replace").replace(MENTION, "@unknown")
+
+
+def _files(record: dict[str, Any]) -> tuple[File, ...]:
+    """The sticker and the attachments of a record."""
+    files: list[File] = []
+    sticker = record.get("sticker")
+    if isinstance(sticker, dict):
+        data = sticker.get("data")
+        files.append(File("sticker", as_text(data.get("emoji")) if isinstance(data, dict) else ""))
+    for item in as_dicts(record.get("attachments")):
+        name, content_type = as_text(item.get("fileName")), as_text(item.get("contentType"))
+        if content_type != LONG_TEXT:
+            files.append(sent_file(name, content_type))
+    return tuple(files)

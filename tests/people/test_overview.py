@@ -1,0 +1,73 @@
+"""Everyone with counts, and who may be one human."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import polars as pl
+from tests.chats import table
+
+from myna.people import People, Person, overview
+
+ROWS = [
+    {"author": "Ana", "text": "two words", "at": 0},
+    {"author": "Ben", "text": "one", "at": 60 * 24 * 3},
+    {"author": "Ana", "text": "three more words", "at": 60 * 24 * 5},
+    {"author": "Ana", "text": "joined", "kind": "system"},
+]
+
+
+def stored(folder: Path, frame: pl.DataFrame) -> list[Path]:
+    frame.write_parquet(folder / "t.parquet")
+    return [folder / "t.parquet"]
+
+
+def test_counts_words_and_days_whoever_wrote_most_first(tmp_path: Path) -> None:
+    people = People(
+        (
+            Person("Cy", ("test:Cy",), "no"),
+            Person("B", ("test:Ben", "other:7"), "context", pseudonym="R"),
+            Person("Ana", ("test:Ana",), "clone"),
+        ),
+        me="Ana",
+    )
+    ana, ben, cy = overview.lines(people, stored(tmp_path, table(ROWS)))
+    assert (ana.person, ana.is_me, ana.messages, ana.words) == ("Ana", True, 2, 5)
+    assert (ana.first, ana.last) == (date(2024, 5, 1), date(2024, 5, 6))
+    assert (ben.shown, ben.platforms, ben.consent) == ("R", {"test": 1, "other": 1}, "context")
+    assert (cy.messages, cy.first) == (0, None)
+    assert ben.to_json()["platforms"] == {"test": 1, "other": 1}
+    assert overview.lines(people, [])[0].messages == 0
+
+
+class TestSuggestions:
+    def found(
+        self, folder: Path, *accounts: tuple[str, str, str | None]
+    ) -> list[tuple[str, str, str]]:
+        """Suggestions for accounts of a person each: (source, name, handle)."""
+        frame = table([{"author": str(n), "text": "x"} for n in range(len(accounts))])
+        frame = frame.with_columns(
+            source=pl.Series([a[0] for a in accounts]),
+            author=pl.Series([a[1] for a in accounts]),
+            handle=pl.Series([a[2] for a in accounts], dtype=pl.String),
+        )
+        people = People(
+            tuple(
+                Person(f"{name} {n}", (f"{source}:{n}",), "clone")
+                for n, (source, name, _) in enumerate(accounts)
+            )
+        )
+        found = overview.suggestions(people, stored(folder, frame))
+        return [(s.first, s.second, s.because) for s in found]
+
+    def test_the_same_name_whatever_its_case_and_signs(self, tmp_path: Path) -> None:
+        found = self.found(tmp_path, ("x", "Zoë K.", None), ("y", "zoek", None), ("x", "Ben", None))
+        assert found == [("Zoë K. 0", "zoek 1", "the same name")]
+
+    def test_a_handle_that_is_anothers_name(self, tmp_path: Path) -> None:
+        found = self.found(tmp_path, ("x", "Anna", "ana_k"), ("y", "Ana K", None))
+        assert found == [("Ana K 1", "Anna 0", "the same handle")]
+
+    def test_short_names_are_alike_by_chance(self, tmp_path: Path) -> None:
+        assert self.found(tmp_path, ("x", "Al", None), ("y", "al", None)) == []
