@@ -23,12 +23,74 @@ START = datetime(2021, 3, 1, 8, tzinfo=UTC)
 POOL = 2_000
 """Different messages; each is written again and again with its own id and time."""
 
-WORDS = (
-    "the a and to of it is you that we on for in not was but so do have they are with this "
-    "just like what no yeah lol kettle tea cup leaf steam saucer honestly maybe tomorrow never "
-    "always wtf haha ok really think know going time people good one see can would about game "
-    "café naïve 日本茶 чай 🍵 😂 ¯\\_(ツ)_/¯ \"quoted\" don't https://example.org/a?b=c&d=e"
-).split()
+WORDS = [
+    "the",
+    "a",
+    "and",
+    "to",
+    "of",
+    "it",
+    "is",
+    "you",
+    "that",
+    "we",
+    "on",
+    "for",
+    "in",
+    "not",
+    "was",
+    "but",
+    "so",
+    "do",
+    "have",
+    "they",
+    "are",
+    "with",
+    "this",
+    "just",
+    "like",
+    "what",
+    "no",
+    "yeah",
+    "lol",
+    "kettle",
+    "tea",
+    "cup",
+    "leaf",
+    "steam",
+    "saucer",
+    "honestly",
+    "maybe",
+    "tomorrow",
+    "never",
+    "always",
+    "wtf",
+    "haha",
+    "ok",
+    "really",
+    "think",
+    "know",
+    "going",
+    "time",
+    "people",
+    "good",
+    "one",
+    "see",
+    "can",
+    "would",
+    "about",
+    "game",
+    "café",
+    "naïve",
+    "日本茶",
+    "чай",
+    "🍵",
+    "😂",
+    "¯\\_(ツ)_/¯",
+    '"quoted"',
+    "don't",
+    "https://example.org/a?b=c&d=e",
+]
 
 
 def sentence(rng: random.Random) -> str:
@@ -54,7 +116,7 @@ def _person(rng: random.Random, number: int, *, roles: int) -> dict[str, Any]:
             }
             for role in rng.sample(range(30), roles)
         ],
-        "avatarUrl": f"https://cdn.discordapp.com/avatars/{number}/{number * 7919:032x}.png?size=512",
+        "avatarUrl": f"https://cdn.discordapp.com/avatars/{number}/{number * 7919:032x}.png",
     }
 
 
@@ -74,7 +136,7 @@ def _emoji(name: str) -> dict[str, Any]:
 
 def _discord(rng: random.Random, people: list[dict[str, Any]], large: bool) -> dict[str, Any]:
     author = rng.choice(people)
-    is_reply = rng.random() < 0.15
+    is_reply = rng.random() < (0.15 if large else 0.1)
     mentioned = rng.sample(people, 1) if is_reply or rng.random() < 0.05 else []
     names = "".join(f"@{person['nickname']} " for person in mentioned if not is_reply)
     message: dict[str, Any] = {
@@ -92,7 +154,7 @@ def _discord(rng: random.Random, people: list[dict[str, Any]], large: bool) -> d
         "reactions": [],
         "mentions": mentioned,
     }
-    if rng.random() < 0.06:
+    if rng.random() < 0.04:
         message["attachments"].append(
             {
                 "id": "5100",
@@ -101,7 +163,7 @@ def _discord(rng: random.Random, people: list[dict[str, Any]], large: bool) -> d
                 "fileSizeBytes": 123456,
             }
         )
-    if rng.random() < (0.8 if large else 0.02):
+    if rng.random() < (0.8 if large else 0.01):
         message["embeds"].append(
             {
                 "title": sentence(rng),
@@ -117,7 +179,7 @@ def _discord(rng: random.Random, people: list[dict[str, Any]], large: bool) -> d
                 "inlineEmojis": [],
             }
         )
-    if rng.random() < (0.7 if large else 0.05):
+    if rng.random() < (0.7 if large else 0.02):
         users = [_short(person) for person in rng.sample(people, 4 if large else 1)]
         reaction = {"emoji": _emoji("🍵"), "count": len(users), "users": users}
         message["reactions"].append(reaction)
@@ -128,7 +190,7 @@ def _discord(rng: random.Random, people: list[dict[str, Any]], large: bool) -> d
             "channelId": "700000000000000002",
             "guildId": "700000000000000001",
         }
-    message["inlineEmojis"] = [_emoji("😂")] if "😂" in message["content"] else []
+    message["inlineEmojis"] = [_emoji("🍵")] if "🍵" in message["content"] and large else []
     return message
 
 
@@ -165,9 +227,7 @@ def discord(out: BinaryIO, *, messages: int, size: int, large: bool, seed: int) 
         before, middle, after = rng.choice(pool)
         separator = b",\n    " if number else b"\n    "
         id_ = b'"%d"' % (800_000_000_000_000_000 + number)
-        return b"".join(
-            [separator, before, id_, middle, f'"{_stamp(when)}"'.encode(), after]
-        )
+        return b"".join([separator, before, id_, middle, f'"{_stamp(when)}"'.encode(), after])
 
     count = _write(out, message, messages, size, rng)
     out.write(b'\n  ],\n  "messageCount": %d\n}' % count)
@@ -187,7 +247,9 @@ def whatsapp(out: BinaryIO, *, messages: int, size: int, large: bool, seed: int)
     texts[::25] = ["<Media omitted>"] * len(texts[::25])
 
     def message(_: int, when: datetime) -> bytes:
-        return f"{when:%d/%m/%Y, %H:%M} - Person {rng.randint(0, 9)}: {rng.choice(texts)}\n".encode()
+        return (
+            f"{when:%d/%m/%Y, %H:%M} - Person {rng.randint(0, 9)}: {rng.choice(texts)}\n".encode()
+        )
 
     return _write(out, message, messages, size, rng)
 

@@ -1,0 +1,134 @@
+"""Mutilate exports and read them, for as long as one likes: nothing but SourceError may come.
+
+python benchmarks/fuzz.py [SOURCE…] [--minutes 10] [--seed 0]
+
+Each source reads its own fixtures (tests/sources/fixtures) with pieces lost, doubled,
+moved or foreign, `minutes` for each. What goes wrong is kept in build/fuzz/, with the
+error; the exit status says whether anything did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import random
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from myna import messages, sources
+from myna.errors import SourceError
+from myna.sources import ChatFile, Tally
+
+ROOT = Path(__file__).parent.parent
+FIXTURES = ROOT / "tests" / "sources" / "fixtures"
+KEPT = ROOT / "build" / "fuzz"
+SLOW = 5.0
+"""Seconds after which reading a small file counts as a failure."""
+
+FOREIGN = [
+    *(b"\0", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b"\n", b"\r", b"\r\n", b'"', b"'", b"\\", b"/"),
+    *(b"{", b"}", b"[", b"]", b",", b":", b";", b"\t", b"<", b">", b"</div>", b"<div>", b"&#0;"),
+    *(b"null", b"true", b"-1", b"0", b"1e999", b"9" * 30, b"[" * 2000, b'{"a":' * 2000, b"\\x0B"),
+    *(b"\\ud800", b"0000-00-00", b"9999-12-31T23:59:59Z", b"[]", b"{}", b'""', b"%s", b"@" * 50),
+    *("\u200e\u202f\u2028🎉".encode(), "日本".encode(), "é".encode("latin-1"), b" " * 3000),
+]
+
+
+@dataclass(frozen=True)
+class Mutilated(ChatFile):
+    """A file whose bytes are at hand; others stand beside it as beside `path`."""
+
+    data: bytes = b""
+
+    @property
+    def local(self) -> None:
+        """It has no file of its own on disk."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return len(self.data)
+
+    @property
+    def head(self) -> bytes:
+        """The first bytes."""
+        return self.data[: 64 * 1024]
+
+    def open(self) -> BinaryIO:
+        """As a stream."""
+        return io.BytesIO(self.data)
+
+
+def mutilate(data: bytes, rng: random.Random) -> bytes:
+    """Something that happens to files, one to six times."""
+    for _ in range(rng.randint(1, 6)):
+        at, length = rng.randrange(len(data) + 1), min(1000, int(rng.expovariate(0.05)))
+        piece = data[(start := rng.randrange(len(data) + 1)) : start + length]
+        choices = (b"", piece, piece[::-1], rng.choice(FOREIGN), rng.randbytes(rng.randint(1, 8)))
+        data = data[:at] + rng.choice(choices) + data[at + rng.choice((0, 0, 1, length)) :]
+    if rng.random() < 0.02:
+        data = data.decode("utf-8", "replace").encode(
+            rng.choice(["utf-16", "cp1252", "utf-8-sig"]), "replace"
+        )
+    return data[: rng.randrange(len(data) + 1)] if rng.random() < 0.1 else data
+
+
+def failure(name: str, file: Mutilated) -> str:
+    """What is wrong with how this file is read; "" where all is well."""
+    begun = time.perf_counter()
+    tally = Tally()
+    try:
+        sources.recognise(file)
+        frames = list(sources.source(name).read(file, tally))
+        for frame in frames:
+            frame.to_dicts()
+            if frame.schema != messages.empty().schema:
+                return "another schema"
+    except SourceError as error:
+        return "an error of several lines" if "\n" in str(error) else ""
+    except Exception:
+        return traceback.format_exc()
+    if sum(frame.height for frame in frames) != tally.read:
+        return "the tally does not count what was read"
+    taken = time.perf_counter() - begun
+    return f"slow: {taken:.1f} s" if taken > SLOW else ""
+
+
+def fuzz(name: str, seconds: float, rng: random.Random) -> int:
+    """Mutilate and read a source's fixtures; how often that went wrong."""
+    paths = [path for path in sorted((FIXTURES / name).rglob("*")) if path.is_file()]
+    end = time.monotonic() + seconds
+    done = failed = 0
+    while time.monotonic() < end:
+        path = rng.choice(paths)
+        file = Mutilated(path, mutilate(path.read_bytes(), rng))
+        done += 1
+        if wrong := failure(name, file):
+            failed += 1
+            KEPT.mkdir(parents=True, exist_ok=True)
+            kept = KEPT / f"{name}-{failed}{path.suffix}"
+            kept.write_bytes(file.data)
+            kept.with_suffix(".error").write_text(wrong)
+            print(f"{name}: {wrong.strip().splitlines()[-1]} ({kept})", flush=True)
+    print(f"{name}: {done:,} files, {failed} failures", flush=True)
+    return failed
+
+
+def main() -> int:
+    """Fuzz every source, or those named."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("names", nargs="*", default=[])
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--seed", type=int, default=0)
+    wanted = parser.parse_args()
+    rng = random.Random(wanted.seed)
+    failed = [fuzz(n, wanted.minutes * 60, rng) for n in wanted.names or sources.names()]
+    return min(1, sum(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
