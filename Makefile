@@ -33,6 +33,7 @@ bench: .venv/.dev ## Measure the figures in the README
 
 docs: .venv/.dev ## Write the generated pages of docs/ anew
 	$(BIN)/python -m typer myna.cli utils docs --name myna --title Commands --output docs/commands.md
+	$(BIN)/python docs/sources.py
 
 clean: ## Remove .venv, builds and caches; chats, models and adapters stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -57,6 +57,13 @@ def test_the_page_of_commands_is_current(tmp_path: Path) -> None:
     assert (ROOT / "docs/commands.md").read_text("utf-8") == page.read_text("utf-8"), "make docs"
 
 
+def test_the_page_of_sources_is_current(tmp_path: Path) -> None:
+    """`make docs` writes it anew."""
+    page = tmp_path / "sources.md"
+    subprocess.run([sys.executable, str(ROOT / "docs/sources.py"), str(page)], check=True)
+    assert (ROOT / "docs/sources.md").read_text("utf-8") == page.read_text("utf-8"), "make docs"
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):

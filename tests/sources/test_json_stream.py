@@ -99,3 +99,43 @@ def test_pieces_add_up_to_the_document(
 def test_without_the_list_all_is_lost() -> None:
     data = b'{"other": []}'
     assert [tuple(p) for p in pieces(BytesIO(data), SHAPE)] == [("lost", 0, data)]
+
+
+SEVERAL = SHAPE._replace(several=True)
+
+
+def lists(of: dict[str, list[Any]]) -> bytes:
+    """A document of several lists, each in an object with a name."""
+    named = [{"name": name, "list": items} for name, items in of.items()]
+    return json.dumps({"before": [], "all": named}).encode()
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
+def test_of_several_lists_each_has_its_head(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_json_stream, "CHUNK", chunk)
+    item = {"id": 1, "item": '"list": [ ]'}
+    data = lists({"one": [item] * 3, "none": [], "two": [item]})
+    found = list(pieces(BytesIO(data), SEVERAL))
+    heads = [p.data.rpartition(b'"name": ')[2] for p in found if p.kind == "head"]
+    assert heads == [b'"one", "list": [', b'"none", "list": [', b'"two", "list": [']
+    counts = [0]
+    for piece in found:
+        if piece.kind == "items":
+            counts[-1] += len(objects(piece.data.strip(b", ")))
+        elif piece.kind == "head":
+            counts.append(0)
+    assert counts == [0, 3, 0, 1]
+    assert found[-1].kind == "tail"
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
+@pytest.mark.parametrize("damaged", [b'{"id": 2, "item": "no end}', b'{"id": 2, "item": [[}', b"{"])
+def test_damage_in_one_list_leaves_the_next_one_its_head(
+    damaged: bytes, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_json_stream, "CHUNK", chunk)
+    data = lists({"one": [{"id": 1, "item": 0}, "DAMAGED"], "two": [{"id": 3, "item": 0}]})
+    found = list(pieces(BytesIO(data.replace(b'"DAMAGED"', damaged)), SEVERAL))
+    heads = [p.data.rpartition(b'"name": ')[2] for p in found if p.kind == "head"]
+    assert heads == [b'"one", "list": [', b'"two", "list": [']
+    assert found[-2].data.strip() == b'{"id": 3, "item": 0}'

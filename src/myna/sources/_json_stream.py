@@ -212,13 +212,15 @@ def _items(
     known = False  # whether this document's items have boundaries
     more = b"more"  # until nothing comes
     while True:
-        last = _last(shape.boundary, buffer)
-        if last and not (shape.several and _opening(shape).search(buffer, 0, last.start())):
+        following = _opening(shape).search(buffer) if shape.several else None
+        last = _last(shape.boundary, buffer, following.start() if following else len(buffer))
+        if last:
             known = True
             yield Piece("items", start, buffer[: last.start()])
             start, buffer = start + last.end(), buffer[last.end() :]
-            more = _more(stream, buffer)
-            buffer += more
+            if following is None:
+                more = _more(stream, buffer)
+                buffer += more
             continue
         found = scan(buffer)
         if found.items:
@@ -254,13 +256,13 @@ def _more(stream: BinaryIO, buffer: bytes) -> bytes:
     return stream.read(max(CHUNK, len(buffer)))
 
 
-def _last(pattern: re.Pattern[bytes], data: bytes) -> re.Match[bytes] | None:
-    """The last match, searched for in a window at the end that grows until it has one."""
+def _last(pattern: re.Pattern[bytes], data: bytes, end: int) -> re.Match[bytes] | None:
+    """The last match before `end`, searched for in a window that grows until it has one."""
     reach = 8 * 1024
     while True:
-        begin = max(0, len(data) - reach)
+        begin = max(0, end - reach)
         last = None
-        for last in pattern.finditer(data, begin):  # noqa: B007 (only the last is wanted)
+        for last in pattern.finditer(data, begin, end):  # noqa: B007 (only the last is wanted)
             pass
         if last is not None or begin == 0:
             return last

@@ -174,8 +174,8 @@ class _Ids:
 
     def __init__(self) -> None:
         # Two generations, so that memory stays flat.
-        self.recent: dict[bytes, int] = {}
-        self.older: dict[bytes, int] = {}
+        self.recent: dict[str, int] = {}
+        self.older: dict[str, int] = {}
 
     def new(self, sent: Sent) -> str:
         """The id of this message, another one for each of several that are the same."""
@@ -186,9 +186,22 @@ class _Ids:
             sent.text,
         )
         marked = "".join([f"{len(part)}:{part}" for part in parts])
-        digest = blake2b(marked.encode("utf-8", "surrogatepass"), digest_size=10).digest()
-        seen = self.recent.get(digest) or self.older.get(digest, 0)
-        self.recent[digest] = seen + 1
-        if len(self.recent) >= REMEMBERED:
-            self.recent, self.older = {}, self.recent
-        return f"{digest.hex()}-{seen}" if seen else digest.hex()
+        return self.of([marked])[0]
+
+    def of(self, marked: Iterable[str]) -> list[str]:
+        """Ids of messages by all that they are known by."""
+        found = [
+            blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+            for text in marked
+        ]
+        recent, older = self.recent, self.older
+        for row, digest in enumerate(found):
+            if digest in recent or digest in older:
+                seen = recent.get(digest) or older[digest]
+                recent[digest] = seen + 1
+                found[row] = f"{digest}-{seen}"
+            else:
+                recent[digest] = 1
+        if len(recent) >= REMEMBERED:
+            self.recent, self.older = {}, recent
+        return found

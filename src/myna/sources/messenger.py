@@ -1,0 +1,348 @@
+"""Facebook Messenger and Instagram: the JSON of "download your information".
+
+There are two shapes. Both have no ids of accounts or messages.
+
+-   ``…/messages/inbox/CHAT/message_1.json``, and 2, 3, … for older parts of some 10,000
+    messages: ``{participants[{name}], messages[{sender_name, timestamp_ms, content, photos,
+    videos, gifs, audio_files, files, sticker, share, reactions, call_duration, is_unsent}],
+    title, thread_path, …}``, newest first. Each string is UTF-8 read as Latin-1, so
+    "Ã©" stands for "é". What the platform says stands in ``content`` like a person's words;
+    only old exports have a ``type`` (Generic, Share, Call, Subscribe, Unsubscribe). It is
+    known here by its English wording, which in part is from memory, after the sender's name
+    or "You"; notices in other languages pass for text.
+-   Chats that are encrypted end to end, a download of their own: ``NAME_7.json`` with
+    ``{participants[names], threadName, messages[{senderName, timestamp, text, type, media[],
+    isUnsent, reactions}]}``, in true UTF-8. Media that are absent are "Failed to download
+    media"; a ``type`` of placeholder is taken for a message that is gone, as other readers
+    of the format do. That the newest comes first there too is an assumption.
+
+The order of messages is that of their milliseconds, so it holds across the parts of a chat.
+Who made the export is said nowhere; a chat of two is named after the other one. A link
+that was shared is text, the words around it at its other end are not. Instagram is known
+by the path of the file or of the media in it: a file without either is called Messenger's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import msgspec
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _json_stream, _sent
+from myna.sources._columns import attachment_kind
+from myna.sources._discord_markup import mentions
+from myna.sources._json_stream import SEPARATORS, Shape
+from myna.sources._sent import File, Sent
+
+TITLE = "Messenger or Instagram JSON"
+READS = (*("text", "mentions", "deleted", "attachments", "stickers", "voice", "calls", "system"),)
+
+_SHAPE = Shape(
+    key=b"messages",
+    boundary=re.compile(rb',\s*(?=\{\s*"(?:sender_name|isUnsent)"\s*:)'),
+    # No message has a list before a title; the figure keeps hostile input linear.
+    ending=re.compile(rb'\]\s*,\s*"title"\s*:[\s\S]{0,5000}\}\s*\Z'),
+)
+
+_SENT = re.compile(
+    r"(?:sent|shared) (?:an? |the |\d+ )?(?:attachment|link|photo|video|GIF|sticker|file|post|reel|"
+    r"story|voice message|audio|location|live location|contact)s?\.?"
+)
+_CALL = re.compile(
+    r"(?:called (?:you|\S+)|missed (?:your|a) (?:video |audio )?(?:call|chat)|(?:started|joined) "
+    r"(?:an? |the )(?:video |audio |group )*(?:call|chat)|ended the call)\b"
+)
+_NOTICE = re.compile(
+    r"(?:(?:named|created|left|joined) (?:the|this) group|(?:added|removed) .+ (?:to|from) the "
+    r"group|changed the (?:group photo|group name|theme|chat theme|chat colou?rs)|set the "
+    r"(?:nickname|emoji|quick reaction)|(?:set|cleared) (?:your|his|her|their|the) "
+    r"(?:own )?nickname|(?:un)?pinned a message|unsent a message|turned (?:on|off) "
+    r"(?:vanish mode|disappearing messages)|created a poll|voted for|changed (?:their )?vote"
+    r"|(?:reacted|Reacted) .{1,20} to (?:your|a) message|liked a message)\b"
+)
+_WHOLE_NOTICE = re.compile(
+    r"(?:Reacted .{1,20} to your message|Liked a message|You are now connected on Messenger\.|"
+    r"This poll is no longer available\.|(?:You can now (?:message and )?call each other|Say hi to "
+    r"your new Facebook friend|Messages and calls are secured with end-to-end encryption).*)\s*",
+    re.DOTALL,
+)
+_WHOLE_CALL = re.compile(r"The (?:video |audio |group )*(?:call|chat) (?:has )?ended\.")
+
+
+class _Fields(msgspec.Struct, gc=False):
+    """The fields of an object that are read; all others are skipped unseen."""
+
+
+class _Medium(_Fields):
+    uri: str | None = None
+
+
+class _Share(_Fields):
+    link: str | None = None
+
+
+class _Message(
+    _Fields, rename={"encrypted_sender": "senderName", "is_encrypted_unsent": "isUnsent"}
+):
+    sender_name: str | None = None
+    encrypted_sender: str | None = None
+    timestamp_ms: int | str | None = None
+    timestamp: int | str | None = None
+    content: str | None = None
+    text: str | None = None
+    type: str | None = None
+    is_unsent: bool | None = False
+    is_encrypted_unsent: bool | None = False
+    photos: list[_Medium] | None = None
+    videos: list[_Medium] | None = None
+    gifs: list[_Medium] | None = None
+    audio_files: list[_Medium] | None = None
+    files: list[_Medium] | None = None
+    media: list[_Medium] | None = None
+    sticker: _Medium | None = None
+    share: _Share | None = None
+    call_duration: msgspec.Raw = msgspec.Raw()
+
+
+class _Document(_Fields):
+    """The document without its messages."""
+
+    participants: Any = None
+    title: str | None = None
+    thread_path: str | None = None
+    threadName: str | None = None  # noqa: N815 (as in the format)
+
+
+_MESSAGES = msgspec.json.Decoder(list[_Message])
+_DOCUMENT = msgspec.json.Decoder(_Document)
+
+
+class _Chat(NamedTuple):
+    """Whose chat it is, and whether its strings are to be repaired."""
+
+    source: str
+    id: str
+    name: str
+    people: tuple[str, ...]
+    is_garbled: bool
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By the keys of messages, or those around them."""
+    head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not head.startswith(b"{") or b'"messages"' not in head:
+        return None
+    if b'"sender_name"' in head and b'"timestamp_ms"' in head:
+        return Recognition("messenger", 0.97, "its messages have sender_name and timestamp_ms")
+    if b'"threadName"' in head and b'"participants"' in head:
+        return Recognition("messenger", 0.95, "it has a threadName and participants")
+    if b'"participants"' in head and b'"thread_path"' in head:
+        return Recognition("messenger", 0.95, "it has a thread_path and participants")
+    return None
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the file's order, which is newest first; ``position`` is by time.
+
+    Raises:
+        SourceError: the file holds no list of messages, or cannot be read.
+    """
+    chat = _chat(file)
+    if len(chat.people) == 2 and chat.name in chat.people:
+        tally.me = chat.people[chat.people[0] == chat.name]
+    found = _messages(file, chat, tally)
+    yield from _sent.tables(found, chat.source, tally, zone_assumed=False, months_first=False)
+    if not tally.read and not tally.skipped and not tally.notes:
+        tally.notes.append("the export holds no messages")
+
+
+def _chat(file: ChatFile) -> _Chat:
+    """Whose chat it is, from what stands before the messages and behind them."""
+    fields: dict[str, Any] = {}
+    with file.open() as stream:
+        for piece in _json_stream.pieces(stream, _SHAPE):
+            if piece.kind == "head":
+                fields |= _fields(piece.data.removeprefix(b"\xef\xbb\xbf") + b"]}")
+            elif piece.kind == "tail":
+                fields |= _fields(b"{" + piece.data.lstrip(SEPARATORS))
+    listed = fields.get("participants")
+    names = [one.get("name") if isinstance(one, dict) else one for one in _as_list(listed)]
+    people = [name for name in names if isinstance(name, str)]
+    stem = PurePath(file.name).stem
+    if thread := fields.get("threadName"):
+        name = re.sub(r"_\d+$", "", thread)
+        return _Chat("messenger", thread, name, tuple(people), is_garbled=False)
+    people = [_repaired(name) for name in people]
+    name = _repaired(fields.get("title") or "") or ", ".join(people) or stem
+    place = (fields.get("thread_path") or "").rpartition("/")[2].lower()
+    if not place:
+        place = file.folder.lower() if stem.startswith("message_") and file.folder else name
+    return _Chat(_platform(file), place, name, tuple(people), is_garbled=True)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _fields(data: bytes) -> dict[str, Any]:
+    """The document's own fields that are in this part of it."""
+    try:
+        document = _json_stream.decode_repaired(data, _DOCUMENT)
+    except (ValueError, RecursionError):
+        return {}
+    values = {name: getattr(document, name) for name in document.__struct_fields__}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _platform(file: ChatFile) -> str:
+    """Whether it is Messenger's or Instagram's."""
+    path = file.place.lower()
+    instagram = path.rfind("instagram")
+    facebook = max(path.rfind("facebook"), path.rfind("messenger"))
+    if instagram == facebook:  # neither
+        instagram = file.head.find(b"your_instagram_activity")
+        facebook = file.head.find(b"your_facebook_activity")
+    return "instagram" if instagram > facebook else "messenger"
+
+
+def _messages(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Sent]:
+    """The messages, one by one; the tally learns what became of the rest."""
+    last, same = None, 0
+    with file.open() as stream:
+        for piece in _json_stream.pieces(stream, _SHAPE):
+            if piece.kind == "items":
+                found, damages = _json_stream.decode(piece, _MESSAGES, _SHAPE)
+                for damage in damages:
+                    place = f"bytes {damage.start} to {damage.end}: {damage.problem}"
+                    tally.skip("damaged message", place)
+                for message in found:
+                    time = message.timestamp_ms or message.timestamp
+                    if time is None and not (message.sender_name or message.encrypted_sender):
+                        tally.skip("no sender and no time", f"bytes {piece.start} to {piece.end}")
+                        continue
+                    same = same + 1 if time == last else 0
+                    last = time
+                    yield _sent_by(message, chat, time, same)
+            elif piece.kind == "tail":
+                if not _is_whole(b"{" + piece.data.lstrip(SEPARATORS)):
+                    tally.notes.append(
+                        "the export breaks off behind its last message: none is missing"
+                    )
+            elif piece.kind == "lost" and (piece.start or not _is_whole(piece.data)):
+                tally.lose(piece.start, piece.end)
+                tally.notes.append("the export breaks off: older messages may be missing")
+            elif piece.kind == "lost":
+                raise SourceError(
+                    f"{file.place} is no chat of Messenger or Instagram: it has no list of "
+                    "messages; download your information again, choosing JSON as the format"
+                )
+            tally.bytes_done = piece.end
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether this is a document, or anything else but the beginning of one."""
+    if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return True
+    try:
+        decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        _json_stream.decode_repaired(data.removeprefix(b"\xef\xbb\xbf"), decoder)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _sent_by(message: _Message, chat: _Chat, time: int | str | None, same: int) -> Sent:
+    """A message, of which `same` newer ones have the same time."""
+    mend = _repaired if chat.is_garbled else str
+    author = mend(message.sender_name or message.encrypted_sender or "") or "unknown"
+    text = mend(message.content or message.text or "")
+    files = tuple(_files(message))
+    is_gone = message.type == "placeholder" and not text
+    kind = "text"
+    if message.is_unsent or message.is_encrypted_unsent or is_gone:
+        kind, text, files = "deleted", "", ()
+    else:
+        kind, said = _kind(message, author, text)
+        if kind == "text" and not said and text and not files and message.share is None:
+            files = (File("file", ""),)
+        text = _with_link(message, said)
+    names = {name: name for name in chat.people} if "@" in text else {}
+    position = None
+    if isinstance(time, int) and abs(time) < 10**14:
+        position = time * 1000 + 999 - min(same, 999)
+    return Sent(
+        author=author,
+        text=text,
+        sent_at=time * 1000 if isinstance(time, int) else time,
+        channel=chat.name,
+        channel_id=chat.id,
+        kind=kind,
+        attachments=files,
+        mentions=tuple(mentions(text, names, [])) if names else (),
+        position=position,
+    )
+
+
+def _kind(message: _Message, author: str, text: str) -> tuple[str, str]:
+    """The kind of a message, and what of its text its author wrote."""
+    if message.call_duration or message.type == "Call":
+        return "call", text
+    if message.type in ("Subscribe", "Unsubscribe"):
+        return "system", text
+    for subject in (author, author.partition(" ")[0], "You"):
+        if text.startswith(f"{subject} "):
+            said = text[len(subject) + 1 :]
+            if _SENT.fullmatch(said.rstrip()):
+                return "text", ""
+            if _CALL.match(said):
+                return "call", text
+            if _NOTICE.match(said):
+                return "system", text
+    if _WHOLE_CALL.fullmatch(text):
+        return "call", text
+    return "system" if _WHOLE_NOTICE.fullmatch(text) else "text", text
+
+
+def _with_link(message: _Message, text: str) -> str:
+    """The text with the link that was shared, but for that of a story it answers."""
+    link = message.share.link if message.share is not None else None
+    if not link or link in text or (text and "/stories/" in link):
+        return text
+    return f"{text}\n{link}" if text else link
+
+
+def _files(message: _Message) -> Iterator[File]:
+    """What was sent with a message."""
+    for kind, media in (
+        ("image", message.photos),
+        ("video", message.videos),
+        ("gif", message.gifs),
+        ("voice", message.audio_files),
+    ):
+        for medium in media or ():
+            yield File(kind, _name(medium))
+    for medium in [*(message.files or ()), *(message.media or ())]:
+        yield File(attachment_kind(_name(medium)), _name(medium))
+    if message.sticker is not None:
+        yield File("sticker", _name(message.sticker))
+
+
+def _name(medium: _Medium) -> str:
+    """The name of a file, "" where it is absent."""
+    uri = _repaired(medium.uri or "")
+    return uri.partition("?")[0].rpartition("/")[2] if "/" in uri else ""
+
+
+def _repaired(text: str) -> str:
+    """A string as it was before its UTF-8 was read as Latin-1, or itself if it never was."""
+    if text.isascii():
+        return text
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
