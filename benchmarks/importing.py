@@ -2,7 +2,7 @@
 
 python benchmarks/importing.py [--messages N | --bytes N] [FORMAT…] [--runs 3]
 
-FORMAT: discord-small, discord-large, telegram, whatsapp, json-lines (all by default).
+FORMAT: discord-small, discord-large, _telegram_messages, whatsapp, json-lines (all by default).
 Generated files (benchmarks/exports.py); whole imports, from the path to Parquet, each in a
 process of its own, in turns with decoding alone; medians. Peak memory is that of all
 processes of an import together.

@@ -1,0 +1,116 @@
+"""DiscordChatExporter's HTML pages, from those of 2018 to the minified ones of today.
+
+The classes are those of its templates (MessageGroupTemplate.cshtml and PreambleTemplate.cshtml;
+HtmlShared.html before 2020) and of what renders a text (HtmlMarkdownVisitor.cs,
+HtmlRenderingLogic.cs before 2020). A page is a preamble with the names of guild and channel,
+groups of messages of one author each, who is named once, and a postamble that counts them.
+What changed between versions:
+
+- 2018: messages have no elements of their own. Each ``chatlog__content`` begins one; a
+  message of files alone cannot be told from the message before it. Accounts have no ids,
+  and a group has one time, in the form that the user chose, of no zone.
+- 2019: ``chatlog__message[data-message-id]`` in ``chatlog__messages``.
+- 2021: replies, as ``chatlog__reference`` before the group's messages, later in them;
+  ``chatlog__message-container[data-message-id]``, and notices by Discord known as such;
+  before, only their texts tell them.
+- 2023: the time zone in the postamble; 2025 (2.47): ``chatlog__forwarded``, whose name alone
+  is known, so it is assumed that the words of others are in it.
+
+A message's id is its time: Discord counts milliseconds since 2015 in the upper 42 bits
+(Discord's developer reference, "Snowflakes"). So no written time is needed, which would
+depend on the language and the zone of whoever made the export; it is read where an id is
+too short to have come from Discord.
+
+A mention names no account. It is known by its title, the full name, wherever that account
+wrote something on the same page. Gone are what others wrote (quotes, embeds, the message
+that is answered, forwards), and bold and its like; a custom emoji is ``:name:``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import polars as pl
+
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally, _sent
+from myna.sources._discord_names import place
+from myna.sources._discord_page import Author, Page
+from myna.sources._html import parts, plain
+from myna.sources._sent import Sent
+from myna.sources._text import BLOCK, head_text, open_text
+
+TITLE = "DiscordChatExporter HTML"
+READS = (
+    *("text", "replies", "mentions", "edits", "forwards", "attachments", "stickers", "voice"),
+    *("calls", "system", "bots"),
+)
+
+_ACCOUNT = re.compile(
+    rb"title=(\"[^\"<>]*+\"|[^\s\"<>]++) data-user-id=\"?([0-9]++)\"?[^<>]*+>([^<]*+)<"
+)
+_ZONE = re.compile(rb"postamble__entry\"?>\s*Timezone: UTC([+-])([0-9]{1,2})(?:[.,]([0-9]))?")
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By the names of the classes, which the page's head styles or its body has."""
+    head = head_text(file)
+    if not head.lstrip("\ufeff \t\r\n").startswith("<") or "chatlog__" not in head:
+        return None
+    return Recognition("discord_chat_exporter_html", 0.97, "it is a page with a 'chatlog'")
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the page's order; ``position`` is the order of their ids.
+
+    Raises:
+        SourceError: the page holds no chat log, or the file cannot be read.
+    """
+    yield from _sent.tables(_messages(file, tally), "discord", tally)
+    tally.bytes_done = file.size
+
+
+def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+    users, zone = _survey(file)
+    page = Page(place(file.name), users, zone, tally)
+    with file.open() as stream:
+        for part in parts(stream, file.head):
+            for sent in page.take(part):
+                page.found += 1
+                tally.bytes_done = min(part.end, file.size)
+                yield sent
+    if not page.is_known:
+        raise SourceError(
+            f"{file.place} is no page of DiscordChatExporter: it has no chat log; "
+            "export the chat again, as HTML or better as JSON"
+        )
+    if not page.is_whole:
+        begin = page.message.begin if page.message else page.whole_until
+        tally.lose(min(begin, file.size), file.size)
+        tally.notes.append(f"the page breaks off after {page.found:,} messages")
+    elif page.message:
+        page.spoil("the page ends before it", file.size)
+    found = page.found + sum(tally.skipped.values())
+    if page.promised is not None and page.promised != found:
+        tally.notes.append(f"the page speaks of {page.promised:,} messages, but holds {found:,}")
+    elif not found and page.is_whole:
+        tally.notes.append("the page holds no messages")
+
+
+def _survey(file: ChatFile) -> tuple[dict[str, Author], str]:
+    """The accounts that wrote, by their full names, and the zone of written times."""
+    users: dict[str, Author] = {}
+    zone = ""
+    with open_text(file.open(), file.head) as text:
+        kept = b""
+        while block := text.read(BLOCK):
+            page = kept + block.encode("utf-8", "surrogatepass")
+            for title, id_, name in _ACCOUNT.findall(page):
+                full = plain(title.strip(b'"'))
+                users[full] = Author(plain(name).strip() or full, id_.decode(), full)
+            for sign, hours, tenths in _ZONE.findall(page):
+                minutes = int(hours) * 60 + int(tenths or 0) * 6
+                zone = f" {sign.decode()}{minutes // 60:02}:{minutes % 60:02}"
+            kept = page[-1000:]
+    return users, zone
