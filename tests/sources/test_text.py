@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from myna.sources import recognise
+from myna.sources import Tally, recognise
+from myna.sources._text import lines
 
 TEXT = "author,text\nada,käse – “tea” € 🧀\n"
 
@@ -35,3 +36,14 @@ def test_a_mark_in_the_midst_is_no_text(read, memory_file) -> None:
     table, tally = read("csv_table", memory_file(part + part))
     assert table["author"].to_list() == ["ada", "ada"]
     assert tally.skipped == {"repeated first row": 1}
+
+
+def test_a_last_line_that_nothing_ends_is_read_if_it_is_known_for_a_whole_one(memory_file) -> None:
+    file = memory_file(b"tea\r\nwith milk.")
+    tally = Tally()
+    assert list(lines(file, tally)) == [(1, "tea")]
+    assert (tally.unread_bytes, len(tally.notes)) == (10, 1)
+    tally = Tally()
+    whole = list(lines(file, tally, lambda line: line.endswith(".")))
+    assert whole == [(1, "tea"), (2, "with milk.")]
+    assert (tally.unread_bytes, tally.notes, tally.bytes_done) == (0, [], file.size)

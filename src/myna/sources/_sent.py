@@ -172,7 +172,8 @@ def _flat(column: tuple[tuple[tuple[object, ...], ...], ...]) -> list[tuple[obje
 class _Ids:
     """Ids for messages that have none: the same for the same file, whatever is added to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: int | None = None) -> None:
+        self.remembered = remembered or REMEMBERED
         # Two generations, so that memory stays flat.
         self.recent: dict[str, int] = {}
         self.older: dict[str, int] = {}
@@ -202,6 +203,6 @@ class _Ids:
                 found[row] = f"{digest}-{seen}"
             else:
                 recent[digest] = 1
-        if len(recent) >= REMEMBERED:
+        if len(recent) >= self.remembered:
             self.recent, self.older = {}, recent
         return found

@@ -168,13 +168,13 @@ def _connect(file: ChatFile, tally: Tally) -> sqlite3.Connection:
     uri = file.local.absolute().as_uri()
     if is_logged:
         try:
-            database = sqlite3.connect(f"{uri}?mode=ro", uri=True)
+            database = sqlite3.connect(f"{uri}?mode=ro", uri=True, check_same_thread=False)
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return database
         except sqlite3.Error:
             tally.notes.append(f"{file.name}-wal cannot be read: the newest messages may be absent")
     # Without a log nothing can change; and SQLite then makes no files beside it.
-    return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True)
+    return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, check_same_thread=False)
 
 
 def _in_memory(file: ChatFile) -> sqlite3.Connection:
@@ -189,7 +189,7 @@ def _in_memory(file: ChatFile) -> sqlite3.Connection:
         raise SourceError(f"{file.place} breaks off in the middle: fetch the archive again")
     if data[18:20] == b"\2\2":  # in memory there is no log, and SQLite would look for one
         data[18:20] = b"\1\1"
-    database = sqlite3.connect(":memory:")
+    database = sqlite3.connect(":memory:", check_same_thread=False)
     database.deserialize(data)
     return database
 

@@ -1,0 +1,390 @@
+"""WhatsApp's "Export chat": `WhatsApp Chat with X.txt` of Android, `_chat.txt` of iOS.
+
+A line of Android is ``31/12/2023, 23:59 - Name: text``, one of iOS
+``[31/12/2023, 23:59:01] Name: text``; iOS before 2016 wrote ``31/12/15 23:59:01: Name:
+text`` (so the parser whats_json knows it). A line that begins otherwise goes on with the
+message before it. What stands between the brackets, or before the dash, is as the phone's
+language and settings write it:
+
+- dates in any order, with ``/``, ``-``, ``.`` or 年月日 between the fields and years of two
+  or four figures (formats.md); a time in front of the date (Vietnamese), years of the
+  Buddhist era (``2565 BE``) and of Japan's (``R4``), figures of Arabic, Persian, Hindi and
+  Bengali (whats_json, its `date_formatter.dart` and tests).
+- ``.`` or ``:`` in times, which have seconds on iOS; halves of the day in words, before the
+  time or behind it, with U+00A0 or U+202F between; `klo` before it in Finnish.
+- U+200E and its like before a line, around names and numbers, and before whatever iOS, and
+  newer versions of Android, write themselves: "image omitted", notices, `<attached: ...>`.
+
+The order of a date's fields is found over the whole file: the reading in which the fewest
+dates are impossible (no month 13, no year before WhatsApp), then the one in which the
+fewest dates turn back, then the one in which days change most often. A note is made where
+that leaves two.
+
+What is not a message of a person, by its words in `_whatsapp_words` or its U+200E: a line
+without ``Name: `` is a notice of the app; iOS writes some notices under the chat's or
+someone's name, and begins their text with U+200E. A notice has no author here.
+
+The export has no ids and no zone, says nothing of forwards, reactions and replies, and is
+cut to the last 40,000 messages (10,000 with media; WhatsApp's help pages): so a later
+export need not begin where an earlier one did, and ids are made of a message's own line
+alone, with a count for those that are the same. A message edited or deleted since has a
+new line and so another id. Numbers that are no contacts' are told by their figures, since
+each phone writes them differently. A name that the sender chose (`~ Bo`) is kept apart from
+a contact of that name.
+
+Assumptions: `null` as a whole message of Android is media that could be looked at once
+(whats_json says so, and is not sure either). ``:`` and a blank end a name, so a notice that
+holds them is told by a quotation mark that is left open in the name. Of a place, its name
+remains as text.
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import BOM_UTF16_BE
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from itertools import groupby
+from pathlib import PurePath
+
+import polars as pl
+
+from myna import messages
+from myna.errors import SourceError
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources import _whatsapp_words as words
+from myna.sources._columns import lists
+from myna.sources._sent import _Ids
+from myna.sources._text import blocks, encoding, head_lines
+from myna.sources._times import UTC
+from myna.sources._whatsapp_heads import (
+    ORDERS,
+    Form,
+    Order,
+    day_of,
+    fields,
+    found_form,
+    lines_by,
+    order_of,
+)
+from myna.sources._whatsapp_said import Said, notice, person, said_in
+
+TITLE = "WhatsApp chat export"
+READS = (
+    *("text", "mentions", "edits", "deleted", "attachments", "stickers", "voice", "calls"),
+    "system",
+)
+
+LONGEST_MESSAGE = 2**22
+"""Characters; WhatsApp itself takes 65,536."""
+
+REMEMBERED = 20_000
+"""Messages back in which an equal one is looked for: in a line stands the time as well."""
+
+MOST_DATES = 100_000
+"""Changes of the date that are looked at for the order of its fields."""
+
+_COPY = re.compile(r"\s*\(\d+\)$")
+_UNSENT = re.compile(r"_chat(?: \d+)?$", re.IGNORECASE)
+
+
+def recognise(file: ChatFile) -> Recognition | None:
+    """By its first lines, and surer where the file or its folder is named by WhatsApp."""
+    lines = [line for line in head_lines(file) if line.strip()]
+    form = found_form(pl.Series(lines, dtype=pl.String))
+    if form is None:
+        return None
+    heads = lines_by(pl.Series(lines), form)
+    named = "whatsapp" in f"{file.name} {file.folder}".lower() or bool(
+        _UNSENT.match(_stem(file.name))
+    )
+    marked = any("\u200e" in line for line in lines)
+    first = heads["begins"][0]
+    talks = heads["rest"].str.contains(": ").any()
+    # Logs of programs, and signal-export's, have such a time in brackets, or a colon.
+    is_common = form.layout == "colon" or (
+        form.layout == "brackets" and heads["date"].str.contains("^[0-9]{4}-").any()
+    )
+    if named:
+        confidence = 0.97 if first else 0.7
+    elif is_common and not marked:
+        return None
+    elif first and (talks or marked):
+        confidence = 0.9 if marked or form.layout.startswith("dash") else 0.8
+    elif heads["begins"].sum() >= 3 and talks:
+        confidence = 0.5
+    else:
+        return None
+    return Recognition("whatsapp", confidence, "lines begin as in WhatsApp's exports")
+
+
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """The messages, in the file's order; all times are local, of an unknown zone.
+
+    Raises:
+        SourceError: no line begins as a message does, or the file cannot be read.
+    """
+    found = _survey(file, tally)
+    if found is None:
+        raise SourceError(
+            f"{file.place} is no WhatsApp chat: no line begins with a date, a time and a name; "
+            "export the chat again, choosing 'Export chat' in its menu"
+        )
+    form, order = found
+    chat = _Chat(_channel(file), form.layout.startswith("brackets"), order)
+    for heads in _messages(file, form, tally):
+        yield _table(heads, chat, tally)
+    if chat.unread:
+        unread = f"{chat.unread:,} times could not be read, the first: '{chat.first_unread}'"
+        tally.notes.append(unread)
+    others = chat.authors - {chat.channel}
+    # In a chat of two, which is named after the other, the one who is not that is oneself.
+    if tally.me is None and len(chat.authors) == 2 and len(others) == 1:
+        tally.me = others.pop()
+    if not tally.read:
+        tally.notes.append("the export holds no messages")
+
+
+@dataclass
+class _Chat:
+    """What is known of a file while it is read."""
+
+    channel: str
+    is_ios: bool
+    order: Order
+    ids: _Ids = field(default_factory=lambda: _Ids(REMEMBERED))
+    authors: set[str] = field(default_factory=set)  # their ids, until there are more than two
+    unread: int = 0  # times that cannot be
+    first_unread: str = ""
+
+
+def _stem(name: str) -> str:
+    """A file's or folder's name without extension and the mark of a second download."""
+    stem = name[: -len(".txt")] if name.lower().endswith(".txt") else name
+    return _COPY.sub("", words.bare(stem))
+
+
+def _channel(file: ChatFile) -> str:
+    """The chat's name, which is the same next week: from the file's name or its folder's.
+
+    Where neither names it, a notice of iOS that is written in the chat's name does.
+    """
+    stem, folder = _stem(file.name), _stem(PurePath(file.folder).name.removesuffix(".zip"))
+    if name := words.chat_name(stem):
+        return name
+    if not _UNSENT.match(stem):
+        return stem or "chat"
+    if name := words.chat_name(folder):
+        return name
+    for line in head_lines(file, 5):
+        before, colon, text = line.rpartition("] ")[2].partition(": ")
+        if colon and words.bare(text).startswith(words.NOTICES):
+            return words.bare(before)
+    return folder or stem
+
+
+def _survey(file: ChatFile, tally: Tally) -> tuple[Form, Order] | None:
+    """The form of a file's messages and the order of its dates; None where it has no message.
+
+    This looks at the dates alone, and only at as many as it takes.
+    """
+    form, dates, order, is_clear = None, list[str](), None, True
+    for block in blocks(file, Tally()):
+        lines = _lines(block)
+        form = form or found_form(lines)
+        if form is None:
+            continue
+        dates += [text for text, _ in groupby(lines_by(lines, form).filter("begins")["date"])]
+        order, is_clear, is_certain = order_of(dates)
+        if is_certain or len(dates) > MOST_DATES:
+            break
+    if form is None or order is None:
+        return None
+    if not is_clear:
+        example = words.bare(dates[0])
+        tally.notes.append(f"dates such as {example} were read with the {ORDERS[order]} first")
+    return form, order
+
+
+def _lines(block: str) -> pl.Series:
+    """The lines of a block, whose last one has an end too."""
+    return pl.Series([block[:-1]]).str.split("\n").explode()
+
+
+def _messages(file: ChatFile, form: Form, tally: Tally) -> Iterator[pl.DataFrame]:
+    """Whole messages: the columns of `lines_by`, of first lines, and more (the other lines).
+
+    Each of those has its line's end in front.
+    """
+    kept = ""  # the last message, which may go on in the next block
+    number = 0
+    for block in blocks(file, tally):
+        lines = lines_by(_lines(kept + block), form)
+        number += block.count("\n")
+        if (rows := lines["begins"].arg_true()).is_empty():
+            lead, last = 0 if kept else lines.height, 0
+        else:
+            lead, last = rows[0], rows[-1]
+        if lost := [line for line in lines["line"][:lead] if line.strip()]:
+            place = f"line {number - lines.height + 1}: {lost[0]}"
+            tally.skip("line outside any message", place, len(lost))
+        if last > lead:
+            yield _grouped(lines[lead:last])
+        kept = "".join(f"{line}\n" for line in lines["line"][max(lead, last) :])
+        if len(kept) > LONGEST_MESSAGE:
+            tally.skip("message too long", f"line {number}: over {LONGEST_MESSAGE:,} characters")
+            kept = ""
+    cut = tally.unread_from
+    if kept and cut is not None and not _begins(file, cut, form):
+        tally.unread_from = max(0, cut - len(kept.encode()))
+        tally.unread_bytes += cut - tally.unread_from
+        tally.notes.append("nor is the message before it, which may go on there")
+    elif kept:
+        yield _grouped(lines_by(_lines(kept), form))
+
+
+def _begins(file: ChatFile, start: int, form: Form) -> bool:
+    """Whether a message begins in the line that the file breaks off in."""
+    name = encoding(file.head)
+    if name == "utf-16":
+        name += "-be" if file.head.startswith(BOM_UTF16_BE) else "-le"
+    with file.open() as stream:
+        stream.seek(start)
+        line = stream.read(1_000).decode(name, "replace")
+    return bool(lines_by(pl.Series([line]), form)["begins"][0])
+
+
+def _grouped(lines: pl.DataFrame) -> pl.DataFrame:
+    """The messages of lines of which the first begins one."""
+    lines = lines.with_columns(message=pl.col("begins").cum_sum())
+    more = (
+        lines.filter(~pl.col("begins"))
+        .group_by("message", maintain_order=True)
+        .agg(more="\n" + pl.col("line").str.join("\n"))
+    )
+    heads = lines.filter("begins").join(more, on="message", how="left", maintain_order="left")
+    return heads.with_columns(pl.col("more").fill_null(""))
+
+
+def _table(heads: pl.DataFrame, chat: _Chat, tally: Tally) -> pl.DataFrame:
+    """The message table of messages as `_messages` finds them."""
+    height = heads.height
+    name, body = _name_and_body(heads["rest"])
+    people = {raw: person(raw) for raw in name.unique().drop_nulls()}
+    author, author_id = (
+        _mapped(name, {raw: who and who[place] for raw, who in people.items()}, pl.String)
+        for place in (0, 1)
+    )
+    text = body + heads["more"]
+    rows, said = _rare(author, body, text, heads, chat.is_ios)
+    nobody = [row for row, words_of in zip(rows, said, strict=True) if words_of.kind == "system"]
+    author, author_id = (column.scatter(nobody, None) for column in (author, author_id))
+    if tally.me is None:
+        tally.me = _whose_export(rows, said, body, author_id)
+    if len(chat.authors) <= 2:
+        chat.authors.update(author_id.unique().drop_nulls())
+    table = messages.table(
+        {
+            "id": _ids(heads, chat.ids),
+            "position": range(tally.read, tally.read + height),
+            "author_id": author_id.fill_null(""),
+            "author": author.fill_null(""),
+            "sent_at": _sent_at(heads, chat),
+            "kind": pl.repeat("text", height, eager=True).scatter(rows, [s.kind for s in said]),
+            "text": text.scatter(rows, [s.text for s in said]),
+            "edited": pl.repeat(False, height, eager=True).scatter(rows, [s.edited for s in said]),
+            "attachments": lists("attachments", height, _flat(rows, [s.files for s in said])),
+            "mentions": lists("mentions", height, _flat(rows, [s.mentions for s in said])),
+        }
+    )
+    tally.read += height
+    return table.with_columns(
+        source=pl.lit("whatsapp"),
+        channel=pl.lit(chat.channel),
+        channel_id=pl.lit(f"/{chat.channel}"),
+        zone_assumed=pl.lit(True),
+    )
+
+
+def _name_and_body(rest: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Who said it, null where nobody did, and the first line of what they said."""
+    parts = rest.str.splitn(": ", 2).struct.unnest()
+    # A message without text may have lost the blank at its end.
+    empty = parts["field_1"].is_null() & rest.str.ends_with(":")
+    name = pl.when(empty).then(rest.str.strip_suffix(":")).when(parts["field_1"].is_not_null())
+    body = parts["field_1"].fill_null("")
+    return pl.select(name.then(parts["field_0"])).to_series(), body
+
+
+def _rare(
+    author: pl.Series, body: pl.Series, text: pl.Series, heads: pl.DataFrame, is_ios: bool
+) -> tuple[list[int], list[Said]]:
+    """The rows of messages that may be more than what somebody typed, and what they are."""
+    rare = (
+        author.is_null()
+        | text.str.contains_any(list(words.TYPICAL))
+        | body.is_in(pl.Series(words.WHOLE).implode())
+    )
+    rows = rare.arg_true()
+    columns = (author, body, heads["rest"], heads["more"])
+    picked = [column.gather(rows).to_list() for column in columns]
+    often: dict[str, Said] = {}  # most of it is in a few words of the app
+    said = []
+    for who, first, rest, more in zip(*picked, strict=True):
+        if who is None:
+            said.append(notice(rest + more))
+        elif more:
+            said.append(said_in(first, more, is_ios))
+        else:
+            if first not in often:
+                often[first] = said_in(first, more, is_ios)
+            said.append(often[first])
+    return rows.to_list(), said
+
+
+def _flat(
+    rows: Iterable[int], lists: Iterable[Iterable[tuple[object, ...]]]
+) -> list[tuple[object, ...]]:
+    """The items of lists, each with its row in front."""
+    return [(row, *item) for row, items in zip(rows, lists, strict=True) for item in items]
+
+
+def _whose_export(
+    rows: list[int], said: list[Said], body: pl.Series, author_id: pl.Series
+) -> str | None:
+    """Who is told that they deleted a message themselves."""
+    for row, what in zip(rows, said, strict=True):
+        if what.kind == "deleted" and words.key(body[row]) in words.YOU_DELETED:
+            return str(author_id[row])
+    return None
+
+
+def _ids(heads: pl.DataFrame, ids: _Ids) -> list[str]:
+    """Ids of the lines as they stand, so that they are the same in a later export."""
+    return ids.of((heads["line"] + heads["more"]).to_list())
+
+
+def _sent_at(heads: pl.DataFrame, chat: _Chat) -> pl.Series:
+    """When messages were sent; times that cannot be are null, and counted."""
+    dates = {text: day_of(fields(text), chat.order) for text in heads["date"].unique()}
+    days = {text: day and (day - date(1970, 1, 1)).days for text, day in dates.items()}
+    day = _mapped(heads["date"], days, pl.Int64)
+    sent_at = ((day * 86_400 + heads["time"]) * 1_000_000).cast(UTC)
+    if unread := sent_at.null_count():
+        row = sent_at.is_null().arg_max() or 0
+        chat.first_unread = chat.first_unread or words.bare(
+            heads["line"][row].removesuffix(heads["rest"][row])
+        ).rstrip(" -")
+        chat.unread += unread
+    return sent_at
+
+
+def _mapped(column: pl.Series, values: Mapping[str, object], kind: type[pl.DataType]) -> pl.Series:
+    """The value of each text of a column."""
+    return column.replace_strict(
+        pl.Series(list(values), dtype=pl.String),
+        pl.Series(list(values.values()), dtype=kind),
+        default=None,
+        return_dtype=kind,
+    )
