@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from myna.sources import Tally, _sent, recognise
+from myna.errors import SettingsError
+from myna.sources import ChatFile, Tally, _sent, given_columns, recognise
 from myna.sources._rows import columns
 from myna.sources._sent import Sent
 
@@ -42,6 +43,32 @@ class TestColumns:
     @pytest.mark.parametrize("names", [[], ["text"], ["author"], ["", "一"], ["size", "name"]])
     def test_without_an_author_and_a_text_there_is_no_chat(self, names: list[str]) -> None:
         assert columns(names) is None
+
+
+class TestGivenColumns:
+    DATA = b"who,said,body,when\nada,tea,x,1\n"
+
+    def test_go_before_what_the_names_suggest(self, read, tmp_path) -> None:
+        path = tmp_path / "t.csv"
+        path.write_bytes(self.DATA)
+        assert recognise(ChatFile(path)) is None
+        file = ChatFile(path, columns=given_columns("author=who, text=said,time=when"))
+        found = recognise(file)
+        assert found is not None
+        table, _ = read(found.source, file)
+        assert table.select("author", "text").rows() == [("ada", "tea")]
+        assert table["sent_at"].to_list() == [datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)]
+
+    def test_of_objects(self, read, tmp_path) -> None:
+        path = tmp_path / "t.jsonl"
+        path.write_text('{"who": "ada", "said": "tea"}\n')
+        table, _ = read("json_lines", ChatFile(path, columns={"author": "who", "text": "said"}))
+        assert table.select("author", "text").rows() == [("ada", "tea")]
+
+    @pytest.mark.parametrize("text", ["author", "authr=who", "", "author=who,x"])
+    def test_a_slip_is_one_clear_line(self, text: str) -> None:
+        with pytest.raises(SettingsError, match="write it as author=NAME,text=NAME"):
+            given_columns(text)
 
 
 class TestIds:

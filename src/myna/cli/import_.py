@@ -48,6 +48,13 @@ def command(
     as_: Annotated[
         str | None, typer.Option("--as", metavar="SOURCE", help="Read the files as this source.")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="author=NAME,text=NAME",
+            help="Which columns of CSV or JSON lines hold what, if their names do not tell.",
+        ),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="Print what myna reads, and stop.")] = False,
     json_: Json = False,
 ) -> None:
@@ -55,7 +62,7 @@ def command(
     from myna import people
     from myna.errors import SettingsError, SourceError
     from myna.importing.finding import find
-    from myna.sources import source
+    from myna.sources import given_columns, source
 
     if list_:
         _list(json_)
@@ -66,7 +73,7 @@ def command(
     if as_:
         source(as_)  # a wrong name is said before anything is read
     chosen = _consent(consent, people.load(workspace.people_file))
-    found = find(paths, as_)
+    found = find(paths, as_, given_columns(columns) if columns else None)
     results = _import(workspace, found, chosen)
     troubles = [*found.troubles, *(result.trouble for result in results if result.trouble)]
     stored, messages = sum(r.stored for r in results), sum(r.messages for r in results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,12 +39,15 @@ class Found:
     troubles: list[str] = field(default_factory=list)
 
 
-def find(paths: list[Path], as_source: str | None = None) -> Found:
+def find(
+    paths: list[Path], as_source: str | None = None, columns: Mapping[str, str] | None = None
+) -> Found:
     """Look at everything behind the paths.
 
     Args:
         paths: files, folders, archives.
         as_source: what to read every file as, instead of recognising it.
+        columns: what the user says of the columns of tables, by what they hold.
 
     Raises:
         SourceError: a path is not there.
@@ -53,9 +56,9 @@ def find(paths: list[Path], as_source: str | None = None) -> Found:
     for path in paths:
         if path.is_dir():
             for file in _within(path, found):
-                _look(file, found, as_source, named=False)
+                _look(ChatFile(file, columns=columns or {}), found, as_source, named=False)
         elif path.is_file():
-            _look(ChatFile(path), found, as_source, named=True)
+            _look(ChatFile(path, columns=columns or {}), found, as_source, named=True)
         elif path.exists():
             raise SourceError(f"{path} is neither a file nor a folder: check the path")
         elif path.is_symlink():
@@ -65,7 +68,7 @@ def find(paths: list[Path], as_source: str | None = None) -> Found:
     return found
 
 
-def _within(folder: Path, found: Found) -> Iterator[ChatFile]:
+def _within(folder: Path, found: Found) -> Iterator[Path]:
     """The files of a folder and of those in it; hidden ones and links to folders left out."""
 
     def unreadable(error: OSError) -> None:
@@ -84,7 +87,7 @@ def _within(folder: Path, found: Found) -> Iterator[ChatFile]:
             if name.startswith("."):
                 continue
             if path.is_file():
-                yield ChatFile(path)
+                yield path
             elif path.is_symlink():
                 found.troubles.append(f"{path} is a link that leads nowhere: left out")
 

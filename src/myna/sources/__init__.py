@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Protocol, cast
 
-from myna.errors import SourceError
+from myna.errors import SettingsError, SourceError
 from myna.sources._archives import is_archive, members
 from myna.sources._file import ChatFile
 
@@ -42,6 +42,7 @@ __all__ = [
     "Recognition",
     "Source",
     "Tally",
+    "given_columns",
     "is_archive",
     "members",
     "names",
@@ -150,6 +151,26 @@ def source(name: str) -> Source:
     if name not in names():
         raise SourceError(f"no source is called '{name}': choose one of {', '.join(names())}")
     return cast(Source, import_module(f"{__name__}.{name}"))
+
+
+def given_columns(text: str) -> dict[str, str]:
+    """The names of a table's columns by what they hold, from `author=who,text=said`.
+
+    Raises:
+        SettingsError: not of that form, or no column holds that.
+
+    """
+    from myna.sources._rows import HELD  # it needs this module
+
+    given: dict[str, str] = {}
+    for part in text.split(","):
+        held, sign, name = part.partition("=")
+        if not sign or held.strip() not in HELD:
+            raise SettingsError(
+                f"--columns {part}: write it as author=NAME,text=NAME; there are {', '.join(HELD)}"
+            )
+        given[held.strip()] = name.strip()
+    return given
 
 
 def recognise(file: ChatFile) -> Recognition | None:

@@ -141,7 +141,9 @@ class Archive:
     def member(self, info: zipfile.ZipInfo) -> Member:
         """The member that `info` tells of."""
         # Not joined by `/`: a name such as "/etc/passwd" would stand for that file.
-        return Member(Path(f"{self.file.path}/{info.filename}"), self, info)
+        return Member(
+            Path(f"{self.file.path}/{info.filename}"), self, info, columns=self.file.columns
+        )
 
 
 def is_archive(file: ChatFile) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
@@ -18,10 +19,12 @@ class ChatFile:
     """A file on disk, opened anew by whoever reads it.
 
     Sources see only this, never a path, so that a member of an archive can stand behind
-    it as well (myna.sources._archives.Member).
+    it as well (myna.sources._archives.Member). `columns` is what the user says of a table:
+    the names of its columns, by what they hold.
     """
 
     path: Path
+    columns: Mapping[str, str] = field(default_factory=dict, compare=False, kw_only=True)
 
     @property
     def name(self) -> str:

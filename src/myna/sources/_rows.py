@@ -34,11 +34,19 @@ _TRUE = ("1", "true", "t", "yes", "y")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d")
 
 
-def columns(names: Iterable[str]) -> dict[str, str] | None:
+HELD = tuple(_NAMES)
+"""What the columns of a table may hold."""
+
+
+def columns(names: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, str] | None:
     """Which of the named columns holds what; None without both a text and an author.
 
-    A time of day in a column of its own, beside the date's, is called ``clock``.
+    A time of day in a column of its own, beside the date's, is called ``clock``. What the
+    user has `given` goes before what the names suggest; None where there are no such names.
     """
+    names = list(names)
+    if given and not set(given.values()) <= set(names):
+        return None
     plain: dict[str, str] = {}
     for name in names:
         plain.setdefault(re.sub(r"[^a-z0-9]", "", name.lower()), name)
@@ -47,9 +55,10 @@ def columns(names: Iterable[str]) -> dict[str, str] | None:
         for column, choices in _NAMES.items()
         if (choice := next((c for c in choices.split() if c in plain), None))
     }
+    found |= given or {}
     if "text" not in found or "author" not in found:
         return None
-    if "time" in plain and found["time"] == plain.get("date"):
+    if "time" in plain and found.get("time") == plain.get("date"):
         found["clock"] = plain["time"]
     return found
 

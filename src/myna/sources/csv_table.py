@@ -16,8 +16,8 @@ READS = ("text", "replies", "threads", "edits", "system", "bots")
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By a first row that names an author and a text."""
-    header = _csv.header(head_text(file), _rows.columns)
-    names = _rows.columns(header.names) if header else None
+    header = _header(file)
+    names = _rows.columns(header.names, file.columns) if header else None
     if names is None:
         return None
     because = f"its first row has '{names['author']}' and '{names['text']}'"
@@ -30,16 +30,21 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the first row does not name the columns, or the file cannot be read.
     """
-    header = _csv.header(head_text(file), _rows.columns)
+    header = _header(file)
     if header is None:
         raise SourceError(
-            f"{file.place} has no column for the author or the text: "
-            "name the columns in the first line, such as author,time,text"
+            f"{file.place} has no column for the author or the text: name the columns in the "
+            "first line, such as author,time,text, or say which they are with --columns"
         )
     with file.open() as stream, open_text(stream, file.head) as text:
-        columns = _rows.columns(header.names) or {}
+        columns = _rows.columns(header.names, file.columns) or {}
         rows = _csv.rows(text, header, columns, file.size, tally)
         for frame in _rows.tables(rows, file, tally):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size
+
+
+def _header(file: ChatFile) -> _csv.Header | None:
+    """The first row, if it names an author and a text."""
+    return _csv.header(head_text(file), lambda names: _rows.columns(names, file.columns))

@@ -25,7 +25,7 @@ def recognise(file: ChatFile) -> Recognition | None:
     """By a line that is an object with an author and a text."""
     for line in head_text(file).split("\n")[:20]:
         try:
-            names = _rows.columns(_OBJECT.decode(line))
+            names = _rows.columns(_OBJECT.decode(line), file.columns)
         except (ValueError, RecursionError):
             continue
         if names:
@@ -43,7 +43,8 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     with file.open() as stream, open_text(stream, file.head) as lines:
         objects = _objects(lines, file, tally)
         sample = list(islice(objects, _sent.SAMPLE))
-        names = _rows.columns(dict.fromkeys(name for _, values in sample for name in values))
+        there = dict.fromkeys(name for _, values in sample for name in values)
+        names = _rows.columns(there, file.columns)
         if names is None:
             raise SourceError(
                 f"{file.place} has no lines with an author and a text: give each line an object "
