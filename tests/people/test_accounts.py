@@ -61,6 +61,12 @@ class TestAdd:
         assert after.me == "Ana"
         assert after.persons[1] == Person("Cy", ("y:9",), "no")
 
+    def test_who_only_joined_wrote_nothing(self) -> None:
+        said = table(
+            [{"author": "Ana", "text": "hi"}, {"author": "Cy", "text": "", "kind": "system"}]
+        )
+        assert accounts.accounts(said)["author"].to_list() == ["Ana"]
+
 
 class TestForgotten:
     def test_their_messages_are_left_out_and_nobody_elses(self) -> None:

@@ -30,9 +30,9 @@ class Rule:
 RULES = (
     Rule("filtered", "drop", "left out by [filter]", pl.col("left_out")),
     Rule("duplicate", "drop", "the same message in two exports", pl.col("again")),
+    Rule("system", "drop", "a notice of the platform", pl.col("kind") == "system"),
     Rule("bot", "drop", "written by a bot", pl.col("is_bot") & (pl.col("consent") != "context")),
     Rule("no-consent", "drop", "the author's consent is no", pl.col("consent") == "no"),
-    Rule("system", "drop", "a notice of the platform", pl.col("kind") == "system"),
     Rule("call", "drop", "a call", pl.col("kind") == "call"),
     Rule("deleted", "drop", "deleted by its author", pl.col("kind") == "deleted"),
     Rule("command", "drop", "a bot was commanded", pl.col("kind") == "command"),

@@ -11,8 +11,12 @@ from myna.people import NAME_LENGTH, Consent, People, Person, plain_name
 
 
 def accounts(messages: pl.DataFrame) -> pl.DataFrame:
-    """The accounts in a message table: (account, author, is_bot)."""
-    return newest(messages.select(account().alias("account"), "author", "is_bot"))
+    """The accounts that wrote in a message table: (account, author, is_bot).
+
+    Whoever only joined, left or was otherwise spoken of by the platform wrote nothing.
+    """
+    wrote = messages.filter(pl.col("kind") != "system")
+    return newest(wrote.select(account().alias("account"), "author", "is_bot"))
 
 
 def newest(found: pl.DataFrame) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -41,7 +42,7 @@ def ordered(function: Callable[[T], R], tasks: Iterable[T], size: int, place: st
     # Not forked: what a fork copies of polars' threads may be locked.
     context = multiprocessing.get_context("spawn")
     waiting: deque[Future[R]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_ctrl_c) as pool:
         try:
             for task in tasks:
                 waiting.append(pool.submit(function, task))
@@ -55,6 +56,11 @@ def ordered(function: Callable[[T], R], tasks: Iterable[T], size: int, place: st
             ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _leave_ctrl_c() -> None:
+    """Ctrl-C is for the process that started this one, and which then ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _cores() -> int:
