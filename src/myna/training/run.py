@@ -93,9 +93,14 @@ def run(
         trained, tune = (_samples(space, part) for part in ("train", "tune"))
         route = loop.train(model, trained, tune, settings.train, work, watch)
         _finish(space, settings, name, model, base, route, work)
-    losses = pl.read_ndjson(space.adapter(name) / "log.jsonl")["loss"]
-    last = losses.tail(max(1, len(losses) // 10))
-    return Trained(space.adapter(name), route, sum(last) / len(last))
+    return Trained(space.adapter(name), route, final_loss(space.adapter(name) / "log.jsonl"))
+
+
+def final_loss(log: Path) -> float:
+    """The mean loss of the last tenth of a training's steps."""
+    # The tune loss stands in few lines: any number of those without one may come first.
+    losses = pl.read_ndjson(log, infer_schema_length=None)["loss"]
+    return float(losses.tail(max(1, len(losses) // 10)).mean())  # type: ignore[arg-type]
 
 
 def _samples(space: workspace.Workspace, part: str) -> loop.Samples:
