@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import polars as pl
 
-from myna.sources import _whatsapp_words as words
+from myna.sources import _whatsapp_forms as forms
 
 EARLIEST = 2009
 """The year of WhatsApp's first version."""
@@ -17,7 +17,7 @@ EARLIEST = 2009
 # Rust's regular expressions, which take linear time. None of them holds a nested group that
 # can match the same characters in two ways.
 _FIGURE = "[0-9٠-٩۰-۹०-९০-৯]"
-_MARKS = f"[{words.MARKS}]*"
+_MARKS = f"[{forms.MARKS}]*"
 _BLANK = "[ \u00a0\u202f\u2009]"
 _BETWEEN = f"[\u200e\u200f]?[-./年月]{_BLANK}?[\u200e\u200f]?"
 _DATE = (
@@ -103,7 +103,7 @@ def lines_by(lines: pl.Series, form: Form) -> pl.DataFrame:
     none = pl.lit(None, pl.String)
     found = found.with_columns(none.alias(w) for w in ("before", "after") if w not in found)
     halves = {
-        word: words.half(word)
+        word: forms.half(word)
         for side in ("before", "after")
         for word in found[side].unique().drop_nulls()
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from myna.sources import _whatsapp_forms as forms
 from myna.sources import _whatsapp_words as words
 from myna.sources._columns import attachment_kind
 from myna.sources._sent import File, Span
@@ -33,7 +34,7 @@ class Said(NamedTuple):
 
 def person(raw: str) -> tuple[str, str] | None:
     """The name shown and the key of an account, or None for what is no name."""
-    name = words.bare(raw)
+    name = forms.bare(raw)
     if not name or len(name) > 100 or len(_QUOTES.findall(name)) % 2:
         return None
     if _NUMBER.fullmatch(name):
@@ -47,8 +48,8 @@ def person(raw: str) -> tuple[str, str] | None:
 
 def notice(text: str) -> Said:
     """What the app says in nobody's name."""
-    text = words.unmarked(text)
-    is_call = words.key(text) in words.CALLS
+    text = forms.unmarked(text)
+    is_call = forms.key(text) in words.CALLS
     return Said("call" if is_call else "system", "" if is_call else text)
 
 
@@ -60,7 +61,7 @@ def said_in(body: str, more: str, is_ios: bool) -> Said:
         more: its other lines, each with its line's end in front.
         is_ios: whether U+200E begins what is no person's text.
     """
-    plain, whole = words.bare(body), "" if more else words.key(body)
+    plain, whole = forms.bare(body), "" if more else forms.key(body)
     is_deleted = whole in words.DELETED or whole in words.YOU_DELETED
     if is_deleted or (whole and plain.startswith(words.DELETED_BY)):
         return Said("deleted", "")
@@ -75,7 +76,7 @@ def said_in(body: str, more: str, is_ios: bool) -> Said:
         return _with_mentions(text, edited, (file,))
     if plain in words.POLL:
         return _with_mentions(_poll(more), edited)
-    if (is_marked and body[1:2] != "@") or plain.startswith(words.NOTICES):
+    if (is_marked and body[1:2] != "@") or plain.startswith(forms.NOTICES):
         return notice(body + more)
     return _with_mentions(body + more, edited)
 
@@ -86,11 +87,11 @@ def _unedited(body: str, more: str) -> tuple[str, str, bool]:
     begin = whole.rfind("<")
     if begin <= 0 or not whole.endswith(">"):
         return body, more, False
-    phrase, before = words.key(whole[begin:]), whole[:begin].rstrip(" ")
-    is_marked = before.rstrip(words.MARKS) and before.endswith("\u200e") and ":" not in phrase
+    phrase, before = forms.key(whole[begin:]), whole[:begin].rstrip(" ")
+    is_marked = before.rstrip(forms.MARKS) and before.endswith("\u200e") and ":" not in phrase
     if phrase not in words.EDITED and not (is_marked and phrase not in words.OMITTED):
         return body, more, False
-    body, end, more = before.rstrip(f" {words.MARKS}").partition("\n")
+    body, end, more = before.rstrip(f" {forms.MARKS}").partition("\n")
     return body, end + more, True
 
 
@@ -99,8 +100,8 @@ def _media(body: str, more: str) -> tuple[str, File] | None:
 
     A caption keeps the line's end that stood between: cleaning takes outer blanks away.
     """
-    if found := words.OMITTED.get(words.key(body)):
-        file, caption = File(*found), words.bare(more)
+    if found := words.OMITTED.get(forms.key(body)):
+        file, caption = File(*found), forms.bare(more)
         # Of a document its name is left, in the caption's place.
         if file == ("file", "") and caption.rpartition(".")[2].lower() in _DOCUMENTS:
             return "", File("file", caption)
@@ -115,16 +116,16 @@ def _attached(body: str, more: str) -> tuple[str, File] | None:
     """Media of iOS, behind their caption: `<attached: name>`, or what stands for them."""
     whole = (body + more).rstrip()
     before, mark, last = whole.rpartition("\u200e")
-    if mark and (found := words.OMITTED.get(words.key(last))):
+    if mark and (found := words.OMITTED.get(forms.key(last))):
         kind, name = found
         return _titled(before, File(kind, name))
     if not whole.endswith(">"):
         return None
     before, begin, last = whole.rpartition("<")
     word, colon, name = last.removesuffix(">").partition(":")
-    name = words.bare(name)
+    name = forms.bare(name)
     is_file = _NUMBERED.match(name) or (
-        (before.endswith("\u200e") or words.key(word) in words.ATTACHED)
+        (before.endswith("\u200e") or forms.key(word) in words.ATTACHED)
         and _EXTENSION.fullmatch(name)
     )
     if not (begin and colon and len(word) <= 40 and is_file):
@@ -136,8 +137,8 @@ def _titled(before: str, file: File) -> tuple[str, File]:
     """The caption before a file; before a document stand its title and its pages instead."""
     title, is_document, _ = before.partition(" • ")
     if not is_document:
-        return before.rstrip(f" {words.MARKS}"), file
-    return "", file if file.name else File(file.kind, words.bare(title))
+        return before.rstrip(f" {forms.MARKS}"), file
+    return "", file if file.name else File(file.kind, forms.bare(title))
 
 
 def _file_attached(body: str, more: str) -> tuple[str, File] | None:
@@ -145,12 +146,12 @@ def _file_attached(body: str, more: str) -> tuple[str, File] | None:
     match = _FILE_ATTACHED.fullmatch(body) if len(body) < 400 else None
     if match is None:
         return None
-    name = words.bare(match[1])
-    is_known = words.key(match[2]) in words.FILE_ATTACHED
+    name = forms.bare(match[1])
+    is_known = forms.key(match[2]) in words.FILE_ATTACHED
     if not is_known and not (body.startswith("\u200e") and _EXTENSION.fullmatch(name)):
         return None
     # The caption of a document is its name once more.
-    is_title = words.bare(more) in (name, name.rpartition(".")[0])
+    is_title = forms.bare(more) in (name, name.rpartition(".")[0])
     return "" if is_title else more, File(_kind(name), name)
 
 
@@ -160,7 +161,7 @@ def _place(body: str, more: str) -> tuple[str, File] | None:
     match = _PLACE.fullmatch(last) if len(last) < 1_000 else None
     if match is None:
         return None
-    if words.key(match[1]) in words.LOCATION:
+    if forms.key(match[1]) in words.LOCATION:
         return above + end, File("file", "location")
     is_marked = body.startswith("\u200e")
     return (above + end + match[1], File("file", "location")) if is_marked else None
@@ -180,7 +181,7 @@ def _kind(name: str) -> str:
 
 def _poll(lines: str) -> str:
     """A poll's question and its answers, one a line, without the votes."""
-    before, question, *options = [*words.unmarked(lines).split("\n"), ""]
+    before, question, *options = [*forms.unmarked(lines).split("\n"), ""]
     answers = []
     for option in filter(None, options):
         answer = option.partition(":")[2].strip()
@@ -190,7 +191,7 @@ def _poll(lines: str) -> str:
 
 def _with_mentions(text: str, edited: bool = False, files: tuple[File, ...] = ()) -> Said:
     """A text with its mentions found: `@` and a number, or a name between isolates."""
-    text = text.lstrip(words.MARKS)
+    text = text.lstrip(forms.MARKS)
     parts: list[str] = []
     spans = []
     length = end = 0

@@ -18,43 +18,16 @@ Where the words are from, so that a wrong one can be told from a missing one:
   Czech are from real exports; the rest is UNVERIFIED.
 
 A final full stop, upper and lower case, direction marks and kinds of blanks do not count
-(`key`). What is missing here costs little: U+200E, with which the apps mark most of what
+(`forms.key`). What is missing here costs little: U+200E, with which the apps mark most of what
 they write themselves, is seen in any language.
 """
 
 from __future__ import annotations
 
-import re
-
-MARKS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c\ufeff"
-"""Characters that only say in which direction text runs, and the mark of byte order."""
-
-_NO_MARKS = dict.fromkeys(map(ord, MARKS))
-
-
-def unmarked(text: str) -> str:
-    """The text without direction marks."""
-    return text.translate(_NO_MARKS)
-
-
-def bare(text: str) -> str:
-    """The text without direction marks, its blanks plain ones."""
-    if text.isascii():
-        return " ".join(text.split())
-    return " ".join(unmarked(text).replace("\u2011", "-").split())
-
-
-def key(text: str) -> str:
-    """What is the same for all forms in which an app writes a phrase."""
-    return bare(text).strip("<> .。،।").lower()
-
-
-def _phrases(text: str) -> tuple[str, ...]:
-    return tuple(phrase.strip() for phrase in text.replace("\n", " ").split("|"))
-
+from myna.sources._whatsapp_forms import key, phrases
 
 # Android does not say which kind of media it was.
-_MEDIA = _phrases("""
+_MEDIA = phrases("""
     Media omitted | Medien ausgeschlossen | Medien weggelassen | Multimedia omitido |
     Archivo omitido | Médias omis | Fichier omis | Média omis | Media omessi | Media omesso |
     Mídia omitida | Arquivo de mídia oculto | Ficheiro não revelado |
@@ -75,7 +48,7 @@ _MEDIA = _phrases("""
     미디어 파일을 생략한 대화내용 | 省略多媒体文件 | 忽略多媒體檔
 """)
 
-_IMAGE = _phrases("""
+_IMAGE = phrases("""
     image omitted | Bild weggelassen | imagen omitida | image absente | immagine omessa |
     imagem ocultada | imagem não revelada | afbeelding weggelaten | изображение отсутствует |
     изображение опущено | зображення відсутнє | obraz pominięty | obrázek vynechán |
@@ -88,7 +61,7 @@ _IMAGE = _phrases("""
     이미지 생략됨 | 圖片已略去 | 圖像已省略 | 照片已忽略
 """)
 
-_VIDEO = _phrases("""
+_VIDEO = phrases("""
     video omitted | video note omitted | video message omitted | Video weggelassen |
     Videonachricht weggelassen | video omitido | vidéo absente | video omesso |
     vídeo omitido | vídeo não revelado | video weggelaten | видео отсутствует |
@@ -103,7 +76,7 @@ _VIDEO = _phrases("""
 """)
 
 # iOS says the same of a voice message and of a song; most are voice messages.
-_VOICE = _phrases("""
+_VOICE = phrases("""
     audio omitted | voice message omitted | view once voice message omitted |
     Audio weggelassen | audio omitido | audio omis | audio omesso | áudio ocultado |
     ficheiro de áudio não revelado | audio weggelaten | аудиофайл отсутствует |
@@ -117,7 +90,7 @@ _VOICE = _phrases("""
     音声は含まれていません | 오디오 생략됨 | 音訊已略去 | 音訊已省略 | 音频已忽略
 """)
 
-_STICKER = _phrases("""
+_STICKER = phrases("""
     sticker omitted | Sticker weggelassen | sticker omitido | sticker omis |
     sticker non incluso | figurinha omitida | sticker não revelado | sticker weggelaten |
     стикер не добавлен | наклейку не додано | pominięto naklejkę | nálepka vynechána |
@@ -130,7 +103,7 @@ _STICKER = _phrases("""
     スタンプは含まれていません | 스티커 제외됨 | 貼圖已略去 | 貼圖已忽略 | 贴图已省略
 """)
 
-_GIF = _phrases("""
+_GIF = phrases("""
     GIF omitted | GIF weggelassen | GIF omitido | GIF retiré | GIF esclusa |
     GIF não revelada | GIF weggelaten | GIF отсутствует | GIF-анімацію пропущено |
     Plik GIF pominięty | GIF vynechán | GIF vynechaný | GIF fájl kihagyása | GIF omis |
@@ -142,7 +115,7 @@ _GIF = _phrases("""
     GIF 圖片已被省略 | GIF 动态图已被忽略
 """)
 
-_DOCUMENT = _phrases("""
+_DOCUMENT = phrases("""
     document omitted | Dokument weggelassen | documento omitido | document manquant |
     documento omesso | documento não revelado | document weggelaten | документ отсутствует |
     документ опущен | документ пропущено | dokument pominięty | dokument vynechán |
@@ -156,7 +129,7 @@ _DOCUMENT = _phrases("""
     文件已略去 | 文件已忽略 | 文档已省略
 """)
 
-_CONTACT = _phrases("""
+_CONTACT = phrases("""
     Contact card omitted | Kontaktkarte ausgelassen | Tarjeta de contacto omitida |
     Fiche contact manquante | Scheda contatto omessa | Cartão do contato omitido |
     Contacto não revelado | Visitekaartje weggelaten | Карточка контакта отсутствует |
@@ -174,13 +147,13 @@ _CONTACT = _phrases("""
 """)
 
 # Media that can be looked at once is in no export. "null" is what Android writes of it.
-_ONCE = _phrases("""
+_ONCE = phrases("""
     You received a view once message. For added privacy, you can only open it on your phone |
     view once message omitted | view once photo | view once video
 """)
 
 # Android's; iOS gives the place where it began.
-_LIVE_LOCATION = _phrases("""
+_LIVE_LOCATION = phrases("""
     live location shared | Live-Standort wird geteilt | ubicación en tiempo real compartida |
     Localisation en direct partagée | posizione attuale condivisa |
     localização atual compartilhada | Está a partilhar a sua localização |
@@ -198,7 +171,7 @@ _LIVE_LOCATION = _phrases("""
 """)
 
 # The word before the link of a place that is on no map.
-_LOCATION = _phrases("""
+_LOCATION = phrases("""
     location | live location | Standort | Live-Standort | ubicación | localisation |
     position | posizione | localização | locatie | местоположение | геопозиция |
     місцезнаходження | położenie | lokalizacja | poloha | helyzet | hely | locație | konum |
@@ -229,7 +202,7 @@ OMITTED: dict[str, tuple[str, str]] = {
 }
 """What stands for media that was left out, to the kind and the name of an attachment."""
 
-_FILE_ATTACHED = _phrases("""
+_FILE_ATTACHED = phrases("""
     file attached | Datei angehängt | archivo adjunto | archivo adjuntado | fichier joint |
     file allegato | arquivo anexado | ficheiro anexado | bestand bijgevoegd | файл добавлен |
     файл прикреплен | файл додано | załączony plik | plik załączony | soubor byl přiložen |
@@ -248,7 +221,7 @@ _FILE_ATTACHED = _phrases("""
 FILE_ATTACHED = frozenset(map(key, _FILE_ATTACHED))
 """Android: `IMG-20200102-WA0003.jpg (file attached)`."""
 
-_ATTACHED = _phrases("""
+_ATTACHED = phrases("""
     attached | Anhang | angehängt | adjunto | pièce jointe | allegato | anexado | anexo |
     bijgevoegd | прикреплено | додано | załączono | příloha | príloha | csatolva | atașare |
     eklendi | terlampir | dilampir | bifogat | vedhæftet | vedlagt | liite | priloženo |
@@ -259,7 +232,7 @@ _ATTACHED = _phrases("""
 ATTACHED = frozenset(map(key, _ATTACHED))
 """iOS: `<attached: 00000012-PHOTO-2020-01-02-10-15-30.jpg>`."""
 
-_DELETED = _phrases("""
+_DELETED = phrases("""
     This message was deleted | Diese Nachricht wurde gelöscht | Se eliminó este mensaje |
     Este mensaje fue eliminado | Ce message a été supprimé |
     Questo messaggio è stato eliminato | Mensagem apagada | Esta mensagem foi apagada |
@@ -290,7 +263,7 @@ _DELETED = _phrases("""
 
 DELETED = frozenset(map(key, _DELETED))
 
-_YOU_DELETED = _phrases("""
+_YOU_DELETED = phrases("""
     You deleted this message | Du hast diese Nachricht gelöscht | Eliminaste este mensaje |
     Vous avez supprimé ce message | Hai eliminato questo messaggio |
     Você apagou esta mensagem | Apagou esta mensagem | U hebt dit bericht verwijderd |
@@ -323,13 +296,13 @@ _YOU_DELETED = _phrases("""
 YOU_DELETED = frozenset(map(key, _YOU_DELETED))
 """Whoever is said to have deleted this made the export."""
 
-DELETED_BY = _phrases("""
+DELETED_BY = phrases("""
     This message was deleted by admin | Diese Nachricht wurde von Admin |
     Diese Nachricht wurde vom Admin | You deleted this message as admin
 """)
 """How a deleted message begins where it goes on with a name; German is UNVERIFIED."""
 
-_EDITED = _phrases("""
+_EDITED = phrases("""
     This message was edited | Diese Nachricht wurde bearbeitet | Se editó este mensaje |
     Mensagem editada | Esta mensagem foi editada | Ce message a été modifié |
     Questo messaggio è stato modificato | Messaggio modificato | Dit bericht is bewerkt |
@@ -348,7 +321,7 @@ _EDITED = _phrases("""
 EDITED = frozenset(map(key, _EDITED))
 """What stands in `<...>` behind the text of an edited message."""
 
-_CALLS = _phrases("""
+_CALLS = phrases("""
     Missed voice call | Missed video call | Missed group voice call |
     Missed group video call | Verpasster Sprachanruf | Verpasster Videoanruf |
     Verpasster Gruppenanruf | Llamada perdida | Llamada de voz perdida |
@@ -385,7 +358,7 @@ _CALLS = _phrases("""
 
 CALLS = frozenset(map(key, _CALLS))
 
-CALL_BEGINS = _phrases("""
+CALL_BEGINS = phrases("""
     Voice call | Video call | Missed voice call | Missed video call | Sprachanruf |
     Videoanruf | Verpasster | Llamada de voz | Videollamada | Llamada perdida | Appel vocal |
     Appel vidéo | Chiamata vocale | Videochiamata | Chamada de voz | Chamada de vídeo |
@@ -396,7 +369,7 @@ CALL_BEGINS = _phrases("""
 """)
 """How a note of a call begins where it goes on: `Voice call, 3 min`."""
 
-_POLL = _phrases("""
+_POLL = phrases("""
     POLL: | UMFRAGE: | ENCUESTA: | SONDAGE : | SONDAGE: | SONDAGGIO: | ENQUETE: | SONDAGEM: |
     ОПРОС: | ОПИТУВАННЯ: | ANKIETA: | ANKETA: | ANKET: | SZAVAZÁS: | SONDAJ: |
     JAJAK PENDAPAT: | POLLING: | OMRÖSTNING: | AFSTEMNING: | AVSTEMNING: | KYSELY: | סקר: |
@@ -406,37 +379,9 @@ _POLL = _phrases("""
 POLL = frozenset(_POLL)
 """Here capitals count."""
 
-NOTICES = _phrases("""
-    Messages and calls are end-to-end encrypted | Messages you send to this |
-    Messages to this chat | Messages to this group |
-    Nachrichten und Anrufe sind Ende-zu-Ende | Nachrichten in diesem Chat |
-    Nachrichten, die du in diesem | Deine Nachrichten und Anrufe | Nachrichten an diese |
-    Los mensajes y las llamadas están cifrados | Los mensajes y llamadas están |
-    Los mensajes que | Tus mensajes y llamadas | Les messages et les appels sont chiffrés |
-    Les messages et appels sont | Les messages envoyés | Vos messages et vos appels |
-    I messaggi e le chiamate sono crittografati | I messaggi che invii |
-    I tuoi messaggi e le tue chiamate | As mensagens e as chamadas são protegidas |
-    As mensagens e chamadas são encriptadas | As mensagens e ligações |
-    Suas chamadas e mensagens | Berichten en gesprekken worden | Berichten en oproepen zijn |
-    Uw oproepen en berichten | Сообщения и звонки защищены | Сообщения и звонки в этом чате |
-    Ваши сообщения и звонки | Повідомлення й дзвінки захищено | Wiadomości i połączenia są |
-    Twoje wiadomości oraz | Zprávy a hovory jsou | Vaše zprávy a hovory | Správy a hovory sú |
-    Az üzenetek és hívások | Mesajele și apelurile sunt | Mesajlar ve aramalar uçtan uca |
-    Pesan dan panggilan terenkripsi | Pesan-pesan dan panggilan |
-    Mesej dan panggilan disulitkan | Meddelanden och samtal är | Beskeder og opkald er |
-    Meldinger og samtaler er | Viestit ja puhelut salataan | Poruke i pozivi zaštićeni |
-    Τα μηνύματα και οι κλήσεις | Els missatges i les trucades | ההודעות והשיחות מוצפנות |
-    الرسائل والمكالمات مشفرة | پیام‌ها و تماس‌ها | میسجز اور کالز |
-    मैसेजेस और कॉल्स एंड-टू-एंड | मेसेजेस आणि कॉल्स | મેસેજ અને કૉલ | মেসেজ এবং কল |
-    ข้อความและการโทร | Tin nhắn và cuộc gọi được mã hóa | メッセージと通話は |
-    메시지 및 전화는 | 메시지와 통화는 | 訊息和通話經端對端加密 | 訊息已受端對端加密 |
-    消息和通话都进行端到端加密 | Waiting for this message |
-    This business is now using WhatsApp | This chat is with a business account
-""")
-"""How a notice begins that iOS writes as if somebody had sent it; each names WhatsApp, or
-waits for a message that did not come."""
-
 NULL = "null"
+
+
 """What Android writes of media that can be looked at once (UNVERIFIED: seen in files)."""
 
 TYPICAL: tuple[str, ...] = (
@@ -456,73 +401,3 @@ WHOLE: tuple[str, ...] = tuple(
     for form in (phrase, f"{phrase}.", f"{phrase[0].upper()}{phrase[1:]}")
 )
 """What a whole message, or its first line, can be where no mark shows who wrote it."""
-
-
-def _plain(word: str) -> str:
-    return re.sub(r"[\s.'’\"״]", "", bare(word).lower())
-
-
-_BEFORE_NOON = _phrases("""
-    am | a. m. | in the morning | at night | vorm. | vormittags | morgens | nachts |
-    de la mañana | de la madrugada | du matin | da manhã | da madrugada | di mattina | ap. |
-    e paradites | ΠΜ | π.μ. | ÖÖ | öğleden önce | ДП | сутра | пре подне | преподне |
-    prije podne | pre podne | dop. | dopoledne | dopoludnia | de. | délelőtt | priešpiet |
-    priekšp. | priekšpusdienā | e.h. | f.h. | fm | f.m. | formiddag | förmiddag | i.n. |
-    saa. | asubuhi | vm. | voorm. | SA | PG | Pagi | пр.об. | преди обяд | таңғы | ТЧ |
-    д.п. | ص | صباحًا | صباحا | ق.ظ. | قبل از ظهر | دن | לפנה״צ | לפנה"צ | पूर्वाह्न |
-    पूर्वाह्ण | सुबह | म.पू. | স. | সকাল | পূর্বাহ্ণ | પૂર્વ મધ્યાહ્ન | ਪੂ.ਦੁ. | முற்பகல் |
-    மு.ப | పూర్వాహ్నం | ಪೂರ್ವಾಹ್ನ | രാവിലെ | ก่อนเที่ยง | 上午 | 午前 | 오전 | 凌晨 | 清晨 |
-    早上 | 새벽 | 아침
-""")
-
-_AFTER_NOON = _phrases("""
-    pm | p. m. | in the afternoon | in the evening | nachm. | nachmittags | abends | mittags |
-    de la tarde | de la noche | del mediodía | de l’après-midi | du soir | da tarde |
-    da noite | di pomeriggio | di sera | ip | e pasdites | ΜΜ | μ.μ. | ÖS | öğleden sonra |
-    ПП | по подне | попладне | поподне | poslije podne | po podne | odp. | odpoledne |
-    odpoludnia | popoludní | du. | délután | popiet | pēcp. | pēcpusdienā | e.m. |
-    eftermiddag | ettermiddag | jioni | mchana | usiku | nam. | nm. | PTG | Petang | CH |
-    сл.об. | след обяд | ТК | кешкі | н.п. | م | مساءً | مساء | ب.ظ. | بعد از ظهر |
-    رات | אחה״צ | אחה"צ | अपराह्न | अपराह्ण | दोपहर | शाम | रात | म.उ. | অপরাহ্ণ | বিকাল |
-    রাত | ઉત્તર મધ્યાહ્ન | ਬਾ.ਦੁ. | பிற்பகல் | பி.ப | అపరాహ్నం | ಅಪರಾಹ್ನ | വൈകുന്നേരം |
-    ഉച്ചയ്ക്ക് | หลังเที่ยง | 下午 | 午後 | 오후 | 晚上 | 傍晚 | 中午 | 저녁 | 밤 | 낮
-""")
-
-_NEITHER = _phrases("""
-    klo | kl. | kl | um | at | à | às | a las | a la | alle | alle ore | ore | om | ob | o |
-    u | v | в | у | at. | la | lúc | saat | pukul | pkl. | jam | ore. | uur | uhr | Uhr | h |
-    hod. | g. | godz. | ч. | ур. | น. | 时 | 時
-""")
-
-HALVES: dict[str, str] = {
-    **{_plain(word): "" for word in _NEITHER},
-    **{_plain(word): "p" for word in _AFTER_NOON},
-    **{_plain(word): "a" for word in _BEFORE_NOON},
-}
-
-
-def half(word: str) -> str | None:
-    """Which half of the day a word beside a time means: "a", "p", neither (""), or None."""
-    return HALVES.get(_plain(word))
-
-
-_NAMED = re.compile(
-    r"^.{0,40}?(?:WhatsApp|واتساب)\S{0,20}(?: \S{1,20}){0,2}? "
-    r"(?:with|mit|con|avec|com|met|с контактом|с|з|s uživatelem|s používateľom|z|dengan|cu|med|với|"
-    r"käyttäjän kanssa|ile|עם|مع|-) (?P<name>.+)$",
-    re.IGNORECASE,
-)
-_NAMED_FIRST = re.compile(
-    r"^(?P<name>.+?) ?(?:ile WhatsApp Sohbeti|के साथ WhatsApp चैट|とのWhatsAppチャット|"
-    r"님과 ?(?:의 )?WhatsApp 대화)$|"
-    r"^[与與和]「?(?P<between>.+?)」? ?的 ?WhatsApp ?(?:聊天|對話|聊天记录|對話紀錄)$",
-    re.IGNORECASE,
-)
-
-
-def chat_name(stem: str) -> str | None:
-    """The chat that a file or folder called so holds, or None where its name does not say."""
-    for form in (_NAMED, _NAMED_FIRST):
-        if found := form.match(stem):
-            return next(group for group in found.groups() if group).strip() or None
-    return None

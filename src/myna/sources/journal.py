@@ -38,7 +38,7 @@ from myna.sources import ChatFile, Recognition, Tally, _rows, _sent
 from myna.sources._columns import attachment_kind
 from myna.sources._json_stream import decode_repaired
 from myna.sources._sent import File, Sent
-from myna.sources._text import head_lines, head_text, lines
+from myna.sources._text import encoding, head_lines, head_text, lines
 
 TITLE = "Journal or essays (Markdown, text, JSON lines)"
 READS = ("entries", "threads", "attachments")
@@ -159,6 +159,8 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file holds no words, or cannot be read.
     """
+    if b"\0" in file.head[:1000].replace(b"\0\0", b"") and encoding(file.head) == "utf-8":
+        raise SourceError(f"{file.place} is no journal: it is no text; give one that is")
     is_json = head_text(file).lstrip("\ufeff \r\n\t").startswith("{")
     found = _json_entries(file, tally) if is_json else _text_entries(file, tally)
     yield from _sent.tables(found, "journal", tally)

@@ -53,6 +53,7 @@ import polars as pl
 from myna import messages
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
+from myna.sources import _whatsapp_forms as forms
 from myna.sources import _whatsapp_words as words
 from myna.sources._columns import lists
 from myna.sources._sent import _Ids
@@ -162,7 +163,7 @@ class _Chat:
 def _stem(name: str) -> str:
     """A file's or folder's name without extension and the mark of a second download."""
     stem = name[: -len(".txt")] if name.lower().endswith(".txt") else name
-    return _COPY.sub("", words.bare(stem))
+    return _COPY.sub("", forms.bare(stem))
 
 
 def _channel(file: ChatFile) -> str:
@@ -171,16 +172,16 @@ def _channel(file: ChatFile) -> str:
     Where neither names it, a notice of iOS that is written in the chat's name does.
     """
     stem, folder = _stem(file.name), _stem(PurePath(file.folder).name.removesuffix(".zip"))
-    if name := words.chat_name(stem):
+    if name := forms.chat_name(stem):
         return name
     if not _UNSENT.match(stem):
         return stem or "chat"
-    if name := words.chat_name(folder):
+    if name := forms.chat_name(folder):
         return name
     for line in head_lines(file, 5):
         before, colon, text = line.rpartition("] ")[2].partition(": ")
-        if colon and words.bare(text).startswith(words.NOTICES):
-            return words.bare(before)
+        if colon and forms.bare(text).startswith(forms.NOTICES):
+            return forms.bare(before)
     return folder or stem
 
 
@@ -202,7 +203,7 @@ def _survey(file: ChatFile, tally: Tally) -> tuple[Form, Order] | None:
     if form is None or order is None:
         return None
     if not is_clear:
-        example = words.bare(dates[0])
+        example = forms.bare(dates[0])
         tally.notes.append(f"dates such as {example} were read with the {ORDERS[order]} first")
     return form, order
 
@@ -355,7 +356,7 @@ def _whose_export(
 ) -> str | None:
     """Who is told that they deleted a message themselves."""
     for row, what in zip(rows, said, strict=True):
-        if what.kind == "deleted" and words.key(body[row]) in words.YOU_DELETED:
+        if what.kind == "deleted" and forms.key(body[row]) in words.YOU_DELETED:
             return str(author_id[row])
     return None
 
@@ -373,7 +374,7 @@ def _sent_at(heads: pl.DataFrame, chat: _Chat) -> pl.Series:
     sent_at = ((day * 86_400 + heads["time"]) * 1_000_000).cast(UTC)
     if unread := sent_at.null_count():
         row = sent_at.is_null().arg_max() or 0
-        chat.first_unread = chat.first_unread or words.bare(
+        chat.first_unread = chat.first_unread or forms.bare(
             heads["line"][row].removesuffix(heads["rest"][row])
         ).rstrip(" -")
         chat.unread += unread
