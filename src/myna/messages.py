@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -49,6 +49,10 @@ PLACE = ("source", "channel_id", "thread")
 
 KEY = ("source", "channel_id", "id")
 """What one message is known by."""
+
+COMPRESSION: Literal["lz4"] = "lz4"
+"""Of stored tables: they are written once and read a few times, so a stronger one costs more
+than it saves."""
 
 _LINE_END = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 _CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f]")

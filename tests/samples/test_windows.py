@@ -64,8 +64,8 @@ def said(rows: list[tuple[str, str]]) -> pl.DataFrame:
 
 
 def fitting(found: pl.DataFrame, tokenizer: Tokenizer, room: int = ROOM) -> pl.DataFrame:
-    rooms = found.select("conversation", room=pl.lit(room)).unique()
-    return windows.fitting(found, rooms, tokenizer.count)
+    known = windows.turns(found).with_columns(room=pl.lit(room))
+    return windows.fitting(found, known, tokenizer.count)
 
 
 def bare(text: str) -> str:

@@ -171,11 +171,11 @@ class Talk:
             self._say(self.clone.next_speaker(self.room, among))
 
     def _retry(self, _: str) -> None:
+        from myna.samples.lines import entry_line_of
+
         if not self.room.lines or self.room.lines[-1].person not in self.present():
             say("there is no answer to say anew")
             return
         last = self.room.retract()
         if last is not None:
-            first = last.text.partition("\n")[0]
-            is_entry = first.startswith(("[ESSAY] ", "[JOURNAL]"))
-            self._say(last.person, first if is_entry else "")
+            self._say(last.person, entry_line_of(last.text))

@@ -49,15 +49,16 @@ def judge(messages: pl.DataFrame, ledger: Ledger, settings: Rules) -> pl.DataFra
     short = pl.col("text").str.len_chars().max().over("conversation") < SHORTEST
     left = pl.col("leaves").any().over("conversation")
     acts = {name: rules.action(settings, name) for name in WHY}
-    marked = messages.with_columns(leaves=_leaves(messages, settings))
+    wanted = [name for name in WHY if acts[name] in ("context", "drop")]
+    if "ender" in wanted:
+        messages = messages.with_columns(leaves=_leaves(messages, settings))
     # What drops a message comes last, and decides.
-    for name in sorted(WHY, key=lambda name: acts[name] == "drop"):
+    for name in sorted(wanted, key=lambda name: acts[name] == "drop"):
         met = left if name == "ender" else few & short
         if acts[name] == "context":
             met &= pl.col("rule").is_null()
-        if acts[name] in ("context", "drop"):
-            marked = marked.with_columns(rule=pl.when(met).then(pl.lit(name)).otherwise("rule"))
-    messages = marked.drop("leaves")
+        messages = messages.with_columns(rule=pl.when(met).then(pl.lit(name)).otherwise("rule"))
+    messages = messages.drop("leaves", strict=False)
     return rules.settle(messages, ledger, WHY.items(), settings)
 
 

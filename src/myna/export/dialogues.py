@@ -12,7 +12,6 @@ so what fits here fits every trainer, whatever model it is told to train.
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,10 +20,9 @@ import polars as pl
 from myna.errors import SettingsError
 from myna.export.control import OPENING, harmless
 from myna.messages import PLACE
+from myna.samples.lines import loudest
 from myna.samples.rendering import escape
-
-MOST_NAMED = 16
-"""Most others that a system line names: those who speak most."""
+from myna.samples.windows import halfway
 
 TURN = 40
 """Bytes that a trainer's template may put around a turn."""
@@ -172,8 +170,7 @@ def _system_line(
     template: str, most: int, persona: str, people: Sequence[str], space: str, channel: str
 ) -> str:
     """The template filled in: one line, of as many others as `most` bytes hold."""
-    counted = Counter(person for person in people if person != persona)
-    others = [person for person, _ in counted.most_common(MOST_NAMED)]
+    others = loudest(person for person in people if person != persona)
     while _bytes(line := _filled(template, persona, others, space, channel)) > most:
         if not others:
             raise SettingsError(
@@ -286,9 +283,7 @@ def _halves(text: str, room: int) -> Iterator[str]:
     if len(text) < 2 or _bytes(escape(text)) < room:
         yield text
         return
-    middle = len(text) // 2
-    blank = max(text.rfind(sign, middle // 2, middle) for sign in " \n")
-    at = blank + 1 if blank > 0 else middle
+    at = halfway(text)
     for half in (text[:at].strip(), text[at:].strip()):
         if half:
             yield from _halves(half, room)

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from myna.messages import KEY, SCHEMA
+from myna.messages import COMPRESSION, KEY, SCHEMA
 from myna.sources import table_name
 from myna.workspace import Workspace
 
@@ -78,6 +78,5 @@ def store(frames: Iterator[pl.DataFrame], folder: Path) -> None:
         for frame in frames:
             yield frame if columns is None else frame.select(columns)
 
-    # Written once and read a few times: a stronger compression costs more than it saves.
     source = register_io_source(pull, schema=SCHEMA)
-    source.sink_parquet(folder / table_name(0), maintain_order=True, compression="lz4")
+    source.sink_parquet(folder / table_name(0), maintain_order=True, compression=COMPRESSION)

@@ -17,7 +17,7 @@ import polars as pl
 
 from myna import people as people_
 from myna import workspace as workspace_
-from myna.messages import SCHEMA
+from myna.messages import COMPRESSION, SCHEMA
 from myna.people import Person, accounts, changes
 from myna.workspace import Workspace
 
@@ -72,7 +72,7 @@ def _forget_in(table: Path, person: Person) -> int | None:
     kept = rows.update(pl.DataFrame(changed, schema=schema, orient="row"), on="row").drop("row")
     hidden = table.with_name(f".{table.name}.new")
     try:
-        kept.write_parquet(hidden, compression="lz4")
+        kept.write_parquet(hidden, compression=COMPRESSION)
         hidden.replace(table)
     finally:
         hidden.unlink(missing_ok=True)

@@ -41,8 +41,8 @@ class Speech:
             stream.close()
             self.next_person = self._reader.next_person
             self.text = self.text.strip()
-            said = f"{self.opening}\n{self.text}" if self.text else ""
-            self.room.say(self.person, said if self.opening else self.text)
+            before = f"{self.opening}\n" if self.opening and self.text else ""
+            self.room.say(self.person, before + self.text)
 
     def _gain(self, words: str) -> Iterator[str]:
         if words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from statistics import median
 from typing import Any
 
 import polars as pl
@@ -76,9 +77,9 @@ def audit(
         trained=int(trained.sum()),
         replies=replies.height,
         unended=replies.filter(pl.col("after").ne_missing(END)).height,
-        shortest=int(sizes.min() or 0),  # type: ignore[arg-type]
-        median=int(sizes.median() or 0),  # type: ignore[arg-type]
-        longest=int(sizes.max() or 0),  # type: ignore[arg-type]
+        shortest=min(sizes, default=0),
+        median=int(median(sizes)) if samples.height else 0,
+        longest=max(sizes, default=0),
         fatal=[
             f"{which.sum():,} samples {what}, the first is {which.arg_true()[0]}"
             for what, which in wrong.items()

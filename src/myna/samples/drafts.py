@@ -60,8 +60,11 @@ def _drafts(
 ) -> Drafts:
     known = _headers(said, places, settings, tokenizer)
     rooms = known.select("conversation", room=pl.col("room") - SLACK)
-    said = windows.fitting(said, rooms, tokenizer.count)
     turns = windows.turns(said).join(rooms, on="conversation", maintain_order="left")
+    fitting = windows.fitting(said, turns, tokenizer.count)
+    if fitting is not said:
+        said = fitting
+        turns = windows.turns(said).join(rooms, on="conversation", maintain_order="left")
     turns = turns.with_columns(size=pl.Series(tokenizer.count(turns["text"].to_list())))
     cuts = _windows(said, turns, settings.overlap_tokens).join(
         known, on="conversation", maintain_order="left"

@@ -22,6 +22,7 @@ import polars as pl
 
 from myna.conversations import sessions
 
+ESSAY, JOURNAL = "[ESSAY]", "[JOURNAL]"
 MOST_NAMED = 16
 """Most people that a system line names: those who speak most."""
 
@@ -39,17 +40,16 @@ def shown() -> pl.Expr:
     return pl.when(pl.col("attachments").list.len() > 0).then(joined).otherwise("text")
 
 
-def asking() -> pl.Expr:
-    """What stands before an entry: `entry_line` of its prompt, or of its day."""
-    prompt = pl.col("thread").str.replace_all(r"\s+", " ").str.strip_chars()
-    day = pl.col("sent_at").dt.strftime("%Y-%m-%d").fill_null("")
-    journal = pl.concat_str(pl.lit("[JOURNAL] "), day).str.strip_chars()
-    return pl.when(prompt != "").then(pl.lit("[ESSAY] ") + prompt).otherwise(journal)
-
-
-def entry_line(prompt: str = "", day: str = "") -> str:
+def entry_line(prompt: str | None = None, day: str | None = None) -> str:
     """What an entry is asked for with: by its prompt, or else by its day."""
-    return f"[ESSAY] {' '.join(prompt.split())}" if prompt else f"[JOURNAL] {day}".strip()
+    prompt = " ".join((prompt or "").split())
+    return f"{ESSAY} {prompt}" if prompt else f"{JOURNAL} {day or ''}".strip()
+
+
+def entry_line_of(text: str) -> str:
+    """The line that the entry in a turn was asked for with; "" where it is no entry."""
+    line = text.partition("\n")[0]
+    return line if line.startswith((f"{ESSAY} ", JOURNAL)) else ""
 
 
 def lines(kept: pl.DataFrame) -> pl.DataFrame:
@@ -64,10 +64,10 @@ def lines(kept: pl.DataFrame) -> pl.DataFrame:
         .unique(["conversation", "target"], keep="first", maintain_order=True)
         .join(said.select("person", "text", target="message"), on="target", maintain_order="left")
     )
-    asked = (
-        kept.with_row_index("row")
-        .filter(pl.col("kind") == "entry")
-        .select("row", "conversation", "person", text=asking())
+    entries = kept.with_row_index("row").filter(pl.col("kind") == "entry")
+    days = entries["sent_at"].dt.strftime("%Y-%m-%d")
+    asked = entries.select("row", "conversation", "person").with_columns(
+        pl.Series("text", map(entry_line, entries["thread"], days), pl.String)
     )
     if brought.height or asked.height:
         context = [

@@ -17,8 +17,8 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 15px/1.5 system-ui, sans-serif; }}
-body {{ margin: 2rem auto; max-width: 50rem; padding: 0 1rem; }}
+body {{ font: 15px/1.5 system-ui, sans-serif;
+  margin: 2rem auto; max-width: 50rem; padding: 0 1rem; }}
 table {{ border-collapse: collapse; }}
 td {{ padding: .1rem 1.5rem .1rem 0; }}
 td + td {{ text-align: right; font-variant-numeric: tabular-nums; }}

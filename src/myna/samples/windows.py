@@ -65,12 +65,11 @@ def turns(lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def fitting(lines: pl.DataFrame, rooms: pl.DataFrame, count: Count) -> pl.DataFrame:
+def fitting(lines: pl.DataFrame, known: pl.DataFrame, count: Count) -> pl.DataFrame:
     """The lines, with each turn that is too long cut into several.
 
-    `rooms` has for each conversation the most tokens of a turn, as `room`.
+    `known` is what `turns` says of them, with the most tokens of a turn as `room`.
     """
-    known = turns(lines).join(rooms, on="conversation", maintain_order="left")
     known = known.filter(pl.col("text").str.len_bytes() > pl.col("room"))  # a token has a byte
     sizes = pl.Series(count(known["text"].to_list()), dtype=pl.Int64)
     long = dict(known.filter(sizes > known["room"]).select("turn", "room").iter_rows())
@@ -127,8 +126,13 @@ def _halves(text: str, count: Count, room: int) -> Iterator[str]:
     if len(text) < 2 or _size(text, count) <= room:
         yield text
         return
-    middle = len(text) // 2
-    blank = max(text.rfind(sign, middle // 2, middle) for sign in " \n")
-    at = blank + 1 if blank > 0 else middle
+    at = halfway(text)
     yield from _halves(text[:at], count, room)
     yield from _halves(text[at:], count, room)
+
+
+def halfway(text: str) -> int:
+    """Where a long text is cut in two: behind a blank before its middle, if there is one."""
+    middle = len(text) // 2
+    blank = max(text.rfind(sign, middle // 2, middle) for sign in " \n")
+    return blank + 1 if blank > 0 else middle

@@ -33,9 +33,8 @@ def table_name(number: int) -> str:
 
 
 def store(frame: pl.DataFrame, path: Path) -> Table:
-    """Write a message table, which has messages, to a file.
+    """Write a message table, which has messages, to a file."""
+    from myna.messages import COMPRESSION  # it needs polars
 
-    Written once and read a few times: a stronger compression costs more than it saves.
-    """
-    frame.write_parquet(path, compression="lz4")
+    frame.write_parquet(path, compression=COMPRESSION)
     return Table(path, frame.item(0, "source"), frame.height)
