@@ -7,6 +7,7 @@
     ├── PeopleError       a person whom nobody knows, or without consent
     ├── ModelError        a base model or an adapter that is missing or damaged
     ├── EngineError       an engine that cannot do what it is asked for
+    │   └── BusyError     more is asked of it at once than can wait
     ├── TrainingError     training that would train nothing, or went astray
     └── ExportError       a format that nobody knows, or nothing to write in it
 
@@ -46,6 +47,10 @@ class ModelError(MynaError):
 
 class EngineError(MynaError):
     """An engine that cannot do what it is asked for."""
+
+
+class BusyError(EngineError):
+    """More is asked of an engine at once than can wait in line: ask again later."""
 
 
 class TrainingError(MynaError):

@@ -47,10 +47,16 @@ class Sampling:
 
 
 class Engine(Protocol):
-    """A loaded model, base or base with adapter; one call at a time."""
+    """A loaded model, base or base with adapter.
+
+    Any number of threads may call it, and each call has an answer of its own; `slots` of
+    them run at once, the others wait. Close each stream that is not read to its end.
+    """
 
     name: str
     can: frozenset[str]
+    slots: int
+    """How many calls run at once; `myna.engines.queueing` shares them out fairly."""
     context: int
     """The most tokens of prompt and reply together."""
 
