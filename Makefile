@@ -5,10 +5,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench docs clean
+.PHONY: help setup demo test check format bench bench-train docs clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: .venv/.dev ## Make .venv with all that development needs
 
@@ -30,6 +30,9 @@ format: .venv/.dev ## Format the code, and mend what the linter can
 
 bench: .venv/.dev ## Measure the figures in the README
 	$(BIN)/python benchmarks
+
+bench-train: .venv/.dev ## Measure training beside peft and TRL: see docs/training-speed.md
+	$(BIN)/python benchmarks/training.py $(if $(TRL),--trl-python $(TRL)) $(if $(FACTORY),--factory-python $(FACTORY))
 
 docs: .venv/.dev ## Write the generated pages of docs/ anew
 	$(BIN)/python -m typer myna.cli utils docs --name myna --title Commands --output docs/commands.md

@@ -118,11 +118,11 @@ class TestStale:
         assert self.reasons(done) == {"prepare": [was]}
 
     def test_settings_of_training(self, done: Workspace) -> None:
-        changed(done, "rank = 16", "rank = 8")
+        changed(done, "# rank = 16", "rank = 8")
         assert self.reasons(done) == {"train": ["train.rank is now 8, was 16"]}
 
     def test_another_base_is_another_of_all(self, done: Workspace) -> None:
-        changed(done, "smollm2-135m", "./mine")
+        changed(done, '# base = "smollm2-135m"', 'base = "./mine"')
         assert list(self.reasons(done)) == ["prepare", "train"]
 
     def test_a_budget_only_says_when_to_stop(self, done: Workspace) -> None:
@@ -181,7 +181,8 @@ def test_wrong_settings_are_said_before_anything_else(space: Workspace) -> None:
         stages.status(space)
 
 
-def test_all_settings_but_those_of_chat_belong_to_a_stage() -> None:
+def test_all_settings_but_those_of_talking_belong_to_a_stage() -> None:
     settings: Any = Settings().model_dump()
     known = {**stages.prepare_settings(Settings()), **stages.train_settings(Settings())}
-    assert settings.keys() - known.keys() == {"chat"}
+    # A recipe counts as what it sets.
+    assert settings.keys() - known.keys() == {"bot", "chat", "engine", "recipe"}

@@ -8,8 +8,11 @@
     ├── ModelError        a base model or an adapter that is missing or damaged
     ├── EngineError       an engine that cannot do what it is asked for
     │   └── BusyError     more is asked of it at once than can wait
+    ├── RoomError         a room that cannot be, or a message that cannot stand in one
+    │   └── SpeakingError     somebody speaks there already
     ├── TrainingError     training that would train nothing, or went astray
-    └── ExportError       a format that nobody knows, or nothing to write in it
+    ├── ExportError       a format that nobody knows, or nothing to write in it
+    └── BotError          a bot that cannot connect, or lacks what it needs
 
 Every message is one line for people: what is wrong, where, what to do next. The
 command line prints it without a stack trace (``--debug`` shows that) and exits with
@@ -53,9 +56,21 @@ class BusyError(EngineError):
     """More is asked of an engine at once than can wait in line: ask again later."""
 
 
+class RoomError(MynaError):
+    """A room that cannot be, or a message that is not there or cannot be said."""
+
+
+class SpeakingError(RoomError):
+    """Somebody speaks in the room already."""
+
+
 class TrainingError(MynaError):
     """Training that would train nothing, or that went astray."""
 
 
 class ExportError(MynaError):
     """A format that nobody knows, nothing to write in it, or nowhere to put it."""
+
+
+class BotError(MynaError):
+    """A bot that cannot connect, or lacks what it needs there."""

@@ -108,3 +108,32 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
 def empty() -> pl.DataFrame:
     """A message table without rows."""
     return pl.DataFrame(schema=SCHEMA)
+
+
+Rewritten = tuple[int, str, list[dict[str, Any]]]
+"""A row, its new text, and its mentions where they stand then."""
+
+
+def rewritten(messages: pl.DataFrame, changed: list[Rewritten]) -> pl.DataFrame:
+    """The messages with other texts, and other mentions, in some of their rows."""
+    if not changed:
+        return messages
+    rows, texts, mentions = zip(*changed, strict=True)
+    at = pl.Series("row", rows, pl.UInt32)
+    messages = messages.with_columns(messages["text"].scatter(at, pl.Series(texts)))
+    if messages["mentions"].list.len().gather(at).sum() == 0:
+        return messages
+    flat = [
+        (row, span["author_id"], span["start"], span["end"])
+        for row, spans in zip(rows, mentions, strict=True)
+        for span in spans
+    ]
+    schema = {"row": pl.UInt32, "author_id": pl.String, "start": pl.Int32, "end": pl.Int32}
+    spans = pl.DataFrame(flat, schema=schema, orient="row")
+    lists = spans.group_by("row", maintain_order=True).agg(
+        mentions=pl.struct("author_id", "start", "end")
+    )
+    fresh = at.to_frame().join(lists, on="row", how="left", maintain_order="left")
+    fresh = fresh.with_columns(pl.col("mentions").fill_null([]).cast(SCHEMA["mentions"]))
+    every = messages.select("mentions").with_row_index("row")
+    return messages.with_columns(every.update(fresh, on="row", maintain_order="left")["mentions"])

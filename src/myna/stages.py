@@ -14,6 +14,9 @@ from myna.workspace import Workspace
 
 State = Literal["missing", "unfinished", "stale", "done"]
 
+ONLY_HOW = {"budget", "checkpoint_every", "previews", "part_tokens", "tensorboard", "wandb"}
+"""Settings of training that leave what is trained as it is."""
+
 ADAPTER = "group"
 """The adapter that commands mean unless told otherwise: one for everyone."""
 
@@ -42,9 +45,9 @@ def prepare_inputs(workspace: Workspace) -> dict[str, str]:
 
 def prepare_settings(settings: Settings) -> dict[str, Any]:
     """The settings that prepared data depends on."""
-    return settings.model_dump(
-        include={"base", "filter", "rules", "redaction", "conversations", "split", "samples"}
-    )
+    sections = ("base", "filter", "rules", "redaction", "conversations", "split", "samples")
+    judged = {"action", "url", "model", "threshold"}
+    return settings.model_dump(include={**dict.fromkeys(sections, True), "quality": judged})
 
 
 def train_inputs(workspace: Workspace) -> dict[str, str]:
@@ -57,13 +60,16 @@ def train_settings(settings: Settings) -> dict[str, Any]:
     """The settings that an adapter depends on; a budget only says when to stop."""
     return {
         "base": settings.base,
-        "train": settings.train.model_dump(exclude={"budget", "checkpoint_every", "previews"}),
+        "train": settings.train.model_dump(exclude=ONLY_HOW),
     }
 
 
 def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
     """Fingerprints of the samples and the adapter that `evaluate` compares."""
-    weights = workspace.adapter(adapter) / "adapter_model.safetensors"
+    folder = workspace.adapter(adapter)
+    weights = folder / "adapter_model.safetensors"
+    if not weights.exists():  # a whole model: gigabytes, and the manifest tells them apart
+        weights = folder / workspace_.MANIFEST
     return {**train_inputs(workspace), f"adapter {adapter}": workspace_.fingerprint(weights)}
 
 

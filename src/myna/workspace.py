@@ -7,6 +7,9 @@
       prepared/              from `myna prepare`
       adapters/NAME/         from `myna train`
       reports/               from `myna evaluate`
+      rooms.sqlite           what is said in live rooms
+      opt-outs.json          who took themselves out where their clone speaks
+      bots/                  what bots have still to say, from `myna bot`
 
 A stage's manifest says what it was made from. It is stale when one of these has changed
 since, and `stale` says which. Whatever is written appears whole or not at all.
@@ -69,6 +72,21 @@ class Workspace:
     def prepared(self) -> Path:
         """The folder of conversations, samples and the ledger."""
         return self.root / "prepared"
+
+    @property
+    def rooms_file(self) -> Path:
+        """rooms.sqlite: what is said in live rooms, never trained on."""
+        return self.root / "rooms.sqlite"
+
+    @property
+    def opt_outs_file(self) -> Path:
+        """opt-outs.json: who took themselves out where their clone speaks."""
+        return self.root / "opt-outs.json"
+
+    @property
+    def bots(self) -> Path:
+        """The folder of what bots remember, never trained on."""
+        return self.root / "bots"
 
     @property
     def reports(self) -> Path:

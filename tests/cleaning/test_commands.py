@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from tests.chats import table
 
-from myna.cleaning.commands import meets
+from myna.cleaning.commands import answered, known, prefix
 
 
 def asked(rows: list[dict[str, Any]]) -> list[str]:
-    frame = table(rows)
-    return frame.filter(meets(frame))["text"].to_list()
+    frame = table(rows).with_columns(place="channel_id")
+    answered_ = answered(frame.with_columns(prefix=prefix(frame["text"])))
+    return frame.filter(known(frame["text"]) | answered_)["text"].to_list()
 
 
 @pytest.mark.parametrize(

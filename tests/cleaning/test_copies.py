@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import thorough
 
-from myna.cleaning.copies import BLOCK, clusters, found
+from myna.cleaning import copies
+from myna.cleaning.copies import BLOCK, found, long_texts
 
 SONG = (
     "the kettle is on the stove and the cups are on the shelf and nobody has time to pour it today"
@@ -17,9 +19,13 @@ SONG = (
 OTHER = "we walked along the river until it was dark and then took the last train home to the city"
 
 
+def clusters(texts: pl.Series) -> np.ndarray:
+    return copies.clusters(long_texts(texts, 0))
+
+
 def named(*said: tuple[str, str]) -> list[str]:
     people, texts = zip(*said, strict=True)
-    masks = found(pl.DataFrame({"person": people, "text": texts}), 80)
+    masks = found(long_texts(pl.Series(texts), 80), pl.Series(people))
     return [
         "copypasta" if pasta else "repeated" if again else "own"
         for pasta, again in zip(masks["copypasta"], masks["repeated"], strict=True)

@@ -26,8 +26,7 @@ ROWS = [
 def chosen(**wanted: Any) -> list[str]:
     frame = table(ROWS)
     frame = accounts.assign(frame, everyone(frame))
-    out = filters.left_out(frame, Filter(**wanted))
-    return frame.filter(~out)["text"].to_list()
+    return frame.filter(~filters.left_out(frame, Filter(**wanted)))["text"].to_list()
 
 
 @pytest.mark.parametrize(

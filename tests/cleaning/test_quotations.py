@@ -5,14 +5,18 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from myna.cleaning.quotations import meets
+from myna.cleaning.quotations import attributed, quoted, repeats
 
 SAID = [("Ben", "we should all go"), ("Ana", "my own words"), ("Ben", "two\nlines here")]
 
 
 def quotes(text: str) -> bool:
     talk = pl.DataFrame([*SAID, ("Ana", text)], schema=["person", "text"], orient="row")
-    return bool(meets(talk[-1:], talk)[0])
+    said = talk.with_columns(said=talk["text"].hash(), quotes=quoted(talk["text"]).hash())
+    repeated = repeats(
+        said.with_columns(pl.when(quoted(talk["text"]).is_not_null()).then("quotes"))
+    )
+    return bool(repeated[-1] or attributed(talk["text"])[-1])
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import cleaned, everyone, table, texts, thorough
 
-from myna.cleaning import rules
+from myna.cleaning import names, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Rules
 from myna.messages import KINDS, tidy
@@ -202,6 +202,19 @@ class TestActions:
             ("Ben Bell!", "single-ping"),
             ("Ben Bell :)", None),
             ("@_@", None),
+        ]
+
+    def test_a_ping_of_somebody_who_is_hidden_is_one_too(self) -> None:
+        rows = [{"author": "Ana", "text": "@Ben Bell!"}, {"author": "Ben", "text": "tea"}]
+        frame = table(rows)
+        spans = [[{"author_id": "Ben", "start": 0, "end": 9}], []]
+        frame = frame.with_columns(pl.Series("mentions", spans, frame.schema["mentions"]))
+        ana, ben = everyone(frame).persons
+        people = People((ana, Person(ben.name, ben.accounts, "clone", pseudonym="Mr Tea Pot")))
+        hidden = names.hide(accounts.assign(frame, people), names.hidden(frame, people))
+        assert rules.clean(hidden, Ledger()).select("text", "rule").rows() == [
+            ("Mr Tea Pot!", "single-ping"),
+            ("tea", None),
         ]
 
     def test_words_are_added_to_non_responses(self) -> None:

@@ -218,3 +218,24 @@ def test_all_at_once_is_each_by_itself(said: list[str]) -> None:
     done = normalised(table([{"author": "Ana", "text": text} for text in said]), DEFAULT)
     assert done["text"].to_list() == [normal(text, DEFAULT) for text in said]
     assert done["characters"].to_list() == [len(tidy(text)) for text in said]
+
+
+@thorough
+@given(
+    st.lists(
+        st.sampled_from(["@ana", "@Ben Bell", "@@cy", "tea", " ", "a@b", "!!!!!", "`", "\u200b"])
+    )
+)
+def test_mentions_are_the_same_names_whichever_way_a_text_goes(words: list[str]) -> None:
+    called = [word for word in words if word in ("@ana", "@Ben Bell", "@@cy")]
+    starts = [sum(map(len, words[:n])) for n in range(len(words))]
+    spans = [
+        {"author_id": word, "start": start, "end": start + len(word)}
+        for word, start in zip(words, starts, strict=True)
+        if word in called
+    ]
+    frame = table([{"author": "Ana", "text": "".join(words)}])
+    frame = frame.with_columns(pl.Series("mentions", [spans], frame.schema["mentions"]))
+    [text], [moved] = normalised(frame, DEFAULT).select("text", "mentions").to_dict().values()
+    assert [m["author_id"] for m in moved] == called
+    assert [text[m["start"] : m["end"]] for m in moved] == [name.lstrip("@") for name in called]

@@ -114,3 +114,20 @@ class TestPush:
         done = CliRunner().invoke(app, ["-C", str(friends), "export", "openai"])
         assert done.exit_code == 0, done.output
         assert uploaded == []
+
+
+def test_a_card_is_an_export_like_the_others(friends: Path) -> None:
+    report = export(friends, "card", "--json").json()
+    assert report["format"] == "card"
+    assert "ana.png" in report["files"]
+    done = export(friends, "card")
+    assert "Checked: each picture was read back" in done.out
+
+
+@pytest.mark.parametrize(
+    "option", [["--sequence-len", "2048"], ["--system", "x"], ["--with-test"], ["--push", "a/b"]]
+)
+def test_options_of_data_sets_are_refused_elsewhere(friends: Path, option: list[str]) -> None:
+    done = export(friends, "gguf", *option)
+    assert done.status == 1
+    assert f"{option[0]} is for data sets, and gguf is none: leave it out" in done.err

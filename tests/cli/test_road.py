@@ -75,6 +75,44 @@ def test_the_clones_talk_through_a_pipe(trained: Path) -> None:
     assert run(trained, ["chat", "--seed", "1"], typed).out == done.out
 
 
+def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "myna", "chat", "--as", "Eve", "--with", "Ana", "--seed", "1"],
+        cwd=trained,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write("who wants soup\n")
+    process.stdin.flush()
+    answer = process.stdout.readline().strip()
+    process.stdin.write("so nobody\n")
+    process.stdin.flush()
+    assert process.stdout.readline()
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    done = run(trained, ["chat", "--room", "last"], "/forget\n")
+    assert done.status == 0, done.err
+    assert "In the room: Ana, Eve" in done.err
+    lines = done.out.splitlines()
+    assert lines[:2] == ["Eve: who wants soup", answer]
+    assert "Eve: so nobody" in lines
+    assert "They have forgotten" in done.err
+
+
+def test_a_room_of_last_time_must_be_there(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "friends"
+    shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("rooms.sqlite*"))
+    done = run(folder, ["chat", "--room", "last"], "")
+    assert done.status == 1
+    assert "there is no room of last time: begin one with `myna chat`" in done.err
+    assert run(folder, ["chat"], "").status == 0
+    assert run(folder, ["chat", "--room", "last"], "").status == 1
+
+
 def test_a_persona_nobody_knows_is_one_clear_line(trained: Path) -> None:
     done = run(trained, ["chat", "--with", "Anna"])
     assert done.status != 0

@@ -13,7 +13,7 @@ from tests.chats import cleaned, table, thorough
 
 from myna.config import Split
 from myna.conversations import sessions
-from myna.conversations.holdout import PARTS, hold_out, near_duplicates
+from myna.conversations.holdout import PARTS, hold_out, is_long, near_duplicates, runs
 
 
 def parted(rows: list[dict[str, Any]], **settings: Any) -> pl.DataFrame:
@@ -94,8 +94,14 @@ class TestNearDuplicates:
     LONG = "the kettle is on and everybody gets a cup of tea today"
 
     def found(self, train: str, test: str) -> list[bool]:
-        frame = pl.DataFrame({"part": ["train", "test"], "text": [train, test]})
-        return near_duplicates(frame).to_list()
+        texts = pl.Series([train, test])
+        state = pl.Series([False, True if is_long(texts)[1] else None], dtype=pl.Boolean)
+        said = runs(texts)
+        parts = [said[:3], said[3:]]
+        found = near_duplicates(
+            lambda: (part.with_columns(held_out=state.gather(part["row"])) for part in parts)
+        )
+        return [row in found for row in range(2)]
 
     def test_what_nearly_stands_in_train_is_found(self) -> None:
         assert self.found(self.LONG, self.LONG.upper() + "!!!") == [False, True]

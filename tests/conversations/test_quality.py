@@ -80,7 +80,8 @@ class TestEnds:
         frame = table(rows)
         kept = rules.clean(accounts.assign(frame, everyone(frame)), Ledger())
         apart = sessions.split(kept, 60).with_columns(conversation=pl.Series([0, 1, 0, 1]))
-        assert quality.cut(apart, rules.resolved(Rules()))["conversation"].to_list() == [0, 1, 2, 1]
+        told = apart.hstack(quality.tell(apart, rules.resolved(Rules())))
+        assert quality.cut(told)["conversation"].to_list() == [0, 1, 2, 1]
 
     def test_words_can_be_added(self) -> None:
         said = ("Ana over and out", "Ben so there")

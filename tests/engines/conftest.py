@@ -7,10 +7,10 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.adapters import random_adapter
 
 from myna.engines import Engine, open_engine
 from myna.models.bases import Base
-from myna.models.loading import load, quiet
 from myna.samples.tokenizer import Tokenizer
 
 CONTEXT = 256
@@ -38,22 +38,7 @@ def adapter(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
     order cannot be overlooked, and the rest by 0.004. Much more, in all thirty layers,
     and the model is so far off that it magnifies llama.cpp's rounding to 4 bits.
     """
-    import peft
-    import torch
-
-    rank, alpha = 4, 8
-    torch.manual_seed(11)
-    config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear")
-    with quiet():
-        model = peft.get_peft_model(load(base, dtype=torch.float32, device="cpu"), config)
-    for name, weight in model.named_parameters():
-        if ".lora_" in name:
-            wanted = 0.06 if ".q_proj." in name or ".k_proj." in name else 0.004
-            product = wanted / (alpha / rank) / math.sqrt(rank)
-            torch.nn.init.normal_(weight, std=math.sqrt(product))
-    folder = tmp_path_factory.mktemp("adapter")
-    model.save_pretrained(folder)
-    return folder
+    return random_adapter(base, tmp_path_factory.mktemp("adapter"))
 
 
 @pytest.fixture(scope="session")

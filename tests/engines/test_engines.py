@@ -130,7 +130,7 @@ def test_auto_takes_llamacpp_where_there_is_a_gguf(base: Base) -> None:
     assert choose("auto", bare) == "transformers"
     with pytest.raises(EngineError, match="has no GGUF file"):
         choose("llama.cpp", bare)
-    with pytest.raises(EngineError, match=r"use auto, llama\.cpp or transformers"):
+    with pytest.raises(EngineError, match=r"use auto, llama\.cpp, transformers, vllm or openai"):
         choose("onnx", base)
 
 

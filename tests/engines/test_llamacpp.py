@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.engines.conftest import CONTEXT, collect, distance
@@ -15,6 +20,7 @@ from myna.engines import Engine, Sampling, open_engine
 from myna.engines.llamacpp import LlamaCpp
 from myna.errors import EngineError
 from myna.models.bases import Base
+from myna.samples.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 
@@ -81,3 +87,95 @@ def test_a_stream_left_open_does_not_stop_the_next_call(
     rest, why = collect(stream)
     assert why == "limit"
     assert (first + rest, why) == collect(llamacpp.stream(prompt, Sampling(seed=1), 20))
+
+
+@pytest.mark.parametrize("ending", ["", "stream.close()", "engine.close()", "del stream"])
+def test_a_program_may_end_while_a_reply_is_made(base: Base, ending: str) -> None:
+    """A thread in llama.cpp that outlives Python would bring the program down."""
+    program = f"""
+from myna.engines import Sampling
+from myna.engines.llamacpp import LlamaCpp
+from myna.models.bases import find
+engine = LlamaCpp(find({base.name!r}, weights=False), None, 512)
+stream = engine.stream([40, 41, 42], Sampling(seed=1), 400)
+next(stream)
+{ending}
+print("ended")
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
+class TestSlots:
+    """Several rooms in one engine: at once, each with a context and a memory of its own."""
+
+    @pytest.fixture(scope="class")
+    def shared(self, base: Base) -> Iterator[LlamaCpp]:
+        engine = LlamaCpp(base, None, CONTEXT, slots=2)
+        yield engine
+        engine.close()
+
+    def prompts(self, tokenizer: Tokenizer, count: int) -> list[list[int]]:
+        texts = (f"Radio {n}\nCDR: Roger, Houston. {n} is" for n in range(count))
+        return [tokenizer.encode(text).ids for text in texts]
+
+    def test_rooms_at_once_say_what_they_would_say_alone(
+        self, shared: LlamaCpp, llamacpp: Engine, tokenizer: Tokenizer
+    ) -> None:
+        """More rooms than slots; two tokens that are alike may change places in a batch."""
+        prompts = self.prompts(tokenizer, 5)
+        alone = [collect(llamacpp.stream(p, Sampling(temperature=0), 6)) for p in prompts]
+        with ThreadPoolExecutor(5) as pool:
+            found = pool.map(
+                lambda p: collect(shared.stream(p, Sampling(temperature=0), 6)), prompts
+            )
+            assert list(found) == alone
+
+    def test_a_room_that_made_way_comes_back_as_it_was(
+        self, shared: LlamaCpp, tokenizer: Tokenizer
+    ) -> None:
+        prompts = self.prompts(tokenizer, 5)
+        first = [shared.next_probs(p, 50) for p in prompts]
+        for _ in range(2):
+            assert [shared.next_probs(p, 50) for p in prompts] == [
+                pytest.approx(probs, rel=0.02) for probs in first
+            ]
+
+    def test_each_has_all_of_the_context(self, shared: LlamaCpp, tokenizer: Tokenizer) -> None:
+        long = tokenizer.encode(" one two three" * 200).ids[: CONTEXT - 3]
+        streams = [shared.stream([7 + n, *long[1:]], Sampling(seed=1), 50) for n in range(2)]
+        for stream in streams:
+            text, why = collect(stream)
+            assert why == "limit"
+            assert 0 < len(tokenizer.encode(text).ids) <= 4
+
+    def test_streams_that_nobody_reads_on_give_their_slots_back(
+        self, shared: LlamaCpp, prompt: list[int]
+    ) -> None:
+        left = [shared.stream(prompt, Sampling(seed=s), 20) for s in range(3)]
+        assert all(next(stream) for stream in left[:2])
+        assert shared.next_probs(prompt, 1)
+        assert [collect(stream)[1] for stream in left] == ["limit"] * 3
+
+    def test_a_long_prompt_can_be_cancelled_before_it_is_read(
+        self, base: Base, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        engine = LlamaCpp(base, None, 1024)
+        server, read = engine._server, []
+
+        class Watched:
+            def handle_completions(self, request: Any, receive: Any) -> Any:
+                def watching(chunk: Any) -> bool:
+                    read.append(chunk["prompt_progress"]["processed"])
+                    return bool(receive(chunk))
+
+                return server.handle_completions(request, watching)
+
+        monkeypatch.setattr(engine, "_server", Watched())
+        stream = engine.stream([40 + n % 500 for n in range(1000)], Sampling(seed=1), 50)
+        assert next(stream) == ""
+        stream.close()
+        with engine._slots.held([]):  # it has been given back
+            assert read[-1] < 600
+        engine.close()

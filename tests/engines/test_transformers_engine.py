@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from tests.engines.conftest import CONTEXT
+from tests.adapters import random_adapter, tiny_base
+from tests.engines.conftest import CONTEXT, distance
 
 from myna.engines import Engine, Sampling
 from myna.engines.transformers_engine import Transformers, choose_token
-from myna.models.bases import Base
-from myna.models.loading import load
+from myna.models.bases import Base, find
+from myna.models.loading import load, quiet
 from myna.samples.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
@@ -47,16 +51,19 @@ def test_the_cache_changes_nothing(
         assert transformers.score(prompt[:3], prompt[3:]) == pytest.approx(expected[2:], abs=1e-3)
 
 
-def test_a_prompt_that_grew_costs_only_what_is_new(base: Base, prompt: list[int]) -> None:
+def test_a_prompt_that_grew_costs_only_what_is_new(
+    base: Base, prompt: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = Transformers(base, None, CONTEXT)
     lengths: list[int] = []
-    forward = engine._model.forward
+    assert engine._shared is not None
+    forward = engine._shared.model.forward
 
     def counted(*args: object, **named: object) -> object:
         lengths.append(named["input_ids"].shape[1])  # type: ignore[attr-defined]
         return forward(*args, **named)
 
-    engine._model.forward = counted
+    monkeypatch.setattr(engine._shared.model, "forward", counted)
     engine.next_probs(prompt, 1)
     engine.next_probs([*prompt, 40, 41], 1)
     engine.next_probs([*prompt[:-1], 50], 1)
@@ -81,3 +88,84 @@ def test_each_step_of_sampling_narrows_the_choice() -> None:
     assert chosen(top_p=0.6) == {0, 1}
     assert chosen(min_p=0.4) == {0, 1, 2}
     assert chosen(temperature=0, repeat_penalty=3.0) == {1}
+
+
+class TestAdapters:
+    """Each person's own adapter, on a base that is loaded once."""
+
+    @pytest.fixture(scope="class")
+    def tiny(self, base: Base, tmp_path_factory: pytest.TempPathFactory) -> Base:
+        return tiny_base(tmp_path_factory.mktemp("tiny"), base)
+
+    @pytest.fixture(scope="class")
+    def loras(self, tiny: Base, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+        folders = [tmp_path_factory.mktemp(f"lora{rank}") for rank in (2, 4)]
+        return [
+            random_adapter(tiny, folder, rank=rank, qk=0.5)
+            for folder, rank in zip(folders, (2, 4), strict=True)
+        ]
+
+    def alone(self, tiny: Base, lora: Path | None, prompt: list[int]) -> object:
+        engine = Transformers(tiny, lora, CONTEXT)
+        found = engine.next_probs(prompt, 20)
+        engine.close()
+        return pytest.approx(found, rel=1e-5)
+
+    def test_asked_in_turn_each_answers_as_if_alone(
+        self, tiny: Base, loras: list[Path], prompt: list[int]
+    ) -> None:
+        expected = [self.alone(tiny, lora, prompt) for lora in (None, *loras)]
+        engines = [Transformers(tiny, lora, CONTEXT) for lora in (None, *loras)]
+        for _ in range(2):
+            assert [engine.next_probs(prompt, 20) for engine in engines] == expected
+        assert expected[0] != expected[1] != expected[2]
+        assert len({id(engine._shared) for engine in engines}) == 1
+        for engine in engines:
+            engine.close()
+
+    def test_an_adapter_that_was_trained_further_is_another(
+        self, tiny: Base, loras: list[Path], prompt: list[int], tmp_path: Path
+    ) -> None:
+        changing = tmp_path / "lora"
+        shutil.copytree(loras[0], changing)
+        before = Transformers(tiny, changing, CONTEXT)
+        first = before.next_probs(prompt, 20)
+        for file in loras[1].iterdir():
+            shutil.copyfile(file, changing / file.name)
+        after = Transformers(tiny, changing, CONTEXT)
+        assert after.next_probs(prompt, 20) == self.alone(tiny, loras[1], prompt)
+        assert before.next_probs(prompt, 20) == pytest.approx(first, rel=1e-5)
+        before.close()
+        after.close()
+
+    def test_threads_do_not_disturb_each_other(
+        self, tiny: Base, loras: list[Path], prompt: list[int]
+    ) -> None:
+        engines = [Transformers(tiny, lora, CONTEXT) for lora in (None, *loras)]
+        asked = [(engine, [40 + n, *prompt]) for n in range(4) for engine in engines]
+        expected = [engine.next_probs(ids, 5) for engine, ids in asked]
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(lambda one: one[0].next_probs(one[1], 5), asked))
+        assert found == [pytest.approx(probs, rel=1e-4) for probs in expected]
+        for engine in engines:
+            engine.close()
+
+    def test_a_base_in_four_bits(
+        self, tiny: Base, loras: list[Path], prompt: list[int], tmp_path: Path
+    ) -> None:
+        pytest.importorskip("bitsandbytes")
+        import transformers
+
+        options = transformers.BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+        with quiet():
+            model = transformers.AutoModelForCausalLM.from_pretrained(
+                tiny.folder, quantization_config=options, device_map={"": "cpu"}
+            )
+            model.save_pretrained(tmp_path)
+        for name in ("tokenizer.json", "tokenizer_config.json"):
+            shutil.copyfile(tiny.folder / name, tmp_path / name)
+        small = Transformers(find(str(tmp_path), weights=True), loras[0], CONTEXT)
+        whole = Transformers(tiny, loras[0], CONTEXT)
+        assert distance(small.next_probs(prompt, 50), whole.next_probs(prompt, 5000)) < 0.3
+        small.close()
+        whole.close()

@@ -16,6 +16,7 @@ from myna.errors import ExportError
 from myna.export.control import GAP
 from myna.export.dialogues import Dialogue, dialogues
 from myna.export.formats import FORMATS, alpaca, chatml, find, openai, sharegpt
+from myna.export.targets import TARGETS
 from myna.messages import tidy
 
 SYSTEM = "You are {name}."
@@ -57,6 +58,43 @@ def test_sharegpt_begins_with_a_human() -> None:
     [row] = sharegpt(OPENED)
     assert [m["from"] for m in row["conversations"]] == ["system", *["human", "gpt"] * 2]
     assert row["conversations"][1]["value"] == "[start]"
+
+
+class TestEntries:
+    ESSAY = dialogue(("Ana", "It is warm.", {"kind": "entry", "thread": "What is\ntea?</s>"}))
+    PAGE = dialogue(("Ana", "Rain.", {"kind": "entry"}), ("Ben", "hm"), ("Ana", "yes"))
+
+    @pytest.mark.parametrize(
+        ("name", "asked"),
+        [
+            ("sharegpt", [("human", f"[ESSAY] What is tea?<{GAP}/s>"), ("gpt", "It is warm.")]),
+            ("openai", [("user", f"[ESSAY] What is tea?<{GAP}/s>"), ("assistant", "It is warm.")]),
+        ],
+    )
+    def test_they_are_asked_for_in_words(self, name: str, asked: list[tuple[str, str]]) -> None:
+        [row] = FORMATS[name].rows(self.ESSAY)  # type: ignore[misc]
+        [said] = row.values()
+        assert [tuple(message.values()) for message in said[1:]] == asked
+
+    def test_by_day_where_there_is_no_prompt(self) -> None:
+        [first, second] = alpaca(self.PAGE)
+        assert (first["instruction"], first["output"]) == ("[JOURNAL] 2024-05-01", "Rain.")
+        assert second["instruction"] == "hm"
+
+    def test_in_segments_they_are_asked_for_below_the_system_line(self) -> None:
+        [row] = FORMATS["segments"].rows(self.PAGE)  # type: ignore[misc]
+        assert row["segments"][:3] == [
+            {"label": False, "text": "<s>You are Ana.\n[JOURNAL] 2024-05-01"},
+            {"label": True, "text": "\nAna: Rain.\n"},
+            {"label": False, "text": "Ben: hm"},
+        ]
+
+    def test_only_the_first_piece_of_a_long_one_is_asked_for(self) -> None:
+        long = numbered(("Ana", "and so on " * 200, {"kind": "entry"}))
+        pieces = dialogues(long, "Ana", part="train", system=SYSTEM, length=1024)
+        heard = [row["conversations"][1]["value"] for one in pieces for row in sharegpt(one)]
+        assert len(heard) > 2
+        assert heard == ["[JOURNAL] 2024-05-01", *["[start]"] * (len(heard) - 1)]
 
 
 def test_openai_lets_the_persona_open() -> None:
@@ -104,7 +142,7 @@ def test_an_unknown_format_is_told_which_there_are() -> None:
 
 def test_the_page_of_exports_has_every_format() -> None:
     page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
-    assert re.findall(r"^\| `(.+?)` \| ", page, re.MULTILINE) == ["FORMAT", *FORMATS]
+    assert re.findall(r"^\| `(.+?)` \| ", page, re.MULTILINE) == ["FORMAT", *FORMATS, *TARGETS]
 
 
 ODD = [

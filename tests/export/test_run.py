@@ -24,7 +24,7 @@ def friends(tmp_path: Path) -> Workspace:
 
 def exported(space: Workspace, name: str = "sharegpt", **options: Any) -> Exported:
     wanted = Wanted(find(name), options.pop("personas", ("Ana",)), **options)
-    return export.run(space, wanted, export.target(space, wanted.format, None))
+    return export.run(space, wanted, export.target(space, name, None))
 
 
 def lines(space: Workspace, name: str, file: str) -> list[Any]:
@@ -176,11 +176,11 @@ class TestWhere:
         self, friends: Workspace, place: str
     ) -> None:
         with pytest.raises(ExportError, match="choose another folder with --to"):
-            export.target(friends, find("openai"), friends.root / place)
+            export.target(friends, "openai", friends.root / place)
 
     def test_an_empty_folder_will_do(self, friends: Workspace, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
-        assert export.target(friends, find("openai"), tmp_path / "out") == tmp_path / "out"
+        assert export.target(friends, "openai", tmp_path / "out") == tmp_path / "out"
 
     def test_a_failure_leaves_the_export_of_before(self, friends: Workspace) -> None:
         exported(friends)

@@ -7,11 +7,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests.preparing import messages, prepare
 
 from myna import importing, people, workspace
 from myna.config import Settings
 from myna.importing.finding import Found, find
-from myna.samples import prepare
 from myna.samples.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
@@ -25,28 +25,28 @@ def space(tmp_path: Path) -> Workspace:
 
 def bring(space: Workspace, found: Found) -> int:
     """Import all that was found; how many messages that are."""
-    before = prepare.read_messages(space).height if space.message_files() else 0
+    before = messages(space).height if space.message_files() else 0
     assert found.troubles == []
     results = list(importing.import_files(space, found.chats, consent="clone"))
     for result in results:
         assert result.trouble is None or "no messages in it" in result.trouble, result.trouble
         assert result.messages == result.stored + result.known
     stored = sum(result.stored for result in results)
-    assert prepare.read_messages(space).height == before + stored
+    assert messages(space).height == before + stored
     return sum(result.messages for result in results)
 
 
 def test_the_ledger_balances_for_every_source(space: Workspace, tokenizer: Tokenizer) -> None:
     found = find([FIXTURES])
-    messages = bring(space, found)
-    assert messages > 200
+    read = bring(space, found)
+    assert read > 200
     everyone = people.load(space.people_file)
     settings = Settings()
-    done = prepare.prepare(prepare.read_messages(space), everyone, settings, tokenizer)
+    done = prepare(messages(space), everyone, settings, tokenizer)
     assert done.ledger.balanced
-    assert done.ledger.messages == prepare.read_messages(space).height
-    assert bring(space, find([FIXTURES])) == messages
-    assert prepare.read_messages(space).height == done.ledger.messages
+    assert done.ledger.messages == messages(space).height
+    assert bring(space, find([FIXTURES])) == read
+    assert messages(space).height == done.ledger.messages
 
 
 def test_an_archive_gives_what_the_folder_gives(space: Workspace, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.chats import found, table, texts, thorough
 from myna import people
 from myna.errors import PeopleError
 from myna.people import NAME_LENGTH, People, Person, accounts, plain_name
-from myna.samples.rendering import LOOKS_LIKE_TURN, cue
+from myna.samples.rendering import LOOKS_LIKE_TURN
 
 
 class TestPlainName:
@@ -40,9 +40,9 @@ class TestPlainName:
     def test_a_plain_name_stays_and_is_read_back(self, name: str) -> None:
         plain = plain_name(name)
         assert plain_name(plain) == plain
-        begin = LOOKS_LIKE_TURN.match(cue(plain) + " hi")
+        begin = LOOKS_LIKE_TURN.match(f"{plain}: hi")
         assert begin is not None
-        assert begin[0] == cue(plain)
+        assert begin[0] == f"{plain}:"
 
 
 class TestFile:

@@ -21,6 +21,8 @@ pytestmark = pytest.mark.model
 class Names:
     """An engine that knows nothing but how likely each name is, token by token."""
 
+    can = frozenset({"next_probs"})
+
     def __init__(self, room: Room, weights: dict[str, float]) -> None:
         self.before = room.before_cue()
         self.cues = {tuple(room.cue_ids(name)): weight for name, weight in weights.items()}

@@ -17,9 +17,9 @@ SOUND: dict[str, Any] = {
     "space": "",
     "channel": "tea",
     "segments": [
-        {"text": "Ana:", "label": 0},
-        {"text": " <b>hi</b>", "label": 1},
-        {"text": "\n", "label": 2},
+        {"text": "Ana:", "label": 0, "control": False},
+        {"text": " <b>hi</b>", "label": 1, "control": False},
+        {"text": "\n", "label": 2, "control": False},
     ],
     "ids": [9, 20, 21, 22, 8],
     "labels": [0, 0, 1, 2, 2],
@@ -58,6 +58,31 @@ def test_no_samples() -> None:
 )
 def test_what_must_not_be(change: dict[str, Any], what: str) -> None:
     assert f"1 samples {what}, the first is 1" in audited({}, change).fatal
+
+
+MARKED: dict[str, Any] = {
+    "segments": [
+        {"text": "<s>", "label": 0, "control": True},
+        {"text": "hi", "label": 1, "control": False},
+        {"text": "</s>", "label": 2, "control": True},
+    ],
+    "ids": [9, 20, 8],
+    "labels": [0, 1, 2],
+    "replies": [{"person": "Ana", "start": 1, "end": 2, "characters": 2}],
+}
+
+
+def test_control_tokens_stand_where_the_rendering_puts_them() -> None:
+    assert audited(MARKED).fatal == []
+    typed = {**MARKED, "ids": [9, 8, 8]}
+    assert audited(MARKED, typed).fatal == [
+        "1 samples have a control token within their text, the first is 1"
+    ]
+
+
+def test_the_page_frames_control_tokens() -> None:
+    written = page("tea", audited(MARKED), [{**SOUND, **MARKED, "number": 0}])
+    assert '<span class="end control">&lt;/s&gt;</span>' in written
 
 
 def test_a_reply_at_the_end_of_a_sample_is_ended_by_nothing() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -11,15 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import everyone, table, thorough
+from tests.preparing import Prepared, prepare
 
-from myna import stages, workspace
+from myna import people, stages, workspace
 from myna.config import Settings, parse
 from myna.errors import PeopleError, SettingsError, WorkspaceError
 from myna.messages import tidy
 from myna.people import People, Person
-from myna.samples.prepare import Prepared, prepare, read_messages, read_samples, write
+from myna.samples import processes
+from myna.samples.prepare import read_samples, run
 from myna.samples.rendering import REPLY
 from myna.samples.tokenizer import Tokenizer
+from myna.workspace import Workspace
 
 pytestmark = pytest.mark.model
 
@@ -43,10 +47,13 @@ ALL_TRAINED = '[split]\ntune = 0\ntest = 0\n[samples]\nsystem = "Chat."\n'
 
 
 def prepared(
-    rows: list[dict[str, Any]] | pl.DataFrame, tokenizer: Tokenizer, text: str = ALL_TRAINED
+    rows: list[dict[str, Any]] | pl.DataFrame,
+    tokenizer: Tokenizer,
+    text: str = ALL_TRAINED,
+    batch: int = 1000,
 ) -> Prepared:
     frame = rows if isinstance(rows, pl.DataFrame) else table(rows)
-    return prepare(frame, everyone(frame, **CONSENTS), parse(text, "test"), tokenizer)
+    return prepare(frame, everyone(frame, **CONSENTS), parse(text, "test"), tokenizer, batch)
 
 
 def bare(text: str) -> str:
@@ -267,38 +274,77 @@ class TestPeople:
         assert done.ledger.balanced
 
 
-class TestWrite:
+def imported(folder: Path, rows: list[dict[str, Any]]) -> Workspace:
+    space = workspace.create(folder / "friends")
+    frame = table(rows)
+    (space.messages / "chat").mkdir(parents=True)
+    frame.write_parquet(space.messages / "chat/0000001.parquet")
+    record = {"counts": {"stored": frame.height}, "files": ["chat"]}
+    workspace.write_json(space.messages / "chat/import.json", record)
+    people.save(space.people_file, everyone(frame, **CONSENTS))
+    return space
+
+
+class TestRun:
     def test_what_is_written_is_read_back(self, tokenizer: Tokenizer, tmp_path) -> None:
-        space = workspace.create(tmp_path / "friends")
-        rows = [{"author": "Ana", "text": "look", "files": ["image"]}]
-        done = prepared(rows, tokenizer)
-        write(done, space, Settings(), tokenizer.fingerprint)
+        space = imported(tmp_path, [{"author": "Ana", "text": "look", "files": ["image"]}])
+        settings = parse(ALL_TRAINED, "test")
+        done = run(space, settings, tokenizer)
         assert read_samples(space).equals(done.samples)
         assert read_samples(space, "test").is_empty()
         stored = pl.read_parquet(space.prepared / "messages.parquet")
         assert stored["text"].to_list() == ["look [image]"]
-        counts = workspace.read_manifest(space.prepared)["counts"]
+        manifest = workspace.read_manifest(space.prepared)
+        assert manifest["outputs"] == ["ledger.json", "messages.parquet", "samples.parquet"]
+        counts = manifest["counts"]
         assert counts["messages"] == 1
         assert counts["samples"] == {"train": 1}
         assert counts["personas"] == ["Ana"]
         assert counts["channels"] == [
-            {"space": "", "channel": "tea", "messages": 1, "people": ["Ana"]}
+            {"source": "test", "space": "", "channel": "tea", "messages": 1, "people": ["Ana"]}
         ]
         assert 0 < counts["trained_tokens"] < counts["tokens"]
         assert stages.train_inputs(space) == {"prepared samples": counts["fingerprint"]}
 
     def test_samples_of_nothing_are_written_too(self, tokenizer: Tokenizer, tmp_path) -> None:
-        space = workspace.create(tmp_path / "friends")
-        write(prepared([{"author": "Ana", "text": ""}], tokenizer), space, Settings(), "x")
+        space = imported(tmp_path, [{"author": "Ana", "text": ""}])
+        run(space, Settings(), tokenizer)
         assert read_samples(space).is_empty()
 
-    def test_what_is_not_there_names_the_command_that_makes_it(self, tmp_path) -> None:
+    def test_what_is_not_there_names_the_command_that_makes_it(
+        self, tokenizer: Tokenizer, tmp_path
+    ) -> None:
         space = workspace.create(tmp_path / "friends")
         with pytest.raises(WorkspaceError, match="myna import PATH"):
-            read_messages(space)
+            run(space, Settings(), tokenizer)
         with pytest.raises(WorkspaceError, match="myna prepare"):
             read_samples(space)
 
     def test_the_same_messages_give_the_same_samples(self, tokenizer: Tokenizer) -> None:
         rows = [{"author": ("Ana", "Ben")[n % 3 % 2], "text": f"n {n}"} for n in range(50)]
         assert prepared(rows, tokenizer).samples.equals(prepared(rows, tokenizer).samples)
+
+
+# Chats that answer across conversations, repeat themselves and quote each other.
+@thorough
+@given(rows_, st.integers(1, 12))
+def test_it_does_not_matter_how_many_are_looked_at_together(
+    tokenizer: Tokenizer, drawn: list[dict[str, Any]], batch: int
+) -> None:
+    rows = numbered([FIRST, *drawn])
+    whole, pieces = prepared(rows, tokenizer, SMALL), prepared(rows, tokenizer, SMALL, batch)
+    assert pieces.samples.equals(whole.samples)
+    assert pieces.messages.equals(whole.messages)
+    assert pieces.ledger == whole.ledger
+
+
+def test_other_processes_make_the_same(tokenizer: Tokenizer, monkeypatch) -> None:
+    rows = [
+        {"author": ("Ana", "Ben")[n % 3 % 2], "text": f"n {n}", "at": 50 * n} for n in range(90)
+    ]
+    here = prepared(rows, tokenizer)
+    monkeypatch.setattr(processes, "FROM", 1)
+    monkeypatch.setattr(processes, "_cores", lambda: 2)
+    there = prepared(rows, tokenizer, batch=20)
+    assert there.samples.equals(here.samples)
+    assert there.ledger == here.ledger

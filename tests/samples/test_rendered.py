@@ -5,14 +5,16 @@ from __future__ import annotations
 from itertools import accumulate
 
 import polars as pl
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.chats import names, texts, thorough
 
 from myna.messages import tidy
 from myna.samples import rendering
 from myna.samples.lines import numbered
+from myna.samples.markup import Markup
 from myna.samples.rendered import render
+from myna.samples.tokenizer import Tokenizer
 from myna.samples.turns import Part, Turn, merge
 from myna.samples.windows import cut
 
@@ -39,11 +41,16 @@ def turns_of(frame: pl.DataFrame) -> list[Turn]:
     return [Turn(turn.person, turn.parts, ends[turn.parts[-1].message]) for turn in turns]
 
 
-@thorough
+@settings(thorough, max_examples=25)
 @given(st.lists(messages, min_size=1, max_size=12), st.integers(1, 5), st.integers(0, 3))
-def test_as_transcript_says(
-    rows: list[tuple[int, str, str, bool]], room: int, overlap: int
+def test_many_are_rendered_as_each_is(
+    rendering_of: tuple[Markup, Tokenizer],
+    rows: list[tuple[int, str, str, bool]],
+    room: int,
+    overlap: int,
 ) -> None:
+    markup, _ = rendering_of
+    persona = rows[0][1]
     lines = framed(rows)
     windows: list[tuple[str, int, int, int, str | None]] = []
     expected: list[list[tuple[str, int]]] = []
@@ -52,19 +59,22 @@ def test_as_transcript_says(
     for _, own in lines.group_by("conversation", maintain_order=True):
         turns = turns_of(own)
         at = list(accumulate((len(turn.parts) for turn in turns), initial=line))
-        for begin, start, end in cut([1] * len(turns), room, min(overlap, room - 1)):
-            following = turns[end].person if end < len(turns) else None
+        for begin, start, end, _ in cut([1] * len(turns), room, min(overlap, room - 1)):
+            goes_on = end < len(turns) and markup.names_next
+            following = turns[end].person if goes_on else None
             header = f"Chat {len(windows)}.\n"
             windows.append((header, at[begin], at[start], at[end], following))
             shown = [*(turn.as_context() for turn in turns[begin:start]), *turns[start:end]]
-            segments = rendering.transcript(header, shown, next_person=following)
-            expected.append([(s.text, s.label) for s in segments])
+            segments = rendering.segments(
+                markup, header, shown, persona=persona, next_person=following
+            )
+            expected.append([(s.text, s.label, s.control) for s in segments])
             parts = [part for turn in turns[start:end] for part in turn.parts]
             trained += [part.message for part in parts if part.trained]
         line = at[-1]
     columns = {"header": pl.String, "begin": pl.Int64, "start": pl.Int64, "end": pl.Int64}
     schema = {**columns, "next_person": pl.String}
-    made = render(lines, pl.DataFrame(windows, schema=schema, orient="row"))
-    found = made.segments.group_by("sample", maintain_order=True).agg("text", "label")
-    assert [list(zip(*two, strict=True)) for _, *two in found.iter_rows()] == expected
+    made = render(lines, pl.DataFrame(windows, schema=schema, orient="row"), markup, persona)
+    found = made.segments.group_by("sample", maintain_order=True).agg("text", "label", "control")
+    assert [list(zip(*three, strict=True)) for _, *three in found.iter_rows()] == expected
     assert made.messages == trained

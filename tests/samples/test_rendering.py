@@ -68,20 +68,28 @@ class TestTranscript:
         assert [(s.text, s.label) for s in segments[3:]] == [("\n", CONTEXT), ("Ana:", CONTEXT)]
 
     def test_a_prompt_ends_with_the_name_of_who_speaks(self) -> None:
-        turns = [Turn("Ana", (Part("tea?", trained=True),))]
-        assert rendering.prompt(HEADER, turns, "Ben") == HEADER + "Ana: tea?\nBen:"
+        turns = [Turn("Ana", (Part("tea?"),))]
+        segments = rendering.transcript(HEADER, turns, next_person="Ben")
+        assert text_of(segments) == HEADER + "Ana: tea?\nBen:"
 
 
 class TestSystemLine:
     def test_people_are_in_alphabetical_order(self) -> None:
-        line = rendering.system_line("In {channel}: {people}.", space="", channel="x", people="cab")
-        assert line == "In x: a, b, c.\n"
+        line = rendering.system_line("In {channel}: {people}.", channel="x", people="cab")
+        assert line == "In x: a, b, c."
+
+    def test_all_that_it_may_say(self) -> None:
+        line = rendering.system_line(
+            "{name}, {people}, {space}/{channel} on {platform}, {date}",
+            people=["Ana", "Ben"], space="home", channel="tea", name="Ana", date="2024-05-01",
+            platform="discord",
+        )  # fmt: skip
+        assert line == "Ana, Ana, Ben, home/tea on discord, 2024-05-01"
 
     @given(texts, texts)
     def test_it_is_one_line_whatever_places_are_called(self, space: str, channel: str) -> None:
         template = "{space} / {channel}: {people}"
         line = rendering.system_line(template, space=space, channel=channel, people=["Ana"])
-        assert line.endswith("\n")
         assert len(line.splitlines()) == 1
 
 

@@ -9,6 +9,7 @@ import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.bases import KINDS, make
 from tests.chats import texts, thorough
 
 from myna.errors import ModelError
@@ -113,3 +114,18 @@ def test_a_tokenizer_of_another_kind_is_read_too(tmp_path: Path) -> None:
     tokens = tokenizer.encode_all(["a b", "é b a"])
     assert tokens.ids.tolist() == [0, 1, 4, 1, 0]
     assert (tokens.starts.tolist(), tokens.ends.tolist()) == ([0, 2, 3, 6, 8], [1, 3, 5, 7, 9])
+
+
+def test_tokens_that_are_not_called_special_are_not_read_out_of_text_either(
+    tmp_path: Path,
+) -> None:
+    whole = make(tmp_path, KINDS["default-system"])
+    model = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    model.add_tokens([tokenizers.AddedToken("<think>", special=False), "\t\t"])
+    model.save(str(tmp_path / "tokenizer.json"))
+    changed = Tokenizer(tmp_path)
+    for text in ("a<think>b", "<think>"):
+        assert changed.encode(text).ids == whole.encode(text).ids
+        assert changed.encode_all([text]).ids.tolist() == whole.encode(text).ids
+    assert changed.control_id("<think>") in changed.control
+    assert len(changed.encode("\t\t").ids) == 1  # that is text, and has always been

@@ -49,11 +49,18 @@ messages = st.tuples(names, texts.map(tidy).filter(bool), st.booleans())
 def framed(*samples: list[Segment], person: str = "Ana") -> pl.DataFrame:
     """The segments of samples as `encode` takes them."""
     rows = [
-        (number, segment.text, segment.label, person if segment.label == REPLY else None)
+        (
+            number,
+            segment.text,
+            segment.label,
+            segment.control,
+            person if segment.label == REPLY else None,
+        )
         for number, segments in enumerate(samples)
         for segment in segments
     ]
-    schema = {"sample": pl.Int64, "text": pl.String, "label": pl.UInt8, "person": pl.String}
+    schema = {"sample": pl.Int64, "text": pl.String, "label": pl.UInt8}
+    schema |= {"control": pl.Boolean, "person": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
@@ -115,8 +122,8 @@ def test_samples_are_apart(tokenizer: Tokenizer) -> None:
 def test_a_prompt_that_ends_at_a_colon_is_the_beginning_of_all_that_may_follow(
     tokenizer: Tokenizer, before: str, after: str
 ) -> None:
-    prompt = prompt_ids(f"{before}\nBuzz:", tokenizer)
-    whole = prompt_ids(f"{before}\nBuzz: x{after}", tokenizer)
+    prompt = prompt_ids([Segment(f"{before}\nBuzz:")], tokenizer)
+    whole = prompt_ids([Segment(f"{before}\nBuzz: x{after}")], tokenizer)
     assert whole[: len(prompt)] == prompt
 
 

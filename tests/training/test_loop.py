@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tests.training.cases import SAMPLES, SETTINGS, losses, samples
 
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.training import checkpoints
-from myna.training.loop import Progress, Samples, Watch, train, with_lora
+from myna.training.loop import Job, mean_loss, train, with_lora
+from myna.training.loop import run as run_job
+from myna.training.parallel import accelerator
+from myna.training.plan import FEWEST, Outlook
+from myna.training.samples import Samples
+from myna.training.steps import Steps
+from myna.training.watching import Progress, Watch
 
 Run = Callable[..., Any]
-SETTINGS = Train(
-    epochs=4, batch_tokens=64, lr=1e-2, rank=4, alpha=8, checkpoint_every="0.0001s", previews=1
-)
-
-
-def samples(count: int = 12) -> Samples:
-    """Texts in which each token is the one before plus one, their second half labelled."""
-    ids = [[(start * 7 + i) % 97 for i in range(16 + start % 3)] for start in range(count)]
-    return Samples(ids, [[0] * 8 + [1] * (len(tokens) - 9) + [2] for tokens in ids])
-
-
-def losses(work: Path) -> list[float]:
-    return [json.loads(line)["loss"] for line in (work / "log.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture
@@ -121,3 +117,130 @@ def test_the_plan_is_made_once_and_kept(run: Run, tmp_path: Path) -> None:
     again: list[Progress] = []
     run(tmp_path, Watch(step=again.append), settings=settings)
     assert not again  # all of its steps are behind it
+
+
+def checked(**change: Any) -> Train:
+    return SETTINGS.model_copy(update={"epochs": 12, "checks": 8, **change})
+
+
+def tune_losses(work: Path) -> dict[int, float]:
+    lines = [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
+    return {line["step"]: line["tune_loss"] for line in lines if line["tune_loss"] is not None}
+
+
+STRANGERS = Samples([[9, 1, 5, 77, 30, 2, 66, 8]], [[0, 0, 1, 1, 1, 1, 1, 1]])
+"""What training on the samples soon makes worse."""
+
+
+def test_the_best_on_the_tune_split_is_what_remains(
+    small_model: Callable[[], Any], tmp_path: Path
+) -> None:
+    settings = checked(lr=0.05, patience=0)
+    model = with_lora(small_model(), settings)
+    train(model, samples(), STRANGERS, settings, tmp_path)
+    found = tune_losses(tmp_path)
+    assert len(found) == 9
+    lowest = min(found, key=found.__getitem__)
+    assert lowest < max(found)
+    again = mean_loss(model, STRANGERS, torch.device("cpu"), FEWEST)
+    assert again == pytest.approx(found[lowest], rel=1e-4)
+
+
+def test_checks_that_are_no_better_end_the_training(
+    small_model: Callable[[], Any], tmp_path: Path
+) -> None:
+    settings = checked(lr=0.05, patience=2)
+    said: list[str] = []
+    plan = train(
+        with_lora(small_model(), settings), samples(), STRANGERS, settings, tmp_path,
+        Watch(say=said.append),
+    )  # fmt: skip
+    found = [*tune_losses(tmp_path).values()]
+    assert len(found) < 9
+    assert min(found[:-2]) < min(found[-2:])
+    assert plan.steps == len(losses(tmp_path))
+    assert "ended by 2 checks that were no better" in plan.reason
+    assert any("the best was after step" in line for line in said)
+
+
+@pytest.mark.parametrize("stop_after", [7, 20])
+def test_a_stop_does_not_change_what_is_best(run: Run, tmp_path: Path, stop_after: int) -> None:
+    settings = checked(lr=0.3, clip=1e9, patience=0)
+    whole = run(tmp_path / "unbroken", settings=settings)
+
+    def stop(now: Progress) -> None:
+        if now.step == stop_after:
+            raise KeyboardInterrupt
+
+    with pytest.raises(TrainingError):
+        run(tmp_path / "broken", Watch(step=stop), settings)
+    resumed = run(tmp_path / "broken", settings=settings)
+    assert tune_losses(tmp_path / "broken") == pytest.approx(tune_losses(tmp_path / "unbroken"))
+    for name, value in checkpoints.trainable(whole).items():
+        torch.testing.assert_close(checkpoints.trainable(resumed)[name], value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_the_step_and_saves_it(run: Run, tmp_path: Path, number: int) -> None:
+    handler = signal.getsignal(number)
+    settings = SETTINGS.model_copy(update={"checkpoint_every": "1h"})
+
+    def interrupt(now: Progress) -> None:
+        if now.step == 3:
+            os.kill(os.getpid(), number)
+
+    with pytest.raises(TrainingError, match="stopped after step 3: `myna train` goes on"):
+        run(tmp_path, Watch(step=interrupt), settings)
+    assert signal.getsignal(number) is handler
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-0000003"]
+    steps: list[int] = []
+    run(tmp_path, Watch(step=lambda now: steps.append(now.step)), settings)
+    assert steps[0] == 4
+
+
+def test_a_loss_that_climbs_and_stays_is_given_up_with_the_good_checkpoint_kept(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gradients, counted = Steps.gradients, iter(range(1000))
+
+    def climbing(self: Steps, batch: list[int]) -> float:
+        return gradients(self, batch) + (20 if next(counted) >= 12 else 0)
+
+    monkeypatch.setattr(Steps, "gradients", climbing)
+    settings = SETTINGS.model_copy(update={"epochs": 40})
+    with pytest.raises(TrainingError, match=r"the loss rose from .*lower train\.lr \(now 0\.01\)"):
+        run(tmp_path, settings=settings)
+    far = [loss > 20 for loss in losses(tmp_path)].index(True)
+    newest = max((tmp_path / "checkpoints").glob("step-*"))
+    # It needs some steps to see that this was no chance.
+    assert far <= int(newest.name.removeprefix("step-")) < far + 5
+    assert len(losses(tmp_path)) == far + 19
+    assert "the loss rose" in (tmp_path / "diverged").read_text()
+
+
+def test_a_dry_run_measures_and_leaves_nothing_behind(
+    small_model: Callable[[], Any], tmp_path: Path
+) -> None:
+    seen: list[Outlook] = []
+    settings = SETTINGS.model_copy(update={"epochs": 20})
+    model = with_lora(small_model(), settings)
+    before = {name: p.clone() for name, p in checkpoints.trainable(model).items()}
+    job = Job(
+        model, SAMPLES, samples(2), settings, tmp_path, accelerator(), Watch(outlook=seen.append)
+    )
+    plan = run_job(job, dry=True)
+    assert not list(tmp_path.iterdir())
+    [outlook] = seen
+    assert outlook.plan == plan
+    assert outlook.samples == 12
+    assert outlook.trained_tokens == SAMPLES.trained()
+    assert outlook.seconds > 0
+    assert outlook.trained_parameters == sum(p.numel() for p in before.values())
+    for name, value in checkpoints.trainable(model).items():
+        assert torch.equal(value, before[name])
+
+
+def test_progress_tells_the_share_of_the_machines_peak(run: Run, tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    run(tmp_path, Watch(step=seen.append))
+    assert all(now.peak_share is not None and 0 < now.peak_share < 1 for now in seen)

@@ -6,7 +6,18 @@ import pytest
 
 from myna.config import Train
 from myna.training.batches import Schedule
-from myna.training.plan import OVERHEAD, learning_rate, make
+from myna.training.plan import (
+    CHECKED,
+    FEWEST,
+    MOST,
+    OVERHEAD,
+    Outlook,
+    Plan,
+    learning_rate,
+    lines,
+    make,
+    tune_tokens,
+)
 
 SCHEDULE = Schedule([100] * 50, 100, 0)  # 50 steps of 100 tokens in an epoch
 
@@ -17,8 +28,10 @@ def test_without_a_budget_the_epochs_decide() -> None:
 
 
 def test_a_budget_buys_the_steps_that_fit_at_the_measured_speed() -> None:
-    plan = make(SCHEDULE, Train(epochs=2), speed=100, budget=20)
+    plan = make(SCHEDULE, Train(epochs=2, checks=0), speed=100, budget=20)
     assert plan.steps == int(20 * (1 - OVERHEAD))
+    plan = make(SCHEDULE, Train(epochs=2, checks=3), speed=100, budget=20)
+    assert plan.steps == int(20 * (1 - OVERHEAD - CHECKED))
     assert "20 s" in plan.reason
 
 
@@ -37,3 +50,34 @@ def test_the_rate_climbs_then_falls_to_nearly_nothing() -> None:
     assert max(rates) == pytest.approx(1e-3)
     assert rates.index(max(rates)) in (9, 10)
     assert rates[-1] < 1e-6
+
+
+def plan(tokens: int) -> Plan:
+    return Plan(10, tokens, 1.0, "1 epochs", 200.0)
+
+
+def test_checks_of_the_tune_loss_take_a_tenth_of_the_run() -> None:
+    settings = Train(checks=4)
+    assert 5 * tune_tokens(plan(1_000_000), settings) / 2 == CHECKED * 1_000_000
+    assert tune_tokens(plan(100), settings) == FEWEST
+    assert tune_tokens(plan(10**9), settings) == MOST
+
+
+def test_the_outlook_says_all_there_is_to_know_before_the_first_step() -> None:
+    outlook = Outlook(
+        plan=plan(81_920), samples=1200, trained_tokens=40_000, seconds=3725.0,
+        device="NVIDIA RTX 3090 (CUDA)", precision="bfloat16: it computes in it",
+        kernels=["attention: fast"], parameters=7_000_000_000, trained_parameters=84_000_000,
+        need=11_000_000_000, free=23_000_000_000, part_tokens=2048, parts=4, checkpointing=True,
+        processes=2, peak_share=0.41,
+    )  # fmt: skip
+    assert lines(outlook) == [
+        "samples    1,200 with 40,000 trained tokens",
+        "steps      10 (1 epochs; 81,920 tokens), each in 4 parts of 2,048 tokens",
+        "trained    84,000,000 of 7,000,000,000 parameters",
+        "memory     about 11.0 GB of the 23.0 GB free, layers recomputed on the way back",
+        "time       1 h 02 min at 200 tokens/s (41% of this machine's peak), measured",
+        "machine    NVIDIA RTX 3090 (CUDA), 2 processes",
+        "precision  bfloat16: it computes in it",
+        "kernels    attention: fast",
+    ]

@@ -1,13 +1,25 @@
-"""What a training's log says once it is over."""
+"""The stage: from a workspace's samples to adapters in it, with a base too small to be of use."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.training.cases import make_base, walks, workspace_of
 
-from myna.training.run import final_loss
+from myna import stages
+from myna.config import Chat, override
+from myna.errors import ModelError, TrainingError, WorkspaceError
+from myna.evaluation import run as evaluation
+from myna.models.loading import WHOLE
+from myna.persona.clone import open_clone
+from myna.training.plan import Outlook
+from myna.training.run import Trained, adapters_of, final_loss, run
+from myna.training.watching import Progress, Watch
+from myna.workspace import Workspace
 
 
 @pytest.mark.parametrize("steps", [1, 10, 3000])
@@ -22,3 +34,182 @@ def test_the_final_loss_is_of_the_last_tenth_however_long_the_training(
     log = tmp_path / "log.jsonl"
     log.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert final_loss(log) == 2.0
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    folder = tmp_path_factory.mktemp("stage")
+    return workspace_of(folder / "friends", make_base(folder / "tiny"))
+
+
+@pytest.fixture
+def space(prepared: Workspace, tmp_path: Path) -> Workspace:
+    """A copy of its own of the prepared workspace."""
+    shutil.copytree(prepared.root, tmp_path / "friends")
+    return Workspace(tmp_path / "friends")
+
+
+def train(space: Workspace, *changes: str, watch: Watch | None = None, **how: Any) -> Trained:
+    settings = override(space.settings(), [f"train.{change}" for change in changes])
+    return run(space, settings, "group", watch or Watch(), **how)
+
+
+def state_of_training(space: Workspace) -> str:
+    return next(stage.state for stage in stages.status(space) if stage.name == "train")
+
+
+def speaks(space: Workspace, person: str) -> str:
+    """What a persona says, by the engine of its adapter."""
+    chat = Chat(engine="transformers", max_reply_tokens=8, memory=False)
+    clone = open_clone(space, "group", chat, seed=1)
+    room = clone.room(["Cy"])
+    room.say("Cy", "who is coming")
+    return "".join(clone.speak(room, person))
+
+
+def test_an_adapter_holds_all_that_talking_needs(space: Workspace) -> None:
+    done = train(space)
+    names = {path.name for path in done.folder.iterdir()}
+    assert names >= {
+        "adapter_model.safetensors", "adapter_config.json", "rendering.json", "log.jsonl",
+        "seen.json", "tensorboard", "manifest.json",
+    }  # fmt: skip
+    assert not space.training("group").exists()
+    assert state_of_training(space) == "done"
+
+
+@pytest.mark.parametrize("method", ["qlora", "dora", "full"])
+def test_every_method_gives_a_clone_that_can_be_measured_and_talked_to(
+    space: Workspace, method: str
+) -> None:
+    file = space.settings_file
+    text = file.read_text("utf-8").replace('method = "lora"', f'method = "{method}"')
+    file.write_text(text.replace("# method", "method"), "utf-8")
+    done = train(space)
+    assert (done.folder / WHOLE).is_dir() == (method == "full")
+    report = evaluation.run(space, "group", lambda _: None, lambda *_: None)
+    assert report["clone"] < report["base"]
+    speaks(space, "Ana")
+
+
+def test_a_dry_run_writes_nothing(space: Workspace) -> None:
+    seen: list[Outlook] = []
+    done = train(space, watch=Watch(outlook=seen.append), dry=True)
+    assert done.loss is None
+    assert not (space.root / "adapters").exists()
+    [outlook] = seen
+    assert outlook.need > 0
+    assert outlook.free > outlook.need
+    assert outlook.kernels
+
+
+class TestOneForEach:
+    def test_each_person_has_an_adapter_that_speaks_for_them(self, space: Workspace) -> None:
+        train(space, "per_person=true")
+        rendering = json.loads((space.adapter("group") / "rendering.json").read_text("utf-8"))
+        assert rendering["adapters"] == {"Ana": "group.ana", "Ben": "group.ben"}
+        for person, name in rendering["adapters"].items():
+            own = json.loads((space.adapter(name) / "rendering.json").read_text("utf-8"))
+            assert own["personas"] == [person]
+        clone = open_clone(space, "group", Chat(engine="transformers", memory=False))
+        assert sorted(clone.personas) == ["Ana", "Ben"]
+        assert clone.engines["Ana"] is not clone.engines["Ben"]
+        speaks(space, "Ben")
+        with pytest.raises(WorkspaceError, match=r"myna evaluate --name group\.(ana|ben)"):
+            evaluation.run(space, "group", lambda _: None, lambda *_: None)
+
+    def test_who_is_trained_already_is_not_trained_again(self, space: Workspace) -> None:
+        begun: list[str] = []
+
+        def stop_at_the_second(line: str) -> None:
+            begun.extend([line] if line.startswith("training ") else [])
+            if len(begun) == 2:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(space, "per_person=true", watch=Watch(say=stop_at_the_second))
+        said: list[str] = []
+        train(space, "per_person=true", watch=Watch(say=said.append))
+        first, second = (line.removeprefix("training ") for line in begun)
+        assert f"adapter 'group.{first.lower()}' is trained already" in said
+        assert f"training {second}" in said
+
+    def test_names_that_look_alike_in_files_stay_apart(self) -> None:
+        assert adapters_of("group", ["Ana", "ana", "A/../na", "🙂", "?"]) == {
+            "Ana": "group.ana",
+            "ana": "group.ana-2",
+            "A/../na": "group.a-na",
+            "🙂": "group.person",
+            "?": "group.person-2",
+        }
+
+
+class TestGoingOn:
+    def test_new_chats_are_learned_on_top_of_the_adapter(self, space: Workspace) -> None:
+        train(space)
+        with pytest.raises(TrainingError, match="adapter 'group' has seen all samples"):
+            train(space, onward=True)
+        workspace_of(space.root, space.root, walks(240))
+        seen: list[Outlook] = []
+        said: list[str] = []
+        before = json.loads((space.adapter("group") / "seen.json").read_text())
+        train(space, onward=True, watch=Watch(say=said.append, outlook=seen.append))
+        assert any("samples are new" in line for line in said)
+        after = json.loads((space.adapter("group") / "seen.json").read_text())
+        assert len(after) > len(before)
+        assert set(before) <= set(after)
+        assert state_of_training(space) == "done"
+
+    def test_without_an_adapter_there_is_nothing_to_go_on_from(self, space: Workspace) -> None:
+        with pytest.raises(TrainingError, match="there is no adapter 'group' to train on from"):
+            train(space, onward=True)
+
+    def test_a_lower_rate_goes_on_where_the_loss_went_astray(self, space: Workspace) -> None:
+        def stop(now: Progress) -> None:
+            if now.step == 2:
+                raise KeyboardInterrupt
+
+        always = "checkpoint_every=0.0001s"
+        with pytest.raises(TrainingError):
+            train(space, always, watch=Watch(step=stop))
+        astray = space.training("group") / "diverged"
+        astray.write_text("the loss rose\n")
+        said: list[str] = []
+        train(space, always, "lr=0.001", watch=Watch(say=said.append))
+        assert any(line.startswith("going on after step") for line in said)
+        assert not any("beginning anew" in line for line in said)
+
+
+class TestBadInput:
+    def test_samples_made_with_another_tokenizer_are_refused(self, space: Workspace) -> None:
+        other = make_base(space.root.parent / "other")
+        tokens = json.loads((other / "tokenizer.json").read_text())
+        tokens["model"]["merges"] = [["s", "o"]]
+        tokens["model"]["vocab"]["so"] = 257
+        manifest = json.loads((space.prepared / "manifest.json").read_text())
+        base = manifest["settings"]["base"]
+        shutil.copytree(base, other, dirs_exist_ok=True)
+        (other / "tokenizer.json").write_text(json.dumps(tokens))
+        manifest["settings"]["base"] = str(other)
+        (space.prepared / "manifest.json").write_text(json.dumps(manifest))
+        text = space.settings_file.read_text().replace(base, str(other))
+        space.settings_file.write_text(text)
+        with pytest.raises(WorkspaceError, match="made with another tokenizer than"):
+            train(space)
+
+    def test_a_base_without_a_tokenizer_is_one_clear_line(self, tmp_path: Path) -> None:
+        from myna.models.bases import find
+
+        base = make_base(tmp_path / "tiny")
+        (base / "tokenizer.json").unlink()
+        with pytest.raises(ModelError, match=r"has no tokenizer\.json: a base model needs one"):
+            find(str(base), weights=True)
+
+    def test_a_split_in_which_nobody_is_trained_is_refused(
+        self, space: Workspace, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from myna.training import samples as samples_
+
+        monkeypatch.setattr(samples_, "of", lambda *_: samples_.Samples([[1, 2, 3]], [[0, 0, 0]]))
+        with pytest.raises(TrainingError, match="no token would be trained: see `myna inspect`"):
+            train(space)

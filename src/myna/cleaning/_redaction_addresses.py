@@ -109,7 +109,7 @@ _COMPOUND = re.compile(
     rf"|(?:{_CAP}[^\W\d_]*+[ -]){{1,3}}?(?:Straße|Strasse|Str\.|Weg|Allee|Platz|Gasse|Ring|Ufer"
     rf"|Damm|utca|u\.|út|tér|körút)"
     r"|[^\W\d_]{3,20}?(?:straße|strasse|str\.|gatan|straat|gracht|vägen|gasse)"
-    rf"),? {_HOUSE}(?:, ?(?:[Ww]hg\.? ?\d{1, 4}|[Ll]gh \d{1, 4}))?{_POST}"
+    rf"),? {_HOUSE}(?:, ?(?:[Ww]hg\.? ?\d{{1,4}}|[Ll]gh \d{{1,4}}))?{_POST}"
 )
 
 # Romance: number and street in French, street and number in the others.
@@ -154,7 +154,7 @@ _RU_KIND = (
     r"улиц[аеы]|проспекте?|переул(?:ок|ке)|бульваре?|набережн\w{2}"
     r"|шоссе|площад[ьи]|вулиц[яі]|проїзд|проезд"
 )
-_RU_SHORT = r"ул\.?|просп\.|пр-т|пр\.|пер\.|б-р|наб\.|пл\.|вул\.|бул\."
+_RU_SHORT = r"ул(?:\.|(?= ))|просп\.|пр-т|пр\.|пер\.|б-р|наб\.|пл\.|вул\.|бул\."
 _RU_CAP = r"(?:[А-ЯЁІЇЄ]|\d{1,3}[- ])[\w.’-]{0,30}"
 _RUSSIAN = re.compile(
     rf"(?<!\w)(?:(?:{_RU_KIND}|{_RU_SHORT}) ?{_RU_CAP}(?: [\w.’-]{{1,30}}){{0,2}}?"
@@ -192,7 +192,6 @@ _FORMS = (
     _BOX,
     _COMPOUND,
     _AT,
-    _POSTED,
     _FRENCH,
     _ROMANCE,
     _POLISH,
@@ -201,6 +200,7 @@ _FORMS = (
     _JAPANESE,
     _CHINESE,
     _KOREAN,
+    _POSTED,
 )
 
 ADDRESS_HINTS = (

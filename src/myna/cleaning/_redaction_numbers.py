@@ -57,7 +57,7 @@ _NUMBERED = re.compile(
     r"\b(?:v|versions?|vers?\.?|version(?:en|s)?|версия|版本|バージョン|section|sec\.|chapter|§"
     r"|kapitel|abschnitt|article|release|build|firmware|patch|update|upgrade|driver|python|chrome"
     r"|firefox|kernel|windows|android|ios|app|lib|sdk|oid)(?: (?:to|is|auf|nummer|number))?"
-    r"[\s:=(]{0,3}$",
+    r"(?:[^\S\n]|[:=(]){0,3}$",
     re.IGNORECASE,
 )
 _NETWORK = re.compile(

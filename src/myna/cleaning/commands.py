@@ -6,8 +6,6 @@ from datetime import timedelta
 
 import polars as pl
 
-from myna.messages import PLACE
-
 KNOWN = (
     "play p skip queue np nowplaying stop pause resume shuffle loop volume join leave disconnect "
     "lyrics help commands ping prefix invite avatar userinfo serverinfo whois info rank level "
@@ -33,33 +31,39 @@ SHARE = 0.5
 _KNOWN = rf"^(?:[!?/$.]|[a-z]!)(?i:{'|'.join(KNOWN.split())})(?: [^\n]{{0,150}})?$"
 
 
-def meets(messages: pl.DataFrame) -> pl.Series:
-    """Which messages of the table, in the order of their places, command a bot.
+def prefix(texts: pl.Series) -> pl.Series:
+    """What a text begins with if that may be a bot's prefix, or null."""
+    return texts.str.extract(PREFIX).str.to_lowercase()
 
-    They begin with what is found to be a bot's prefix in that place, as bots answered it
-    there, or they are a command that many bots have, such as `!play x`.
+
+def known(texts: pl.Series) -> pl.Series:
+    """Which texts are a command that many bots have, such as `!play x`."""
+    return texts.str.contains(_KNOWN)
+
+
+def answered(messages: pl.DataFrame) -> pl.Series:
+    """Which messages begin with a bot's prefix, as bots answered it in that place.
+
+    Args:
+        messages: with place, is_bot, sent_at and prefix, in the order of their places.
     """
-    text = pl.col("text")
-    prefixed = text.str.contains(PREFIX) & ~pl.col("is_bot")
-    looks = messages.select(prefixed.fill_null(False)).to_series()
-    if not looks.any():
-        return looks
-    known = messages.select(text.str.contains(_KNOWN)).to_series() & looks
-    if not messages["is_bot"].any():
-        return known
+    rows = messages.select(
+        "place", "is_bot", "sent_at", "prefix", row=pl.int_range(pl.len(), dtype=pl.UInt32)
+    )
+    busy = rows.filter("is_bot")["place"].unique()
+    none = pl.repeat(False, messages.height, dtype=pl.Boolean, eager=True)
+    if busy.is_empty():
+        return none
     later = [pl.col("is_bot").shift(-n) & _soon(n) for n in range(1, NEXT + 1)]
-    busy = messages.filter(pl.col("is_bot").any().over("channel_id"))
     asked = (
-        messages.lazy()
-        .select(*PLACE, "text", "is_bot", "sent_at", row=pl.int_range(pl.len()))
-        .filter(pl.col("channel_id").is_in(busy["channel_id"].unique().implode()))
-        .with_columns(answered=pl.any_horizontal(later).fill_null(False).over(PLACE))
-        .with_columns(usual=pl.col("answered").filter(~pl.col("is_bot")).mean().over(PLACE))
-        .with_columns(prefix=text.str.extract(PREFIX).str.to_lowercase())
+        rows.lazy()
+        .filter(pl.col("place").is_in(busy.implode()))
+        .with_columns(answered=pl.any_horizontal(later).fill_null(False).over("place"))
+        .with_columns(usual=pl.col("answered").filter(~pl.col("is_bot")).mean().over("place"))
         .filter(pl.col("prefix").is_not_null() & ~pl.col("is_bot"))
         .with_columns(
-            times=pl.col("answered").sum().over(*PLACE, "prefix"),
-            share=pl.col("answered").mean().over(*PLACE, "prefix"),
+            times=pl.col("answered").sum().over("place", "prefix"),
+            share=pl.col("answered").mean().over("place", "prefix"),
         )
         .filter(
             pl.col("times") >= TIMES,
@@ -68,7 +72,7 @@ def meets(messages: pl.DataFrame) -> pl.Series:
         .select("row")
         .collect()["row"]
     )
-    return known | pl.Series(range(messages.height)).is_in(asked.implode())
+    return none.scatter(asked, True)
 
 
 def _soon(n: int) -> pl.Expr:

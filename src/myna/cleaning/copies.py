@@ -9,7 +9,9 @@ the number of texts and not with that of pairs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -23,6 +25,7 @@ SIMILAR = 0.75
 BLOCK = 1 << 16
 """Characters hashed at a time."""
 EMPTY = np.uint16(0xFFFF)
+_SIGN = pl.Array(pl.UInt16, BINS)
 
 SEVERAL_PEOPLE = 3
 MANY_TIMES = 5
@@ -31,7 +34,43 @@ MANY_TIMES = 5
 LINK = r"https?://\S+"
 
 
-def found(messages: pl.DataFrame, shortest: int) -> dict[str, NDArray[np.bool_]]:
+class Long(NamedTuple):
+    """The long texts among messages.
+
+    `rows` has the message (row) and its text (copy: the same number for the same text), in
+    order; `signs` each of these texts once, with its signature.
+    """
+
+    rows: pl.DataFrame
+    signs: pl.DataFrame
+
+
+def long_texts(texts: pl.Series, shortest: int) -> Long:
+    """Those of `shortest` characters or more, links aside."""
+    long = (texts.str.len_chars() >= shortest).arg_true()
+    words = texts.gather(long).str.replace_all(LINK, "")
+    stay = words.str.len_chars() >= shortest
+    words = words.filter(stay)
+    rows = pl.DataFrame({"row": long.filter(stay).cast(pl.UInt32), "copy": words.hash()})
+    news = rows.with_columns(text=words).unique("copy", keep="first", maintain_order=True)
+    signed = pl.Series("sign", signatures(news["text"].str.to_lowercase()), _SIGN)
+    return Long(rows, news.select("copy", signed))
+
+
+def joined(parts: Iterable[tuple[int, Long]]) -> Long:
+    """The long texts of several tables, each with the row that it begins at."""
+    none = Long(
+        pl.DataFrame(schema={"row": pl.UInt32, "copy": pl.UInt64}),
+        pl.DataFrame(schema={"copy": pl.UInt64, "sign": _SIGN}),
+    )
+    rows, signs = [none.rows], [none.signs]
+    for first, part in parts:
+        rows.append(part.rows.with_columns((pl.col("row") + first).cast(pl.UInt32)))
+        signs.append(part.signs)
+    return Long(pl.concat(rows), pl.concat(signs).unique("copy", keep="any"))
+
+
+def found(long: Long, people: pl.Series) -> dict[str, NDArray[np.bool_]]:
     """Which messages are copies: masks named `copypasta` and `repeated`.
 
     A text of three people or more, or that stands there five times, is copypasta,
@@ -39,31 +78,30 @@ def found(messages: pl.DataFrame, shortest: int) -> dict[str, NDArray[np.bool_]]
     after it are repeated.
 
     Args:
-        messages: with person and text, in the order they were read.
-        shortest: characters, links aside, of a text that counts.
+        long: the long texts of the messages, in the order they were read.
+        people: who wrote each message.
     """
-    words = messages["text"].str.replace_all(LINK, "")
-    long = (words.str.len_chars() >= shortest).arg_true()
-    copies = pl.DataFrame(
-        {"person": messages["person"].gather(long), "copy": clusters(words.gather(long))}
-    )
+    rows = long.rows["row"]
+    copies = pl.DataFrame({"person": people.gather(rows), "copy": clusters(long)})
     several = pl.col("person").n_unique().over("copy") >= SEVERAL_PEOPLE
     many = pl.len().over("copy") >= MANY_TIMES
     first = pl.col("copy") == pl.int_range(pl.len())
     masks = {}
     for rule in copies.select(copypasta=several | many, repeated=~first):
-        masks[rule.name] = np.zeros(messages.height, np.bool_)
-        masks[rule.name][long.to_numpy()] = rule.to_numpy()
+        masks[rule.name] = np.zeros(len(people), np.bool_)
+        masks[rule.name][rows.to_numpy()] = rule.to_numpy()
     return masks
 
 
-def clusters(texts: pl.Series) -> NDArray[np.int64]:
+def clusters(long: Long) -> NDArray[np.int64]:
     """For each text the number of the first that it is a copy of; itself where it is new."""
-    frame = pl.DataFrame({"text": texts}).with_columns(row=pl.int_range(pl.len()))
-    labels: NDArray[np.int64] = frame.select(pl.col("row").first().over("text"))["row"].to_numpy()
+    texts = long.rows.select("copy", row=pl.int_range(pl.len()))
+    first = texts.select(pl.col("row").first().over("copy"))["row"]
+    labels: NDArray[np.int64] = first.to_numpy()
     news = np.flatnonzero(labels == np.arange(len(labels)))
-    near = news[_near(signatures(texts.gather(news).str.to_lowercase()))]
-    moved = np.arange(len(labels))
+    signed = texts[news].join(long.signs, on="copy", how="left", maintain_order="left")
+    near = news[_near(signed["sign"].to_numpy().reshape(-1, BINS))]
+    moved: NDArray[np.int64] = np.arange(len(labels))
     moved[news] = near
     return moved[labels]
 

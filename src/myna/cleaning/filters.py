@@ -12,37 +12,38 @@ from myna.config import Filter
 from myna.errors import SettingsError
 from myna.people import People, accounts
 
+_NAMED = {
+    "spaces": pl.col("space"),
+    "channels": pl.col("channel"),
+    "threads": pl.col("thread").fill_null(""),
+    "people": pl.col("person"),
+}
 
-def left_out(messages: pl.DataFrame, chosen: Filter) -> pl.Series:
-    """Which messages the filter leaves out.
+
+def left_out(messages: pl.DataFrame | pl.LazyFrame, chosen: Filter) -> pl.Expr:
+    """Which messages the filter leaves out, of a message table or any of its parts.
 
     A name may have `*` and `?`; one with `!` in front leaves out what it fits. Upper and
     lower case are the same. A message without a time is in no range of dates.
 
     Args:
-        messages: the message table with `person`.
+        messages: the whole message table, with `person`.
         chosen: the settings.
 
     Raises:
         SettingsError: a name fits nothing there is.
     """
     kept = pl.lit(True)
-    names = {
-        "spaces": pl.col("space"),
-        "channels": pl.col("channel"),
-        "threads": pl.col("thread").fill_null(""),
-        "people": pl.col("person"),
-    }
-    for kind, column in names.items():
+    for kind, column in _NAMED.items():
         wanted: list[str] = getattr(chosen, kind)
         if wanted:
-            there = messages.select(column.unique()).to_series().to_list()
-            kept &= column.is_in(_fitting(kind, wanted, there))
+            there = messages.lazy().select(column.unique(maintain_order=True)).collect()
+            kept &= column.is_in(_fitting(kind, wanted, there.to_series().to_list()))
     if chosen.since:
         kept &= pl.col("sent_at").dt.date() >= date.fromisoformat(chosen.since)
     if chosen.until:
         kept &= pl.col("sent_at").dt.date() < date.fromisoformat(chosen.until) + timedelta(days=1)
-    return messages.with_columns(left_out=~kept.fill_null(False))["left_out"]
+    return ~kept.fill_null(False)
 
 
 def _fitting(kind: str, wanted: list[str], there: list[str]) -> list[str]:

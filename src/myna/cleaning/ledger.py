@@ -54,6 +54,8 @@ class Ledger:
     people: list[Share] = field(default_factory=list)
     redacted: dict[str, int] = field(default_factory=dict)
     """How many of each type of personal data were replaced."""
+    notes: list[str] = field(default_factory=list)
+    """What else is to say, in sentences."""
 
     def total(self, action: Action) -> int:
         """The messages that met this action."""
@@ -77,6 +79,7 @@ class Ledger:
             "totals": {action: self.total(action) for action in ACTIONS},
             "rows": [asdict(row) for row in self.rows],
             "redacted": self.redacted,
+            "notes": self.notes,
             "people": [{**asdict(share), "kept": round(share.kept, 4)} for share in self.people],
         }
 
@@ -90,4 +93,5 @@ def from_json(data: dict[str, Any]) -> Ledger:
         [Row(**row) for row in data["rows"]],
         [Share(**share) for share in people],
         data["redacted"],
+        data.get("notes", []),
     )

@@ -16,21 +16,32 @@ QUOTED = f"{MARKED}|{ATTRIBUTED}"
 SHORTEST = 8
 
 
-def meets(quotes: pl.DataFrame, talk: pl.DataFrame) -> pl.Series:
-    """Which of the messages only quote; tables with `person` and `text`.
+def quoted(texts: pl.Series) -> pl.Series:
+    """What a text repeats where each of its lines begins with >, and null elsewhere."""
+    words = texts.str.replace_all(r"(?m)^[> ]+", "").str.strip_chars()
+    every = texts.str.contains(MARKED) & ~texts.str.contains(r"(?m)^[^>\n]")
+    return pl.select(pl.when(every & (words.str.len_chars() >= SHORTEST)).then(words)).to_series()
 
-    Either each line begins with > and repeats what somebody else said in `talk`, so that
-    stories told in such lines stay; or the words stand in quotes with a name behind.
+
+def attributed(texts: pl.Series) -> pl.Series:
+    """Which texts are words in quotes with a name behind."""
+    return texts.str.contains(ATTRIBUTED)
+
+
+def repeats(messages: pl.DataFrame) -> pl.Series:
+    """Which messages repeat what somebody else said; stories told in such lines do not.
+
+    Args:
+        messages: with person, said (a number of the text) and quotes (that of what it
+            repeats, or null).
     """
-    text = pl.col("text")
-    every = text.str.contains(MARKED) & ~text.str.contains(r"(?m)^[^>\n]")
-    words = text.str.replace_all(r"(?m)^[> ]+", "").str.strip_chars()
-    by = quotes.select("person", words=words, every=every, attributed=text.str.contains(ATTRIBUTED))
-    quoted = talk.filter(text.is_in(by["words"].implode()))
-    said = quoted.group_by("text").agg(first=pl.col("person").min(), last=pl.col("person").max())
-    known = by.join(said, left_on="words", right_on="text", how="left", maintain_order="left")
+    quotes = messages.filter(pl.col("quotes").is_not_null())
+    if quotes.is_empty():
+        return pl.repeat(False, messages.height, dtype=pl.Boolean, eager=True)
+    words = messages.filter(pl.col("said").is_in(quotes["quotes"].unique().implode()))
+    said = words.group_by("said").agg(first=pl.col("person").min(), last=pl.col("person").max())
+    known = messages.select("person", "quotes").join(
+        said, left_on="quotes", right_on="said", how="left", maintain_order="left"
+    )
     others = (pl.col("first") != pl.col("person")) | (pl.col("last") != pl.col("person"))
-    long = pl.col("words").str.len_chars() >= SHORTEST
-    return known.select(
-        (pl.col("every") & long & others.fill_null(False)) | "attributed"
-    ).to_series()
+    return known.select(others.fill_null(False)).to_series()

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
+from myna.cleaning import presidio
 from myna.cleaning._redaction_addresses import ADDRESS_HINTS, addresses
 from myna.cleaning._redaction_fakes import fake
 from myna.cleaning._redaction_ids import ID_HINTS, ids
@@ -42,7 +43,7 @@ from myna.cleaning._redaction_secrets import (
     tokens,
 )
 from myna.config import PersonalData, Redaction
-from myna.messages import SCHEMA
+from myna.messages import Rewritten, rewritten
 
 
 class Found(NamedTuple):
@@ -66,6 +67,9 @@ class _Finder(NamedTuple):
     in_links: bool = False
 
 
+FOUND: dict[str, type[pl.DataType]] = {"row": pl.UInt32, "kind": pl.String}
+"""What was found in a table of messages."""
+
 # Where two overlap, the first one counts.
 _FINDERS = (
     _Finder("private-key", (PEM_HINT,), private_keys, in_links=True),
@@ -86,17 +90,24 @@ _WORDED = ("private-key", "invite", "password", "email")
 _WORDS = "|".join(f"(?:{h})" for finder in _FINDERS if finder.kind in _WORDED for h in finder.hints)
 _NUMBERED = r"\d|_[A-Za-z0-9]{20}"
 """All else has a digit, but for one key in hundreds."""
-_PLAIN = {
+_SIGNS = {
     **{chr(zero + n): str(n) for zero in (0x660, 0x6F0, 0x966, 0xFF10) for n in range(10)},
     **dict(zip("\xa0\u202f‐‑−－＋．：＠", "  ----+.:@", strict=True)),
 }
 """Digits and signs of other scripts, each one character for one."""
+PLAIN = {ord(sign): plain for sign, plain in _SIGNS.items()}
+"""The same for `str.translate`: what is looked at is a text with these."""
 _LINK = re.compile(
     r"(?:https?|ftp|file)://[^\s<>]{1,4096}+|\bwww\.[^\s<>]{1,4096}+|<a?:\w{1,40}:\d+>"
 )
 _DIALLED = re.compile(
     r"(?:wa\.me/|api\.whatsapp\.com/send\?phone=|viber://\S{0,20}=)", re.IGNORECASE
 )
+
+
+def secret(settings: Redaction) -> bytes:
+    """What made-up values are made with: of the seed, or else new, and forgotten."""
+    return blake2b(settings.seed.encode()).digest() if settings.seed else secrets.token_bytes(64)
 
 
 def redact(messages: pl.DataFrame, settings: Redaction) -> tuple[pl.DataFrame, dict[str, int]]:
@@ -111,33 +122,66 @@ def redact(messages: pl.DataFrame, settings: Redaction) -> tuple[pl.DataFrame, d
         and how many of each type were replaced.
 
     """
+    redacted, found = redacted_with(messages, settings, secret(settings))
+    return redacted, counted(found)
+
+
+def counted(found: pl.DataFrame) -> dict[str, int]:
+    """How many of each type were replaced, given what `redacted_with` found."""
+    counts = Counter(found["kind"])
+    return {finder.kind: counts[finder.kind] for finder in _FINDERS if counts[finder.kind]}
+
+
+def redacted_with(
+    messages: pl.DataFrame, settings: Redaction, key: bytes
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The messages as of `redact`, and what was found: the row and the kind of each."""
+    nothing = pl.DataFrame(schema=FOUND)
     wanted = [finder for finder in _FINDERS if finder.kind in settings.types]
     if settings.style == "off" or not wanted or not messages.height:
-        return messages, {}
-    key = blake2b(settings.seed.encode()).digest() if settings.seed else secrets.token_bytes(64)
+        return messages, nothing
+    extra = presidio.finder() if settings.presidio else None
     rows = messages.with_row_index("row")
+    looked_at = pl.any_horizontal(finder.kind for finder in wanted)
+    if extra:
+        looked_at |= pl.col("plain").str.contains(presidio.HINT)
     met = (
         rows.select("row", "text", "mentions", worded=pl.col("text").str.contains(_WORDS))
         .filter(pl.col("worded") | pl.col("text").str.contains(_NUMBERED))
-        .with_columns(plain=pl.col("text").str.replace_many(_PLAIN))
+        .with_columns(plain=pl.col("text").str.replace_many(_SIGNS))
         .select("row", "text", "mentions", "plain", *map(_hinted, _FINDERS))
-        .filter(pl.any_horizontal(finder.kind for finder in wanted))
+        .filter(looked_at)
     )
-    counts: Counter[str] = Counter()
-    changed: list[tuple[int, str, list[Any]]] = []
+    kinds: list[tuple[int, str]] = []
+    changed: list[Rewritten] = []
     for row, text, mentions, plain, *hinted in met.iter_rows():
         likely = [finder for finder, there in zip(_FINDERS, hinted, strict=True) if there]
-        found = [item for item in _found(plain, likely) if item.kind in settings.types]
+        found = _found(plain, likely)
+        if extra:
+            found = _with_more(found, extra(plain))
+        found = [item for item in found if item.kind in settings.types]
         if found:
-            counts.update(item.kind for item in found)
+            kinds += [(row, item.kind) for item in found]
             instead = [_instead(text[f.start : f.end], f.kind, settings.style, key) for f in found]
             changed.append((row, *_replaced(text, mentions or [], found, instead)))
     if not changed:
-        return messages, {}
-    schema = {"row": pl.UInt32, "text": SCHEMA["text"], "mentions": SCHEMA["mentions"]}
-    update = pl.DataFrame(changed, schema=schema, orient="row")
-    order = [finder.kind for finder in _FINDERS if counts[finder.kind]]
-    return rows.update(update, on="row").drop("row"), {kind: counts[kind] for kind in order}
+        return messages, nothing
+    return rewritten(messages, changed), pl.DataFrame(kinds, schema=FOUND, orient="row")
+
+
+def redacted(text: str, settings: Redaction) -> str:
+    """One text without personal data, as `redact` makes it."""
+    if settings.style == "off":
+        return text
+    found = [item for item in find(text) if item.kind in settings.types]
+    key = _key(settings)
+    instead = [_instead(text[f.start : f.end], f.kind, settings.style, key) for f in found]
+    return _replaced(text, [], found, instead)[0]
+
+
+def _key(settings: Redaction) -> bytes:
+    """Of the made-up values."""
+    return blake2b(settings.seed.encode()).digest() if settings.seed else secrets.token_bytes(64)
 
 
 def _hinted(finder: _Finder) -> pl.Expr:
@@ -150,7 +194,7 @@ def _hinted(finder: _Finder) -> pl.Expr:
 
 def find(text: str) -> list[Found]:
     """All personal data in one text, in its order."""
-    return _found(text.translate({ord(sign): plain for sign, plain in _PLAIN.items()}), _FINDERS)
+    return _found(text.translate(PLAIN), _FINDERS)
 
 
 def _found(text: str, finders: Iterable[_Finder]) -> list[Found]:
@@ -167,6 +211,15 @@ def _found(text: str, finders: Iterable[_Finder]) -> list[Found]:
             taken[start:end] = b"\1" * (end - start)
             found.append(Found(start, end, finder.kind))
     return sorted(found)
+
+
+def _with_more(found: list[Found], more: Iterable[tuple[int, int, PersonalData]]) -> list[Found]:
+    """What was found, and what another finder did elsewhere in the text."""
+    every = list(found)
+    for start, end, kind in more:
+        if all(end <= other.start or other.end <= start for other in every):
+            every.append(Found(start, end, kind))
+    return sorted(every)
 
 
 def _instead(original: str, kind: str, style: str, key: bytes) -> str:

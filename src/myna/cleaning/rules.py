@@ -13,25 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from myna.cleaning import (
-    commands,
-    copies,
-    filters,
-    keyboards,
-    pastes,
-    phrases,
-    quotations,
-    texts,
-)
+from myna.cleaning import commands, copies, filters, quotations, signs, texts
 from myna.cleaning.ledger import EXAMPLES, Action, Ledger, Row
+from myna.cleaning.signs import Signs
 from myna.config import Filter, Rules
-from myna.messages import KEY, PLACE
+from myna.messages import PLACE
 
 
 @dataclass(frozen=True)
@@ -79,16 +71,6 @@ DESCRIPTIONS = {
     "test": "held out to report on",
 }
 
-INVISIBLE = r"^[\s\x{115f}\x{1160}\x{2800}\x{3164}\x{ffa0}]*$"
-"""Blanks, and letters of no ink, as they are typed to send nothing."""
-SHORT = 60
-"""Longest text that may be a non-response."""
-LINK = r"^(?:[<(]?(?:https?://|www\.)\S+\s*)+$"
-PING = r"^\s*(?:@(?:Person \d+|\w[\w\-]*(?:\.\w+)*)[\s,:;.!?]*)+$"
-BESIDE = frozenset(" \t\n,:;.!?")
-SPARE = 4
-"""Signs beside each lone mention, at most."""
-
 
 def resolved(settings: Rules) -> Rules:
     """The settings with those of the preset where nothing else is said."""
@@ -114,18 +96,81 @@ def action(settings: Rules, name: str) -> str:
     return str(getattr(settings, name.replace("-", "_"), fixed))
 
 
+def acting(settings: Rules) -> tuple[list[str], set[str]]:
+    """The rules that do something, in the order in which they decide, and which of them drop."""
+    acts = {rule.name: action(settings, rule.name) for rule in RULES}
+    dropping = {name for name, act in acts.items() if act == "drop"}
+    wanted = (name for name, act in acts.items() if act != "keep")
+    return sorted(wanted, key=lambda name: name not in dropping), dropping
+
+
+class Looked(NamedTuple):
+    """Messages with normal texts, and their signs."""
+
+    messages: pl.DataFrame
+    signs: Signs
+
+
+def look(messages: pl.DataFrame, settings: Rules) -> Looked:
+    """What a table of messages tells by itself.
+
+    Its texts become normal, with their `characters` of before: those of the tidy text, which
+    the ledger counts.
+
+    Args:
+        messages: with `person`, `consent` (myna.people.accounts.assign) and `left_out`
+            (myna.cleaning.filters).
+        settings: which are `resolved`.
+    """
+    sent = messages.select(pl.col("text").fill_null(""), "mentions")
+    normal = texts.normalised(messages, settings)
+    return Looked(normal, signs.read(normal, sent, settings, *acting(settings)))
+
+
+def decide(rows: pl.DataFrame, long: copies.Long, settings: Rules) -> pl.Series:
+    """The name of the rule that decides on each message, or null.
+
+    A duplicate is a message with the key of another; one that was edited, or else the one
+    read last, stays.
+
+    Args:
+        rows: the signs of all messages, with place, person, is_bot and sent_at; the messages
+            of a place in order.
+        long: their long texts.
+        settings: which are `resolved`.
+    """
+    names, _ = acting(settings)
+    again = _again(rows)
+    met: dict[str, NDArray[np.bool_]] = {"duplicate": again.to_numpy()}
+    is_open = (rows["open"] & ~again).to_numpy()
+    if "bot-command" in names:
+        met["bot-command"] = commands.answered(rows).to_numpy() & is_open
+    if "quotation" in names:
+        open_ = rows.with_columns(
+            pl.when(pl.lit(pl.Series(is_open))).then(pl.col("said", "quotes"))
+        )
+        met["quotation"] = quotations.repeats(open_).to_numpy()
+    if {"copypasta", "repeated"} & set(names):
+        stay = pl.Series(is_open).gather(long.rows["row"])
+        among = copies.Long(long.rows.filter(stay), long.signs)
+        met |= copies.found(among, rows["person"])
+    decided = rows["met"].to_numpy().copy()
+    for name, mask in met.items():
+        if name in names:
+            decided[mask] = np.minimum(decided[mask], names.index(name))
+    return pl.Series([*names, None], dtype=pl.String).gather(decided)
+
+
 def clean(
     messages: pl.DataFrame,
     ledger: Ledger,
     chosen: Filter | None = None,
     settings: Rules | None = None,
 ) -> pl.DataFrame:
-    """The messages that stay, in their order, with normal texts.
+    """The messages that stay of a table, in their order, with normal texts.
 
     New columns: `trained` (may be a target), `rule` (which one made it context, or null)
-    and `characters` (of the tidy text, before it was normalised: what the ledger counts).
-    A duplicate is a message with the key of another; one that was edited, or else the one
-    read last, stays. The ledger gets a row for each rule that dropped something; messages
+    and `characters`. The ledger gets a row for each rule that dropped something; messages
     that stay get theirs later, when it is known where they end up.
 
     Args:
@@ -135,16 +180,28 @@ def clean(
         settings: what each rule does.
     """
     settings = resolved(settings or Rules())
-    sent = messages.select(pl.col("text").fill_null(""), "mentions")
-    normal = texts.normalised(messages, settings)
-    judged = normal.with_columns(rule=_verdicts(normal, sent, chosen or Filter(), settings))
+    left_out = filters.left_out(messages, chosen or Filter())
+    looked = look(messages.with_columns(left_out=left_out), settings)
+    place = pl.struct(*PLACE).rank("dense").alias("place")
+    known = looked.messages.select(place, "person", "is_bot", "sent_at")
+    rows, long = looked.signs
+    rule = decide(rows.hstack(known), long, settings)
+    judged = looked.messages.drop("left_out").with_columns(rule=rule)
     ledger.messages += judged.height
     ledger.characters += int(judged["characters"].sum())
     return settle(judged, ledger, [(rule.name, rule.why) for rule in RULES], settings)
 
 
+Quote = Callable[[pl.DataFrame], pl.DataFrame]
+"""Gives a few messages with their person and text."""
+
+
 def settle(
-    judged: pl.DataFrame, ledger: Ledger, rules: Iterable[tuple[str, str]], settings: Rules
+    judged: pl.DataFrame,
+    ledger: Ledger,
+    rules: Iterable[tuple[str, str]],
+    settings: Rules,
+    quote: Quote = lambda met: met,
 ) -> pl.DataFrame:
     """The messages without those whose `rule` drops them, each entered in the ledger."""
     dropped: list[str] = []
@@ -153,170 +210,35 @@ def settle(
             dropped.append(name)
             met = judged.filter(pl.col("rule") == name)
             if met.height:
-                ledger.rows.append(entry(name, "drop", why, met))
+                ledger.rows.append(entry(name, "drop", why, met, quote))
     return judged.filter(pl.col("rule").is_null() | ~pl.col("rule").is_in(dropped)).with_columns(
         trained=pl.col("rule").is_null()
     )
 
 
-def entry(name: str, action_: Action, why: str, met: pl.DataFrame) -> Row:
+def entry(
+    name: str, action_: Action, why: str, met: pl.DataFrame, quote: Quote = lambda met: met
+) -> Row:
     """The ledger's row for messages that met the same end."""
-    return Row(name, action_, why, met.height, int(met["characters"].sum()), examples(met))
+    some = quote(met.gather_every(max(1, met.height // EXAMPLES)).head(EXAMPLES))
+    return Row(name, action_, why, met.height, int(met["characters"].sum()), examples(some))
 
 
-def examples(met: pl.DataFrame) -> list[str]:
-    """A few of the messages, short, as `who: what`, from all over the time."""
-    some = met.select("person", "text").gather_every(max(1, met.height // EXAMPLES))
+def examples(some: pl.DataFrame) -> list[str]:
+    """A few of the messages, short, as `who: what`."""
     return [
         f"{who}: {text or '(no text)'}".replace("\n", " / ")[:100]
-        for who, text in some.head(EXAMPLES).iter_rows()
+        for who, text in some.select("person", "text").iter_rows()
     ]
 
 
-def _verdicts(
-    messages: pl.DataFrame, sent: pl.DataFrame, chosen: Filter, settings: Rules
-) -> pl.Series:
-    """The name of the rule that decides on each message, or null.
-
-    Args:
-        messages: with normal texts.
-        sent: text and mentions as they were sent.
-        chosen: what `filtered` leaves.
-        settings: which are `resolved`.
-    """
-    light = messages.select(
-        *(*PLACE, "person", "consent", "kind", "text", "is_bot", "sent_at"),
-        sent=sent["text"],
-        mentions=sent["mentions"],
-        files=pl.col("attachments").list.len() > 0,
-        size=pl.col("text").str.len_chars(),
-        blank=pl.col("text").str.contains(INVISIBLE),
-        again=_again(messages),
-        left_out=filters.left_out(messages, chosen),
-    )
-    act = {rule.name: action(settings, rule.name) for rule in RULES}
-    met = {
-        mask.name: mask.to_numpy()
-        for mask in light.select(**PLAIN).fill_null(False).get_columns()
-        if act[mask.name] != "keep"
-    }
-    gone = np.any([mask for name, mask in met.items() if act[name] == "drop"], axis=0)
-    talk = (
-        light.with_row_index("row")
-        .with_columns(open=pl.Series(~gone) & (pl.col("kind") == "text") & ~pl.col("blank"))
-        .with_columns(commands=act["bot-command"] != "keep" and commands.meets(light))
-        .filter("open")
-    )
-    rows = talk["row"].to_numpy()
-    found = {name: rule(talk, settings) for name, rule in TALK.items() if act[name] != "keep"}
-    if act["copypasta"] != "keep" or act["repeated"] != "keep":
-        found |= copies.found(talk, settings.long_copy)
-    for name, mask in found.items():
-        if act[name] != "keep":
-            met[name] = np.zeros(light.height, np.bool_)
-            met[name][rows] = mask
-    names = sorted(
-        (rule.name for rule in RULES if rule.name in met), key=lambda name: act[name] != "drop"
-    )
-    decided = np.full(light.height, len(names), np.uint32)
-    for number in reversed(range(len(names))):
-        decided[met[names[number]]] = number
-    return pl.Series([*names, None], dtype=pl.String).gather(decided)
-
-
-def _again(messages: pl.DataFrame) -> pl.Series:
+def _again(rows: pl.DataFrame) -> pl.Series:
     """Whether the message stands there again: edited, or else later."""
-    keys = messages.select(*KEY, "edited").with_row_index("row")
-    if keys.select(pl.struct(*KEY).n_unique()).item() == keys.height:
-        return pl.repeat(False, keys.height, dtype=pl.Boolean, eager=True)
+    if rows["id"].n_unique() == rows.height:
+        return pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
     return (
-        keys.sort("edited", maintain_order=True)
-        .with_columns(again=~pl.struct(*KEY).is_last_distinct())
+        rows.select("id", "edited", row=pl.int_range(pl.len()))
+        .sort("edited", maintain_order=True)
+        .with_columns(again=~pl.col("id").is_last_distinct())
         .sort("row")["again"]
     )
-
-
-Mask = NDArray[np.bool_]
-
-
-def _among(talk: pl.DataFrame, likely: pl.Expr, meets: Callable[[pl.DataFrame], pl.Series]) -> Mask:
-    """Which messages meet something dear, of those that cheaply look like it."""
-    found = np.zeros(talk.height, np.bool_)
-    rows = talk.select(likely.fill_null(False)).to_series().arg_true()
-    if len(rows):
-        found[rows.to_numpy()] = meets(talk[rows]).fill_null(False).to_numpy()
-    return found
-
-
-def _pings(talk: pl.DataFrame, _: Rules) -> Mask:
-    named = pl.col("mentions").list.eval(pl.element().struct["end"] - pl.element().struct["start"])
-    spans = pl.col("mentions").list.len()
-    rest = pl.col("sent").str.len_chars() - named.list.sum()
-    likely = ((spans > 0) & (rest <= SPARE * spans)) | pl.col("sent").str.contains(PING)
-    return _among(talk, likely, _nothing_else)
-
-
-def _nothing_else(talk: pl.DataFrame) -> pl.Series:
-    bare = talk["sent"].str.contains(PING)
-    alone: list[bool] = []
-    for text, spans in talk.select("sent", "mentions").iter_rows():
-        signs = list(text)
-        for span in spans:
-            signs[span["start"] : span["end"]] = " " * (span["end"] - span["start"])
-        alone.append(bool(spans) and not set(signs) - BESIDE)
-    return bare | pl.Series(alone, dtype=pl.Boolean)
-
-
-def _links(talk: pl.DataFrame, _: Rules) -> Mask:
-    return _masked(talk, pl.col("text").str.contains(LINK))
-
-
-def _pastes(talk: pl.DataFrame, settings: Rules) -> Mask:
-    long = settings.long_paste
-    return _among(talk, pl.col("size") >= long, lambda rows: pastes.meets(rows["text"], long))
-
-
-def _quotations(talk: pl.DataFrame, _: Rules) -> Mask:
-    likely = pl.col("text").str.contains(quotations.QUOTED)
-    return _among(talk, likely, lambda rows: quotations.meets(rows, talk))
-
-
-def _non_responses(talk: pl.DataFrame, settings: Rules) -> Mask:
-    anywhere = settings.preset == "seed"
-    pattern = phrases.no_response(settings.non_response_words, anywhere=anywhere)
-    likely = (pl.col("size") <= SHORT) | pl.lit(anywhere)
-    return _among(talk, likely, lambda rows: rows["text"].str.contains(pattern))
-
-
-def _mash(talk: pl.DataFrame, _: Rules) -> Mask:
-    likely = pl.col("text").str.contains(keyboards.ONE_WORD)
-    return _among(talk, likely, lambda rows: keyboards.meets(rows["text"]))
-
-
-def _masked(talk: pl.DataFrame, meets: pl.Expr) -> Mask:
-    return talk.select(meets.fill_null(False)).to_series().to_numpy()
-
-
-PLAIN = {
-    "filtered": pl.col("left_out"),
-    "duplicate": pl.col("again"),
-    "system": pl.col("kind") == "system",
-    "bot": pl.col("is_bot") & (pl.col("consent") != "context"),
-    "no-consent": pl.col("consent") == "no",
-    "call": pl.col("kind") == "call",
-    "deleted": pl.col("kind") == "deleted",
-    "command": pl.col("kind") == "command",
-    "forward": pl.col("kind") == "forward",
-    "empty": pl.col("blank") & ~pl.col("files"),
-    "media-only": pl.col("blank") & pl.col("files"),
-    "consent-context": pl.col("consent") == "context",
-}
-TALK: dict[str, Callable[[pl.DataFrame, Rules], Mask]] = {
-    "bot-command": lambda talk, _: _masked(talk, pl.col("commands")),
-    "single-ping": _pings,
-    "link-only": _links,
-    "paste": _pastes,
-    "quotation": _quotations,
-    "non-response": _non_responses,
-    "keyboard-mash": _mash,
-}

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from myna.config import Rules
-from myna.messages import SCHEMA, tidy
+from myna.messages import Rewritten, rewritten, tidy
 
 LINE_END = "\r\n?|[\v\f\x85\u2028\u2029]"
 CONTROL = "[\0-\x08\x0e-\x1f\x7f-\x9f]"
@@ -110,14 +110,38 @@ def normalised(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
     picked |= (tidy_ != raw) & (messages["mentions"].list.len() > 0)
     if not picked.any():
         return ready
+    odd = _picking("keep", settings.repeats, settings.repair)
     rows = messages.select("text", "mentions").with_row_index("row").filter(picked)
-    changed: list[tuple[int, str, list[dict[str, Any]]]] = []
-    for row, text, spans in rows.iter_rows():
-        new, moved = _with_spans(text, spans, settings) if spans else (normal(text, settings), [])
-        changed.append((row, new, moved))
-    schema = {"row": pl.UInt32, "text": SCHEMA["text"], "mentions": SCHEMA["mentions"]}
-    update = pl.DataFrame(changed, schema=schema, orient="row")
-    return ready.with_row_index("row").update(update, on="row", maintain_order="left").drop("row")
+    rows = rows.with_columns(odd=pl.col("text").str.contains(odd))
+    changed: list[Rewritten] = []
+    for row, text, spans, is_odd in rows.iter_rows():
+        if not spans:
+            changed.append((row, normal(text, settings), []))
+        elif not is_odd and settings.at_sign == "mentions" and _is_plain(text, spans):
+            changed.append((row, *_unmarked(text, spans)))
+        else:
+            changed.append((row, *_with_spans(text, spans, settings)))
+    return rewritten(ready, changed)
+
+
+def _is_plain(text: str, spans: list[dict[str, Any]]) -> bool:
+    """Whether all to do is to take the @ away that each mention begins with."""
+    end = 0
+    for span in spans:
+        if not (end <= span["start"] < span["end"] - 1 and text[span["start"]] == "@"):
+            return False
+        end = span["end"]
+    edges = text[0] + text[-1]
+    return end <= len(text) and text.count("@") == len(spans) and edges.strip() == edges
+
+
+def _unmarked(text: str, spans: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
+    """A plain text without the @ of its mentions, and these where they are now."""
+    moved = [
+        {"author_id": span["author_id"], "start": span["start"] - n, "end": span["end"] - n - 1}
+        for n, span in enumerate(spans)
+    ]
+    return text.replace("@", ""), moved
 
 
 def normal(text: str, settings: Rules) -> str:

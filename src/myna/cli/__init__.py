@@ -15,9 +15,11 @@ import typer
 
 from myna import __version__
 from myna.cli import (
+    bot,
     channels,
     chat,
     demo,
+    doctor,
     evaluate,
     export,
     import_,
@@ -25,6 +27,7 @@ from myna.cli import (
     new,
     people,
     prepare,
+    serve,
     status,
     train,
 )
@@ -42,7 +45,20 @@ app = typer.Typer(
 app.command(new.NAME)(new.command)
 app.command(import_.NAME)(import_.command)
 app.add_typer(people.app, name=people.NAME)
-for module in (channels, prepare, inspect, train, evaluate, export, chat, status, demo):
+app.add_typer(bot.app, name=bot.NAME)
+for module in (
+    channels,
+    prepare,
+    inspect,
+    train,
+    evaluate,
+    export,
+    chat,
+    serve,
+    status,
+    demo,
+    doctor,
+):
     app.command(module.NAME)(module.command)
 
 

@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from myna.persona.clone import Clone
-    from myna.persona.room import Room
+    from myna.persona.rooms import LiveRoom, Reply, Rooms
 
 NAME = "chat"
 ANSWERS = 3
 """Most turns that personas take before it is the human's turn again."""
+LAST = "last"
+SHOWN = 10
+"""Messages of before that are shown where a room is resumed."""
 
 HELP = """\
 /who                who is in the room, and who else could be
@@ -29,6 +32,7 @@ HELP = """\
 /essay PROMPT       have an essay written (for clones of those who wrote some)
 /journal DATE       have a page of a journal written
 /retry              have the last answer said anew
+/forget             let them forget what was said up to now
 /quit               leave"""
 
 
@@ -37,33 +41,80 @@ def command(
     with_: Annotated[
         list[str] | None, typer.Option("--with", metavar="NAME", help="Who is in the room.")
     ] = None,
-    as_: Annotated[str, typer.Option("--as", metavar="NAME", help="Who you are.")] = "Me",
+    as_: Annotated[
+        str,
+        typer.Option("--as", metavar="NAME", help="Who you are. Default: Me, or as last time."),
+    ] = "",
+    room: Annotated[
+        str,
+        typer.Option(help=f"Go on in this room; '{LAST}' is the one of last time. Default: new."),
+    ] = "",
     name: Name = "group",
     set_: Set = None,
     seed: Annotated[int | None, typer.Option(help="The same seed, the same words.")] = None,
 ) -> None:
-    """Talk to the clones, or let them talk among themselves."""
+    """Talk to the clones, or let them talk among themselves.
+
+    What is said is kept in the workspace as it is said, and never trained on.
+    """
+    from contextlib import closing
+
     from myna import config, people
+    from myna.engines.queueing import Queue
     from myna.errors import MynaError
     from myna.persona.clone import open_clone
+    from myna.persona.histories import Histories
+    from myna.persona.rooms import Rooms
 
     workspace = here(ctx)
     settings = config.override(workspace.settings(), set_ or [])
-    clone = open_clone(workspace, name, settings.chat, seed=seed, say=say)
-    chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
-    me = people.plain_name(as_)
-    talk = Talk(clone, clone.room([me], chosen), me, console())
-    typed = sys.stdin.isatty()
-    say(f"In the room: {', '.join(talk.room.members)}. /help says what you can type.")
-    try:
+    clone = open_clone(workspace, name, settings.chat, server=settings.engine, seed=seed, say=say)
+    with closing(clone.engine), closing(Histories(workspace.rooms_file)) as histories:
+        chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
+        rooms = Rooms(clone, histories, Queue(1, 1))
+        live, resumed = _open(rooms, room, chosen)
+        me = people.plain_name(as_ or (live.humans or ["Me"])[-1])
+        live.join(me)
+        talk = Talk(clone, live, me, console())
+        typed = sys.stdin.isatty()
+        say(f"In the room: {', '.join(live.members)}. /help says what you can type.")
+        if resumed:
+            talk.look_back()
         while (line := _read(f"{talk.me}: " if typed else "")) is not None:
             try:
                 if not talk.hear(line):
                     break
             except MynaError as error:
                 say(f"myna: {error}")
-    finally:
-        clone.engine.close()
+        if live.messages(1):
+            say(f"Kept: go on with `myna chat --room {LAST}`, or --room '{live.id}' at any time.")
+        else:
+            rooms.drop(live.id)
+
+
+def _open(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom, bool]:
+    """The room to talk in, and whether it was there before.
+
+    Raises:
+        RoomError: no room is the last one.
+    """
+    from datetime import datetime
+
+    from myna.errors import RoomError
+    from myna.persona.rooms import OWNER
+
+    known = rooms.ids()
+    if name == LAST:
+        mine = [n for n in known if n.startswith(f"{NAME} ")]
+        if not mine:
+            raise RoomError("there is no room of last time: begin one with `myna chat`")
+        name = mine[-1]
+    if not name:
+        now = f"{NAME} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+        name = next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in known)
+    # What a room of before is read by, such as a bot's, stays as it is.
+    audience = None if name in known else OWNER
+    return rooms.open(name, personas=personas, audience=audience), name in known
 
 
 def _read(prompt: str) -> str | None:
@@ -79,7 +130,7 @@ class Talk:
     """A room, and the human in it."""
 
     clone: Clone
-    room: Room
+    room: LiveRoom
     me: str
     screen: Console
 
@@ -87,8 +138,7 @@ class Talk:
         """Do what was typed; False to leave."""
         word, _, rest = line.strip().partition(" ")
         if not word.startswith("/"):
-            if line.strip():
-                self.room.say(self.me, line)
+            if self.room.say(self.me, line):
                 self._answer()
             return True
         actions: dict[str, Callable[[str], None]] = {
@@ -97,7 +147,8 @@ class Talk:
             "/talk": self._talk,
             "/essay": lambda prompt: self._write(prompt=prompt),
             "/journal": lambda day: self._write(day=day),
-            "/retry": self._retry,
+            "/retry": lambda _: self._show(self.room.retry()),
+            "/forget": self._forget,
             "/help": lambda _: say(HELP),
         }
         if word == "/quit":
@@ -108,37 +159,43 @@ class Talk:
             say(f"there is no {word}\n{HELP}")
         return True
 
-    def present(self) -> list[str]:
-        """The personas in the room whom the human does not speak for."""
-        return [p for p in self.room.members if p in self.clone.personas and p != self.me]
+    def look_back(self) -> None:
+        """Show the last of what was said before."""
+        for message in self.room.messages(SHOWN):
+            self.screen.print(f"{message.person}: ", style="bold dim", end="")
+            self.screen.print(_below(message.text, message.person), style="dim")
 
     def _answer(self) -> None:
         """Personas answer until the model expects the human to speak."""
-        if not self.present():
+        if not self.room.personas:
             say("nobody is here to answer: /who NAME brings somebody in")
             return
-        speaker = self.clone.next_speaker(self.room, self.present())
+        speaker: str | None = None
         for _ in range(ANSWERS):
-            self._say(speaker)
-            speaker = self.clone.next_speaker(self.room, [*self.present(), self.me])
-            if speaker == self.me:
+            self._show(self.room.speak(speaker))
+            speaker = self.room.next_speaker()
+            if speaker not in self.room.personas:
                 break
 
     def _write(self, **asked: str) -> None:
         """Have the first who is here write an entry."""
         from myna.samples.lines import entry_line
 
-        if not self.present():
+        if not self.room.personas:
             say("nobody is here to write: /who NAME brings somebody in")
             return
-        self._say(self.present()[0], entry_line(**asked))
+        self._show(self.room.speak(self.room.personas[0], opening=entry_line(**asked)))
 
-    def _say(self, person: str, opening: str = "") -> None:
-        style = colour_of(self.clone.personas)[person]
-        self.screen.print(f"{person}: ", style=f"bold {style}", end="")
-        for words in self.clone.speak(self.room, person, opening):
-            # Further messages of a turn stand below the first.
-            self.screen.print(words.replace("\n", "\n" + " " * (len(person) + 2)), end="")
+    def _show(self, reply: Reply) -> None:
+        """Print what a persona says as they say it; Ctrl-C stops them."""
+        style = colour_of(self.clone.personas)[reply.person]
+        self.screen.print(f"{reply.person}: ", style=f"bold {style}", end="")
+        with reply:
+            try:
+                for words in reply:
+                    self.screen.print(_below(words, reply.person), end="")
+            except KeyboardInterrupt:
+                say("")
         self.screen.print()
 
     def _who(self, names: str) -> None:
@@ -146,9 +203,11 @@ class Talk:
 
         if names:
             chosen = [people.find(n, self.clone.personas) for n in names.split(",")]
-            lines = self.room.lines
-            self.room = self.clone.room([self.me], chosen)
-            self.room.lines = lines
+            for name in self.room.personas:
+                if name not in chosen:
+                    self.room.dismiss(name)
+            for name in chosen:
+                self.room.summon(name)
         others = [p for p in self.clone.personas if p not in self.room.members]
         say(f"In the room: {', '.join(self.room.members)}")
         if others:
@@ -157,25 +216,23 @@ class Talk:
     def _as(self, name: str) -> None:
         from myna import people
 
-        before, self.me = self.me, people.plain_name(name or "Me")
-        members = [m for m in self.room.members if m != before or m in self.clone.personas]
-        self.room.members = list(dict.fromkeys([*members, self.me]))
+        self.room.leave(self.me)
+        self.me = people.plain_name(name or "Me")
+        self.room.join(self.me)
         say(f"You are {self.me} now.")
 
     def _talk(self, turns: str) -> None:
-        among = self.present()
-        if len(among) < 2:
+        if len(self.room.personas) < 2:
             say("it takes two to talk: /who NAME, NAME brings them in")
             return
-        for _ in range(int(turns) if turns.isdigit() else 6):
-            self._say(self.clone.next_speaker(self.room, among))
+        for _ in range(int(turns) if turns.isdecimal() else 6):
+            self._show(self.room.speak())
 
-    def _retry(self, _: str) -> None:
-        from myna.samples.lines import entry_line_of
+    def _forget(self, _: str) -> None:
+        self.room.forget()
+        say("They have forgotten what was said; it stays in the workspace.")
 
-        if not self.room.lines or self.room.lines[-1].person not in self.present():
-            say("there is no answer to say anew")
-            return
-        last = self.room.retract()
-        if last is not None:
-            self._say(last.person, entry_line_of(last.text))
+
+def _below(words: str, person: str) -> str:
+    """Words whose further lines stand below the first."""
+    return words.replace("\n", "\n" + " " * (len(person) + 2))

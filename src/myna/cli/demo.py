@@ -82,7 +82,7 @@ def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
 
     clone = open_clone(space, "group", space.settings().chat, seed=11, say=say)
     moment = _situation(space, clone.personas)
-    room = moment.room(clone.samples, clone.tokenizer, clone.engine.context // 2)
+    room = moment.room(clone.samples, clone.tokenizer, clone.engine.context // 2, clone.markup)
     colours = colour_of(clone.personas)
     screen = console()
 

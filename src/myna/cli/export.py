@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from myna.export.run import Exported
+    from myna.workspace import Workspace
 
 NAME = "export"
 MOST_NAMED = 4
@@ -25,13 +26,18 @@ def command(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help="sharegpt, openai, alpaca, chatml, segments, input-output or parquet.",
+            help="A data set to train with: sharegpt, openai, alpaca, chatml, segments, "
+            "input-output or parquet. Or what runs the clone: gguf, ollama, merged, textgen "
+            "or card.",
         ),
     ],
     name: Annotated[
         str | None,
         typer.Option(help='Who answers: "me" or the only persona without, else each of them.'),
     ] = None,
+    adapter: Annotated[
+        str, typer.Option(help="The adapter that gguf, ollama, merged and textgen export.")
+    ] = "group",
     everyone: Annotated[
         bool, typer.Option("--everyone", help="Each persona answers in dialogues of their own.")
     ] = False,
@@ -58,15 +64,20 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
     json_: Json = False,
 ) -> None:
-    """Write the prepared chats in another tool's format."""
+    """Write the prepared chats, or the clone, in another tool's format."""
     from myna.errors import ExportError
     from myna.export import formats, run
     from myna.export import push as push_
+    from myna.export.targets import TARGETS
 
-    chosen = formats.find(format_)
     if name is not None and everyone:
         raise ExportError("--name and --everyone exclude each other: leave one of them out")
     space = here(ctx)
+    if format_ in TARGETS:
+        _refuse(format_, system=system, sequence_len=sequence_len, push=push, with_test=with_test)
+        _export(space, format_, to, adapter, name, everyone=everyone, as_json=json_)
+        return
+    chosen = formats.find(format_)
     wanted = run.Wanted(
         chosen,
         run.personas(space, name, everyone=everyone),
@@ -77,7 +88,7 @@ def command(
     repository = push_.checked(push) if push is not None else None
     if repository and not yes and not sys.stdin.isatty():
         raise ExportError("nobody is here to confirm an upload: add --yes if you mean it")
-    done = run.run(space, wanted, run.target(space, chosen, to), say)
+    done = run.run(space, wanted, run.target(space, chosen.name, to), say)
     if not json_:
         show(done, console())
     address = _pushed(done, repository, sure=yes) if repository else None
@@ -85,6 +96,45 @@ def command(
         emit({**vars(done), "pushed": address})
     elif address:
         say(f"pushed to {address}")
+
+
+def _refuse(target: str, **given: object) -> None:
+    """Options of data sets, where something else is exported."""
+    from myna.errors import ExportError
+
+    wrong = [name for name, value in given.items() if value]
+    if wrong:
+        option = wrong[0].replace("_", "-")
+        raise ExportError(f"--{option} is for data sets, and {target} is none: leave it out")
+
+
+def _export(
+    space: Workspace,
+    target: str,
+    to: Path | None,
+    adapter: str,
+    name: str | None,
+    *,
+    everyone: bool,
+    as_json: bool,
+) -> None:
+    """Export the clone itself."""
+    from myna.export import run
+    from myna.export.targets import Chosen, export
+
+    path = run.target(space, target, to)
+    done = export(space, target, Chosen(adapter, name, everyone), path, say)
+    if as_json:
+        emit(vars(done))
+        return
+    screen = console()
+    whose = f"'{done.adapter}'" if done.adapter else ", ".join(done.personas)
+    screen.print(f"{done.format} of {whose}: {done.folder}")
+    for file in done.files:
+        screen.print(f"  {file}")
+    if done.checked:
+        screen.print(f"Checked: {done.checked}")
+    say(f"Next: {done.folder}/README.txt says how to run it")
 
 
 def _pushed(done: Exported, repository: str, *, sure: bool) -> str | None:

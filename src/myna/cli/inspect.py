@@ -65,7 +65,10 @@ def command(
     else:
         for row in rows:
             _show(row, f"{part} {row['number']} of {samples.height:,}", console(), tokens)
-        say("trained: words in green (*), what ends them in cyan (+); the rest is context")
+        say(
+            "trained: words in green (*), what ends them in cyan (+); the rest is context; "
+            "control tokens are inverted"
+        )
     if found and found.fatal:
         raise typer.Exit(1)
 
@@ -112,8 +115,11 @@ def _show(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None
         f"── {name} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained", style="dim"
     )
     for segment in row["segments"]:
-        screen.print(segment["text"], style=("", "green", "cyan")[segment["label"]], end="")
-    if row["labels"][-1] == END and not row["segments"][-1]["text"].endswith(":"):
+        colour = ("", "green", "cyan")[segment["label"]]
+        style = f"{colour} reverse dim" if segment["control"] else colour
+        screen.print(segment["text"], style=style, end="")
+    bare = not any(segment["control"] for segment in row["segments"])
+    if bare and row["labels"][-1] == END and not row["segments"][-1]["text"].endswith(":"):
         screen.print("⏹", style="cyan", end="")
     screen.print()
     if tokens:

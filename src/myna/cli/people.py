@@ -27,9 +27,10 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
     if ctx.invoked_subcommand:
         return
     from myna import people
-    from myna.people import overview
+    from myna.people import opting_out, overview
 
     space = here(ctx)
+    gone = opting_out.load(space.opt_outs_file)
     everyone, tables = people.load(space.people_file), space.message_files()
     lines = overview.lines(everyone, tables)
     suggestions = overview.suggestions(everyone, tables)
@@ -38,6 +39,7 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
             {
                 "people": [line.to_json() for line in lines],
                 "suggestions": [vars(suggestion) for suggestion in suggestions],
+                "opted_out": [vars(entry) for entry in gone],
             }
         )
         return
@@ -46,6 +48,12 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
         return
     _show(lines)
     _suggest(suggestions)
+    for entry in gone:
+        who = f"{entry.name} ({entry.account}) opted out on {entry.at[:10]}"
+        if entry.person:
+            say(f'{who}: the clone {entry.person} is silent. myna people deny "{entry.person}"')
+        else:
+            say(f"{who}: what they write is not read")
 
 
 @app.command()
@@ -106,12 +114,14 @@ def forget(
     name: Person,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Erase a person: messages, samples, reports. It cannot be undone."""
+    """Erase a person: messages, samples, reports, rooms. It cannot be undone."""
     import sys
+    from contextlib import closing
 
     from myna import people
     from myna.errors import SettingsError
     from myna.people import forgetting
+    from myna.persona.histories import Histories
 
     space = here(ctx)
     person = people.person(people.load(space.people_file), name)
@@ -119,6 +129,10 @@ def forget(
         if not sys.stdin.isatty():
             raise SettingsError(f"say --yes to erase {person.name} for good")
         typer.confirm(f"Erase {person.name} for good?", abort=True, err=True)
+    if space.rooms_file.exists():
+        with closing(Histories(space.rooms_file)) as histories:
+            said = histories.erase_person({person.name, person.shown})
+        say(f"erased {said:,} messages from rooms")
     erased = forgetting.forget(space, person)
     say(f"erased {erased:,} messages, and the samples and reports made of them")
     say("adapters that were trained on them are stale. Next: myna prepare, then myna train")

@@ -57,12 +57,13 @@ def command(
         emit(ledger.to_json())
     else:
         show(ledger, console())
+        say(f"With pictures: {space.reports / 'prepare.html'}")
         say("Next: myna inspect, then myna train")
 
 
 def ready(space: Workspace, settings: Settings, *, again: bool = False) -> None:
     """Have samples that hold: those of before, or new ones."""
-    from myna import people, stages, workspace
+    from myna import stages, workspace
     from myna.models.bases import find
     from myna.samples import prepare
     from myna.samples.tokenizer import Tokenizer
@@ -73,11 +74,8 @@ def ready(space: Workspace, settings: Settings, *, again: bool = False) -> None:
         if not workspace.stale(manifest, inputs, used):
             say("nothing has changed since the last time (--again makes the samples anew)")
             return
-    messages = prepare.read_messages(space)
     tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
-    who = people.load(space.people_file)
-    done = prepare.prepare(messages, who, settings, tokenizer, say)
-    prepare.write(done, space, settings, tokenizer.fingerprint)
+    prepare.run(space, settings, tokenizer, say)
 
 
 def read_ledger(space: Workspace) -> Ledger:
@@ -122,3 +120,5 @@ def show(ledger: Ledger, screen: Console) -> None:
     if ledger.redacted:
         replaced = ", ".join(f"{count:,} × {kind}" for kind, count in ledger.redacted.items())
         screen.print(f"Replaced in texts: {replaced}")
+    for note in ledger.notes:
+        screen.print(note, highlight=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +13,7 @@ from myna.cli._terminal import Json, Name, Set, bar, console, emit, here, say
 
 if TYPE_CHECKING:
     from myna.config import Settings
+    from myna.training.plan import Outlook
     from myna.workspace import Workspace
 
 NAME = "train"
@@ -24,6 +27,19 @@ def command(
     name: Name = "group",
     set_: Set = None,
     again: Annotated[bool, typer.Option("--again", help="Even if the adapter is there.")] = False,
+    onward: Annotated[
+        bool,
+        typer.Option("--continue", help="Begin as the adapter is; learn from new samples."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Measure and show the plan, and stop there.")
+    ] = False,
+    write_config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[fsdp|deepspeed]", help="Write a config for accelerate, and stop there."
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Train the LoRA adapter, or go on where training stopped."""
@@ -31,9 +47,17 @@ def command(
 
     space = here(ctx)
     assignments = [*(set_ or []), *([f"train.budget={budget}"] if budget else [])]
-    done = ready(space, config.override(space.settings(), assignments), name, again=again)
+    settings = config.override(space.settings(), assignments)
+    if write_config is not None:
+        _write_config(space, settings, write_config)
+        return
+    done = ready(space, settings, name, again=again, onward=onward, dry=dry_run)
+    if not _main():
+        return
     if json_:
         emit(done)
+    elif dry_run:
+        say("nothing was trained (--dry-run)")
     else:
         say(
             f"adapter '{name}': {done['tokens']:,} tokens in {done['steps']:,} steps "
@@ -41,69 +65,136 @@ def command(
         )
 
 
+def _main() -> bool:
+    """Whether this is the only process of a run, or its first: the one that talks."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def ready(
-    space: Workspace, settings: Settings, name: str, *, again: bool = False
+    space: Workspace,
+    settings: Settings,
+    name: str,
+    *,
+    again: bool = False,
+    onward: bool = False,
+    dry: bool = False,
 ) -> dict[str, Any]:
     """Have an adapter that holds: that of before, or a new one; what its training was."""
     from myna import stages, workspace
 
     manifest = workspace.read_manifest(space.adapter(name))
     unfinished = (space.training(name) / "checkpoints").exists()
-    if manifest and not again and not unfinished:
+    if manifest and not (again or onward or dry or unfinished):
         reasons = workspace.stale(
             manifest, stages.train_inputs(space), stages.train_settings(settings)
         )
         if not reasons:
-            say(f"adapter '{name}' is trained already (--again trains it anew)")
+            _say(f"adapter '{name}' is trained already (--again trains it anew)")
             return {"adapter": name, "trained": False, **manifest["counts"]}
-        say(f"training anew: {'; '.join(reasons)}")
-    return _train(space, settings, name)
+        _say(f"training anew: {'; '.join(reasons)}")
+    return _train(space, settings, name, dry=dry, onward=onward)
 
 
-def _train(space: Workspace, settings: Settings, name: str) -> dict[str, Any]:
+def _say(line: str) -> None:
+    if _main():
+        say(line)
+
+
+def _train(
+    space: Workspace, settings: Settings, name: str, *, dry: bool, onward: bool
+) -> dict[str, Any]:
     from rich.progress import TextColumn
 
     from myna.errors import ModelError
 
-    say("loading torch")
+    _tell_recipe(settings)
+    _say("loading torch")
     try:
-        from myna.training import loop
         from myna.training import run as stage
+        from myna.training.plan import lines
+        from myna.training.watching import Progress, Watch
     except ModuleNotFoundError as error:
         raise ModelError(
             f"{error.name} is not installed, and training needs it: pip install 'myna[train]'"
         ) from error
     numbers = TextColumn(
-        "step {task.completed}/{task.total}  loss {task.fields[loss]}  "
-        "{task.fields[speed]:.0f} tokens/s  {task.fields[left]} left"
+        "step {task.completed}/{task.total}  loss {task.fields[loss]}  tune {task.fields[tune]}  "
+        "{task.fields[speed]}  {task.fields[left]} left"
     )
+    outlooks: list[Outlook] = []
     with bar(numbers) as progress:
-        task = progress.add_task("training", total=None, loss="…", speed=0.0, left="…", start=False)
+        task = progress.add_task(
+            "training", total=None, loss="…", tune="–", speed="…", left="…", start=False
+        )
         losses: list[float] = []
 
-        def stepped(now: loop.Progress) -> None:
+        def told(outlook: Outlook) -> None:
+            outlooks.append(outlook)
+            for line in lines(outlook):
+                _say(f"  {line}")
+
+        def stepped(now: Progress) -> None:
             losses.append(now.loss)
             recent = sum(losses[-10:]) / len(losses[-10:])
             left = f"{now.seconds_left // 60:.0f}:{now.seconds_left % 60:02.0f}"
+            speed = f"{now.tokens_per_second:.0f} tokens/s ({now.peak_share or 0:.0%} of peak)"
             progress.update(
                 task,
                 total=now.steps,
                 completed=now.step,
                 loss=f"{recent:.3f}",
-                speed=now.tokens_per_second,
+                speed=speed,
                 left=left,
             )
             if progress.disable and (now.step % 10 == 0 or now.step == now.steps):
-                say(
-                    f"step {now.step}/{now.steps}  loss {recent:.3f}  "
-                    f"{now.tokens_per_second:.0f} tokens/s  {left} left"
-                )
+                _say(f"step {now.step}/{now.steps}  loss {recent:.3f}  {speed}  {left} left")
             if now.tune_loss is not None:
-                say(f"step {now.step}: tune loss {now.tune_loss:.3f}")
+                progress.update(task, tune=f"{now.tune_loss:.3f}")
+                _say(f"step {now.step}: tune loss {now.tune_loss:.3f}")
 
-        watch = loop.Watch(say, stepped, _previewer(space, settings))
-        done = stage.run(space, settings, name, watch)
-    return {"adapter": name, "trained": True, **asdict(done.plan), "loss": done.loss}
+        watch = Watch(_say, stepped, _previewer(space, settings), told)
+        done = stage.run(space, settings, name, watch, dry=dry, onward=onward)
+    outlook = asdict(outlooks[-1]) if outlooks and len(outlooks) == 1 else {}
+    return {
+        "adapter": name,
+        "trained": not dry,
+        **asdict(done.plan),
+        "loss": done.loss,
+        "outlook": outlook,
+    }
+
+
+def _tell_recipe(settings: Settings) -> None:
+    """The recipe's settings with their reasons, and which are set otherwise here."""
+    from myna.recipes import RECIPES
+
+    _say(f'recipe "{settings.recipe}":')
+    for name, choice in RECIPES[settings.recipe].items():
+        section, _, key = name.rpartition(".")
+        value = getattr(getattr(settings, section) if section else settings, key)
+        same = value == choice.value
+        reason = choice.why if same else f"set here; the recipe has {_shown(choice.value)}"
+        _say(f"  {name} = {_shown(value)}: {reason}")
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
+    """Write the accelerate config of a kind into the workspace."""
+    from myna.errors import SettingsError
+    from myna.training.launching import KINDS, config_text
+    from myna.workspace import write_text
+
+    if kind not in KINDS:
+        raise SettingsError(f"--write-config {kind}: choose one of {', '.join(KINDS)}")
+    path: Path = space.root / f"{kind}.yaml"
+    write_text(path, config_text(kind, settings.train))
+    say(
+        f"{path} is written: set its num_processes to the number of cards, then run\n"
+        f"  accelerate launch --config_file {path.name} -m myna train"
+    )
 
 
 def _previewer(space: Workspace, settings: Settings) -> Any:

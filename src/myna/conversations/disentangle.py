@@ -7,6 +7,8 @@ words (myna.conversations.link_model), unless the platform says it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 
@@ -26,27 +28,35 @@ BEFORE = 1_000
 """… with so many before them."""
 
 
-def pull_apart(messages: pl.DataFrame) -> pl.DataFrame:
+Load = Callable[[pl.DataFrame], pl.DataFrame]
+"""Gives messages with all that `talk.read` looks at."""
+
+
+def pull_apart(messages: pl.DataFrame, load: Load = lambda some: some) -> pl.DataFrame:
     """The same messages, conversation by conversation where stretches were tangled.
 
     `conversation` is numbered anew, in the order of the first messages.
 
     Args:
         messages: the frame of `sessions.split`, with `person`.
+        load: for some of these messages what is looked at of them.
     """
-    rows = messages.with_row_index("row")
-    tangled = rows.filter(is_tangled(messages))
-    begins = tangled.select("row", begins=tangled["row"].gather(disentangle(tangled)))
+    rows = messages.select("conversation").with_row_index("row")
+    tangled = is_tangled(messages).arg_true()
+    begins = roots(links(messages[tangled], load).to_numpy())
+    apart = pl.DataFrame({"row": tangled.cast(pl.UInt32), "begins": tangled.gather(begins)})
     first = pl.coalesce("begins", pl.col("row").min().over("conversation"))
-    return (
-        rows.join(begins, on="row", how="left")
-        .with_columns(conversation=first.rank("dense").cast(pl.Int64) - 1)
-        .sort("conversation", "row")
-        .drop("row", "begins")
+    numbers = (
+        rows.join(apart, on="row", how="left", maintain_order="left")
+        .select(first.rank("dense").cast(pl.Int64) - 1)
+        .to_series()
+        .alias("conversation")
     )
+    # The order of rows is that of time; the sort is stable.
+    return messages.with_columns(numbers).sort("conversation", maintain_order=True)
 
 
-def links(messages: pl.DataFrame) -> pl.Series:
+def links(messages: pl.DataFrame, load: Load = lambda some: some) -> pl.Series:
     """The row that each message answers; its own where it starts a conversation.
 
     A link points to an earlier row of the same stretch. A reply of the platform's own to
@@ -55,11 +65,12 @@ def links(messages: pl.DataFrame) -> pl.Series:
     Args:
         messages: people's words in order: those of a place, or of several stretches, told
             apart by `conversation`. The columns are those of `talk.read`.
+        load: for some of these messages what is looked at of them.
     """
     found = np.empty(messages.height, np.int64)
     for start in range(0, messages.height, PIECE):
         begin = max(start - BEFORE, 0)
-        piece = talk.read(messages[begin : start + PIECE])
+        piece = talk.read(load(messages[begin : start + PIECE]))
         found[start : start + PIECE] = begin + link_model.answers(piece)[start - begin :]
     told = talk.targets(messages).to_numpy()
     return pl.Series("answers", np.where(told >= 0, told, found))

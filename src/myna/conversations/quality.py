@@ -34,46 +34,69 @@ MORE = 2
 """And in so many messages."""
 
 
-def judge(messages: pl.DataFrame, ledger: Ledger, settings: Rules) -> pl.DataFrame:
+def tell(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
+    """What the rules ask of texts: their `size`, and which are `leaves` or `answers`.
+
+    Args:
+        messages: with text.
+        settings: which are `rules.resolved`.
+    """
+    text = pl.col("text")
+    size = text.str.len_chars()
+    short = messages.select(size=size, text=pl.when(size <= LONGEST_ENDER).then(text))
+    return short.select(
+        "size",
+        leaves=text.str.contains(phrases.ender(settings.ender_words)).fill_null(False),
+        answers=text.str.contains(phrases.answer()).fill_null(False),
+    )
+
+
+def judge(
+    messages: pl.DataFrame, ledger: Ledger, settings: Rules, quote: rules.Quote = lambda met: met
+) -> pl.DataFrame:
     """The messages of conversations that stay, those cut where somebody left.
 
     Args:
         messages: the frame of `rules.clean`, with `conversation`; in order in each.
         ledger: gets a row for each rule that dropped something.
         settings: what each rule does.
+        quote: gives the messages that the ledger quotes.
     """
     settings = rules.resolved(settings)
+    if "leaves" not in messages.columns:
+        messages = messages.hstack(tell(messages, settings))
     if settings.ender == "end":
-        messages = cut(messages, settings)
+        messages = cut(messages)
     few = pl.len().over("conversation") < FEWEST
-    short = pl.col("text").str.len_chars().max().over("conversation") < SHORTEST
+    short = pl.col("size").max().over("conversation") < SHORTEST
     left = pl.col("leaves").any().over("conversation")
     acts = {name: rules.action(settings, name) for name in WHY}
     wanted = [name for name in WHY if acts[name] in ("context", "drop")]
-    if "ender" in wanted:
-        messages = messages.with_columns(leaves=_leaves(messages, settings))
     # What drops a message comes last, and decides.
     for name in sorted(wanted, key=lambda name: acts[name] == "drop"):
         met = left if name == "ender" else few & short
         if acts[name] == "context":
             met &= pl.col("rule").is_null()
         messages = messages.with_columns(rule=pl.when(met).then(pl.lit(name)).otherwise("rule"))
-    messages = messages.drop("leaves", strict=False)
-    return rules.settle(messages, ledger, WHY.items(), settings)
+    messages = messages.drop("size", "leaves", "answers")
+    return rules.settle(messages, ledger, WHY.items(), settings, quote)
 
 
-def cut(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
+def cut(messages: pl.DataFrame) -> pl.DataFrame:
     """The messages with other numbers of `conversation`: one ends when somebody leaves.
 
     It ends behind the goodbye, those that answer it, and what the one who leaves still
     says in the same breath. What follows is a conversation of its own.
+
+    Args:
+        messages: with what `tell` says of them.
     """
     within = "conversation"
-    text = pl.col("text")
-    answers = (text.str.len_chars() <= LONGEST_ENDER) & text.str.contains(phrases.answer())
-    marked = messages.with_row_index("row").with_columns(
-        leaves=_leaves(messages, settings),
-        answers=answers.fill_null(False),
+    # Few conversations have a goodbye; only those are looked at.
+    left = messages.filter("leaves")[within].unique()
+    columns = (within, "leaves", "answers", "time", "person")
+    rows = messages.select(*columns).with_row_index("row")
+    marked = rows.filter(pl.col(within).is_in(left.implode())).with_columns(
         passed=pl.col("time").diff().over(within).fill_null(timedelta(0)),
         same=(pl.col("person") == pl.col("person").shift(1)).over(within).fill_null(False),
     )
@@ -89,14 +112,10 @@ def cut(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
     marked = marked.with_columns(ended=pl.col("leaves").any().over(within, "stretch"))
     begins = ~pl.col("last") & pl.col("ended").shift(1, fill_value=False).over(within)
     marked = marked.with_columns(begins=begins)
-    marked = marked.with_columns(piece=pl.col("begins").cum_sum().over(within))
-    first = pl.col("row").min().over(within, "piece")
-    numbers = marked.select(first.rank("dense").cast(pl.Int64) - 1).to_series()
-    return messages.with_columns(numbers.alias("conversation"))
-
-
-def _leaves(messages: pl.DataFrame, settings: Rules) -> pl.Series:
-    text = pl.col("text")
-    leaves = text.str.contains(phrases.ender(settings.ender_words))
-    short = text.str.len_chars() <= LONGEST_ENDER
-    return messages.select((leaves & short).fill_null(False)).to_series()
+    pieces = marked.select("row", piece=pl.col("begins").cum_sum().over(within))
+    piece = pl.repeat(0, messages.height, dtype=pl.UInt32, eager=True)
+    piece = piece.scatter(pieces["row"], pieces["piece"])
+    numbers = rows.select(within, "row", piece=piece).select(
+        pl.col("row").min().over(within, "piece").rank("dense").cast(pl.Int64) - 1
+    )
+    return messages.with_columns(numbers.to_series().alias(within))

@@ -16,12 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from myna.errors import EngineError
+from myna.config import Server
+from myna.errors import EngineError, SettingsError
 from myna.models.bases import Base, find
 from myna.models.fetch import Say, silent
 
 DEFAULT_CONTEXT = 8192
 """The most tokens that an engine makes room for unless told: room costs memory."""
+
+SERVERS = ("vllm", "openai")
+"""Engines that are another program's, asked over HTTP."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,10 @@ class Engine(Protocol):
     ) -> Generator[str, None, str]:
         """Continue `prompt` by at most `limit` tokens, yielding text as it comes.
 
-        A piece is whole characters, control tokens left out. The generator returns
-        "end" when the model ended its text, and "limit" when `limit` or the context
-        did. Closing it stops the generation.
+        A piece is whole characters, control tokens left out; it may be empty, while a
+        long prompt is being read, for a chance to stop. The generator returns "end" when
+        the model ended its text, and "limit" when `limit` or the context did. Closing it
+        stops the generation.
 
         Raises:
             EngineError: `prompt` is empty or does not fit, or the engine failed.
@@ -97,23 +102,40 @@ def open_engine(
     adapter: Path | None = None,
     *,
     context: int = DEFAULT_CONTEXT,
+    slots: int = 1,
+    server: Server | None = None,
     say: Say = silent,
 ) -> Engine:
     """Load `base`, with the LoRA of the folder `adapter` on it, in the engine `name`.
 
     "auto" takes llama.cpp where it is installed and the base has a GGUF file, else
-    transformers. The context is `context` tokens, or the base's if that has fewer.
+    transformers. "vllm" and "openai" load nothing: `server` runs the model. The context
+    is `context` tokens, or the base's if that has fewer; `slots` calls run at once, each
+    with a context of its own, where the engine can.
 
     Raises:
+        SettingsError: the engine is a server's, and none is named.
         EngineError: there is no such engine, it is not installed or cannot run this.
         ModelError: the base or the adapter is missing or damaged.
     """
     chosen = choose(name, base)
     context = min(context, base.context)
+    if chosen in SERVERS:
+        if server is None or not server.url:
+            raise SettingsError(
+                f'engine = "{chosen}" needs a server: set url = "http://…" under [engine]'
+            )
+        if chosen == "vllm":
+            from myna.engines.vllm import Vllm
+
+            return Vllm(base, adapter, server, context, slots)
+        from myna.engines.openai_engine import OpenAI
+
+        return OpenAI(base, server, context, slots)
     if chosen == "llama.cpp":
         from myna.engines.llamacpp import LlamaCpp
 
-        return LlamaCpp(base, adapter, context)
+        return LlamaCpp(base, adapter, context, slots)
     from myna.engines.transformers_engine import Transformers
 
     if not base.weights:
@@ -122,13 +144,17 @@ def open_engine(
 
 
 def choose(name: str, base: Base) -> str:
-    """Which engine `name` ("auto", "llama.cpp" or "transformers") means for `base`.
+    """Which engine `name`, which may be "auto", means for `base`.
 
     Raises:
         EngineError: there is no such engine, or it is not installed or cannot run `base`.
     """
+    if name in SERVERS:
+        return name
     if name not in ("auto", "llama.cpp", "transformers"):
-        raise EngineError(f"no engine called {name!r}: use auto, llama.cpp or transformers")
+        raise EngineError(
+            f"no engine called {name!r}: use auto, llama.cpp, transformers, vllm or openai"
+        )
     for_llamacpp = base.gguf is not None and _installed("xllamacpp")
     if name == "transformers" or (name == "auto" and not for_llamacpp):
         if not _installed("torch", "transformers"):

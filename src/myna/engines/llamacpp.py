@@ -1,7 +1,9 @@
 """llama.cpp, through the wheels of xllamacpp: the fastest engine on a CPU.
 
 It streams and gives the next token's probabilities. It cannot score a continuation:
-log-probabilities of a prompt's own tokens are not in its answers.
+log-probabilities of a prompt's own tokens are not in its answers. Several calls run at
+once, each in a slot of its own (continuous batching), and a prompt that goes on from an
+earlier one costs only what is new (`myna.engines.llamacpp_slots`).
 """
 
 from __future__ import annotations
@@ -13,17 +15,25 @@ import secrets
 import socket
 import tempfile
 import threading
-from collections.abc import Generator, Sequence
+import weakref
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import xllamacpp
 
 from myna.engines import Sampling, check_prompt
+from myna.engines.llamacpp_slots import Slots
 from myna.errors import EngineError, ModelError
 from myna.models.bases import Base
 from myna.models.lora_gguf import gguf_adapter
 from myna.samples.tokenizer import Tokenizer
+
+_BATCH = 128
+"""Tokens computed at once. Of a long prompt so many stand between two tokens of everybody
+else, and before it can be cancelled; larger batches are no faster on a CPU."""
+_PARKED_MIB = 512
+"""Memory for the prompts of rooms that had to leave their slot to others."""
 
 # What llama.cpp would do besides, said on every request: nothing.
 _NEUTRAL = {
@@ -34,7 +44,9 @@ _NEUTRAL = {
 
 
 class LlamaCpp:
-    """A model in llama.cpp, with one adapter for life.
+    """A model in llama.cpp, with one adapter for life, in `slots` slots of `context` tokens.
+
+    The adapter is a folder, or a GGUF file.
 
     llama.cpp reuses the cached state of a prompt even when adapters have been changed
     in between, so another adapter is another engine.
@@ -47,24 +59,33 @@ class LlamaCpp:
     name = "llama.cpp"
     can = frozenset({"stream", "next_probs"})
 
-    def __init__(self, base: Base, adapter: Path | None, context: int) -> None:
+    def __init__(self, base: Base, adapter: Path | None, context: int, slots: int = 1) -> None:
         self.context = context
+        self.slots = slots
         settings = xllamacpp.CommonParams()
         settings.model.path = str(base.gguf)
-        settings.n_ctx = context
-        settings.n_parallel = 1
+        settings.n_ctx = context * slots
+        settings.n_parallel = slots
+        settings.kv_unified = False  # or one room's long prompt takes the others' memory
+        settings.n_batch = settings.n_ubatch = _BATCH
         settings.warmup = False
         settings.verbosity = 0
-        settings.cache_ram_mib = 0  # else up to 8 GiB of earlier prompts
+        settings.cache_ram_mib = _PARKED_MIB  # else up to 8 GiB
         usable = _usable_cores()
         if usable:
             settings.cpuparams.n_threads = usable
             settings.cpuparams_batch.n_threads = usable
         if adapter is not None:
             lora = xllamacpp.CommonAdapterLoraInfo()
-            lora.path, lora.scale = str(gguf_adapter(adapter, base)), 1.0
+            is_gguf = adapter.suffix == ".gguf"
+            lora.path = str(adapter if is_gguf else gguf_adapter(adapter, base))
+            lora.scale = 1.0
             settings.lora_adapters = [lora]
         self._whole = Tokenizer(base.folder).encode("a").ids[-1]
+        self._slots = Slots(slots)
+        self._running = _Running()
+        # A thread that is in llama.cpp when Python ends brings it down.
+        weakref.finalize(self, self._running.end)
         try:
             self._server: Any = _unreachable_server(settings)
             # One that is closed before its loop runs waits for it for ever; one that
@@ -84,8 +105,9 @@ class LlamaCpp:
         request = {
             **_NEUTRAL,
             "prompt": list(prompt),
-            "n_predict": limit,
+            "n_predict": min(limit, self.context - len(prompt)),
             "stream": True,
+            "return_progress": True,  # chunks while the prompt is read: chances to cancel
             "cache_prompt": True,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -106,13 +128,16 @@ class LlamaCpp:
 
         def work() -> None:
             try:
-                server.handle_completions(request, receive)
+                # The thread, not the generator, holds the slot: a stream that nobody
+                # reads on gives it back all the same.
+                with self._slots.held(prompt) as slot:
+                    if not stop.is_set():
+                        server.handle_completions({**request, "id_slot": slot}, receive)
                 chunks.put(None)
             except Exception as error:  # raised again where the caller waits
                 chunks.put(error)
 
-        worker = threading.Thread(target=work, name="llama.cpp", daemon=True)
-        worker.start()
+        self._running.start(work, stop)
         try:
             while isinstance(chunk := chunks.get(), dict):
                 choice = _choice(chunk)
@@ -120,32 +145,34 @@ class LlamaCpp:
                 text = choice.get("text") or ""
                 if ended:
                     text = text.rstrip("\ufffd")  # half a character, cut off by the limit
-                if text:
+                if text or _is_reading(chunk):
                     yield text
                 if ended:
                     return "end" if ended == "stop" else "limit"
             raise EngineError("llama.cpp broke off: try again") from chunk
         finally:
             stop.set()
-            worker.join()
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
         """See `myna.engines.Engine.next_probs`."""
-        answer = self._ready(prompt).handle_completions(
-            {
-                **_NEUTRAL,
-                "prompt": list(prompt),
-                "n_predict": 1,
-                "stream": False,
-                "cache_prompt": True,
-                "temperature": 0.0,
-                "logprobs": top,
-                "n_probs": top,
-                # No probabilities come where the chosen token is half a character. They
-                # are the model's own, before any bias: so have a whole one chosen.
-                "logit_bias": [[self._whole, 1e6]],
-            }
-        )
+        server = self._ready(prompt)
+        with self._slots.held(prompt) as slot:
+            answer = server.handle_completions(
+                {
+                    **_NEUTRAL,
+                    "prompt": list(prompt),
+                    "id_slot": slot,
+                    "n_predict": 1,
+                    "stream": False,
+                    "cache_prompt": True,
+                    "temperature": 0.0,
+                    "logprobs": top,
+                    "n_probs": top,
+                    # No probabilities come where the chosen token is half a character.
+                    # They are the model's own, before any bias: so have a whole one chosen.
+                    "logit_bias": [[self._whole, 1e6]],
+                }
+            )
         found = _choice(answer)["logprobs"]["content"][0]["top_logprobs"]
         return {entry["id"]: math.exp(entry["logprob"]) for entry in found}
 
@@ -157,6 +184,7 @@ class LlamaCpp:
 
     def close(self) -> None:
         """See `myna.engines.Engine.close`."""
+        self._running.end()
         self._server = None
 
     def _ready(self, prompt: Sequence[int]) -> Any:
@@ -164,6 +192,31 @@ class LlamaCpp:
             raise EngineError("this engine is closed: open another")
         check_prompt(prompt, self.context, self.name)
         return self._server
+
+
+class _Running:
+    """The generations under way, each in a thread of its own, with what stops it."""
+
+    def __init__(self) -> None:
+        self._threads: dict[threading.Thread, threading.Event] = {}
+        self._changing = threading.Lock()
+
+    def start(self, work: Callable[[], None], stop: threading.Event) -> None:
+        """Run `work`, which ends soon after `stop` is set."""
+        thread = threading.Thread(target=work, name="llama.cpp", daemon=True)
+        with self._changing:
+            self._threads = {one: end for one, end in self._threads.items() if one.is_alive()}
+            thread.start()
+            self._threads[thread] = stop
+
+    def end(self) -> None:
+        """Stop all of them, and wait until they have."""
+        with self._changing:
+            running = self._threads.copy()
+        for stop in running.values():
+            stop.set()
+        for thread in running:
+            thread.join()
 
 
 def _unreachable_server(settings: Any) -> Any:
@@ -195,6 +248,12 @@ def _usable_cores() -> int | None:
         return None
     usable = len(os.sched_getaffinity(0))
     return usable if usable < (os.cpu_count() or 1) else None
+
+
+def _is_reading(chunk: dict[str, Any]) -> bool:
+    """Whether a chunk says that the prompt is still being read."""
+    progress = chunk.get("prompt_progress") or {}
+    return bool(0 < progress.get("processed", 0) < progress.get("total", 0))
 
 
 def _choice(answer: dict[str, Any]) -> dict[str, Any]:

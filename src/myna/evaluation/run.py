@@ -32,14 +32,22 @@ def run(
     rendering = workspace.read_json(folder / "rendering.json")
     if rendering is None:
         raise WorkspaceError(f"there is no adapter '{name}': make it with `myna train`")
+    if own := rendering.get("adapters"):
+        raise WorkspaceError(
+            f"'{name}' has an adapter for each person: measure one of them, such as with "
+            f"`myna evaluate --name {next(iter(own.values()))}`"
+        )
     samples = read_samples(space, "test")
     if not samples.height:
         raise WorkspaceError("there is no test split: raise split.test and run `myna prepare`")
     base = find(rendering["base"], weights=True, say=say)
-    model = load_adapter(load(base), folder)
+    plain = load(base)
+    model = load_adapter(plain, folder)
+    # Below a model whose every weight was trained lies no base.
+    models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}
     measured = {
         who: reply_bits(
-            model,
+            models[who],
             samples,
             adapter=who == "clone",
             watch=lambda done, all_, who=who: progress(who, done, all_),  # type: ignore[misc]

@@ -20,7 +20,7 @@ import polars as pl
 from myna.errors import SettingsError
 from myna.export.control import OPENING, harmless
 from myna.messages import PLACE
-from myna.samples.lines import loudest
+from myna.samples.lines import entry_line, loudest
 from myna.samples.rendering import escape
 from myna.samples.windows import halfway
 
@@ -33,11 +33,16 @@ Draw = Callable[[random.Random], int]
 
 @dataclass(frozen=True)
 class Said:
-    """One message, or a piece of a very long one. `row` is the message's."""
+    """One message, or a piece of a very long one.
+
+    `row` is the message's; `asked` the line that an entry of a journal or an essay is asked
+    for with, of all but its first piece "".
+    """
 
     text: str
     trained: bool
     row: int
+    asked: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,11 @@ class Exchange:
 
     others: tuple[Turn, ...]
     own: Turn
+
+    @property
+    def opening(self) -> str:
+        """What a human says where nobody did: what an entry is asked for with, or `OPENING`."""
+        return self.own.said[0].asked or OPENING
 
 
 @dataclass(frozen=True)
@@ -109,22 +119,34 @@ def dialogues(
     theirs = pl.col("person") == persona
     others = pl.col("person").filter(~theirs).n_unique().over(PLACE)
     found = (
-        messages.with_columns(named=others > 1)
+        messages.with_columns(_asked(messages), named=others > 1)
         .filter(pl.col("part") == part)
         .filter((theirs & pl.col("trained")).any().over("conversation"))
         .filter(~theirs | pl.col("trained") | labelled)
         .group_by("conversation", maintain_order=True)
-        .agg(pl.first("space", "channel", "named"), "person", "text", "trained", "row")
+        .agg(pl.first("space", "channel", "named"), "person", "text", "trained", "row", "asked")
     )
-    for number, space, channel, named, people, texts, marks, rows in found.iter_rows():
+    for number, space, channel, named, people, *columns in found.iter_rows():
         line = _system_line(system, length // 4, persona, people, space, channel)
         room = length - _bytes(line) - TURN
-        said = map(Said, texts, marks, rows)
+        said = map(Said, *columns)
         whole = exchanges(_turns(zip(people, said, strict=True)), persona)
         pieces = [piece for one in whole for piece in _fitting(one, room)]
         for window in _windows(pieces, room, draw, random.Random(number)):
             if any(one.trained for exchange in window for one in exchange.own.said):
                 yield Dialogue(persona, line, named, tuple(window))
+
+
+def _asked(messages: pl.DataFrame) -> pl.Series:
+    """What each message is asked for with: "" for all but entries."""
+    if "kind" not in messages.columns:
+        return pl.Series("asked", [""]).new_from_index(0, messages.height)
+    entries = messages.select("kind", "thread", day=pl.col("sent_at").dt.strftime("%Y-%m-%d"))
+    lines = [
+        entry_line(thread, day) if kind == "entry" else ""
+        for kind, thread, day in entries.iter_rows()
+    ]
+    return pl.Series("asked", lines, pl.String)
 
 
 def check_system(template: str) -> str:
@@ -201,7 +223,7 @@ def _turn_size(turn: Turn) -> int:
 
 
 def _exchange_size(exchange: Exchange) -> int:
-    before = sum(map(_turn_size, exchange.others)) or TURN + len(OPENING)
+    before = sum(map(_turn_size, exchange.others)) or TURN + _bytes(exchange.opening)
     return before + _turn_size(exchange.own)
 
 
@@ -250,8 +272,9 @@ def _cut(turn: Turn, room: int) -> Iterator[Turn]:
             gathered.append(said)
             used += size
             continue
-        for text in _halves(said.text, room - fixed):
-            yield replace(turn, said=(replace(said, text=text),))
+        for place, text in enumerate(_halves(said.text, room - fixed)):
+            asked = "" if place else said.asked
+            yield replace(turn, said=(replace(said, text=text, asked=asked),))
     if gathered:
         yield replace(turn, said=tuple(gathered))
 

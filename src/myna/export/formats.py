@@ -58,7 +58,10 @@ def find(name: str) -> Format:
         ExportError: there is none.
     """
     if name not in FORMATS:
-        raise ExportError(f"'{name}' is no format: choose one of {', '.join(FORMATS)}")
+        targets = "gguf, ollama, merged, textgen, card"
+        raise ExportError(
+            f"'{name}' is no format: choose one of {', '.join(FORMATS)}; or of {targets}"
+        )
     return FORMATS[name]
 
 
@@ -72,16 +75,22 @@ def heard(exchange: Exchange, *, named: bool) -> str:
     return harmless("\n".join(spoken(t) if named else t.text for t in exchange.others))
 
 
+def opened(exchange: Exchange) -> str:
+    """What is heard where nobody spoke."""
+    asked = exchange.opening
+    return asked if asked == OPENING else harmless(asked)
+
+
 def answered(exchange: Exchange) -> str:
     """What the persona answers."""
     return harmless(exchange.own.text)
 
 
 def _pairs(dialogue: Dialogue) -> Iterator[tuple[str, str]]:
-    """What is heard and answered; `OPENING` is heard where the persona opens."""
+    """What is heard and answered; something is heard even where the persona opens."""
     for exchange in dialogue.exchanges:
-        said = heard(exchange, named=dialogue.named) if exchange.others else OPENING
-        yield said, answered(exchange)
+        said = heard(exchange, named=dialogue.named)
+        yield said if exchange.others else opened(exchange), answered(exchange)
 
 
 def _messages(dialogue: Dialogue) -> Iterator[tuple[str, str]]:
@@ -90,6 +99,8 @@ def _messages(dialogue: Dialogue) -> Iterator[tuple[str, str]]:
     for exchange in dialogue.exchanges:
         if exchange.others:
             yield "user", heard(exchange, named=dialogue.named)
+        elif exchange.opening != OPENING:
+            yield "user", opened(exchange)
         yield "assistant", answered(exchange)
 
 

@@ -105,13 +105,13 @@ def personas(workspace: Workspace, name: str | None, *, everyone: bool = False) 
     return (me,) if me in known else tuple(known)
 
 
-def target(workspace: Workspace, format_: Format, folder: Path | None) -> Path:
+def target(workspace: Workspace, name: str, folder: Path | None) -> Path:
     """Where to write: a folder that is not there, is empty, or holds an export and nothing else.
 
     Raises:
         ExportError: something else is there.
     """
-    path = (folder or workspace.root / "exports" / format_.name).resolve()
+    path = (folder or workspace.root / "exports" / name).resolve()
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return path
     ours: set[str] = set()

@@ -16,7 +16,7 @@ import random
 from itertools import groupby
 from typing import Any
 
-from myna.export.control import harmless
+from myna.export.control import OPENING, harmless
 from myna.export.dialogues import Dialogue, Turn
 from myna.samples.rendering import escape_turn
 
@@ -37,8 +37,10 @@ def segments(dialogue: Dialogue) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for number, exchange in enumerate(dialogue.exchanges):
         before = "\n".join(text for turn in exchange.others for text, _ in _lines(turn))
+        if not exchange.others and exchange.opening != OPENING:
+            before = harmless(exchange.opening)
         if number == 0:
-            before = f"{opening}\n{before}" if exchange.others else opening
+            before = f"{opening}\n{before}" if before else opening
         found.append(_segment(before, label=False))
         for trained, lines in groupby(_lines(exchange.own), key=lambda line: line[1]):
             found.append(_segment("".join(f"\n{text}" for text, _ in lines), label=trained))

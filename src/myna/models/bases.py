@@ -2,6 +2,7 @@
 
 find("smollm2-135m", ...)        the embedded base, the default
 find("./my-model", ...)          a folder of the transformers kind
+find("./my-model.gguf", ...)     a GGUF file of an architecture that transformers can load
 find("org/name", ...)            a model hub's; "org/name@revision" fixes a version
 """
 
@@ -70,6 +71,8 @@ def find(name: str, *, weights: bool, say: Say = silent) -> Base:
         folder = embedded.transformers_folder(weights=weights, say=say)
         return _base(name, folder, gguf, weights, embedded.GGUF_SHA256)
     folder = Path(name).expanduser()
+    if name.endswith(".gguf") and folder.is_file():
+        return _gguf(name, folder.resolve(), weights, say)
     if name and folder.is_dir():
         return _local(name, folder.resolve(), weights)
     parts = name.split("/")
@@ -79,8 +82,16 @@ def find(name: str, *, weights: bool, say: Say = silent) -> Base:
         return _base(name, folder, _only_gguf(folder), weights, f"{name}@{folder.name}")
     raise ModelError(
         f"no base model called {name!r}: use {DEFAULT!r}, the path of a folder with a "
-        "config.json, or a model hub's org/name"
+        "config.json or of a GGUF file, or a model hub's org/name"
     )
+
+
+def _gguf(name: str, file: Path, weights: bool, say: Say) -> Base:
+    from myna.models.gguf_base import folder_of
+
+    digest = _sampled(file).hex()
+    folder = folder_of(file, digest, weights=weights, say=say)
+    return _base(name, folder, file, weights, digest)
 
 
 def _local(name: str, folder: Path, weights: bool) -> Base:

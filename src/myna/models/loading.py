@@ -23,31 +23,56 @@ if TYPE_CHECKING:
 
     from myna.models.bases import Base
 
+WHOLE = "model"
+"""The folder in an adapter's that holds a whole model, where every weight was trained."""
+
 
 def load(
-    base: Base, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None
+    base: Base,
+    *,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    four_bits: bool = False,
 ) -> Any:
     """The base as a transformers causal language model: evaluating, all weights frozen.
 
     `dtype` is by default what `precision` says for `device`, and `device` what
-    `choose_device` says. Safetensors only; no code of the model's folder is ever run.
+    `choose_device` says. With `four_bits` the linear layers are NF4 with double
+    quantisation, computed in `dtype`. Safetensors only; no code of the model's folder is
+    ever run.
 
     Raises:
-        ModelError: torch or transformers is missing, or the folder cannot be loaded.
+        ModelError: torch, transformers or bitsandbytes is missing, or the folder cannot
+            be loaded.
     """
     with _needing_train_extra(), quiet():
         import transformers
 
         place = choose_device() if device is None else device
+        number = precision(place)[0] if dtype is None else dtype
+        options: dict[str, Any] = {}
+        if four_bits:
+            check_four_bits(place)
+            options = {
+                "quantization_config": transformers.BitsAndBytesConfig(
+                    load_in_4bit=True,
+                    bnb_4bit_quant_type="nf4",
+                    bnb_4bit_use_double_quant=True,
+                    bnb_4bit_compute_dtype=number,
+                ),
+                "device_map": {"": place},
+            }
         try:
             model = transformers.AutoModelForCausalLM.from_pretrained(
                 base.folder,
-                dtype=precision(place)[0] if dtype is None else dtype,
+                dtype=number,
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
+                **options,
             )
-            return model.to(place).eval().requires_grad_(False)
+            model = model if four_bits else model.to(place)
+            return model.eval().requires_grad_(False)
         except ModuleNotFoundError:
             raise
         except Exception as error:  # transformers, safetensors and torch raise many kinds
@@ -56,12 +81,46 @@ def load(
             ) from error
 
 
+def check_four_bits(device: torch.device | str) -> None:
+    """Try a tiny 4-bit matrix product and its gradient on `device`.
+
+    Raises:
+        ModelError: bitsandbytes is missing, or does not work here.
+    """
+    instead = 'use train.method = "lora", or another machine'
+    try:
+        with quiet():
+            import bitsandbytes
+            import torch
+
+            layer = bitsandbytes.nn.Linear4bit(
+                64, 64, bias=False, quant_type="nf4", compute_dtype=torch.float32
+            ).to(device)
+            given = torch.ones(2, 64, device=device, requires_grad=True)
+            layer(given).sum().backward()
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"4 bits need bitsandbytes, and {error.name} is not installed: "
+            f"run `pip install 'myna[gpu]'`, or {instead}"
+        ) from error
+    except Exception as error:  # of the library, the driver and the device, of many kinds
+        raise ModelError(
+            f"bitsandbytes does not work on {device}: {_line(error)}; {instead}"
+        ) from error
+
+
 def load_adapter(model: Any, folder: Path) -> Any:
     """`model` with the LoRA adapter of `folder` on it: evaluating, all weights frozen.
+
+    Where every weight was trained, the folder `model` in it holds them in the base's place.
 
     Raises:
         ModelError: there is no adapter in safetensors there, or it fits another base.
     """
+    if (folder / WHOLE).is_dir():
+        from myna.models.bases import find
+
+        return load(find(str(folder / WHOLE), weights=True), dtype=model.dtype, device=model.device)
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         if not (folder / name).is_file():
             raise ModelError(f"{folder} holds no adapter: {name} is missing; train it anew")
@@ -73,6 +132,21 @@ def load_adapter(model: Any, folder: Path) -> Any:
         except Exception as error:  # peft and safetensors raise many kinds
             raise ModelError(f"cannot load the adapter {folder}: {_line(error)}") from error
         return adapted.eval()
+
+
+def add_adapter(model: Any, folder: Path, name: str) -> None:
+    """Put one more LoRA on a model that `load_adapter` gave, under a name.
+
+    Raises:
+        ModelError: there is no adapter in safetensors there, or it fits another base.
+    """
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ModelError(f"{folder} holds no adapter: its weights are missing; train it anew")
+    with quiet():
+        try:
+            model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
+        except Exception as error:  # peft and safetensors raise many kinds
+            raise ModelError(f"cannot load the adapter {folder}: {_line(error)}") from error
 
 
 def choose_device() -> torch.device:
@@ -107,6 +181,38 @@ def precision(device: torch.device | str | None = None) -> tuple[torch.dtype, st
     if torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16, "bfloat16: this CPU computes in it (AVX512_BF16)"
     return torch.float32, "float32: this CPU has neither AMX nor AVX512_BF16"
+
+
+def convert_gguf_tokens(gguf: Path, architecture: str, folder: Path) -> None:
+    """Write a GGUF file's configuration and tokenizer to `folder`, as transformers has them.
+
+    Raises:
+        ModelError: transformers or gguf is missing, cannot load this architecture, or the
+            file holds no tokenizer.
+    """
+    with _needing_train_extra(), quiet():
+        import transformers
+        from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES as KNOWN
+
+        importlib.import_module("gguf")  # transformers asks for it less helpfully
+        try:
+            options = {"gguf_file": gguf.name, "local_files_only": True}
+            config = transformers.AutoConfig.from_pretrained(gguf.parent, **options)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, **options)
+        except Exception as error:  # transformers raises many kinds
+            if architecture not in KNOWN:
+                raise ModelError(
+                    f"{gguf} is of the architecture '{architecture}', which transformers cannot "
+                    "load from GGUF: use the model's own folder or hub id as the base instead"
+                ) from error
+            raise ModelError(f"cannot read {gguf}: {_line(error)}") from error
+        config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        if not (folder / "tokenizer.json").is_file():
+            raise ModelError(
+                f"{gguf} holds no tokenizer that transformers can read: use the model's own "
+                "folder or hub id as the base instead"
+            )
 
 
 def convert_gguf(gguf: Path, target: Path) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from myna import config, workspace
 from myna.engines import Engine, Sampling, open_engine
 from myna.errors import ModelError, PeopleError, WorkspaceError
-from myna.models.bases import find
+from myna.models.bases import Base, find
+from myna.models.loading import WHOLE
 from myna.persona import turn_taking
+from myna.persona.memory import Memory, open_memory
 from myna.persona.room import Room
 from myna.persona.speaking import Speech
+from myna.samples import markup
+from myna.samples.markup import TRANSCRIPT, Markup
 from myna.samples.tokenizer import Tokenizer
 
 CONTEXT = 4
@@ -35,25 +40,53 @@ class Clone:
     channels: list[dict[str, Any]]
     chat: config.Chat
     chance: random.Random
+    engines: dict[str, Engine] = field(default_factory=dict)
+    """Of the personas that have an adapter of their own; `engine` is one of these then."""
+    redaction: config.Redaction = field(default_factory=config.Redaction)
+    """Of what personas say, as that was redacted which they were trained on."""
+    memory: Memory | None = None
+    """Past chats that live rooms recall."""
+    markup: Markup = TRANSCRIPT
+    """Of the rendering that the adapter was trained with."""
 
     def room(self, humans: Sequence[str], personas: Sequence[str] | None = None) -> Room:
         """A room with these humans, in the busiest channel that the personas know.
 
-        Everyone who speaks there is in it, unless `personas` says who.
+        Everyone who speaks there is in it, unless `personas` says who. Humans whose names
+        do not fit into half of a prompt are left out of its system line, the last ones first.
         """
         known = [p for p in self.personas if p in self.channels[0]["people"]]
         chosen = list(personas) if personas is not None else known or self.personas
         place = max(self.channels, key=lambda c: len(set(c["people"]) & set(chosen)))
-        return Room(
+        room = Room(
             members=list(dict.fromkeys([*chosen, *humans])),
-            template=self.samples.system,
+            template=self.samples.system_lines[0],
             tokenizer=self.tokenizer,
             most_tokens=min(CONTEXT * self.samples.max_tokens, self.engine.context)
             - self.chat.max_reply_tokens,
             space=place["space"],
             channel=place["channel"],
             rules=self.rules,
+            markup=self.markup,
+            name="" if self.markup.per_persona else self.personas[0],
+            platform=place.get("source", ""),
         )
+        # Names of many tokens, and there are no bounds to those, must leave room for words.
+        while len(room.members) > len(chosen) and (
+            len(self.tokenizer.encode(room.header()).ids) > room.most_tokens // 2
+        ):
+            room.members.pop()
+        return room
+
+    def known(self, name: str) -> str:
+        """A persona's name.
+
+        Raises:
+            PeopleError: nobody called so may be cloned.
+        """
+        if name not in self.personas:
+            raise PeopleError(f"{name} is no persona: choose one of {', '.join(self.personas)}")
+        return name
 
     def next_speaker(self, room: Room, among: Sequence[str]) -> str:
         """Who speaks next, drawn from the model's own probabilities of the names.
@@ -72,15 +105,22 @@ class Clone:
         Raises:
             PeopleError: they may not be cloned.
         """
-        if person not in self.personas:
-            raise PeopleError(f"{person} is no persona: choose one of {', '.join(self.personas)}")
+        self.known(person)
         sampling = Sampling(
             temperature=self.chat.temperature,
             top_p=self.chat.top_p,
             min_p=self.chat.min_p,
             seed=self.chance.randrange(2**31),
         )
-        return Speech(self.engine, room, person, sampling, self.chat.max_reply_tokens, opening)
+        return Speech(
+            self.engines.get(person, self.engine),
+            room,
+            person,
+            sampling,
+            self.chat.max_reply_tokens,
+            opening,
+            self.redaction,
+        )
 
 
 def open_clone(
@@ -88,10 +128,13 @@ def open_clone(
     name: str,
     chat: config.Chat,
     *,
+    server: config.Server | None = None,
     seed: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Clone:
     """Load the adapter `name` of a workspace into an engine.
+
+    `server` is that of the engines that have one; None takes the workspace's settings.
 
     Raises:
         WorkspaceError: there is no such adapter.
@@ -110,8 +153,15 @@ def open_clone(
         )
     samples = config.Samples.model_validate(rendering["samples"])
     context = min(base.context, (CONTEXT + 1) * samples.max_tokens)
+    # An engine has one adapter for life, so personas with their own have one each.
+    own: dict[str, str] = rendering.get("adapters", {})
+    engines = {
+        adapter: _engine(space, base, adapter, chat, context, server, say)
+        for adapter in own.values() or [name]
+    }
     return Clone(
-        engine=open_engine(chat.engine, base, folder, context=context, say=say),
+        engine=next(iter(engines.values())),
+        engines={person: engines[adapter] for person, adapter in own.items()},
         tokenizer=Tokenizer(base.folder),
         personas=rendering["personas"],
         samples=samples,
@@ -119,6 +169,33 @@ def open_clone(
         channels=rendering["channels"],
         chat=_bounded(chat, context),
         chance=random.Random(seed),
+        redaction=config.Redaction.model_validate(rendering.get("redaction", {})),
+        memory=open_memory(space, say) if chat.memory else None,
+        markup=markup.from_json(rendering["markup"]) if "markup" in rendering else TRANSCRIPT,
+    )
+
+
+def _engine(
+    space: workspace.Workspace,
+    base: Base,
+    name: str,
+    chat: config.Chat,
+    context: int,
+    server: config.Server | None,
+    say: Callable[[str], None],
+) -> Engine:
+    """The engine with the adapter `name`, or with the whole model that was trained."""
+    folder: Path | None = space.adapter(name)
+    if folder and (folder / WHOLE).is_dir():
+        base, folder = find(str(folder / WHOLE), weights=False), None
+    return open_engine(
+        chat.engine,
+        base,
+        folder,
+        context=context,
+        slots=chat.slots,
+        server=server or space.settings().engine,
+        say=say,
     )
 
 

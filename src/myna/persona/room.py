@@ -7,12 +7,14 @@ that the adapter was trained with.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from myna.cleaning.rules import resolved
 from myna.cleaning.texts import normal
 from myna.config import Rules
 from myna.people import plain_name
 from myna.samples import rendering
+from myna.samples.markup import TRANSCRIPT, Markup
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.tokens import prompt_ids
 from myna.samples.turns import Part, Turn, merge
@@ -20,6 +22,10 @@ from myna.samples.turns import Part, Turn, merge
 TRIM = 0.5
 """Share of the context that stays when a history is trimmed: in big steps, so that the
 prompt's beginning, and with it the engine's cache, stays the same for long."""
+
+
+RECENT = 4
+"""Lines at a prompt's end that nothing recalled is put between."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,15 @@ class Room:
     lines: list[Line] = field(default_factory=list)
     rules: Rules = field(default_factory=Rules)
     """By which texts are made normal, as those were that the model was trained on."""
+    markup: Markup = TRANSCRIPT
+    """Of the rendering that the model was trained with."""
+    name: str = ""
+    """The persona whom the system line names, where one sample has room for all."""
+    platform: str = ""
+    day: str = field(default_factory=lambda: datetime.now().astimezone().date().isoformat())
+    recalled: list[Line] = field(default_factory=list)
+    """Lines of past chats that prompts show before the last `RECENT` ones: near the end, so
+    that what comes before them stays the same, and with it the engine's cache."""
     _from: int = 0
     """The first line that prompts show."""
     _cut: int = 0
@@ -65,17 +80,33 @@ class Room:
             self._from, self._cut = max(0, len(self.lines) - 1), 0
         return line
 
-    def header(self) -> str:
-        """The system line."""
-        return rendering.system_line(
-            self.template, space=self.space, channel=self.channel, people=self.members
+    def let_go(self) -> int:
+        """Drop the lines that prompts do not show any more; how many those are."""
+        gone, self._from = self._from, 0
+        del self.lines[:gone]
+        return gone
+
+    def header(self, person: str | None = None) -> str:
+        """The system line, as `person` has it."""
+        line = rendering.system_line(
+            self.template,
+            people=self.members,
+            space=self.space,
+            channel=self.channel,
+            name=(person or "") if self.markup.per_persona else self.name,
+            date=self.day,
+            platform=self.platform,
         )
+        return line + self.markup.header_end
 
     def turns(self) -> list[Turn]:
         """The history that prompts show."""
         lines = self.lines[self._from :]
         if self._cut:
             lines[0] = Line(lines[0].person, lines[0].text[self._cut :].lstrip())
+        if self.recalled:
+            at = max(len(lines) - RECENT, 0)
+            lines[at:at] = self.recalled
         return merge((line.person, Part(line.text)) for line in lines)
 
     def prompt(self, person: str, opening: str = "") -> list[int]:
@@ -115,9 +146,21 @@ class Room:
         return len(self.lines[self._from].text) - self._cut if self.lines else 0
 
     def _ids(self, person: str | None, opening: str = "") -> list[int]:
-        shown = rendering.transcript(self.header(), self.turns(), next_person=person)
-        text = "".join(segment.text for segment in shown) + (opening and f" {opening}")
-        return prompt_ids(text, self.tokenizer)
+        shown = rendering.segments(
+            self.markup,
+            self.header(person),
+            self.turns(),
+            persona=person,
+            next_person=person,
+        )
+        if opening and person is not None:
+            lead = self.markup.lead(self.markup.role(person, person))
+            shown.append(rendering.Segment(lead + opening))
+        return prompt_ids(shown, self.tokenizer, bare=self.markup.bare)
+
+    def reader(self) -> TurnReader:
+        """What reads a persona's turn out of a stream."""
+        return WholeReader() if self.markup.ends_by_token else TurnReader()
 
 
 class TurnReader:
@@ -191,3 +234,22 @@ class TurnReader:
             out = out.lstrip()
             self._given = bool(out)
         return out
+
+
+class WholeReader(TurnReader):
+    """Reads a turn that a control token ends: any line until then is the persona's own.
+
+    The token itself never comes as text: with it, the stream ends.
+    """
+
+    def feed(self, piece: str) -> str:
+        """The words that are certain now: all but blanks, which may be the last ones."""
+        held = self._held + piece
+        words = held.rstrip()
+        self._held = held[len(words) :]
+        return self._tidy(words)
+
+    def finish(self, *, cut: bool = False) -> str:
+        """Nothing: what is held back are blanks."""
+        self.ended = True
+        return ""

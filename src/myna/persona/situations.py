@@ -9,6 +9,7 @@ import polars as pl
 from myna.config import Samples
 from myna.persona.room import Line, Room
 from myna.samples.lines import loudest
+from myna.samples.markup import TRANSCRIPT, Markup
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.turns import Part, merge
 
@@ -31,9 +32,18 @@ class Situation:
         """Who really spoke next."""
         return self.after[0].person
 
-    def room(self, samples: Samples, tokenizer: Tokenizer, most_tokens: int) -> Room:
+    def room(
+        self,
+        samples: Samples,
+        tokenizer: Tokenizer,
+        most_tokens: int,
+        markup: Markup = TRANSCRIPT,
+    ) -> Room:
         """A room in which this has just been said."""
-        room = Room(self.people, samples.system, tokenizer, most_tokens, self.space, self.channel)
+        template = samples.system_lines[0]
+        room = Room(self.people, template, tokenizer, most_tokens, self.space, self.channel)
+        room.markup = markup
+        room.name = "" if markup.per_persona else self.next_person
         for line in self.said:
             room.say(line.person, line.text)
         return room

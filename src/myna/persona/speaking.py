@@ -1,10 +1,12 @@
-"""A persona's turn: prompt, stream, and the exact end."""
+"""A persona's turn: prompt, stream, redaction, and the exact end."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
+from myna.cleaning.redaction_stream import RedactionStream
+from myna.config import Redaction
 from myna.engines import Engine, Sampling
 from myna.persona.room import Room, TurnReader
 
@@ -20,13 +22,21 @@ class Speech:
     most_tokens: int
     opening: str = ""
     """What their turn begins with, and they did not say themselves."""
+    redaction: Redaction = field(default_factory=Redaction)
+    """Of what they say, as the messages were redacted that the model was trained on."""
     text: str = ""
+    reason: str | None = None
+    """Why it ended: "end" or "limit"; None before, and where it was broken off."""
     next_person: str | None = None
-    _reader: TurnReader = field(default_factory=TurnReader)
+    _reader: TurnReader = field(init=False)
 
-    def __iter__(self) -> Iterator[str]:
+    def __post_init__(self) -> None:
+        self._reader = self.room.reader()
+
+    def __iter__(self) -> Generator[str]:
         prompt = self.room.prompt(self.person, self.opening)
         stream = self.engine.stream(prompt, self.sampling, self.most_tokens)
+        redacted = RedactionStream(self.redaction)
         try:
             reason = None
             while reason is None and not self._reader.ended:
@@ -35,8 +45,10 @@ class Speech:
                 except StopIteration as end:
                     reason = end.value
                 else:
-                    yield from self._gain(self._reader.feed(piece))
-            yield from self._gain(self._reader.finish(cut=reason == "limit"))
+                    yield from self._gain(redacted.feed(self._reader.feed(piece)))
+            rest = self._reader.finish(cut=reason == "limit")
+            yield from self._gain(redacted.feed(rest) + redacted.finish())
+            self.reason = reason or "end"
         finally:
             stream.close()
             self.next_person = self._reader.next_person

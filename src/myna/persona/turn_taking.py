@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 
 from myna.engines import Engine
 from myna.persona.room import Room
+
+SHORTEST = 3
+"""Characters of a part of a name by which somebody is called."""
 
 
 def probabilities(engine: Engine, room: Room, among: Sequence[str]) -> dict[str, float]:
     """How likely each of these people is to speak next; sums to 1.
 
     Walks the tokens of the names as a tree: a name's probability is the product over
-    its tokens, and where one name is left the rest of it needs no more asking.
+    its tokens, and where one name is left the rest of it needs no more asking. An engine
+    that tells no probabilities finds everybody equally likely. Where the rendering never
+    names who speaks next, see `by_silence`.
     """
+    if not room.markup.names_next:
+        return by_silence(room, among)
+    if "next_probs" not in engine.can:
+        return {person: 1 / len(among) for person in among}
     start = room.before_cue()
     cues = {person: tuple(room.cue_ids(person)) for person in among}
     chances = _walk(engine, start, (), cues)
@@ -24,11 +34,28 @@ def probabilities(engine: Engine, room: Room, among: Sequence[str]) -> dict[str,
     return {person: chances[person] / total for person in among}
 
 
+def by_silence(room: Room, among: Sequence[str]) -> dict[str, float]:
+    """Chances without a model: whom the last message is for, or else by how long they are silent.
+
+    Somebody silent for n messages is n times as likely as who has just spoken.
+    """
+    called = addressed(room.lines[-1].text, among) if room.lines else []
+    silent = dict.fromkeys(among, len(room.lines) + 1)
+    for ago, line in zip(range(len(room.lines), 0, -1), room.lines, strict=True):
+        if line.person in silent:
+            silent[line.person] = ago
+    weights = {person: silent[person] for person in called or among}
+    return {person: weights.get(person, 0) / sum(weights.values()) for person in among}
+
+
 def _walk(
     engine: Engine, start: list[int], path: tuple[int, ...], cues: dict[str, tuple[int, ...]]
 ) -> dict[str, float]:
     if len(cues) == 1:
         return dict.fromkeys(cues, 1.0)
+    if len({cue[len(path)] for cue in cues.values()}) == 1:  # nothing to tell apart here
+        shared = next(iter(cues.values()))[len(path)]
+        return _walk(engine, start, (*path, shared), cues)
     ahead = engine.next_probs([*start, *path])
     chances: dict[str, float] = {}
     for token in {cue[len(path)] for cue in cues.values()}:
@@ -37,6 +64,37 @@ def _walk(
         for person, chance in _walk(engine, start, (*path, token), below).items():
             chances[person] = weight * chance
     return chances
+
+
+def addressed(text: str, people: Sequence[str]) -> list[str]:
+    """Those of `people` whom a message is for, by what it says; empty where it is for all.
+
+    A name is meant where an @ stands in front of it, where the message begins with it (or
+    with a word and it, or with several names) and a sign follows, and where it closes the
+    message behind a comma. A part of a name is enough if nobody else here has it.
+    """
+    names = {
+        name: person
+        for person in people
+        for name in {person.casefold(), *person.casefold().split()}
+        if name == person.casefold() or (len(name) >= SHORTEST and _owners(name, people) == 1)
+    }
+    if not names:
+        return []
+    name = "|".join(re.escape(n) for n in sorted(names, key=len, reverse=True))
+    said = text.strip().casefold()
+    found = re.findall(rf"(?<!\w)@({name})(?!\w)", said)
+    several = rf"(?:{name})(?:(?: ?, ?| and | & | und | et | y )(?:{name}))*"
+    opening = re.match(rf"(?:\w{{1,8}},? )?({several}) ?(?:[,:;!?.–-]|\Z)", said)
+    closing = re.search(rf", ?({several}) ?[?!.…]*\Z", said)
+    for place in (opening, closing):
+        if place:
+            found += re.findall(rf"(?<!\w)(?:{name})(?!\w)", place[1])
+    return list(dict.fromkeys(names[each] for each in found))
+
+
+def _owners(part: str, people: Sequence[str]) -> int:
+    return sum(part in person.casefold().split() for person in people)
 
 
 def choose(chances: dict[str, float], chance: random.Random) -> str:

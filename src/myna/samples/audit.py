@@ -44,7 +44,8 @@ def audit(
         samples: as prepared.
         most_tokens: that a sample may have.
         opening: the tokens that the base wants before any text.
-        control: the base's control tokens, which stand only where a sample opens or ends.
+        control: the base's control tokens, which stand only where the rendering puts them,
+            and where a sample opens or ends.
     """
     sizes = samples["ids"].list.len()
     trained = samples["labels"].list.eval(pl.element() > 0).list.sum()
@@ -54,11 +55,13 @@ def audit(
         .drop_nulls("replies")
         .select(after=pl.col("labels").list.get(pl.col("replies").struct["end"], null_on_oob=True))
     )
+    inside = pl.col("ids").list.slice(len(opening), pl.col("ids").list.len() - len(opening) - 1)
+    is_control = pl.element().is_in(list(control))
+    put = pl.col("segments").list.eval(pl.element().struct["control"]).list.sum()
     inner = samples.select(
-        pl.col("ids")
-        .list.slice(len(opening), pl.col("ids").list.len() - len(opening) - 1)
-        .list.eval(pl.element().is_in(list(control)))
-        .list.any()
+        pl.when(put > 0)
+        .then(pl.col("ids").list.eval(is_control).list.sum() != put)
+        .otherwise(inside.list.eval(is_control).list.any())
     ).to_series()
     doubled = samples.select(
         pl.col("ids").list.slice(len(opening), max(1, len(opening))) == list(opening)

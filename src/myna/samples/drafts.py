@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from itertools import accumulate
+from string import Formatter
 
 import polars as pl
 
@@ -13,7 +15,8 @@ from myna.config import Samples
 from myna.errors import SettingsError
 from myna.samples import rendering, windows
 from myna.samples.lines import MOST_NAMED, lines
-from myna.samples.rendered import render
+from myna.samples.markup import Mark, Markup
+from myna.samples.rendered import render, roles
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.windows import SLACK, cut
 
@@ -27,84 +30,181 @@ class Drafts:
 
     `samples` has part, conversation, space, channel and ends (whether the conversation does)
     of each; `segments` theirs (see `rendered.render`); `messages` the rows of the messages
-    that they train.
+    that they train. `led` counts those that begin earlier than they would, so that they do
+    not begin with the persona's own turn, and `opened` those that begin so all the same.
     """
 
     samples: pl.DataFrame
     segments: pl.DataFrame
     messages: list[int]
+    led: int = 0
+    opened: int = 0
 
 
-def drafts(kept: pl.DataFrame, settings: Samples, tokenizer: Tokenizer) -> Iterator[Drafts]:
+@dataclass(frozen=True)
+class View:
+    """How samples are written: by which markup, in whose view, for whom the system line is.
+
+    Attributes:
+        settings: of samples.
+        tokenizer: the base's.
+        markup: of the rendering.
+        persona: whose samples they are, where each persona has their own.
+        name: the persona whom the system line names.
+        costs: tokens of what goes from one turn to the next, names and their newline aside.
+    """
+
+    settings: Samples
+    tokenizer: Tokenizer
+    markup: Markup
+    persona: str | None = None
+    name: str = ""
+    costs: dict[str, int] = field(default_factory=dict)
+
+
+def drafts(
+    kept: pl.DataFrame,
+    settings: Samples,
+    tokenizer: Tokenizer,
+    markup: Markup,
+    personas: Sequence[str] = (),
+    brought: pl.DataFrame | None = None,
+) -> Iterator[Drafts]:
     """The drafts of all conversations in which something is trained, some at a time.
 
+    Args:
+        kept: the messages of whole conversations.
+        settings: of samples.
+        tokenizer: the base's.
+        markup: of the rendering.
+        personas: all who are trained, where these are not all messages there are.
+        brought: what replies bring along (see `lines.lines`).
+
     Raises:
-        SettingsError: a system line and a name leave no room for words.
+        SettingsError: a system line and a name leave no room for words, or it names the
+            persona where there is not one but several.
     """
-    said = lines(kept)
-    said = said.filter(pl.col("trained").any().over("conversation"))
+    said = lines(kept, brought)
     places = kept.group_by("conversation", maintain_order=True).agg(
-        pl.first("part", "space", "channel", "whole")
+        pl.first("part", "space", "channel", "whole"),
+        platform=pl.first("source"),
+        date=pl.col("sent_at").drop_nulls().first().dt.strftime("%Y-%m-%d").fill_null(""),
     )
-    sizes = said.group_by("conversation", maintain_order=True).agg(lines=pl.len())
-    batch = (sizes["lines"].cum_sum() - 1) // BATCH
-    for (_,), some in sizes.group_by(batch, maintain_order=True):
-        first, last = some["conversation"][0], some["conversation"][-1]
-        yield _drafts(
-            said.filter(pl.col("conversation").is_between(first, last)), places, settings, tokenizer
+    speaking = said.filter("trained")["person"].unique(maintain_order=True).to_list()
+    costs = {step: _cost(marks, tokenizer) for step, marks in markup.between.items()}
+    only = _only(personas or speaking, settings, markup)
+    view = View(settings, tokenizer, markup, None, only, costs)
+    views = [replace(view, persona=one, name=one) for one in speaking]
+    for one in views if markup.per_persona else [view]:
+        is_own = pl.col("person") == one.persona if markup.per_persona else True
+        seen = said.with_columns(pl.col("trained") & is_own)
+        seen = seen.filter(pl.col("trained").any().over("conversation"))
+        sizes = seen.group_by("conversation", maintain_order=True).agg(lines=pl.len())
+        batch = (sizes["lines"].cum_sum() - 1) // BATCH
+        for (_,), some in sizes.group_by(batch, maintain_order=True):
+            first, last = some["conversation"][0], some["conversation"][-1]
+            within = pl.col("conversation").is_between(first, last)
+            yield _drafts(seen.filter(within), places, one)
+
+
+def _only(personas: Sequence[str], settings: Samples, markup: Markup) -> str:
+    """The persona whom system lines name where one sample has room for all of them."""
+    named = {name for line in settings.system_lines for _, name, *_ in Formatter().parse(line)}
+    if "name" in named and not markup.per_persona and len(personas) > 1:
+        raise SettingsError(
+            f"samples.system has {{name}}, and a sample of {markup.style} has {len(personas)} "
+            'personas: use {people} there, or rendering = "chat"'
         )
+    if "name" not in named and markup.style == "chat" and len(personas) > 1:
+        raise SettingsError(
+            f"samples.system has no {{name}}, so nothing says whom of {len(personas)} personas "
+            "the assistant speaks for: put it there"
+        )
+    return personas[0] if personas else ""
 
 
-def _drafts(
-    said: pl.DataFrame, places: pl.DataFrame, settings: Samples, tokenizer: Tokenizer
-) -> Drafts:
-    known = _headers(said, places, settings, tokenizer)
-    rooms = known.select("conversation", room=pl.col("room") - SLACK)
-    turns = windows.turns(said).join(rooms, on="conversation", maintain_order="left")
-    fitting = windows.fitting(said, turns, tokenizer.count)
+def _cost(marks: Sequence[Mark], tokenizer: Tokenizer) -> int:
+    """The tokens of marks; a name, and a newline by itself, are counted with turns."""
+    texts = [m.text for m in marks if not m.control and not m.named and m.text != "\n"]
+    return sum(m.control for m in marks) + sum(tokenizer.count(texts))
+
+
+def _drafts(said: pl.DataFrame, places: pl.DataFrame, view: View) -> Drafts:
+    known = _headers(said, places, view)
+    # Where a turn must not come first, the one before it has room, too.
+    share = 2 if view.markup.per_persona else 1
+    most = (pl.col("room") - SLACK - max(view.costs.values())) // share
+    rooms = known.select("conversation", room=most)
+    turns = _turns(said, rooms, view)
+    fitting = windows.fitting(said, turns, view.tokenizer.count)
     if fitting is not said:
         said = fitting
-        turns = windows.turns(said).join(rooms, on="conversation", maintain_order="left")
-    turns = turns.with_columns(size=pl.Series(tokenizer.count(turns["text"].to_list())))
-    cuts = _windows(said, turns, settings.overlap_tokens).join(
-        known, on="conversation", maintain_order="left"
-    )
-    rendered = render(said, cuts)
-    ends = pl.col("whole") & pl.col("next_person").is_null()
+        turns = _turns(said, rooms, view)
+    costs = turns["step"].replace_strict(view.costs, return_dtype=pl.Int64)
+    counts = pl.Series(view.tokenizer.count(turns["text"].to_list()), dtype=pl.Int64)
+    cuts = _windows(said, turns.with_columns(size=counts + costs), known, view)
+    rendered = render(said, cuts, view.markup, view.persona)
+    ends = pl.col("whole") & pl.col("next_person").is_null() & view.markup.bare
     samples = cuts.select("part", "conversation", "space", "channel", ends=ends)
-    return Drafts(samples, rendered.segments, rendered.messages)
+    opened = roles(said["person"].gather(cuts["begin"]), view.markup, view.persona).sum()
+    return Drafts(
+        samples, rendered.segments, rendered.messages, int(cuts["led"].sum()), int(opened)
+    )
 
 
-def _windows(said: pl.DataFrame, turns: pl.DataFrame, overlap: int) -> pl.DataFrame:
+def _turns(said: pl.DataFrame, rooms: pl.DataFrame, view: View) -> pl.DataFrame:
+    turns = windows.turns(said, view.markup, view.persona)
+    return turns.join(rooms, on="conversation", maintain_order="left")
+
+
+def _windows(
+    said: pl.DataFrame, turns: pl.DataFrame, known: pl.DataFrame, view: View
+) -> pl.DataFrame:
     """The windows in which something is trained, as `render` takes them."""
+    settings, own_only = view.settings, view.markup.per_persona
     trained = said.group_by("turn", maintain_order=True).agg(pl.col("trained").any())["trained"]
-    grouped = turns.with_columns(trained=trained).group_by("conversation", maintain_order=True)
-    columns = ("size", pl.first("room"), "person", "lines", "trained")
-    found: list[tuple[int, int, int, int, str | None]] = []
+    grouped = (
+        turns.with_columns(trained=trained)
+        .group_by("conversation", maintain_order=True)
+        .agg("size", "person", "lines", "trained", "own")
+        .join(known.select("conversation", "room"), on="conversation", maintain_order="left")
+    )
+    found: list[tuple[int, int, int, int, str | None, bool]] = []
     line = 0
-    for conversation, sizes, room, people, lengths, marks in grouped.agg(*columns).iter_rows():
+    for conversation, sizes, people, lengths, marks, own, room in grouped.iter_rows():
         at = list(accumulate(lengths, initial=line))
         following = [*people, None]
-        found += [
-            (conversation, at[begin], at[start], at[end], following[end])
-            for begin, start, end in cut(sizes, room, overlap)
-            if any(marks[start:end])
-        ]
+        chance = None
+        if settings.window == "random":
+            chance = random.Random(f"{settings.seed} {conversation}")
+        answers = own if own_only else marks if chance else ()
+        room -= SLACK
+        for begin, start, end, led in cut(
+            sizes, room, settings.overlap_tokens, answers=answers, chance=chance
+        ):
+            if not any(marks[start:end]):
+                continue
+            while own_only and not marks[end - 1]:
+                end -= 1  # what others say behind the last answer teaches nothing
+            after = None if own_only else following[end]
+            found.append((conversation, at[begin], at[start], at[end], after, led))
         line = at[-1]
     numbers = dict.fromkeys(("conversation", "begin", "start", "end"), pl.Int64)
-    return pl.DataFrame(found, schema={**numbers, "next_person": pl.String}, orient="row")
+    schema = {**numbers, "next_person": pl.String, "led": pl.Boolean}
+    return pl.DataFrame(found, schema=schema, orient="row").join(
+        known, on="conversation", maintain_order="left"
+    )
 
 
-def _headers(
-    said: pl.DataFrame, places: pl.DataFrame, settings: Samples, tokenizer: Tokenizer
-) -> pl.DataFrame:
+def _headers(said: pl.DataFrame, places: pl.DataFrame, view: View) -> pl.DataFrame:
     """The conversations of lines, with the system line and the tokens that it leaves to turns.
 
     It takes a quarter of a sample at most: of many people, those who speak most are named.
     """
+    settings, tokenizer, markup = view.settings, view.tokenizer, view.markup
     speakers = said.group_by("conversation", "person", maintain_order=True).agg(said=pl.len())
     names = speakers["person"].unique(maintain_order=True)
-    cues = tokenizer.count(["\n" + rendering.cue(name) for name in names])
+    cues = tokenizer.count([f"\n{name}:" for name in names])
     known = (
         speakers.join(pl.DataFrame({"person": names, "cue": cues}), on="person")
         .sort("conversation", "said", descending=[False, True], maintain_order=True)
@@ -114,18 +214,35 @@ def _headers(
     )
 
     @cache
-    def header(space: str, channel: str, people: tuple[str, ...]) -> tuple[str, int]:
-        line = rendering.system_line(settings.system, space=space, channel=channel, people=people)
+    def header(
+        template: str, people: tuple[str, ...], space: str, channel: str, platform: str, date: str
+    ) -> tuple[str, int]:
+        line = rendering.system_line(
+            template,
+            people=people,
+            space=space,
+            channel=channel,
+            name=view.name,
+            date=date,
+            platform=platform,
+        )
+        line += markup.header_end
         size = tokenizer.count([line])[0]
-        is_short = size <= settings.max_tokens // 4 or len(people) == 1
-        return (line, size) if is_short else header(space, channel, people[:-1])
+        if size <= settings.max_tokens // 4 or len(people) == 1:
+            return line, size
+        return header(template, people[:-1], space, channel, platform, date)
 
+    around = len(tokenizer.bos) + 1 if markup.bare else _cost(markup.opening, tokenizer)
+    starts = (cost for step, cost in view.costs.items() if step.startswith("start>"))
+    finishes = (cost for step, cost in view.costs.items() if step.endswith(">end"))
+    around += max(starts) + max(finishes)
+    templates = settings.system_lines
+    columns = ("conversation", "person", "cue", "space", "channel", "platform", "date")
     found = []
-    for space, channel, people, cue in known.select(
-        "space", "channel", "person", "cue"
-    ).iter_rows():
-        line, size = header(space, channel, tuple(people))
-        room = settings.max_tokens - len(tokenizer.bos) - 1 - size - cue
+    for number, people, cue, *place in known.select(columns).iter_rows():
+        template = random.Random(f"{settings.seed} {number}").choice(templates)
+        line, size = header(template, tuple(people), *place)
+        room = settings.max_tokens - around - size - cue
         if room - cue - SLACK < settings.max_tokens // 4:
             raise SettingsError(
                 f"samples.max_tokens = {settings.max_tokens} leaves too little room beside a "

@@ -52,18 +52,28 @@ def entry_line_of(text: str) -> str:
     return line if line.startswith((f"{ESSAY} ", JOURNAL)) else ""
 
 
-def lines(kept: pl.DataFrame) -> pl.DataFrame:
-    """The lines of all conversations of cleaned, split messages, in order."""
+def answered(kept: pl.DataFrame) -> pl.DataFrame:
+    """What replies to other conversations bring along: row, and target, person and text of it."""
+    said = kept.with_row_index("target").select("target", "person", text=shown())
+    brought = sessions.answered(kept).sort("row")
+    return brought.join(said, on="target", maintain_order="left")
+
+
+def lines(kept: pl.DataFrame, brought: pl.DataFrame | None = None) -> pl.DataFrame:
+    """The lines of conversations of cleaned, split messages, in order.
+
+    Args:
+        kept: the messages.
+        brought: what their replies bring along, as `answered` tells, where some of it is not
+            among them.
+    """
     said = kept.with_row_index("message").select(
         "conversation", "person", "trained", "message", text=shown()
     )
-    brought = (
-        sessions.answered(kept)
-        .sort("row")
-        .join(said.select("conversation", row="message"), on="row", maintain_order="left")
-        .unique(["conversation", "target"], keep="first", maintain_order=True)
-        .join(said.select("person", "text", target="message"), on="target", maintain_order="left")
-    )
+    brought = answered(kept) if brought is None else brought
+    brought = brought.join(
+        said.select("conversation", row="message"), on="row", maintain_order="left"
+    ).unique(["conversation", "target"], keep="first", maintain_order=True)
     entries = kept.with_row_index("row").filter(pl.col("kind") == "entry")
     days = entries["sent_at"].dt.strftime("%Y-%m-%d")
     asked = entries.select("row", "conversation", "person").with_columns(

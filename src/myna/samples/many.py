@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 import tokenizers
 
 
@@ -56,7 +57,8 @@ class Many:
         if self._fast is not None and not any(byte in data for byte in self._missing):
             ids, counts = self._fast.encode_batch_flat(list(texts), add_special_tokens=False)
             ends = np.cumsum(self._bytes[ids])
-            if np.array_equal(_ends(ends, counts), np.cumsum([len(t.encode()) for t in texts])):
+            sizes = pl.Series(texts, dtype=pl.String).str.len_bytes().to_numpy()
+            if np.array_equal(_ends(ends, counts), np.cumsum(sizes, dtype=np.int64)):
                 return Tokens(ids, counts.astype(np.int64), ends - self._bytes[ids], ends)
         return self.standard(texts)
 

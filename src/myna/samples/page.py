@@ -28,11 +28,13 @@ pre {{ white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; padding: .8rem
 .context {{ opacity: .6; }}
 .reply {{ background: color-mix(in srgb, limegreen 30%, transparent); }}
 .end {{ background: color-mix(in srgb, deepskyblue 40%, transparent); }}
+.control {{ font-size: .8em; border: 1px solid; border-radius: .3em; padding: 0 .2em; }}
 .fatal {{ color: crimson; font-weight: bold; }}
 </style></head><body>
 <h1>{title}</h1>
 <p><span class="reply">what is said</span> is trained, and <span class="end">what ends it</span>;
-<span class="context">the rest</span> is context.</p>
+<span class="context">the rest</span> is context;
+<span class="control">control tokens</span> have a frame.</p>
 <table>{table}</table>
 {fatal}
 {samples}
@@ -68,8 +70,11 @@ def page(title: str, found: Audit, rows: Iterable[Mapping[str, Any]]) -> str:
 def _sample(row: Mapping[str, Any]) -> str:
     trained = sum(label > 0 for label in row["labels"])
     head = f"{row['number']:,} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained"
-    body = "".join(
-        f'<span class="{_CLASSES[s["label"]]}">{escape(s["text"])}</span>' for s in row["segments"]
-    )
+    body = "".join(map(_segment, row["segments"]))
     # A newline right behind <pre> would not count.
     return f"<h2>{escape(head)}</h2>\n<pre>\n{body}</pre>"
+
+
+def _segment(segment: Mapping[str, Any]) -> str:
+    classes = _CLASSES[segment["label"]] + " control" * segment["control"]
+    return f'<span class="{classes}">{escape(segment["text"])}</span>'

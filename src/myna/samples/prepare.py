@@ -6,178 +6,207 @@ messages.parquet    the messages that stay: person, text (as samples show it),
 samples.parquet     segments, token ids and labels, replies; `part` is the split
 ledger.json
 manifest.json
+
+Texts are never all in memory. Batches of stored messages become parts on disk, each by
+itself (`reading`); a few numbers of every message decide what becomes of it (`choosing`);
+batches of whole conversations become samples, again each by itself (`writing`). Where
+there are many messages, batches are shared out to processes.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from myna import messages as messages_
 from myna import people as people_
 from myna import stages
 from myna import workspace as workspace_
-from myna.cleaning import names, rules
-from myna.cleaning.ledger import Action, Ledger, Share
-from myna.cleaning.redaction import redact
-from myna.config import Redaction, Settings
-from myna.conversations import disentangle, holdout, quality, sessions
+from myna.cleaning.ledger import Ledger
+from myna.config import Settings
 from myna.errors import PeopleError, WorkspaceError
-from myna.messages import PLACE
-from myna.people import accounts
-from myna.samples.drafts import drafts
-from myna.samples.lines import MOST_NAMED, shown
+from myna.people import People
+from myna.samples import choosing, processes, reading, report, writing
+from myna.samples import markup as markups
+from myna.samples.accounting import account
+from myna.samples.habits import Habits, habits
+from myna.samples.markup import TRANSCRIPT, Markup
+from myna.samples.parts import MOST, Parts, batches
 from myna.samples.tokenizer import Tokenizer
-from myna.samples.tokens import encode
+from myna.samples.writing import SAMPLE_SCHEMA, How, Written
 from myna.workspace import Workspace
 
-SAMPLE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "part": pl.String,
-    "conversation": pl.Int64,
-    "space": pl.String,
-    "channel": pl.String,
-    "segments": pl.List(pl.Struct({"text": pl.String, "label": pl.UInt8})),
-    "ids": pl.List(pl.Int32),
-    "labels": pl.List(pl.UInt8),
-    "replies": pl.List(
-        pl.Struct({"person": pl.String, "start": pl.Int32, "end": pl.Int32, "characters": pl.Int32})
-    ),
-}
+__all__ = ["SAMPLE_SCHEMA", "Prepared", "prepare", "read_samples", "run"]
+
+REPORT = "prepare.html"
+SCORES = "quality.sqlite"
+MOST_DRAWN = 12
+"""Personas whose habits are in the report."""
+
+Say = Callable[[str], None]
 
 
 @dataclass
 class Prepared:
-    """What a run of prepare yields."""
+    """What a run of prepare yields, beside the tables in `folder`."""
 
-    messages: pl.DataFrame
-    samples: pl.DataFrame
+    folder: Path
     ledger: Ledger
     personas: list[str] = field(default_factory=list)
+    markup: Markup = TRANSCRIPT
+    """Of the rendering that the samples are written in."""
+    counts: dict[str, Any] = field(default_factory=dict)
+    habits: list[Habits] = field(default_factory=list)
+    """Of the personas who write most."""
+
+    @property
+    def messages(self) -> pl.DataFrame:
+        """The messages that stay."""
+        return pl.read_parquet(self.folder / "messages.parquet")
+
+    @property
+    def samples(self) -> pl.DataFrame:
+        """All samples."""
+        return pl.read_parquet(self.folder / "samples.parquet")
 
 
-def read_messages(workspace: Workspace) -> pl.DataFrame:
-    """All imported messages.
+def run(
+    workspace: Workspace, settings: Settings, tokenizer: Tokenizer, say: Say = lambda _: None
+) -> Prepared:
+    """Prepare all that was imported; the old output stays until the new one is whole.
 
     Raises:
-        WorkspaceError: nothing has been imported.
-
+        WorkspaceError: nothing has been imported, or the disk is full.
+        SettingsError: as `prepare`.
+        PeopleError: nobody may be cloned.
     """
-    files = workspace.message_files()
-    if not files:
+    tables = workspace.message_files()
+    if not tables:
         raise WorkspaceError(
             f"{workspace.root} has no messages: bring some in with `myna import PATH`"
         )
-    return pl.concat([pl.read_parquet(f) for f in files])
-
-
-def prepare(
-    messages: pl.DataFrame,
-    people: people_.People,
-    settings: Settings,
-    tokenizer: Tokenizer,
-    say: Callable[[str], None] = lambda _: None,
-) -> Prepared:
-    """Clean, split and render messages.
-
-    Raises:
-        SettingsError: the samples are hardly longer than their own system line.
-        PeopleError: nobody may be cloned.
-
-    """
-    personas = people_.personas(people)
-    if not personas:
-        raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
-    ledger = Ledger()
-    say(f"cleaning {messages.height:,} messages")
-    hidden = names.hide(accounts.assign(messages, people), people)
-    kept = rules.clean(hidden, ledger, settings.filter, settings.rules)
-    kept, ledger.redacted = redact(kept, settings.redaction)
-    kept = sessions.split(kept, settings.conversations.gap_minutes)
-    if settings.conversations.disentangle:
-        kept = disentangle.pull_apart(kept)
-    kept = quality.judge(kept, ledger, settings.rules)
-    kept = holdout.hold_out(kept, settings.split)
-    kept = kept.with_columns(doubled=holdout.near_duplicates(kept) & pl.col("trained"))
-    kept = kept.with_columns(
-        trained=pl.col("trained") & ~pl.col("doubled"),
-        rule=pl.when("doubled").then(pl.lit("near-duplicate")).otherwise("rule"),
-    )
-
-    made: list[pl.DataFrame] = []
-    placed: list[int] = []
-    count = 0
-    for draft in drafts(kept, settings.samples, tokenizer):
-        encoded = encode(draft.segments, tokenizer, ends=draft.samples["ends"].to_numpy())
-        made.append(
-            pl.concat([draft.samples, encoded], how="horizontal").select(list(SAMPLE_SCHEMA))
-        )
-        placed += draft.messages
-        count += encoded.height
-        say(f"rendered {count:,} samples")
-    samples = pl.concat([pl.DataFrame(schema=SAMPLE_SCHEMA), *made])
-    _account(ledger, kept, placed)
-    _redact_examples(ledger, settings.redaction)
-    place = (*PLACE, "space", "channel", "id")
-    columns = ("person", "sent_at", "conversation", "part", "trained")
-    trained = {share.person for share in ledger.people if share.replies["train"]}
-    return Prepared(
-        kept.select(*place, *columns, text=shown()),
-        samples,
-        ledger,
-        [person for person in personas if person in trained],
-    )
-
-
-def write(prepared: Prepared, workspace: Workspace, settings: Settings, tokenizer: str) -> None:
-    """Store what `prepare` yielded; the old output stays until the new one is whole."""
-    parts = Counter(prepared.samples["part"])
-    tokens = prepared.samples.select(
-        pl.col("ids").list.len().sum().alias("tokens"),
-        pl.col("labels").list.eval(pl.element() > 0).list.sum().sum().alias("trained"),
-    ).row(0)
+    people = people_.load(workspace.people_file)
     with (
         workspace_.clear_disk_errors(workspace.prepared),
         workspace_.folder(workspace.prepared) as new,
     ):
-        prepared.messages.write_parquet(new / "messages.parquet")
-        prepared.samples.write_parquet(new / "samples.parquet")
-        workspace_.write_json(new / "ledger.json", prepared.ledger.to_json())
+        kept = workspace.root / SCORES
+        done = prepare(tables, people, settings, tokenizer, new, say, scores=kept)
+        workspace_.write_json(new / "ledger.json", done.ledger.to_json())
         workspace_.write_manifest(
             new,
             inputs=stages.prepare_inputs(workspace),
             settings=stages.prepare_settings(settings),
             counts={
-                "tokenizer": tokenizer,
+                "tokenizer": tokenizer.fingerprint,
                 "fingerprint": workspace_.fingerprint(new / "samples.parquet"),
-                "messages": prepared.ledger.messages,
-                "samples": dict(parts),
-                "tokens": tokens[0],
-                "trained_tokens": tokens[1],
-                "personas": prepared.personas,
-                "channels": _channels(prepared.messages),
-                "conversations": prepared.messages["conversation"].n_unique(),
+                "messages": done.ledger.messages,
+                "personas": done.personas,
+                "markup": done.markup.to_json(),
+                **done.counts,
             },
         )
+    done.folder = workspace.prepared
+    html = report.page(done.ledger, done.habits, len(done.personas) - len(done.habits))
+    workspace_.write_text(workspace.reports / REPORT, html)
+    return done
 
 
-def _channels(messages: pl.DataFrame) -> list[dict[str, Any]]:
-    """The channels and who speaks in them, the busiest first."""
-    people = pl.col("person").value_counts(sort=True).struct.field("person")
-    return (
-        messages.group_by("source", "channel_id")
-        .agg(
-            pl.last("space", "channel"),
-            pl.len().alias("messages"),
-            people.head(MOST_NAMED).alias("people"),
+def prepare(
+    tables: Sequence[Path],
+    people: People,
+    settings: Settings,
+    tokenizer: Tokenizer,
+    folder: Path,
+    say: Say = lambda _: None,
+    *,
+    scores: Path | None = None,
+    batch: int = MOST,
+) -> Prepared:
+    """Clean, split and render the messages of tables, into the tables in a folder.
+
+    Args:
+        tables: of stored messages, in the order in which they were imported.
+        people: who is who.
+        settings: all of them.
+        tokenizer: of the base model.
+        folder: gets `messages.parquet` and `samples.parquet`.
+        say: is told how far it is.
+        scores: keeps those of the quality pass; else they are forgotten.
+        batch: messages that are looked at together.
+
+    Raises:
+        SettingsError: the samples are hardly longer than their own system line, or the
+            filter names what is not there.
+        PeopleError: nobody may be cloned.
+    """
+    personas = people_.personas(people)
+    if not personas:
+        raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
+    markup = markups.of(settings.samples.rendering, tokenizer)
+    ledger = Ledger()
+    shared = list(batches(tables, batch))
+    total = sum(part.length for part in shared)
+    say(f"cleaning {total:,} messages")
+    with (
+        tempfile.TemporaryDirectory(dir=folder, prefix=".parts-") as place,
+        processes.crew(total) as crew,
+    ):
+        known = reading.known(pl.scan_parquet(list(tables)), people, settings, Path(place))
+        parts = Parts(Path(place), tuple(part.length for part in shared))
+        read = crew.each(partial(reading.read, known), shared)
+        asked = scores or Path(place, SCORES)
+        kept = choosing.choose(choosing.gather(read), known, parts, ledger, settings, asked, say)
+        speaking = kept.filter("trained")["person"].unique(maintain_order=True)
+        named = tuple(known.persons[number] for number in speaking)
+        how = How(parts, settings.samples, tokenizer, markup, named)
+        written: list[Written] = []
+        count = 0
+        for done in crew.each(partial(writing.write, how), writing.tasks(kept, batch)):
+            written.append(done)
+            count += done.samples.total()
+            say(f"rendered {count:,} samples")
+        writing.join(parts, len(written), folder)
+        placed = pl.concat([pl.Series(dtype=pl.Boolean), *(done.placed for done in written)])
+        account(
+            ledger,
+            kept.select("number", "person", "part", "trained", "rule", "characters", placed=placed),
+            known.persons,
+            lambda some: parts.load(some["number"], ("person", "text")),
         )
-        .sort("messages", descending=True)
-        .select("space", "channel", "messages", "people")
-        .to_dicts()
+    ledger.notes += _notes(written)
+    trained = [share.person for share in ledger.people if share.replies["train"]]
+    return Prepared(
+        folder,
+        ledger,
+        [person for person in personas if person in trained],
+        markup,
+        {
+            "samples": dict(sum((done.samples for done in written), Counter[str]())),
+            "tokens": sum(done.tokens for done in written),
+            "trained_tokens": sum(done.trained_tokens for done in written),
+            "channels": writing.channels(done.speakers for done in written),
+            "conversations": kept["conversation"].n_unique(),
+        },
+        habits(kept, known.persons, trained[:MOST_DRAWN]),
     )
+
+
+def _notes(written: Sequence[Written]) -> list[str]:
+    """What else is to say of samples in which a persona should not speak first."""
+    found = {
+        "begin with the turn before what they train, so that no persona opens them": sum(
+            done.led for done in written
+        ),
+        "are opened by the persona, whom nobody spoke before": sum(done.opened for done in written),
+    }
+    return [f"{count:,} samples {what}" for what, count in found.items() if count]
 
 
 def read_samples(workspace: Workspace, part: str | None = None) -> pl.DataFrame:
@@ -192,40 +221,3 @@ def read_samples(workspace: Workspace, part: str | None = None) -> pl.DataFrame:
         raise WorkspaceError(f"{workspace.root} has no samples: make them with `myna prepare`")
     samples = pl.read_parquet(path)
     return samples if part is None else samples.filter(pl.col("part") == part)
-
-
-def _account(ledger: Ledger, kept: pl.DataFrame, placed: list[int]) -> None:
-    """Enter what became of every message that stayed, from the samples themselves."""
-    ended = kept.with_row_index("row").with_columns(
-        placed=pl.col("row").is_in(placed),
-    )
-    why = {rule.name: rule.why for rule in rules.RULES} | quality.WHY
-    why["near-duplicate"] = "held out, but nearly stands in train"
-    context = ended.filter(~pl.col("placed") & ~pl.col("trained"))
-    for (rule,), rows in context.partition_by("rule", as_dict=True).items():
-        ledger.rows.append(rules.entry(str(rule), "context", why.get(str(rule), ""), rows))
-    actions: tuple[Action, ...] = ("tune", "test", "train")
-    names = {"tune": "tune", "test": "test", "train": "kept"}
-    for action in actions:
-        part = ended.filter(pl.col("placed") & (pl.col("part") == action))
-        if part.height:
-            name = names[action]
-            ledger.rows.append(rules.entry(name, action, rules.DESCRIPTIONS[name], part))
-    for (person,), own in sorted(
-        ended.group_by("person"), key=lambda group: -int(group[1]["characters"].sum())
-    ):
-        share = Share(str(person), int(own["characters"].sum()))
-        for action in actions:
-            part = own.filter(pl.col("placed") & (pl.col("part") == action))
-            setattr(share, action, int(part["characters"].sum()))
-            share.replies[action] = part.height
-        ledger.people.append(share)
-
-
-def _redact_examples(ledger: Ledger, settings: Redaction) -> None:
-    """Redact what the ledger quotes: what is dropped never came to be redacted."""
-    quoted = [example for row in ledger.rows for example in row.examples]
-    redacted, _ = redact(messages_.table({"text": quoted}), settings)
-    left = iter(redacted["text"])
-    for row in ledger.rows:
-        row.examples = [next(left) for _ in row.examples]

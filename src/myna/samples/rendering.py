@@ -7,10 +7,11 @@ r"""The one representation: a sample is a list of segments with labels.
      Magnificent.\nVery stark.              reply
     \n                                       end
 
-A prompt is the same text up to a name and its colon, so what a model sees at chat time
-is what it was trained on. One speaker can never write another's line: within a turn, a
-line that looks like the beginning of one gets a blank in front (`escape`), and lines
-read back lose it (`unescape`).
+What stands between turns is a rendering's own: `myna.samples.markup`. A prompt is the same
+text up to where somebody's words begin, so what a model sees at chat time is what it was
+trained on. One speaker can never write another's line: where a turn begins with a name, a
+line within one that looks like the beginning of another gets a blank in front (`escape`),
+and lines read back lose it (`unescape`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from myna.people import NAME_LENGTH
+from myna.samples.markup import TRANSCRIPT, Markup
 from myna.samples.turns import Part, Turn
 
 CONTEXT, REPLY, END = 0, 1, 2
@@ -37,16 +39,32 @@ _ESCAPE = re.compile(rf"(?m)^(?= *{LOOKS_LIKE_TURN.pattern.replace(chr(92) + 'Z'
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a sample's text and its label."""
+    """A piece of a sample's text and its label; a control token is one by itself."""
 
     text: str
     label: int = CONTEXT
+    control: bool = False
 
 
-def system_line(template: str, *, space: str, channel: str, people: Sequence[str]) -> str:
-    """The first line of every sample and prompt: always one line."""
-    text = template.format(space=space, channel=channel, people=", ".join(sorted(people)))
-    return " ".join(text.split()) + "\n"
+def system_line(
+    template: str,
+    *,
+    people: Sequence[str],
+    space: str = "",
+    channel: str = "",
+    name: str = "",
+    date: str = "",
+    platform: str = "",
+) -> str:
+    """What every sample and prompt begins with: always one line.
+
+    `people` are those present, `name` is the persona's.
+    """
+    listed = ", ".join(sorted(people))
+    text = template.format(
+        people=listed, space=space, channel=channel, name=name, date=date, platform=platform
+    )
+    return " ".join(text.split())
 
 
 def escape(text: str) -> str:
@@ -83,37 +101,58 @@ def escape_lines(texts: pl.Series, opens: pl.Series) -> pl.Series:
     return texts.scatter(rows, escaped)
 
 
-def cue(person: str) -> str:
-    """What stands before a turn."""
-    return f"{person}:"
+def segments(
+    markup: Markup,
+    header: str,
+    turns: Sequence[Turn],
+    *,
+    persona: str | None = None,
+    next_person: str | None = None,
+) -> list[Segment]:
+    """The segments of turns below a header.
+
+    Args:
+        markup: of the rendering.
+        header: the system line, with what it ends with.
+        turns: in order.
+        persona: whose sample it is, where each persona has their own.
+        next_person: who speaks behind the last turn: all up to their words comes, too. None
+            where nobody does.
+    """
+    found = [Segment(mark.text, CONTEXT, mark.control) for mark in markup.opening]
+    found.append(Segment(header))
+    role, ended = "start", False  # of the turn before, and whether its end is trained
+    for turn in turns:
+        before, role = role, markup.role(turn.person, persona)
+        texts = [part.text for part in turn.parts]
+        texts = escape_turn(texts) if role in markup.escaped else texts
+        opened = turn.parts[0].trained
+        found += _between(markup, f"{before}>{role}", turn.person, ended=ended, opened=opened)
+        for place, (part, text) in enumerate(zip(turn.parts, texts, strict=True)):
+            lead = markup.lead(role) if place == 0 else "\n"
+            found.append(Segment(lead + text, REPLY if part.trained else CONTEXT))
+        ended = turn.parts[-1].trained and turn.ends
+    after = "end" if next_person is None else markup.role(next_person, persona)
+    found += _between(markup, f"{role}>{after}", next_person or "", ended=ended, opened=False)
+    return found
+
+
+def _between(markup: Markup, step: str, name: str, *, ended: bool, opened: bool) -> list[Segment]:
+    """What goes from one turn to the next; `ended` and `opened` say which of them is trained."""
+    trained = {"": False, "ends": ended, "opens": opened}
+    return [
+        Segment(
+            (markup.called(name) if mark.named else "") + mark.text,
+            END if trained[mark.trained] else CONTEXT,
+            mark.control,
+        )
+        for mark in markup.between[step]
+    ]
 
 
 def transcript(header: str, turns: Sequence[Turn], *, next_person: str | None) -> list[Segment]:
-    """The segments of turns below a header.
-
-    The name of `next_person` closes the last turn where somebody speaks after the
-    window; None where nobody does.
-    """
-    segments = [Segment(header)]
-    ending = CONTEXT  # whether the turn before is trained, and so what ends it
-    for turn in turns:
-        segments.append(Segment(cue(turn.person), ending))
-        texts = escape_turn([part.text for part in turn.parts])
-        for place, (part, text) in enumerate(zip(turn.parts, texts, strict=True)):
-            label = REPLY if part.trained else CONTEXT
-            segments.append(Segment((" " if place == 0 else "\n") + text, label))
-        last = turn.parts[-1]
-        ending = END if last.trained and turn.ends else CONTEXT
-        segments.append(Segment("\n", ending))
-    if next_person is not None:
-        segments.append(Segment(cue(next_person), ending))
-    return segments
-
-
-def prompt(header: str, turns: Sequence[Turn], person: str) -> str:
-    """The text after which `person` speaks."""
-    shown = [turn.as_context() for turn in turns]
-    return "".join(s.text for s in transcript(header, shown, next_person=person))
+    """The segments of turns in a transcript; see `segments`."""
+    return segments(TRANSCRIPT, header, turns, next_person=next_person)
 
 
 def said(person: str, text: str) -> Turn:

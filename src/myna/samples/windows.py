@@ -7,6 +7,7 @@ cut at its messages, then at blanks.
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
@@ -14,8 +15,9 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from myna.samples import rendering
+from myna.samples import rendered, rendering
 from myna.samples.lines import numbered
+from myna.samples.markup import TRANSCRIPT, Markup
 
 Count = Callable[[Sequence[str]], list[int]]
 """Token counts of texts."""
@@ -23,45 +25,85 @@ Count = Callable[[Sequence[str]], list[int]]
 SLACK = 8
 """Tokens left free: counts of pieces may differ a little from the count of the whole."""
 
+FEWEST, MOST = 2, 10
+"""Turns of a random window."""
+
 
 class Window(NamedTuple):
     """Turns for one sample: those from `begin` are shown, those from `start` to `end` are its own.
 
-    `start` of one is `end` of the one before: what is shown again is context.
+    `start` of one is `end` of the one before: what is shown again is context. `led` says that
+    `begin` is earlier than it would be, so that somebody else's turn comes first.
     """
 
     begin: int
     start: int
     end: int
+    led: bool = False
 
 
-def cut(sizes: Sequence[int], room: int, overlap: int) -> Iterator[Window]:
+def cut(
+    sizes: Sequence[int],
+    room: int,
+    overlap: int,
+    *,
+    answers: Sequence[bool] = (),
+    chance: random.Random | None = None,
+) -> Iterator[Window]:
     """The windows of a conversation.
 
     Args:
         sizes: tokens of each turn, none more than `room`.
         room: most tokens of a window.
         overlap: most tokens of context repeated from before it.
+        answers: the turns before which a window shows another one, if that fits.
+        chance: draws windows of `FEWEST` to `MOST` turns; None for as many as fit.
     """
     before = [0, *accumulate(sizes)]
     start = 0
     while start < len(sizes):
-        spare = min(overlap, room - sizes[start])
-        begin = bisect_left(before, before[start] - spare, 0, start)
-        end = max(bisect_right(before, before[begin] + room) - 1, start + 1)
-        yield Window(begin, start, end)
+        spare = min(0 if chance else overlap, room - sizes[start])
+        natural = begin = bisect_left(before, before[start] - spare, 0, start)
+        opens = begin < len(answers) and answers[begin]
+        if opens and begin and before[start + 1] - before[begin - 1] <= room:
+            begin -= 1
+        most = chance.randint(FEWEST, MOST) if chance else len(sizes)
+        end = min(bisect_right(before, before[begin] + room) - 1, begin + most)
+        end = max(end, start + 1)
+        yield Window(begin, start, end, begin < natural)
         start = end
 
 
-def turns(lines: pl.DataFrame) -> pl.DataFrame:
-    """The turns of lines, as they are rendered: turn, conversation, person, text, lines."""
+def turns(
+    lines: pl.DataFrame, markup: Markup = TRANSCRIPT, persona: str | None = None
+) -> pl.DataFrame:
+    """The turns of lines, as they are rendered: turn, conversation, person, text, lines, step.
+
+    `text` is what is said, with the names that stand around it; `step` is the kind of what
+    else goes before it, from the role of the turn before in the conversation to its own.
+    """
     opens = lines["turn"].diff().fill_null(1) != 0
-    body = rendering.escape_lines(lines["text"], opens)
-    before = pl.when(opens).then(pl.format("{}: ", "person")).otherwise(pl.lit("\n"))
-    return (
-        lines.select("turn", "conversation", "person", text=before + body)
+    role = rendered.roles(lines["person"], markup, persona)
+    body = rendered.words(lines["text"], opens, role, markup)
+    before = pl.lit("\n")
+    for number, name in enumerate(("other", "own")):
+        step = markup.between.get(f"other>{name}", ())
+        cue = next((mark.text for mark in step if mark.named), None)
+        lead = markup.lead(name)  # type: ignore[arg-type]
+        opening = pl.lit(lead) if cue is None else pl.format(f"{{}}{cue}{lead}", "person")
+        before = pl.when(opens & pl.Series(role == number)).then(opening).otherwise(before)
+    found = (
+        lines.select("turn", "conversation", "person", text=before + body, own=pl.Series(role == 1))
         .group_by("turn", maintain_order=True)
-        .agg(pl.first("conversation", "person"), pl.col("text").str.join() + "\n", lines=pl.len())
+        .agg(
+            pl.first("conversation", "person", "own"),
+            pl.col("text").str.join() + "\n",
+            lines=pl.len(),
+        )
+    )
+    roles = pl.when("own").then(pl.lit("own")).otherwise(pl.lit("other"))
+    return found.with_columns(
+        step=pl.format("{}>{}", roles.shift(1).over("conversation").fill_null("start"), roles)
     )
 
 

@@ -15,23 +15,35 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from myna import workspace
+from myna.training.parallel import like, whole
 
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before in case it is damaged."""
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
-    """The parameters that are trained, by name."""
-    return {name: p for name, p in model.named_parameters() if p.requires_grad}
+    """The parameters that are trained, by name, the same however the model is wrapped."""
+    inner = getattr(model, "module", model)  # DeepSpeed's
+    return {name: p for name, p in inner.named_parameters() if p.requires_grad}
 
 
-def save(folder: Path, step: int, model: Any, optimizer: torch.optim.Optimizer) -> None:
-    """Write the checkpoint after `step` steps; older ones beyond `KEPT` go."""
-    parameters = trainable(model)
-    tensors = {f"model/{name}": p.detach().cpu().contiguous() for name, p in parameters.items()}
-    for name, parameter in parameters.items():
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer/{key}/{name}"] = torch.as_tensor(value).cpu().contiguous()
+def counted(model: Any) -> int:
+    """All of a model's parameters; packed 4-bit ones count as many as they are."""
+    inner = getattr(model, "module", model)
+    return sum(
+        p.quant_state.shape.numel() if getattr(p, "quant_state", None) else p.numel()
+        for p in inner.parameters()
+    )
+
+
+def save(folder: Path, step: int, model: Any, optimizer: Any, *, main: bool = True) -> None:
+    """Write the checkpoint after `step` steps; older ones beyond `KEPT` go.
+
+    Of several processes all call it, since weights may be split, and `main` writes.
+    """
+    tensors = state(model, optimizer)
+    if not main:
+        return
     with workspace.folder(folder / f"step-{step:07d}") as new:
         save_file(tensors, new / "state.safetensors")
         workspace.write_json(new / "step.json", {"step": step})
@@ -39,7 +51,49 @@ def save(folder: Path, step: int, model: Any, optimizer: torch.optim.Optimizer) 
         shutil.rmtree(old, ignore_errors=True)
 
 
-def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> int:
+def state(model: Any, optimizer: Any = None) -> dict[str, torch.Tensor]:
+    """What is trained, and the optimiser's state, on the CPU, as names that files have."""
+    parameters = trainable(model)
+    tensors = {f"model/{name}": _copied(p.detach()) for name, p in parameters.items()}
+    for name, parameter in parameters.items() if optimizer is not None else ():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer/{key}/{name}"] = _copied(torch.as_tensor(value))
+    return tensors
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    return whole(tensor).cpu().contiguous()
+
+
+def save_best(folder: Path, step: int, model: Any, *, main: bool = True) -> None:
+    """Write what is trained, in the place of the best that was there before."""
+    tensors = state(model)
+    if main:
+        with workspace.folder(folder) as new:
+            save_file(tensors, new / "state.safetensors")
+            workspace.write_json(new / "step.json", {"step": step})
+
+
+def load_best(folder: Path, step: int, model: Any) -> bool:
+    """Have the model as it was after `step`; False where that is damaged or another step."""
+    try:
+        found = int(json.loads((folder / "step.json").read_text("utf-8"))["step"])
+        tensors = load_file(folder / "state.safetensors")
+        if found != step:
+            return False
+        _put(model, {name: tensors[f"model/{name}"] for name in trainable(model)})
+    except (OSError, ValueError, KeyError, SafetensorError):
+        return False
+    return True
+
+
+def _put(model: Any, values: dict[str, torch.Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in trainable(model).items():
+            parameter.copy_(like(values[name], parameter))
+
+
+def restore(folder: Path, model: Any, optimizer: Any) -> int:
     """Load the newest sound checkpoint; the steps that it has behind it, 0 without one."""
     parameters = trainable(model)
     for path in _newest_first(folder):
@@ -47,18 +101,17 @@ def restore(folder: Path, model: Any, optimizer: torch.optim.Optimizer) -> int:
             step = int(json.loads((path / "step.json").read_text("utf-8"))["step"])
             tensors = load_file(path / "state.safetensors")
             values = {name: tensors[f"model/{name}"] for name in parameters}
+            if any(values[name].shape != p.shape for name, p in parameters.items()):
+                continue
         except (OSError, ValueError, KeyError, SafetensorError):
             continue  # damaged: the one before it is used
-        with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.copy_(values[name])
+        _put(model, values)
         for key, value in tensors.items():
             kind, _, rest = key.partition("/")
             if kind == "optimizer":
                 field, _, name = rest.partition("/")
                 parameter = parameters[name]
-                place = "cpu" if value.ndim == 0 else parameter.device
-                optimizer.state[parameter][field] = value.to(place)
+                optimizer.state[parameter][field] = like(value, parameter) if value.ndim else value
         return step
     return 0
 

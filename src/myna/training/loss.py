@@ -1,8 +1,9 @@
 """The loss on labelled positions, and nothing computed for the others' words.
 
 The output layer is the largest matrix of a small model: positions without a label never
-reach it. Batches are padded on the right, and every model here looks only backwards, so
-that padding changes nothing and no attention mask is needed.
+reach it. Samples are packed into one row where the model can keep them apart. Where it
+cannot, they are padded on the right: every model here looks only backwards, so that
+padding changes nothing and no attention mask is needed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from myna.errors import ModelError
+from myna.training.kernels.head import head_losses
+from myna.training.packing import causal_of, pack, packs
 
 SCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Settings of models that do more than a matrix product after their last layer."""
@@ -43,15 +46,41 @@ def token_losses(
     Raises:
         ModelError: the model has no output layer of its own.
     """
-    causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+    targets = wanted[:, 1:]
+    rows = targets.nonzero()[:, 0]
+    return _losses(model, {"input_ids": ids}, targets), rows
+
+
+def sample_losses(
+    model: Any,
+    ids: Sequence[Sequence[int]],
+    labels: Sequence[Sequence[int]],
+    device: torch.device,
+) -> torch.Tensor:
+    """The negative log-likelihood (nats, fp32) of each labelled token of some samples.
+
+    In order, and but for rounding the same whether the model `packs` them or not. A
+    sample's first token has none: nothing is before it.
+
+    Raises:
+        ModelError: the model has no output layer of its own.
+    """
+    if not packs(model):
+        padded, marks = collate(ids, labels, device)
+        return token_losses(model, padded, marks > 0)[0]
+    wanted = torch.cat([torch.as_tensor([0, *marks[1:]]) for marks in labels]) > 0
+    return _losses(model, pack(ids, device), wanted[None, 1:].to(device))
+
+
+def _losses(model: Any, inputs: dict[str, Any], targets: torch.Tensor) -> torch.Tensor:
+    """The losses of the tokens after those where `targets` [batch, length - 1] is true."""
+    causal = causal_of(model)
     head = causal.get_output_embeddings()
     if head is None:
         raise ModelError(f"{type(causal).__name__} is no language model: choose another base")
-    targets = wanted[:, 1:]
+    right = inputs["input_ids"][:, 1:][targets]
     if any(getattr(causal.config, name, None) for name in SCALES):
-        logits = causal(input_ids=ids, use_cache=False).logits[:, :-1][targets]
-    else:
-        hidden = causal.get_decoder()(input_ids=ids, use_cache=False).last_hidden_state
-        logits = head(hidden[:, :-1][targets])
-    rows = targets.nonzero()[:, 0]
-    return cross_entropy(logits.float(), ids[:, 1:][targets], reduction="none"), rows
+        logits = causal(**inputs, use_cache=False).logits[:, :-1][targets]
+        return cross_entropy(logits.float(), right, reduction="none")
+    hidden = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
+    return head_losses(head, hidden[:, :-1][targets], right)

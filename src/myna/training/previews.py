@@ -12,8 +12,9 @@ from myna.config import Settings
 from myna.engines import Sampling
 from myna.engines.transformers_engine import Transformers
 from myna.models.bases import find
-from myna.persona.situations import Situation, situations
+from myna.persona.situations import situations
 from myna.persona.speaking import Speech
+from myna.samples.markup import from_json
 from myna.samples.tokenizer import Tokenizer
 from myna.workspace import Workspace, read_manifest
 
@@ -32,20 +33,17 @@ def preview(
     base = find(settings.base, weights=False)
     engine = Transformers(base, None, base.context, model=model.eval())
     tokenizer = Tokenizer(base.folder)
+    markup = from_json(manifest["counts"]["markup"])
     sampling = Sampling(
         settings.chat.temperature, settings.chat.top_p, 0, settings.chat.min_p, 1.0, step
     )
     found = situations(messages, manifest["counts"]["personas"], turns=4)
     try:
         for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
-            room = _room(moment, settings, tokenizer, base.context)
+            room = moment.room(settings.samples, tokenizer, base.context - TOKENS, markup)
             last = room.lines[-1]
             speech = Speech(engine, room, moment.next_person, sampling, TOKENS)
             text = "".join(speech)
             yield f"{last.person}: {last.text}"[:160], moment.next_person, text
     finally:
         model.train()
-
-
-def _room(moment: Situation, settings: Settings, tokenizer: Tokenizer, context: int) -> Any:
-    return moment.room(settings.samples, tokenizer, context - TOKENS)

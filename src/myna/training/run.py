@@ -2,38 +2,49 @@
 
 adapters/NAME/
   adapter_model.safetensors, adapter_config.json    as peft keeps them
+  model/                                            instead, where every weight was trained
   rendering.json                                    the exact rendering used
-  log.jsonl                                         loss, tune loss, speed of each step
+  log.jsonl, tensorboard/                           loss, tune loss, speed of each step
+  seen.json                                         hashes of the samples it has seen
   manifest.json
+
+With `per_person` there is one such adapter for each persona, NAME.PERSON, and NAME holds a
+rendering.json that says whose is which.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+import torch
+from accelerate import Accelerator
 
 from myna import config, stages, workspace
-from myna.errors import WorkspaceError
+from myna.errors import TrainingError, WorkspaceError
 from myna.models.bases import Base, find
-from myna.models.loading import load, precision
+from myna.models.loading import WHOLE, load_adapter, precision
 from myna.samples.prepare import read_samples
 from myna.samples.tokenizer import Tokenizer
-from myna.training import loop
+from myna.training import loop, machine, memory, methods, parallel
+from myna.training import samples as samples_
 from myna.training.plan import Plan
+from myna.training.samples import Samples
+from myna.training.watching import CURVES, Watch
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished adapter."""
+    """A finished adapter, or with `dry` the plan of one."""
 
     folder: Path
     plan: Plan
-    loss: float
-    """Mean over the last tenth of the steps, nats per trained token."""
+    loss: float | None
+    """Mean over the last tenth of the steps, nats per trained token; None of a plan."""
 
 
 def ready(space: workspace.Workspace, settings: config.Settings) -> None:
@@ -56,18 +67,26 @@ def run(
     space: workspace.Workspace,
     settings: config.Settings,
     name: str,
-    watch: loop.Watch,
+    watch: Watch,
+    *,
+    dry: bool = False,
+    onward: bool = False,
 ) -> Trained:
     """Train the adapter `name`, or go on where its training stopped.
 
-    An adapter of before stays until the new one is whole.
+    An adapter of before stays until the new one is whole. With `onward` the new one begins
+    as that one is, and learns from the samples that it has not seen. With `dry` the watch
+    is told the outlook, and nothing is trained or written.
 
     Raises:
         WorkspaceError: the samples are missing or stale, or the disk is full.
-        TrainingError: nothing to train on, a loss that is no number, or Ctrl-C.
+        TrainingError: nothing to train on, a loss that went astray, or Ctrl-C.
         ModelError: the base cannot be loaded.
     """
     ready(space, settings)
+    accelerator = parallel.accelerator()
+    if not accelerator.is_main_process:
+        watch = Watch()
     base = find(settings.base, weights=True, say=watch.say)
     tokenizer = Tokenizer(base.folder)
     prepared = workspace.read_manifest(space.prepared)
@@ -76,24 +95,248 @@ def run(
             f"the samples were made with another tokenizer than {settings.base}'s: "
             "run `myna prepare`"
         )
-    work = space.training(name)
-    began_with = {
-        "inputs": {**stages.train_inputs(space), "base": base.fingerprint},
-        "settings": stages.train_settings(settings),
-    }
-    if work.exists() and workspace.read_json(work / "begun.json") != began_with:
-        watch.say("samples or settings have changed since this training began: beginning anew")
-        shutil.rmtree(work)
-    with workspace.clear_disk_errors(work):
-        work.mkdir(parents=True, exist_ok=True)
-        workspace.write_json(work / "begun.json", began_with)
-        dtype, reason = precision()
-        watch.say(f"computing in {reason}")
-        model = loop.with_lora(load(base, dtype=dtype), settings.train)
-        trained, tune = (_samples(space, part) for part in ("train", "tune"))
-        route = loop.train(model, trained, tune, settings.train, work, watch)
-        _finish(space, settings, name, model, base, route, work)
-    return Trained(space.adapter(name), route, final_loss(space.adapter(name) / "log.jsonl"))
+    job = _Stage(space, settings, base, prepared["counts"], accelerator, watch, dry, onward)
+    personas = prepared["counts"]["personas"]
+    if not settings.train.per_person:
+        return job.train(name, personas)
+    names = adapters_of(name, personas)
+    done = [job.train(names[person], [person]) for person in personas]
+    whole = replace(
+        done[0].plan,
+        steps=sum(one.plan.steps for one in done),
+        tokens=sum(one.plan.tokens for one in done),
+        reason=f"{len(done)} adapters, one for each person",
+    )
+    if accelerator.is_main_process and not dry:
+        with (
+            workspace.clear_disk_errors(space.adapter(name)),
+            workspace.folder(space.adapter(name)) as new,
+        ):
+            rendering = {**job.rendering(personas), "adapters": names}
+            workspace.write_json(new / "rendering.json", rendering)
+            job.write_manifest(new, whole)
+    accelerator.wait_for_everyone()
+    losses = [one.loss for one in done if one.loss is not None]
+    return Trained(space.adapter(name), whole, sum(losses) / len(losses) if losses else None)
+
+
+def adapters_of(name: str, personas: list[str]) -> dict[str, str]:
+    """The adapter of each person in a group that has one for each."""
+    names: dict[str, str] = {}
+    for person in personas:
+        word = re.sub(r"[^\w-]+", "-", person.lower()).strip("-") or "person"
+        taken, number = f"{name}.{word}", 2
+        while taken in names.values():
+            taken, number = f"{name}.{word}-{number}", number + 1
+        names[person] = taken
+    return names
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What the adapters of one run share."""
+
+    space: workspace.Workspace
+    settings: config.Settings
+    base: Base
+    counts: dict[str, Any]
+    accelerator: Accelerator
+    watch: Watch
+    dry: bool
+    onward: bool
+
+    def train(self, name: str, personas: list[str]) -> Trained:
+        """Train one adapter."""
+        if self.settings.train.per_person:
+            finished = self._finished(name)
+            if finished is not None:
+                return finished
+            self.watch.say(f"training {personas[0]}")
+        with workspace.clear_disk_errors(self.space.training(name)):
+            return self._train(name, personas)
+
+    def _finished(self, name: str) -> Trained | None:
+        """A person's adapter that holds already, as of a run that stopped at another's."""
+        folder = self.space.adapter(name)
+        manifest = workspace.read_manifest(folder)
+        if manifest is None or self.onward or self.space.training(name).exists():
+            return None
+        wanted = stages.train_inputs(self.space), stages.train_settings(self.settings)
+        if workspace.stale(manifest, *wanted):
+            return None
+        self.watch.say(f"adapter '{name}' is trained already")
+        return Trained(folder, Plan(**manifest["counts"]), final_loss(folder / "log.jsonl"))
+
+    def _train(self, name: str, personas: list[str]) -> Trained:
+        train, main = self.settings.train, self.accelerator.is_main_process
+        work, folder = self.space.training(name), self.space.adapter(name)
+        onward = self._begin(work, name)
+        person = personas[0] if train.per_person else None
+        trained, tune = (
+            samples_.of(read_samples(self.space, part), person) for part in ("train", "tune")
+        )
+        every = trained
+        if onward:
+            trained = self._new(trained, folder, name)
+        if not trained.trained():
+            whom = f" of {person}" if person else ""
+            raise TrainingError(
+                f"no token{whom} would be trained: see `myna inspect`, and who may be cloned in "
+                "people.toml"
+            )
+        device = self.accelerator.device
+        need = memory.need(
+            memory.shape(memory.empty(self.base.folder)),
+            train,
+            machine.free_memory(device),
+            max(trained.lengths()),
+            precision_bytes(device),
+            self.accelerator.num_processes if parallel.sharded(self.accelerator) else 1,
+        )
+        model, reason = methods.loaded(self.base, train, device)
+        if onward and train.method == "full":
+            model = load_adapter(model, folder)
+        if train.method == "full":
+            model = methods.with_everything(model)
+        else:
+            model = loop.with_lora(model, train)
+        if onward and train.method != "full":
+            methods.go_on_from(model, folder, train, name)
+        if need.checkpointing:
+            model.gradient_checkpointing_enable(
+                gradient_checkpointing_kwargs={"use_reentrant": False}
+            )
+        kernels = methods.with_kernels(
+            model, train.method, split=parallel.sharded(self.accelerator)
+        )
+        notes = machine.name(device), reason, kernels
+        job = loop.Job(model, trained, tune, train, work, self.accelerator, self.watch, need, notes)
+        route = loop.run(job, dry=self.dry)
+        if self.dry:
+            return Trained(folder, route, None)
+        self._finish(name, personas, model, route, every, onward)
+        if main:
+            shutil.rmtree(work, ignore_errors=True)
+        self.accelerator.wait_for_everyone()
+        return Trained(folder, route, final_loss(folder / "log.jsonl"))
+
+    def _begin(self, work: Path, name: str) -> bool:
+        """Have the folder of a training that can go on, or a fresh one; whether it is onward."""
+        begun: dict[str, Any] = workspace.read_json(work / "begun.json") or {}
+        onward = self.onward or bool(begun.get("onward"))
+        wanted = {
+            "inputs": {**stages.train_inputs(self.space), "base": self.base.fingerprint},
+            "settings": stages.train_settings(self.settings),
+            "onward": self._weights(name) if onward else "",
+        }
+        if onward and not wanted["onward"]:
+            raise TrainingError(
+                f"there is no adapter '{name}' to train on from: leave --continue out"
+            )
+        astray = (work / loop.DIVERGED).exists()
+        if self.dry:
+            return onward
+        if self.accelerator.is_main_process:
+            if work.exists() and not _goes_on(begun, wanted, any_rate=astray):
+                self.watch.say(
+                    "samples or settings have changed since this training began: beginning anew"
+                )
+                shutil.rmtree(work)
+            work.mkdir(parents=True, exist_ok=True)
+            (work / loop.DIVERGED).unlink(missing_ok=True)
+            workspace.write_json(work / "begun.json", wanted)
+        self.accelerator.wait_for_everyone()
+        return onward
+
+    def _weights(self, name: str) -> str:
+        """The fingerprint of an adapter's weights; empty without any."""
+        folder = self.space.adapter(name)
+        return workspace.fingerprint(folder / "adapter_model.safetensors") or (
+            workspace.fingerprint(folder / WHOLE / "model.safetensors")
+        )
+
+    def _new(self, trained: Samples, folder: Path, name: str) -> Samples:
+        """The samples that the adapter has not seen, with as many that it has."""
+        rendering = workspace.read_json(folder / "rendering.json") or {}
+        if rendering.get("base_fingerprint") != self.base.fingerprint:
+            raise TrainingError(
+                f"adapter '{name}' was trained on another base than {self.base.name}: leave "
+                "--continue out"
+            )
+        seen = set(workspace.read_json(folder / "seen.json") or [])
+        chosen, new = samples_.unseen(trained, seen, self.settings.train.seed)
+        if not new:
+            raise TrainingError(
+                f"adapter '{name}' has seen all samples: import newer chats, run `myna prepare`, "
+                "then this again"
+            )
+        self.watch.say(f"{new:,} samples are new, and {len(chosen.ids) - new:,} known come along")
+        return chosen
+
+    def _finish(
+        self,
+        name: str,
+        personas: list[str],
+        model: Any,
+        route: Plan,
+        samples: Samples,
+        onward: bool,
+    ) -> None:
+        """Put the adapter, and all that is needed to talk with it, in its place."""
+        work, folder = self.space.training(name), self.space.adapter(name)
+        if not self.accelerator.is_main_process:
+            methods.save(model, self.base, self.settings.train, folder, main=False)
+            return
+        seen = set(workspace.read_json(folder / "seen.json") or []) if onward else set()
+        with workspace.folder(folder) as new:
+            methods.save(model, self.base, self.settings.train, new)
+            shutil.copy(work / "log.jsonl", new / "log.jsonl")
+            if (work / CURVES).exists():
+                shutil.copytree(work / CURVES, new / CURVES)
+            workspace.write_json(
+                new / "seen.json", sorted(seen | set(samples_.fingerprints(samples)))
+            )
+            workspace.write_json(new / "rendering.json", self.rendering(personas))
+            self.write_manifest(new, route)
+
+    def rendering(self, personas: list[str]) -> dict[str, Any]:
+        """What talking with an adapter takes besides its weights."""
+        settings = self.settings
+        return {
+            "base": settings.base,
+            "base_fingerprint": self.base.fingerprint,
+            "samples": settings.samples.model_dump(),
+            "rules": settings.rules.model_dump(),
+            "redaction": settings.redaction.model_dump(exclude={"seed"}),
+            "markup": self.counts["markup"],
+            "personas": personas,
+            "channels": self.counts["channels"],
+        }
+
+    def write_manifest(self, folder: Path, route: Plan) -> None:
+        """Say what an adapter was made from."""
+        workspace.write_manifest(
+            folder,
+            inputs=stages.train_inputs(self.space),
+            settings=stages.train_settings(self.settings),
+            counts=asdict(route),
+        )
+
+
+def precision_bytes(device: torch.device) -> int:
+    """The bytes of a number as it is computed on a device."""
+    return precision(device)[0].itemsize
+
+
+def _goes_on(begun: dict[str, Any], wanted: dict[str, Any], *, any_rate: bool) -> bool:
+    """Whether a training that was begun is the one wanted; at `any_rate`, but for train.lr."""
+    if not any_rate or not begun:
+        return begun == wanted
+    ours, theirs = (
+        {**told, "settings": {**told["settings"], "train": {**told["settings"]["train"], "lr": 0}}}
+        for told in (begun, wanted)
+    )
+    return ours == theirs
 
 
 def final_loss(log: Path) -> float:
@@ -101,43 +344,3 @@ def final_loss(log: Path) -> float:
     # The tune loss stands in few lines: any number of those without one may come first.
     losses = pl.read_ndjson(log, infer_schema_length=None)["loss"]
     return float(losses.tail(max(1, len(losses) // 10)).mean())  # type: ignore[arg-type]
-
-
-def _samples(space: workspace.Workspace, part: str) -> loop.Samples:
-    samples = read_samples(space, part)
-    return loop.Samples(samples["ids"].to_list(), samples["labels"].to_list())
-
-
-def _finish(
-    space: workspace.Workspace,
-    settings: config.Settings,
-    name: str,
-    model: Any,
-    base: Base,
-    route: Plan,
-    work: Path,
-) -> None:
-    """Put the adapter, and all that is needed to talk with it, in its place."""
-    prepared = workspace.read_manifest(space.prepared) or {}
-    with workspace.folder(space.adapter(name)) as new:
-        model.save_pretrained(new)
-        (new / "README.md").unlink(missing_ok=True)  # peft's own, about nothing
-        shutil.copy(work / "log.jsonl", new / "log.jsonl")
-        workspace.write_json(
-            new / "rendering.json",
-            {
-                "base": settings.base,
-                "base_fingerprint": base.fingerprint,
-                "samples": settings.samples.model_dump(),
-                "rules": settings.rules.model_dump(),
-                "personas": prepared["counts"]["personas"],
-                "channels": prepared["counts"]["channels"],
-            },
-        )
-        workspace.write_manifest(
-            new,
-            inputs=stages.train_inputs(space),
-            settings=stages.train_settings(settings),
-            counts=asdict(route),
-        )
-    shutil.rmtree(work, ignore_errors=True)

@@ -40,6 +40,11 @@ class TestErrors:
             ("[train]\nrank = 1.5", "x.toml: train.rank = 1.5: "),
             ("[train]\nlr = nan", "x.toml: train.lr = nan: "),
             ("[conversations]\ngap_minutes = inf", "x.toml: conversations.gap_minutes = inf: "),
+            (
+                "[conversations]\ngap_minutes = 'soon'",
+                "x.toml: conversations.gap_minutes = 'soon': Input should be a valid number, "
+                "unable to parse string as a number, or Input should be 'auto'",
+            ),
             ("[split]\ntest = 0.5", "x.toml: split.test = 0.5: "),
             ("[chat]\nengine = 'abacus'", "x.toml: chat.engine = 'abacus': "),
             ("[samples]\nmax_tokens = 3", "x.toml: samples.max_tokens = 3: "),
@@ -51,7 +56,7 @@ class TestErrors:
             ("[train]\ncheckpoint_every = ''", "x.toml: train.checkpoint_every = '': "),
             (
                 "[samples]\nsystem = '{peple}'",
-                "x.toml: samples.system = '{peple}': only {channel}, {space} and {people} are",
+                "x.toml: samples.system = '{peple}': only {name}, {people}, {channel}, {space}, ",
             ),
             ("[samples]\nsystem = '{'", "x.toml: samples.system = '{': only "),
             ("[rules]\nlink-only = 'dorp'", "x.toml: rules.link-only = 'dorp': "),
@@ -90,7 +95,8 @@ class TestFile:
     def test_the_template_is_the_defaults_with_a_line_for_each(self) -> None:
         text = template()
         assert parse(text, "x.toml") == Settings()
-        assert "# Rank of the LoRA matrices.\nrank = 16\n" in text
+        assert "# Highest learning rate.\n# lr = 0.001\n" in text  # the recipe's
+        assert "# Largest norm of a step's gradient.\nclip = 1.0\n" in text
         assert "[samples]" in text
 
     @given(
@@ -117,7 +123,7 @@ class TestFile:
 
     def test_settings_left_out_have_their_defaults(self) -> None:
         assert parse("[train]\nepochs = 1", "x.toml").train == Train(epochs=1)
-        assert tomllib.loads(template())["train"]["epochs"] == 3
+        assert tomllib.loads(template())["train"]["checks"] == 6
 
 
 class TestOverride:

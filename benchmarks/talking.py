@@ -1,0 +1,126 @@
+"""How soon a reply begins in a warm room, and how fast it goes on, against llama.cpp itself.
+
+python benchmarks/talking.py FOLDER [--name group] [--rounds 15] [--tokens 64]
+
+FOLDER is a workspace with a trained adapter, such as `apollo-11` of `make demo`. Both run
+the same GGUF with the same adapter and as many threads, in turns: llama.cpp's figure is its
+own timing of its server's only slot, asked without myna. Medians, and the middle half.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from myna import workspace
+from myna.engines import Sampling
+from myna.engines.llamacpp import LlamaCpp
+from myna.models.bases import find
+from myna.models.lora_gguf import gguf_adapter
+from myna.persona.clone import open_clone
+
+NEW = 50
+"""Tokens of a prompt that a warm room has not seen."""
+CONTEXT = 2560
+
+
+def bare_server(gguf: Path, adapter: Path) -> Any:
+    """llama.cpp's server as it comes, with one slot and the adapter."""
+    import xllamacpp
+
+    settings = xllamacpp.CommonParams()
+    settings.model.path = str(gguf)
+    settings.n_ctx, settings.n_parallel = CONTEXT, 1
+    settings.warmup, settings.verbosity, settings.port = False, 0, 0
+    lora = xllamacpp.CommonAdapterLoraInfo()
+    lora.path, lora.scale = str(adapter), 1.0
+    settings.lora_adapters = [lora]
+    return xllamacpp.Server(settings)
+
+
+def bare_rate(server: Any, prompt: Sequence[int], tokens: int) -> float:
+    """Tokens/s by llama.cpp's own clock."""
+    answer = server.handle_completions(
+        {"prompt": list(prompt), "n_predict": tokens, "ignore_eos": True, "temperature": 0.8}
+    )
+    return float(answer["timings"]["predicted_per_second"])
+
+
+def our_rate(engine: LlamaCpp, prompt: Sequence[int], tokens: int) -> tuple[float, float]:
+    """Seconds to the first piece, and tokens/s of what follows."""
+    begun = time.perf_counter()
+    stream = engine.stream(prompt, Sampling(seed=1), tokens)
+    times = [time.perf_counter() for piece in stream if piece]
+    return times[0] - begun, (len(times) - 1) / (times[-1] - times[0])
+
+
+def first_words(clone: Any, room: Any, text: str) -> float:
+    """Seconds from a human's message to the first words of the answer, all of myna between."""
+    begun = time.perf_counter()
+    room.say("Me", text)
+    speech = clone.speak(room, room.members[0])
+    for _ in speech:
+        taken = time.perf_counter() - begun
+        speech.text = ""
+        return taken
+    return time.perf_counter() - begun
+
+
+def told(name: str, values: Sequence[float], unit: str) -> None:
+    """Print a figure's median and quartiles."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    print(f"{name}: {middle:,.1f} {unit} ({low:,.1f} to {high:,.1f})", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("apollo-11"))
+    parser.add_argument("--name", default="group")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--tokens", type=int, default=64)
+    asked = parser.parse_args()
+    space = workspace.find(asked.folder)
+    folder = space.adapter(asked.name)
+    clone = open_clone(space, asked.name, space.settings().chat, seed=1)
+    base = find(workspace.read_json(folder / "rendering.json")["base"], weights=False)
+    assert base.gguf is not None
+    engine = clone.engine
+    assert isinstance(engine, LlamaCpp), "this measures llama.cpp"
+    server = bare_server(base.gguf, gguf_adapter(folder, base))
+
+    said = clone.tokenizer.encode(" Roger, we copy you on the ground. Over.\nCapCom:" * 200).ids
+    prompt = said[:400]
+    bare_rate(server, prompt, 1)
+    our_rate(engine, prompt, 2)
+    first, ours, theirs = [], [], []
+    for _ in range(asked.rounds):
+        theirs.append(bare_rate(server, prompt, asked.tokens))
+        ours.append(our_rate(engine, prompt, asked.tokens)[1])
+        prompt = prompt + said[len(prompt) : len(prompt) + NEW]
+        first.append(1000 * our_rate(engine, prompt, 2)[0])
+        bare_rate(server, prompt, 1)
+    del server
+
+    room = clone.room(["Me"])
+    first_words(clone, room, "Hello, can you hear me up there?")
+    words = "Roger. We see the lights of the city below us now, and the sea behind it."
+    whole = [1000 * first_words(clone, room, words) for _ in range(asked.rounds)]
+    engine.close()
+
+    print(f"{os.process_cpu_count() if hasattr(os, 'process_cpu_count') else os.cpu_count()} cores")
+    told(f"first token, warm, {NEW} new prompt tokens", first, "ms")
+    told("first words of an answer in a room, from the message on", whole, "ms")
+    told("a reply's tokens/s", ours, "tokens/s")
+    told("llama.cpp's own", theirs, "tokens/s")
+    ratio = [one / other for one, other in zip(ours, theirs, strict=True)]
+    told("share", [100 * value for value in ratio], "%")
+
+
+if __name__ == "__main__":
+    main()

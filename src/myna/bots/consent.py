@@ -1,0 +1,116 @@
+"""Who may speak, and whose messages are read: as people.toml and opt-outs.json say now."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from myna import people as people_
+from myna.errors import MynaError, PeopleError
+from myna.people import Person, opting_out
+from myna.people.opting_out import OptOut
+from myna.workspace import Workspace
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+class Consents:
+    """What the people of a workspace consent to, read again whenever it is changed.
+
+    A file that cannot be read just now allows nothing that it did not allow before.
+
+    Raises:
+        PeopleError, WorkspaceError: a file cannot be read now, at the beginning.
+    """
+
+    def __init__(self, space: Workspace, personas: list[str]) -> None:
+        self._space = space
+        self.personas = personas
+        self._people = people_.load(space.people_file)
+        self._out = opting_out.load(space.opt_outs_file)
+        self._seen: tuple[object, ...] | None = None
+
+    def speakers(self) -> list[str]:
+        """The personas that may speak: consent `clone`, and not opted out."""
+        self._refresh()
+        out = {entry.person for entry in self._out}
+        allowed = set(people_.personas(self._people)) - out
+        return [person for person in self.personas if person in allowed]
+
+    def reads(self, account: str) -> bool:
+        """Whether messages of an account (`discord:1234`) may stand in a room."""
+        self._refresh()
+        if any(entry.account == account for entry in self._out):
+            return False
+        person = self.person(account)
+        return person is None or person.consent != "no"
+
+    def person(self, account: str) -> Person | None:
+        """Whose account this is; None where people.toml does not have it."""
+        self._refresh()
+        return next((p for p in self._people.persons if account in p.accounts), None)
+
+    def account(self, persona: str, platform: str) -> str | None:
+        """The id of a persona's account on a platform, where people.toml has one."""
+        self._refresh()
+        for person in self._people.persons:
+            if person.shown == persona:
+                for account in person.accounts:
+                    source, _, number = account.partition(":")
+                    if source == platform:
+                        return number
+        return None
+
+    def opt_out(self, account: str, name: str, persona: str | None = None) -> str:
+        """Take whoever has this account out; the persona that is silent now, "" for none.
+
+        Args:
+            account: who asks.
+            name: what they are called.
+            persona: who they say they are, where people.toml does not have their account.
+
+        Raises:
+            PeopleError: that persona is known to be somebody else.
+            WorkspaceError: it cannot be written.
+        """
+        platform = account.partition(":")[0]
+        person = self.person(account)
+        theirs = person.shown if person is not None else ""
+        if persona and persona != theirs:
+            owner = self.account(persona, platform)
+            if theirs or owner is not None:
+                raise PeopleError(f"{persona} is somebody else: only they can take themselves out")
+            theirs = persona
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        opting_out.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
+        self._seen = None
+        return theirs if theirs in self.personas else ""
+
+    def _refresh(self) -> None:
+        files = (self._space.people_file, self._space.opt_outs_file)
+        stamps = tuple(_stamp(file) for file in files)
+        if stamps == self._seen:
+            return
+        self._seen = stamps
+        self._out = self._kept(lambda: opting_out.load(files[1]), self._out)
+        self._people = self._kept(lambda: people_.load(files[0]), self._people)
+
+    @staticmethod
+    def _kept(read: Callable[[], T], before: T) -> T:
+        try:
+            return read()
+        except MynaError as error:
+            log.error("%s", error)
+            return before
+
+
+def _stamp(file: Path) -> object:
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -1,0 +1,207 @@
+"""`myna bot`: the clones in a Discord server, or on IRC."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from myna.cli._terminal import Json, Name, Set, emit, here, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from myna import config
+    from myna.bots.consent import Consents
+    from myna.bots.front import Front
+    from myna.bots.host import Host
+    from myna.bots.outbox import Outbox
+    from myna.workspace import Workspace
+
+NAME = "bot"
+OFF = "OFF"
+
+app = typer.Typer(help="Let the clones talk in a Discord server, or on IRC.", no_args_is_help=True)
+
+
+@app.command()
+def discord(
+    ctx: typer.Context,
+    invite: Annotated[
+        bool, typer.Option("--invite", help="Print the link that invites the bot to a server.")
+    ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Say what is missing: token, intents, permissions.")
+    ] = False,
+    json_: Json = False,
+    name: Name = "group",
+    set_: Set = None,
+) -> None:
+    """Talk in Discord servers; the token is in MYNA_DISCORD_TOKEN or the keyring."""
+    import asyncio
+    import importlib.util
+
+    from myna import config
+    from myna.errors import BotError
+
+    if importlib.util.find_spec("discord") is None:
+        raise BotError("discord.py is not installed: run `pip install 'myna[bots]'`")
+    from myna.bots import discord_setup, logs
+
+    space = here(ctx)
+    settings = config.override(space.settings(), set_ or [])
+    token = discord_setup.token()
+    logs.to(sys.stderr, [token], debug="--debug" in sys.argv)
+    if invite:
+        typer.echo(asyncio.run(discord_setup.invitation(token)))
+    elif check:
+        _report(asyncio.run(discord_setup.check(token, settings.bot.servers)), json_)
+    else:
+        with hosting_of(space, name, settings, "discord") as (outbox, consents, hosting):
+            _until_stopped(_discord(settings.bot, token, outbox, consents, hosting))
+
+
+@app.command()
+def irc(
+    ctx: typer.Context,
+    server: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="The server.")],
+    channel: Annotated[list[str], typer.Option(metavar="#CHANNEL", help="Where they may be.")],
+    nick: Annotated[str, typer.Option(help="The nick of the bot itself.")] = "myna",
+    tls: Annotated[bool, typer.Option(help="Encrypt the connection.")] = True,
+    name: Name = "group",
+    set_: Set = None,
+) -> None:
+    """Talk on an IRC server; its password, if it has one, is in MYNA_IRC_PASSWORD."""
+    import os
+
+    from myna import config
+    from myna.bots import logs
+    from myna.bots.irc_connection import Address
+    from myna.bots.irc_front import IrcBot
+    from myna.errors import SettingsError
+
+    host, colon, port = server.rpartition(":") if server.count(":") == 1 else (server, "", "")
+    if colon and not port.isdigit():
+        raise SettingsError(f"--server {server}: write it as HOST or HOST:PORT")
+    password = os.environ.get("MYNA_IRC_PASSWORD", "")
+    address = Address(host, int(port or (6697 if tls else 6667)), tls, password)
+    space = here(ctx)
+    settings = config.override(space.settings(), set_ or [])
+    logs.to(sys.stderr, [password], debug="--debug" in sys.argv)
+    with hosting_of(space, name, settings, "irc") as (_, _consents, hosting):
+        _until_stopped(IrcBot(address, nick, channel, settings.bot, hosting).run())
+
+
+@app.command()
+def off(ctx: typer.Context) -> None:
+    """Silence the clones at once, in all servers, until `myna bot on`."""
+    space = here(ctx)
+    space.bots.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (space.bots / OFF).touch()
+    say("the clones are silent. Next: myna bot on")
+
+
+@app.command()
+def on(ctx: typer.Context) -> None:
+    """Let the clones speak again."""
+    (here(ctx).bots / OFF).unlink(missing_ok=True)
+    say("the clones may speak")
+
+
+@contextmanager
+def hosting_of(
+    space: Workspace, name: str, settings: config.Settings, platform: str
+) -> Iterator[tuple[Outbox, Consents, Callable[[Front], Host]]]:
+    """The clone, its rooms and what the bot has still to say."""
+    from myna.bots.consent import Consents
+    from myna.bots.host import Host
+    from myna.bots.outbox import Outbox
+    from myna.engines.queueing import Queue
+    from myna.persona.clone import open_clone
+    from myna.persona.histories import Histories
+    from myna.persona.rooms import Rooms
+
+    clone = open_clone(space, name, settings.chat, server=settings.engine, say=say)
+    consents = Consents(space, clone.personas)
+    outbox = Outbox(space.bots / f"{platform}.sqlite")
+    histories = Histories(space.rooms_file)
+    slots = clone.engine.slots
+    rooms = Rooms(clone, histories, Queue(slots, 1000))
+
+    def hosting(front: Front) -> Host:
+        return Host(
+            rooms,
+            outbox,
+            consents,
+            settings.bot,
+            front,
+            off=space.bots / OFF,
+            count=lambda text: len(clone.tokenizer.encode(text).ids),
+            slots=slots,
+        )
+
+    try:
+        if not consents.speakers():
+            say("nobody consents to be cloned just now, so all are silent: see `myna people`")
+        yield outbox, consents, hosting
+    finally:
+        outbox.close()
+        histories.close()
+        clone.engine.close()
+
+
+async def _discord(
+    settings: config.Bot,
+    token: str,
+    outbox: Outbox,
+    consents: Consents,
+    hosting: Callable[[Front], Host],
+) -> None:
+    import discord
+
+    from myna.bots.discord_client import DiscordBot
+    from myna.bots.discord_setup import explained
+
+    if not settings.servers:
+        say('no server is on the list, so all are silent: [bot] servers = ["ID"] in myna.toml')
+    async with DiscordBot(settings, outbox, consents, hosting) as client:
+        try:
+            await client.start(token)
+        except (discord.LoginFailure, discord.PrivilegedIntentsRequired) as error:
+            raise explained(error) from None
+
+
+def _until_stopped(running: Coroutine[Any, Any, None]) -> None:
+    """Run until Ctrl-C or SIGTERM."""
+    import asyncio
+    import signal
+
+    async def run() -> None:
+        task = asyncio.ensure_future(running)
+        if sys.platform != "win32":
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            say("stopped")
+
+    asyncio.run(run())
+
+
+def _report(findings: Any, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from myna.errors import BotError
+
+    if as_json:
+        emit({**asdict(findings), "is_well": findings.is_well})
+    else:
+        say(f"the token is good: {findings.name}")
+        for server, lacks in findings.servers.items():
+            say(f"{server}: {'; '.join(lacks) or 'all is well'}")
+        for line in findings.missing:
+            say(line)
+    if not findings.is_well:
+        raise BotError("something is missing: see above, and docs/discord.md")

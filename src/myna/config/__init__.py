@@ -1,0 +1,39 @@
+"""The settings of a workspace: `myna.toml`, validated.
+
+Every field says what it does; the file that `myna new` writes is made from these words.
+"""
+
+from myna.config.chats import (
+    Conversations,
+    Filter,
+    PersonalData,
+    Quality,
+    Redaction,
+    Rules,
+    Split,
+)
+from myna.config.clones import Bot, Chat, Samples, Server, Train
+from myna.config.fields import seconds
+from myna.config.settings import Settings, load, override, parse, template, updated
+
+__all__ = [
+    "Bot",
+    "Chat",
+    "Conversations",
+    "Filter",
+    "PersonalData",
+    "Quality",
+    "Redaction",
+    "Rules",
+    "Samples",
+    "Server",
+    "Settings",
+    "Split",
+    "Train",
+    "load",
+    "override",
+    "parse",
+    "seconds",
+    "template",
+    "updated",
+]

@@ -1,0 +1,179 @@
+"""Sections on what becomes of messages: which count, and how they are cleaned and split."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from myna.config.fields import LISTED, Address, Day, Names, Section, is_here
+
+_NAMES = 'Names with * and ?; "!name" leaves out. None means all.'
+
+
+class Filter(Section):
+    """Which messages count. `myna channels` and `myna people` print what there is."""
+
+    spaces: Names = Field([], description=f"Servers and groups. {_NAMES}")
+    channels: Names = Field([], description=f"Channels and chats. {_NAMES}")
+    threads: Names = Field([], description=f"Threads. {_NAMES}")
+    people: Names = Field([], description=f"Whose messages. {_NAMES}")
+    since: Day = Field("", description='The first day, such as "2020-01-31" (in UTC).')
+    until: Day = Field("", description="The last day.")
+
+
+_ACTIONS = Literal["", "keep", "context", "drop"]
+_NEVER_TRAINED = Literal["", "context", "drop"]
+
+
+def _rule(met: str) -> Any:
+    return Field("", description=met)
+
+
+def _repeats(value: int) -> int:
+    if value == 1:
+        raise ValueError("1 would make 'god' of 'good': take 2 or more, or 0 to leave all runs")
+    return value
+
+
+class Rules(Section):
+    """Rules: keep (trained), context (in prompts, untrained), drop; "" is the preset's."""
+
+    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"))
+
+    preset: Literal["default", "seed"] = Field(
+        "default",
+        description="What rules do by default; seed: as the recipe did that myna comes from.",
+    )
+    system: _NEVER_TRAINED = _rule("Notices of the platform. Default: drop")
+    bot: _NEVER_TRAINED = _rule("Written by bots. Default: drop")
+    call: _NEVER_TRAINED = _rule("Calls. Default: drop")
+    deleted: _NEVER_TRAINED = _rule("Deleted by their authors. Default: drop")
+    command: _NEVER_TRAINED = _rule("Commands, as the platform marks them. Default: drop")
+    forward: _NEVER_TRAINED = _rule("Somebody else's words, passed on. Default: drop")
+    bot_command: _ACTIONS = _rule("Typed for a bot: !play x, ?help. Default: drop")
+    media_only: _ACTIONS = _rule("Attachments without words. Default: context")
+    single_ping: _ACTIONS = _rule("Nothing but mentions. Default: context; seed: drop")
+    link_only: _ACTIONS = _rule("Nothing but links. Default: context; seed: keep")
+    paste: _ACTIONS = _rule("Code and logs over long-paste. Default: context; seed: keep")
+    quotation: _ACTIONS = _rule("Nothing but others' words. Default: context; seed: keep")
+    copypasta: _ACTIONS = _rule("Long texts that go round. Default: context; seed: keep")
+    repeated: _ACTIONS = _rule("Nearly a long text of before. Default: context; seed: keep")
+    non_response: _ACTIONS = _rule("lol, haha, gg alone. Default: context; seed: drop")
+    keyboard_mash: _ACTIONS = _rule("asdfghjkl alone. Default: context; seed: keep")
+    ender: Literal["", "keep", "end", "context", "drop"] = _rule(
+        "gtg, good night. end: the conversation ends there. Default: end; seed: drop all of it"
+    )
+    low_quality: _ACTIONS = _rule(
+        "Conversations of less than 5 messages under 30 characters. Default: keep; seed: drop"
+    )
+    at_sign: Literal["", "keep", "mentions", "all"] = Field(
+        "", description="The @ goes from mentions, or from all. Default: mentions; seed: all"
+    )
+    repair: bool = Field(
+        True, description="Mojibake is repaired, invisible characters go. seed: false"
+    )
+    repeats: Annotated[int, AfterValidator(_repeats)] = Field(
+        3, ge=0, le=9, description='Longest run of a letter ("sooo"); 0: any. seed: 0'
+    )
+    long_paste: int = Field(400, ge=1, description="Characters of code that are a paste.")
+    long_copy: int = Field(80, ge=20, description="Characters of a text whose copies count.")
+    non_response_words: Names = Field([], description="More words that are no response.")
+    ender_words: Names = Field([], description="More words that end a conversation.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hyphens(cls, data: object) -> object:
+        """Names of rules have hyphens; underscores do as well, and the last one counts."""
+        if not isinstance(data, dict):
+            return data
+        return {str(name).replace("_", "-"): value for name, value in data.items()}
+
+
+PersonalData = Literal[
+    "email",
+    "phone",
+    "address",
+    "ip",
+    "card",
+    "iban",
+    "id",
+    "token",
+    "private-key",
+    "password",
+    "location",
+    "invite",
+]
+"""The types of personal data that are looked for."""
+
+
+class Redaction(Section):
+    """Personal data in messages, replaced before anything is learned from them."""
+
+    style: Literal["placeholder", "fake", "off"] = Field(
+        "placeholder",
+        description="[email] and the like; values that are plainly made up; or no redaction.",
+    )
+    types: Annotated[list[PersonalData], LISTED] = Field(
+        list(get_args(PersonalData)), description="What to look for."
+    )
+    presidio: bool = Field(
+        False, description="Look with Microsoft's Presidio, too: pip install 'myna[presidio]'."
+    )
+    seed: str = Field(
+        "", description='Of the made-up values; "" takes others each time, and no way leads back.'
+    )
+
+
+class Quality(Section):
+    """A model that reads conversations and leaves out the poor ones; nobody needs it."""
+
+    action: Literal["keep", "context", "drop"] = Field(
+        "keep",
+        description="What becomes of conversations that it finds poor; keep: it is not asked.",
+    )
+    url: Address = Field(
+        "http://127.0.0.1:8080/v1",
+        description="Its server, as OpenAI's; the key, if any, is in $MYNA_QUALITY_KEY.",
+    )
+    model: str = Field("", description='What the server calls the model; "" for its only one.')
+    threshold: float = Field(3, ge=0, le=10, description="Scores below are poor; 10 is the best.")
+    batch: int = Field(4, ge=1, le=64, description="Conversations that it reads at once.")
+    timeout: float = Field(120, gt=0, le=3600, description="Seconds to wait for an answer.")
+    allow_remote: bool = Field(
+        False,
+        description="Let redacted texts leave this machine, where url is another's.",
+    )
+
+    @model_validator(mode="after")
+    def _near(self) -> Quality:
+        if self.action != "keep" and not self.allow_remote and not is_here(self.url):
+            raise ValueError(
+                f"{self.url} is another machine, and would get your chats to read: "
+                "set allow_remote = true if that is meant"
+            )
+        return self
+
+
+class Conversations(Section):
+    """Where a conversation begins and ends."""
+
+    gap_minutes: Annotated[float, Field(gt=0, le=1e9)] | Literal["auto"] = Field(
+        60.0,
+        description="A silence longer than this in a channel ends the conversation; "
+        '"auto": as the channel\'s own rhythm tells.',
+    )
+    disentangle: bool = Field(
+        False,
+        description="Pull apart what is said at once, where people call each other by name.",
+    )
+
+
+class Split(Section):
+    """What is held out, by time and per channel: the newest is `test`, before it `tune`."""
+
+    tune: float = Field(0.05, ge=0, lt=0.5, description="Share held out to stop training early.")
+    test: float = Field(0.10, ge=0, lt=0.5, description="Share held out to report on, only.")
+    min_replies: int = Field(
+        20, ge=0, description="The test share grows (to 0.2 at most) until each person has these."
+    )

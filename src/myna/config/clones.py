@@ -1,0 +1,178 @@
+"""Sections on clones: how samples are written, how they train, speak and behave."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from myna.config.fields import Address, Budget, Duration, Names, Section
+
+SYSTEM = "A chat in {channel}: {people}."
+CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."
+"""What the default becomes in a rendering that does not name who speaks."""
+
+SYSTEM_FIELDS = ("name", "people", "channel", "space", "date", "platform")
+"""What a system line may have filled in."""
+
+
+def _system(value: str | list[str]) -> str | list[str]:
+    lines = [value] if isinstance(value, str) else value
+    if not lines:
+        raise ValueError("give one system line, or a list of several")
+    for line in lines:
+        try:
+            line.format(**dict.fromkeys(SYSTEM_FIELDS, ""))
+        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            known = ", ".join(f"{{{name}}}" for name in SYSTEM_FIELDS)
+            raise ValueError(f"only {known} are filled in ({error})") from error
+    return value
+
+
+class Samples(Section):
+    """How a conversation is written down for the model."""
+
+    rendering: Literal["transcript", "chat", "names", "mind-upload"] = Field(
+        "transcript",
+        description="transcript: `Name: text` lines; chat: the base's own chat template; "
+        "names: ChatML with names as roles; mind-upload: as that project did.",
+    )
+    system: Annotated[str | list[str], AfterValidator(_system)] = Field(
+        SYSTEM,
+        description="The system line, or a list of several by turns. {name} (of the persona), "
+        "{people} (present), {channel}, {space}, {date} and {platform} are filled in; chat "
+        'begins with "You are {name}" unless another is set.',
+    )
+    window: Literal["fit", "random"] = Field(
+        "fit",
+        description="fit: as long as max_tokens allows; random: 2 to 10 turns, drawn at random.",
+    )
+    seed: int = Field(0, description="Of what is drawn: random windows, and the system line.")
+    max_tokens: int = Field(
+        512, ge=64, description="Longest sample, in the base model's own tokens."
+    )
+    overlap_tokens: int = Field(
+        64, ge=0, description="Context that a window repeats, untrained, from the one before."
+    )
+
+    @property
+    def system_lines(self) -> list[str]:
+        """The templates of system lines; chats take the first."""
+        if self.system == SYSTEM and self.rendering == "chat":
+            return [CHAT_SYSTEM]  # else nothing would say whom the assistant speaks for
+        return [self.system] if isinstance(self.system, str) else self.system
+
+
+class Train(Section):
+    """How the adapter is trained."""
+
+    method: Literal["lora", "qlora", "dora", "full"] = Field(
+        "lora",
+        description="lora; qlora: over a base in 4 bits; dora: lora with lengths of its own; "
+        "full: every weight of the base.",
+    )
+    per_person: bool = Field(
+        False, description="One adapter for each persona, instead of one for all of them."
+    )
+    budget: Budget = Field(
+        "", description='Most time to train for, such as "4m" or "2h"; "" for as long as it takes.'
+    )
+    epochs: float = Field(
+        3, gt=0, description="Times that each sample is seen, if the budget allows."
+    )
+    rank: int = Field(16, ge=1, description="Rank of the LoRA matrices.")
+    alpha: float = Field(32, gt=0, description="LoRA scale: its update counts alpha / rank.")
+    lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm it up.")
+    weight_decay: float = Field(0.0, ge=0, description="Decay of the LoRA matrices.")
+    batch_tokens: int = Field(1024, ge=64, description="Tokens of one step, padding included.")
+    part_tokens: int = Field(
+        0, ge=0, description="Most tokens of a step computed at once; 0: what the memory holds."
+    )
+    clip: float = Field(1.0, gt=0, description="Largest norm of a step's gradient.")
+    seed: int = Field(0, description="Seed of the order of samples and of the first matrices.")
+    checkpoint_every: Duration = Field("60s", description="Time between two checkpoints.")
+    previews: int = Field(3, ge=0, description="Times that sample replies are shown on the way.")
+    checks: int = Field(
+        6, ge=0, description="Times that the loss on the tune split is measured; the best stays."
+    )
+    patience: int = Field(
+        3, ge=0, description="Checks without a better loss that end the training; 0: none do."
+    )
+    tensorboard: bool = Field(True, description="Write curves for TensorBoard.")
+    wandb: str = Field(
+        "",
+        description="Project on Weights & Biases that gets the curves (never a word of a chat); "
+        "its key stands in WANDB_API_KEY.",
+    )
+
+
+class Chat(Section):
+    """How personas speak."""
+
+    engine: Literal["auto", "llama.cpp", "transformers", "vllm", "openai"] = Field(
+        "auto",
+        description="What runs the model: llama.cpp, transformers, or a server that [engine] "
+        "names (vllm, openai); auto takes llama.cpp where the base has a GGUF.",
+    )
+    slots: int = Field(
+        4, ge=1, le=256, description="Replies made at once; each takes memory for a context."
+    )
+    temperature: float = Field(0.9, ge=0, description="0 always takes the likeliest word.")
+    top_p: float = Field(0.95, gt=0, le=1, description="Only the likeliest words of this mass.")
+    min_p: float = Field(
+        0.05, ge=0, le=1, description="No word less likely than this share of the best."
+    )
+    max_reply_tokens: int = Field(160, ge=1, description="Longest turn of a persona.")
+    memory: bool = Field(
+        False,
+        description="Live rooms recall past chats that are like the moment, where everybody who "
+        "can read the room was there.",
+    )
+    memory_exchanges: int = Field(2, ge=1, description="Exchanges recalled at once, at most.")
+    memory_tokens: int = Field(128, ge=16, description="Tokens that they take, at most.")
+
+
+class Server(Section):
+    """The server of `engine = "vllm"` or "openai"; its key is in $MYNA_ENGINE_KEY."""
+
+    url: Address = Field(
+        "", description='Its address, such as "http://127.0.0.1:8000"; it gets the chats to read.'
+    )
+    model: str = Field(
+        "", description='What the server calls the clone; "" for the adapter\'s name, or its only.'
+    )
+    timeout: float = Field(120, gt=0, le=3600, description="Seconds to wait for its next words.")
+
+
+def _hours(value: str) -> str:
+    if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError(f"'{value}' are no hours: write them as 23:00-07:00")
+    return value
+
+
+class Bot(Section):
+    """How the clones behave in a server: `myna bot`."""
+
+    servers: Names = Field(
+        [],
+        description='Ids of the Discord servers where they may be, none elsewhere; "*" for any.',
+    )
+    owners: Names = Field(
+        [],
+        description="Who may switch them off: ids on Discord (besides the application's owner), "
+        "nicks on IRC.",
+    )
+    chattiness: float = Field(
+        0.2, ge=0, le=1, description="How often they join in unasked; 0: never, 1: as in the chats."
+    )
+    typing_speed: float = Field(
+        20, ge=0, description="Characters a second that they type; 0: all is there at once."
+    )
+    quiet_hours: Annotated[str, AfterValidator(_hours)] = Field(
+        "", description='When they say nothing, such as "23:00-07:00", by this machine\'s clock.'
+    )
+    daily_tokens: int = Field(
+        200_000, ge=0, description="Most tokens that they say in a day, all together; 0: any."
+    )

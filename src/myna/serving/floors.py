@@ -1,0 +1,178 @@
+"""Rooms as watched: everything that happens in one is told on its board."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from myna.persona.histories import Message
+from myna.persona.rooms import Audience, LiveRoom, Reply, Rooms
+from myna.serving.errors import ApiError
+from myna.serving.events import Board
+from myna.serving.observing import Watch
+
+Gone = Callable[[], bool]
+
+
+def shown(message: Message) -> dict[str, Any]:
+    """A message as clients read it."""
+    return {
+        "id": message.id,
+        "turn": message.turn,
+        "person": message.person,
+        "text": message.text,
+        "by_clone": message.by_clone,
+        "said_at": message.said_at.isoformat(),
+        "key": message.key,
+        "to": list(message.to),
+        "edited": message.edited,
+    }
+
+
+class Floor:
+    """A live room, its board, and who has the floor."""
+
+    def __init__(self, room: LiveRoom, watch: Watch) -> None:
+        self.room = room
+        self._watch = watch
+        self.board = Board()
+        self.saying: dict[str, Any] | None = None
+        """Who speaks, in which turn, and the words of their message so far."""
+        self._reply: Reply | None = None
+
+    def stop(self) -> bool:
+        """Whoever speaks stops; False where nobody does."""
+        reply = self._reply
+        if reply is None:
+            return False
+        reply.close()
+        return True
+
+    def turn(
+        self, begin: Callable[[LiveRoom], Reply], gone: Gone
+    ) -> Generator[Message, None, str | None]:
+        """A persona's turn, message by message; returns why it ended.
+
+        Raises:
+            PeopleError, SpeakingError, BusyError, EngineError: as `LiveRoom.speak`.
+        """
+        asked: float | None = time.monotonic()
+        reply = begin(self.room)
+        self._reply = reply
+        who = {"person": reply.person, "turn": reply.turn}
+        try:
+            self.saying = {**who, "text": ""}
+            self.board.publish("speaking", **who)
+            for item in reply.events():
+                self._tell_erased(reply)
+                if isinstance(item, str):
+                    if asked is not None:
+                        self._watch.first.observe(time.monotonic() - asked)
+                        asked = None
+                    self._hear(item, who)
+                else:
+                    self._watch.said(item.text)
+                    self.saying = {**who, "text": ""}
+                    self.board.publish("message", message=shown(item))
+                    yield item
+                if gone():
+                    break
+        finally:
+            reply.close()
+            self._tell_erased(reply)
+            self._reply = self.saying = None
+            self.board.publish("silent", **who, reason=reply.reason)
+        return reply.reason
+
+    def _tell_erased(self, reply: Reply) -> None:
+        while reply.erased:
+            self.board.publish("deleted", id=reply.erased.pop(0).id)
+
+    def _hear(self, piece: str, who: dict[str, Any]) -> None:
+        before = self.saying["text"] if self.saying else ""
+        self.saying = {**who, "text": (before + piece).removeprefix("\n")}
+        self.board.publish("piece", **who, text=piece)
+
+    def again(self, gone: Gone) -> Iterator[Message]:
+        """The last turn of a persona, said anew.
+
+        Raises:
+            RoomError, SpeakingError, BusyError, EngineError: as `LiveRoom.retry`.
+        """
+        return self.turn(LiveRoom.retry, gone)
+
+    def play(
+        self, turns: int, among: Sequence[str] | None, gone: Gone, *, until_human: bool
+    ) -> Iterator[Message]:
+        """Turns of personas, until it is a human's where `until_human` says so.
+
+        Raises:
+            PeopleError, SpeakingError, BusyError, EngineError: as `LiveRoom.speak`.
+        """
+        for number in range(turns):
+            speaker = None
+            if until_human and number:  # at first somebody answers in any case
+                speaker = self.room.next_speaker()
+                if speaker not in self.room.personas:
+                    return
+            begin = partial(LiveRoom.speak, person=speaker, among=among)
+            reason = yield from self.turn(begin, gone)
+            if reason == "closed" or gone():
+                return
+
+
+class Floors:
+    """The rooms that somebody looked at, each once."""
+
+    def __init__(self, rooms: Rooms, watch: Watch) -> None:
+        self._rooms = rooms
+        self._watch = watch
+        self._floors: dict[str, Floor] = {}
+        self._lock = threading.Lock()
+
+    def open(
+        self,
+        id: str,  # noqa: A002  # as `Rooms.open` calls it
+        humans: Sequence[str],
+        personas: Sequence[str] | None,
+        audience: Audience | None,
+    ) -> Floor:
+        """A room, made if it is not there.
+
+        Raises:
+            PeopleError, RoomError: as `Rooms.open`.
+        """
+        room = self._rooms.open(id, humans=humans, personas=personas, audience=audience)
+        with self._lock:
+            return self._floors.setdefault(room.id, Floor(room, self._watch))
+
+    def find(self, id: str) -> Floor:  # noqa: A002  # as above
+        """A room that is there.
+
+        Raises:
+            ApiError: it is not.
+        """
+        with self._lock:
+            floor = self._floors.get(id)
+        if floor is not None:
+            return floor
+        if id not in self._rooms.ids():
+            raise ApiError(404, "there is no such room", param="room", code="room_not_found")
+        return self.open(id, (), None, None)
+
+    def drop(self, id: str) -> None:  # noqa: A002  # as above
+        """Erase a room; whoever speaks there stops, and nobody watches it any more.
+
+        Raises:
+            ApiError: it is not there.
+        """
+        floor = self.find(id)
+        floor.stop()
+        with self._lock:
+            self._floors.pop(id, None)
+        self._rooms.drop(id)
+        floor.board.publish("dropped")
+        floor.board.end()

@@ -1,0 +1,121 @@
+"""The process around the app: its socket, its start, its end."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import signal
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from myna.errors import SettingsError
+from myna.serving.working import Work
+
+MOST_CONNECTIONS = 400
+"""Open connections, of which most may be idle."""
+SHORTEST_KEY = 16
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server on `host`.
+
+    Raises:
+        SettingsError: there is no such host.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(f"--host {host}: there is no such address here ({error})") from error
+    return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
+
+
+def checked_key(key: str | None, host: str) -> str | None:
+    """The key that clients must have; None where none is needed.
+
+    Raises:
+        SettingsError: it is missing beyond this machine, or too weak.
+    """
+    if not key:
+        if not is_loopback(host):
+            raise SettingsError(
+                f"--host {host} lets other machines in, so a key is needed: give a file that "
+                "holds one with --key-file, or set MYNA_API_KEY"
+            )
+        return None
+    if len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+        raise SettingsError(
+            f"the key must have {SHORTEST_KEY} or more plain letters, digits and signs, without "
+            "blanks: make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`"
+        )
+    return key
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        SettingsError: the address is not this machine's, or in use.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host}, port {port} ({error.strerror or error}): is it in use? "
+            "Choose another with --port"
+        ) from error
+
+
+def address(listening: socket.socket) -> str:
+    """The URL of a socket, for people."""
+    host, port = listening.getsockname()[:2]
+    if ipaddress.ip_address(host).is_unspecified:
+        host = "::1" if ":" in host else "127.0.0.1"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def run(server: Server, listening: socket.socket) -> None:
+    """Serve until Ctrl-C or SIGTERM, which are no errors."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn puts its own in their place, and at the end does as these would have.
+        signal.signal(number, lambda *_: None)
+    server.run([listening])
+
+
+class Server(uvicorn.Server):
+    """uvicorn; what is being said when it shuts down is said to its end."""
+
+    def __init__(
+        self, app: FastAPI, grace_seconds: float, ready: Callable[[], None] = lambda: None
+    ) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                lifespan="on",
+                log_config=None,
+                access_log=False,  # it logs paths and queries
+                proxy_headers=False,  # anybody could send them
+                server_header=False,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_graceful_shutdown=int(grace_seconds) + 5,
+            )
+        )
+        self._work: Work = app.state.work
+        self._grace_seconds = grace_seconds
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        closing = asyncio.ensure_future(self._work.close(self._grace_seconds))
+        await super().shutdown(sockets)
+        await closing

@@ -1,0 +1,125 @@
+"""Methods: what of a base is loaded how, what is trained, and how it is kept.
+
+lora    small matrices beside every linear layer; the base as it is
+qlora   the same, and the base's linear layers in 4 bits
+dora    lora with a trained length for each row (weight-decomposed LoRA)
+full    every weight of the base
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from myna import workspace
+from myna.config import Train
+from myna.errors import TrainingError
+from myna.models.bases import Base
+from myna.models.loading import WHOLE, load, precision, quiet
+from myna.training import fast
+from myna.training.checkpoints import trainable
+from myna.training.parallel import whole
+
+_TOKENS = ("tokenizer*", "special_tokens_map.json", "generation_config.json", "*.model")
+
+
+def loaded(base: Base, settings: Train, device: torch.device) -> tuple[Any, str]:
+    """The base as the method wants it, frozen, and its precision with the reason.
+
+    Raises:
+        ModelError: it cannot be loaded, or 4 bits are asked for and cannot be had.
+    """
+    dtype, reason = precision(device)
+    if settings.method == "full":
+        # Small updates vanish in 16 bits: weights that are trained stay in 32.
+        if dtype == torch.bfloat16:
+            reason += "; the weights themselves are kept in float32"
+        return load(base, dtype=torch.float32, device=device), reason
+    four_bits = settings.method == "qlora"
+    if four_bits:
+        reason += "; the base in 4 bits (NF4, double quantisation), as train.method asks"
+    return load(base, dtype=dtype, device=device, four_bits=four_bits), reason
+
+
+def with_everything(model: Any) -> Any:
+    """The model with every weight to be trained."""
+    return model.requires_grad_(True).train()
+
+
+def go_on_from(model: Any, folder: Path, settings: Train, name: str) -> None:
+    """Put the matrices of the adapter in `folder` in the place of fresh ones.
+
+    Raises:
+        TrainingError: they were made by other settings, or are missing or damaged.
+    """
+    from peft import set_peft_model_state_dict
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    made = workspace.read_json(folder / "adapter_config.json") or {}
+    for setting, key in (("rank", "r"), ("alpha", "lora_alpha")):
+        if made.get(key) != getattr(settings, setting):
+            raise TrainingError(
+                f"adapter '{name}' has {setting} {made.get(key)}, and train.{setting} is "
+                f"{getattr(settings, setting):g}: set it to the adapter's, or leave --continue out"
+            )
+    if bool(made.get("use_dora")) != (settings.method == "dora"):
+        raise TrainingError(
+            f"adapter '{name}' is of another method than {settings.method}: set train.method "
+            "to the adapter's, or leave --continue out"
+        )
+    try:
+        tensors = load_file(folder / "adapter_model.safetensors")
+        with quiet():
+            done = set_peft_model_state_dict(model, tensors)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise TrainingError(
+            f"cannot go on from adapter '{name}': {str(error).splitlines()[0][:160]}"
+        ) from error
+    if done.unexpected_keys:
+        raise TrainingError(f"adapter '{name}' fits another base: leave --continue out")
+
+
+def save(model: Any, base: Base, settings: Train, folder: Path, *, main: bool = True) -> None:
+    """Write what was trained: an adapter as peft keeps it, or a whole model.
+
+    Where weights are split over processes all must call it; `main` writes.
+    """
+    inner = getattr(model, "module", model)
+    tensors = {name: whole(p.detach()).cpu() for name, p in trainable(inner).items()}
+    if not main:
+        return
+    if settings.method != "full":
+        inner.save_pretrained(folder, state_dict=tensors)
+        (folder / "README.md").unlink(missing_ok=True)  # peft's own, about nothing
+        return
+    dtype = precision()[0]
+    for tied in set(getattr(inner, "_tied_weights_keys", None) or ()) - tensors.keys():
+        tensors.pop(tied, None)
+    with quiet():
+        inner.save_pretrained(
+            folder / WHOLE, state_dict={name: t.to(dtype) for name, t in tensors.items()}
+        )
+    for pattern in _TOKENS:
+        for file in base.folder.glob(pattern):
+            if file.suffix in (".json", ".model"):
+                shutil.copy(file, folder / WHOLE / file.name)
+
+
+def with_kernels(model: Any, method: str, *, split: bool) -> tuple[str, ...]:
+    """Put the kernels into the model; what computes its passes, and why, a line each.
+
+    Weights that are `split` over processes can be read in their own modules only: such a
+    model keeps its own code.
+    """
+    if split:
+        lines = ["the model's own code: its weights are split over the processes"]
+    else:
+        lines = fast.install(model)
+    if method == "qlora":
+        lines.append("4-bit linear layers by bitsandbytes")
+    lines.append("output layer on trained tokens only: the others' words need no logits")
+    return tuple(lines)

@@ -1,0 +1,116 @@
+"""Several processes as one: who computes which samples, and gradients that add up.
+
+Started by torchrun or `accelerate launch`. Each process holds the whole base, or its
+share of it under FSDP and DeepSpeed; the batch of a step is the same however many share it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedType
+
+from myna.models.loading import choose_device
+
+
+def accelerator() -> Accelerator:
+    """The process as it was started: alone, or one of several."""
+    # accelerate wants to be told of processes on CPUs; it takes each to be alone otherwise.
+    return Accelerator(cpu=choose_device().type == "cpu")
+
+
+def sharded(accelerator: Accelerator) -> bool:
+    """Whether the weights themselves are split: a step then needs all processes at once."""
+    return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+
+
+def spread(
+    model: Any, optimizer: torch.optim.Optimizer, accelerator: Accelerator
+) -> tuple[Any, Any]:
+    """The model and its optimiser, ready on this process."""
+    if not sharded(accelerator):
+        # Trained matrices are small and all alike: `add_up` adds their gradients at the
+        # end of a step, so that one that ran out of memory can be redone.
+        return model, optimizer
+    model.forward = _run
+    model, optimizer = accelerator.prepare(model, optimizer)
+    return model, optimizer
+
+
+def _run(compute: Callable[[], Any]) -> Any:
+    return compute()
+
+
+def within(model: Any, accelerator: Accelerator, compute: Callable[[], Any]) -> Any:
+    """`compute()`, with split weights gathered around it as the model's own call has them."""
+    return model(compute) if sharded(accelerator) else compute()
+
+
+def share(batch: Sequence[int], lengths: Sequence[int], processes: int, index: int) -> list[int]:
+    """The samples of a batch that process `index` computes: the longest first, one each.
+
+    The shares of all processes are the batch, each sample in one of them.
+    """
+    return sorted(batch, key=lambda i: (-lengths[i], i))[index::processes]
+
+
+def split(samples: Sequence[int], lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Parts of at most `most` tokens, padding included; a longer sample is one of its own.
+
+    0 makes one part of all.
+    """
+    parts: list[list[int]] = []
+    for i in sorted(samples, key=lambda i: (lengths[i], i)):
+        if parts and (not most or (len(parts[-1]) + 1) * lengths[i] <= most):
+            parts[-1].append(i)
+        else:
+            parts.append([i])
+    return parts
+
+
+def add_up(model: Any, accelerator: Accelerator) -> None:
+    """Give each process the sum of all processes' gradients."""
+    if accelerator.num_processes == 1 or sharded(accelerator):
+        return
+    trained = [p for p in model.parameters() if p.requires_grad]
+    flat = torch.cat(
+        [(torch.zeros_like(p) if p.grad is None else p.grad).float().reshape(-1) for p in trained]
+    )
+    torch.distributed.all_reduce(flat)
+    parts = torch.split_with_sizes(flat, [p.numel() for p in trained])
+    for parameter, part in zip(trained, parts, strict=True):
+        parameter.grad = part.view_as(parameter).to(parameter.dtype)
+
+
+def total(value: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
+    """The sum of a number over all processes."""
+    if accelerator.num_processes > 1:
+        torch.distributed.all_reduce(value)
+    return value
+
+
+def most(numbers: Sequence[int], accelerator: Accelerator) -> list[int]:
+    """The largest of each number over all processes: what one wants, all do."""
+    if accelerator.num_processes == 1:
+        return list(numbers)
+    told = torch.tensor(numbers, device=accelerator.device)
+    torch.distributed.all_reduce(told, op=torch.distributed.ReduceOp.MAX)
+    return [int(number) for number in told.tolist()]
+
+
+def whole(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor's values on this process, gathered where they are split; all must call it."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """`value` on the device of `other`, and split as that is."""
+    value = value.to(other.device)
+    if not hasattr(other, "full_tensor"):
+        return value
+    from torch.distributed.tensor import distribute_tensor
+
+    return distribute_tensor(value, other.device_mesh, other.placements)  # type: ignore[attr-defined]

@@ -1,0 +1,32 @@
+"""A Discord bot as a process of its own: python alone.py FOLDER ADDRESS SECONDS."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import discord
+import yarl
+from tests.bots.bridge import TOKEN, VERSION
+from tests.bots.world import World
+
+from myna.bots import logs, pace
+from myna.bots.discord_client import DiscordBot
+
+
+async def main(folder: Path, address: str, seconds: float) -> None:
+    """Be a bot whose clones say three messages a turn, each made in some seconds."""
+    discord.http.Route.BASE = address + VERSION
+    discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(
+        address.replace("http", "ws") + "/gateway"
+    )
+    pace.SHORTEST = 0.15
+    logs.to(sys.stderr, [TOKEN], debug=True)
+    world = World(folder, lines=3, seconds=seconds, typing_speed=1000)
+    outbox, consents, make = world.hosting("discord")
+    async with DiscordBot(world.settings, outbox, consents, make) as bot:
+        await bot.start(TOKEN)
+
+
+asyncio.run(main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])))

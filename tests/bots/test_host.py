@@ -1,0 +1,153 @@
+"""The bot on a platform of a few lines, that ends its process whenever it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.bots.world import World
+
+from myna.bots.outbox import Outbox, Post
+from myna.errors import WorkspaceError
+
+PLACES = ("tea", "lake")
+ASKED = 3
+
+
+class KilledError(BaseException):
+    """The process ends, here and now."""
+
+
+class Board:
+    """A platform: what was posted stays, whatever becomes of the bot."""
+
+    platform = "test"
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[str, str]] = []
+        self.calls = 0
+        self.dead = False
+        self.deadly: frozenset[int] = frozenset()
+
+    def _may_kill(self) -> None:
+        self.calls += 1
+        self.dead = self.dead or self.calls in self.deadly
+        if self.dead:
+            raise KilledError
+
+    def pieces(self, person: str, text: str) -> list[str]:
+        half = len(text) // 2
+        return [text[:half], text[half:]]
+
+    async def post(self, post: Post) -> str:
+        self._may_kill()
+        self.posted.append((post.place, post.text))
+        self._may_kill()
+        return str(len(self.posted))
+
+    async def find(self, post: Post) -> str | None:
+        self._may_kill()
+        there = [str(n) for n, said in enumerate(self.posted, 1) if said == (post.place, post.text)]
+        fresh = set(there) - self.outbox.claimed(post.place, there)
+        return min(fresh, key=int, default=None)
+
+    async def typing(self, place: str, person: str, seconds: float) -> None:
+        self._may_kill()
+
+    async def remove(self, posts: Sequence[Post]) -> None:
+        raise AssertionError("nothing is taken back here")
+
+    outbox: Outbox
+
+
+async def life(world: World, board: Board, *, ask: bool) -> None:
+    """A bot's life, until nothing is left to do or it is killed."""
+    board.outbox, _, make = world.hosting("test")
+    host = make(board)  # type: ignore[operator]
+    try:
+        await host.resume()
+        for number in range(ASKED if ask else 0):
+            for place in PLACES:
+                await host.hear(place, f"{place}{number}", "test:eve", "Eve", f"cy say {number}!")
+        while tasks := [task for task in host._working.values() if not task.done()]:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            if board.dead:
+                break
+        for task in host._working.values():
+            if task.done() and task.exception() is not None:
+                assert isinstance(task.exception(), KilledError)
+    finally:
+        await host.close()
+
+
+def lived(world: World, board: Board, *, ask: bool) -> bool:
+    """Whether it lived to the end."""
+    board.dead = False
+    try:
+        asyncio.run(life(world, board, ask=ask))
+    finally:
+        world.close()
+    return not board.dead
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.frozensets(st.integers(min_value=1, max_value=50), max_size=8))
+def test_however_often_it_is_killed_all_is_posted_once_and_in_order(deadly: frozenset[int]) -> None:
+    with TemporaryDirectory() as folder:
+        board = Board()
+        world = World(Path(folder), typing_speed=10_000)
+        outbox, _, _ = world.hosting("test")
+        for place in PLACES:
+            world.rooms.open(f"test:{place}", personas=["Cy"])
+            outbox.open_place(place)
+        world.close()
+        board.deadly = deadly
+        done = lived(World(Path(folder), typing_speed=10_000), board, ask=True)
+        for _ in deadly:
+            if not done:
+                done = lived(World(Path(folder), typing_speed=10_000), board, ask=False)
+        assert done
+        for place in PLACES:
+            said = [text for where, text in board.posted if where == place]
+            whole = [first + second for first, second in zip(said[::2], said[1::2], strict=True)]
+            assert len(whole) == ASKED
+            assert all(text.endswith("!") for text in whole)
+            histories = World(Path(folder))
+            histories.hosting("test")
+            there = histories.rooms.open(f"test:{place}").messages()
+            assert [m.text for m in there if m.by_clone] == whole
+            histories.close()
+
+
+class TestOutbox:
+    def test_is_private(self, tmp_path: Path) -> None:
+        Outbox(tmp_path / "bots" / "x.sqlite").close()
+        assert (tmp_path / "bots" / "x.sqlite").stat().st_mode & 0o777 == 0o600
+
+    def test_keeps_no_words_of_what_is_done(self, tmp_path: Path) -> None:
+        file = tmp_path / "x.sqlite"
+        outbox = Outbox(file)
+        outbox.open_place("tea")
+        outbox.add("tea", key="1", person="Eve", text="a secret")
+        [task] = outbox.unheard("tea")
+        outbox.heard(task)
+        outbox.said(task, [("Cy", 1, 1, "a reply", True)], speakers=(), turns=0, tokens=3)
+        post = outbox.next_post("tea")
+        assert post is not None
+        outbox.sending(post)
+        outbox.sent(post, "9")
+        outbox.close()
+        left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert b"a secret" not in left
+        assert b"a reply" not in left
+
+    def test_that_is_no_database_is_one_line(self, tmp_path: Path) -> None:
+        file = tmp_path / "x.sqlite"
+        file.write_text("hello, I am no database at all", "utf-8")
+        with pytest.raises(WorkspaceError, match="is no outbox of a bot"):
+            Outbox(file)

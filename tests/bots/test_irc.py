@@ -1,0 +1,339 @@
+"""The clones on a real IRC server, `ngircd`, on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.bots.bridge import process, until
+from tests.bots.world import FRIENDS, World
+
+from myna.bots.irc_connection import Address, Connection, Line, parsed, pieces, plain_nick
+from myna.bots.irc_front import AROUND, IrcBot
+
+NGIRCD = shutil.which("ngircd") or shutil.which("ngircd", path="/usr/sbin")
+needs_server = pytest.mark.skipif(
+    NGIRCD is None, reason="the IRC server ngircd is not installed (apt-get install ngircd)"
+)
+CONFIGURATION = """\
+[Global]
+Name = irc.test.local
+Info = a test
+Listen = 127.0.0.1
+Ports = {port}
+MotdPhrase = hi
+[Limits]
+MaxNickLength = {nick}
+MaxConnectionsIP = 0
+MaxJoins = 0
+[Options]
+DNS = no
+Ident = no
+PAM = no
+OperCanUseMode = no
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Ircd:
+    """A server that can be stopped and started again."""
+
+    folder: Path
+    nick_length: int
+    port: int = field(default_factory=free_port)
+    running: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        file = self.folder / "ngircd.conf"
+        file.write_text(CONFIGURATION.format(port=self.port, nick=self.nick_length), "utf-8")
+        file.chmod(0o644)
+        quiet = asyncio.subprocess.DEVNULL
+        self.running = await asyncio.create_subprocess_exec(
+            NGIRCD or "", "-n", "-f", str(file), stdout=quiet, stderr=quiet
+        )
+        await until("the server listens", self._listens)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    async def stop(self) -> None:
+        if self.running is not None:
+            self.running.kill()
+            await self.running.wait()
+
+
+class Eve:
+    """A human with an IRC client."""
+
+    def __init__(self, port: int, nick: str = "eve") -> None:
+        self.heard: list[tuple[str, str, str]] = []
+        self.connection = Connection(
+            Address("127.0.0.1", port, tls=False), nick, nick, self._hear, shortest_back_off=0.05
+        )
+
+    async def _hear(self, _: Connection, line: Line) -> None:
+        self.heard.append((line.nick, line.command, line.params[-1] if line.params else ""))
+
+    async def say(self, text: str) -> None:
+        # A human's client waits for nothing; the test's may not be slow either.
+        self.connection._write(f"PRIVMSG #tea :{text}")
+
+    def said(self, nick: str = "") -> list[tuple[str, str]]:
+        """What others said in the channel."""
+        return [(n, t) for n, c, t in self.heard if c == "PRIVMSG" and (not nick or n == nick)]
+
+    def noticed(self) -> list[str]:
+        return [text for nick, command, text in self.heard if (nick, command) == ("myna", "NOTICE")]
+
+    async def asks(self, command: str) -> str:
+        """What the bot answers to a command."""
+        before = len(self.noticed())
+        await self.say(command)
+        await until(f"an answer to {command}", lambda: len(self.noticed()) > before)
+        return self.noticed()[-1]
+
+
+@dataclass
+class Table:
+    """A server, a bot with its clones, and Eve."""
+
+    server: Ircd
+    bot: IrcBot
+    eve: Eve
+    world: World
+
+
+@asynccontextmanager
+async def seated(world: World, folder: Path, nick_length: int = 30) -> AsyncIterator[Table]:
+    server = Ircd(folder, nick_length)
+    await server.start()
+    eve = Eve(server.port)
+    await eve.connection.join("#tea")
+    _, _, make = world.hosting("irc")
+    address = Address("127.0.0.1", server.port, tls=False)
+    bot = IrcBot(address, "myna", ["#tea"], world.settings, make, back_off=0.05)
+    tasks = [asyncio.create_task(bot.run()), asyncio.create_task(eve.connection.run())]
+    try:
+        await asyncio.wait_for(eve.connection.ready.wait(), 20)
+        await asyncio.wait_for(bot._ear.ready.wait(), 20)
+        yield Table(server, bot, eve, world)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+        await server.stop()
+
+
+def played(
+    scenario: Callable[[Table], Coroutine[Any, Any, None]],
+    world: World,
+    folder: Path,
+    nick_length: int = 30,
+) -> None:
+    async def play() -> None:
+        async with seated(world, folder, nick_length) as table:
+            await scenario(table)
+
+    try:
+        asyncio.run(play())
+    finally:
+        world.close()
+
+
+@needs_server
+class TestOnAServer:
+    def test_clones_join_talk_and_go(self, world: World, tmp_path: Path) -> None:
+        async def scenario(at: Table) -> None:
+            eve = at.eve
+            assert await eve.asks("!summon ana") == "Here now: Ana Silva (clone)."
+            await eve.say("ana, tea?")
+            await until("Ana's answer", lambda: eve.said("Ana_Silva[clone]"))
+            assert eve.said() == [("Ana_Silva[clone]", "re ana, tea?")]
+            assert await eve.asks("!who") == (
+                "Here now: Ana Silva (clone). Could be: Ben Okoro (clone), Cy (clone), Dee (clone)."
+            )
+            assert await eve.asks("!dismiss ana") == "Here now: nobody."
+            await until("she quits", lambda: ("Ana_Silva[clone]", "QUIT") in {
+                (nick, command) for nick, command, _ in eve.heard
+            })  # fmt: skip
+            await eve.say("ana?")
+            await eve.asks("!who")
+            assert len(eve.said()) == 1
+            assert await eve.asks("!summon zed") == (
+                "nobody here is called 'zed': there are Ana Silva, Ben Okoro, Cy, Dee"
+            )
+            assert await eve.asks("!off") == "Only the bot's owner may do that."
+
+        played(scenario, world, tmp_path)
+
+    def test_they_come_back_after_the_server_was_down(self, world: World, tmp_path: Path) -> None:
+        world.engine._lines = 3
+        world.settings = world.settings.model_copy(update={"typing_speed": 10})
+
+        async def scenario(at: Table) -> None:
+            eve = at.eve
+            await eve.asks("!summon ana")
+            await eve.say("ana, tea?")
+            await until("the first message", lambda: len(eve.said()) == 1)
+            await at.server.stop()
+            await until("it is noticed", lambda: not eve.connection.ready.is_set())
+            await at.server.start()
+            await asyncio.wait_for(eve.connection.ready.wait(), 20)
+            # Whoever comes back first hears more: the bot's outbox knows what was heard.
+            await until("all of it", lambda: at.world.outboxes[0].counts("#tea")["sent"] == 3)
+            assert at.world.outboxes[0].counts("#tea")["waiting"] == 0
+            texts = [text for _, text in eve.said()]
+            assert len(texts) == len(set(texts))
+            await eve.say("ana, again")
+            await until("an answer", lambda: ("Ana_Silva[clone]", "re ana, again") in eve.said())
+
+        played(scenario, world, tmp_path)
+
+    def test_a_nick_that_is_taken_is_gone_around(self, world: World, tmp_path: Path) -> None:
+        async def scenario(at: Table) -> None:
+            other = Eve(at.server.port, "Ana_S[c]")
+            task = asyncio.create_task(other.connection.run())
+            await asyncio.wait_for(other.connection.ready.wait(), 20)
+            await at.eve.asks("!summon ana")
+            await at.eve.say("ana?")
+            await until("Ana's answer", at.eve.said)
+            [(nick, text)] = at.eve.said()
+            assert nick != "Ana_S[c]"
+            assert len(nick) <= 9
+            assert text == "re ana?"
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        played(scenario, world, tmp_path, nick_length=9)
+
+    def test_long_words_fit_into_lines(self, world: World, tmp_path: Path) -> None:
+        world.engine.saying = words = "日本語 " * 100
+
+        async def scenario(at: Table) -> None:
+            await at.eve.asks("!summon ana")
+            await at.eve.say("ana?")
+            await until("all of it", lambda: len(at.eve.said()) >= 3)
+            assert " ".join(text for _, text in at.eve.said()) == words.strip()
+
+        played(scenario, world, tmp_path)
+
+    def test_a_line_of_a_human_is_only_theirs(self, world: World, tmp_path: Path) -> None:
+        async def scenario(at: Table) -> None:
+            await at.eve.asks("!summon ana")
+            at.eve.connection._write("PRIVMSG #tea :Cy: \x02I hate tea\x01\nQUIT :x")
+            await at.eve.connection.send("JOIN #tea")
+            await until("heard", lambda: at.world.outboxes[0].counts("#tea")["heard"] == 1)
+            [said] = at.world.rooms.open("irc:#tea").messages()
+            assert said.person == "eve"
+            assert "Cy: " in said.text
+
+        played(scenario, world, tmp_path)
+
+    def test_whoever_is_kicked_is_dismissed(self, world: World, tmp_path: Path) -> None:
+        async def scenario(at: Table) -> None:
+            await at.eve.asks("!summon everyone")
+            at.eve.connection._write("MODE #tea")
+            await until("Cy is here", lambda: any(n == "Cy[clone]" for n, _, _ in at.eve.heard))
+            at.eve.connection._write("KICK #tea Cy[clone] :enough")
+            room = at.world.rooms.open("irc:#tea")
+            await until("Cy is gone", lambda: "Cy" not in room.personas)
+
+        played(scenario, world, tmp_path)
+
+
+@needs_server
+def test_a_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    async def play() -> None:
+        server = Ircd(tmp_path, 30)
+        await server.start()
+        eve = Eve(server.port)
+        await eve.connection.join("#tea")
+        listening = asyncio.create_task(eve.connection.run())
+        try:
+            await asyncio.wait_for(eve.connection.ready.wait(), 20)
+            world = World(tmp_path)
+            outbox, _, _ = world.hosting("irc")
+            world.rooms.open("irc:#tea", personas=FRIENDS[:1])
+            outbox.open_place("#tea")
+            world.close()
+            arguments = (tmp_path, str(server.port))
+            async with process(tmp_path / "log", "alone_irc.py", *arguments) as bot:
+                name = "Ana_Silva[clone]"
+                await until("Ana", lambda: any(n == name for n, _, _ in eve.heard))
+                await eve.say("ana")
+                await until("her first message", lambda: len(eve.said()) == 1)
+                await asyncio.sleep(0.1)
+                bot.kill()
+                await bot.wait()
+            assert len(eve.said()) == 1
+            async with process(tmp_path / "log", "alone_irc.py", *arguments):
+                await until("the rest", lambda: len(eve.said()) == 3)
+            assert [text for _, text in eve.said()] == ["re ana", "re ana 2", "re ana 3"]
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+            await server.stop()
+
+    asyncio.run(play())
+
+
+class TestLines:
+    @pytest.mark.parametrize(
+        ("raw", "line"),
+        [
+            (":eve!e@h PRIVMSG #tea :a: b", Line("eve", "PRIVMSG", ("#tea", "a: b"))),
+            ("PING :x", Line("", "PING", ("x",))),
+            (":s 005 me NICKLEN=9 :are", Line("s", "005", ("me", "NICKLEN=9", "are"))),
+            (":eve!e@h PRIVMSG #tea :", Line("eve", "PRIVMSG", ("#tea", ""))),
+            ("", Line("", "", ())),
+        ],
+    )
+    def test_are_read(self, raw: str, line: Line) -> None:
+        assert parsed(raw) == line
+
+    @given(st.text())
+    def test_any_line_is_read(self, raw: str) -> None:
+        parsed(raw)
+
+    @given(st.text(), st.integers(min_value=8, max_value=60))
+    def test_of_any_text_fit_and_end_nowhere_else(self, text: str, longest: int) -> None:
+        for piece in pieces(text, longest):
+            assert 0 < len(piece.encode("utf-8", "replace")) <= longest
+            assert not set(piece) & set("\r\n\0\x01")
+
+    def test_are_512_bytes_at_most(self) -> None:
+        longest = f":{'n' * 30}!~{'u' * 10}@{'h' * 63} PRIVMSG #{'c' * 49} :"
+        assert len(longest) <= AROUND
+
+
+@pytest.mark.parametrize(
+    ("name", "longest", "nick"),
+    [
+        ("Ana Silva", 30, "Ana_Silva[c]"),
+        ("Ana Silva", 9, "Ana_Si[c]"),
+        ("3PO", 30, "_3PO[c]"),
+        ("日本", 30, "clone[c]"),
+    ],
+)
+def test_a_clone_s_nick_is_marked(name: str, longest: int, nick: str) -> None:
+    assert plain_nick(name, "[c]", longest) == nick

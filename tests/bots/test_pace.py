@@ -1,0 +1,33 @@
+"""How long somebody types, and when nobody speaks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from myna.bots.pace import is_quiet, typing_seconds
+
+
+@pytest.mark.parametrize(
+    ("length", "speed", "seconds"),
+    [(100, 20, 5), (1, 20, 0.5), (9000, 20, 12), (100, 0, 0)],
+)
+def test_longer_messages_take_longer(length: int, speed: float, seconds: float) -> None:
+    assert typing_seconds("x" * length, speed) == seconds
+
+
+@pytest.mark.parametrize(
+    ("clock", "hours", "quiet"),
+    [
+        ("22:59", "23:00-07:00", False),
+        ("23:00", "23:00-07:00", True),
+        ("06:59", "23:00-07:00", True),
+        ("07:00", "23:00-07:00", False),
+        ("12:30", "12:00-13:00", True),
+        ("13:00", "12:00-13:00", False),
+        ("03:00", "", False),
+    ],
+)
+def test_quiet_hours_may_go_over_midnight(clock: str, hours: str, quiet: bool) -> None:
+    assert is_quiet(datetime.fromisoformat(f"2024-05-01T{clock}"), hours) is quiet

@@ -1,0 +1,169 @@
+"""A clone of four friends whose engine is a few lines of Python, for bots to talk with."""
+
+from __future__ import annotations
+
+import random
+import re
+import threading
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import tokenizers
+
+from myna import config, people, workspace
+from myna.bots.consent import Consents
+from myna.bots.front import Front
+from myna.bots.host import Host
+from myna.bots.outbox import Outbox
+from myna.engines import Sampling
+from myna.engines.queueing import Queue
+from myna.errors import EngineError
+from myna.people import People, Person
+from myna.persona.clone import Clone
+from myna.persona.histories import Histories
+from myna.persona.rooms import Rooms
+from myna.samples.tokenizer import Tokenizer
+from myna.workspace import Workspace
+
+FRIENDS = ["Ana Silva", "Ben Okoro", "Cy", "Dee"]
+
+
+def letters(folder: Path) -> Tokenizer:
+    """A tokenizer whose tokens are bytes."""
+    alphabet = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+    model = tokenizers.models.BPE({c: i for i, c in enumerate(alphabet)}, [])
+    made = tokenizers.Tokenizer(model)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
+        add_prefix_space=False, use_regex=False
+    )
+    made.decoder = tokenizers.decoders.ByteLevel()
+    made.add_special_tokens(["<end>"])
+    folder.mkdir(exist_ok=True)
+    made.save(str(folder / "tokenizer.json"))
+    (folder / "config.json").write_text('{"eos_token_id": 256}', "utf-8")
+    return Tokenizer(folder)
+
+
+class Echo:
+    """An engine: whoever speaks repeats the last words in `lines` messages.
+
+    Told `say TEXT`, they say just that. It counts its calls, and takes `seconds` for each.
+    """
+
+    name = "echo"
+    can = frozenset({"stream", "next_probs"})
+    context = 100_000
+
+    def __init__(self, tokenizer: Tokenizer, *, lines: int = 1, seconds: float = 0) -> None:
+        self.slots = 2
+        self.saying = ""
+        """What everyone says, whatever they hear."""
+        self.failing = 0
+        """How many calls fail."""
+        self.prompts: list[str] = []
+        self.running = self.most_running = 0
+        self._tokenizer = tokenizer
+        self._lines = lines
+        self._seconds = seconds
+        self._lock = threading.Lock()
+
+    def stream(
+        self, prompt: Sequence[int], sampling: Sampling, limit: int
+    ) -> Generator[str, None, str]:
+        if self.failing:
+            self.failing -= 1
+            raise EngineError("the engine tripped")
+        text = self._tokenizer.decode(list(prompt))
+        with self._lock:
+            self.prompts.append(text)
+            self.running += 1
+            self.most_running = max(self.running, self.most_running)
+        try:
+            words = re.sub(r"\A[\w ()]+: ", "", text.splitlines()[-2])
+            told = re.match(r".*\bsay (.*)", words)
+            for number in range(self._lines):
+                time.sleep(self._seconds)
+                said = self.saying or (told[1] if told else f"re {words}")
+                yield f"{' ' if not number else ''}{said}{f' {number + 1}' if number else ''}\n"
+            yield "Nobody:"
+        finally:
+            with self._lock:
+                self.running -= 1
+        return "end"
+
+    def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
+        return dict.fromkeys(range(256), 1 / 256)
+
+    def score(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        pass
+
+
+class World:
+    """A workspace with a clone in it, and what a bot is made of."""
+
+    def __init__(self, folder: Path, *, lines: int = 1, seconds: float = 0, **bot: object) -> None:
+        self.space: Workspace = (
+            Workspace(folder / "friends")
+            if (folder / "friends").exists()
+            else workspace.create(folder / "friends")
+        )
+        self.tokenizer = letters(folder / "letters")
+        self.engine = Echo(self.tokenizer, lines=lines, seconds=seconds)
+        self.settings = config.Bot.model_validate(
+            {"typing_speed": 0, "chattiness": 0, "servers": ["*"]} | bot
+        )
+        if not self.space.people_file.exists():
+            self.consent(dict.fromkeys(FRIENDS, "clone"))
+        self.outboxes: list[Outbox] = []
+
+    def consent(self, consents: dict[str, str], **accounts: str) -> None:
+        """Who consents to what; an account by the first word of a name."""
+        persons = tuple(
+            Person(name, (accounts.get(name.split()[0], f"test:{name}"),), consent)  # type: ignore[arg-type]
+            for name, consent in consents.items()
+        )
+        people.save(self.space.people_file, People(persons))
+
+    def hosting(self, platform: str, chance: int = 1) -> tuple[Outbox, Consents, object]:
+        """What a front end is given: an outbox, consents, and what makes a host."""
+        clone = Clone(
+            engine=self.engine,
+            tokenizer=self.tokenizer,
+            personas=list(FRIENDS),
+            samples=config.Samples(max_tokens=4096),
+            rules=config.Rules(),
+            channels=[{"space": "s", "channel": "tea", "people": list(FRIENDS)}],
+            chat=config.Chat(),
+            chance=random.Random(1),
+        )
+        self.histories = Histories(self.space.rooms_file)
+        self.rooms = Rooms(clone, self.histories, Queue(self.engine.slots, 1000))
+        outbox = Outbox(self.space.bots / f"{platform}.sqlite")
+        self.outboxes.append(outbox)
+        consents = Consents(self.space, clone.personas)
+
+        def make(front: Front) -> Host:
+            self.host = Host(
+                self.rooms,
+                outbox,
+                consents,
+                self.settings,
+                front,
+                off=self.space.bots / "OFF",
+                count=lambda text: len(self.tokenizer.encode(text).ids),
+                slots=self.engine.slots,
+                chance=random.Random(chance),
+            )
+            return self.host
+
+        return outbox, consents, make
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for outbox in self.outboxes:
+            outbox.close()
+        self.histories.close()

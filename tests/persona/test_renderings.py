@@ -1,0 +1,113 @@
+"""Rooms in renderings in which a control token ends a turn, and in which nobody is named."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from tests.bases import KINDS, make
+
+from myna import config
+from myna.engines import Engine, Sampling
+from myna.persona.room import Room, WholeReader
+from myna.persona.speaking import Speech
+from myna.persona.turn_taking import by_silence, probabilities
+from myna.samples import markup
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Room:
+    tokenizer = make(tmp_path, KINDS["default-system"])
+    return Room(
+        ["Ana", "Ben", "Cy"], "{name}.", tokenizer, 999, markup=markup.of("chat", tokenizer)
+    )
+
+
+class TestWholeReader:
+    def test_any_line_is_the_personas_own(self) -> None:
+        reader = WholeReader()
+        assert reader.feed("hi\nBen: no\nCy:") + reader.finish() == "hi\nBen: no\nCy:"
+        assert reader.next_person is None
+
+    def test_blanks_wait_for_what_follows_them(self) -> None:
+        reader = WholeReader()
+        assert [reader.feed(piece) for piece in (" ", "a \n", "\n b ", "\n")] == [
+            "",
+            "a",
+            " \n\n b",
+            "",
+        ]
+        assert reader.finish() == ""
+
+    def test_words_that_the_limit_cuts_stay(self) -> None:
+        reader = WholeReader()
+        assert reader.feed("I and th") + reader.finish(cut=True) == "I and th"
+
+
+class Says:
+    """An engine that says the same whatever it is asked."""
+
+    can = frozenset({"stream"})
+
+    def stream(self, prompt: Any, *_: Any) -> Generator[str, None, str]:
+        self.prompt = list(prompt)
+        yield "two\nBen: lines"
+        return "end"
+
+
+def test_a_turn_of_several_lines_stays_one(room: Room) -> None:
+    room.say("Ben", "Cy: hm\nCy: hm")
+    engine = Says()
+    speech = Speech(cast(Engine, engine), room, "Ana", Sampling(), 50)
+    assert "".join(speech) == "two\nBen: lines"
+    assert room.tokenizer.decode(engine.prompt) == (
+        "<|im_start|>system\nAna.<|im_end|>\n<|im_start|>user\nBen: Cy: hm\n Cy: hm<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+    room.say("Cy", "ok")
+    assert room.tokenizer.decode(room.prompt("Ben")).endswith(
+        "user\nAna: two\n Ben: lines\nCy: ok<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+def test_an_entry_is_asked_for_within_the_personas_turn(room: Room) -> None:
+    asked = room.tokenizer.decode(room.prompt("Ana", "[ESSAY] Tea"))
+    assert asked.endswith("<|im_start|>assistant\n[ESSAY] Tea")
+
+
+class TestWhoSpeaksNext:
+    def test_by_how_long_they_are_silent(self, room: Room) -> None:
+        for person in ("Ana", "Ben", "Ben"):
+            room.say(person, "hm")
+        assert by_silence(room, ["Ana", "Ben", "Cy"]) == {"Ana": 3 / 8, "Ben": 1 / 8, "Cy": 4 / 8}
+
+    def test_or_who_is_called_by_name(self, room: Room) -> None:
+        room.say("Ben", "Ana, tea?")
+        assert by_silence(room, ["Ana", "Cy"]) == {"Ana": 1, "Cy": 0}
+
+    def test_before_anything_is_said_all_are_alike(self, room: Room) -> None:
+        assert by_silence(room, ["Ana", "Ben"]) == {"Ana": 0.5, "Ben": 0.5}
+
+    def test_the_model_is_not_asked_for_names_that_it_never_learned(self, room: Room) -> None:
+        room.say("Ben", "hm")
+        assert probabilities(cast(Engine, None), room, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
+
+    def test_names_name_who_is_next(self, room: Room) -> None:
+        room.markup = markup.of("names", room.tokenizer)
+        room.say("Ben", "hm")
+        assert room.tokenizer.decode(room.cue_ids("Ana")) == "<|im_start|>Ana\n"
+        assert room.before_cue() + room.cue_ids("Ana") == room.prompt("Ana")
+
+
+def test_a_chat_takes_the_first_of_several_system_lines() -> None:
+    assert config.Samples(system=["a", "b"]).system_lines == ["a", "b"]
+    assert config.Samples(rendering="chat").system_lines[0].startswith("You are {name}")
+    assert config.Samples().system_lines == ["A chat in {channel}: {people}."]
+
+
+@pytest.mark.parametrize("wrong", [[], ["{name}", "{nobody}"], "{people.x}", "{"])
+def test_a_system_line_that_cannot_be_filled_in(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=r"filled in|one system line"):
+        config.Samples(system=wrong)
