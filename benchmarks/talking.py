@@ -3,8 +3,9 @@
 python benchmarks/talking.py FOLDER [--name group] [--rounds 15] [--tokens 64]
 
 FOLDER is a workspace with a trained adapter, such as `apollo-11` of `make demo`. Both run
-the same GGUF with the same adapter and as many threads, in turns: llama.cpp's figure is its
-own timing of its server's only slot, asked without myna. Medians, and the middle half.
+the same GGUF with the same adapter and as many threads, in turns, each opened anew:
+llama.cpp's figure is its own timing of its server's only slot, asked without myna. Medians,
+and the middle half.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from myna.persona.clone import open_clone
 NEW = 50
 """Tokens of a prompt that a warm room has not seen."""
 CONTEXT = 2560
+UNHEARD = """ Somebody left the gate open again, and I would like to know who it was this
+time, because the goats were in the beans before breakfast and ate what was left of them.
+Zoe: It was the wind, ask anyone who was awake.
+Cy:"""
 
 
 def bare_server(gguf: Path, adapter: Path) -> Any:
@@ -82,7 +87,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("apollo-11"))
     parser.add_argument("--name", default="group")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
     asked = parser.parse_args()
     space = workspace.find(asked.folder)
@@ -90,28 +95,31 @@ def main() -> None:
     clone = open_clone(space, asked.name, space.settings().chat, seed=1)
     base = find(workspace.read_json(folder / "rendering.json")["base"], weights=False)
     assert base.gguf is not None
-    engine = clone.engine
-    assert isinstance(engine, LlamaCpp), "this measures llama.cpp"
-    server = bare_server(base.gguf, gguf_adapter(folder, base))
-
-    said = clone.tokenizer.encode(" Roger, we copy you on the ground. Over.\nCapCom:" * 200).ids
-    prompt = said[:400]
-    bare_rate(server, prompt, 1)
-    our_rate(engine, prompt, 2)
-    first, ours, theirs = [], [], []
-    for _ in range(asked.rounds):
-        theirs.append(bare_rate(server, prompt, asked.tokens))
-        ours.append(our_rate(engine, prompt, asked.tokens)[1])
-        prompt = prompt + said[len(prompt) : len(prompt) + NEW]
-        first.append(1000 * our_rate(engine, prompt, 2)[0])
-        bare_rate(server, prompt, 1)
-    del server
-
+    assert isinstance(clone.engine, LlamaCpp), "this measures llama.cpp"
+    adapter = gguf_adapter(folder, base)
     room = clone.room(["Me"])
     first_words(clone, room, "Hello, can you hear me up there?")
     words = "Roger. We see the lights of the city below us now, and the sea behind it."
-    whole = [1000 * first_words(clone, room, words) for _ in range(asked.rounds)]
-    engine.close()
+    whole = [1000 * first_words(clone, room, words) for _ in range(3 * asked.rounds)]
+    clone.engine.close()
+
+    said = clone.tokenizer.encode(" Roger, we copy you on the ground. Over.\nCapCom:" * 200).ids
+    prompt = said[:400]
+    # Nothing that the engine may have said itself, and so knows already.
+    longer = prompt + clone.tokenizer.encode(UNHEARD).ids[:NEW]
+    assert len(longer) == len(prompt) + NEW
+    first, ours, theirs = [], [], []
+    for _ in range(asked.rounds):
+        # One at a time: threads of an engine that waits spin, and take the other's cores.
+        server = bare_server(base.gguf, adapter)
+        bare_rate(server, prompt, 1)
+        theirs.append(bare_rate(server, prompt, asked.tokens))
+        del server
+        engine = LlamaCpp(base, folder, CONTEXT)
+        our_rate(engine, prompt, 2)
+        ours.append(our_rate(engine, prompt, asked.tokens)[1])
+        first.append(1000 * our_rate(engine, longer, 2)[0])
+        engine.close()
 
     print(f"{os.process_cpu_count() if hasattr(os, 'process_cpu_count') else os.cpu_count()} cores")
     told(f"first token, warm, {NEW} new prompt tokens", first, "ms")

@@ -16,6 +16,9 @@ from typing import Any
 import pytest
 from tests.cli.conftest import run
 
+from myna.persona.histories import Histories
+from myna.workspace import Workspace
+
 pytestmark = pytest.mark.model
 SHORT = ["--set", "train.epochs=0.5", "--set", "train.previews=1"]
 
@@ -91,7 +94,12 @@ def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Pat
     answer = process.stdout.readline().strip()
     process.stdin.write("so nobody\n")
     process.stdin.flush()
-    assert process.stdout.readline()
+    histories = Histories(Workspace(trained).rooms_file)
+    [room] = histories.rooms()
+    while "so nobody" not in [message.text for message in histories.messages(room)]:
+        assert process.poll() is None
+        time.sleep(0.05)
+    histories.close()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     done = run(trained, ["chat", "--room", "last"], "/forget\n")
@@ -148,7 +156,8 @@ def test_status_names_what_a_changed_setting_makes_stale(trained: Path, tmp_path
 def test_training_that_is_killed_goes_on_as_if_it_had_not_been(
     friends: Path, tmp_path: Path
 ) -> None:
-    setting = [*SHORT[:2], "--set", "train.previews=0", "--set", "train.checkpoint_every=0.01s"]
+    setting = [*SHORT[:2], "--set", "train.checkpoint_every=0.01s"]
+    setting += ["--set", "train.previews=0", "--set", "train.checks=1"]
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     shutil.copytree(friends, unbroken)
     shutil.copytree(friends, broken)
