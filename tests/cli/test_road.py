@@ -95,7 +95,7 @@ def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Pat
     process.stdin.write("so nobody\n")
     process.stdin.flush()
     histories = Histories(Workspace(trained).rooms_file)
-    [room] = histories.rooms()
+    *_, room = histories.rooms()
     while "so nobody" not in [message.text for message in histories.messages(room)]:
         assert process.poll() is None
         time.sleep(0.05)

@@ -28,6 +28,7 @@ from myna.samples.tokenizer import Tokenizer
 from myna.serving import server
 from myna.serving.app import Terms, create_app
 from myna.serving.chats import Served
+from myna.serving.guard import Limits
 
 PERSONAS = ["Ana", "Ben", "Cy"]
 KEYED = "a-key-of-many-letters"
@@ -206,7 +207,7 @@ def start(letters: Tokenizer, tmp_path: Path) -> Iterator[Starter]:
 def shared(letters: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """One server for a module's tests."""
     starter = Starter(letters, tmp_path_factory.mktemp("rooms"))
-    yield starter()
+    yield starter(Terms(limits=Limits(a_minute=1_000_000)))  # a quick machine makes many
     starter.end()
 
 

@@ -11,7 +11,7 @@ Span = tuple[int, int]
 
 _BEGIN = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
-_KEY_LINES = re.compile(r"(?:\s*+[A-Za-z0-9+/=]{16,}+)*+")
+_KEY_LINES = re.compile(r"(?:\s*+[A-Za-z0-9+/=]{16,}+)*")
 PEM_HINT = r"PRIVATE KEY"
 
 _KNOWN = re.compile(

@@ -20,11 +20,13 @@ LONGEST = 2**16
 
 # No tag begins within an attribute's value, so that a quote that is never closed swallows
 # nothing. All quantifiers are possessive: no input makes them go back.
-_DOUBLE = rb'"[^"<]*+(?:<(?![a-zA-Z/!])[^"<]*+)*+'
-_SINGLE = rb"'[^'<]*+(?:<(?![a-zA-Z/!])[^'<]*+)*+"
+# Groups are not possessive: before Python 3.11.5 those go wrong. They cannot match in
+# two ways, so little is tried twice.
+_DOUBLE = rb'"[^"<]*+(?:<(?![a-zA-Z/!])[^"<]*+)*'
+_SINGLE = rb"'[^'<]*+(?:<(?![a-zA-Z/!])[^'<]*+)*"
 _TAG = re.compile(
     rb"<(?:(?P<name>/?[a-zA-Z][^\s/<>\"']*+)"
-    rb"(?P<attributes>(?:[^\"'<>]++|" + _DOUBLE + rb'"|' + _SINGLE + rb"')*+)"
+    rb"(?P<attributes>(?:[^\"'<>]++|" + _DOUBLE + rb'"|' + _SINGLE + rb"')*)"
     rb"(?:>|(?P<cut>(?:" + _DOUBLE + rb"|" + _SINGLE + rb")?\Z))"
     rb"|![^<>]*+(?:>|(?P<cut_comment>\Z))|(?P<cut_name>/?\Z))"
 )

@@ -64,10 +64,12 @@ class Scan(NamedTuple):
 
 # A string up to, and not with, its closing quote; JSON allows no control characters in it.
 # The quantifiers are possessive: no input makes them go back, so all is linear in time.
-_STRING = rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*+'
+# Groups are not possessive: before Python 3.11.5 those go wrong. They cannot match in
+# two ways, so nothing is tried twice.
+_STRING = rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*'
 _BEGUN_STRING = re.compile(_STRING + rb"\\?")
 _BETWEEN_BRACKETS = re.compile(
-    rb"(?:[\s,:]++|(?:[0-9A-Za-z.+-]++|" + _STRING + rb'")(?![^\s,:\]}]))*+'
+    rb"(?:[\s,:]++|(?:[0-9A-Za-z.+-]++|" + _STRING + rb'")(?![^\s,:\]}]))*'
 )
 _CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
 _OBJECT = re.compile(rb"\{\s*" + _STRING + rb'"\s*:')

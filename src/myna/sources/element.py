@@ -58,7 +58,7 @@ _FILES = ("m.image", "m.video", "m.audio", "m.file")
 _POLLS = ("m.poll.start", "org.matrix.msc3381.poll.start")
 _TEXTS = ("m.text", "org.matrix.msc1767.text")
 _UNSEEN = ("m.reaction", "m.room.redaction")
-_FALLBACK = re.compile(r"> (?:\* )?<@[^\n]*(?:\n>[^\n]*)*+\n*+")
+_FALLBACK = re.compile(r"> (?:\* )?<@[^\n]*(?:\n>[^\n]*)*\n*+")
 _PILL = re.compile(
     r'<a href="https://matrix\.to/#/(@[^"?<>]{1,300}+)[^"<>]{0,300}+"[^<>]{0,300}+>([^<]{1,300}+)</a>'
 )

@@ -53,8 +53,9 @@ READS = (
 
 _ONE = SHAPE._replace(several=False)
 
-_SCALAR = rb'(?:null|-?[0-9]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")'
-_IS_ONE = re.compile(rb'\{(?:\s*"(?:name|type|id)"\s*:\s*' + _SCALAR + rb'\s*,)*+\s*"messages"\s*:')
+# Groups are not possessive: before Python 3.11.5 those go wrong.
+_SCALAR = rb'(?:null|-?[0-9]++|"[^"\\]*+(?:\\.[^"\\]*+)*")'
+_IS_ONE = re.compile(rb'\{(?:\s*"(?:name|type|id)"\s*:\s*' + _SCALAR + rb'\s*,)*\s*"messages"\s*:')
 _IS_ALL = re.compile(
     rb'\{\s*"about"\s*:\s*' + _SCALAR + rb'\s*,\s*"(?:personal_information|profile_pictures|'
     rb'stories|contacts|frequent_contacts|sessions|web_sessions|other_data|chats|left_chats)"\s*:'
