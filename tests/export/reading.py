@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from myna.export.control import GAP, OPENING
+from myna.engines.plain_text import GAP
+from myna.export.control import OPENING
 from myna.export.dialogues import Dialogue
 from myna.export.segments import BOS, EOS
 from myna.samples.rendering import LOOKS_LIKE_TURN, unescape

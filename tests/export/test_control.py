@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.chats import texts
 from tests.export.reading import typed
 
-from myna.export.control import GAP, harmless
+from myna.engines.plain_text import GAP
+from myna.export.control import harmless
 
 TOKENS = [
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<｜begin▁of▁sentence｜>"),

@@ -12,8 +12,8 @@ from tests.chats import names, texts
 from tests.export import reading
 from tests.export.prepared import Row, numbered
 
+from myna.engines.plain_text import GAP
 from myna.errors import ExportError
-from myna.export.control import GAP
 from myna.export.dialogues import Dialogue, dialogues
 from myna.export.formats import FORMATS, alpaca, chatml, find, openai, sharegpt
 from myna.export.targets import TARGETS

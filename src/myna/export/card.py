@@ -25,9 +25,10 @@ import polars as pl
 from myna import people
 from myna.cleaning.redaction import redacted
 from myna.config import Redaction
+from myna.engines.plain_text import GAP
 from myna.errors import ExportError
 from myna.export import manner
-from myna.export.control import GAP, harmless
+from myna.export.control import harmless
 from myna.export.dialogues import Exchange, Turn, dialogues
 from myna.export.formats import SYSTEM
 from myna.samples.rendering import escape_turn

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-GAP = "\u200b"
+from myna.engines.plain_text import GAP
 
 OPENING = "[start]"
 """What a human says where the persona opens and a format wants a human first."""

@@ -36,11 +36,7 @@ def router(served: Served, work: Work, watch: Watch) -> APIRouter:
     @api.post("/chat/completions")
     async def chat_completions(request: Request, asked: ChatRequest) -> Response:
         """What a persona, or whoever of the group speaks next, answers to a chat."""
-        shape = replies.Shape(
-            served.model(asked.model), chat=True, logprobs=asked.alternatives is not None
-        )
-        if shape.logprobs:
-            chats.can_tell(served.clone.engine)
+        shape = _shape(asked.model, chat=True, logprobs=asked.alternatives is not None)
         key = _client(request)
 
         def make(gone: Callable[[], bool]) -> Iterator[Spoken]:
@@ -51,11 +47,7 @@ def router(served: Served, work: Work, watch: Watch) -> APIRouter:
     @api.post("/completions")
     async def completions(request: Request, asked: CompletionRequest) -> Response:
         """Any text, continued as it stands; `model` may be any of the list."""
-        shape = replies.Shape(
-            served.model(asked.model), chat=False, logprobs=asked.logprobs is not None
-        )
-        if shape.logprobs:
-            chats.can_tell(served.clone.engine)
+        shape = _shape(asked.model, chat=False, logprobs=asked.logprobs is not None)
         key = _client(request)
 
         def make(gone: Callable[[], bool]) -> Iterator[Spoken]:
@@ -65,6 +57,12 @@ def router(served: Served, work: Work, watch: Watch) -> APIRouter:
             request, asked, shape, make,
             lambda said: replies.completion_usage(said, asked.n or 1),
         )  # fmt: skip
+
+    def _shape(model: str, *, chat: bool, logprobs: bool) -> replies.Shape:
+        shape = replies.Shape(served.model(model), chat=chat, logprobs=logprobs)
+        if logprobs:
+            chats.can_tell(served.clone.engine)
+        return shape
 
     async def _answer(
         request: Request,
