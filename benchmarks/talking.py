@@ -3,9 +3,10 @@
 python benchmarks/talking.py FOLDER [--name group] [--rounds 15] [--tokens 64]
 
 FOLDER is a workspace with a trained adapter, such as `apollo-11` of `make demo`. Both run
-the same GGUF with the same adapter and as many threads, in turns, each opened anew:
-llama.cpp's figure is its own timing of its server's only slot, asked without myna. Medians,
-and the middle half.
+the same files with as many threads, in turns, each opened anew: llama.cpp's figure is its
+own timing of its server's only slot, asked without myna. Beside them, in the same turns,
+the base in its own 4 bits with the adapter beside it, which is what large bases get.
+Medians, and the middle half.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from myna import workspace
 from myna.engines import Sampling
-from myna.engines.llamacpp import LlamaCpp
+from myna.engines.llamacpp import LlamaCpp, model_files
 from myna.models.bases import find
 from myna.models.lora_gguf import gguf_adapter
 from myna.persona.clone import open_clone
@@ -34,17 +35,18 @@ Zoe: It was the wind, ask anyone who was awake.
 Cy:"""
 
 
-def bare_server(gguf: Path, adapter: Path) -> Any:
-    """llama.cpp's server as it comes, with one slot and the adapter."""
+def bare_server(model: Path | None, adapter: Path | None) -> Any:
+    """llama.cpp's server as it comes, with one slot."""
     import xllamacpp
 
     settings = xllamacpp.CommonParams()
-    settings.model.path = str(gguf)
+    settings.model.path = str(model)
     settings.n_ctx, settings.n_parallel = CONTEXT, 1
     settings.warmup, settings.verbosity, settings.port = False, 0, 0
-    lora = xllamacpp.CommonAdapterLoraInfo()
-    lora.path, lora.scale = str(adapter), 1.0
-    settings.lora_adapters = [lora]
+    if adapter is not None:
+        lora = xllamacpp.CommonAdapterLoraInfo()
+        lora.path, lora.scale = str(adapter), 1.0
+        settings.lora_adapters = [lora]
     return xllamacpp.Server(settings)
 
 
@@ -94,9 +96,9 @@ def main() -> None:
     folder = space.adapter(asked.name)
     clone = open_clone(space, asked.name, space.settings().chat, seed=1)
     base = find(workspace.read_json(folder / "rendering.json")["base"], weights=False)
-    assert base.gguf is not None
     assert isinstance(clone.engine, LlamaCpp), "this measures llama.cpp"
-    adapter = gguf_adapter(folder, base)
+    files = model_files(base, folder)
+    beside = gguf_adapter(folder, base)
     room = clone.room(["Me"])
     first_words(clone, room, "Hello, can you hear me up there?")
     words = "Roger. We see the lights of the city below us now, and the sea behind it."
@@ -109,17 +111,22 @@ def main() -> None:
     longer = prompt + clone.tokenizer.encode(UNHEARD).ids[:NEW]
     assert len(longer) == len(prompt) + NEW
     first, ours, theirs = [], [], []
+    first_beside, ours_beside = [], []
     for _ in range(asked.rounds):
         # One at a time: threads of an engine that waits spin, and take the other's cores.
-        server = bare_server(base.gguf, adapter)
+        server = bare_server(*files)
         bare_rate(server, prompt, 1)
         theirs.append(bare_rate(server, prompt, asked.tokens))
         del server
-        engine = LlamaCpp(base, folder, CONTEXT)
-        our_rate(engine, prompt, 2)
-        ours.append(our_rate(engine, prompt, asked.tokens)[1])
-        first.append(1000 * our_rate(engine, longer, 2)[0])
-        engine.close()
+        for adapter, firsts, rates in (
+            (folder, first, ours),
+            (beside, first_beside, ours_beside),
+        ):
+            engine = LlamaCpp(base, adapter, CONTEXT)
+            our_rate(engine, prompt, 2)
+            rates.append(our_rate(engine, prompt, asked.tokens)[1])
+            firsts.append(1000 * our_rate(engine, longer, 2)[0])
+            engine.close()
 
     print(f"{os.process_cpu_count() if hasattr(os, 'process_cpu_count') else os.cpu_count()} cores")
     told(f"first token, warm, {NEW} new prompt tokens", first, "ms")
@@ -128,6 +135,8 @@ def main() -> None:
     told("llama.cpp's own", theirs, "tokens/s")
     ratio = [one / other for one, other in zip(ours, theirs, strict=True)]
     told("share", [100 * value for value in ratio], "%")
+    told("first token with the adapter beside the base", first_beside, "ms")
+    told("a reply's tokens/s so", ours_beside, "tokens/s")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ samples a step, in the same order, with the same learning rate:
     myna       as `myna train` computes a step
     myna-lean  the same with layers computed anew on the way back, as where memory is short
     peft       peft and transformers, as their guides have it: padded batches, all logits
-    trl        TRL's SFTTrainer with its own defaults
+    trl        TRL's SFTTrainer with its own defaults, bfloat16 among them
+    trl-fp32   the same told not to, for a processor that has to emulate bfloat16
     factory    LLaMA-Factory's trainer with its own defaults
 
 Each runs in a process of its own and they take turns, a step each, so that whatever else
@@ -37,7 +38,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-CONTENDERS = ("myna", "myna-lean", "peft", "trl", "factory")
+CONTENDERS = ("myna", "myna-lean", "peft", "trl", "trl-fp32", "factory")
 MESSAGES, EPOCHS = 200_000, 10
 """The first seed's job."""
 TOKENS_PER_MESSAGE = 20
@@ -62,7 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         Path(folder, "job.json").write_text(json.dumps(job))
         running, missing = [], {}
         for name in wanted.only:
-            contender = Contender(name, pythons.get(name, sys.executable), Path(folder), wanted)
+            python = pythons.get(name.partition("-")[0], sys.executable)
+            contender = Contender(name, python, Path(folder), wanted)
             if contender.error:
                 missing[name] = contender.error
             else:

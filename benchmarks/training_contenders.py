@@ -134,15 +134,21 @@ def peft(job: dict[str, Any]) -> None:
         turns.end(loss.item())
 
 
-def trl(job: dict[str, Any]) -> None:
-    """TRL's SFTTrainer: all that is set here is the job, everything else as it comes."""
+def trl(job: dict[str, Any], *, fp32: bool = False) -> None:
+    """TRL's SFTTrainer: all that is set here is the job, everything else as it comes.
+
+    It takes bfloat16 by itself, also where the processor has to emulate that; with
+    `fp32` it is told not to.
+    """
     import trl as library
     from datasets import Dataset
 
     turns = Turns(job, f"trl {library.__version__}")
 
     with_labels = {"input_ids": job["ids"], "labels": [_targets(job, i) for i in _all(job)]}
+    precision = {"bf16": False, "model_init_kwargs": {"dtype": "float32"}} if fp32 else {}
     arguments = library.SFTConfig(
+        **precision,
         output_dir=sys.argv[2] + "/trl",
         per_device_train_batch_size=job["batch"],
         learning_rate=RATE,
@@ -332,6 +338,7 @@ if __name__ == "__main__":
         "myna-lean": lambda job: myna(job, lean=True),
         "peft": peft,
         "trl": trl,
+        "trl-fp32": lambda job: trl(job, fp32=True),
         "factory": factory,
     }
     contenders[sys.argv[1]](json.loads(Path(sys.argv[2], "job.json").read_text()))

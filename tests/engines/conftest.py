@@ -50,6 +50,15 @@ def adapted(base: Base, adapter: Path) -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
+def reference(base: Base, adapter: Path, prompt: list[int]) -> dict[int, float]:
+    """What comes next in transformers with the adapter."""
+    engine = open_engine("transformers", base, adapter, context=CONTEXT)
+    expected = engine.next_probs(prompt, 5000)
+    engine.close()
+    return expected
+
+
+@pytest.fixture(scope="session")
 def prompt(tokenizer: Tokenizer) -> list[int]:
     """A few lines of a transcript."""
     text = "CC: Apollo 11, this is Houston. Over.\nCDR: Roger, Houston. We read you"

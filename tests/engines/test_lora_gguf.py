@@ -16,8 +16,9 @@ import pytest
 from tests.engines.conftest import CONTEXT, distance
 
 from myna.engines import Engine, open_engine
+from myna.engines.llamacpp import LlamaCpp
 from myna.errors import EngineError, ModelError
-from myna.models import lora_gguf
+from myna.models import lora, merged_gguf
 from myna.models.bases import Base
 from myna.models.lora_gguf import gguf_adapter
 
@@ -34,23 +35,31 @@ def test_the_bases_are_the_same_model(
 def test_the_adapter_is_the_same_and_only_with_its_rows_in_llamacpps_order(
     base: Base,
     adapter: Path,
-    adapted: Engine,
+    reference: dict[int, float],
     llamacpp: Engine,
     prompt: list[int],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reference = open_engine("transformers", base, adapter, context=CONTEXT)
-    expected = reference.next_probs(prompt, 5000)
-    reference.close()
-    assert distance(adapted.next_probs(prompt), expected) < 0.25
-    assert distance(llamacpp.next_probs(prompt), expected) > 0.5, "strong enough to tell"
+    beside = LlamaCpp(base, gguf_adapter(adapter, base), CONTEXT)
+    assert distance(beside.next_probs(prompt), reference) < 0.25
+    beside.close()
+    assert distance(llamacpp.next_probs(prompt), reference) > 0.5, "strong enough to tell"
 
     shutil.copytree(adapter, tmp_path / "unordered", ignore=shutil.ignore_patterns("*.gguf"))
-    monkeypatch.setattr(lora_gguf, "_llamacpp_rows", lambda lora_b, *_: lora_b)
-    unordered = open_engine("llama.cpp", base, tmp_path / "unordered", context=CONTEXT)
-    assert distance(unordered.next_probs(prompt), expected) > 0.5
+    monkeypatch.setattr(lora, "_llamacpp_rows", lambda values, *_: values)
+    unordered = LlamaCpp(base, gguf_adapter(tmp_path / "unordered", base), CONTEXT)
+    assert distance(unordered.next_probs(prompt), reference) > 0.5
     unordered.close()
+
+
+def test_a_large_base_keeps_its_weights_and_gets_the_adapter_beside_them(
+    base: Base, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(adapter, tmp_path / "a", ignore=shutil.ignore_patterns("*.gguf"))
+    monkeypatch.setattr(merged_gguf, "SMALL", 0)
+    open_engine("llama.cpp", base, tmp_path / "a", context=CONTEXT).close()
+    assert [path.name for path in (tmp_path / "a").glob("*.gguf")] == ["adapter.gguf"]
 
 
 def test_every_adapted_weight_is_in_the_file(adapter: Path, base: Base) -> None:
@@ -85,7 +94,7 @@ def test_adapters_saved_in_16_bits_are_read(adapter: Path) -> None:
     for dtype in (torch.bfloat16, torch.float16):
         path = adapter.parent / "half.safetensors"
         save_file({key: exact.to(dtype)}, path)
-        read = torch.from_numpy(lora_gguf._read_safetensors(path)[key])
+        read = torch.from_numpy(lora._read_safetensors(path)[key])
         assert torch.equal(read, exact.to(dtype).float())
 
 
@@ -98,8 +107,28 @@ def copied(adapter: Path, tmp_path: Path) -> Path:
 
 def test_what_llamacpp_cannot_run_is_refused(copied: Path, base: Base) -> None:
     config = json.loads((copied / "adapter_config.json").read_text())
-    (copied / "adapter_config.json").write_text(json.dumps(config | {"use_dora": True}))
-    with pytest.raises(EngineError, match='uses use_dora: use engine = "transformers"'):
+    (copied / "adapter_config.json").write_text(json.dumps(config | {"lora_bias": True}))
+    with pytest.raises(EngineError, match='uses lora_bias: use engine = "transformers"'):
+        gguf_adapter(copied, base)
+
+
+def test_doras_lengths_have_no_place_beside_a_base(
+    copied: Path, base: Base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = lora.read(copied, base)
+    read.magnitudes["blk.0.attn_q.weight"] = read.b["blk.0.attn_q.weight"][:, 0]
+    monkeypatch.setattr(lora, "read", lambda *_: read)
+    with pytest.raises(EngineError, match='uses DoRA: use engine = "transformers"'):
+        gguf_adapter(copied, base)
+
+
+def test_half_a_pair_is_a_damaged_adapter(copied: Path, base: Base) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(copied / "adapter_model.safetensors")
+    del weights["base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"]
+    save_file(weights, copied / "adapter_model.safetensors")
+    with pytest.raises(ModelError, match="is damaged: train the adapter anew"):
         gguf_adapter(copied, base)
 
 

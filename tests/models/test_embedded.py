@@ -17,7 +17,7 @@ from myna.errors import ModelError
 from myna.models import embedded
 from myna.models.bases import Base, find
 from myna.models.fetch import sha256_of
-from myna.models.gguf_metadata import read_metadata
+from myna.models.gguf_file import read_metadata
 from myna.samples.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model

@@ -135,7 +135,7 @@ def open_engine(
     if chosen == "llama.cpp":
         from myna.engines.llamacpp import LlamaCpp
 
-        return LlamaCpp(base, adapter, context, slots)
+        return LlamaCpp(base, adapter, context, slots, say)
     from myna.engines.transformers_engine import Transformers
 
     if not base.weights:

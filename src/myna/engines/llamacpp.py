@@ -26,7 +26,9 @@ from myna.engines import Sampling, check_prompt
 from myna.engines.llamacpp_slots import Slots
 from myna.errors import EngineError, ModelError
 from myna.models.bases import Base
+from myna.models.fetch import Say, silent
 from myna.models.lora_gguf import gguf_adapter
+from myna.models.merged_gguf import is_small, merged
 from myna.samples.tokenizer import Tokenizer
 
 _BATCH = 128
@@ -46,7 +48,8 @@ _NEUTRAL = {
 class LlamaCpp:
     """A model in llama.cpp, with one adapter for life, in `slots` slots of `context` tokens.
 
-    The adapter is a folder, or a GGUF file.
+    The adapter is a folder, or a GGUF file. With a folder's and a small base both are made
+    one file first (`myna.models.merged_gguf`), of which `say` is told.
 
     llama.cpp reuses the cached state of a prompt even when adapters have been changed
     in between, so another adapter is another engine.
@@ -59,11 +62,19 @@ class LlamaCpp:
     name = "llama.cpp"
     can = frozenset({"stream", "next_probs"})
 
-    def __init__(self, base: Base, adapter: Path | None, context: int, slots: int = 1) -> None:
+    def __init__(
+        self,
+        base: Base,
+        adapter: Path | None,
+        context: int,
+        slots: int = 1,
+        say: Say = silent,
+    ) -> None:
+        model, lora_file = model_files(base, adapter, say)
         self.context = context
         self.slots = slots
         settings = xllamacpp.CommonParams()
-        settings.model.path = str(base.gguf)
+        settings.model.path = str(model)
         settings.n_ctx = context * slots
         settings.n_parallel = slots
         settings.kv_unified = False  # or one room's long prompt takes the others' memory
@@ -75,10 +86,9 @@ class LlamaCpp:
         if usable:
             settings.cpuparams.n_threads = usable
             settings.cpuparams_batch.n_threads = usable
-        if adapter is not None:
+        if lora_file is not None:
             lora = xllamacpp.CommonAdapterLoraInfo()
-            is_gguf = adapter.suffix == ".gguf"
-            lora.path = str(adapter if is_gguf else gguf_adapter(adapter, base))
+            lora.path = str(lora_file)
             lora.scale = 1.0
             settings.lora_adapters = [lora]
         self._whole = Tokenizer(base.folder).encode("a").ids[-1]
@@ -92,7 +102,7 @@ class LlamaCpp:
             # has answered runs it.
             self.next_probs([self._whole], 1)
         except Exception as error:  # the library raises plain RuntimeError and others
-            parts = f"{base.gguf}" + (f" with the adapter {adapter}" if adapter else "")
+            parts = f"{model}" + (f" with the adapter {lora_file}" if lora_file else "")
             raise ModelError(f"llama.cpp cannot load {parts}: {error}") from error
 
     def stream(
@@ -217,6 +227,22 @@ class _Running:
             stop.set()
         for thread in running:
             thread.join()
+
+
+def model_files(
+    base: Base, adapter: Path | None, say: Say = silent
+) -> tuple[Path | None, Path | None]:
+    """What llama.cpp loads: the model's file, and that of a LoRA to put on it.
+
+    Raises:
+        EngineError: llama.cpp cannot run the adapter.
+        ModelError: the base or the adapter is damaged.
+    """
+    if base.gguf is None or adapter is None or adapter.suffix == ".gguf":
+        return base.gguf, adapter
+    if is_small(base.gguf):
+        return merged(adapter, base, base.gguf, say), None
+    return base.gguf, gguf_adapter(adapter, base)
 
 
 def _unreachable_server(settings: Any) -> Any:

@@ -33,7 +33,7 @@ from myna.models.fetch import (
     silent,
     write_atomically,
 )
-from myna.models.gguf_metadata import read_metadata
+from myna.models.gguf_file import read_metadata
 from myna.models.loading import convert_gguf
 
 NAME = "smollm2-135m"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from myna.errors import ModelError
 from myna.models.fetch import Say, cache_folder, disk_errors, folder_for_parts
-from myna.models.gguf_metadata import read_metadata
+from myna.models.gguf_file import read_metadata
 from myna.models.loading import convert_gguf, convert_gguf_tokens
 
 

@@ -33,19 +33,22 @@ def load(
     dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
     four_bits: bool = False,
+    to_split: bool = False,
 ) -> Any:
     """The base as a transformers causal language model: evaluating, all weights frozen.
 
     `dtype` is by default what `precision` says for `device`, and `device` what
     `choose_device` says. With `four_bits` the linear layers are NF4 with double
-    quantisation, computed in `dtype`. Safetensors only; no code of the model's folder is
-    ever run.
+    quantisation, computed in `dtype`. One `to_split` over devices waits in the CPU's memory
+    for that, since no device may hold it all. Safetensors only; no code of the model's
+    folder is ever run.
 
     Raises:
         ModelError: torch, transformers or bitsandbytes is missing, or the folder cannot
             be loaded.
     """
     with _needing_train_extra(), quiet():
+        import torch
         import transformers
 
         place = choose_device() if device is None else device
@@ -59,6 +62,8 @@ def load(
                     bnb_4bit_quant_type="nf4",
                     bnb_4bit_use_double_quant=True,
                     bnb_4bit_compute_dtype=number,
+                    # FSDP splits floating-point numbers only: the packed bytes are stored as such.
+                    bnb_4bit_quant_storage=number if to_split else torch.uint8,
                 ),
                 "device_map": {"": place},
             }
@@ -71,7 +76,7 @@ def load(
                 local_files_only=True,
                 **options,
             )
-            model = model if four_bits else model.to(place)
+            model = model if four_bits or to_split else model.to(place)
             return model.eval().requires_grad_(False)
         except ModuleNotFoundError:
             raise
