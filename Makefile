@@ -16,7 +16,7 @@ demo: .venv/.train ## Clone the crew of Apollo 11, from the download to a talk w
 	$(BIN)/myna demo
 
 test: check ## Run every check and test
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
 check: .venv/.dev ## Lint, formatting, types, import rules
 	$(BIN)/python -m ruff check

@@ -1,10 +1,12 @@
 """Whether memory helps: bits per character of real replies, with and without it.
 
 python benchmarks/memory.py WORKSPACE [--part test] [--every 3] [--set chat.memory_tokens=64]
+python benchmarks/memory.py WORKSPACE --set chat.memory_embeddings=wordllama
 
 Walks through the conversations of a split as a live room would hear them, and before each
-message of a persona asks the clone how likely it is: once with what memory brings up, once
-without. The workspace must be trained with the rendering `transcript`; choose settings on
+message of a persona asks the clone how likely it is: without memory, with what full-text
+search brings up, and, where the settings name a model for it, with what search by meaning
+adds. The workspace must be trained with the rendering `transcript`; choose settings on
 `tune`, report on `test`.
 """
 
@@ -13,14 +15,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from myna import config, workspace
 from myna.persona.clone import Clone, open_clone
-from myna.persona.memory import OWNER
+from myna.persona.memory import OWNER, Memory
 from myna.persona.room import Room
 from myna.samples.lines import loudest
 
@@ -41,34 +45,34 @@ def main() -> None:
         space.settings(), ["chat.engine=transformers", *wanted.set, "chat.memory=true"]
     )
     clone = open_clone(space, wanted.name, settings.chat)
-    rows = pl.DataFrame(
-        measured(clone, pl.read_parquet(space.prepared / "messages.parquet"), wanted),
-        schema=["recalled", "characters", "without", "with"],
-        orient="row",
-    )
-    recalled = rows.filter(pl.col("recalled") > 0)
-    without, with_ = (rows[side].sum() / rows["characters"].sum() for side in ("without", "with"))
-    print(
-        json.dumps(
-            {
-                "part": wanted.part,
-                "replies": rows.height,
-                "with_memory": recalled.height,
-                "tokens_recalled": round(float(recalled["recalled"].mean() or 0), 1),
-                "without": round(without, 4),
-                "with": round(with_, 4),
-                "change": round(with_ / without - 1, 4),
-                "interval": [round(side, 4) for side in interval(rows)],
-            }
-        )
-    )
+    if clone.memory is None:
+        raise SystemExit("this workspace has no memory: run `myna prepare`")
+    memories = {"words": clone.memory.by_words_alone()}
+    if settings.chat.memory_embeddings:
+        memories["words_and_meaning"] = clone.memory
+    chats = pl.read_parquet(space.prepared / "messages.parquet")
+    found = list(measured(clone, memories, chats, wanted))
+    characters, without = (np.array([reply[at] for reply in found]) for at in (0, 1))
+    report: dict[str, Any] = {"part": wanted.part, "replies": len(found)}
+    report["without"] = round(without.sum() / characters.sum(), 4)
+    for number, name in enumerate(memories):
+        tokens, with_ = np.array([reply[2][number] for reply in found]).T
+        report[name] = {
+            "recalled_for": int((tokens > 0).sum()),
+            "tokens_recalled": round(tokens[tokens > 0].mean(), 1) if tokens.any() else 0,
+            "bits_per_character": round(with_.sum() / characters.sum(), 4),
+            "change": round(with_.sum() / without.sum() - 1, 4),
+            "interval": [round(side, 4) for side in interval(without, with_)],
+        }
+    print(json.dumps(report))
 
 
 def measured(
-    clone: Clone, messages: pl.DataFrame, wanted: argparse.Namespace
-) -> list[tuple[int, int, float, float]]:
-    """For each reply: tokens recalled, characters, bits without memory and with it."""
-    found: list[tuple[int, int, float, float]] = []
+    clone: Clone, memories: dict[str, Memory], messages: pl.DataFrame, wanted: argparse.Namespace
+) -> Iterator[tuple[int, float, list[tuple[int, float]]]]:
+    """For each reply: its characters, its bits without memory, and for each memory the
+    tokens that it brings up and the bits then.
+    """
     met = 0
     part = messages.filter(pl.col("part") == wanted.part)
     for _, said in part.group_by("conversation", maintain_order=True):
@@ -79,30 +83,36 @@ def measured(
             if met == wanted.every:
                 met = 0
                 without = bits(clone, room, person, text)
-                before = len(room.prompt(person))
-                recall(clone, room, person)
-                if room.recalled:
-                    tokens = len(room.prompt(person)) - before
-                    found.append((tokens, len(text), without, bits(clone, room, person, text)))
-                else:
-                    found.append((0, len(text), without, without))
-                room.recalled = []
+                yield (
+                    len(text),
+                    without,
+                    [
+                        with_memory(clone, memory, room, person, text, without)
+                        for memory in memories.values()
+                    ],
+                )
             room.say(person, text)
-    return found
 
 
-def recall(clone: Clone, room: Room, person: str) -> None:
-    """Let the room's prompts show what memory brings up, as live rooms do."""
-    if clone.memory is None:
-        raise SystemExit("this workspace has no memory: run `myna prepare`")
-    room.recalled = clone.memory.recall(
+def with_memory(
+    clone: Clone, memory: Memory, room: Room, person: str, text: str, without: float
+) -> tuple[int, float]:
+    """The tokens that a memory brings up, and how surprising a reply is with them."""
+    before = len(room.prompt(person))
+    room.recalled = memory.recall(
         person,
         room.lines,
         OWNER,
         most=clone.chat.memory_exchanges,
         tokens=clone.chat.memory_tokens,
-        count=lambda text: len(clone.tokenizer.encode(text).ids),
+        count=lambda said: len(clone.tokenizer.encode(said).ids),
     )
+    try:
+        if not room.recalled:
+            return 0, without
+        return len(room.prompt(person)) - before, bits(clone, room, person, text)
+    finally:
+        room.recalled = []
 
 
 def bits(clone: Clone, room: Room, person: str, text: str) -> float:
@@ -111,12 +121,11 @@ def bits(clone: Clone, room: Room, person: str, text: str) -> float:
     return -sum(clone.engine.score(room.prompt(person), ids)) / math.log(2)
 
 
-def interval(rows: pl.DataFrame) -> tuple[float, float]:
+def interval(without: Any, with_: Any) -> tuple[float, float]:
     """The 95 % interval of the change, by resampling replies."""
-    pairs = rows.select("without", "with").to_numpy()
-    draws = np.random.default_rng(0).integers(len(pairs), size=(RESAMPLES, len(pairs)))
-    totals = pairs[draws].sum(1)
-    low, high = np.quantile(totals[:, 1] / totals[:, 0] - 1, [0.025, 0.975])
+    draws = np.random.default_rng(0).integers(len(without), size=(RESAMPLES, len(without)))
+    changes = with_[draws].sum(1) / without[draws].sum(1) - 1
+    low, high = np.quantile(changes, [0.025, 0.975])
     return float(low), float(high)
 
 

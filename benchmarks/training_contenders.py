@@ -82,7 +82,7 @@ class Turns:
 def myna(job: dict[str, Any], *, lean: bool = False) -> None:
     """As `myna train` computes a step."""
     from myna.config import Train
-    from myna.training import fast
+    from myna.training import fast, methods
     from myna.training.loop import with_lora
     from myna.training.loss import sample_losses
 
@@ -91,8 +91,7 @@ def myna(job: dict[str, Any], *, lean: bool = False) -> None:
     turns.parameters = _count(base)
     model = with_lora(base, Train(rank=RANK, alpha=ALPHA))
     if lean:
-        model.enable_input_require_grads()
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        methods.recompute(model)
     fast.install(model)
     optimizer = torch.optim.AdamW(_trained(model), lr=RATE, betas=(0.9, 0.99), weight_decay=0)
     for batch in turns:

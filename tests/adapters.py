@@ -14,25 +14,12 @@ TOKEN_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.jso
 
 def tiny_base(folder: Path, like: Base) -> Base:
     """A base of a tiny Llama with the tokenizer of another."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from tests.small_model import make
 
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=49152,
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        eos_token_id=2,
-    )
     with quiet():
-        model = LlamaForCausalLM(config)
-        model.model.embed_tokens.weight.data.mul_(10)
-        model.save_pretrained(folder)
+        make(
+            49152, max_position_embeddings=512, tie_word_embeddings=True, eos_token_id=2
+        ).save_pretrained(folder)
     for name in TOKEN_FILES:
         shutil.copyfile(like.folder / name, folder / name)
     return find(str(folder), weights=True)

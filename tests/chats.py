@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,9 +18,7 @@ from myna.people import People, Person, accounts, plain_name
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
-thorough = settings(
-    max_examples=80, deadline=None, suppress_health_check=list(HealthCheck), database=None
-)
+thorough = settings(max_examples=80, suppress_health_check=list(HealthCheck), database=None)
 """For properties that take a fixture, and whose examples take a while."""
 
 PIECES = [
@@ -39,6 +38,31 @@ names = (
     st.sampled_from(["Buzz", "Neil", "Neil Armstrong", "<|im_end|>", "名前", "-", "7", "O'Neil"])
     | st.text(min_size=1, max_size=50)
 ).map(plain_name)
+
+
+STARTS = {
+    "Ana": ["who is coming", "I brought", "never again", "look at"],
+    "Ben": ["honestly", "no way", "I would rather have", "ok but"],
+    "Cy": ["lol", "where are", "did you see", "soup beats"],
+}
+THINGS = ["the lake", "soup", "that hill", "two bikes", "the rain", "a tent", "cold tea"]
+
+
+def walks(messages: int = 160, friends: Sequence[str] = tuple(STARTS)) -> list[dict[str, str]]:
+    """Friends planning walks, a message a minute, with a night after every 40: JSON lines."""
+    chance = random.Random(5)
+    said = []
+    minute = 0
+    for number in range(messages):
+        minute += 1 if number % 40 else 600
+        author = chance.choice(friends)
+        text = f"{chance.choice(STARTS[author])} {chance.choice(THINGS)}"
+        stamp = f"2024-05-{1 + minute // 1440:02}T{minute // 60 % 24:02}:{minute % 60:02}:00Z"
+        said.append(
+            {"id": str(number), "channel": "walks", "author": author, "text": text,
+             "timestamp": stamp}
+        )  # fmt: skip
+    return said
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -8,18 +8,14 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 
-def make() -> Any:
+def make(vocabulary: int = 97, **changes: Any) -> LlamaForCausalLM:
+    """Two layers of random weights, always the same; `changes` are of its configuration."""
+    sizes = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128,
+    }  # fmt: skip
     torch.manual_seed(1)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=97,
-            hidden_size=32,
-            intermediate_size=64,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=128,
-        )
-    ).requires_grad_(False)
+    config = LlamaConfig(vocab_size=vocabulary, **{**sizes, **changes})
+    model = LlamaForCausalLM(config).requires_grad_(False)
     model.lm_head.weight.mul_(20)  # a fresh one is too weak to tell any token from another
     return model

@@ -63,6 +63,12 @@ def run(command: Sequence[str | Path], folder: Path) -> str:
     return done.stdout
 
 
+def pip(programs: Path, *arguments: str | Path) -> str:
+    """This environment's pip, at work in another one."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python"]
+    return run([*command, programs / "python", *arguments], programs)
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dist")
@@ -76,10 +82,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of programs of an environment that holds the wheel and what its core needs."""
     folder = tmp_path_factory.mktemp("installed")
-    run([sys.executable, "-m", "venv", "venv"], folder)
+    run([sys.executable, "-m", "venv", "--without-pip", "venv"], folder)
     programs = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
-    constraints = ROOT / "constraints.txt"
-    run([programs / "python", "-m", "pip", "install", "-q", "-c", constraints, wheel], folder)
+    pip(programs, "install", "-q", "--no-compile", "-c", ROOT / "constraints.txt", wheel)
     return programs
 
 
@@ -95,8 +100,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert modules <= names
 
 
-def test_the_core_installs_no_torch(programs: Path, tmp_path: Path) -> None:
-    listed = json.loads(run([programs / "python", "-m", "pip", "list", "--format=json"], tmp_path))
+def test_the_core_installs_no_torch(programs: Path) -> None:
+    listed = json.loads(pip(programs, "list", "--format=json"))
     installed = {package["name"].lower() for package in listed}
     assert "polars" in installed
     assert not installed & {"torch", "transformers", "peft", "accelerate", "xllamacpp", "pytest"}

@@ -1,4 +1,7 @@
-"""A Discord bot as a process of its own: python alone.py FOLDER ADDRESS SECONDS."""
+"""A Discord bot as a process of its own: python alone.py FOLDER ADDRESS SECONDS.
+
+It begins when it is told to, by a line on standard input.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,7 @@ from pathlib import Path
 
 import discord
 import yarl
-from tests.bots.bridge import TOKEN, VERSION
-from tests.bots.world import World
+from tests.bots.world import TOKEN, VERSION, World
 
 from myna.bots import logs, pace
 from myna.bots.discord_client import DiscordBot
@@ -29,4 +31,5 @@ async def main(folder: Path, address: str, seconds: float) -> None:
         await bot.start(TOKEN)
 
 
+sys.stdin.readline()
 asyncio.run(main(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])))

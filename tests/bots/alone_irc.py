@@ -1,4 +1,7 @@
-"""An IRC bot as a process of its own: python alone_irc.py FOLDER PORT."""
+"""An IRC bot as a process of its own: python alone_irc.py FOLDER PORT.
+
+It begins when it is told to, by a line on standard input.
+"""
 
 from __future__ import annotations
 
@@ -22,4 +25,5 @@ async def main(folder: Path, port: int) -> None:
     await IrcBot(address, "myna", ["#tea"], world.settings, make, back_off=0.05).run()
 
 
+sys.stdin.readline()
 asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))

@@ -21,9 +21,7 @@ from simcord.backend import Backend, serializers
 from simcord.backend.errors import BackendError
 from simcord.http import router, routes  # noqa: F401  # registers the routes
 from tests.bots import simulated  # noqa: F401  # lets buttons through
-
-TOKEN = "MTIz.c2Vj.cmV0LW9mLWEtdGVzdA"  # noqa: S105
-VERSION = "/api/v10"
+from tests.bots.world import VERSION
 
 
 class Bridge:
@@ -162,7 +160,10 @@ async def bridged() -> AsyncIterator[tuple[Bridge, str]]:
 async def process(
     log: Path, program: str, *arguments: str | Path
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A Python program of its own, killed at the end if it still runs; its log goes to a file."""
+    """A Python program of its own, killed at the end if it still runs; its log goes to a file.
+
+    It has loaded all it needs, and waits to be told by `begin` to do something.
+    """
     root = Path(__file__).parents[2]
     with log.open("ab") as stream:
         running = await asyncio.create_subprocess_exec(
@@ -170,6 +171,7 @@ async def process(
             str(Path(__file__).parent / program),
             *map(str, arguments),
             env={**os.environ, "PYTHONPATH": str(root)},
+            stdin=asyncio.subprocess.PIPE,
             stderr=stream,
             start_new_session=True,
         )
@@ -179,6 +181,12 @@ async def process(
         if running.returncode is None:
             os.killpg(running.pid, signal.SIGKILL)
             await running.wait()
+
+
+def begin(program: asyncio.subprocess.Process) -> None:
+    """Let a program begin what it is to do."""
+    assert program.stdin is not None
+    program.stdin.write(b"begin\n")
 
 
 async def until(what: str, holds: Any, seconds: float = 15) -> None:

@@ -12,6 +12,7 @@ import simcord
 from simcord.actors import MemberActor
 from simcord.builders import ChannelHandle, GuildHandle
 from simcord.http.routes import interactions
+from simcord.results import InteractionResult, ResponseMessage
 from tests.bots.world import World
 
 from myna.bots.discord_client import DiscordBot
@@ -43,9 +44,18 @@ class Server:
 
     async def clone(self, command: str, by: MemberActor | None = None, **options: Any) -> str:
         """What `/clone COMMAND` answers, to who asked alone."""
-        result = await (by or self.eve).slash(self.channel, f"clone {command}", **options)
-        answer = result.followups[-1] if result.followups else result.response
-        return str(answer.content)
+        return str((await self.answer(command, by, **options)).content)
+
+    async def answer(
+        self, command: str, by: MemberActor | None = None, **options: Any
+    ) -> ResponseMessage:
+        """The answer to `/clone COMMAND`, with all that is under it."""
+        return last(await (by or self.eve).slash(self.channel, f"clone {command}", **options))
+
+
+def last(result: InteractionResult) -> ResponseMessage:
+    """The newest answer to a command, or to something pressed."""
+    return result.followups[-1] if result.followups else result.response
 
 
 def build(world: World) -> DiscordBot:

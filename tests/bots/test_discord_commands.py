@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import discord
-from tests.bots.simulated import Server, played
+from simcord.actors import MemberActor
+from tests.bots.simulated import Server, last, played
 from tests.bots.world import FRIENDS, World
 
 from myna.people import opting_out
@@ -140,6 +141,99 @@ def test_settings_are_changed_by_those_who_manage_the_channel(world: World) -> N
         )
 
     played(scenario, world)
+
+
+def test_whoever_writes_need_not_wait_for_the_end_of_a_talk_among_clones(world: World) -> None:
+    world.settings = world.settings.model_copy(update={"typing_speed": 1})
+
+    async def scenario(on: Server) -> None:
+        await on.clone("summon", who="everyone")
+        await on.clone("watch", n=4)
+        await on.eve.send(on.channel, "dee say stop")
+        for _ in range(20):
+            await on.env.advance_time(12)
+        said = on.by_clones()
+        assert len(said) == 5
+        assert ("Dee (clone)", "stop") in said[:2]
+        assert await on.clone("watch", n=3) == "They talk for 3 turns."
+        assert await on.clone("watch", n=30) == "They talk among themselves already."
+
+    played(scenario, world)
+
+
+class TestChoosingWhoIsHere:
+    """The menu under `/clone settings`."""
+
+    @staticmethod
+    def keeper(on: Server) -> MemberActor:
+        """Somebody who manages channels."""
+        may = discord.Permissions(manage_channels=True)
+        role = on.guild.create_role("keeper", permissions=may)
+        return on.guild.add_member(on.env.create_user("kim"), roles=[role])
+
+    def test_offers_all_with_consent_and_marks_those_who_are_here(self, world: World) -> None:
+        world.consent(dict.fromkeys(FRIENDS, "clone") | {"Cy": "context"})
+
+        async def scenario(on: Server) -> None:
+            kim = self.keeper(on)
+            await on.clone("summon", who="ana")
+            shown = await on.answer("settings", kim)
+            assert shown.ephemeral
+            [[menu]] = [row["components"] for row in shown.components]
+            assert (menu["min_values"], menu["max_values"]) == (0, 3)
+            assert [(o["value"], o["default"]) for o in menu["options"]] == [
+                ("Ana Silva", True),
+                ("Ben Okoro", False),
+                ("Dee", False),
+            ]
+
+        played(scenario, world)
+
+    def test_has_those_come_and_go(self, world: World) -> None:
+        async def scenario(on: Server) -> None:
+            kim = self.keeper(on)
+            await on.clone("summon", who="ana")
+            menu = await on.answer("settings", kim)
+            chosen = await kim.select(menu, ["Ben Okoro", "Dee"])
+            assert last(chosen).content == "Here now: Ben Okoro (clone), Dee (clone)."
+            await on.eve.send(on.channel, "hey everyone")
+            assert {name for name, _ in on.by_clones()} == {"Ben Okoro (clone)", "Dee (clone)"}
+            chosen = await kim.select(menu, [])
+            assert last(chosen).content == "Here now: nobody."
+
+        played(scenario, world)
+
+    def test_is_for_those_who_manage_the_channel(self, world: World) -> None:
+        async def scenario(on: Server) -> None:
+            kim = self.keeper(on)
+            await on.clone("summon", who="ana")
+            shown = await on.answer("settings")
+            assert not shown.components
+            menu = await on.answer("settings", kim)
+            on.env.backend.remove_member_role(on.guild.id, kim.id, on.guild.roles["keeper"].id)
+            refused = await kim.select(menu, ["Dee"])
+            assert refused.response.content == (
+                "Only those who manage this channel may change that."
+            )
+            assert (await on.clone("who")).startswith("Here now: Ana Silva (clone). ")
+
+        played(scenario, world)
+
+    def test_of_somebody_whose_consent_is_withdrawn_meanwhile_is_refused(
+        self, world: World
+    ) -> None:
+        async def scenario(on: Server) -> None:
+            kim = self.keeper(on)
+            await on.clone("summon", who="ana")
+            menu = await on.answer("settings", kim)
+            world.consent(dict.fromkeys(FRIENDS, "clone") | {"Dee": "no"})
+            refused = await kim.select(menu, ["Ben Okoro", "Dee"])
+            assert last(refused).content == (
+                "Dee has not consented to be cloned, or has opted out."
+            )
+            assert (await on.clone("who")).startswith("Here now: Ana Silva (clone). ")
+
+        played(scenario, world)
 
 
 class TestOptingOut:

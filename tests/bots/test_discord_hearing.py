@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import discord
 import pytest
 from simcord.backend.serializers import message_payload
 from tests.bots.simulated import Server, build, played
 from tests.bots.world import World
+
+from myna.bots import discord_client
 
 ANA, BEN = "Ana Silva (clone)", "Ben Okoro (clone)"
 
@@ -22,6 +26,22 @@ def test_nothing_is_read_where_nobody_was_summoned(world: World) -> None:
         await on.eve.send(on.channel, "ana, tea?")
         assert world.rooms.ids() == []
         assert on.by_clones() == []
+
+    played(scenario, world)
+
+
+def test_nothing_is_read_where_all_were_dismissed_now_or_after_a_restart(world: World) -> None:
+    async def scenario(on: Server) -> None:
+        await on.clone("summon", who="ana")
+        await on.eve.send(on.channel, "one")
+        await on.clone("dismiss", who="everyone")
+        await on.eve.send(on.channel, "two, just among us")
+        await on.clone("summon", who="ana")
+        await on.bot.host.close()
+        world.close()
+        await on.env.restart_bot(build(world))
+        await on.eve.send(on.channel, "three")
+        assert heard(on) == [("Eve", "one"), ("Eve", "three")]
 
     played(scenario, world)
 
@@ -220,6 +240,18 @@ def test_consent_withdrawn_in_people_toml_silences_at_once(world: World) -> None
     played(scenario, world)
 
 
+def test_nothing_of_past_chats_is_recalled_where_who_reads_is_unknown(world: World) -> None:
+    async def scenario(on: Server) -> None:
+        clone = world.rooms.clone
+        clone.chat = clone.chat.model_copy(update={"memory": True})
+        clone.memory = object()  # whatever was asked of it would fail
+        await on.clone("summon", who="ana")
+        await on.eve.send(on.channel, "ana?")
+        assert on.by_clones() == [(ANA, "re ana?")]
+
+    played(scenario, world)
+
+
 def test_bots_and_webhooks_are_not_read(world: World) -> None:
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
@@ -273,6 +305,59 @@ def test_what_was_missed_is_read_and_what_is_fresh_is_answered(world: World) -> 
         assert on.by_clones() == [(ANA, "re hm"), (ANA, "re ana?")]
 
     played(scenario, world)
+
+
+def test_what_comes_before_all_that_was_missed_is_read_waits_its_turn(world: World) -> None:
+    async def scenario(on: Server) -> None:
+        await on.clone("summon", who="ana")
+        await on.eve.send(on.channel, "before")
+        await on.bot.host.close()
+        world.close()
+        subscribers = on.env.backend.subscribers[:]
+        on.env.backend.subscribers.clear()
+        await on.eve.send(on.channel, "missed")
+        gone = await on.eve.send(on.channel, "missed and taken back")
+        bot = build(world)
+        ready = bot.on_ready
+
+        async def late() -> None:  # the gateway delivers before the bot has caught up
+            on.env.backend.create_message(on.channel.id, on.eve.id, "ana, now?")
+            on.env.backend.delete_message(on.channel.id, gone.id)
+            await asyncio.sleep(0)
+            await ready()
+
+        bot.on_ready = late  # type: ignore[method-assign]
+        on.env.backend.subscribers.extend(subscribers)
+        await on.env.restart_bot(bot)
+        await on.env.settle()
+        assert heard(on) == [
+            ("Eve", "before"),
+            ("Eve", "missed"),
+            ("Eve", "ana, now?"),
+            ("Ana Silva", "re ana, now?"),
+        ]
+
+    played(scenario, world)
+
+
+def test_of_very_much_that_was_missed_the_newest_is_read(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(discord_client, "MISSED", 3)
+
+    async def scenario(on: Server) -> None:
+        await on.clone("summon", who="ana")
+        await on.eve.send(on.channel, "before")
+        await on.bot.host.close()
+        world.close()
+        on.env.backend.subscribers.clear()
+        for number in range(5):
+            await on.eve.send(on.channel, f"{number}")
+        await on.env.restart_bot(build(world))
+        assert [text for _, text in heard(on)] == ["before", "2", "3", "4"]
+
+    played(scenario, world)
+    assert "#kettle: more than 3 messages were missed: older ones are not read" in caplog.text
 
 
 def test_what_was_missed_long_ago_is_read_only(world: World) -> None:

@@ -10,8 +10,10 @@ from simcord.builders import ChannelHandle
 from tests.bots.simulated import Server, build, played
 from tests.bots.world import FRIENDS, World
 
+from myna.bots import delivery
 from myna.bots import discord_texts as texts
 from myna.bots.discord_setup import NEEDED
+from myna.bots.outbox import Post
 
 ANA = "Ana Silva (clone)"
 
@@ -209,19 +211,26 @@ def test_an_engine_that_fails_does_not_silence_the_channel(world: World) -> None
     played(scenario, world)
 
 
-def test_what_discord_fails_at_is_tried_again_and_not_doubled(world: World) -> None:
+def test_what_discord_fails_at_is_tried_again_and_not_doubled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "PAUSES", (0.1, 0.1))
+
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
         await on.eve.send(on.channel, "ana, one")
         on.env.inject_error("POST", "/webhooks/*", status=503, times=2)
         await on.eve.send(on.channel, "ana, two")
-        await on.env.advance_time(30)
         assert [text for _, text in on.by_clones()] == ["re ana, one", "re ana, two"]
 
     played(scenario, world)
 
 
-def test_what_was_posted_although_it_seemed_to_fail_is_found_not_doubled(world: World) -> None:
+def test_what_was_posted_although_it_seemed_to_fail_is_found_not_doubled(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "PAUSES", (0.1,))
+
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
         front = world.host.front
@@ -236,10 +245,50 @@ def test_what_was_posted_although_it_seemed_to_fail_is_found_not_doubled(world: 
         front.post = post  # type: ignore[method-assign]
         for words in ("ana", "ana"):
             await on.eve.send(on.channel, words)
-            await on.env.advance_time(30)
         assert [text for _, text in on.by_clones()] == ["re ana", "re ana"]
 
     played(scenario, world)
+
+
+def test_what_discord_does_not_take_is_not_tried_again_when_they_may_not_speak(
+    world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "PAUSES", (60,))
+
+    async def scenario(on: Server) -> None:
+        await on.clone("summon", who="ana")
+        on.env.inject_error("POST", "/channels/*/webhooks", status=503)
+        await on.eve.send(on.channel, "ana, one")
+        await on.clone("opt-out", who="ana")
+        await on.env.advance_time(60)
+        assert on.by_clones() == []
+
+    played(scenario, world)
+    assert "a message of Ana Silva was not posted: may not speak" in caplog.text
+
+
+def test_what_cannot_be_taken_back_any_more_does_not_silence_the_channel(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario(on: Server) -> None:
+        await on.clone("summon", who="ana")
+        front = world.host.front
+        really = front.post
+
+        async def post(post: Post) -> str:
+            if post.text == "re ana, one":  # somebody deletes it while it is on its way
+                world.outboxes[0].drop(post, "deleted")
+            return await really(post)
+
+        front.post = post  # type: ignore[method-assign]
+        on.env.inject_error("DELETE", "/webhooks/*", status=500, times=None)
+        await on.eve.send(on.channel, "ana, one")
+        await on.env.advance_time(60)
+        await on.eve.send(on.channel, "ana, two")
+        assert on.by_clones()[-1] == (ANA, "re ana, two")
+
+    played(scenario, world)
+    assert "a message cannot be taken back" in caplog.text
 
 
 def test_the_invite_asks_for_what_is_used_and_no_more() -> None:

@@ -9,16 +9,48 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import discord
+import keyring
 import pytest
 import yarl
-from tests.bots.bridge import TOKEN, VERSION, Bridge, bridged
+from keyring.backend import KeyringBackend
+from keyring.backends import fail
+from keyring.errors import KeyringLocked
+from tests.bots.bridge import Bridge, bridged, until
 from tests.bots.simulated import build
-from tests.bots.world import World
+from tests.bots.world import TOKEN, VERSION, World
 
 from myna.bots import discord_setup, logs
 from myna.errors import BotError
 
 Scenario = Callable[[Bridge], Coroutine[Any, Any, Any]]
+
+
+class Ring(KeyringBackend):
+    """A keyring in memory."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        self.locked = False
+        self._kept: dict[tuple[str, str], str] = {}
+
+    def get_password(self, service: str, username: str) -> str | None:
+        if self.locked:
+            raise KeyringLocked("prompt dismissed")
+        return self._kept.get((service, username))
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self._kept[service, username] = password
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ring]:
+    """An empty keyring, and no token in the environment."""
+    monkeypatch.delenv("MYNA_DISCORD_TOKEN", raising=False)
+    before = keyring.get_keyring()
+    keyring.set_keyring(Ring())
+    yield keyring.get_keyring()
+    keyring.set_keyring(before)
 
 
 @pytest.fixture
@@ -55,9 +87,29 @@ class TestToken:
         monkeypatch.setenv("MYNA_DISCORD_TOKEN", f" {TOKEN}\n")
         assert discord_setup.token() == TOKEN
 
-    def test_that_is_nowhere_is_asked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("MYNA_DISCORD_TOKEN", raising=False)
+    def test_comes_from_the_keyring_where_the_environment_has_none(self, ring: Ring) -> None:
+        ring.set_password("myna", "discord", f"{TOKEN}\n")
+        assert discord_setup.token() == TOKEN
+
+    def test_in_the_environment_comes_first(
+        self, ring: Ring, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("MYNA_DISCORD_TOKEN", TOKEN)
+        ring.set_password("myna", "discord", "another")
+        assert discord_setup.token() == TOKEN
+
+    def test_that_is_nowhere_is_asked_for(self, ring: Ring) -> None:
         with pytest.raises(BotError, match="there is no bot token: take it from https://discord"):
+            discord_setup.token()
+
+    def test_is_asked_for_in_one_line_where_there_is_no_keyring(self, ring: Ring) -> None:
+        keyring.set_keyring(fail.Keyring())
+        with pytest.raises(BotError, match=r"`keyring set myna discord`; this machine has no k"):
+            discord_setup.token()
+
+    def test_is_asked_for_in_one_line_where_the_keyring_is_locked(self, ring: Ring) -> None:
+        ring.locked = True
+        with pytest.raises(BotError, match=r"; the keyring cannot be read \(prompt dismissed\)"):
             discord_setup.token()
 
     def test_that_is_wrong_or_revoked_is_explained(self, at: Any, log: io.StringIO) -> None:
@@ -128,6 +180,21 @@ class TestCheck:
             assert server == "it is not in the server 77 of bot.servers"
 
         at(scenario)
+
+
+def test_a_token_that_is_reset_while_the_bot_runs_is_explained(at: Any, world: World) -> None:
+    async def scenario(bridge: Bridge) -> None:
+        async with build(world) as bot:
+            running = asyncio.create_task(bot.start(TOKEN))
+            await until("it is connected", lambda: bridge.sockets)
+            await bridge.sockets[0].close(code=4004, message=b"Authentication failed.")
+            with pytest.raises(discord.ConnectionClosed) as error:
+                await running
+        said = str(discord_setup.explained(error.value))
+        assert said.startswith("Discord does not know this token: it is wrong or was reset.")
+
+    at(scenario)
+    world.close()
 
 
 def test_a_missing_intent_is_explained_when_it_connects(at: Any, world: World) -> None:

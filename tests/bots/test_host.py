@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -122,6 +123,24 @@ def test_however_often_it_is_killed_all_is_posted_once_and_in_order(deadly: froz
             there = histories.rooms.open(f"test:{place}").messages()
             assert [m.text for m in there if m.by_clone] == whole
             histories.close()
+
+
+def test_what_was_said_long_ago_stays_in_the_room(world: World) -> None:
+    board = Board()
+    outbox, _, _ = world.hosting("test")
+    world.rooms.open("test:tea", personas=["Cy"])
+    outbox.open_place("tea")
+    world.close()
+    assert lived(world, board, ask=True)
+    database = sqlite3.connect(world.space.bots / "test.sqlite")
+    database.execute("UPDATE posts SET at = '2000-01-01'")
+    database.commit()
+    database.close()
+    for _ in range(2):  # what is old leaves the outbox when it is opened
+        assert lived(world, board, ask=False)
+    world.hosting("test")
+    assert sum(m.by_clone for m in world.rooms.open("test:tea").messages()) == ASKED
+    world.close()
 
 
 class TestOutbox:

@@ -14,10 +14,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.bots.bridge import process, until
+from tests.bots.bridge import begin, process, until
 from tests.bots.world import FRIENDS, World
 
-from myna.bots.irc_connection import Address, Connection, Line, parsed, pieces, plain_nick
+from myna.bots import irc_connection
+from myna.bots.irc_connection import (
+    Address,
+    Connection,
+    Line,
+    another,
+    parsed,
+    pieces,
+    plain_nick,
+)
 from myna.bots.irc_front import AROUND, IrcBot
 
 NGIRCD = shutil.which("ngircd") or shutil.which("ngircd", path="/usr/sbin")
@@ -209,21 +218,51 @@ class TestOnAServer:
 
     def test_a_nick_that_is_taken_is_gone_around(self, world: World, tmp_path: Path) -> None:
         async def scenario(at: Table) -> None:
-            other = Eve(at.server.port, "Ana_S[c]")
+            other = Eve(at.server.port, "Ana_Si[c]")
             task = asyncio.create_task(other.connection.run())
             await asyncio.wait_for(other.connection.ready.wait(), 20)
             await at.eve.asks("!summon ana")
             await at.eve.say("ana?")
             await until("Ana's answer", at.eve.said)
             [(nick, text)] = at.eve.said()
-            assert nick != "Ana_S[c]"
-            assert len(nick) <= 9
+            assert nick == "Ana_S2[c]"
             assert text == "re ana?"
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
 
         played(scenario, world, tmp_path, nick_length=9)
+
+    def test_another_bot_s_clones_are_not_heard(self, world: World, tmp_path: Path) -> None:
+        async def scenario(at: Table) -> None:
+            other = Eve(at.server.port, "Zed[clone]")
+            await other.connection.join("#tea")
+            task = asyncio.create_task(other.connection.run())
+            await asyncio.wait_for(other.connection.ready.wait(), 20)
+            await at.eve.asks("!summon ana")
+            await other.say("ana, shall we talk without end?")
+            await at.eve.say("ana?")
+            await until("Ana's answer", lambda: at.eve.said("Ana_Silva[clone]"))
+            heard = at.world.rooms.open("irc:#tea").messages()
+            assert [m.person for m in heard] == ["eve", "Ana Silva"]
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        played(scenario, world, tmp_path)
+
+    def test_nonsense_is_answered_in_one_line(self, world: World, tmp_path: Path) -> None:
+        async def scenario(at: Table) -> None:
+            await at.eve.asks("!summon ana")
+            for typed, answer in (
+                ("!watch \u00b2", "It takes two to talk: summon more of them."),
+                ("!settings nan nan", "chattiness is a number from 0 to 1"),
+                ("!settings 0 inf", "room 'irc:#tea': chat.temperature = inf"),
+                ("!settings a lot", "write it as !settings 0.3 0.9: chattiness, temperature"),
+            ):
+                assert (await at.eve.asks(typed)).startswith(answer)
+
+        played(scenario, world, tmp_path)
 
     def test_long_words_fit_into_lines(self, world: World, tmp_path: Path) -> None:
         world.engine.saying = words = "日本語 " * 100
@@ -233,6 +272,24 @@ class TestOnAServer:
             await at.eve.say("ana?")
             await until("all of it", lambda: len(at.eve.said()) >= 3)
             assert " ".join(text for _, text in at.eve.said()) == words.strip()
+
+        played(scenario, world, tmp_path)
+
+    def test_a_flood_that_the_server_slows_down_loses_and_doubles_nothing(
+        self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(irc_connection, "INTERVAL", 1e-9)  # as fast as the server lets it
+        world.engine._lines = lines = 16
+
+        async def scenario(at: Table) -> None:
+            await at.eve.asks("!summon ana")
+            await at.eve.say("ana?")
+            outbox = at.world.outboxes[0]
+            await until("all of it", lambda: outbox.counts("#tea")["sent"] == lines)
+            await until("all is heard", lambda: len(at.eve.said()) >= lines)
+            said = [text for _, text in at.eve.said()]
+            assert said == ["re ana?", *(f"re ana? {number}" for number in range(2, lines + 1))]
+            assert outbox.counts("#tea")["dropped"] == 0
 
         played(scenario, world, tmp_path)
 
@@ -275,8 +332,9 @@ def test_a_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
             world.rooms.open("irc:#tea", personas=FRIENDS[:1])
             outbox.open_place("#tea")
             world.close()
-            arguments = (tmp_path, str(server.port))
-            async with process(tmp_path / "log", "alone_irc.py", *arguments) as bot:
+            program = (tmp_path / "log", "alone_irc.py", tmp_path, str(server.port))
+            async with process(*program) as bot, process(*program) as next_bot:
+                begin(bot)
                 name = "Ana_Silva[clone]"
                 await until("Ana", lambda: any(n == name for n, _, _ in eve.heard))
                 await eve.say("ana")
@@ -284,8 +342,8 @@ def test_a_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
                 await asyncio.sleep(0.1)
                 bot.kill()
                 await bot.wait()
-            assert len(eve.said()) == 1
-            async with process(tmp_path / "log", "alone_irc.py", *arguments):
+                assert len(eve.said()) == 1
+                begin(next_bot)
                 await until("the rest", lambda: len(eve.said()) == 3)
             assert [text for _, text in eve.said()] == ["re ana", "re ana 2", "re ana 3"]
         finally:
@@ -295,6 +353,38 @@ def test_a_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
             await server.stop()
 
     asyncio.run(play())
+
+
+def test_lines_leave_no_faster_than_servers_bear(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, left = [0.0], []
+
+    async def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    class Wire:
+        def is_closing(self) -> bool:
+            return False
+
+        def write(self, line: bytes) -> None:
+            left.append((clock[0], line))
+
+        async def drain(self) -> None:
+            pass
+
+    async def play() -> None:
+        monkeypatch.setattr(irc_connection.time, "monotonic", lambda: clock[0])
+        monkeypatch.setattr(irc_connection.asyncio, "sleep", sleep)
+        connection = Connection(Address("host"), "ana", "Ana", lambda *_: sleep(0))
+        connection._writer = Wire()  # type: ignore[assignment]
+        for number in range(7):
+            await connection.say("#tea", f"{number}")
+        clock[0] += 60
+        for number in range(7, 12):
+            await connection.say("#tea", f"{number}")
+
+    asyncio.run(play())
+    assert [line for _, line in left] == [b"PRIVMSG #tea :%d\r\n" % n for n in range(12)]
+    assert [at for at, _ in left] == [0, 0, 0, 0, 2, 4, 6, 66, 66, 66, 66, 68]
 
 
 class TestLines:
@@ -324,6 +414,22 @@ class TestLines:
     def test_are_512_bytes_at_most(self) -> None:
         longest = f":{'n' * 30}!~{'u' * 10}@{'h' * 63} PRIVMSG #{'c' * 49} :"
         assert len(longest) <= AROUND
+
+
+@pytest.mark.parametrize(
+    ("taken", "wanted", "longest", "next_"),
+    [
+        ("myna", "myna", 9, "myna2"),
+        ("myna2", "myna", 9, "myna3"),
+        ("Ana_Si[c]", "Ana_Si[c]", 9, "Ana_S2[c]"),
+        ("Ana_S9[c]", "Ana_Si[c]", 9, "Ana_10[c]"),
+        ("Bob7[clone]", "Bob7[clone]", 30, "Bob72[clone]"),
+    ],
+)
+def test_a_nick_to_try_next_keeps_its_mark(
+    taken: str, wanted: str, longest: int, next_: str
+) -> None:
+    assert another(taken, wanted, longest) == next_
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 import simcord
@@ -12,20 +13,21 @@ from myna import config, workspace
 from myna.bots.discord_client import DiscordBot
 from myna.cli import demo, prepare, train
 from myna.cli.bot import hosting_of
+from myna.persona.live_room import LiveRoom
 from myna.workspace import Workspace
 
 CREW = ["Neil Armstrong", "Buzz Aldrin", "Michael Collins", "CapCom"]
-TURNS = 8
+TURNS = 10
 
 
 @pytest.fixture(scope="module")
 def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Clones of the crew after a few steps of training."""
     settings = config.Settings(
-        train=config.Train(epochs=0.002, batch_tokens=256, previews=0, checks=0),
+        train=config.Train(epochs=0.006, batch_tokens=256, lr=2e-3, previews=0, checks=0),
         samples=config.Samples(max_tokens=128, overlap_tokens=16),
         split=config.Split(tune=0),
-        chat=config.Chat(max_reply_tokens=48),
+        chat=config.Chat(max_reply_tokens=16),
         bot=config.Bot(servers=["*"], typing_speed=0, chattiness=0),
     )
     space = workspace.create(tmp_path_factory.mktemp("apollo") / "crew", settings)
@@ -37,30 +39,63 @@ def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 
 
 @pytest.mark.model
-def test_four_clones_hold_a_conversation(apollo: Workspace) -> None:
+def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next(
+    apollo: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = apollo.settings()
+    asked: list[dict[str, float]] = []
+    real = LiveRoom.chances
 
-    async def play() -> list[tuple[str, str]]:
+    def chances(room: LiveRoom, among: list[str]) -> dict[str, float]:
+        asked.append(real(room, among))
+        return asked[-1]
+
+    monkeypatch.setattr(LiveRoom, "chances", chances)
+
+    async def play() -> None:
         bot = DiscordBot(settings.bot, outbox, consents, make)
-        async with simcord.run(bot, settle_timeout=300) as env:
+        async with simcord.run(bot, settle_timeout=900) as env:
             guild = env.create_guild("Mission Control")
             channel = guild.create_text_channel("loop")
             eve = guild.add_member(env.create_user("eve", global_name="Eve"))
             await env.settle()
+            bot.host._chance.seed(1)
+            bot.host._rooms.clone.chance.seed(1)
             for name in CREW:
                 await eve.slash(channel, "clone summon", who=name)
-            await eve.send(channel, "Hey everyone, how does the Moon look from up there?")
+            await eve.send(channel, "Hey everyone, what a view of the Moon that must be.")
+            assert asked == []  # all are spoken to, so all answer: that is the rule's doing
+            room = bot.host._open[str(channel.id)]
+            told = room.messages()[-1].turn
             await eve.slash(channel, "clone watch", n=TURNS)
-            return [(m.author.name, m.content) for m in channel.history() if m.webhook_id]
+            there = [message for message in room.messages() if message.by_clone]
+            posted = [message for message in channel.history() if message.webhook_id]
+            bodies = [r.json for r in env.http_requests if r.path.startswith("/webhooks/")]
+            posts = [body for body in bodies if body and "username" in body]
+
+        # Each turn was drawn by the model's own chances of the names: all different.
+        assert len(asked) == TURNS
+        assert all(sum(lot.values()) == pytest.approx(1) for lot in asked)
+        assert all(len(set(lot.values())) == len(lot) == len(CREW) - 1 for lot in asked)
+        turns = dict.fromkeys((m.turn, m.person) for m in there if m.turn > told)
+        speakers = [person for _, person in turns]
+        assert len(speakers) > TURNS / 2  # a turn may have no words
+        assert len(set(speakers)) >= 3
+        assert all(one != next_ for one, next_ in pairwise(speakers))
+
+        # What stands in the channel is what was said, each message once and by one author.
+        shown = [(f"{message.person} (clone)", message.text) for message in there]
+        assert [(m.author.name, m.content) for m in posted] == shown
+        assert [post["content"] for post in posts] == [text for _, text in shown]
+        assert all(post["allowed_mentions"] == {"parse": []} for post in posts)
+        for _, text in shown:
+            assert text
+            assert "@" not in text
+            assert not any(line.startswith(f"{n}:") for line in text.splitlines() for n in CREW)
 
     chats = {file: workspace.fingerprint(file) for file in apollo.message_files()}
     with hosting_of(apollo, "group", settings, "discord") as (outbox, consents, make):
         assert set(CREW) <= set(consents.speakers())
-        said = asyncio.run(play())
-    turns = [name for at, (name, _) in enumerate(said) if not at or said[at - 1][0] != name]
-    # All four answer Eve; who goes on is the model's choice. A turn may have no words.
-    assert len(turns) >= len(CREW) + TURNS / 2
-    assert set(turns) == {f"{name} (clone)" for name in CREW}
-    assert all(text.strip() and "@" not in text for _, text in said)
+        asyncio.run(play())
     # What was said stands in the room only: nothing that training reads has changed.
     assert chats == {file: workspace.fingerprint(file) for file in apollo.message_files()}

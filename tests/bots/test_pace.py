@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 
+from myna import config
 from myna.bots.pace import is_quiet, typing_seconds
 
 
@@ -31,3 +32,25 @@ def test_longer_messages_take_longer(length: int, speed: float, seconds: float) 
 )
 def test_quiet_hours_may_go_over_midnight(clock: str, hours: str, quiet: bool) -> None:
     assert is_quiet(datetime.fromisoformat(f"2024-05-01T{clock}"), hours) is quiet
+
+
+@pytest.mark.parametrize("hours", ["25:00-07:00", "night", "23:00-07:00 Mars/Olympus", "23:00"])
+def test_hours_that_are_none_are_refused(hours: str) -> None:
+    with pytest.raises(
+        ValueError, match=r"are no hours: write them as|no time zone 'Mars/Olympus'"
+    ):
+        config.Bot(quiet_hours=hours)
+
+
+@pytest.mark.parametrize(
+    ("moment", "quiet"),
+    [
+        ("2024-01-10T22:30+00:00", True),  # 23:30 in Berlin
+        ("2024-01-10T21:30+00:00", False),
+        ("2024-07-10T21:30+00:00", True),  # in summer an hour ahead
+        ("2024-07-10T05:30+00:00", False),
+    ],
+)
+def test_quiet_hours_may_be_of_another_place_than_the_machine(moment: str, quiet: bool) -> None:
+    hours = "23:00-07:00 Europe/Berlin"
+    assert is_quiet(datetime.fromisoformat(moment), hours) is quiet

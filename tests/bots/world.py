@@ -26,6 +26,9 @@ from myna.persona.rooms import Rooms
 from myna.samples.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
+TOKEN = "MTIz.c2Vj.cmV0LW9mLWEtdGVzdA"  # noqa: S105
+VERSION = "/api/v10"
+"""Of Discord's API, in the path of its addresses."""
 FRIENDS = ["Ana Silva", "Ben Okoro", "Cy", "Dee"]
 
 

@@ -61,6 +61,8 @@ def mentioned(frame: pl.DataFrame) -> list[str]:
         ("password: hunter2, ok", "password: [password], ok"),
         ("https://bob:s3cr3t@example.com/x", "https://bob:[password]@example.com/x"),
         ("im at 52.520008, 13.404954 now", "im at [location] now"),
+        ("lat: 52.520008, lon: 13.404954 now", "lat: [location] now"),
+        ("latitude=-33.8568, longitude=151.2153", "latitude=[location]"),
         ("join discord.gg/teahouse!", "join [invite]!"),
         (
             "here:\n-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\nbye",

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
-import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from tests.chats import walks
 
-STARTS = {
-    "Ana": ["who is coming", "I brought", "never again", "look at"],
-    "Ben": ["honestly", "no way", "I would rather have", "ok but"],
-    "Cy": ["lol", "where are", "did you see", "soup beats"],
-}
-THINGS = ["the lake", "soup", "that hill", "two bikes", "the rain", "a tent", "cold tea"]
-
-
-def chat(messages: int = 160) -> list[dict[str, Any]]:
-    """Three friends planning walks, a message a minute, with a night now and then."""
-    chance = random.Random(5)
-    said = []
-    minute = 0
-    for number in range(messages):
-        minute += 1 if number % 40 else 600
-        author = chance.choice(list(STARTS))
-        text = f"{chance.choice(STARTS[author])} {chance.choice(THINGS)}"
-        stamp = f"2024-05-{1 + minute // 1440:02}T{minute // 60 % 24:02}:{minute % 60:02}:00Z"
-        said.append(
-            {"id": str(number), "channel": "walks", "author": author, "text": text,
-             "timestamp": stamp}
-        )  # fmt: skip
-    return said
+from myna.cli import main
 
 
 @dataclass(frozen=True)
@@ -55,12 +36,31 @@ class Done:
 Myna = Callable[..., Done]
 
 
-def run(folder: Path, arguments: Sequence[str], typed: str | None = None) -> Done:
-    """Run `myna` in a folder, without a terminal."""
+def run(folder: Path, arguments: Sequence[str], typed: str = "") -> Done:
+    """Run `myna` in a folder, without a terminal, in this process: that saves its start."""
+    out, err = io.StringIO(), io.StringIO()
+    status: Any = 0
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+        mock.patch.object(sys, "argv", ["myna", *arguments]),
+        mock.patch.object(sys, "stdin", io.StringIO(typed)),
+        mock.patch.dict(os.environ, COLUMNS="120"),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            status = ended.code
+    return Done(out.getvalue(), err.getvalue(), status or 0)
+
+
+def start(folder: Path, arguments: Sequence[str], typed: str = "") -> Done:
+    """Run `myna` in a folder, without a terminal, as a process of its own."""
     done = subprocess.run(
         [sys.executable, "-m", "myna", *arguments],
         cwd=folder,
-        input=typed if typed is not None else "",
+        input=typed,
         capture_output=True,
         encoding="utf-8",
         env={**os.environ, "COLUMNS": "120"},
@@ -72,7 +72,7 @@ def run(folder: Path, arguments: Sequence[str], typed: str | None = None) -> Don
 @pytest.fixture
 def myna(tmp_path: Path) -> Myna:
     """`myna`, in an empty folder."""
-    return lambda *arguments, typed=None: run(tmp_path, arguments, typed)
+    return lambda *arguments, typed="": run(tmp_path, arguments, typed)
 
 
 @pytest.fixture(scope="session")
@@ -80,7 +80,7 @@ def friends(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with prepared chats, for tests that copy it."""
     folder = tmp_path_factory.mktemp("road")
     export = folder / "walks.jsonl"
-    export.write_text("".join(json.dumps(m) + "\n" for m in chat()), "utf-8")
+    export.write_text("".join(json.dumps(m) + "\n" for m in walks()), "utf-8")
     for line in (
         ["new", "friends"],
         ["-C", "friends", "import", "walks.jsonl", "--consent", "clone"],

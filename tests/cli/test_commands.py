@@ -7,12 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Myna, chat, run
+from tests.chats import walks
+from tests.cli.conftest import Myna, run, start
 
 
 def export(folder: Path, name: str = "walks.jsonl", messages: int = 30) -> Path:
     path = folder / name
-    path.write_text("".join(json.dumps(m) + "\n" for m in chat(messages)), "utf-8")
+    path.write_text("".join(json.dumps(m) + "\n" for m in walks(messages)), "utf-8")
     return path
 
 
@@ -165,11 +166,11 @@ def test_every_report_is_one_json_document(friends: Path) -> None:
         json.loads(done.out)
 
 
-def test_debug_shows_where_an_error_came_from(myna: Myna) -> None:
-    done = myna("--debug", "status")
+def test_debug_shows_where_an_error_came_from(tmp_path: Path) -> None:
+    done = start(tmp_path, ["--debug", "status"])
     assert done.status == 1
     assert "Traceback" in done.err
-    assert "Traceback" not in myna("status").err
+    assert "Traceback" not in start(tmp_path, ["status"]).err
 
 
 class TestPeople:

@@ -22,7 +22,7 @@ def friends(tmp_path: Path) -> Path:
     return make(tmp_path / "friends", FRIENDS).root
 
 
-def export(folder: Path, *arguments: str, typed: str | None = None) -> Done:
+def export(folder: Path, *arguments: str, typed: str = "") -> Done:
     return run(folder, ["export", *arguments], typed)
 
 

@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.cli.conftest import run
+from tests.cli.conftest import run, start
+from tests.training.cases import losses, make_base, workspace_of
 
 from myna.persona.histories import Histories
 from myna.workspace import Workspace
@@ -68,14 +68,14 @@ def test_the_clone_is_measured_against_its_base(trained: Path) -> None:
 
 def test_the_clones_talk_through_a_pipe(trained: Path) -> None:
     typed = "who wants soup\n/who Ana, Cy\n/talk 3\n/retry\n/as Ben\n/nonsense\n/quit\n"
-    done = run(trained, ["chat", "--seed", "1"], typed)
+    done = start(trained, ["chat", "--seed", "1"], typed)
     assert done.status == 0, done.err
     spoken = re.findall(r"^(\w+): ", done.out, re.MULTILINE)
     assert len(spoken) >= 5
     assert set(spoken) <= {"Ana", "Ben", "Cy"}
     assert "You are Ben now" in done.err
     assert "there is no /nonsense" in done.err
-    assert run(trained, ["chat", "--seed", "1"], typed).out == done.out
+    assert start(trained, ["chat", "--seed", "1"], typed).out == done.out
 
 
 def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Path) -> None:
@@ -102,7 +102,7 @@ def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Pat
     histories.close()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
-    done = run(trained, ["chat", "--room", "last"], "/forget\n")
+    done = start(trained, ["chat", "--room", "last"], "/forget\n")
     assert done.status == 0, done.err
     assert "In the room: Ana, Eve" in done.err
     lines = done.out.splitlines()
@@ -114,15 +114,15 @@ def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Pat
 def test_a_room_of_last_time_must_be_there(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "friends"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("rooms.sqlite*"))
-    done = run(folder, ["chat", "--room", "last"], "")
+    done = start(folder, ["chat", "--room", "last"], "")
     assert done.status == 1
     assert "there is no room of last time: begin one with `myna chat`" in done.err
-    assert run(folder, ["chat"], "").status == 0
-    assert run(folder, ["chat", "--room", "last"], "").status == 1
+    assert start(folder, ["chat"], "").status == 0
+    assert start(folder, ["chat", "--room", "last"], "").status == 1
 
 
 def test_a_persona_nobody_knows_is_one_clear_line(trained: Path) -> None:
-    done = run(trained, ["chat", "--with", "Anna"])
+    done = start(trained, ["chat", "--with", "Anna"])
     assert done.status != 0
     assert "nobody here is called 'Anna': did you mean Ana?" in done.err
 
@@ -133,7 +133,7 @@ def test_an_adapter_of_another_base_is_not_talked_to(trained: Path, tmp_path: Pa
     rendering = folder / "adapters" / "group" / "rendering.json"
     told = json.loads(rendering.read_text("utf-8"))
     rendering.write_text(json.dumps({**told, "base_fingerprint": "0" * 64}), "utf-8")
-    done = run(folder, ["chat"], "hello\n")
+    done = start(folder, ["chat"], "hello\n")
     assert done.status == 1
     assert "was trained on another smollm2-135m" in done.err
 
@@ -153,37 +153,26 @@ def test_status_names_what_a_changed_setting_makes_stale(trained: Path, tmp_path
     assert "run `myna prepare`" in refused.err
 
 
-def test_training_that_is_killed_goes_on_as_if_it_had_not_been(
-    friends: Path, tmp_path: Path
-) -> None:
-    setting = [*SHORT[:2], "--set", "train.checkpoint_every=0.01s"]
-    setting += ["--set", "train.previews=0", "--set", "train.checks=1"]
-    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    shutil.copytree(friends, unbroken)
-    shutil.copytree(friends, broken)
-    assert run(unbroken, ["train", *setting]).status == 0
-
-    log = broken / "adapters" / ".group.training" / "log.jsonl"
+def test_training_that_is_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    many = ["train.epochs=2", "train.batch_tokens=128", "train.checkpoint_every=0.1s"]
+    unbroken = workspace_of(tmp_path / "unbroken", make_base(tmp_path / "tiny"), changes=many).root
+    broken = tmp_path / "broken"
+    shutil.copytree(unbroken, broken)
     process = subprocess.Popen(
-        [sys.executable, "-m", "myna", "train", *setting],
+        [sys.executable, "-m", "myna", "train"],
         cwd=broken,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while process.poll() is None and not (log.exists() and log.read_text().count("\n") >= 3):
-        time.sleep(0.05)
+    work = broken / "adapters" / ".group.training"
+    while process.poll() is None and not list(work.glob("checkpoints/step-*")):
+        time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
+
     assert run(broken, ["status", "--json"]).json()["next"] == "myna train"
-    done = run(broken, ["train", *setting])
-    assert done.status == 0, done.err
-    assert "going on after step" in done.err
-
-    def losses(folder: Path) -> list[Any]:
-        lines = (folder / "adapters" / "group" / "log.jsonl").read_text().splitlines()
-        return [(json.loads(line)["step"], json.loads(line)["loss"]) for line in lines]
-
-    whole, resumed = losses(unbroken), losses(broken)
-    assert [step for step, _ in resumed] == [step for step, _ in whole]
-    assert [loss for _, loss in resumed] == pytest.approx([loss for _, loss in whole], abs=1e-3)
+    assert "going on after step" in run(broken, ["train"]).err
+    assert run(unbroken, ["train"]).status == 0
+    whole, resumed = (losses(folder / "adapters" / "group") for folder in (unbroken, broken))
+    assert resumed == pytest.approx(whole, abs=1e-3)

@@ -57,11 +57,11 @@ class TestGap:
         assert gaps([{"author": "Ana", "text": "tea", "at": None}]) == {"tea": rhythm.OTHERWISE}
 
 
-silences = st.lists(st.integers(0, 10**7), min_size=1, max_size=30)
+silences = st.lists(st.integers(0, 10**7), min_size=1, max_size=10)
 
 
 @thorough
-@given(silences, silences, st.integers(1, 60))
+@given(silences, silences, st.sampled_from([1, 2, 60]))
 def test_it_stays_in_its_bounds_and_other_channels_change_nothing(
     one: list[int], other: list[int], times: int
 ) -> None:

@@ -10,6 +10,7 @@ import torch
 from tests.small_model import make
 
 from myna.evaluation.likelihood import compare, interval, reply_bits
+from myna.training import fast
 
 SAMPLES = pl.DataFrame(
     {
@@ -26,12 +27,15 @@ SAMPLES = pl.DataFrame(
 )
 
 
-def test_only_the_words_of_a_reply_count() -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_only_the_words_of_a_reply_count(packed: bool) -> None:
     model = make()
+    if packed:
+        fast.install(model)
     bits = reply_bits(model, SAMPLES, adapter=True)
     with torch.inference_mode():
         ids = torch.tensor([SAMPLES["ids"][0].to_list()])
-        chances = model(input_ids=ids).logits[0].log_softmax(-1)
+        chances = make()(input_ids=ids).logits[0].log_softmax(-1)
     first = -(chances[1, 3] + chances[2, 4]).item() / math.log(2)
     second = -chances[5, 7].item() / math.log(2)
     assert bits["bits"].to_list()[:2] == pytest.approx([first, second], rel=1e-4)

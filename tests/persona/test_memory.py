@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import re
 import shutil
+import string
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +21,10 @@ from tests.chats import thorough
 
 from myna.people import Consent, People, Person
 from myna.persona import memory as memory_
-from myna.persona.memory import OWNER, Memory, index, open_memory
+from myna.persona import memory_index
+from myna.persona.embeddings import WORDLLAMA, Embedder, open_embedder
+from myna.persona.memory import OWNER, Memory, open_memory
+from myna.persona.memory_index import write
 from myna.persona.room import Line
 from myna.workspace import Workspace
 
@@ -79,16 +84,41 @@ class Chats:
 Make = Callable[..., Memory]
 
 
+def by_letters(texts: list[str]) -> Any:
+    """Vectors that find nearly everything a little like nearly everything else."""
+    return [[text.count(letter) for letter in string.printable] for text in texts]
+
+
+LETTERS = Embedder("letters", by_letters)
+
+
+def remember(
+    chats: Chats, path: Path, embedder: Embedder | None, who: People | None = None, **columns: Any
+) -> Memory:
+    write(chats.frame(**columns), path, embedder=embedder)
+    return Memory(path, lambda: who or people(), embedder)
+
+
 @pytest.fixture
-def make(tmp_path: Path) -> Make:
+def embedder() -> Embedder | None:
+    return None
+
+
+@pytest.fixture
+def make(tmp_path: Path, embedder: Embedder | None) -> Make:
     numbers = itertools.count()
 
     def made(chats: Chats, who: People | None = None, **columns: Any) -> Memory:
         path = tmp_path / f"{next(numbers)}.sqlite"
-        index(chats.frame(**columns), path)
-        return Memory(path, lambda: who or people())
+        return remember(chats, path, embedder, who, **columns)
 
     return made
+
+
+both_ways = pytest.mark.parametrize(
+    "embedder", [None, LETTERS], ids=["by words", "by meaning, too"]
+)
+"""Whatever finds an exchange, the same rules say whether it may be recalled."""
 
 
 def recalled(memory: Memory, person: str = "Ben", audience: Any = OWNER, **more: Any) -> list[str]:
@@ -98,6 +128,48 @@ def recalled(memory: Memory, person: str = "Ben", audience: Any = OWNER, **more:
 
 
 TEA = ("Ana: quince is in season", "Cy: marmalade!", "Ben: quince marmalade, always")
+
+
+class TestByMeaning:
+    def test_what_shares_no_word_is_found(self, tmp_path: Path) -> None:
+        chats = Chats().add("Ana: stop the engine", "Ben: stopped")
+        chats.add("Ana: lunch is ready", "Ben: I am eating")
+        memory = remember(chats, tmp_path / "memory.sqlite", open_embedder(WORDLLAMA))
+        moment = [Line("Ana", "what did you have for dinner?")]
+        assert recalled(memory, moment=moment, most=1) == [
+            "Ana: lunch is ready",
+            "Ben: I am eating",
+        ]
+        assert recalled(memory.by_words_alone(), moment=moment) == []
+
+    def test_both_ways_count_by_their_ranks(self, tmp_path: Path) -> None:
+        lines = {"north": [1.0, 0.0], "quince north": [0.9, 0.1], "quince": [0.1, 0.9]}
+        chats = Chats()
+        for line in lines:
+            chats.add(f"Ben: {line}").add("Ana: well")
+        embedder = Embedder("map", lambda texts: [lines.get(text, [1.0, 0.0]) for text in texts])
+        memory = remember(chats, tmp_path / "memory.sqlite", embedder)
+        found = memory.exchanges("Ben", [Line("Ana", "quince!")], OWNER)
+        assert [(e.lines[-1].text, e.score) for e in found] == [
+            ("quince", 1 / 61 + 1 / 63),
+            ("quince north", 1 / 62 + 1 / 62),
+            ("north", 1 / 61),
+        ]
+
+    def test_the_nearest_of_very_many_are_found(self, tmp_path: Path) -> None:
+        chats = Chats()
+        for number in range(3 * memory_index.AT_ONCE):
+            chats.add(f"Ben: {number}", "Ana: well", place="xyz"[number % 3])
+
+        def angle(text: str) -> list[float]:
+            at = int(text) / 2000 if text.isdecimal() else 0.3
+            return [math.cos(at), math.sin(at)]
+
+        embedder = Embedder("angles", lambda texts: [angle(text) for text in texts])
+        memory = remember(chats, tmp_path / "memory.sqlite", embedder)
+        found = memory.exchanges("Ben", [Line("Ana", "where?")], OWNER)
+        assert len(found) == memory_.CANDIDATES
+        assert all(abs(int(e.lines[-1].text) - 600) < memory_.CANDIDATES for e in found)
 
 
 class TestWhatIsRecalled:
@@ -158,19 +230,20 @@ class TestWhatIsRecalled:
         self, tmp_path_factory: pytest.TempPathFactory, text: str
     ) -> None:
         path = tmp_path_factory.mktemp("memory") / "memory.sqlite"
-        index(Chats().add("Ana: x", f"Ben: {text} quince").frame(), path)
+        write(Chats().add("Ana: x", f"Ben: {text} quince").frame(), path)
         memory = Memory(path, people)
         moment = [Line("Ana", f'{text} quince " OR NEAR( * ^ reply : {text}')]
         assert len(memory.exchanges("Ben", moment, OWNER)) == 1
         memory.close()
 
 
+@both_ways
 class TestWhatNeverIs:
     @pytest.mark.parametrize("part", ["tune", "test"])
     def test_nothing_of_tune_or_test(self, make: Make, part: str) -> None:
         chats = Chats().add("Ana: hm", "Ben: hm").add(*TEA, part=part)
         memory = make(chats)
-        assert recalled(memory) == []
+        assert "marmalade" not in " ".join(recalled(memory))
         assert b"marmalade" not in memory.path.read_bytes()
 
     def test_no_reply_that_was_not_trained(self, make: Make) -> None:
@@ -191,6 +264,7 @@ class TestWhatNeverIs:
         assert recalled(make(Chats().add("Ana: quince?", "Ben: quince " + "so " * 200))) == []
 
 
+@both_ways
 class TestAudience:
     """Everybody who can read the room was there: before, and after."""
 
@@ -208,7 +282,7 @@ class TestAudience:
 
     def replies(self, memory: Memory, audience: Any) -> set[str]:
         found = memory.exchanges("Ben", MOMENT, audience)
-        return {exchange.lines[-1].text for exchange in found}
+        return {text for exchange in found if "quince" in (text := exchange.lines[-1].text)}
 
     def test_the_owner_alone_hears_all(self, memory: Memory) -> None:
         assert self.replies(memory, OWNER) == {"quince secret", "quince for all"}
@@ -303,25 +377,24 @@ class TestAudience:
         st.sets(st.sampled_from(PERSONS), min_size=1),
     )
     def test_nobody_hears_what_was_said_where_they_were_not(
-        self, tmp_path_factory: pytest.TempPathFactory, said: list[tuple[str, str]],
-        audience: set[str],
+        self, tmp_path_factory: pytest.TempPathFactory, embedder: Embedder | None,
+        said: list[tuple[str, str]], audience: set[str],
     ) -> None:  # fmt: skip
         chats, numbered = Chats(), enumerate(said)
         for place, lines in itertools.groupby(numbered, key=lambda line: line[1][0]):
             chats.add(*(f"{person}: quince {number}" for number, (_, person) in lines), place=place)
         path = tmp_path_factory.mktemp("memory") / "memory.sqlite"
-        index(chats.frame(), path)
-        memory = Memory(path, people)
-        for number, (place, person) in enumerate(said):
+        memory = remember(chats, path, embedder)
+        for number, (_, person) in enumerate(said):
             moment = [Line("Ana", str(number))]
             assert memory.exchanges(person, moment, OWNER)
             for exchange in memory.exchanges(person, moment, audience):
-                for line in exchange.lines:
-                    for reader in audience:
-                        there = [n for n, one in enumerate(said) if one == (place, reader)]
-                        assert all(
-                            there[0] <= int(n) <= there[-1] for n in re.findall(r"\d+", line.text)
-                        )
+                text = " ".join(line.text for line in exchange.lines)
+                heard = [int(n) for n in re.findall(r"\d+", text)]
+                place = said[heard[0]][0]
+                for reader in audience:
+                    there = [n for n, one in enumerate(said) if one == (place, reader)]
+                    assert all(there[0] <= n <= there[-1] for n in heard)
         memory.close()
 
 
@@ -341,8 +414,8 @@ class TestTheIndex:
 
     def test_it_is_made_once_for_the_same_chats(self, space: Workspace) -> None:
         said: list[str] = []
-        first = open_memory(space, said.append)
-        again = open_memory(space, said.append)
+        first = open_memory(space, say=said.append)
+        again = open_memory(space, say=said.append)
         assert first
         assert again
         assert said == ["indexing past chats"]
@@ -350,19 +423,27 @@ class TestTheIndex:
         Chats().add("Ana: quince?", "Ben: anew").frame().write_parquet(
             space.prepared / "messages.parquet"
         )
-        changed = open_memory(space, said.append)
+        changed = open_memory(space, say=said.append)
         assert changed
         assert len(said) == 2
         assert recalled(changed) == ["Ana: quince?", "Ben: anew"]
+
+    def test_it_is_made_anew_for_other_vectors(self, space: Workspace) -> None:
+        said: list[str] = []
+        for embeddings in ("", WORDLLAMA, WORDLLAMA, ""):
+            memory = open_memory(space, embeddings, said.append)
+            assert memory
+            assert recalled(memory) == list(TEA)
+        assert len(said) == 3
 
     def test_one_that_is_damaged_or_of_another_version_is_made_anew(
         self, space: Workspace, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         said: list[str] = []
         (space.prepared / "memory.sqlite").write_bytes(b"no index " * 100)
-        assert open_memory(space, said.append)
-        monkeypatch.setattr(memory_, "VERSION", memory_.VERSION + 1)
-        assert open_memory(space, said.append)
+        assert open_memory(space, say=said.append)
+        monkeypatch.setattr(memory_index, "VERSION", memory_index.VERSION + 1)
+        assert open_memory(space, say=said.append)
         assert len(said) == 2
 
     def test_before_prepare_there_is_none(self, tmp_path: Path) -> None:

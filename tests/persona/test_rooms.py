@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from tests.persona.test_memory import Chats, people
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, EngineError, PeopleError, RoomError, SettingsError, SpeakingError
 from myna.persona.histories import LONGEST, Histories, Message
-from myna.persona.memory import Memory, index
+from myna.persona.memory import Memory
+from myna.persona.memory_index import write
 from myna.persona.rooms import OWNER, LiveRoom, Reply, Rooms
 from myna.samples.tokenizer import Tokenizer
 
@@ -449,6 +452,98 @@ class TestLongHistories:
         assert len(room.messages()) == 62
 
 
+class TestReadingAhead:
+    def test_a_resumed_room_is_read_before_anybody_waits(
+        self, make: Make, tokenizer: Tokenizer, histories: Histories
+    ) -> None:
+        room, _ = make([" yes", "\nAna:"])
+        room.say("Ana", "soup?")
+        hear(room.speak("Cy"))
+        script = Script(tokenizer)
+        resumed = Rooms(clone_of(script), histories, Queue(1, 0)).open("tea")
+        resumed.read_ahead()
+        resumed.say("Ana", "with bread?")
+        hear(resumed.speak("Cy"))
+        read, prompt = script.prompts
+        assert read.endswith("Ana: soup?\nCy: yes\nCy:")
+        assert prompt.startswith(read.removesuffix("Cy:"))
+        assert said(resumed) == ["Ana: soup?", "Cy: yes", "Ana: with bread?", "Cy: fine"]
+
+    def test_what_a_reply_has_read_is_not_read_again(self, make: Make) -> None:
+        room, script = make()
+        room.say("Ana", "soup?")
+        hear(room.speak("Cy"))
+        room.read_ahead()
+        assert len(script.prompts) == 1
+
+    def test_it_ends_when_nobody_needs_it_any_more(self, make: Make) -> None:
+        room, script = make(["", "", "", " yes"])
+        room.say("Ana", "soup?")
+        room.read_ahead(lambda: script.given == 2)
+        assert (script.given, script.closed) == (2, 1)
+
+    def test_a_full_history_is_trimmed_while_nobody_waits(
+        self, make: Make, tokenizer: Tokenizer
+    ) -> None:
+        room, script = make()
+        script.context = 512
+
+        def size() -> int:
+            return len(tokenizer.encode(script.prompts[-1]).ids)
+
+        while not script.prompts or size() < 400:
+            room.say("Ana", "soup and bread, please")
+            hear(room.speak("Cy"))
+        room.read_ahead()
+        assert size() < 250
+        read = script.prompts[-1]
+        room.say("Ana", "soup and bread, please")
+        hear(room.speak("Cy"))
+        assert script.prompts[-1].startswith(read.removesuffix("Cy:"))
+
+    def test_it_is_in_nobodys_way(self, make: Make) -> None:
+        room, script = make([" yes", "\n", " no", "\nAna:"])
+        room.read_ahead()
+        assert script.prompts == [], "nothing was said yet"
+        room.say("Ana", "soup?")
+        with room.speak("Cy") as reply:
+            next(iter(reply))
+            room.read_ahead()
+        assert len(script.prompts) == 1, "somebody speaks"
+
+    @pytest.mark.parametrize("slots", [1, 2])
+    def test_a_reply_waits_for_what_is_being_read(
+        self, tokenizer: Tokenizer, histories: Histories, slots: int
+    ) -> None:
+        script = Script(tokenizer, ["", ""])
+        queue = Queue(slots, 1)
+        room = Rooms(clone_of(script), histories, queue).open("tea", humans=["Ana"])
+        room.say("Ana", "soup?")
+        script.hold.clear()
+        with ThreadPoolExecutor(2) as pool:
+            ahead = pool.submit(room.read_ahead)
+            assert script.begun.wait(20)
+            reply = pool.submit(lambda: hear(room.speak("Cy")))
+            while queue.running + queue.waiting < 2:
+                time.sleep(0.01)
+            assert len(script.prompts) == 1
+            script.hold.set()
+            ahead.result()
+            assert reply.result() == ["fine"]
+
+    def test_neither_waits_for_the_other_for_ever(
+        self, tokenizer: Tokenizer, histories: Histories
+    ) -> None:
+        room = Rooms(clone_of(Script(tokenizer)), histories, Queue(1, 9)).open("tea")
+        room.say("Ana", "soup?")
+        with ThreadPoolExecutor(1) as pool:
+            for _ in range(30):
+                room.forget()
+                ahead = pool.submit(room.read_ahead)
+                hear(room.speak("Cy"))
+                ahead.result(20)
+
+
 class TestMemory:
     @pytest.fixture
     def remembering(
@@ -456,7 +551,7 @@ class TestMemory:
     ) -> Callable[..., tuple[LiveRoom, Script]]:
         """A room whose personas remember a private chat of Ana and Cy."""
         chats = Chats().add("Ana: quince?", "Cy: quince, always", "Ana: bye", "Cy: bye")
-        index(chats.frame(), tmp_path / "memory.sqlite")
+        write(chats.frame(), tmp_path / "memory.sqlite")
         memory = Memory(tmp_path / "memory.sqlite", people)
 
         def made(**more: Any) -> tuple[LiveRoom, Script]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.chats import everyone, table, thorough
 from tests.preparing import Prepared, prepare
@@ -326,7 +326,7 @@ class TestRun:
 
 
 # Chats that answer across conversations, repeat themselves and quote each other.
-@thorough
+@settings(thorough, max_examples=25)
 @given(rows_, st.integers(1, 12))
 def test_it_does_not_matter_how_many_are_looked_at_together(
     tokenizer: Tokenizer, drawn: list[dict[str, Any]], batch: int

@@ -52,6 +52,8 @@ class Scripted:
         """How likely the next letters are; of all others, a little."""
         self.go = threading.Event()
         self.go.set()
+        self.held_from = 0
+        """The letter before which it first holds."""
         self.prompts: list[str] = []
         self.sampled: list[tuple[Sampling, int]] = []
         self.running = 0
@@ -69,7 +71,7 @@ class Scripted:
             for number, letter in enumerate(self.says(text)):
                 if number == limit:
                     return "limit"
-                while not self.go.wait(0.02):
+                while number >= self.held_from and not self.go.wait(0.02):
                     yield ""
                 self.letters += 1
                 yield letter

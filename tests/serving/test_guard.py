@@ -36,7 +36,7 @@ def test_this_machine_goes_by_its_own_names(host: str) -> None:
     [
         [], ["evil.example"], ["evil.example:8000"], ["localhost.evil.example"], ["192.168.1.5"],
         ["127.0.0.1.evil.example"], ["evil.example#localhost"], ["user@evil.example"], ["[::1"],
-        ["localhost", "evil.example"], [""], ["127.0.0.1@evil.example"],
+        ["localhost", "evil.example"], [""], ["127.0.0.1@evil.example"], ["evil.example@localhost"],
     ],
 )  # fmt: skip
 def test_a_foreign_host_is_refused(hosts: list[str]) -> None:
@@ -68,6 +68,19 @@ def test_a_page_of_this_server_may_use_it_and_no_other() -> None:
         with pytest.raises(ApiError) as caught:
             check_origin(origin, "localhost:8000", HERE)
         assert caught.value.status == 403
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_what_another_page_embeds_is_refused_and_a_link_is_followed(
+    serving: Serving, site: str
+) -> None:
+    """An image or a script sends no Origin; browsers say so in other words."""
+    with serving.http() as http:
+        embedded = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
+        assert http.get("/api/rooms", headers=embedded).status_code == 403
+        link = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+        assert http.get("/api/rooms", headers=link).status_code == 200
+        assert http.get("/api/rooms", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
 
 def test_a_web_page_elsewhere_gets_nothing(serving: Serving) -> None:

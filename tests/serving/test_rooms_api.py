@@ -9,15 +9,23 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import httpx2 as httpx
 import pytest
 from tests.serving.conftest import KEYED, Serving, Starter, eventually
 
+from myna.persona.histories import Histories
+from myna.serving import floors
 from myna.serving.app import Terms
 from myna.serving.guard import Access
 
 Body = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def followed_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(floors, "FOLLOWED_S", 0.05)
 
 
 @pytest.fixture
@@ -34,7 +42,7 @@ class Room:
     def __init__(self, serving: Serving, name: str) -> None:
         self.serving, self.name = serving, name
         self.http = serving.http()
-        self.path = f"/api/rooms/{httpx.URL('/').copy_with(path='/' + name).raw_path[1:].decode()}"
+        self.path = f"/api/rooms/{quote(name, safe='')}"
 
     def post(self, path: str, **body: Any) -> Body:
         answer = self.http.post(path, json=body)
@@ -260,6 +268,27 @@ class TestEvents:
             assert spoken.result()["messages"][0]["text"] == "one two three four"
         assert room.http.get(room.path).json()["speaking"] is None
 
+    def test_what_another_process_does_is_told_too(self, room: Room) -> None:
+        hers = room.do("say", person="Zoe", text="soup?")["message"]["id"]
+        other = Histories(room.serving.rooms.histories.path)
+        with room.events(after=room.last_event()) as events:
+            his = other.add(room.name, "Max", "hello")
+            assert his
+            assert until(events, "message")[-1]["data"]["message"]["text"] == "hello"
+            other.edit(room.name, his.id, "hello!")
+            assert until(events, "edited")[-1]["data"]["message"]["text"] == "hello!"
+            other.delete(room.name, hers)
+            assert until(events, "deleted")[-1]["data"] == {"id": hers}
+            settings = other.settings(room.name) or {}
+            other.keep(room.name, {**settings, "humans": ["Max"]})
+            assert until(events, "room")[-1]["data"]["room"]["humans"] == ["Max"]
+            room.do("speak", person="Ana")
+            assert room.serving.engine.prompts[-1].endswith(": Ana, Ben, Max.\nMax: hello!\nAna:")
+            other.drop(room.name)
+            assert until(events, "dropped")
+        assert room.http.get(room.path).status_code == 404
+        other.close()
+
     def test_the_end_of_a_room_is_the_end_of_its_events(self, room: Room) -> None:
         with room.events() as events:
             room.http.delete(room.path)
@@ -312,6 +341,29 @@ class TestSpeaking:
         assert len(engine.prompts) == 1
 
 
+def test_a_full_history_is_read_ahead_while_nobody_waits(room: Room) -> None:
+    engine = room.serving.engine
+    engine.says = lambda _: f" {'word ' * 10}\n"
+    while len(engine.prompts) < 2 or len(engine.prompts[-1]) > len(engine.prompts[-2]):
+        room.do("speak", person="Ana")
+        room.do("say", person="Zoe", text="go on")
+        eventually(lambda: room.serving.queue.running == 0)
+    assert engine.sampled[-1][1] == 1, "nothing is said, only read"
+
+    @pytest.mark.parametrize("said", ["", " +49 30 1234", " fine\nAn"])
+    def test_a_client_that_goes_while_words_are_held_back_stops_them(
+        self, room: Room, said: str
+    ) -> None:
+        engine = room.serving.engine
+        engine.says = lambda _: said + "."
+        engine.held_from = len(said)
+        engine.go.clear()
+        with pytest.raises(httpx.TimeoutException):
+            room.http.post(f"{room.path}/speak", json={"person": "Ana"}, timeout=0.5)
+        eventually(lambda: room.serving.queue.running == engine.running == 0)
+        assert room.said() == []
+
+
 class TestBadInput:
     @pytest.mark.parametrize(
         ("act", "body"),
@@ -329,12 +381,44 @@ class TestBadInput:
         assert answer.json()["error"]["message"]
         assert room.said() == []
 
-    @pytest.mark.parametrize("name", ["", "a/b", "a\nb", "x" * 201, 7, None])
+    @pytest.mark.parametrize(
+        "name", ["", " ", ".", "..", "a/b", "a\nb", "a\u202eb", "x" * 201, 7, None]
+    )
     def test_a_room_needs_a_name(self, serving: Serving, name: object) -> None:
         with serving.http() as http:
             assert http.post("/api/rooms", json={"id": name}).status_code == 400
 
-    @pytest.mark.parametrize("text", ["", " \n ", "\0"])
+    @pytest.mark.parametrize("name", ["🍵 tea?#%", "a.b", "%2e%2e", "a\\b", "x" * 200])
+    def test_any_other_name_will_do(self, serving: Serving, name: str) -> None:
+        room = Room(serving, name)
+        room.post("/api/rooms", id=name)
+        assert room.do("say", text="hi", key=name)["message"]["key"] == name
+        room.http.delete(f"{room.path}/messages/key:{quote(name, safe='')}").raise_for_status()
+        assert room.said() == []
+        room.http.close()
+
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+    def test_notes_are_json(self, room: Room, number: str) -> None:
+        for notes in ('{"a": %s}', '{"a": [{"b": %s}]}'):
+            body = f'{{"notes": {notes % number}}}'
+            headers = {"Content-Type": "application/json"}
+            answer = room.http.patch(room.path, content=body, headers=headers)
+            assert answer.json()["error"]["code"] == "bad_setting"
+        assert room.http.get(room.path).json()["settings"]["notes"] == {}
+
+    def test_a_wrong_setting_is_not_the_command_lines(self, room: Room) -> None:
+        answer = room.http.patch(room.path, json={"chat": {"temperature": "hot"}})
+        message = answer.json()["error"]["message"]
+        assert message.startswith(f"room {room.name!r}: chat.temperature = 'hot': ")
+
+    @pytest.mark.parametrize("message", ["99999", "0", "abc", "key:none", "1" * 30])
+    def test_a_message_that_is_not_there(self, room: Room, message: str) -> None:
+        path = f"{room.path}/messages/{message}"
+        for answer in (room.http.delete(path), room.http.patch(path, json={"text": "x"})):
+            assert answer.status_code == 404
+            assert answer.json()["error"]["code"] == "message_not_found"
+
+    @pytest.mark.parametrize("text", ["", " \n ", "\0", "\u200b", "\ufeff \u2066\n\u2069", "\xad"])
     def test_an_empty_message_is_not_said(self, room: Room, text: str) -> None:
         assert room.do("say", text=text) == {"message": None}
         assert room.said() == []

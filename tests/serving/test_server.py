@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -135,6 +137,25 @@ def test_the_api_describes_itself(serving: Serving) -> None:
     chat = described["paths"]["/v1/chat/completions"]["post"]
     assert {"200", "4XX", "5XX"} == set(chat["responses"])
     assert "text/event-stream" in str(described["paths"]["/api/rooms/{room}/events"])
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
+def test_a_request_that_does_not_come_is_not_waited_for(
+    start: Starter, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr(server, "HEAD_S", 0.3)
+    serving = start()
+    with (
+        serving.http() as http,
+        http.stream("POST", "/api/rooms", json={"id": "tea"}),
+        http.stream("GET", "/api/rooms/tea/events") as events,
+        socket.create_connection((http.base_url.host, http.base_url.port), 20) as silent,
+    ):
+        silent.sendall(head)
+        with contextlib.suppress(ConnectionResetError):
+            assert silent.recv(1) == b""
+        http.post("/api/rooms/tea/forget")
+        assert "event: forgotten" in events.iter_lines(), "a watcher may be silent"
 
 
 def test_a_port_in_use_is_one_clear_line(serving: Serving) -> None:

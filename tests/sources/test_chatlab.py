@@ -154,7 +154,7 @@ def test_another_file_is_an_error(name: str, data: bytes, read, memory_file) -> 
 
 
 @given(texts=st.lists(st.text(st.characters(codec="utf-8"))), is_lines=st.booleans())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_text_comes_back(texts: list[str], is_lines: bool, memory_file) -> None:
     found = [message(content=text) for text in texts]
     if is_lines:

@@ -352,7 +352,7 @@ class TestProperties:
         ascii_only=st.booleans(),
         indented=st.booleans(),
     )
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @example(contents=[TRAPS, '"', "\\", '\\"', "}"], ascii_only=True, indented=True)
     def test_any_text_comes_back(self, contents, ascii_only, indented, read, memory_file) -> None:
         data = export([message(i, text) for i, text in enumerate(contents)])
@@ -374,7 +374,6 @@ class TestProperties:
     )
     @settings(
         max_examples=100,
-        deadline=None,
         suppress_health_check=[HealthCheck.function_scoped_fixture],
     )
     def test_the_size_of_chunks_does_not_matter(
@@ -393,7 +392,7 @@ class TestProperties:
         assert same == tally
 
     @given(noise=st.binary(max_size=300), start=st.integers(0, 2000), length=st.integers(0, 2000))
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_no_damage_crashes(self, noise, start, length, read, memory_file) -> None:
         data = export([message(i) for i in range(4)])
         data = data[:start] + noise + data[start + length :]
@@ -408,7 +407,7 @@ class TestProperties:
         length=st.floats(0, 1),
         which=st.sampled_from([0, 1, 2]),
     )
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_damage_inside_one_message_costs_no_other(
         self, noise, start, length, which, read, memory_file
     ) -> None:

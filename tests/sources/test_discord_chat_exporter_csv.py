@@ -200,7 +200,7 @@ class TestRecognition:
             assert recognise(memory_file(first)).source == "csv_table"
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(TEXTS, max_size=4))
 def test_any_text_is_read_as_it_was_written(texts: list[str], read, memory_file) -> None:
     data = FIRST + "".join(row(content=text) for text in texts)

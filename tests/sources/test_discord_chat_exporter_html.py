@@ -275,7 +275,7 @@ TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.jus
 class TestProperties:
     @given(texts=TEXTS)
     @example(texts=["</div></div>", '<div data-message-id="7">', "&lt;b&gt;", "> a\n<3 :x: @Ada"])
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
     def test_any_text_comes_back(self, texts, read, memory_file) -> None:
         messages = [message(number, text) for number, text in enumerate(texts, 1)]
         data = page(group(*messages)) if messages else page()
@@ -284,7 +284,7 @@ class TestProperties:
         assert (tally.skipped, tally.unread_bytes) == ({}, 0)
 
     @given(block=st.integers(1, 3000), cut=st.floats(0, 1))
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     def test_the_size_of_blocks_does_not_matter(
         self, block, cut, read, memory_file, fixture_file, monkeypatch
     ) -> None:

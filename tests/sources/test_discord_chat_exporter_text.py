@@ -221,7 +221,7 @@ LINES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs", "Zl
 PARAGRAPHS = st.lists(LINES.map(lambda line: f"a{line}"), min_size=1, max_size=4)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(PARAGRAPHS, max_size=4))
 def test_any_lines_are_read_as_they_were_written(lines: list[list[str]], said) -> None:
     texts = ["\n\n".join(several).replace("<", "") for several in lines]

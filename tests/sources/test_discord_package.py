@@ -229,7 +229,7 @@ TEXTS = st.lists(
 
 
 @given(texts=TEXTS)
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, suppress_health_check=list(HealthCheck))
 def test_any_text_comes_back_from_lists_and_tables(texts, read, memory_file) -> None:
     written = [message(number, text) for number, text in enumerate(texts)]
     rows, _ = load(read, memory_file(json.dumps(written).encode()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from myna.sources import ChatFile, Tally
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CUTS = 30
-"""Places at which a fixture is cut; the smallest one of each source at every byte."""
+"""Places at which a fixture is cut; the smallest one of each source in and around every word."""
 
 EVIDENCE: dict[str, pl.Expr] = {
     "text": pl.col("kind") == "text",
@@ -132,8 +133,11 @@ def test_a_file_cut_off_anywhere_has_no_partial_message_and_says_so(
     data = path.read_bytes()
     whole = _said(read(name, ChatFile(path))[0])
     smallest = min(fixtures(name), key=lambda fixture: fixture.stat().st_size)
-    step = 1 if path == smallest and len(data) < 1_500 else 1 + len(data) // CUTS
-    for cut in range(1, len(data), step):
+    cuts: Iterable[int] = range(1, len(data), 1 + len(data) // CUTS)
+    if path == smallest and len(data) < 1_500:
+        words = re.finditer(rb"\w+|\W", data)
+        cuts = sorted({cut for word in words for cut in (word.start(), word.start() + 1)} - {0})
+    for cut in cuts:
         _check_cut(name, path, data, cut, whole, memory_file)
 
 
@@ -182,7 +186,6 @@ def test_a_mutilated_file_raises_nothing_but_mynas_errors(
     @given(mutilations())
     @settings(
         max_examples=12,
-        deadline=None,
         suppress_health_check=list(HealthCheck),
         database=None,
         derandomize=True,

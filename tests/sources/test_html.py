@@ -94,7 +94,7 @@ def test_any_encoding_is_read(encoding: str) -> None:
     block=st.integers(1, 9),
 )
 @example(page='<a title="<', block=9)
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 def test_the_size_of_blocks_does_not_matter(page: str, block: int, monkeypatch) -> None:
     expected = tags(page.encode())
     with monkeypatch.context() as patch:

@@ -178,7 +178,7 @@ LINES = st.lists(WORDS.filter(is_plain).filter(str.strip), min_size=1, max_size=
 
 
 @given(texts=st.lists(LINES.map("\n".join) | LINES.map("\n\n".join), max_size=4))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_any_text_comes_back(texts: list[str], memory_file) -> None:
     data = "".join(f"{DATE}\nada\n{text}\n\n" for text in ["first", *texts]).encode()
     frames = list(source("imessage_exporter").read(memory_file(data), Tally()))

@@ -178,7 +178,7 @@ def test_other_lines_are_none_of_its(text: str, read, memory_file) -> None:
     nick=st.text("abAB[]\\`_^{|}-09", min_size=1),
     text=st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read(nick: str, text: str, read, memory_file) -> None:
     nick = nick[:30]
     lines = [

@@ -193,7 +193,7 @@ def test_nothing_is_an_error(data: bytes, read, memory_file) -> None:
     days=st.lists(st.dates(date(1000, 1, 1)), min_size=1, max_size=4),
     words=st.text(st.characters(categories=["L", "P", "Zs"], exclude_characters="#*_[!-")),
 )
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read(days, words: str, read, memory_file) -> None:
     text = f"I say: {words}\n\n{words} and so on."
     data = "".join(f"## {day}\n\n{text}\n\n" for day in days)

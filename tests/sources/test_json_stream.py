@@ -38,7 +38,7 @@ def objects(data: bytes) -> list[Any]:
     indent=st.sampled_from([None, 0, 1, "\t"]),
     ascii_only=st.booleans(),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_scan_finds_each_object_and_the_end(
     items: list[Any], indent: int | str | None, ascii_only: bool
 ) -> None:
@@ -53,7 +53,7 @@ def test_scan_finds_each_object_and_the_end(
 @given(
     items=st.lists(st.dictionaries(st.text(), values, max_size=4), max_size=3), cut=st.floats(0, 1)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_scan_of_what_breaks_off_is_short_and_never_damaged(items: list[Any], cut: float) -> None:
     data = json.dumps(items, ensure_ascii=False).encode("utf-8", "replace")[1:-1]
     data = data[: int(cut * len(data))]

@@ -255,7 +255,7 @@ class TestDamage:
 
 
 @given(texts=st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=4))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_texts_come_through_whole(texts: list[str], read, memory_file) -> None:
     sent = [message(text, timestamp_ms=FIRST - n) for n, text in enumerate(texts)]
     table, _ = read("messenger", memory_file(export(sent)))
@@ -263,7 +263,7 @@ def test_texts_come_through_whole(texts: list[str], read, memory_file) -> None:
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_texts_of_encrypted_chats_come_through_as_they_are(text: str, read, memory_file) -> None:
     sent = {"isUnsent": False, "media": [], "senderName": "Ada", "text": text, "timestamp": FIRST}
     document = {"participants": ["Ada", "Bo"], "threadName": "Bo_1", "messages": [sent]}

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SettingsError
@@ -126,7 +126,7 @@ class TestRoundTrips:
         assert table["id"].n_unique() == len(written)
 
     @given(written=rows, delimiter=st.sampled_from(",;\t|"), all_quoted=st.booleans())
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def test_csv(self, written, delimiter, all_quoted, read, memory_file) -> None:
         out = io.StringIO(newline="")
         quoting = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
@@ -136,13 +136,13 @@ class TestRoundTrips:
         self.check(written, *read("csv_table", memory_file(out.getvalue().encode())))
 
     @given(written=rows, ascii_only=st.booleans())
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     def test_json_lines(self, written, ascii_only, read, memory_file) -> None:
         lines = [json.dumps(row, ensure_ascii=ascii_only) for row in written]
         self.check(written, *read("json_lines", memory_file("\n".join(lines).encode())))
 
     @given(data=st.binary(max_size=200), name=st.sampled_from(["csv_table", "json_lines"]))
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=150)
     def test_no_bytes_crash(self, data, name, read, memory_file) -> None:
         recognise(memory_file(data))
         head = b"author,text\n" if name == "csv_table" else b'{"author": "a", "text": "b"}\n'

@@ -200,7 +200,7 @@ def test_another_document_is_an_error(read, memory_file) -> None:
 
 
 @given(text=st.text(st.characters(codec="utf-8")))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_is_written_is_read(text: str, read, memory_file) -> None:
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     blocks = [{"type": "rich_text", "elements": [

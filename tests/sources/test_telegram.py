@@ -340,7 +340,7 @@ parts = st.lists(
 
 
 @given(texts=st.lists(st.text() | parts, max_size=4), escaped=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 def test_texts_come_through_whole(texts: list[Any], escaped: bool, read, memory_file) -> None:
     data = json.dumps(
         chat([message(n, text) for n, text in enumerate(texts)]), ensure_ascii=escaped

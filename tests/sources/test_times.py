@@ -145,7 +145,7 @@ moments = st.integers(-30_000_000_000_000_000, 250_000_000_000_000_000).map(
 
 
 @given(moment=st.builds(datetime.astimezone, moments, zones))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_iso_times_come_back(moment: datetime) -> None:
     naive = moment.replace(tzinfo=None)
     forms = [moment.isoformat(), moment.isoformat(" "), naive.isoformat()]

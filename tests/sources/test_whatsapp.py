@@ -427,7 +427,7 @@ def test_other_logs_are_not_claimed(text: str, memory_file) -> None:
 said = st.text(st.sampled_from("aé🐑: \n()@,.-1/"), max_size=40)
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(["Ada", "Bo: ", "Peep 🐑"]), said), min_size=1))
 def test_what_people_say_survives(read, memory_file, sent: list[tuple[str, str]]) -> None:
     lines = [

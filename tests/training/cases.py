@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import tokenizers
-import torch
+from tests.chats import walks
+from tests.small_model import make
 from tokenizers import decoders, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM
 from typer.testing import CliRunner
 
 from myna.cli import app
@@ -19,9 +18,10 @@ from myna.training.samples import Samples
 from myna.workspace import Workspace, create
 
 SETTINGS = Train(
-    epochs=4, batch_tokens=64, lr=1e-2, rank=4, alpha=8, checkpoint_every="0.0001s", previews=1,
-    checks=0, tensorboard=False,
+    epochs=4, batch_tokens=64, lr=1e-2, rank=4, alpha=8, previews=1, checks=0, tensorboard=False,
 )  # fmt: skip
+EACH_STEP = SETTINGS.model_copy(update={"checkpoint_every": "0.0001s"})
+"""Saves a checkpoint after each step, which takes longer than the step."""
 
 
 def samples(count: int = 12) -> Samples:
@@ -47,36 +47,14 @@ def make_base(folder: Path) -> Path:
     bytes_.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytes_.decoder = decoders.ByteLevel()
     bytes_.add_special_tokens(["</s>"])
-    torch.manual_seed(1)
-    model = LlamaForCausalLM(
-        LlamaConfig(
-            vocab_size=257, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512,
-            bos_token_id=None, eos_token_id=256,
-        )
+    model = make(
+        257, hidden_size=64, intermediate_size=128, max_position_embeddings=512,
+        bos_token_id=None, eos_token_id=256,
     )  # fmt: skip
-    with torch.no_grad():
-        model.lm_head.weight.mul_(20)  # a fresh one is too weak to tell any token from another
     model.save_pretrained(folder)
     bytes_.save(str(folder / "tokenizer.json"))
     (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "</s>"}))
     return folder
-
-
-def walks(messages: int = 120) -> list[dict[str, str]]:
-    """Two friends planning walks, a message a minute, with a night after every 30."""
-    chance = random.Random(5)
-    said, minute = [], 0
-    for number in range(messages):
-        minute += 1 if number % 30 else 600
-        author = chance.choice(("Ana", "Ben"))
-        text = f"{chance.choice(('I brought', 'no', 'look at'))} {chance.choice(('soup', 'rain'))}"
-        stamp = f"2024-05-{1 + minute // 1440:02}T{minute // 60 % 24:02}:{minute % 60:02}:00Z"
-        said.append(
-            {"id": str(number), "channel": "walks", "author": author, "text": text,
-             "timestamp": stamp}
-        )  # fmt: skip
-    return said
 
 
 def workspace_of(
@@ -91,7 +69,9 @@ def workspace_of(
         )  # fmt: skip
         create(root, settings)
     export = root.parent / "walks.jsonl"
-    export.write_text("".join(json.dumps(m) + "\n" for m in said or walks()), "utf-8")
+    export.write_text(
+        "".join(json.dumps(m) + "\n" for m in said or walks(120, ("Ana", "Ben"))), "utf-8"
+    )
     for line in (["import", str(export), "--consent", "clone"], ["prepare"]):
         done = CliRunner().invoke(app, ["-C", str(root), *line], catch_exceptions=False)
         assert done.exit_code == 0, done.output

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from myna.config import Train
-from myna.training import fast
+from myna.training import fast, methods
 from myna.training.loop import with_lora
 from myna.training.loss import sample_losses
 from myna.training.packing import packs
@@ -48,7 +48,6 @@ OTHERS: dict[str, dict[str, Any]] = {
     "Mamba": {"state_size": 4},
     "FalconH1": {"mamba_d_ssm": 32, "mamba_n_heads": 4, "mamba_d_state": 8, "mamba_d_head": 8},
 }
-RECURRENT = {"Mamba", "FalconH1"}
 
 
 def small(kind: str, **options: Any) -> Any:
@@ -98,13 +97,21 @@ def test_packed_samples_have_the_losses_and_gradients_that_they_have_padded(kind
 
 @pytest.mark.parametrize("kind", OTHERS)
 def test_any_other_model_has_too_packed_or_not(kind: str) -> None:
-    model = small(kind, **OTHERS[kind])
-    # Where peft puts no LoRA on all layers, every weight is trained.
-    model = model.requires_grad_(True) if kind in RECURRENT else with_some_lora(model)
+    model = with_some_lora(small(kind, **OTHERS[kind]))
     padded = step(model)
     fast.install(model)
     assert packs(model) == (kind in {"GPTNeoX", "Phi3", "Gemma", "Gemma3Text"})
     assert_close(step(model), padded)
+
+
+@pytest.mark.parametrize("kind", ["FalconH1", "Lfm2"])
+def test_where_tokens_meet_outside_attention_nothing_is_packed(kind: str) -> None:
+    options = SMALL | OTHERS.get(kind, {"full_attn_idxs": [1]})
+    config = getattr(transformers, f"{kind}Config")(**options)
+    # With weights as fresh as these one sample hardly hears another.
+    model = transformers.AutoModelForCausalLM.from_config(config).requires_grad_(False)
+    fast.install(model)
+    assert not packs(model)
 
 
 @pytest.mark.parametrize("method", ["dora", "full"])
@@ -124,10 +131,12 @@ def test_layers_may_be_computed_anew_on_the_way_back() -> None:
     model = with_some_lora(small("Llama"))
     plain = step(model)
     fast.install(model)
-    model.enable_input_require_grads()
-    model.gradient_checkpointing_enable({"use_reentrant": False})
-    model.train()
+    methods.recompute(model)
+    computed: list[None] = []
+    layer = model.get_base_model().model.layers[0]
+    layer.self_attn.register_forward_pre_hook(lambda *_: computed.append(None))
     assert_close(step(model), plain)
+    assert len(computed) == 2
 
 
 def test_a_model_that_is_not_what_it_seems_keeps_its_own_code(

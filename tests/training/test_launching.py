@@ -1,4 +1,4 @@
-"""Configs for accelerate, as accelerate itself reads them."""
+"""The config for accelerate, as accelerate itself reads it."""
 
 from __future__ import annotations
 
@@ -10,22 +10,33 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 
 from myna.config import Train
-from myna.errors import SettingsError
-from myna.training.launching import KINDS, config_text
+from myna.errors import SettingsError, TrainingError
+from myna.training.launching import config_text
+from myna.training.parallel import accelerator
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_accelerate_reads_what_is_written(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"{kind}.yaml"
-    path.write_text(config_text(kind, Train()))
+def test_accelerate_reads_what_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "fsdp.yaml"
+    path.write_text(config_text("fsdp", Train()))
     found: Any = load_config_from_file(str(path))
-    assert found.distributed_type.value == kind.upper()
+    assert found.distributed_type.value == "FSDP"
     assert found.num_processes == 2
     assert found.mixed_precision == "no"
 
 
-def test_only_fsdp_splits_a_base_in_four_bits() -> None:
-    with pytest.raises(SettingsError, match="DeepSpeed splits no 4-bit weights"):
-        config_text("deepspeed", Train(method="qlora"))
+def test_each_process_makes_a_base_in_four_bits_itself() -> None:
     written = yaml.safe_load(config_text("fsdp", Train(method="qlora")))
     assert written["fsdp_config"]["fsdp_cpu_ram_efficient_loading"] is False
+
+
+def test_deepspeed_is_refused_with_what_to_use_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError, match=r"DeepSpeed takes .* use `myna train --write-config"):
+        config_text("deepspeed", Train())
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(TrainingError, match=r"DeepSpeed takes .* use `myna train --write-config"):
+        accelerator()
+
+
+def test_any_other_kind_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--write-config ddp: choose fsdp"):
+        config_text("ddp", Train())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training.cases import SAMPLES, SETTINGS, losses, samples
+from tests.training.cases import EACH_STEP, SAMPLES, SETTINGS, losses, samples
 
 from myna.config import Train
 from myna.errors import TrainingError
@@ -70,7 +70,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
             raise KeyboardInterrupt
 
     with pytest.raises(TrainingError, match="goes on from the last checkpoint"):
-        run(broken, Watch(step=stop))
+        run(broken, Watch(step=stop), EACH_STEP)
     resumed = run(broken)
     assert losses(broken) == pytest.approx(losses(unbroken), abs=1e-6)
     for name, value in checkpoints.trainable(whole).items():
@@ -83,7 +83,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Run, tmp_path: Pa
             raise KeyboardInterrupt
 
     with pytest.raises(TrainingError):
-        run(tmp_path, Watch(step=stop))
+        run(tmp_path, Watch(step=stop), EACH_STEP)
     newest = max((tmp_path / "checkpoints").glob("step-*"))
     state = newest / "state.safetensors"
     state.write_bytes(state.read_bytes()[:100])
@@ -170,9 +170,9 @@ def test_a_stop_does_not_change_what_is_best(run: Run, tmp_path: Path, stop_afte
 
     def stop(now: Progress) -> None:
         if now.step == stop_after:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(TrainingError):
+    with pytest.raises(TrainingError, match="stopped after step"):
         run(tmp_path / "broken", Watch(step=stop), settings)
     resumed = run(tmp_path / "broken", settings=settings)
     assert tune_losses(tmp_path / "broken") == pytest.approx(tune_losses(tmp_path / "unbroken"))
@@ -183,18 +183,17 @@ def test_a_stop_does_not_change_what_is_best(run: Run, tmp_path: Path, stop_afte
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_finishes_the_step_and_saves_it(run: Run, tmp_path: Path, number: int) -> None:
     handler = signal.getsignal(number)
-    settings = SETTINGS.model_copy(update={"checkpoint_every": "1h"})
 
     def interrupt(now: Progress) -> None:
         if now.step == 3:
             os.kill(os.getpid(), number)
 
     with pytest.raises(TrainingError, match="stopped after step 3: `myna train` goes on"):
-        run(tmp_path, Watch(step=interrupt), settings)
+        run(tmp_path, Watch(step=interrupt))
     assert signal.getsignal(number) is handler
     assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["step-0000003"]
     steps: list[int] = []
-    run(tmp_path, Watch(step=lambda now: steps.append(now.step)), settings)
+    run(tmp_path, Watch(step=lambda now: steps.append(now.step)))
     assert steps[0] == 4
 
 
@@ -207,7 +206,7 @@ def test_a_loss_that_climbs_and_stays_is_given_up_with_the_good_checkpoint_kept(
         return gradients(self, batch) + (20 if next(counted) >= 12 else 0)
 
     monkeypatch.setattr(Steps, "gradients", climbing)
-    settings = SETTINGS.model_copy(update={"epochs": 40})
+    settings = EACH_STEP.model_copy(update={"epochs": 40})
     with pytest.raises(TrainingError, match=r"the loss rose from .*lower train\.lr \(now 0\.01\)"):
         run(tmp_path, settings=settings)
     far = [loss > 20 for loss in losses(tmp_path)].index(True)

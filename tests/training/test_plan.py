@@ -69,7 +69,7 @@ def test_the_outlook_says_all_there_is_to_know_before_the_first_step() -> None:
         device="NVIDIA RTX 3090 (CUDA)", precision="bfloat16: it computes in it",
         kernels=["attention: fast"], parameters=7_000_000_000, trained_parameters=84_000_000,
         need=11_000_000_000, free=23_000_000_000, part_tokens=2048, parts=4, checkpointing=True,
-        processes=2, peak_share=0.41,
+        processes=2, peak_share=0.41, optimizer="AdamW: 16 bits",
     )  # fmt: skip
     assert lines(outlook) == [
         "samples    1,200 with 40,000 trained tokens",
@@ -80,4 +80,5 @@ def test_the_outlook_says_all_there_is_to_know_before_the_first_step() -> None:
         "machine    NVIDIA RTX 3090 (CUDA), 2 processes",
         "precision  bfloat16: it computes in it",
         "kernels    attention: fast",
+        "optimiser  AdamW: 16 bits",
     ]

@@ -8,52 +8,74 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.training import worker
 from tests.training.cases import losses
+
+from myna.config import Train
+from myna.training.launching import config_text
 
 ROOT = Path(__file__).parents[2]
 
 
-def alone(work: Path, stop_after: int = 0) -> list[float]:
-    """The losses of a training in `work` by this process, up to where it stopped."""
-    work.mkdir(exist_ok=True)
-    worker.run(work, stop_after)
-    return losses(work)
+def alone(folder: Path, name: str, stop_after: int = 0) -> list[float]:
+    """The losses of a training by this process, up to where it stopped."""
+    worker.train(folder / "base", folder / name, stop_after)
+    return losses(folder / name)
 
 
-def together(work: Path, stop_after: int = 0) -> list[float]:
-    """The losses of a training in `work` by two processes, up to where it stopped."""
-    work.mkdir(exist_ok=True)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+def together(folder: Path, *trainings: str) -> None:
+    """Trainings by two processes, started once for all of them: that takes longest."""
+    config = yaml.safe_load(config_text("fsdp", Train()))["fsdp_config"]
     done = subprocess.run(
-        [sys.executable, *launch, "-m", "tests.training.worker", str(work), str(stop_after)],
+        [
+            sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+            "-m", "tests.training.worker", str(folder), *trainings,
+        ],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        env={
+            **os.environ,
+            **{name.upper(): str(value) for name, value in config.items()},
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": str(ROOT),
+        },
         capture_output=True,
         text=True,
         check=False,
-    )
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    return losses(work)
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
-    return alone(tmp_path_factory.mktemp("alone"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all have trained, each in a folder of its own."""
+    folder = tmp_path_factory.mktemp("processes")
+    worker.base_in(folder)
+    steps = len(alone(folder, "unbroken"))
+    alone(folder, "from-one", stop_after=4)
+    together(
+        folder, "from-one:plain:0", f"to-one:plain:{steps - 4}", "split:split:4",
+        f"split:split:{steps - 4}",
+    )  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unbroken(folder: Path) -> list[float]:
+    return losses(folder / "unbroken")
 
 
 def test_two_processes_go_on_from_the_checkpoint_of_one(
-    unbroken: list[float], tmp_path: Path
+    folder: Path, unbroken: list[float]
 ) -> None:
-    assert alone(tmp_path, stop_after=4) == pytest.approx(unbroken[:4])
-    found = together(tmp_path)
+    found = losses(folder / "from-one")
     assert found == pytest.approx(unbroken, abs=1e-2)
     assert found == pytest.approx(unbroken, rel=1e-4)  # only the order of sums differs
 
 
+@pytest.mark.parametrize("name", ["to-one", "split"])
 def test_one_process_goes_on_from_the_checkpoint_of_two(
-    unbroken: list[float], tmp_path: Path
+    folder: Path, unbroken: list[float], name: str
 ) -> None:
-    first = together(tmp_path, stop_after=len(unbroken) - 4)
-    assert first == pytest.approx(unbroken[:-4], abs=1e-2)
-    assert alone(tmp_path) == pytest.approx(unbroken, abs=1e-2)
+    assert losses(folder / name) == pytest.approx(unbroken[:-4], abs=1e-2)
+    assert alone(folder, name) == pytest.approx(unbroken, abs=1e-2)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.training.cases import make_base, walks, workspace_of
+from tests.chats import walks
+from tests.training.cases import make_base, workspace_of
 
 from myna import stages
 from myna.config import Chat, override
@@ -149,7 +150,7 @@ class TestGoingOn:
         train(space)
         with pytest.raises(TrainingError, match="adapter 'group' has seen all samples"):
             train(space, onward=True)
-        workspace_of(space.root, space.root, walks(240))
+        workspace_of(space.root, space.root, walks(240, ("Ana", "Ben")))
         seen: list[Outlook] = []
         said: list[str] = []
         before = json.loads((space.adapter("group") / "seen.json").read_text())

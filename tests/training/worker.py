@@ -1,4 +1,7 @@
-"""One process of a training on several: run by torchrun, with a folder and where to stop."""
+"""Trainings on several processes, one after another: run by torchrun, told by its arguments.
+
+FOLDER WORK:HOW:STOP …    HOW is plain or split; after STOP steps it is asked to stop
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,53 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
+from accelerate.state import AcceleratorState
 from tests.small_model import make
 from tests.training.cases import SETTINGS, samples
 
 from myna.errors import TrainingError
-from myna.training.loop import train, with_lora
+from myna.models.bases import Base
+from myna.training import methods, parallel
+from myna.training.loop import Job, run, with_lora
 from myna.training.watching import Progress, Watch
 
 CHECKED = SETTINGS.model_copy(update={"checks": 2})
 
 
-def run(work: Path, stop_after: int) -> None:
-    """Train in a folder; after `stop_after` steps the first process is asked to stop."""
+def train(base: Path, work: Path, stop_after: int) -> Any:
+    """A model as trained in a folder; after `stop_after` steps process 0 is asked to stop."""
 
     def stop(now: Progress) -> None:
         if now.step == stop_after and os.environ.get("RANK", "0") == "0":
             os.kill(os.getpid(), signal.SIGINT)
 
-    model = with_lora(make(), CHECKED)
+    work.mkdir(exist_ok=True)
+    place = parallel.accelerator()
+    found = Base(str(base), base, None, 128, weights=True, origin="")
+    model, _ = methods.loaded(found, CHECKED, place.device, split=parallel.sharded(place))
+    model = with_lora(model.float(), CHECKED)
     try:
-        train(model, samples(), samples(2), CHECKED, work, Watch(step=stop))
+        run(Job(model, samples(), samples(2), CHECKED, work, place, Watch(step=stop)))
     except TrainingError:
         if not stop_after:
             raise
+    return model
+
+
+def base_in(folder: Path) -> Path:
+    """The small model, saved in a folder."""
+    make().save_pretrained(folder / "base")
+    return folder / "base"
 
 
 if __name__ == "__main__":
-    run(Path(sys.argv[1]), int(sys.argv[2]))
+    given = Path(sys.argv[1])
+    for told in sys.argv[2:]:
+        name, how, step = told.split(":")
+        # As `accelerate launch` tells of a config, the one way that it has.
+        os.environ["ACCELERATE_USE_FSDP"] = "true" if how == "split" else "false"
+        AcceleratorState._reset_state(reset_partial_state=True)
+        model = train(given / "base", given / name, int(step))
+        assert all(hasattr(p, "full_tensor") == (how == "split") for p in model.parameters())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from myna import people
@@ -72,6 +73,16 @@ class Commands:
             await self._host.blocking(partial(room.dismiss, person))
         return f"Here now: {self._listed(room)}."
 
+    async def choose(self, place: str, chosen: Sequence[str], among: Sequence[str]) -> str:
+        """Have those who are chosen be here, and nobody else of those to choose among."""
+        room = await self._known(place)
+        called = [self.find(who) for who in chosen]
+        for person in set(among).difference(called):
+            await self._host.blocking(partial(room.dismiss, person))
+        for person in called:
+            await self._host.blocking(partial(room.summon, person))
+        return f"Here now: {self._listed(room)}."
+
     async def watch(self, place: str, turns: int) -> str:
         """Let them talk among themselves."""
         room = await self._known(place)
@@ -79,6 +90,8 @@ class Commands:
             return f"Nobody speaks now: {why}."
         if len(self._host.present(room)) < 2:
             return "It takes two to talk: summon more of them."
+        if self._host.outbox.is_talk(place):
+            return "They talk among themselves already."
         turns = min(max(turns, 1), MOST_TURNS)
         self._host.outbox.add(place, speakers=(), turns=turns)
         self._host.work(place)
@@ -143,6 +156,10 @@ class Commands:
             f"temperature {chat.get('temperature', 'as in myna.toml')}. "
             f"Here now: {self._listed(room)}."
         )
+
+    async def here(self, place: str) -> list[str]:
+        """The personas who are here and may speak."""
+        return self._host.present(await self._known(place))
 
     async def who(self, place: str) -> str:
         """Who is here, and who could be."""

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from myna import people as people_
 from myna.errors import MynaError, PeopleError
-from myna.people import Person, opting_out
+from myna.people import Person, accounts, opting_out
 from myna.people.opting_out import OptOut
 from myna.workspace import Workspace
 
@@ -45,6 +45,8 @@ class Consents:
         """Whether messages of an account (`discord:1234`) may stand in a room."""
         self._refresh()
         if any(entry.account == account for entry in self._out):
+            return False
+        if accounts.mark(account) in self._people.forgotten:
             return False
         person = self.person(account)
         return person is None or person.consent != "no"

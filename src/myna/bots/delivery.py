@@ -45,15 +45,15 @@ class Delivery:
             now = self._outbox.post(post.id)
             if now is None or now.state != "waiting":
                 return  # dropped meanwhile
-            if not self._may(post.person):
-                self._outbox.drop(post, "may not speak")
-                return
             self._outbox.sending(post)
         why = ""
         for pause in (0, *PAUSES):
             await asyncio.sleep(pause)
             if pause and await self._is_there(post):
                 return
+            if not self._may(post.person):
+                why = "may not speak"
+                break
             try:
                 posted = await self._front.post(post)
             except UndeliverableError as error:
@@ -94,7 +94,10 @@ class Delivery:
     async def _sent(self, post: Post, posted: str) -> None:
         """It is there; if it was dropped meanwhile, it goes again."""
         if not self._outbox.sent(post, posted):
-            await self._front.remove([replace(post, posted=posted)])
+            try:
+                await self._front.remove([replace(post, posted=posted)])
+            except Exception as error:
+                log.error("%s: a message cannot be taken back: %s", post.place, error)
 
     def _dropped(self, post: Post, why: str) -> None:
         log.error("%s: a message of %s was not posted: %s", post.place, post.person, why)

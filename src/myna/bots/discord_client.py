@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -12,7 +13,7 @@ import discord
 from myna.bots import discord_texts as texts
 from myna.bots.commands import Commands
 from myna.bots.consent import Consents
-from myna.bots.discord_commands import Action, Tree, buttons
+from myna.bots.discord_commands import Action, Seats, Tree, buttons
 from myna.bots.discord_front import DiscordFront
 from myna.bots.front import Front
 from myna.bots.host import Host
@@ -33,7 +34,7 @@ def intents() -> discord.Intents:
     """What the bot asks Discord to be told: messages, and what is in them."""
     wanted = discord.Intents.none()
     wanted.guilds = wanted.guild_messages = wanted.message_content = True
-    wanted.emojis_and_stickers = True
+    wanted.emojis_and_stickers = wanted.webhooks = True
     return wanted
 
 
@@ -56,11 +57,13 @@ class DiscordBot(discord.Client):
         )
         self._settings = settings
         self._outbox = outbox
-        self.host = hosting(DiscordFront(self, outbox, consents, buttons))
+        self._front = DiscordFront(self, outbox, consents, buttons)
+        self.host = hosting(self._front)
         self.commands = Commands(self.host)
         self.tree = Tree(self, self)
-        self.add_dynamic_items(Action)
+        self.add_dynamic_items(Action, Seats)
         self._owners: set[int] = set()
+        self._caught_up = asyncio.Event()
 
     def refuses(self, guild: discord.Guild | None) -> str:
         """Why it does nothing in a server; "" where it may."""
@@ -84,10 +87,17 @@ class DiscordBot(discord.Client):
         self._owners = {application.owner.id, *(member.id for member in team)}
         await self.tree.sync()
 
+    async def on_connect(self) -> None:
+        """Each new session: what happens from now on waits until what was missed is read."""
+        self._caught_up.clear()
+
     async def on_ready(self) -> None:
-        """After each (new) connection: read what was missed, go on with what was begun."""
-        for place in self._outbox.places():
-            await self._catch_up(place)
+        """After each new session: read what was missed, go on with what was begun."""
+        try:
+            for place in self._outbox.places():
+                await self._catch_up(place)
+        finally:
+            self._caught_up.set()
         await self.host.resume()
         log.info("connected as %s, in %d servers", self.user, len(self.guilds))
         for guild in self.guilds:
@@ -96,22 +106,35 @@ class DiscordBot(discord.Client):
 
     async def on_message(self, message: discord.Message) -> None:
         """Somebody wrote."""
+        await self._caught_up.wait()
         await self._hear(message, answered=True)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         """Somebody gave a message other words."""
+        await self._caught_up.wait()
         message = payload.message
         if message.edited_at is not None and self._reads(message):
             await self.host.edited(str(payload.channel_id), str(message.id), texts.heard(message))
 
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
         """A message is gone."""
+        await self._caught_up.wait()
         await self.host.deleted(str(payload.channel_id), str(payload.message_id))
 
     async def on_raw_bulk_message_delete(self, payload: discord.RawBulkMessageDeleteEvent) -> None:
         """Many are."""
+        await self._caught_up.wait()
         for message in payload.message_ids:
             await self.host.deleted(str(payload.channel_id), str(message))
+
+    async def on_webhooks_update(self, channel: discord.abc.GuildChannel) -> None:
+        """A webhook was deleted, or moved to another channel."""
+        self._front.forget_webhooks()
+
+    async def on_guild_remove(self, guild: discord.Guild) -> None:
+        """A server sent the bot away, and its rooms go."""
+        for channel in (*guild.channels, *guild.threads):
+            await self.host.leave(str(channel.id))
 
     async def on_guild_channel_delete(self, channel: discord.abc.GuildChannel) -> None:
         """A channel is gone, and its room goes."""
@@ -157,9 +180,16 @@ class DiscordBot(discord.Client):
         if newest is None or not isinstance(channel, discord.abc.Messageable):
             return
         after = discord.Object(int(newest))
-        now = discord.utils.utcnow()
         try:
-            async for message in channel.history(limit=MISSED, after=after, oldest_first=True):
-                await self._hear(message, answered=now - message.created_at < FRESH)
-        except discord.HTTPException as error:
+            history = channel.history(limit=MISSED + 1, after=after, oldest_first=False)
+            missed = [message async for message in history]
+        except (discord.HTTPException, OSError) as error:
             log.warning("%s: what was missed cannot be read: %s", place, error)
+            return
+        if len(missed) > MISSED:
+            log.warning(
+                "#%s: more than %d messages were missed: older ones are not read", channel, MISSED
+            )
+        now = discord.utils.utcnow()
+        for message in reversed(missed[:MISSED]):
+            await self._hear(message, answered=now - message.created_at < FRESH)

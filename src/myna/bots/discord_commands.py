@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, cast
 
 import discord
 from discord import app_commands
 
 from myna.bots.commands import EVERYONE, MOST_TURNS, Commands
+from myna.bots.discord_texts import HARD_LIMIT
 from myna.bots.names import shown
 from myna.bots.outbox import Post
 from myna.errors import MynaError
 
 MOST_CHOICES = 25
 """Choices of a completion ("Application Command Option Choice", developer reference)."""
+MANAGERS_ONLY = "Only those who manage this channel may change that."
 LONGEST = 1500
 """Characters of a message given to `/clone talk`."""
 log = logging.getLogger(__name__)
@@ -89,7 +91,7 @@ class Clone(app_commands.Group):
         # Everyone sees what was asked; what it says stays theirs, whatever it looks like.
         quoted = "\n".join(f"> {line}" for line in message.splitlines())
         await interaction.response.send_message(
-            f"{discord.utils.escape_markdown(asker)} to {shown(person)}:\n{quoted}",
+            f"{discord.utils.escape_markdown(asker)} to {shown(person)}:\n{quoted}"[:HARD_LIMIT],
             allowed_mentions=discord.AllowedMentions.none(),
         )
         key = str((await interaction.original_response()).id)
@@ -139,15 +141,19 @@ class Clone(app_commands.Group):
         chattiness: app_commands.Range[float, 0, 1] | None = None,
         temperature: app_commands.Range[float, 0, 2] | None = None,
     ) -> None:
-        """Show how the clones behave here; who manages the channel may change it."""
-        changes = chattiness is not None or temperature is not None
-        if changes and not (
-            interaction.permissions.manage_channels or await self._bot.is_owner(interaction.user)
-        ):
-            await _show(interaction, "Only those who manage this channel may change that.")
+        """Show how the clones behave here, and who is; those who manage it may change it."""
+        commands, place = self._bot.commands, _place(interaction)
+        if not await _manages(self._bot, interaction):
+            if chattiness is not None or temperature is not None:
+                await _show(interaction, MANAGERS_ONLY)
+            else:
+                await _answer(interaction, commands.settings(place))
             return
-        done = self._bot.commands.settings(_place(interaction), chattiness, temperature)
-        await _answer(interaction, done)
+
+        async def menu() -> discord.ui.View:
+            return Seats.menu(commands.could_speak(), await commands.here(place))
+
+        await _answer(interaction, commands.settings(place, chattiness, temperature), menu)
 
     @app_commands.command()
     async def who(self, interaction: discord.Interaction) -> None:
@@ -223,6 +229,52 @@ class Action(
         await _answer(interaction, does(_place(interaction), self._post))
 
 
+class Seats(discord.ui.DynamicItem[discord.ui.Select[discord.ui.View]], template="myna:seats"):
+    """The menu of who is here, under the settings."""
+
+    @classmethod
+    def menu(cls, personas: list[str], here: list[str]) -> discord.ui.View:
+        """The menu; of very many personas those who are here, and the first others."""
+        offered = sorted(personas, key=lambda person: person not in here)[:MOST_CHOICES]
+        view = discord.ui.View(timeout=None)
+        if offered:
+            options = [
+                discord.SelectOption(label=shown(person), value=person, default=person in here)
+                for person in personas
+                if person in offered
+            ]
+            view.add_item(
+                cls(
+                    discord.ui.Select(
+                        custom_id="myna:seats",
+                        placeholder="Nobody is here",
+                        min_values=0,
+                        max_values=len(options),
+                        options=options,
+                    )
+                )
+            )
+        return view
+
+    @classmethod
+    async def from_custom_id(
+        cls, _: discord.Interaction, item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> Seats:
+        """The menu in which somebody chose."""
+        return cls(cast("discord.ui.Select[discord.ui.View]", item))
+
+    async def callback(self, interaction: discord.Interaction) -> None:
+        """Have those come who are chosen, and the others go."""
+        bot: Bot = interaction.client  # type: ignore[assignment]
+        why = bot.refuses(interaction.guild)
+        if why or not await _manages(bot, interaction):
+            await _show(interaction, why or MANAGERS_ONLY)
+            return
+        among = [option.value for option in self.item.options]
+        done = bot.commands.choose(_place(interaction), self.item.values, among)
+        await _answer(interaction, done)
+
+
 def buttons(post: Post) -> discord.ui.View:
     """The buttons under a turn."""
     view = discord.ui.View(timeout=None)
@@ -231,23 +283,39 @@ def buttons(post: Post) -> discord.ui.View:
     return view
 
 
-async def _answer(interaction: discord.Interaction, doing: Awaitable[str]) -> None:
-    """Show a line to who asked, and to nobody else; Discord waits three seconds for a sign."""
+async def _manages(bot: Bot, interaction: discord.Interaction) -> bool:
+    """Whether somebody may set how the clones behave in this channel."""
+    return interaction.permissions.manage_channels or await bot.is_owner(interaction.user)
+
+
+async def _answer(
+    interaction: discord.Interaction,
+    doing: Awaitable[str],
+    under: Callable[[], Awaitable[discord.ui.View]] | None = None,
+) -> None:
+    """Show a line to who asked, and to nobody else; Discord waits three seconds for a sign.
+
+    `under` makes what stands under the line.
+    """
     await interaction.response.defer(ephemeral=True, thinking=True)
+    view = discord.utils.MISSING
     try:
         line = await doing
+        view = await under() if under else view
     except MynaError as error:
         line = _sentence(error)
     except Exception:
         log.exception("a command failed")
         line = "That did not work: the bot's log says why."
-    await _show(interaction, line)
+    await _show(interaction, line, view)
 
 
-async def _show(interaction: discord.Interaction, line: str) -> None:
+async def _show(
+    interaction: discord.Interaction, line: str, view: discord.ui.View = discord.utils.MISSING
+) -> None:
     nobody = discord.AllowedMentions.none()
     if interaction.response.is_done():
-        await interaction.followup.send(line, ephemeral=True, allowed_mentions=nobody)
+        await interaction.followup.send(line, ephemeral=True, allowed_mentions=nobody, view=view)
     else:
         await interaction.response.send_message(line, ephemeral=True, allowed_mentions=nobody)
 

@@ -52,7 +52,7 @@ class DiscordFront:
         self._consents = consents
         self._buttons = buttons
         self._webhooks: dict[int, discord.Webhook] = {}
-        self._avatars: dict[str, str | None] = {}
+        self._avatars: dict[str, str] = {}
 
     def pieces(self, person: str, text: str) -> list[str]:
         """A message in pieces that Discord takes."""
@@ -82,6 +82,10 @@ class DiscordFront:
             if 400 <= error.status < 500 and error.status != 429:
                 raise UndeliverableError(f"Discord refuses it ({error.text})") from None
             raise
+
+    def forget_webhooks(self) -> None:
+        """Look anew for webhooks: they are not where they were."""
+        self._webhooks.clear()
 
     async def _by_webhook(self, webhook: discord.Webhook, channel: Channel, post: Post) -> str:
         sent = await webhook.send(
@@ -190,11 +194,11 @@ class DiscordFront:
 
     async def _avatar(self, person: str) -> str | None:
         """The address of a human's avatar, where people.toml has their account."""
-        if person not in self._avatars:
-            account = self._consents.account(person, self.platform)
+        account = self._consents.account(person, self.platform)
+        if person not in self._avatars and account is not None and account.isdigit():
             try:
-                user = await self._client.fetch_user(int(account or ""))
-                self._avatars[person] = user.display_avatar.url
-            except (discord.HTTPException, ValueError):
-                self._avatars[person] = None
-        return self._avatars[person]
+                user = await self._client.fetch_user(int(account))
+            except discord.HTTPException:
+                return None
+            self._avatars[person] = user.display_avatar.url
+        return self._avatars.get(person)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 from dataclasses import dataclass, field
 
 import discord
+import keyring
+from keyring.errors import KeyringError, NoKeyringError
 
 from myna.errors import BotError
 
+NO_SUCH_TOKEN = 4004
+"""How the gateway closes a connection whose token is not valid ("Gateway Close Event Codes",
+Discord's developer reference)."""
 VARIABLE = "MYNA_DISCORD_TOKEN"
 PORTAL = "https://discord.com/developers/applications"
 NEEDED = discord.Permissions(
@@ -28,6 +31,8 @@ WHY = {
     "manage_webhooks": "without it, clones have no names and avatars of their own",
 }
 
+discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # clones have no voice
+
 
 def token() -> str:
     """The bot's token: from the environment, or from the system's keyring.
@@ -35,14 +40,18 @@ def token() -> str:
     Raises:
         BotError: it is in neither.
     """
-    found = os.environ.get(VARIABLE, "").strip()
-    if not found and importlib.util.find_spec("keyring") is not None:
-        keyring = importlib.import_module("keyring")
-        found = (keyring.get_password("myna", "discord") or "").strip()
+    found, why = os.environ.get(VARIABLE, "").strip(), ""
+    if not found:
+        try:
+            found = (keyring.get_password("myna", "discord") or "").strip()
+        except NoKeyringError:
+            why = "; this machine has no keyring"
+        except KeyringError as error:
+            why = f"; the keyring cannot be read ({error})"
     if not found:
         raise BotError(
             f"there is no bot token: take it from {PORTAL} (Bot, Reset Token) and put it into "
-            f"{VARIABLE}, or into the keyring with `keyring set myna discord`"
+            f"{VARIABLE}, or into the keyring with `keyring set myna discord`{why}"
         )
     return found
 
@@ -54,7 +63,8 @@ def explained(error: Exception) -> BotError:
             "Discord does not let the bot read messages: switch on 'Message Content Intent' at "
             f"{PORTAL} (your application, Bot), then run this again"
         )
-    if isinstance(error, discord.LoginFailure):
+    reset = isinstance(error, discord.ConnectionClosed) and error.code == NO_SUCH_TOKEN
+    if isinstance(error, discord.LoginFailure) or reset:
         return BotError(
             f"Discord does not know this token: it is wrong or was reset. Take a new one from "
             f"{PORTAL} (Bot, Reset Token) and put it into {VARIABLE}"
@@ -153,7 +163,7 @@ async def invitation(secret: str) -> str:
     Raises:
         BotError: as `check`.
     """
-    async with discord.Client(intents=discord.Intents.none()) as client:
+    async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         try:
             await client.login(secret)
             return await invite(client)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import discord
 
+HARD_LIMIT = 2000
+"""Characters of a message that Discord takes ("Create Message", developer reference)."""
 LONGEST = 1900
-"""Characters of a message of ours: Discord takes 2,000 ("Create Message", developer
-reference), and a name in bold and longer emoji must fit as well."""
-_HARD_LIMIT = 2000
+"""Characters of a message of ours: a name in bold and longer emoji must fit as well."""
 _EMOJI = re.compile(r"(?<![\w<:]):(\w{2,32}):(?![\w:>])")
 _INVISIBLE = "\u200b"
 
@@ -54,4 +54,4 @@ def with_emoji(text: str, emoji: Sequence[discord.Emoji]) -> str:
     """The text with `:name:` as the server's own emoji, where it has one of that name."""
     own: Mapping[str, str] = {each.name.casefold(): str(each) for each in emoji if each.available}
     shown = _EMOJI.sub(lambda match: own.get(match[1].casefold(), match[0]), text)
-    return shown if len(shown) <= _HARD_LIMIT else text
+    return shown if len(shown) <= HARD_LIMIT else text

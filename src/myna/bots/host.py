@@ -145,6 +145,9 @@ class Host:
         if room is None or not text.strip() or not self.consents.reads(account):
             return False
         present = self.present(room)
+        if not present:
+            self.outbox.passed(place, key)
+            return False
         speakers: Sequence[str] | None = None
         if to in present:
             speakers = [to]
@@ -198,19 +201,18 @@ class Host:
 
     async def forget(self, account: str) -> None:
         """Take what somebody wrote out of all rooms."""
-        for place in self.outbox.places():
-            name = self.outbox.names(place).get(account)
+        in_rooms = self.outbox.called([account])
+        self.outbox.erase([account])
+        for place, called in in_rooms.items():
             room = await self.room(place)
-            if name is None or room is None:
+            if room is None:
                 continue
             async with self._locks[place]:
-                for task in self.outbox.unheard(place):
-                    if task.person == name:
-                        self.outbox.finish(task)
                 for message in await self.blocking(room.messages):
-                    if message.person == name and not message.by_clone:
+                    if message.person in called and not message.by_clone:
                         await self._quietly(partial(room.delete, message.id))
-                await self._quietly(partial(room.leave, name))
+                for name in called:
+                    await self._quietly(partial(room.leave, name))
 
     def called(self, place: str, account: str, name: str) -> str:
         """What an account is called in a room, from its first message on."""
@@ -339,11 +341,12 @@ class Host:
                 await self._quietly(partial(room.delete, message.id))
             self.outbox.finish(task)
             return
-        posts = [
-            (person, message.turn, message.id, piece, False)
-            for message in said
-            for piece in self.front.pieces(person, message.text)
-        ]
+        posts = []
+        for message in said:
+            pieces = self.front.pieces(person, message.text)
+            posts += [(person, message.turn, message.id, piece, False) for piece in pieces]
+            if not pieces:  # nobody gets to see it
+                await self._quietly(partial(room.delete, message.id))
         if posts:
             posts[-1] = (*posts[-1][:4], True)
         tokens = sum(self._count(message.text) for message in said)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -223,7 +224,7 @@ class Connection:
                 await self._enter()
             case "005":
                 for token in params:
-                    if token.startswith("NICKLEN=") and token[8:].isdigit():
+                    if token.startswith("NICKLEN=") and token[8:].isdecimal():
                         self.longest_nick = int(token[8:])
             case "366" if len(params) > 1:
                 self._entered(params[1], "")
@@ -254,11 +255,11 @@ class Connection:
 
 
 def another(taken: str, wanted: str, longest: int) -> str:
-    """A nick to try after one that is taken: with a number, as short as it has to be."""
-    stem = wanted[: max(longest - 3, 1)]
-    rest = taken[len(stem) :] if taken.startswith(stem) else ""
-    number = int(rest) + 1 if rest.isdigit() else 2
-    return f"{stem}{number}"
+    """A nick to try after one that is taken: with a number, and its mark as a clone's kept."""
+    name, bracket, mark = wanted.partition("[")
+    tried = re.search(r"[0-9]+\Z", taken.removesuffix(bracket + mark))
+    ending = f"{int(tried[0]) + 1 if tried and taken != wanted else 2}{bracket}{mark}"
+    return name[: max(longest - len(ending), 1)] + ending
 
 
 def plain_nick(name: str, ending: str, longest: int) -> str:

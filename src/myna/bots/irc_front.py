@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,6 +31,8 @@ HELP = (
     "!summon NAME|everyone, !dismiss NAME|everyone, !who, !watch N, !retry, !forget-context, "
     "!settings [chattiness] [temperature], !stats, !opt-out [NAME]; the owner: !off, !on"
 )
+_CLONE = re.compile(r"\[c(lone)?\]\Z")
+"""How the nicks of clones end."""
 log = logging.getLogger(__name__)
 
 
@@ -186,6 +189,8 @@ class IrcBot:
             return
         if place not in self._channels or line.nick == self._ear.nick:
             return
+        if _CLONE.search(line.nick):
+            return  # of another bot: they would talk to each other without end
         if text.startswith("\x01ACTION "):
             text = text[8:].rstrip("\x01")
         elif text.startswith("\x01"):
@@ -213,6 +218,9 @@ class IrcBot:
             answer = await self._done(place, nick, word.casefold(), rest.strip())
         except MynaError as error:
             answer = str(error)
+        except Exception:
+            log.exception("a command failed")
+            answer = "That did not work: the bot's log says why."
         with suppress(OSError):
             for piece in pieces(answer, LINE - AROUND):
                 await self._ear.say(place, piece, "NOTICE")
@@ -232,7 +240,7 @@ class IrcBot:
             case "who":
                 return await commands.who(place)
             case "watch":
-                return await commands.watch(place, int(rest) if rest.isdigit() else 6)
+                return await commands.watch(place, int(rest) if rest.isdecimal() else 6)
             case "retry":
                 return await commands.retry(place)
             case "forget-context":

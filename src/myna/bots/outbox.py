@@ -6,66 +6,21 @@ was: a message that was heard is answered once, and one that a clone said is pos
     task   something to do in a place: a message to hear, a persona to let talk
     post   a message of a clone, or a piece of a long one, on its way to the platform
 
-Of what is done no words stay here. The file has mode 0600, is in WAL mode, and what was
-written is on the disk (synchronous=FULL). To be used by one thread.
+Of what is done no words stay here. To be used by one thread.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from myna.errors import WorkspaceError
+from myna.bots import outbox_file
 
-KEPT = timedelta(days=30)
-"""How long the row of something done stays: its buttons work so long."""
-VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE places (
-  place TEXT PRIMARY KEY,
-  names TEXT NOT NULL DEFAULT '{}',   -- account -> name in the room
-  newest TEXT                         -- key of the newest message heard
-) STRICT;
-CREATE TABLE tasks (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  place TEXT NOT NULL REFERENCES places(place) ON DELETE CASCADE,
-  key TEXT,
-  person TEXT NOT NULL,
-  text TEXT NOT NULL,
-  answered INTEGER NOT NULL,          -- whether anybody may answer it
-  speakers TEXT,                      -- who speaks, JSON; NULL before that is decided
-  turns INTEGER NOT NULL DEFAULT 0,   -- turns yet to be drawn by chance
-  heard INTEGER NOT NULL DEFAULT 0,   -- whether it stands in the room
-  done INTEGER NOT NULL DEFAULT 0,
-  at TEXT NOT NULL,
-  UNIQUE (place, key)
-) STRICT;
-CREATE INDEX tasks_open ON tasks (place, id) WHERE NOT done;
-CREATE TABLE posts (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  place TEXT NOT NULL REFERENCES places(place) ON DELETE CASCADE,
-  person TEXT NOT NULL,
-  turn INTEGER NOT NULL,
-  message INTEGER NOT NULL,           -- of the room
-  text TEXT NOT NULL,
-  last INTEGER NOT NULL,              -- whether it ends the turn
-  state TEXT NOT NULL DEFAULT 'waiting',
-  posted TEXT,                        -- its id on the platform
-  why TEXT,                           -- it was dropped
-  at TEXT NOT NULL
-) STRICT;
-CREATE INDEX posts_open ON posts (place, id) WHERE state IN ('waiting', 'sending');
-CREATE INDEX posts_posted ON posts (place, posted);
-CREATE TABLE spent (day TEXT PRIMARY KEY, tokens INTEGER NOT NULL) STRICT;
-"""
-
+_TALK = "(key IS NULL AND turns > 0)"
 State = Literal["waiting", "sending", "sent", "dropped"]
 
 
@@ -104,35 +59,11 @@ class Outbox:
     """The outbox in the file `path`, made if it is not there.
 
     Raises:
-        WorkspaceError: the file is no such database, of a newer myna, or cannot be used.
+        WorkspaceError: as `outbox_file.opened`.
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        self._db = sqlite3.connect(path, isolation_level=None)
-        try:
-            self._db.executescript(
-                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
-                "PRAGMA secure_delete=ON;"
-            )
-            [version] = self._db.execute("PRAGMA user_version").fetchone()
-            if version > VERSION:
-                raise WorkspaceError(f"{path} is of a newer myna: bring myna up to date")
-            if version == 0:
-                self._db.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
-        except sqlite3.Error as error:
-            self._db.close()
-            raise WorkspaceError(
-                f"{path} is no outbox of a bot ({error}): delete it, and what was not yet said "
-                "is lost"
-            ) from error
-        old = (datetime.now(UTC) - KEPT).isoformat()
-        with self._db:
-            self._db.execute("DELETE FROM tasks WHERE done AND at < ?", [old])
-            self._db.execute(
-                "DELETE FROM posts WHERE state IN ('sent', 'dropped') AND at < ?", [old]
-            )
+        self._db = outbox_file.opened(path)
 
     def close(self) -> None:
         """Close the file."""
@@ -151,9 +82,13 @@ class Outbox:
         return [place for [place] in self._db.execute("SELECT place FROM places ORDER BY rowid")]
 
     def newest(self, place: str) -> str | None:
-        """The key of the newest message heard there."""
+        """The key of the newest message that came by there."""
         row = self._db.execute("SELECT newest FROM places WHERE place = ?", [place]).fetchone()
         return row[0] if row else None
+
+    def passed(self, place: str, key: str) -> None:
+        """A message came by and is not read, now or after a restart."""
+        self._db.execute("UPDATE places SET newest = ? WHERE place = ?", [key, place])
 
     def names(self, place: str) -> dict[str, str]:
         """What accounts are called in a place's room."""
@@ -165,6 +100,34 @@ class Outbox:
         """Remember what an account is called in a place's room."""
         names = json.dumps(self.names(place) | {account: name}, ensure_ascii=False)
         self._db.execute("UPDATE places SET names = ? WHERE place = ?", [names, place])
+
+    def called(self, accounts: Collection[str]) -> dict[str, list[str]]:
+        """What these accounts are called, by place."""
+        known = {place: self.names(place) for place in self.places()}
+        found = {p: [names[a] for a in accounts if a in names] for p, names in known.items()}
+        return {place: theirs for place, theirs in found.items() if theirs}
+
+    def erase(self, accounts: Collection[str], persona: str = "") -> None:
+        """Erase what came from these accounts, and what a persona said or was to say."""
+        run = self._db.execute
+        with self._db:
+            run("BEGIN")
+            for place, theirs in self.called(accounts).items():
+                run(
+                    "DELETE FROM tasks WHERE place = ? AND person IN (SELECT value FROM "
+                    "json_each(?))",
+                    [place, json.dumps(theirs)],
+                )
+                left = {a: n for a, n in self.names(place).items() if a not in accounts}
+                names = json.dumps(left, ensure_ascii=False)
+                run("UPDATE places SET names = ? WHERE place = ?", [names, place])
+            run("DELETE FROM posts WHERE person = ?", [persona])
+            run(
+                "UPDATE tasks SET speakers = (SELECT json_group_array(value) FROM "
+                "json_each(speakers) WHERE value != ?) WHERE speakers IS NOT NULL",
+                [persona],
+            )
+        run("PRAGMA wal_checkpoint(TRUNCATE)")  # the journal has their words too
 
     def add(
         self,
@@ -204,9 +167,13 @@ class Outbox:
         return self._tasks("place = ? AND NOT heard AND NOT done", place)
 
     def next_task(self, place: str) -> Task | None:
-        """The first thing to do in a place."""
-        found = self._tasks("place = ? AND NOT done", place, "LIMIT 1")
+        """The first thing to do in a place; talk among clones only where nothing else is."""
+        found = self._tasks("place = ? AND NOT done", place, f"{_TALK}, id LIMIT 1")
         return found[0] if found else None
+
+    def is_talk(self, place: str) -> bool:
+        """Whether clones talk among themselves there."""
+        return bool(self._tasks(f"place = ? AND NOT done AND {_TALK}", place))
 
     def waiting(self, place: str) -> int:
         """How many tasks are not done."""
@@ -261,6 +228,10 @@ class Outbox:
         """
         with self._db:
             self._db.execute("BEGIN")
+            posts = list(posts)
+            said = max((message for _, _, message, _, _ in posts), default=0)
+            where = "UPDATE places SET said = max(said, ?) WHERE place = ?"
+            self._db.execute(where, [said, task.place])
             self._db.executemany(
                 "INSERT INTO posts (place, person, turn, message, text, last, at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -330,9 +301,8 @@ class Outbox:
 
     def newest_message(self, place: str) -> int:
         """The newest message of the room that has had a post; 0 for none."""
-        where = "SELECT coalesce(max(message), 0) FROM posts WHERE place = ?"
-        number: int = self._db.execute(where, [place]).fetchone()[0]
-        return number
+        row = self._db.execute("SELECT said FROM places WHERE place = ?", [place]).fetchone()
+        return row[0] if row else 0
 
     def claimed(self, place: str, ids: Sequence[str]) -> set[str]:
         """Which of these ids on the platform are posts that are known to be there."""
@@ -357,10 +327,10 @@ class Outbox:
             "waiting": counts.get("waiting", 0) + counts.get("sending", 0),
         }
 
-    def _tasks(self, where: str, place: str, end: str = "") -> list[Task]:
+    def _tasks(self, where: str, place: str, order: str = "id") -> list[Task]:
         rows = self._db.execute(
             "SELECT id, place, key, person, text, answered, speakers, turns, heard "  # noqa: S608
-            f"FROM tasks WHERE {where} ORDER BY id {end}",
+            f"FROM tasks WHERE {where} ORDER BY {order}",
             [place],
         )
         return [

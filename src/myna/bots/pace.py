@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, time
+from zoneinfo import ZoneInfo
 
 SHORTEST, LONGEST = 0.5, 12.0
 """Seconds of the shortest and of the longest time that somebody types a message."""
@@ -14,10 +15,16 @@ def typing_seconds(text: str, speed: float) -> float:
 
 
 def is_quiet(now: datetime, hours: str) -> bool:
-    """Whether `now` lies in hours such as "23:00-07:00"; never in ""."""
+    """Whether `now` lies in hours such as "23:00-07:00" or "23:00-07:00 Europe/Berlin".
+
+    Never in "". Without a zone they are those of the clock that `now` is from.
+    """
     if not hours:
         return False
-    first, last = (time.fromisoformat(edge) for edge in hours.split("-"))
+    span, _, zone = hours.partition(" ")
+    if zone:
+        now = now.astimezone(ZoneInfo(zone))
+    first, last = (time.fromisoformat(edge) for edge in span.split("-"))
     clock = now.time()
     if first <= last:
         return first <= clock < last

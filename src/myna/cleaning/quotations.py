@@ -12,7 +12,7 @@ ATTRIBUTED = (
     + r",?(?: \(?\d{2,4}\)?)?$"
 )
 """Words in quotes, and whose they are: as channels of quotes have them."""
-QUOTED = f"{MARKED}|{ATTRIBUTED}"
+
 SHORTEST = 8
 
 

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from myna.cleaning import presidio
-from myna.cleaning._redaction_addresses import ADDRESS_HINTS, addresses
-from myna.cleaning._redaction_fakes import fake
-from myna.cleaning._redaction_ids import ID_HINTS, ids
-from myna.cleaning._redaction_links import EMAIL_HINT, INVITE_HINT, emails, invites
-from myna.cleaning._redaction_numbers import (
+from myna.cleaning.personal_data import Span
+from myna.cleaning.personal_data.addresses import ADDRESS_HINTS, addresses
+from myna.cleaning.personal_data.fakes import fake
+from myna.cleaning.personal_data.ids import ID_HINTS, ids
+from myna.cleaning.personal_data.links import EMAIL_HINT, INVITE_HINT, emails, invites
+from myna.cleaning.personal_data.numbers import (
     CARD_HINT,
     IBAN_HINT,
     IP_HINT,
@@ -33,8 +34,8 @@ from myna.cleaning._redaction_numbers import (
     ips,
     locations,
 )
-from myna.cleaning._redaction_phones import PHONE_HINTS, phones
-from myna.cleaning._redaction_secrets import (
+from myna.cleaning.personal_data.phones import PHONE_HINTS, phones
+from myna.cleaning.personal_data.secrets import (
     KEY_HINT,
     LOGIN_HINT,
     PEM_HINT,
@@ -63,7 +64,7 @@ class _Finder(NamedTuple):
 
     kind: PersonalData
     hints: tuple[str, ...]
-    find: Callable[[str], Iterator[tuple[int, int]]]
+    find: Callable[[str], Iterator[Span]]
     in_links: bool = False
 
 

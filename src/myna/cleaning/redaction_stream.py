@@ -12,12 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple
 
-from myna.cleaning import _redaction_addresses as addresses
-from myna.cleaning import _redaction_ids as ids
-from myna.cleaning import _redaction_links as links
-from myna.cleaning import _redaction_numbers as numbers
-from myna.cleaning import _redaction_phones as phones
-from myna.cleaning import _redaction_secrets as secrets
+from myna.cleaning.personal_data import addresses, ids, links, numbers, phones, secrets
 from myna.cleaning.redaction import PLAIN, redacted
 from myna.config import Redaction
 

@@ -83,7 +83,7 @@ def irc(
     from myna.errors import SettingsError
 
     host, colon, port = server.rpartition(":") if server.count(":") == 1 else (server, "", "")
-    if colon and not port.isdigit():
+    if colon and not port.isdecimal():
         raise SettingsError(f"--server {server}: write it as HOST or HOST:PORT")
     password = os.environ.get("MYNA_IRC_PASSWORD", "")
     address = Address(host, int(port or (6697 if tls else 6667)), tls, password)
@@ -169,7 +169,7 @@ async def _discord(
     async with DiscordBot(settings, outbox, consents, hosting) as client:
         try:
             await client.start(token)
-        except (discord.LoginFailure, discord.PrivilegedIntentsRequired) as error:
+        except (discord.DiscordException, OSError) as error:
             raise explained(error) from None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,7 +58,9 @@ def command(
 
     What is said is kept in the workspace as it is said, and never trained on.
     """
+    from concurrent.futures import ThreadPoolExecutor
     from contextlib import closing
+    from threading import Event
 
     from myna import config, people
     from myna.engines.queueing import Queue
@@ -68,7 +71,8 @@ def command(
 
     workspace = here(ctx)
     settings = config.override(workspace.settings(), set_ or [])
-    clone = open_clone(workspace, name, settings.chat, server=settings.engine, seed=seed, say=say)
+    alone = settings.chat.model_copy(update={"slots": 1})  # one speaks at a time
+    clone = open_clone(workspace, name, alone, server=settings.engine, seed=seed, say=say)
     with closing(clone.engine), closing(Histories(workspace.rooms_file)) as histories:
         chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
         rooms = Rooms(clone, histories, Queue(1, 1))
@@ -77,15 +81,22 @@ def command(
         live.join(me)
         talk = Talk(clone, live, me, console())
         typed = sys.stdin.isatty()
+        if typed:
+            _edit_lines()
         say(f"In the room: {', '.join(live.members)}. /help says what you can type.")
         if resumed:
             talk.look_back()
-        while (line := _read(f"{talk.me}: " if typed else "")) is not None:
-            try:
-                if not talk.hear(line):
-                    break
-            except MynaError as error:
-                say(f"myna: {error}")
+        leaving = Event()
+        with ThreadPoolExecutor(1) as meanwhile:
+            meanwhile.submit(live.read_ahead, leaving.is_set)
+            while (line := _read(f"{talk.me}: " if typed else "")) is not None:
+                try:
+                    if not talk.hear(line):
+                        break
+                except MynaError as error:
+                    say(f"myna: {error}")
+                meanwhile.submit(live.read_ahead, leaving.is_set)
+            leaving.set()
         if live.messages(1):
             say(f"Kept: go on with `myna chat --room {LAST}`, or --room '{live.id}' at any time.")
         else:
@@ -117,6 +128,12 @@ def _open(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom
     return rooms.open(name, personas=personas, audience=audience), name in known
 
 
+def _edit_lines() -> None:
+    """Have `input` know arrow keys, lines of before, pastes of many lines and very long ones."""
+    with suppress(ImportError):  # Windows has all that in its terminal
+        import readline  # noqa: F401  # by being imported
+
+
 def _read(prompt: str) -> str | None:
     """The next line typed or piped in; None at the end."""
     try:
@@ -141,7 +158,7 @@ class Talk:
             if self.room.say(self.me, line):
                 self._answer()
             return True
-        actions: dict[str, Callable[[str], None]] = {
+        actions: dict[str, Callable[[str], object]] = {
             "/who": self._who,
             "/as": self._as,
             "/talk": self._talk,
@@ -172,7 +189,8 @@ class Talk:
             return
         speaker: str | None = None
         for _ in range(ANSWERS):
-            self._show(self.room.speak(speaker))
+            if not self._show(self.room.speak(speaker)):
+                break
             speaker = self.room.next_speaker()
             if speaker not in self.room.personas:
                 break
@@ -186,8 +204,8 @@ class Talk:
             return
         self._show(self.room.speak(self.room.personas[0], opening=entry_line(**asked)))
 
-    def _show(self, reply: Reply) -> None:
-        """Print what a persona says as they say it; Ctrl-C stops them."""
+    def _show(self, reply: Reply) -> bool:
+        """Print what a persona says as they say it; False where Ctrl-C stopped them."""
         style = colour_of(self.clone.personas)[reply.person]
         self.screen.print(f"{reply.person}: ", style=f"bold {style}", end="")
         with reply:
@@ -196,7 +214,9 @@ class Talk:
                     self.screen.print(_below(words, reply.person), end="")
             except KeyboardInterrupt:
                 say("")
+                return False
         self.screen.print()
+        return True
 
     def _who(self, names: str) -> None:
         from myna import people
@@ -226,7 +246,8 @@ class Talk:
             say("it takes two to talk: /who NAME, NAME brings them in")
             return
         for _ in range(int(turns) if turns.isdecimal() else 6):
-            self._show(self.room.speak())
+            if not self._show(self.room.speak()):
+                break
 
     def _forget(self, _: str) -> None:
         self.room.forget()

@@ -116,12 +116,11 @@ def forget(
 ) -> None:
     """Erase a person: messages, samples, reports, rooms. It cannot be undone."""
     import sys
-    from contextlib import closing
 
     from myna import people
+    from myna.bots import forgetting as rooms
     from myna.errors import SettingsError
     from myna.people import forgetting
-    from myna.persona.histories import Histories
 
     space = here(ctx)
     person = people.person(people.load(space.people_file), name)
@@ -129,10 +128,8 @@ def forget(
         if not sys.stdin.isatty():
             raise SettingsError(f"say --yes to erase {person.name} for good")
         typer.confirm(f"Erase {person.name} for good?", abort=True, err=True)
-    if space.rooms_file.exists():
-        with closing(Histories(space.rooms_file)) as histories:
-            said = histories.erase_person({person.name, person.shown})
-        say(f"erased {said:,} messages from rooms")
+    if said := rooms.forget(space, person):
+        say(f"erased {said:,} messages from rooms; what a bot has posted, delete there")
     erased = forgetting.forget(space, person)
     say(f"erased {erased:,} messages, and the samples and reports made of them")
     say("adapters that were trained on them are stale. Next: myna prepare, then myna train")

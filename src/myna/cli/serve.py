@@ -73,25 +73,25 @@ def command(
 
     key = server.checked_key(_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     settings = config.override(workspace.settings(), set_ or [])
-    listening = server.bind(host, port)
-    clone = open_clone(workspace, name, settings.chat, server=settings.engine, say=say)
-    try:
-        queue = Queue(clone.engine.slots, waiting)
-        histories = Histories(workspace.rooms_file)
-        access = Access(
-            key=key,
-            hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
-            origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
-            loopback=server.is_loopback(host),
-        )
-        terms = Terms(access=access, limits=Limits(a_minute=rate))
-        served = Served(clone, queue, name, people.plain_name(as_))
-        app = create_app(served, Rooms(clone, histories, queue), terms)
-        _log()
-        ready = partial(_ready, listening, clone, served.models(), json_=json_)
-        server.run(server.Server(app, terms.grace_seconds, ready), listening)
-    finally:
-        clone.engine.close()
+    with server.bind(host, port) as listening:
+        clone = open_clone(workspace, name, settings.chat, server=settings.engine, say=say)
+        try:
+            queue = Queue(clone.engine.slots, waiting)
+            histories = Histories(workspace.rooms_file)
+            access = Access(
+                key=key,
+                hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
+                origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
+                loopback=server.is_loopback(host),
+            )
+            terms = Terms(access=access, limits=Limits(a_minute=rate))
+            served = Served(clone, queue, name, people.plain_name(as_))
+            app = create_app(served, Rooms(clone, histories, queue), terms)
+            _log()
+            ready = partial(_ready, listening, clone, served.models(), json_=json_)
+            server.run(server.Server(app, terms.grace_seconds, ready), listening)
+        finally:
+            clone.engine.close()
 
 
 def _key(file: Path | None, environment: str | None) -> str | None:

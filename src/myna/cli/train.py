@@ -36,9 +36,7 @@ def command(
     ] = False,
     write_config: Annotated[
         str | None,
-        typer.Option(
-            metavar="[fsdp|deepspeed]", help="Write a config for accelerate, and stop there."
-        ),
+        typer.Option(metavar="fsdp", help="Write a config for accelerate, and stop there."),
     ] = None,
     json_: Json = False,
 ) -> None:
@@ -183,14 +181,12 @@ def _shown(value: object) -> str:
 
 def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
     """Write the accelerate config of a kind into the workspace."""
-    from myna.errors import SettingsError
-    from myna.training.launching import KINDS, config_text
+    from myna.training.launching import config_text
     from myna.workspace import write_text
 
-    if kind not in KINDS:
-        raise SettingsError(f"--write-config {kind}: choose one of {', '.join(KINDS)}")
+    text = config_text(kind, settings.train)
     path: Path = space.root / f"{kind}.yaml"
-    write_text(path, config_text(kind, settings.train))
+    write_text(path, text)
     say(
         f"{path} is written: set its num_processes to the number of cards, then run\n"
         f"  accelerate launch --config_file {path.name} -m myna train"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
@@ -86,6 +87,11 @@ class Train(Section):
     lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm it up.")
     weight_decay: float = Field(0.0, ge=0, description="Decay of the LoRA matrices.")
+    optimizer: Literal["auto", "adamw", "paged"] = Field(
+        "auto",
+        description="adamw; paged: its moments may move out of a CUDA card's memory; auto takes "
+        "paged for qlora on such a card.",
+    )
     batch_tokens: int = Field(1024, ge=64, description="Tokens of one step, padding included.")
     part_tokens: int = Field(
         0, ge=0, description="Most tokens of a step computed at once; 0: what the memory holds."
@@ -132,6 +138,11 @@ class Chat(Section):
     )
     memory_exchanges: int = Field(2, ge=1, description="Exchanges recalled at once, at most.")
     memory_tokens: int = Field(128, ge=16, description="Tokens that they take, at most.")
+    memory_embeddings: str = Field(
+        "",
+        description='Find what means the same, too, by "wordllama" (pip install '
+        "'myna[memory]') or a folder of model2vec or sentence-transformers; \"\": by words alone.",
+    )
 
 
 class Server(Section):
@@ -147,8 +158,15 @@ class Server(Section):
 
 
 def _hours(value: str) -> str:
-    if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", value):
+    span, _, zone = value.partition(" ")
+    if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", span):
         raise ValueError(f"'{value}' are no hours: write them as 23:00-07:00")
+    try:
+        ZoneInfo(zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            f"no time zone '{zone}' is known here: write it as Europe/Berlin"
+        ) from None
     return value
 
 
@@ -171,7 +189,9 @@ class Bot(Section):
         20, ge=0, description="Characters a second that they type; 0: all is there at once."
     )
     quiet_hours: Annotated[str, AfterValidator(_hours)] = Field(
-        "", description='When they say nothing, such as "23:00-07:00", by this machine\'s clock.'
+        "",
+        description='When they say nothing, such as "23:00-07:00", by this machine\'s clock, '
+        'or "23:00-07:00 Europe/Berlin".',
     )
     daily_tokens: int = Field(
         200_000, ge=0, description="Most tokens that they say in a day, all together; 0: any."

@@ -129,8 +129,10 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
     return _validated(data, "--set")
 
 
-def updated(settings: Settings, section: str, values: Mapping[str, Any]) -> Settings:
-    """Settings with other values in one section.
+def updated(
+    settings: Settings, section: str, values: Mapping[str, Any], place: str = "the command line"
+) -> Settings:
+    """Settings with other values in one section, which come from `place`.
 
     Raises:
         SettingsError: a wrong value.
@@ -138,7 +140,7 @@ def updated(settings: Settings, section: str, values: Mapping[str, Any]) -> Sett
     """
     data = settings.model_dump(exclude_unset=True)
     data[section] = {**data.get(section, {}), **values}
-    return _validated(data, "the command line")
+    return _validated(data, place)
 
 
 def _validated(data: dict[str, Any], place: str) -> Settings:

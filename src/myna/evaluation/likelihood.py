@@ -13,12 +13,13 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 
 from myna.samples.rendering import REPLY
 from myna.training.batches import Schedule
-from myna.training.loss import collate, token_losses
+from myna.training.loss import sample_losses
 
 BATCH_TOKENS = 2048
 RESAMPLES = 1000
@@ -74,16 +75,17 @@ def reply_bits(
     model.eval()
     with torch.inference_mode(), off or nullcontext():
         for batch in schedule.epoch(0):
-            tokens, marks = collate([ids[i] for i in batch], [labels[i] for i in batch], device)
-            wanted = marks == REPLY
-            losses, _ = token_losses(model, tokens, wanted)
-            bits = torch.zeros(wanted.shape, dtype=torch.float64, device=device)
-            bits[:, 1:][wanted[:, 1:]] = losses.double() / math.log(2)
-            sums = bits.cumsum(1).cpu()
-            for row, i in enumerate(batch):
+            wanted = [[int(mark == REPLY) for mark in labels[i]] for i in batch]
+            losses = sample_losses(model, [ids[i] for i in batch], wanted, device)
+            # The bits before each wanted token of the batch, and after the last.
+            sums = np.append(0, (losses.double() / math.log(2)).cumsum(0).cpu())
+            before = 0
+            for i, marks in zip(batch, wanted, strict=True):
+                # A sample's first token has no loss.
+                place = before + np.append([0, 0], np.cumsum(marks[1:], dtype=int))
+                before = int(place[-1])
                 for reply in replies[i]:
-                    end, start = reply["end"] - 1, reply["start"] - 1
-                    spent = float(sums[row, end] - (sums[row, start] if start >= 0 else 0))
+                    spent = float(sums[place[reply["end"]]] - sums[place[reply["start"]]])
                     rows.append((i, reply["person"], reply["characters"], spent))
             done += len(batch)
             watch(done, len(ids))

@@ -78,6 +78,11 @@ def _cards(space: Workspace, new: Path, done: Written) -> None:
         "In SillyTavern: Character Management, Import Character from File, and choose a PNG.",
         "Chat with a model that speaks for itself, or with the clone: myna's own API",
         '(`myna serve`) as a "Chat Completion" source of the kind "Custom (OpenAI-compatible)".',
+        "There, under Additional Parameters, Include Body Parameters, the line",
+        "",
+        '  model: "{{char}}"',
+        "",
+        "lets each character speak as the persona of its name, in groups, too.",
     ]
     done.lacks = [
         "the voice: a card describes it and shows a few examples; the clone itself is the adapter",

@@ -27,14 +27,12 @@ class Found:
 
     Attributes:
         chats: the files with messages, and as what each was recognised.
-        companions: files that chats of the same export need, and that hold no messages.
         others: how many files are no chats, by the ending of their names.
         troubles: a line for each file that was given, or seemed to be a chat, and cannot
             be read.
     """
 
     chats: list[tuple[ChatFile, Recognition]] = field(default_factory=list)
-    companions: int = 0
     others: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
 
@@ -112,13 +110,11 @@ def _look(file: ChatFile, found: Found, as_source: str | None, *, named: bool) -
             found.others[file.path.suffix.lower() or "without ending"] += 1
         elif recognised.holds_messages:
             found.chats.append((file, recognised))
-        else:
-            found.companions += 1
-            if named:
-                found.troubles.append(
-                    f"{file.place} is {recognised.because} and holds no messages: "
-                    "import the folder that it belongs to"
-                )
+        elif named:
+            found.troubles.append(
+                f"{file.place} is {recognised.because} and holds no messages: "
+                "import the folder that it belongs to"
+            )
     except SourceError as error:
         found.troubles.append(str(error))
 

@@ -4,7 +4,7 @@ Their messages leave the message tables, and what was made of them goes: the pre
 samples and the reports. Others' mentions of them lose the name that they were shown
 under. Adapters stay, and `myna status` calls them stale: a model cannot be made to
 forget, only trained anew. Importing the same chats again does not bring the person
-back: their accounts are remembered, as hashes.
+back, and bots do not read what they write: their accounts are remembered, as hashes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import polars as pl
 from myna import people as people_
 from myna import workspace as workspace_
 from myna.messages import COMPRESSION, SCHEMA
-from myna.people import Person, accounts, changes
+from myna.people import Person, accounts, changes, opting_out
 from myna.workspace import Workspace
 
 SOMEONE = "someone"
@@ -43,7 +43,11 @@ def forget(workspace: Workspace, person: Person) -> int:
             erased += sum(filter(None, found))
         shutil.rmtree(workspace.prepared, ignore_errors=True)
         shutil.rmtree(workspace.reports, ignore_errors=True)
-        marks = tuple(accounts.mark(account) for account in person.accounts)
+        out = opting_out.load(workspace.opt_outs_file)
+        theirs = [o for o in out if o.account in person.accounts or o.person == person.shown]
+        known = dict.fromkeys([*person.accounts, *(entry.account for entry in theirs)])
+        marks = tuple(accounts.mark(account) for account in known)
+        opting_out.remove(workspace.opt_outs_file, theirs)
         everyone = people_.load(workspace.people_file)
         people_.save(workspace.people_file, changes.without(everyone, person, marks))
     return erased

@@ -43,6 +43,17 @@ def load(path: Path) -> list[OptOut]:
         ) from error
 
 
+def remove(path: Path, entries: Collection[OptOut]) -> None:
+    """Take entries out of the file.
+
+    Raises:
+        WorkspaceError: the file is damaged.
+    """
+    if entries:
+        kept = [asdict(entry) for entry in load(path) if entry not in entries]
+        workspace.write_json(path, kept)
+
+
 def add(path: Path, asked: Collection[OptOut]) -> None:
     """Write down that somebody opted out; the file appears whole or not at all.
 

@@ -170,7 +170,7 @@ def open_clone(
         chat=_bounded(chat, context),
         chance=random.Random(seed),
         redaction=config.Redaction.model_validate(rendering.get("redaction", {})),
-        memory=open_memory(space, say) if chat.memory else None,
+        memory=open_memory(space, chat.memory_embeddings, say) if chat.memory else None,
         markup=markup.from_json(rendering["markup"]) if "markup" in rendering else TRANSCRIPT,
     )
 

@@ -5,26 +5,20 @@
 Rooms have settings (JSON) and messages. Messages stand in the order of their turns: a
 persona's turn gets its number when it begins, so what others say meanwhile stands after
 it. What is said in rooms is never trained on.
-
-The file has mode 0600. It is in WAL mode, and each message is on the disk before `add`
-returns (synchronous=FULL): a kill loses nothing, and neither does a power cut.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import sqlite3
-import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from myna.errors import RoomError, WorkspaceError
+from myna.errors import RoomError
 from myna.messages import tidy
+from myna.persona.database import Database
 
 VERSION = 1
 LONGEST = 20_000
@@ -88,7 +82,7 @@ class Message:
 class Histories:
     """All rooms' histories, in the file `path`, which is made if it is not there.
 
-    May be used from several threads.
+    May be used from several threads, and by several processes.
 
     Raises:
         WorkspaceError: the file is no such database, of a newer myna, or cannot be written.
@@ -96,50 +90,24 @@ class Histories:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = threading.RLock()
-        self._changing = False
-        try:
-            # SQLite gives its journal the file's own mode, so the file is made first.
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        except OSError as error:
-            raise WorkspaceError(f"cannot write {path}: {error.strerror}") from error
-        self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        try:
-            with self._clear():
-                self._prepare()
-        except BaseException:
-            self._connection.close()
-            raise
-
-    def _prepare(self) -> None:
-        run = self._connection.execute
-        run("PRAGMA busy_timeout = 10000")
-        run("PRAGMA journal_mode = WAL")
-        run("PRAGMA synchronous = FULL")
-        run("PRAGMA foreign_keys = ON")
-        run("PRAGMA secure_delete = ON")  # what is erased is overwritten
-        with self._change():
-            version = run("PRAGMA user_version").fetchone()[0]
-            if version > VERSION:
-                raise WorkspaceError(f"{self.path} was made by a newer myna: update this one")
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    run(statement)
-                run(f"PRAGMA user_version = {VERSION}")
+        self._file = Database(path, _SCHEMA, VERSION)
 
     def close(self) -> None:
         """Close the file; the histories are of no use afterwards."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process said or changed something since this was asked last."""
+        return self._file.changed_elsewhere()
 
     def rooms(self) -> list[str]:
         """The ids of all rooms, the one made first first."""
-        return [row[0] for row in self._all("SELECT id FROM rooms ORDER BY rowid")]
+        return [row[0] for row in self._file.all("SELECT id FROM rooms ORDER BY rowid")]
 
     def settings(self, room: str) -> dict[str, Any] | None:
         """A room's settings; None where there is no such room."""
-        rows = self._all("SELECT settings FROM rooms WHERE id = ?", room)
-        return json.loads(rows[0][0]) if rows else None
+        row = self._file.one("SELECT settings FROM rooms WHERE id = ?", room)
+        return json.loads(row[0]) if row else None
 
     def keep(self, room: str, settings: Mapping[str, Any]) -> None:
         """Make a room, or give it other settings.
@@ -149,19 +117,21 @@ class Histories:
         """
         if not _is_id(room):
             raise RoomError(f"{room[:40]!r} cannot be a room's id: {_AN_ID}")
-        with self._change():
-            self._connection.execute(
+        with self._file.change():
+            self._file.all(
                 "INSERT INTO rooms (id, settings, made_at) VALUES (?, ?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET settings = excluded.settings",
-                (room, json.dumps(settings), _now()),
+                room,
+                json.dumps(settings),
+                _now(),
             )
 
     def drop(self, room: str) -> bool:
         """Erase a room with all that was said in it; False where there is none."""
-        with self._change():
-            erased = self._connection.execute("DELETE FROM rooms WHERE id = ?", (room,)).rowcount
-        self._overwrite()
-        return erased > 0
+        with self._file.change():
+            erased = self._file.all("DELETE FROM rooms WHERE id = ? RETURNING 1", room)
+        self._file.overwrite()
+        return bool(erased)
 
     def begin_turn(self, room: str) -> int:
         """The number of a new turn: what is said in later ones stands after it.
@@ -169,10 +139,10 @@ class Histories:
         Raises:
             RoomError: there is no such room.
         """
-        with self._change():
-            row = self._connection.execute(
-                "UPDATE rooms SET turns = turns + 1 WHERE id = ? RETURNING turns", (room,)
-            ).fetchone()
+        with self._file.change():
+            row = self._file.one(
+                "UPDATE rooms SET turns = turns + 1 WHERE id = ? RETURNING turns", room
+            )
         return _of_room(row, room)
 
     def add(
@@ -198,31 +168,30 @@ class Histories:
         text = checked(text)
         if key is not None and not _is_id(key):
             raise RoomError(f"{key[:40]!r} cannot be a message's key: {_AN_ID}")
-        with self._change():
+        with self._file.change():
             if turn is not None:
-                _of_room(self._connection.execute(_EXISTS, (room,)).fetchone(), room)
-            if key is not None and self._all(
+                _of_room(self._file.one(_EXISTS, room), room)
+            if key is not None and self._file.one(
                 "SELECT 1 FROM messages WHERE room = ? AND key = ?", room, key
             ):
                 return None
             at = self.begin_turn(room) if turn is None else turn
-            row = self._connection.execute(
+            row = self._file.one(
                 "INSERT INTO messages "
                 "(room, turn, person, text, by_clone, said_at, key, addressed) "
                 f"VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
-                (room, at, person, text, by_clone, _now(), key, json.dumps(list(to))),
-            ).fetchone()
+                *(room, at, person, text, by_clone, _now(), key, json.dumps(list(to))),
+            )
         return _message(row)
 
     def find(self, room: str, message: int | str) -> Message | None:
         """A message by its id (int) or its key (str); None where there is none any more."""
         column = "id" if isinstance(message, int) else "key"
-        rows = self._all(
+        row = self._file.one(
             f"SELECT {_COLUMNS} FROM messages WHERE room = ? AND {column} = ? AND NOT deleted",
-            room,
-            message,
+            *(room, message),
         )
-        return _message(rows[0]) if rows else None
+        return _message(row) if row else None
 
     def edit(self, room: str, message: int | str, text: str) -> Message:
         """Give a message other words.
@@ -231,13 +200,14 @@ class Histories:
             RoomError: there is no such message, nothing in the text, or too much.
         """
         text = checked(text)
-        with self._change():
+        with self._file.change():
             found = self._found(room, message)
-            row = self._connection.execute(
+            row = self._file.one(
                 f"UPDATE messages SET text = ?, edited = 1 WHERE id = ? RETURNING {_COLUMNS}",
-                (text, found.id),
-            ).fetchone()
-        self._overwrite()
+                text,
+                found.id,
+            )
+        self._file.overwrite()
         return _message(row)
 
     def delete(self, room: str, message: int | str) -> Message:
@@ -246,36 +216,39 @@ class Histories:
         Raises:
             RoomError: there is no such message.
         """
-        with self._change():
+        with self._file.change():
             found = self._found(room, message)
             self._erase("id = ?", found.id)
-        self._overwrite()
+        self._file.overwrite()
         return found
 
     def delete_turn(self, room: str, turn: int) -> list[Message]:
         """Erase all messages of a turn; returns them as they were."""
-        with self._change():
+        with self._file.change():
             found = self._messages("room = ? AND turn = ?", room, turn)
             self._erase("room = ? AND turn = ?", room, turn)
-        self._overwrite()
+        self._file.overwrite()
         return found
 
-    def erase_person(self, names: Collection[str]) -> int:
-        """Erase what somebody of these names said in any room, themselves or as a persona.
+    def erase_person(self, names: Collection[str], only: str | None = None) -> int:
+        """Erase what somebody of these names said in all rooms, themselves or as a persona.
 
-        They are in no room any more. Returns how many messages that were.
+        They are in no room any more; with `only`, not in that one. Returns how many messages
+        that were.
         """
         erased = 0
-        with self._change():
+        where = "DELETE FROM messages WHERE person = ? AND room = coalesce(?, room)"
+        with self._file.change():
             for name in names:
-                gone = self._connection.execute("DELETE FROM messages WHERE person = ?", (name,))
-                erased += gone.rowcount
+                erased += len(self._file.all(f"{where} RETURNING 1", name, only))
             for room in self.rooms():
+                if only not in (None, room):
+                    continue
                 settings = self.settings(room) or {}
                 for who in ("humans", "personas"):
                     settings[who] = [n for n in settings.get(who, ()) if n not in names]
                 self.keep(room, settings)
-        self._overwrite()
+        self._file.overwrite()
         return erased
 
     def forget(self, room: str) -> int:
@@ -286,18 +259,18 @@ class Histories:
         Raises:
             RoomError: there is no such room.
         """
-        with self._change():
-            row = self._connection.execute(
-                "UPDATE rooms SET forgotten = turns WHERE id = ? RETURNING forgotten", (room,)
-            ).fetchone()
+        with self._file.change():
+            row = self._file.one(
+                "UPDATE rooms SET forgotten = turns WHERE id = ? RETURNING forgotten", room
+            )
         return _of_room(row, room)
 
     def trim(self, room: str, first: Message) -> None:
         """Let prompts begin with the message `first`: what was before it is too much."""
-        with self._change():
-            self._connection.execute(
+        with self._file.change():
+            self._file.all(
                 "UPDATE rooms SET first_turn = ?, first_id = ? WHERE id = ?",
-                (first.turn, first.id, room),
+                *(first.turn, first.id, room),
             )
 
     def messages(self, room: str, last: int | None = None) -> list[Message]:
@@ -306,14 +279,16 @@ class Histories:
 
     def shown(self, room: str) -> list[Message]:
         """The messages that prompts show: since `forget`, and since `trim`."""
-        begin = self._all("SELECT forgotten, first_turn, first_id FROM rooms WHERE id = ?", room)
+        begin = self._file.all(
+            "SELECT forgotten, first_turn, first_id FROM rooms WHERE id = ?", room
+        )
         forgotten, *first = begin[0] if begin else (0, 0, 0)
         return self._messages(
             "room = ? AND turn > ? AND (turn, id) >= (?, ?)", room, forgotten, *first
         )
 
     def _messages(self, where: str, *values: Any, last: int | None = None) -> list[Message]:
-        rows = self._all(
+        rows = self._file.all(
             f"SELECT {_COLUMNS} FROM messages WHERE {where} AND NOT deleted "
             "ORDER BY turn DESC, id DESC LIMIT ?",
             *values,
@@ -329,46 +304,8 @@ class Histories:
 
     def _erase(self, where: str, *values: Any) -> None:
         """Take messages' words; rows with a key stay, so that it is still known."""
-        run = self._connection.execute
-        run(f"DELETE FROM messages WHERE {where} AND key IS NULL", values)
-        run(f"UPDATE messages SET text = '', deleted = 1 WHERE {where}", values)
-
-    def _overwrite(self) -> None:
-        """Have what was erased leave the journal too, if nobody is reading just now."""
-        self._all("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def _all(self, query: str, *values: Any) -> list[Any]:
-        with self._lock, self._clear():
-            return self._connection.execute(query, values).fetchall()
-
-    @contextmanager
-    def _change(self) -> Iterator[None]:
-        """A transaction, on the disk when it ends; one inside another is part of it."""
-        with self._lock, self._clear():
-            if self._changing:
-                yield
-                return
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._changing = True
-            try:
-                yield
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-            finally:
-                self._changing = False
-
-    @contextmanager
-    def _clear(self) -> Iterator[None]:
-        """Turn what SQLite says into one line."""
-        try:
-            yield
-        except sqlite3.Error as error:
-            raise WorkspaceError(
-                f"{self.path} cannot be used: {error}; where it is damaged, move it away"
-            ) from error
+        self._file.all(f"DELETE FROM messages WHERE {where} AND key IS NULL", *values)
+        self._file.all(f"UPDATE messages SET text = '', deleted = 1 WHERE {where}", *values)
 
 
 def checked(text: str) -> str:

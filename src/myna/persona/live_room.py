@@ -1,38 +1,36 @@
-"""A live room: who is in it, what they say, and who speaks next."""
+"""A live room: what is said in it, and who speaks next."""
 
 from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from myna import config
+from myna.engines import Sampling
 from myna.engines.queueing import Queue
-from myna.errors import PeopleError, RoomError, SettingsError, SpeakingError
-from myna.messages import tidy
+from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
 from myna.people import plain_name
 from myna.persona import turn_taking
+from myna.persona.attendance import Attendance
 from myna.persona.clone import Clone
 from myna.persona.histories import LONGEST, Histories, Message
-from myna.persona.memory import OWNER, Audience
+from myna.persona.memory import OWNER
 from myna.persona.reply import Reply
 from myna.persona.room import Line, Room
 from myna.persona.shown import Shown, copied
 from myna.samples.lines import entry_line_of
 
-OWN = ("temperature", "top_p", "min_p", "max_reply_tokens", "memory")
-"""The settings of `[chat]` that a room may have of its own."""
+AHEAD = 0.15
+"""Share of the longest prompt that is kept free for what is said next: a reply and more."""
 
 
-class LiveRoom:
-    """A room in use: `Rooms.open` gives it.
-
-    Names are made to fit before a colon (`people.plain_name`) wherever they come in.
-    """
+class LiveRoom(Attendance):
+    """A room in use: `Rooms.open` gives it."""
 
     def __init__(
         self,
@@ -42,96 +40,16 @@ class LiveRoom:
         name: str,
         settings: dict[str, Any],
     ) -> None:
-        self.id = name
-        self._clone = clone
-        self._histories = histories
+        super().__init__(clone, histories, name, settings)
         self._queue = queue
-        self._settings = settings
-        self._lock = threading.RLock()
         self._shown = Shown(self._clone, self._histories, name)
+        self._reading = threading.Lock()
+        """Held while the engine reads ahead."""
         self._floor: object | None = None
         """Whoever has it speaks, or is about to."""
         self._reply: weakref.ref[Reply] | None = None
         self.speaking: str | None = None
         """The persona who is speaking now."""
-
-    @property
-    def members(self) -> list[str]:
-        """Everyone present: the personas, then the humans."""
-        return [*self.personas, *self.humans]
-
-    @property
-    def personas(self) -> list[str]:
-        """The personas present, without those whom a human speaks for."""
-        with self._lock:
-            known = self._clone.personas
-            here = self._settings["personas"]
-            return [p for p in here if p in known and p not in self._settings["humans"]]
-
-    @property
-    def humans(self) -> list[str]:
-        """The humans present."""
-        with self._lock:
-            return list(self._settings["humans"])
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What is set for this room: `humans`, `personas`, `audience`, `chat`, `notes`."""
-        with self._lock:
-            return {**self._settings, "humans": self.humans, "chat": dict(self._settings["chat"])}
-
-    def configure(
-        self, chat: Mapping[str, Any] | None = None, notes: Mapping[str, Any] | None = None
-    ) -> None:
-        """Change how personas speak here.
-
-        Args:
-            chat: settings of `[chat]` that this room has its own of (temperature, top_p,
-                min_p, max_reply_tokens, memory); a value of None goes back to the clone's.
-            notes: what a front end wants to keep with the room, any JSON; None leaves it.
-
-        Raises:
-            SettingsError: no such setting, or a wrong value.
-        """
-        for name in chat or ():
-            if name not in OWN:
-                raise SettingsError(f"a room has no setting {name!r}: choose {', '.join(OWN)}")
-        with self._lock:
-            own = {**self._settings["chat"], **(chat or {})}
-            own = {name: value for name, value in own.items() if value is not None}
-            valid = config.updated(config.Settings(), "chat", own).chat
-            own = {name: getattr(valid, name) for name in own}
-            changed = {"chat": own} if notes is None else {"chat": own, "notes": dict(notes)}
-            self._change(**changed)
-
-    def heard_by(self, audience: Audience | None) -> None:
-        """Say who can read the room from now on; None: unknown."""
-        self._change(audience=audience if audience is None or audience == OWNER else [*audience])
-
-    def join(self, name: str) -> None:
-        """A human comes in; a persona of the same name falls silent."""
-        self.arrive([name], None, None)
-
-    def leave(self, name: str) -> None:
-        """A human goes."""
-        with self._lock:
-            self._change(humans=[h for h in self.humans if h != plain_name(name)])
-
-    def summon(self, name: str) -> None:
-        """A persona comes in.
-
-        Raises:
-            PeopleError: there is no such persona.
-        """
-        name = self._clone.known(name)
-        with self._lock:
-            if name not in self._settings["personas"]:
-                self._change(personas=[*self._settings["personas"], name])
-
-    def dismiss(self, name: str) -> None:
-        """A persona goes."""
-        with self._lock:
-            self._change(personas=[p for p in self._settings["personas"] if p != name])
 
     def say(
         self, person: str, text: str, *, key: str | None = None, to: Sequence[str] = ()
@@ -146,12 +64,12 @@ class LiveRoom:
 
         Returns:
             The message; None where its key is known already (delivered twice, it is said
-            once), or where nothing is in it.
+            once), or where nothing can be seen in it.
 
         Raises:
             RoomError: it is longer than 20,000 characters.
         """
-        if not tidy(text):
+        if not any(char.isprintable() and not char.isspace() for char in text):
             return None
         person = plain_name(person)
         with self._lock:
@@ -199,7 +117,7 @@ class LiveRoom:
             room = copied(room)
         if len(asked) < 2:
             return dict.fromkeys(asked, 1.0)
-        with self._queue.turn(self.id):
+        with self._queue.turn(self.id), self._reading:
             return turn_taking.probabilities(self._clone.engine, room, asked)
 
     def next_speaker(self, among: Sequence[str] | None = None) -> str | None:
@@ -239,6 +157,36 @@ class LiveRoom:
                 here = ", ".join(self.personas) or "nobody"
                 raise PeopleError(f"no persona called {person!r} is here: there is {here}")
             return self._begin(person, None, opening)
+
+    def read_ahead(self, gone: Callable[[], bool] = lambda: False) -> None:
+        """Have the engine read what it has not yet read, so that the next reply begins at once.
+
+        To be called while nothing is asked for: where a room is resumed, and after replies.
+        A history that fills the prompt is trimmed now: reading what is left of it takes
+        seconds, which nobody waits for then. It ends soon after `gone`, and does nothing
+        where it would be in the way.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        if self._queue.waiting:
+            return
+        with suppress(BusyError), self._queue.turn(self.id, gone), self._reading:
+            with self._lock:
+                personas, last = self.personas, self._shown.last_person
+                if self._floor is not None or not personas or last is None:
+                    return
+                unread = self._shown.is_new
+                person = last if last in personas else personas[0]
+                room = self._shown.room(personas, self.humans, None)
+                if not room.make_space(AHEAD) and not unread:
+                    return
+                prompt = room.prompt(person)
+                self._shown.trim()
+            engine = self._clone.engines.get(person, self._clone.engine)
+            with closing(engine.stream(prompt, Sampling(temperature=0), 1)) as reading:
+                while not gone() and next(reading, None) is not None:
+                    pass
 
     def retry(self) -> Reply:
         """The last turn of a persona is said anew, with another seed.
@@ -285,31 +233,24 @@ class LiveRoom:
         with self._lock:
             self._shown.forget(self._histories.forget(self.id))
 
+    def catch_up(self) -> list[tuple[str, Message]]:
+        """Take in what another process said or changed here.
+
+        Returns what that was: "message", "edited" or "deleted", and which message.
+        """
+        with self._lock:
+            settings = self._histories.settings(self.id)
+            if settings is not None and settings != self._settings:
+                self._settings = settings
+                self._others_are_here()
+            return self._shown.catch_up()
+
     def messages(self, last: int | None = None) -> list[Message]:
         """What was said, in order; of a long history only the `last` messages."""
         return self._histories.messages(self.id, last)
 
-    def arrive(
-        self, humans: Sequence[str], personas: Sequence[str] | None, audience: Audience | None
-    ) -> None:
-        """Humans come in; personas and audience are these, unless None leaves them."""
-        with self._lock:
-            here = list(dict.fromkeys([*self.humans, *map(plain_name, humans)]))
-            if here != self.humans:
-                self._change(humans=here)
-            if personas is not None and list(personas) != self._settings["personas"]:
-                self._change(personas=list(personas))
-            if audience is not None:
-                self.heard_by(audience)
-
-    def _change(self, **settings: Any) -> None:
-        with self._lock:
-            changed = {**self._settings, **settings}
-            if changed != self._settings:
-                self._histories.keep(self.id, changed)
-                if {"humans", "personas"} & settings.keys():
-                    self._shown.begin_anew()
-                self._settings = changed
+    def _others_are_here(self) -> None:
+        self._shown.begin_anew()
 
     def _choose(self, among: Sequence[str] | None) -> str:
         here = [p for p in self.personas if among is None or p in among]
@@ -343,7 +284,7 @@ class LiveRoom:
                 len(prompt),
                 self._store,
                 partial(self._leave_floor, self._floor),
-                partial(self._erase, () if new else (turn,)),
+                partial(self._make_way, () if new else (turn,)),
             )
             # Not held here: one that nobody hears any more frees the floor.
             self._reply = weakref.ref(reply)
@@ -371,12 +312,13 @@ class LiveRoom:
             self._shown.add(message)
         return message
 
-    def _erase(self, turns: Sequence[int]) -> list[Message]:
-        with self._lock:
-            erased = [m for turn in turns for m in self._histories.delete_turn(self.id, turn)]
-            if erased:
-                self._shown.drop(erased)
-            return erased
+    def _make_way(self, erased: Sequence[int]) -> list[Message]:
+        """A reply begins, in the place of these turns; what was read ahead is ready for it."""
+        with self._reading, self._lock:
+            gone = [m for turn in erased for m in self._histories.delete_turn(self.id, turn)]
+            if gone:
+                self._shown.drop(gone)
+            return gone
 
     def stop(self) -> None:
         """Stop whoever is speaking."""

@@ -2,8 +2,9 @@
 
 An exchange is a turn of theirs and what was said just before it, out of the train split of
 what `myna prepare` made (redacted, names hidden, by consent); tune and test are never in
-it. SQLite's full-text search finds those that share rare words with what was just said.
-The index lies beside the chats, prepared/memory.sqlite, and is made anew when they are.
+it. SQLite's full-text search finds those that share rare words with what was just said,
+and vectors, where there is a model for them (`embeddings`), those that mean the same. The
+index lies beside the chats (`memory_index`), and is made anew when they are.
 
 What is recalled may be said aloud, so it comes only from places where everybody who can
 read the room was at the time: they spoke there before it, or in it, and after it.
@@ -12,13 +13,12 @@ read the room was at the time: they spoke there before it, or in it, and after i
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
-import tempfile
 import threading
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,11 +28,11 @@ import polars as pl
 from myna import people as people_
 from myna import workspace
 from myna.errors import PeopleError, WorkspaceError
-from myna.messages import PLACE
+from myna.persona.embeddings import Embedder, open_embedder
+from myna.persona.memory_index import BEFORE, holds, searchable, write
 from myna.persona.room import Line
 from myna.workspace import Workspace
 
-VERSION = 1
 OWNER: Literal["owner"] = "owner"
 """The audience of a room that nobody but the owner of the workspace reads, such as one in
 their own terminal: every chat in the workspace is theirs anyway."""
@@ -44,10 +44,8 @@ which anybody can take); `OWNER` for the owner of the workspace alone.
 Nobody of a name or account that people.toml does not have was anywhere, so a single
 stranger keeps memory silent. So does an audience of nobody: it is not known."""
 
-BEFORE = 2
-"""Turns of an exchange before the persona's."""
 LOOKED_AT = 3
-"""Lines of the moment whose words are looked for."""
+"""Lines of the moment that the past is compared with."""
 MOST_WORDS = 12
 """Words looked for: the rarest."""
 COMMON = 0.02
@@ -55,28 +53,17 @@ COMMON = 0.02
 FEW = 10
 """Exchanges that a word may always be in."""
 CANDIDATES = 50
+"""Exchanges that each way of looking finds, at most."""
+RANKS = 60
+"""The constant of reciprocal rank fusion, as in Cormack, Clarke and Büttcher, "Reciprocal
+Rank Fusion Outperforms Condorcet and Individual Rank Learning Methods", SIGIR 2009."""
 LONGEST = 400
 """Characters of a turn that is recalled; longer ones are stories, not answers."""
 
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_RUN = re.compile(f"[{_UNSPACED}]+")
 _WORD = re.compile(r"\w+")
 
-_SCHEMA = """
-CREATE TABLE about (made_from TEXT NOT NULL, version INTEGER NOT NULL) STRICT;
-CREATE TABLE members (place INTEGER, person TEXT, first INTEGER, last INTEGER) STRICT;
-CREATE TABLE turns (
-  id INTEGER PRIMARY KEY,
-  conversation INTEGER NOT NULL,
-  place INTEGER NOT NULL,
-  person TEXT NOT NULL,
-  text TEXT NOT NULL,
-  first INTEGER NOT NULL,  -- when, in microseconds, or in messages where there is no time
-  last INTEGER NOT NULL
-) STRICT;
-CREATE VIRTUAL TABLE said USING fts5(before, reply, content='', tokenize='unicode61');
-CREATE VIRTUAL TABLE words USING fts5vocab(said, 'row');
-"""
+_Allowed = dict[int, tuple[int, int]] | None
+"""Places, and from when to when all of the audience were there; None: everywhere."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +74,7 @@ class Exchange:
     lines: tuple[Line, ...]
     """The persona's own turn is the last."""
     score: float
-    """By bm25; higher is more like the moment."""
+    """By reciprocal rank fusion; higher is more like the moment."""
 
 
 class Memory:
@@ -96,14 +83,22 @@ class Memory:
     `people` is asked each time for who is who and who consents.
     """
 
-    def __init__(self, path: Path, people: Callable[[], people_.People]) -> None:
+    def __init__(
+        self, path: Path, people: Callable[[], people_.People], embedder: Embedder | None = None
+    ) -> None:
+        """`embedder` is the one whose vectors the index has, if it has any."""
         self.path = path
         self._people = people
+        self._embedder = embedder
         self._lock = threading.Lock()
         self._index = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode=ro", uri=True, check_same_thread=False
         )
         self._size = int(self._index.execute("SELECT count(*) FROM turns").fetchone()[0])
+
+    def by_words_alone(self) -> Memory:
+        """The same memory without vectors, to compare."""
+        return Memory(self.path, self._people)
 
     def close(self) -> None:
         """Close the index."""
@@ -153,24 +148,57 @@ class Memory:
         people = self._people()
         with self._lock:
             allowed = self._places(people, audience)
-            query = self._query(moment) if allowed is None or allowed else ""
-            if not query:
+            if allowed == {}:
                 return []
-            found = self._index.execute(
-                "SELECT turns.id, bm25(said, 1.0, 0.5) AS distance FROM said "
-                "JOIN turns ON turns.id = said.rowid "
-                "WHERE said MATCH ? AND turns.person = ? "
-                "AND (? OR turns.place IN (SELECT value FROM json_each(?))) "
-                "ORDER BY distance LIMIT ?",
-                (query, person, allowed is None, json.dumps(list(allowed or ())), CANDIDATES),
-            ).fetchall()
+            scores: dict[int, float] = defaultdict(float)
+            for found in (
+                self._by_words(person, moment, allowed),
+                self._by_meaning(person, moment, allowed),
+            ):
+                for rank, turn in enumerate(found, 1):
+                    scores[turn] += 1 / (RANKS + rank)
             willing = {p.shown for p in people.persons if p.consent != "no"}
-            exchanges = (self._exchange(turn, -far, allowed, willing) for turn, far in found)
+            best = sorted(scores, key=lambda turn: -scores[turn])
+            exchanges = (self._exchange(turn, scores[turn], allowed, willing) for turn in best)
             return [exchange for exchange in exchanges if exchange]
 
-    def _places(
-        self, people: people_.People, audience: Audience
-    ) -> dict[int, tuple[int, int]] | None:
+    def _by_words(self, person: str, moment: Sequence[Line], allowed: _Allowed) -> list[int]:
+        """Turns before which, or in which, rare words of the moment were said, best first."""
+        query = self._query(moment)
+        if not query:
+            return []
+        found = self._index.execute(
+            "SELECT turns.id FROM said JOIN turns ON turns.id = said.rowid "
+            "WHERE said MATCH ? AND turns.person = ? "
+            "AND (? OR turns.place IN (SELECT value FROM json_each(?))) "
+            "ORDER BY bm25(said, 1.0, 0.5) LIMIT ?",
+            (query, person, *_places_in(allowed), CANDIDATES),
+        )
+        return [turn for (turn,) in found]
+
+    def _by_meaning(self, person: str, moment: Sequence[Line], allowed: _Allowed) -> list[int]:
+        """Turns whose vectors are nearest to the moment's, the nearest first."""
+        if self._embedder is None:
+            return []
+        import numpy as np
+
+        heard = "\n".join(line.text for line in moment[-LOOKED_AT:])
+        [asked] = self._embedder.embed([heard])
+        rows = self._index.execute(
+            "SELECT turns, vectors FROM vectors WHERE person = ? "
+            "AND (? OR place IN (SELECT value FROM json_each(?)))",
+            (person, *_places_in(allowed)),
+        )
+        best: list[tuple[float, int]] = []
+        for turns, vectors in rows:
+            each = np.frombuffer(vectors, "<f2").reshape(-1, len(asked)).astype(np.float32)
+            near = each @ asked
+            numbers = np.frombuffer(turns, "<i8")
+            best += [(float(near[at]), int(numbers[at])) for at in np.argsort(-near)[:CANDIDATES]]
+            best = sorted(best, reverse=True)[:CANDIDATES]
+        return [turn for nearness, turn in best if nearness > 0]
+
+    def _places(self, people: people_.People, audience: Audience) -> _Allowed:
         """Where all of the audience were, and from when to when; None for everywhere."""
         if audience == OWNER:
             return None
@@ -210,7 +238,7 @@ class Memory:
         self,
         turn: int,
         score: float,
-        allowed: dict[int, tuple[int, int]] | None,
+        allowed: _Allowed,
         willing: set[str],
     ) -> Exchange | None:
         """A turn and what was said before it, if all of that may be recalled."""
@@ -229,22 +257,33 @@ class Memory:
         return Exchange(turn, tuple(Line(person, text) for person, text, *_ in rows), score)
 
 
-def open_memory(space: Workspace, say: Callable[[str], None] = lambda _: None) -> Memory | None:
+def _places_in(allowed: _Allowed) -> tuple[bool, str]:
+    """What a query takes: whether any place will do, and else which ones."""
+    return allowed is None, json.dumps(list(allowed or ()))
+
+
+def open_memory(
+    space: Workspace, embeddings: str = "", say: Callable[[str], None] = lambda _: None
+) -> Memory | None:
     """The memory of a workspace, indexed now if it is not yet; None before `myna prepare`.
+
+    `embeddings` names the model that finds what means the same; "" looks for words alone.
 
     Raises:
         WorkspaceError: the prepared chats are damaged, or the disk is full.
+        EngineError, ModelError: as `embeddings.open_embedder`.
     """
     chats = space.prepared / "messages.parquet"
     if not chats.exists():
         return None
+    embedder = open_embedder(embeddings) if embeddings else None
     path = space.prepared / "memory.sqlite"
     made_from = workspace.fingerprint(chats)
-    if not _holds(path, made_from):
+    if not holds(path, made_from, embedder.id if embedder else None):
         say("indexing past chats")
         with workspace.clear_disk_errors(path):
             try:
-                index(pl.read_parquet(chats), path, made_from)
+                write(pl.read_parquet(chats), path, made_from, embedder)
             except (pl.exceptions.PolarsError, sqlite3.Error) as error:
                 raise WorkspaceError(
                     f"cannot index {chats} ({error}): run `myna prepare --again`"
@@ -256,99 +295,7 @@ def open_memory(space: Workspace, say: Callable[[str], None] = lambda _: None) -
         except PeopleError:
             return people_.People((), None)  # nobody is known to consent
 
-    return Memory(path, people)
-
-
-def _holds(path: Path, made_from: str) -> bool:
-    """Whether there is an index, and of these chats."""
-    if not path.exists():
-        return False
-    found = sqlite3.connect(path)
-    try:
-        return bool(found.execute("SELECT * FROM about").fetchone() == (made_from, VERSION))
-    except sqlite3.Error:
-        return False
-    finally:
-        found.close()
-
-
-def index(messages: pl.DataFrame, path: Path, made_from: str = "") -> None:
-    """Write the index of prepared messages, whole or not at all."""
-    turns, members = _turns(messages)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    os.close(handle)
-    try:
-        made = sqlite3.connect(temporary, isolation_level=None)
-        try:
-            made.execute("PRAGMA journal_mode = OFF")
-            made.execute("PRAGMA synchronous = OFF")
-            made.executescript(_SCHEMA)
-            made.execute("BEGIN")
-            made.execute("INSERT INTO about VALUES (?, ?)", (made_from, VERSION))
-            made.executemany("INSERT INTO members VALUES (?, ?, ?, ?)", members.iter_rows())
-            made.executemany(
-                "INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)",
-                turns.select(
-                    "id", "conversation", "place", "person", "text", "first", "last"
-                ).iter_rows(),
-            )
-            replies = turns.filter("trained").select("id", "before", "text")
-            made.executemany(
-                "INSERT INTO said (rowid, before, reply) VALUES (?, ?, ?)",
-                (
-                    (number, searchable(before), searchable(reply))
-                    for number, before, reply in replies.iter_rows()
-                ),
-            )
-            made.execute("COMMIT")
-        finally:
-            made.close()
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _turns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The turns of the train split, and who was in which place from when to when."""
-    rows = messages.filter(pl.col("part") == "train").with_row_index("row")
-    place = pl.struct(PLACE).rank("dense")
-    rows = rows.with_columns(place=place.cast(pl.Int64)).with_columns(
-        at=pl.when(pl.col("sent_at").is_null().any().over("place"))
-        .then(pl.col("row").cast(pl.Int64))
-        .otherwise(pl.col("sent_at").dt.epoch("us"))
-    )
-    turns = (
-        rows.sort("conversation", maintain_order=True)
-        .with_columns(id=pl.struct("conversation", "person").rle_id().cast(pl.Int64))
-        .group_by("id", maintain_order=True)
-        .agg(
-            pl.first("conversation", "place", "person"),
-            pl.col("text").filter(pl.col("text") != "").str.join("\n"),
-            pl.col("trained").any(),
-            pl.col("at").min().alias("first"),
-            pl.col("at").max().alias("last"),
-        )
-    )
-    earlier = [
-        pl.when(pl.col("conversation").shift(back) == pl.col("conversation"))
-        .then(pl.col("text").shift(back))
-        .fill_null("")
-        for back in range(BEFORE, 0, -1)
-    ]
-    members = rows.group_by("place", "person").agg(
-        pl.col("at").min().alias("first"), pl.col("at").max().alias("last")
-    )
-    return turns.with_columns(before=pl.concat_str(earlier, separator="\n")), members
-
-
-def searchable(text: str) -> str:
-    """A text whose words can be found: scripts without blanks are cut into pairs."""
-    return _RUN.sub(lambda run: f" {' '.join(_pairs(run[0]))} ", text)
-
-
-def _pairs(run: str) -> Iterable[str]:
-    return (run[at : at + 2] for at in range(max(len(run) - 1, 1)))
+    return Memory(path, people, embedder)
 
 
 def _plain(text: str) -> str:

@@ -29,6 +29,7 @@ class Reply:
             "closed"; None before, and where the engine failed.
         next_person: whom the model named as the next speaker, once it ended.
         erased: the messages of the turn that this one takes the place of, once it began.
+        gone: tells whether nobody listens any more; then it stops, as by `close`.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Reply:
         self.erased: list[Message] = []
         self._over = False
         self._stopped = threading.Event()
+        self.gone: Callable[[], bool] = lambda: False
         self._lock = threading.Lock()  # held while the source runs
         self._source = self._run()
 
@@ -112,11 +114,11 @@ class Reply:
         cut = _Cut(self._speech.opening)
         try:
             with (
-                self._queue.turn(self._room, self._stopped.is_set),
+                self._queue.turn(self._room, self._is_stopped),
                 closing(iter(self._speech)) as pieces,
             ):
                 self.erased = self._begun()
-                while not self._stopped.is_set() and (piece := next(pieces, None)) is not None:
+                while not self._is_stopped() and (piece := next(pieces, None)) is not None:
                     for words, is_whole in cut.feed(piece):
                         yield self._keep(words) if is_whole else words
             if not self._stopped.is_set():
@@ -125,6 +127,11 @@ class Reply:
                 self.reason = self._speech.reason
         finally:
             self._end()
+
+    def _is_stopped(self) -> bool:
+        if self.gone():
+            self._stopped.set()
+        return self._stopped.is_set()
 
     def _keep(self, text: str) -> Message:
         message = self._store(self.person, text, self.turn)

@@ -131,15 +131,29 @@ class Room:
         The very last message stays, of a very long one its end.
         """
         ids = self._ids(person, opening)
-        if len(ids) <= self.most_tokens:
-            return ids
-        while len(ids) > self.most_tokens * TRIM and self._from < len(self.lines) - 1:
-            self._from, self._cut = self._from + 1, 0
+        if len(ids) > self.most_tokens:
+            self._drop_oldest()
             ids = self._ids(person, opening)
         while len(ids) > self.most_tokens and (left := self._left()) > 1:
             self._cut += left // 2
             ids = self._ids(person, opening)
         return ids
+
+    def make_space(self, share: float) -> bool:
+        """Let the oldest lines go now, where less than a share of the longest prompt is free.
+
+        Returns whether they did.
+        """
+        full = len(self._ids(None)) > self.most_tokens * (1 - share)
+        if full:
+            self._drop_oldest()
+        return full
+
+    def _drop_oldest(self) -> None:
+        while self._from < len(self.lines) - 1:
+            self._from, self._cut = self._from + 1, 0
+            if len(self._ids(None)) <= self.most_tokens * TRIM:
+                return
 
     def _left(self) -> int:
         """Characters of the first line that prompts show."""

@@ -37,6 +37,11 @@ class Shown:
         """Who spoke last."""
         return self.messages[-1].person if self.messages else None
 
+    @property
+    def is_new(self) -> bool:
+        """Whether the next prompt is made from the start."""
+        return self._room is None
+
     def add(self, message: Message) -> None:
         """A message, in its place: behind those of its turn and of all before it."""
         if message.turn <= self._forgotten:
@@ -64,6 +69,28 @@ class Shown:
         self.messages = [m for m in self.messages if m.turn > turn]
         self._lines = {}
         self.begin_anew()
+
+    def catch_up(self) -> list[tuple[str, Message]]:
+        """Take in what others wrote into the histories.
+
+        Returns what that was: each message that is new ("message"), has other words
+        ("edited") or is gone ("deleted").
+        """
+        before = {message.id: message for message in self.messages}
+        self.messages = self._histories.shown(self._id)
+        now = {message.id: message for message in self.messages}
+        changes = [("edited" if m.id in before else "message", m)
+                   for m in self.messages if before.get(m.id) != m]  # fmt: skip
+        changes += [
+            ("deleted", message)
+            for number, message in before.items()
+            if number not in now and self._histories.find(self._id, number) is None
+        ]
+        for _, message in changes:
+            self._lines.pop(message.id, None)
+        if changes:
+            self.begin_anew()
+        return changes
 
     def begin_anew(self) -> None:
         """Have the next prompt made from the start: others are here, or other words."""

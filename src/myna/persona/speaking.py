@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from myna.cleaning.redaction_stream import RedactionStream
@@ -13,7 +13,10 @@ from myna.persona.room import Room, TurnReader
 
 @dataclass
 class Speech:
-    """One turn as it comes in; after iterating, `text` is whole and in the room."""
+    """One turn as it comes in; after iterating, `text` is whole and in the room.
+
+    A piece may be empty, for a chance to stop: while a prompt is read, or words are held back.
+    """
 
     engine: Engine
     room: Room
@@ -45,9 +48,9 @@ class Speech:
                 except StopIteration as end:
                     reason = end.value
                 else:
-                    yield from self._gain(redacted.feed(self._reader.feed(piece)))
+                    yield self._gain(redacted.feed(self._reader.feed(piece)))
             rest = self._reader.finish(cut=reason == "limit")
-            yield from self._gain(redacted.feed(rest) + redacted.finish())
+            yield self._gain(redacted.feed(rest) + redacted.finish())
             self.reason = reason or "end"
         finally:
             stream.close()
@@ -56,7 +59,6 @@ class Speech:
             before = f"{self.opening}\n" if self.opening and self.text else ""
             self.room.say(self.person, before + self.text)
 
-    def _gain(self, words: str) -> Iterator[str]:
-        if words:
-            self.text += words
-            yield words
+    def _gain(self, words: str) -> str:
+        self.text += words
+        return words

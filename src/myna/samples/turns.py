@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,6 @@ class Turn:
     def trained(self) -> bool:
         """Whether anything in it is a training target."""
         return any(part.trained for part in self.parts)
-
-    def as_context(self) -> Turn:
-        """The same turn, nothing of it trained."""
-        parts = tuple(replace(p, trained=False, message=None) for p in self.parts)
-        return replace(self, parts=parts)
 
 
 def merge(lines: Iterable[tuple[str, Part]]) -> list[Turn]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from myna.persona.rooms import Rooms
 from myna.serving import errors, openai_api, rooms_api
 from myna.serving.chats import Served
 from myna.serving.errors import Json
+from myna.serving.floors import Floors
 from myna.serving.guard import Access, Guard, Limits
 from myna.serving.observing import Observer, Watch
 from myna.serving.working import GoneError, Work
@@ -40,11 +42,14 @@ def create_app(served: Served, rooms: Rooms, terms: Terms) -> FastAPI:
     """
     work = Work(terms.reply_seconds)
     watch = Watch(served.queue, served.clone.tokenizer)
+    floors = Floors(rooms, watch)
 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(floors.follow(work.closing))
         yield
         await work.close(0)
+        await following
 
     app = FastAPI(
         title="myna",
@@ -63,7 +68,7 @@ def create_app(served: Served, rooms: Rooms, terms: Terms) -> FastAPI:
         return Response(status_code=499)  # nobody reads it; the log does
 
     app.include_router(openai_api.router(served, work, watch))
-    app.include_router(rooms_api.router(served, rooms, work, watch, trusted=terms.access.loopback))
+    app.include_router(rooms_api.router(served, floors, work, trusted=terms.access.loopback))
 
     @app.get("/healthz", tags=["Operation"])
     async def healthz() -> Response:
@@ -71,6 +76,8 @@ def create_app(served: Served, rooms: Rooms, terms: Terms) -> FastAPI:
         if work.closing.is_set():
             return Json({"status": "closing"}, 503)
         return Json({"status": "ok"})
+
+    app.head("/healthz", include_in_schema=False)(healthz)  # as some monitors ask
 
     @app.get("/metrics", tags=["Operation"], response_class=PlainTextResponse)
     async def metrics() -> Response:

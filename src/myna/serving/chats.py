@@ -19,6 +19,7 @@ from myna.people import plain_name
 from myna.persona.clone import Clone
 from myna.persona.room import Room
 from myna.samples.lines import MOST_NAMED
+from myna.samples.rendering import escape_turn
 from myna.serving.errors import ApiError
 from myna.serving.hearing import Hearing, Likely, likelihoods
 from myna.serving.requests import ChatMessage, ChatRequest, CompletionRequest, Sampled
@@ -26,6 +27,8 @@ from myna.serving.stops import StopReader
 
 NAMED = "+names"
 """Behind the group's id: a model whose replies begin with their speaker's name."""
+_NOT_IN_NAMES = r"[^\w-]", r"\W"
+"""What is no part of a name: for OpenAI, and for SillyTavern."""
 LONGEST_TOKEN = 32
 """Characters that a token covers at most on average: longer texts cannot fit for sure."""
 
@@ -102,6 +105,8 @@ class Chat:
     room: Room
     among: list[str]
     shows_names: bool
+    opening: str = ""
+    """What they are to go on from, who are then alone in `among`."""
 
 
 def chat(served: Served, request: ChatRequest) -> Chat:
@@ -115,13 +120,14 @@ def chat(served: Served, request: ChatRequest) -> Chat:
     shows_names = model == served.group + NAMED
     one = model if model in clone.personas else None
     fitting = _fitting(clone, request.messages)
-    humans = [_called(m.name or served.me, clone.personas) for m in fitting if m.role == "user"]
+    humans = [_called(m.who or served.me, clone.personas) for m in fitting if m.role == "user"]
     present = clone.room([], [one] if one else None).members
     among = [one] if one else [p for p in present if p not in humans] or present
+    labels = shows_names or _labelled(fitting, one, clone.personas)
     said = [
-        (_called(message.name or served.me, clone.personas), message.text)
+        (_called(message.who or served.me, clone.personas), message.text)
         if message.role == "user"
-        else _answered(message, one, among, clone.personas, shows_names)
+        else _answered(message, one or among[0], clone.personas, labels=labels)
         for message in fitting
     ]
     # Who spoke last stands in the system line for sure.
@@ -130,33 +136,61 @@ def chat(served: Served, request: ChatRequest) -> Chat:
     room = clone.room(others, present)
     for person, text in said:
         room.say(person, text)
+    last = request.messages[-1]
+    if last.role == "assistant" and fitting[-1:] == [last] and _goes_on(room, said[-1][0], among):
+        begun = room.lines.pop()
+        escaped = room.markup.role(begun.person, begun.person) in room.markup.escaped
+        opening = escape_turn([begun.text])[0] if escaped else begun.text
+        return Chat(room, [begun.person], shows_names, opening)
     return Chat(room, among, shows_names)
 
 
+def _goes_on(room: Room, person: str, among: Sequence[str]) -> bool:
+    """Whether the room's last message, a reply, can be gone on with, as "continue" asks for.
+
+    One that leaves no room for other words in a prompt is followed by a new one instead.
+    """
+    if person not in among or not room.lines or room.lines[-1].person != person:
+        return False
+    return len(room.tokenizer.encode(room.lines[-1].text).ids) < room.most_tokens // 4
+
+
 def _answered(
-    message: ChatMessage,
-    one: str | None,
-    among: Sequence[str],
-    personas: Sequence[str],
-    shows_names: bool,
+    message: ChatMessage, author: str, personas: Sequence[str], *, labels: bool
 ) -> tuple[str, str]:
     """Who said an earlier answer, and what."""
-    text = message.text
-    if message.name:
-        return _called(message.name, personas), text
-    if shows_names:
-        name, colon, rest = text.partition(":")
-        if colon and name.strip() in personas:
-            return name.strip(), rest.strip()
-    return one or among[0], text
+    if message.who:
+        return _called(message.who, personas), message.text
+    label = _label(message, personas) if labels else None
+    if label:
+        return label, message.text.partition(":")[2].strip()
+    return author, message.text
+
+
+def _label(message: ChatMessage, personas: Sequence[str]) -> str | None:
+    """The persona whose name stands before an answer's words."""
+    name, colon, _ = message.text.partition(":")
+    return name.strip() if colon and name.strip() in personas else None
+
+
+def _labelled(messages: Sequence[ChatMessage], one: str | None, personas: Sequence[str]) -> bool:
+    """Whether a client writes names before all answers, as SillyTavern does in its groups.
+
+    A single name may be what a persona has said.
+    """
+    answers = [m for m in messages if m.role == "assistant" and not m.who]
+    labels = {_label(message, personas) for message in answers}
+    return None not in labels and (len(labels) > 1 or labels == {one})
 
 
 def _called(name: str, personas: Sequence[str]) -> str:
     """Whom a client means: many send `Buzz_Aldrin`, as OpenAI's names have no blanks."""
-    for persona in personas:
-        if name == re.sub(r"[^\w-]", "_", persona, flags=re.ASCII):
-            return persona
-    return plain_name(name)
+    meant = [
+        persona
+        for persona in personas
+        if name in (re.sub(other, "_", persona, flags=re.ASCII)[:64] for other in _NOT_IN_NAMES)
+    ]
+    return meant[0] if len(meant) == 1 else plain_name(name)
 
 
 def _fitting(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
@@ -202,22 +236,30 @@ def _say(
     heard = Hearing(served.clone.engine, gone)
     most = served.clone.chat.max_reply_tokens
     limit = min(request.limit or most, most)
-    chat = served.clone.chat.model_copy(
-        update={**_set(request, "temperature", "top_p", "min_p"), "max_reply_tokens": limit}
-    )
+    chat = served.clone.chat.model_copy(update={"max_reply_tokens": limit})
     clone = replace(served.clone, engine=heard, chat=chat, chance=_chance(request, index))
     person = clone.next_speaker(asked.room, asked.among)
-    begin = f"{person}: " if asked.shows_names else ""
+    begin = f"{person}: " if asked.shows_names and not asked.opening else ""
     yield Begun(index, person)
     if begin:
         yield Piece(index, begin)
     said = len(asked.room.lines)
-    speech = iter(clone.speak(asked.room, person))
-    text, stopped = yield from _until_stop(index, speech, request.stops)
+    speech = clone.speak(asked.room, person, asked.opening)
+    speech.sampling = replace(speech.sampling, **request.sampling)
+    words = _whole(iter(speech), heard) if asked.opening else iter(speech)
+    text, stopped = yield from _until_stop(index, words, request.stops)
     while len(asked.room.lines) > said:
         asked.room.retract()
     reason = "length" if heard.reason == "limit" and not stopped else "stop"
     yield _ended(served, heard, index, person, begin, text, reason, request.alternatives)
+
+
+def _whole(words: Generator[str], heard: Hearing) -> Generator[str]:
+    """A speech's words with the blanks before them, which join them to what they go on from."""
+    with closing(words):
+        first = next(filter(None, words), "")
+        yield heard.said[: -len(heard.said.lstrip())] + first if first else ""
+        yield from words
 
 
 def _until_stop(
@@ -306,15 +348,14 @@ def _continue(
     index: int,
     gone: Callable[[], bool],
 ) -> Iterator[Spoken]:
-    chat = served.clone.chat.model_copy(update=_set(request, "temperature", "top_p", "min_p"))
-    sampling = Sampling(
+    chat = served.clone.chat
+    own = Sampling(
         temperature=chat.temperature,
         top_p=chat.top_p,
         min_p=chat.min_p,
-        top_k=max(0, request.top_k or 0),
-        repeat_penalty=request.repeat_penalty or 1.0,
         seed=_chance(request, index).randrange(2**31),
     )
+    sampling = replace(own, **request.sampling)
     limit = min(request.max_tokens or 16, served.clone.engine.context - len(prompt))
     heard = Hearing(served.clone.engine, gone)
     yield Begun(index, "")
@@ -329,12 +370,6 @@ def _continue(
 def _chance(request: Sampled, index: int) -> random.Random:
     """The same seed, the same words; without one, others each time."""
     return random.Random(None if request.seed is None else f"{request.seed}/{index}")
-
-
-def _set(request: Sampled, *names: str) -> dict[str, float]:
-    """Those settings that a client sent."""
-    sent = {name: getattr(request, name) for name in names}
-    return {name: float(value) for name, value in sent.items() if value is not None}
 
 
 def can_tell(engine: Engine) -> None:

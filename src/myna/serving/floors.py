@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from starlette.concurrency import run_in_threadpool
+
+from myna.errors import MynaError
 from myna.persona.histories import Message
 from myna.persona.rooms import Audience, LiveRoom, Reply, Rooms
 from myna.serving.errors import ApiError
@@ -15,6 +21,10 @@ from myna.serving.events import Board
 from myna.serving.observing import Watch
 
 Gone = Callable[[], bool]
+FOLLOWED_S = 1.0
+"""How often it is looked whether another process wrote into the rooms."""
+
+log = logging.getLogger(__name__)
 
 
 def shown(message: Message) -> dict[str, Any]:
@@ -43,6 +53,18 @@ class Floor:
         """Who speaks, in which turn, and the words of their message so far."""
         self._reply: Reply | None = None
 
+    def described(self) -> dict[str, Any]:
+        """The room as clients read it."""
+        return {
+            "id": self.room.id,
+            "members": self.room.members,
+            "personas": self.room.personas,
+            "humans": self.room.humans,
+            "speaking": self.saying,
+            "settings": self.room.settings,
+            "last_event": self.board.last,
+        }
+
     def stop(self) -> bool:
         """Whoever speaks stops; False where nobody does."""
         reply = self._reply
@@ -61,6 +83,7 @@ class Floor:
         """
         asked: float | None = time.monotonic()
         reply = begin(self.room)
+        reply.gone = gone
         self._reply = reply
         who = {"person": reply.person, "turn": reply.turn}
         try:
@@ -78,8 +101,6 @@ class Floor:
                     self.saying = {**who, "text": ""}
                     self.board.publish("message", message=shown(item))
                     yield item
-                if gone():
-                    break
         finally:
             reply.close()
             self._tell_erased(reply)
@@ -128,7 +149,7 @@ class Floors:
     """The rooms that somebody looked at, each once."""
 
     def __init__(self, rooms: Rooms, watch: Watch) -> None:
-        self._rooms = rooms
+        self.rooms = rooms
         self._watch = watch
         self._floors: dict[str, Floor] = {}
         self._lock = threading.Lock()
@@ -145,7 +166,7 @@ class Floors:
         Raises:
             PeopleError, RoomError: as `Rooms.open`.
         """
-        room = self._rooms.open(id, humans=humans, personas=personas, audience=audience)
+        room = self.rooms.open(id, humans=humans, personas=personas, audience=audience)
         with self._lock:
             return self._floors.setdefault(room.id, Floor(room, self._watch))
 
@@ -159,7 +180,7 @@ class Floors:
             floor = self._floors.get(id)
         if floor is not None:
             return floor
-        if id not in self._rooms.ids():
+        if self.rooms.histories.settings(id) is None:
             raise ApiError(404, "there is no such room", param="room", code="room_not_found")
         return self.open(id, (), None, None)
 
@@ -173,6 +194,35 @@ class Floors:
         floor.stop()
         with self._lock:
             self._floors.pop(id, None)
-        self._rooms.drop(id)
+        self.rooms.drop(id)
         floor.board.publish("dropped")
         floor.board.end()
+
+    async def follow(self, closing: asyncio.Event) -> None:
+        """Tell what other processes, such as a bot, say in the rooms, until `closing` is set."""
+        while not closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FOLLOWED_S):
+                    await closing.wait()
+            try:
+                await run_in_threadpool(self.catch_up)
+            except MynaError as error:
+                log.error("%s", error)
+
+    def catch_up(self) -> None:
+        """Tell what other processes said since this was called last."""
+        if not self.rooms.histories.changed_elsewhere():
+            return
+        with self._lock:
+            floors = list(self._floors.items())
+        for id, floor in floors:  # noqa: A001  # as above
+            if self.rooms.histories.settings(id) is None:
+                self.drop(id)
+                continue
+            before = floor.room.settings
+            for kind, message in floor.room.catch_up():
+                deleted = kind == "deleted"
+                told = {"id": message.id} if deleted else {"message": shown(message)}
+                floor.board.publish(kind, **told)
+            if floor.room.settings != before:
+                floor.board.publish("room", room=floor.described())

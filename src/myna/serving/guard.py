@@ -137,6 +137,7 @@ class Guard:
         headers = Headers(scope=scope)
         check_host(headers.getlist("host"), self._access)
         check_origin(headers.get("origin"), headers["host"], self._access)
+        check_site(headers)
         if scope["path"] in OPEN:
             return
         address = scope["client"][0] if scope.get("client") else ""
@@ -220,6 +221,8 @@ def check_host(sent: list[str], access: Access) -> None:
 
 def _host_name(host: str) -> str:
     """A Host header's name or address, without the port."""
+    if "@" in host:
+        return ""
     try:
         return (urlsplit(f"//{host}").hostname or "").rstrip(".")
     except ValueError:
@@ -241,6 +244,20 @@ def check_origin(origin: str | None, host: str, access: Access) -> None:
         "another web page may not use this server: start it with --allow-origin URL if it may",
         code="foreign_origin",
     )
+
+
+def check_site(headers: Headers) -> None:
+    """Refuse what another web page embeds, an image or a script: those come without an Origin.
+
+    Browsers tell in the headers of the W3C's "Fetch Metadata Request Headers". A link to a
+    page here may be followed from anywhere.
+
+    Raises:
+        ApiError: it is another page's.
+    """
+    foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    if foreign and "origin" not in headers and headers.get("sec-fetch-mode") != "navigate":
+        raise ApiError(403, "another web page may not use this server", code="foreign_origin")
 
 
 def check_key(headers: Headers, key: str | None) -> None:

@@ -1,16 +1,16 @@
 """What clients of the OpenAI-compatible API send.
 
 Fields are those of OpenAI's API reference ("Chat", "Completions (legacy)"), and three that
-other local servers have as well: top_k, min_p, repeat_penalty. Fields that nobody here knows
-are left alone, as clients send many.
+other local servers have as well: top_k, min_p, and repeat_penalty, which some of them call
+repetition_penalty. Fields that nobody here knows are left alone, as clients send many.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 MOST_CHOICES = 8
 MOST_STOPS = 32
@@ -49,6 +49,11 @@ class ChatMessage(_Sent):
     name: _Name | None = None
 
     @property
+    def who(self) -> str | None:
+        """Who is said to have said it; names in other scripts come as `____` from some clients."""
+        return self.name if self.name and self.name.strip("_- ") else None
+
+    @property
     def text(self) -> str:
         """What was said; an image or a file is a short token, as in training."""
         if isinstance(self.content, list):
@@ -82,13 +87,27 @@ class Sampled(_Sent):
     top_p: float | None = Field(None, ge=0, le=1)
     top_k: int | None = Field(None, ge=-1)
     min_p: float | None = Field(None, ge=0, le=1)
-    repeat_penalty: float | None = Field(None, gt=0, le=10)
+    repeat_penalty: float | None = Field(
+        None,
+        gt=0,
+        le=10,
+        validation_alias=AliasChoices("repeat_penalty", "repetition_penalty"),
+    )
     max_tokens: int | None = Field(None, ge=1)
 
     @property
     def stops(self) -> list[str]:
         """The stop strings."""
         return [self.stop] if isinstance(self.stop, str) else list(self.stop or ())
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """What was sent of an engine's `Sampling`."""
+        names = "temperature", "top_p", "top_k", "min_p", "repeat_penalty"
+        sent = {name: getattr(self, name) for name in names}
+        if self.top_k is not None:
+            sent["top_k"] = max(0, self.top_k)  # -1 is "all" elsewhere
+        return {name: value for name, value in sent.items() if value is not None}
 
     @property
     def with_usage(self) -> bool:

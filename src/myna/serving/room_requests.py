@@ -6,12 +6,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from myna.persona.histories import LONGEST, LONGEST_ID
 
 MOST_PEOPLE = 100
 MOST_TURNS = 50
+
+
+def _in_a_path(text: str) -> str:
+    if not text.isprintable() or not text.strip(". ") or "/" in text:
+        raise ValueError("use printable characters without /, and not dots alone")
+    return text
+
+
+_Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID), AfterValidator(_in_a_path)]
+"""What paths name: clients resolve `.` and `..`, and servers take `/` for the next part."""
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _People = Annotated[list[_Name], Field(max_length=MOST_PEOPLE)]
 _Audience = Literal["owner"] | _People | None
@@ -24,7 +34,7 @@ class _Sent(BaseModel):
 class NewRoom(_Sent):
     """A room to be made."""
 
-    id: str = Field(min_length=1, max_length=LONGEST_ID, pattern=r"^[^/\x00-\x1f\x7f]+$")
+    id: _Id
     humans: _People = []
     personas: _People | None = None
     audience: _Audience = None
@@ -52,7 +62,7 @@ class Said(_Sent):
 
     person: _Name | None = None
     text: str = Field(max_length=LONGEST)
-    key: Annotated[str, Field(min_length=1, max_length=LONGEST_ID)] | None = None
+    key: _Id | None = None
     to: _People = []
 
 

@@ -8,6 +8,7 @@ of it, by this client or another, is an event.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -15,26 +16,25 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from myna.persona.histories import LONGEST_ID, Message
-from myna.persona.rooms import LiveRoom, Reply, Rooms
+from myna.persona.rooms import LiveRoom, Reply
 from myna.serving import room_requests as sent
 from myna.serving.chats import Served
 from myna.serving.errors import ApiError, Json
 from myna.serving.floors import Floor, Floors, shown
-from myna.serving.observing import Watch
 from myna.serving.sse import EVENTS, PING, EventStream, alive, sse
 from myna.serving.working import Made, Work
 
 RoomId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
-MessageId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
+MessageId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID + len("key:"))]
 
 
-def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: bool) -> APIRouter:
+def router(served: Served, floors: Floors, work: Work, *, trusted: bool) -> APIRouter:
     """The paths below `/api`.
 
     `trusted` says that clients may tell who can read a room, and so what may be recalled.
     """
     api = APIRouter(prefix="/api", tags=["Rooms"])
-    floors = Floors(rooms, watch)
+    rooms = floors.rooms
 
     def check_audience(audience: object) -> None:
         if audience is not None and not trusted:
@@ -45,6 +45,16 @@ def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: b
                 param="audience",
                 code="audience_not_trusted",
             )
+
+    def known_by(room: str, message: str) -> int | str:
+        """A message's id, or the key that it has elsewhere."""
+        known: int | str = message.removeprefix("key:")
+        if known == message:
+            digits = message.isascii() and message.isdecimal() and len(message) < 19
+            known = int(message) if digits else ""
+        if rooms.histories.find(room, known) is None:
+            raise ApiError(404, "there is no such message", code="message_not_found")
+        return known
 
     @api.get("/personas")
     def personas() -> Response:
@@ -61,12 +71,12 @@ def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: b
         """Make a room; one that is there already is resumed as it was left."""
         check_audience(new.audience)
         floor = floors.open(new.id, new.humans, new.personas, new.audience)
-        return Json(_room(floor), 201)
+        return Json(floor.described(), 201)
 
     @api.get("/rooms/{room}")
     def read(room: RoomId) -> Response:
         """Who is here, who speaks, what is set."""
-        return Json(_room(floors.find(room)))
+        return Json(floors.find(room).described())
 
     @api.patch("/rooms/{room}")
     def change(room: RoomId, new: sent.Changes) -> Response:
@@ -76,8 +86,8 @@ def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: b
         floor.room.configure(new.chat, new.notes)
         if new.audience is not None:
             floor.room.heard_by(new.audience)
-        floor.board.publish("room", room=_room(floor))
-        return Json(_room(floor))
+        floor.board.publish("room", room=floor.described())
+        return Json(floor.described())
 
     @api.delete("/rooms/{room}")
     def drop(room: RoomId) -> Response:
@@ -123,7 +133,7 @@ def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: b
         before = floor.room.members
         message = floor.room.say(said.person or served.me, said.text, key=said.key, to=said.to)
         if floor.room.members != before:
-            floor.board.publish("room", room=_room(floor))
+            floor.board.publish("room", room=floor.described())
         if message is None:
             return Json({"message": None}, 200)
         floor.board.publish("message", message=shown(message))
@@ -133,7 +143,7 @@ def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: b
     def edit(room: RoomId, message: MessageId, new: sent.NewText) -> Response:
         """Give a message other words; it is known by its id, or as `key:KEY`."""
         floor = floors.find(room)
-        edited = shown(floor.room.edit(_known_by(message), new.text))
+        edited = shown(floor.room.edit(known_by(room, message), new.text))
         floor.board.publish("edited", message=edited)
         return Json({"message": edited})
 
@@ -141,7 +151,7 @@ def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: b
     def delete(room: RoomId, message: MessageId) -> Response:
         """Erase a message."""
         floor = floors.find(room)
-        gone = floor.room.delete(_known_by(message))
+        gone = floor.room.delete(known_by(room, message))
         floor.board.publish("deleted", id=gone.id)
         return Json({"deleted": gone.id})
 
@@ -179,13 +189,13 @@ def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: b
         def begin(live: LiveRoom) -> Reply:
             return live.speak(asked.person, among=asked.among, opening=asked.opening)
 
-        return await _turns(request, lambda gone: floor.turn(begin, gone))
+        return await _turns(request, floor, lambda gone: floor.turn(begin, gone))
 
     @api.post("/rooms/{room}/retry")
     async def retry(request: Request, room: RoomId) -> Response:
         """The last turn of a persona is erased and said anew."""
         floor = await run_in_threadpool(floors.find, room)
-        return await _turns(request, floor.again)
+        return await _turns(request, floor, floor.again)
 
     @api.post("/rooms/{room}/play")
     async def play(request: Request, room: RoomId, asked: sent.Play) -> Response:
@@ -195,10 +205,17 @@ def router(served: Served, rooms: Rooms, work: Work, watch: Watch, *, trusted: b
         def make(gone: Callable[[], bool]) -> Iterator[Message]:
             return floor.play(asked.turns, asked.among, gone, until_human=asked.until_human)
 
-        return await _turns(request, make)
+        return await _turns(request, floor, make)
 
-    async def _turns(request: Request, make: Made[Message]) -> Response:
+    async def _turns(request: Request, floor: Floor, make: Made[Message]) -> Response:
         said = await work.whole(request, make)
+
+        def read_ahead(_: Callable[[], bool]) -> Iterator[None]:
+            floor.room.read_ahead(work.closing.is_set)
+            yield
+
+        with suppress(ApiError):  # the server shuts down
+            work.begin(read_ahead)
         return Json({"messages": [shown(m) for m in said]})
 
     @api.get("/rooms/{room}/events", responses=EVENTS, response_class=StreamingResponse)
@@ -230,27 +247,5 @@ async def _stream(watched: AsyncIterator[Any]) -> AsyncIterator[str]:
 
 def _came(floor: Floor, act: Callable[[LiveRoom], None]) -> Response:
     act(floor.room)
-    floor.board.publish("room", room=_room(floor))
-    return Json(_room(floor))
-
-
-def _known_by(message: str) -> int | str:
-    """A message's id, or the key that it has elsewhere."""
-    if message.startswith("key:"):
-        return message.removeprefix("key:")
-    if message.isascii() and message.isdecimal() and len(message) < 19:
-        return int(message)
-    raise ApiError(404, "there is no such message", code="message_not_found")
-
-
-def _room(floor: Floor) -> dict[str, Any]:
-    live = floor.room
-    return {
-        "id": live.id,
-        "members": live.members,
-        "personas": live.personas,
-        "humans": live.humans,
-        "speaking": floor.saying,
-        "settings": live.settings,
-        "last_event": floor.board.last,
-    }
+    floor.board.publish("room", room=floor.described())
+    return Json(floor.described())

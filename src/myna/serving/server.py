@@ -8,14 +8,18 @@ import signal
 import socket
 from collections.abc import Callable
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from myna.errors import SettingsError
 from myna.serving.working import Work
 
 MOST_CONNECTIONS = 400
 """Open connections, of which most may be idle."""
+HEAD_S = 10.0
+"""Seconds in which the head of a request must have come."""
 SHORTEST_KEY = 16
 
 
@@ -85,6 +89,41 @@ def run(server: Server, listening: socket.socket) -> None:
     server.run([listening])
 
 
+class Connection(H11Protocol):
+    """A connection as uvicorn serves it, which is ended where no request comes in time.
+
+    uvicorn waits for ever: some hundred silent connections would keep everybody out.
+    """
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """See asyncio."""
+        super().connection_made(transport)
+        self._look_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio."""
+        super().data_received(data)
+        self._look_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See asyncio."""
+        super().connection_lost(exc)
+        self._wait_no_longer()
+
+    def _look_for_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._wait_no_longer()
+        elif self._late is None:  # however much of it drips in
+            self._late = self.loop.call_later(HEAD_S, self.transport.close)
+
+    def _wait_no_longer(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
 class Server(uvicorn.Server):
     """uvicorn; what is being said when it shuts down is said to its end."""
 
@@ -94,7 +133,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=Connection,
                 lifespan="on",
                 log_config=None,
                 access_log=False,  # it logs paths and queries

@@ -38,6 +38,8 @@ def lists(column: str, height: int, structs: Sequence[tuple[Any, ...]]) -> pl.Se
         structs: for each struct, the row whose list it belongs to, then its fields.
     """
     kind = cast(pl.List, SCHEMA[column])
+    if not structs:
+        return pl.Series(column, [[]], kind).new_from_index(0, height)
     fields = cast(pl.Struct, kind.inner).to_schema()
     flat = pl.DataFrame(structs, schema={"row": pl.UInt32, **fields}, orient="row")
     grouped = flat.group_by("row", maintain_order=True).agg(pl.struct(*fields).alias(column))

@@ -48,6 +48,7 @@ def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
     parts = parts.with_columns(
         pl.col("date").str.replace_all(r"[,./\s-]+", "/").str.strip_chars("/").str.splitn("/", 3)
     ).unnest("date")
+    parts = parts.with_columns(month_0=_month("field_0"), month_1=_month("field_1"))
     return parts.with_columns(written=_date(day_first) + _time_of_day() - _zone()).select(
         sent_at=sayable(pl.coalesce("sent_at", "number", "written")),
         zone_assumed=pl.coalesce("sent_at", "number").is_null()
@@ -112,9 +113,9 @@ def _since_1970() -> pl.Expr:
 def _date(day_first: bool) -> pl.Expr:
     """Midnight of the date: year first, the month in words, or figures in the given order."""
     first, second, third = (pl.col(f"field_{n}") for n in range(3))
-    month = pl.coalesce(_month(first), _month(second))
+    month = pl.coalesce("month_0", "month_1")
     year_first = first.str.len_chars() == 4
-    month_first = _month(first).is_not_null() | (month.is_null() & pl.lit(not day_first))
+    month_first = pl.col("month_0").is_not_null() | (month.is_null() & pl.lit(not day_first))
     written = pl.when(year_first).then(first).otherwise(third)
     year = written.cast(pl.Int32, strict=False)
     century = pl.when(written.str.len_chars() > 2).then(0).otherwise(1900)
@@ -127,9 +128,9 @@ def _date(day_first: bool) -> pl.Expr:
     return date.str.to_date("%Y-%m-%d", strict=False).cast(UTC)
 
 
-def _month(field: pl.Expr) -> pl.Expr:
+def _month(field: str) -> pl.Expr:
     """A month's number from its English name, or null."""
-    return field.str.slice(0, 3).str.to_lowercase().replace_strict(_MONTHS, default=None)
+    return pl.col(field).str.slice(0, 3).str.to_lowercase().replace_strict(_MONTHS, default=None)
 
 
 def _time_of_day() -> pl.Expr:

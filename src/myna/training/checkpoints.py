@@ -22,17 +22,15 @@ KEPT = 2
 
 
 def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
-    """The parameters that are trained, by name, the same however the model is wrapped."""
-    inner = getattr(model, "module", model)  # DeepSpeed's
-    return {name: p for name, p in inner.named_parameters() if p.requires_grad}
+    """The parameters that are trained, by name."""
+    return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
 def counted(model: Any) -> int:
     """All of a model's parameters; packed 4-bit ones count as many as they are."""
-    inner = getattr(model, "module", model)
     return sum(
         p.quant_state.shape.numel() if getattr(p, "quant_state", None) else p.numel()
-        for p in inner.parameters()
+        for p in model.parameters()
     )
 
 
@@ -110,10 +108,18 @@ def restore(folder: Path, model: Any, optimizer: Any) -> int:
             kind, _, rest = key.partition("/")
             if kind == "optimizer":
                 field, _, name = rest.partition("/")
-                parameter = parameters[name]
-                optimizer.state[parameter][field] = like(value, parameter) if value.ndim else value
+                optimizer.state[parameters[name]][field] = _kept(optimizer, value, parameters[name])
         return step
     return 0
+
+
+def _kept(optimizer: Any, value: torch.Tensor, parameter: torch.nn.Parameter) -> Any:
+    """A value of the optimiser's, of the kind and in the place that it keeps it."""
+    if not value.ndim:
+        return value if value.is_floating_point() else int(value)
+    if hasattr(optimizer, "get_state_buffer"):  # bitsandbytes': paged, or not
+        return optimizer.get_state_buffer(parameter).copy_(value)
+    return like(value, parameter)
 
 
 def _newest_first(folder: Path) -> list[Path]:

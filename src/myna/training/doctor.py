@@ -18,7 +18,7 @@ from myna.recipes import MISTRAL, RECIPES
 
 PACKAGES = (
     "torch", "transformers", "peft", "accelerate", "bitsandbytes", "flash-attn", "liger-kernel",
-    "xllamacpp", "tensorboardX", "wandb", "deepspeed",
+    "xllamacpp", "tensorboardX", "wandb",
 )  # fmt: skip
 
 CARDS = (("h100", 80), ("a40", 48), ("3090", 24))

@@ -30,7 +30,7 @@ def install(model: Any) -> list[str]:
 
     Call it once all adapters are on the model. It serves a model with peft's LoRA on it
     and one that is trained in full; not one whose weights lie in pieces on several
-    devices (FSDP, DeepSpeed's stage 3), which can only be read inside their own modules.
+    devices (FSDP), which can only be read inside their own modules.
     """
     causal = causal_of(model)
     kept = allocator.keep_freed() if causal.device.type == "cpu" else False

@@ -26,7 +26,7 @@ from myna import config, workspace
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.models.loading import quiet
-from myna.training import checkpoints, health, machine, parallel, plan
+from myna.training import checkpoints, health, machine, optimizers, parallel, plan
 from myna.training.batches import Schedule
 from myna.training.loss import sample_losses
 from myna.training.memory import Need
@@ -36,6 +36,8 @@ from myna.training.stopping import asked_to_stop
 from myna.training.watching import Curves, Progress, Watch
 
 TIMED_STEPS = 3
+READ_DIRECTLY = ("out_proj", "dt_proj", "conv1d")
+"""Layers of a state-space mixer whose weights it reads itself (transformers' Mamba and Jamba)."""
 DIVERGED = "diverged"
 """The file in a training's folder that says why it went astray."""
 
@@ -43,14 +45,19 @@ DIVERGED = "diverged"
 def with_lora(model: Any, settings: Train) -> Any:
     """The model with fresh LoRA matrices on all its linear layers; nothing else trained.
 
+    A state-space mixer (Mamba and its kin) reads some weights beside their layers' own
+    forward pass, where LoRA would learn nothing: these layers are left out.
+
     Raises:
         TrainingError: the model has no linear layers that LoRA can be put on.
     """
     set_seed(settings.seed)
+    mixers = [name for name, module in model.named_modules() if hasattr(module, "A_log")]
     matrices = LoraConfig(
         r=settings.rank,
         lora_alpha=settings.alpha,
         target_modules="all-linear",
+        exclude_modules=[f"{mixer}.{layer}" for mixer in mixers for layer in READ_DIRECTLY] or None,
         task_type="CAUSAL_LM",
         use_dora=settings.method == "dora",
     )
@@ -61,7 +68,7 @@ def with_lora(model: Any, settings: Train) -> Any:
         raise TrainingError(f"LoRA matches no layer of this base: {error}") from error
     if not checkpoints.trainable(adapted):
         raise TrainingError("LoRA matches no layer of this base: choose another")
-    return adapted.train()
+    return adapted.eval()
 
 
 @dataclass(frozen=True)
@@ -109,18 +116,19 @@ def run(job: Job, *, dry: bool = False) -> plan.Plan:
             "no token would be trained: see `myna inspect`, and who may be cloned in people.toml"
         )
     main = accelerator.is_main_process
-    optimizer = torch.optim.AdamW(
+    optimizer, why = optimizers.make(
         checkpoints.trainable(job.model).values(),
-        lr=settings.lr,
-        betas=(0.9, 0.99),
-        weight_decay=settings.weight_decay,
+        settings,
+        accelerator.device,
+        split=parallel.sharded(accelerator),
     )
+    parameters = checkpoints.counted(job.model)
     model, optimizer = parallel.spread(job.model, optimizer, accelerator)
     schedule = Schedule(job.samples.lengths(), settings.batch_tokens, settings.seed)
     done = checkpoints.restore(work / "checkpoints", model, optimizer)
     part_tokens = job.need.part_tokens if job.need else settings.part_tokens
     steps = Steps(_step, model, job.samples, accelerator, part_tokens, watch.say)
-    outlook, rate_of_machine = _outlook(job, model, schedule, steps, dry)
+    outlook, rate_of_machine = _outlook(job, model, schedule, steps, parameters, why, dry)
     route = outlook.plan
     watch.outlook(outlook)
     if dry:
@@ -260,7 +268,13 @@ def _step(
 
 
 def _outlook(
-    job: Job, model: Any, schedule: Schedule, steps: Steps, dry: bool
+    job: Job,
+    model: Any,
+    schedule: Schedule,
+    steps: Steps,
+    parameters: int,
+    optimizer: str,
+    dry: bool,
 ) -> tuple[plan.Outlook, float]:
     """What this run will be, its speed measured; and this machine's matrix-product rate.
 
@@ -284,7 +298,6 @@ def _outlook(
             workspace.write_json(path, asdict(route))
         accelerator.wait_for_everyone()
     trained = sum(p.numel() for p in checkpoints.trainable(model).values())
-    parameters = checkpoints.counted(model)
     part = steps.part_tokens or settings.batch_tokens
     share = -(-settings.batch_tokens // accelerator.num_processes)
     padded = sum(schedule.padded(step) for step in range(route.steps))
@@ -297,6 +310,7 @@ def _outlook(
         device=device,
         precision=precision,
         kernels=list(kernels),
+        optimizer=optimizer,
         parameters=parameters,
         trained_parameters=trained,
         need=job.need.total if job.need else 0,
@@ -330,7 +344,6 @@ def _speed(model: Any, schedule: Schedule, steps: Steps, settings: Train) -> flo
 def mean_loss(model: Any, samples: Samples, device: torch.device, most_tokens: int) -> float | None:
     """Mean loss (nats per labelled token) over the first samples; None without any."""
     total, count, seen = 0.0, 0, 0
-    model.eval()
     with torch.inference_mode():
         for tokens, marks in zip(samples.ids, samples.labels, strict=True):
             if seen and seen + len(tokens) > most_tokens:
@@ -339,7 +352,6 @@ def mean_loss(model: Any, samples: Samples, device: torch.device, most_tokens: i
             losses = sample_losses(model, [tokens], [marks], device)
             total += float(losses.sum())
             count += losses.numel()
-    model.train()
     return total / count if count else None
 
 

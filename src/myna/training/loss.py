@@ -35,22 +35,6 @@ def collate(
     return padded[0], padded[1]
 
 
-def token_losses(
-    model: Any, ids: torch.Tensor, wanted: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The negative log-likelihood (nats, fp32) of each wanted token, and their rows.
-
-    `ids` is [batch, length]; `wanted` is a boolean of the same shape. Both results have
-    one entry for each wanted token that has one before it, batch by batch, in order.
-
-    Raises:
-        ModelError: the model has no output layer of its own.
-    """
-    targets = wanted[:, 1:]
-    rows = targets.nonzero()[:, 0]
-    return _losses(model, {"input_ids": ids}, targets), rows
-
-
 def sample_losses(
     model: Any,
     ids: Sequence[Sequence[int]],
@@ -67,7 +51,7 @@ def sample_losses(
     """
     if not packs(model):
         padded, marks = collate(ids, labels, device)
-        return token_losses(model, padded, marks > 0)[0]
+        return _losses(model, {"input_ids": padded}, marks[:, 1:] > 0)
     wanted = torch.cat([torch.as_tensor([0, *marks[1:]]) for marks in labels]) > 0
     return _losses(model, pack(ids, device), wanted[None, 1:].to(device))
 

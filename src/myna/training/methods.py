@@ -4,6 +4,9 @@ lora    small matrices beside every linear layer; the base as it is
 qlora   the same, and the base's linear layers in 4 bits
 dora    lora with a trained length for each row (weight-decomposed LoRA)
 full    every weight of the base
+
+A model that is trained stays in evaluation mode: what dropout a base was made with would
+make a step depend on more than (seed, step), and a resumed run another one.
 """
 
 from __future__ import annotations
@@ -26,8 +29,12 @@ from myna.training.parallel import whole
 _TOKENS = ("tokenizer*", "special_tokens_map.json", "generation_config.json", "*.model")
 
 
-def loaded(base: Base, settings: Train, device: torch.device) -> tuple[Any, str]:
+def loaded(
+    base: Base, settings: Train, device: torch.device, *, split: bool = False
+) -> tuple[Any, str]:
     """The base as the method wants it, frozen, and its precision with the reason.
+
+    It is on the `device`, or ready to be `split` over several.
 
     Raises:
         ModelError: it cannot be loaded, or 4 bits are asked for and cannot be had.
@@ -37,16 +44,26 @@ def loaded(base: Base, settings: Train, device: torch.device) -> tuple[Any, str]
         # Small updates vanish in 16 bits: weights that are trained stay in 32.
         if dtype == torch.bfloat16:
             reason += "; the weights themselves are kept in float32"
-        return load(base, dtype=torch.float32, device=device), reason
+        return load(base, dtype=torch.float32, device=device, to_split=split), reason
     four_bits = settings.method == "qlora"
     if four_bits:
         reason += "; the base in 4 bits (NF4, double quantisation), as train.method asks"
-    return load(base, dtype=dtype, device=device, four_bits=four_bits), reason
+    model = load(base, dtype=dtype, device=device, four_bits=four_bits, to_split=split)
+    return model, reason
 
 
 def with_everything(model: Any) -> Any:
     """The model with every weight to be trained."""
-    return model.requires_grad_(True).train()
+    return model.eval().requires_grad_(True)
+
+
+def recompute(model: Any) -> None:
+    """Have the model's layers computed again on the way back, instead of kept till then."""
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    for module in model.modules():
+        if getattr(module, "gradient_checkpointing", False):
+            # What transformers asks for; the layers in it stay as they are, without dropout.
+            module.training = True
 
 
 def go_on_from(model: Any, folder: Path, settings: Train, name: str) -> None:
@@ -88,19 +105,18 @@ def save(model: Any, base: Base, settings: Train, folder: Path, *, main: bool = 
 
     Where weights are split over processes all must call it; `main` writes.
     """
-    inner = getattr(model, "module", model)
-    tensors = {name: whole(p.detach()).cpu() for name, p in trainable(inner).items()}
+    tensors = {name: whole(p.detach()).cpu() for name, p in trainable(model).items()}
     if not main:
         return
     if settings.method != "full":
-        inner.save_pretrained(folder, state_dict=tensors)
+        model.save_pretrained(folder, state_dict=tensors)
         (folder / "README.md").unlink(missing_ok=True)  # peft's own, about nothing
         return
     dtype = precision()[0]
-    for tied in set(getattr(inner, "_tied_weights_keys", None) or ()) - tensors.keys():
+    for tied in set(getattr(model, "_tied_weights_keys", None) or ()) - tensors.keys():
         tensors.pop(tied, None)
     with quiet():
-        inner.save_pretrained(
+        model.save_pretrained(
             folder / WHOLE, state_dict={name: t.to(dtype) for name, t in tensors.items()}
         )
     for pattern in _TOKENS:

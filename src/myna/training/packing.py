@@ -57,14 +57,17 @@ def pack(texts: Sequence[Sequence[int]], device: torch.device) -> dict[str, Any]
 def use_attention(causal: Any) -> None:
     """Have a transformers model compute its attention by ours, where it lets itself be told.
 
-    Rows that are not packed go to torch's own attention, as before.
+    Rows that are not packed go to torch's own attention, as before. A model in which tokens
+    also meet elsewhere, in a state space or a convolution, is left as it is: packed samples
+    would see each other there, be it too faintly for a proof by numbers.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
     AttentionInterface.register(NAME, _attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
-    if causal.config._attn_implementation in REPLACES:
+    elsewhere = any(hasattr(m, "A_log") or isinstance(m, torch.nn.Conv1d) for m in causal.modules())
+    if causal.config._attn_implementation in REPLACES and not elsewhere:
         causal.set_attn_implementation(NAME)
 
 

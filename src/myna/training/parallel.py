@@ -1,30 +1,45 @@
 """Several processes as one: who computes which samples, and gradients that add up.
 
 Started by torchrun or `accelerate launch`. Each process holds the whole base, or its
-share of it under FSDP and DeepSpeed; the batch of a step is the same however many share it.
+share of it under FSDP; the batch of a step is the same however many share it.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate import Accelerator, PartialState
+from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
+from myna.errors import TrainingError
 from myna.models.loading import choose_device
+from myna.training.launching import NO_DEEPSPEED
 
 
 def accelerator() -> Accelerator:
-    """The process as it was started: alone, or one of several."""
+    """The process as it was started: alone, or one of several.
+
+    Raises:
+        TrainingError: it was started by DeepSpeed.
+    """
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        raise TrainingError(NO_DEEPSPEED)
     # accelerate wants to be told of processes on CPUs; it takes each to be alone otherwise.
-    return Accelerator(cpu=choose_device().type == "cpu")
+    place = Accelerator(cpu=choose_device().type == "cpu")
+    asked = os.environ.get("ACCELERATE_USE_FSDP") == "true"
+    if asked and place.distributed_type == DistributedType.MULTI_CPU:
+        # On CPUs it leaves FSDP out in silence, where torch's own works as elsewhere.
+        PartialState().distributed_type = place.state.distributed_type = DistributedType.FSDP
+        place.state.fsdp_plugin = FullyShardedDataParallelPlugin()
+    return place
 
 
 def sharded(accelerator: Accelerator) -> bool:
     """Whether the weights themselves are split: a step then needs all processes at once."""
-    return accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+    return bool(accelerator.distributed_type == DistributedType.FSDP)
 
 
 def spread(

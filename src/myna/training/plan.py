@@ -43,6 +43,8 @@ class Outlook:
     """The number format computed in, and why."""
     kernels: list[str]
     """What computes the forward and the backward pass, and why."""
+    optimizer: str
+    """Which it is, and why."""
     parameters: int
     trained_parameters: int
     need: int
@@ -82,6 +84,7 @@ def lines(outlook: Outlook) -> list[str]:
         + (f", {outlook.processes} processes" if outlook.processes > 1 else ""),
         f"precision  {outlook.precision}",
         *(f"kernels    {kernel}" for kernel in outlook.kernels),
+        f"optimiser  {outlook.optimizer}",
     ]
 
 

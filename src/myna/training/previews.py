@@ -31,19 +31,16 @@ def preview(
     if manifest is None or messages.is_empty():
         return
     base = find(settings.base, weights=False)
-    engine = Transformers(base, None, base.context, model=model.eval())
+    engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
     markup = from_json(manifest["counts"]["markup"])
     sampling = Sampling(
         settings.chat.temperature, settings.chat.top_p, 0, settings.chat.min_p, 1.0, step
     )
     found = situations(messages, manifest["counts"]["personas"], turns=4)
-    try:
-        for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
-            room = moment.room(settings.samples, tokenizer, base.context - TOKENS, markup)
-            last = room.lines[-1]
-            speech = Speech(engine, room, moment.next_person, sampling, TOKENS)
-            text = "".join(speech)
-            yield f"{last.person}: {last.text}"[:160], moment.next_person, text
-    finally:
-        model.train()
+    for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
+        room = moment.room(settings.samples, tokenizer, base.context - TOKENS, markup)
+        last = room.lines[-1]
+        speech = Speech(engine, room, moment.next_person, sampling, TOKENS)
+        text = "".join(speech)
+        yield f"{last.person}: {last.text}"[:160], moment.next_person, text

@@ -185,15 +185,16 @@ class _Stage:
                 "people.toml"
             )
         device = self.accelerator.device
+        split = parallel.sharded(self.accelerator)
         need = memory.need(
             memory.shape(memory.empty(self.base.folder)),
             train,
             machine.free_memory(device),
             max(trained.lengths()),
             precision_bytes(device),
-            self.accelerator.num_processes if parallel.sharded(self.accelerator) else 1,
+            self.accelerator.num_processes if split else 1,
         )
-        model, reason = methods.loaded(self.base, train, device)
+        model, reason = methods.loaded(self.base, train, device, split=split)
         if onward and train.method == "full":
             model = load_adapter(model, folder)
         if train.method == "full":
@@ -203,12 +204,8 @@ class _Stage:
         if onward and train.method != "full":
             methods.go_on_from(model, folder, train, name)
         if need.checkpointing:
-            model.gradient_checkpointing_enable(
-                gradient_checkpointing_kwargs={"use_reentrant": False}
-            )
-        kernels = methods.with_kernels(
-            model, train.method, split=parallel.sharded(self.accelerator)
-        )
+            methods.recompute(model)
+        kernels = methods.with_kernels(model, train.method, split=split)
         notes = machine.name(device), reason, kernels
         job = loop.Job(model, trained, tune, train, work, self.accelerator, self.watch, need, notes)
         route = loop.run(job, dry=self.dry)

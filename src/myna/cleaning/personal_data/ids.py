@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from myna.cleaning._redaction_numbers import luhn
-
-Span = tuple[int, int]
+from myna.cleaning.personal_data import Span
+from myna.cleaning.personal_data.numbers import luhn
 
 
 def _weighted(digits: str, weights: str) -> int:

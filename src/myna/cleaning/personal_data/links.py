@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-Span = tuple[int, int]
+from myna.cleaning.personal_data import Span
 
 _PROVIDERS = (
     "gmail|googlemail|g ?mail|hotmail|outlook|live|msn|yahoo|ymail|icloud|me|aol|gmx|web|proton"

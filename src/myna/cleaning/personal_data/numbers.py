@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv6Address
 
-Span = tuple[int, int]
+from myna.cleaning.personal_data import Span
 
 _CARD = re.compile(
     r"(?<![\w.,/=-])(?<!\d )(?:"
@@ -68,7 +68,7 @@ _NETWORK = re.compile(
 
 _PAIR = re.compile(
     r"(?<![\w.,])(?<!\d[ :;])(?:(?:lat(?:itude)?"
-    r"|breite)[ :=]{1,3})?+(?P<lat>[+-]?\d{1,2}\.\d{2,15})°?"
+    r"|breite)[ :=]{1,3})?(?P<lat>[+-]?\d{1,2}\.\d{2,15})°?"
     r" ?(?P<ns>[NSns])?(?:[ ,;/]{1,3}|%2C)(?:(?:lon(?:g(?:itude)?)?|lng|länge)[ :=]{1,3})?"
     r"(?P<lon>[+-]?\d{1,3}\.\d{2,15})(?![\d.])°?(?: ?(?P<ew>[EWOewo])\b)?"
     # A third number makes a vector of them, but for the zoom of a map.

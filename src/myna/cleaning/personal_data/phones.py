@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import accumulate
 
-Span = tuple[int, int]
+from myna.cleaning.personal_data import Span
 
 _SEPARATORS = r"[ .\-/()–]"
 _CANDIDATE = re.compile(

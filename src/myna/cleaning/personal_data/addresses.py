@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-Span = tuple[int, int]
+from myna.cleaning.personal_data import Span
 
 _CAP = r"[A-ZÀ-ÖØ-ÞŁŚŻŹĆĄĘÓŃČŠŽŘĚŐŰİŞĞ]"
 _NAME = rf"{_CAP}[^\W\d_]{{0,40}}+(?:['’.-][^\W\d_]{{1,40}}+){{0,3}}+"
