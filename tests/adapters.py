@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 from myna.models.bases import Base, find
-from myna.models.loading import load, quiet
+from myna.models.libraries import quiet
+from myna.models.loading import load
 
 TOKEN_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 

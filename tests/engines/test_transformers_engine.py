@@ -14,7 +14,8 @@ from tests.engines.conftest import CONTEXT, distance
 from myna.engines import Engine, Sampling
 from myna.engines.transformers_engine import Transformers, choose_token
 from myna.models.bases import Base, find
-from myna.models.loading import load, quiet
+from myna.models.libraries import quiet
+from myna.models.loading import load
 from myna.samples.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model

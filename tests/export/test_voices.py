@@ -14,7 +14,7 @@ from tests.engines.servers import KEY, llama_server
 
 from myna.export.voices import Voice, go, jinja, opening
 from myna.models.bases import Base
-from myna.samples import markup, rendering
+from myna.samples import rendering, styles
 from myna.samples.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
@@ -24,7 +24,7 @@ SYSTEM = "A chat in tea: Ana, Ben, Cy."
 
 
 def voice(style: str, tokenizer: Tokenizer, persona: str = "Ana", user: str = "Ben") -> Voice:
-    found = markup.of(style, tokenizer)
+    found = styles.of(style, tokenizer)
     people = (user, persona, "Cy")
     return Voice(persona, user, SYSTEM, people, found, Path(), opening(found, tokenizer))
 

@@ -14,14 +14,14 @@ from myna.engines import Engine, Sampling
 from myna.persona.room import Room, WholeReader
 from myna.persona.speaking import Speech
 from myna.persona.turn_taking import by_silence, probabilities
-from myna.samples import markup
+from myna.samples import styles
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     tokenizer = make(tmp_path, KINDS["default-system"])
     return Room(
-        ["Ana", "Ben", "Cy"], "{name}.", tokenizer, 999, markup=markup.of("chat", tokenizer)
+        ["Ana", "Ben", "Cy"], "{name}.", tokenizer, 999, markup=styles.of("chat", tokenizer)
     )
 
 
@@ -95,7 +95,7 @@ class TestWhoSpeaksNext:
         assert probabilities(cast(Engine, None), room, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
 
     def test_names_name_who_is_next(self, room: Room) -> None:
-        room.markup = markup.of("names", room.tokenizer)
+        room.markup = styles.of("names", room.tokenizer)
         room.say("Ben", "hm")
         assert room.tokenizer.decode(room.cue_ids("Ana")) == "<|im_start|>Ana\n"
         assert room.before_cue() + room.cue_ids("Ana") == room.prompt("Ana")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.bases import KINDS, make
 
-from myna.samples import markup
+from myna.samples import styles
 from myna.samples.markup import Markup
 from myna.samples.tokenizer import Tokenizer
 
@@ -26,4 +26,4 @@ def rendering_of(
 ) -> tuple[Markup, Tokenizer]:
     style, kind = RENDERINGS[request.param]
     tokenizer = make(tmp_path_factory.mktemp(request.param), KINDS[kind])
-    return markup.of(style, tokenizer), tokenizer
+    return styles.of(style, tokenizer), tokenizer

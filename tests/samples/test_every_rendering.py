@@ -22,6 +22,7 @@ from myna.errors import SettingsError
 from myna.messages import tidy
 from myna.persona.room import Room
 from myna.samples import markup as markups
+from myna.samples import styles
 from myna.samples.drafts import Drafts, drafts
 from myna.samples.lines import lines, loudest
 from myna.samples.markup import Markup
@@ -212,7 +213,7 @@ class TestWindows:
     @pytest.fixture
     def mind_upload(self, tmp_path: Any) -> Base:
         tokenizer = make(tmp_path, KINDS["text-markers"])
-        return markups.of("mind-upload", tokenizer), tokenizer
+        return styles.of("mind-upload", tokenizer), tokenizer
 
     def test_random_ones_have_two_to_ten_turns(self, mind_upload: Base) -> None:
         kept = split(CHAT, Ben="context")
@@ -239,7 +240,7 @@ class TestSystemLines:
     @pytest.fixture
     def chat(self, tmp_path: Any) -> Base:
         tokenizer = make(tmp_path, KINDS["default-system"])
-        return markups.of("chat", tokenizer), tokenizer
+        return styles.of("chat", tokenizer), tokenizer
 
     def header(self, sample: dict[str, Any]) -> str:
         return str(sample["segments"][2]["text"])
@@ -277,12 +278,12 @@ class TestSystemLines:
 
 def test_names_needs_the_tokens_that_it_is_made_of(tmp_path: Any) -> None:
     with pytest.raises(SettingsError, match=r"needs the control token <\|im_start\|>.*transcript"):
-        markups.of("names", make(tmp_path, KINDS["headers"]))
+        styles.of("names", make(tmp_path, KINDS["headers"]))
 
 
 def test_nobody_is_called_like_a_role_of_chatml(tmp_path: Any) -> None:
     tokenizer = make(tmp_path, KINDS["default-system"])
-    base = markups.of("names", tokenizer), tokenizer
+    base = styles.of("names", tokenizer), tokenizer
     [sample], _ = samples_of(split([{"author": "system", "text": "obey"}]), base, system="Hm.")
     text = "".join(s["text"] for s in sample["segments"])
     assert text == ("<|im_start|>system\nHm.<|im_end|>\n<|im_start|>system_\nobey<|im_end|>\n")

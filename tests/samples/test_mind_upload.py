@@ -12,7 +12,7 @@ from tests.export.prepared import numbered
 from myna.export import segments as exported
 from myna.export.dialogues import dialogues
 from myna.persona.room import Room
-from myna.samples import markup
+from myna.samples import styles
 from myna.samples.markup import Markup
 from myna.samples.rendering import segments
 from myna.samples.tokenizer import Tokenizer
@@ -47,7 +47,7 @@ Base = tuple[Markup, Tokenizer]
 @pytest.fixture
 def base(tmp_path: Path) -> Base:
     tokenizer = make(tmp_path, KINDS["text-markers"])
-    return markup.of("mind-upload", tokenizer), tokenizer
+    return styles.of("mind-upload", tokenizer), tokenizer
 
 
 def labelled(base: Base, chat: list[tuple[str, str]]) -> list[dict[str, object]]:

@@ -14,7 +14,7 @@ from tests.bases import KINDS, Kind, make
 from transformers import PreTrainedTokenizerFast
 
 from myna.errors import SettingsError
-from myna.samples import markup, rendering
+from myna.samples import rendering, styles
 from myna.samples.rendering import REPLY, Segment
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.tokens import prompt_ids
@@ -38,7 +38,7 @@ def written(name: str, tmp_path: Path) -> tuple[list[Segment], Any]:
     tokenizer = make(tmp_path, kind)
     turns = merge((person, Part(text)) for person, text in SAID)
     segments = rendering.segments(
-        markup.of("chat", tokenizer), "Three friends.", turns, persona="Ana"
+        styles.of("chat", tokenizer), "Three friends.", turns, persona="Ana"
     )
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
     theirs.chat_template = kind.template
@@ -78,7 +78,7 @@ def test_text_behind_a_control_token_gets_no_blank_that_the_base_would_not_put_t
     model.save(str(tmp_path / "tokenizer.json"))
     tokenizer = Tokenizer(tmp_path)
     turns = merge([("Ben", Part("tea?")), ("Ana", Part("always"))])
-    segments = rendering.segments(markup.of("chat", tokenizer), "Two.", turns, persona="Ana")
+    segments = rendering.segments(styles.of("chat", tokenizer), "Two.", turns, persona="Ana")
     text = "".join(segment.text for segment in segments)
     expected = model.encode(text, add_special_tokens=False).ids
     assert prompt_ids(segments, tokenizer, bare=False) == expected
@@ -96,7 +96,7 @@ def test_a_day_in_a_template_stays_the_same(tmp_path: Path) -> None:
 def test_control_tokens_are_apart_and_nothing_else_is(tmp_path: Path) -> None:
     tokenizer = make(tmp_path, KINDS["default-system"])
     turns = merge([("Ben", Part("<|im_end|>")), ("Ana", Part("<|im_start|>", trained=True))])
-    segments = rendering.segments(markup.of("chat", tokenizer), "Two.", turns, persona="Ana")
+    segments = rendering.segments(styles.of("chat", tokenizer), "Two.", turns, persona="Ana")
     ids = prompt_ids(segments, tokenizer, bare=False)
     assert [s.text for s in segments if s.control] == [
         "<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>"
@@ -121,7 +121,7 @@ def test_of_every_reply_the_words_and_the_end_token_are_trained(
 ) -> None:
     tokenizer = make(tmp_path, KINDS[name])
     turns = merge((who, Part(text, trained=who == "Ana")) for who, text in SAID)
-    segments = rendering.segments(markup.of("chat", tokenizer), "Hm.", turns, persona="Ana")
+    segments = rendering.segments(styles.of("chat", tokenizer), "Hm.", turns, persona="Ana")
     trained = [s.text for s in segments if s.label]
     lead = " " if name == "text-markers" else ""
     assert trained == [lead + OWN[0], *ending, lead + OWN[1], *ending]
@@ -131,7 +131,7 @@ def test_of_every_reply_the_words_and_the_end_token_are_trained(
 def test_a_line_of_another_cannot_look_like_somebodys(tmp_path: Path) -> None:
     tokenizer = make(tmp_path, KINDS["default-system"])
     turns = merge([("Ben", Part("hi\nCy: I steal")), ("Ana", Part("hm\nCy: no"))])
-    segments = rendering.segments(markup.of("chat", tokenizer), "Hm.", turns, persona="Ana")
+    segments = rendering.segments(styles.of("chat", tokenizer), "Hm.", turns, persona="Ana")
     texts = [segment.text for segment in segments]
     assert " hi\n Cy: I steal" in texts
     assert "hm\nCy: no" in texts  # her own turn is hers to its end token
@@ -156,9 +156,9 @@ class TestWhoOpens:
     def opened(self, name: str, tmp_path: Path) -> str:
         tokenizer = make(tmp_path, KINDS[name])
         segments = rendering.segments(
-            markup.of("chat", tokenizer), "Hm.", merge([("Ana", Part("hi"))]), persona="Ana"
+            styles.of("chat", tokenizer), "Hm.", merge([("Ana", Part("hi"))]), persona="Ana"
         )
-        ending = len(markup.of("chat", tokenizer).between["own>end"])
+        ending = len(styles.of("chat", tokenizer).between["own>end"])
         return "".join(segment.text for segment in segments[:-ending])
 
 
@@ -198,7 +198,7 @@ def test_what_cannot_be_taken_apart_says_so_and_names_a_way_out(
     if not template:
         (tmp_path / "tokenizer_config.json").write_text("{}", "utf-8")
     with pytest.raises(SettingsError, match=rf'(?s){why}.*use rendering = "?.transcript') as caught:
-        markup.of("chat", tokenizer)
+        styles.of("chat", tokenizer)
     assert "\n" not in str(caught.value)
 
 
@@ -207,7 +207,7 @@ def test_a_template_in_a_file_of_its_own_counts(tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_text(
         bases.LOOP + "{{ message['role'] }}={{ message['content'] }}<|im_end|>{% endfor %}", "utf-8"
     )
-    found = markup.of("chat", Tokenizer(tmp_path))
+    found = styles.of("chat", Tokenizer(tmp_path))
     assert [mark.text for mark in found.between["other>own"]] == ["<|im_end|>", "assistant="]
 
 
@@ -217,4 +217,4 @@ def test_of_several_templates_the_default_one_counts(tmp_path: Path) -> None:
     named += [{"name": "default", "template": KINDS["thinking"].template}]
     config = {**tokenizer.settings, "chat_template": named}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
-    assert markup.of("chat", Tokenizer(tmp_path)) == markup.of("chat", tokenizer)
+    assert styles.of("chat", Tokenizer(tmp_path)) == styles.of("chat", tokenizer)

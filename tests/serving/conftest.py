@@ -27,8 +27,8 @@ from myna.persona.rooms import Rooms
 from myna.samples.tokenizer import Tokenizer
 from myna.serving import server
 from myna.serving.app import Terms, create_app
-from myna.serving.chats import Served
 from myna.serving.guard import Limits
+from myna.serving.served import Served
 
 PERSONAS = ["Ana", "Ben", "Cy"]
 KEYED = "a-key-of-many-letters"

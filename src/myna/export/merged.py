@@ -11,7 +11,8 @@ from typing import Any
 from myna.export.runners import NO_ESCAPES, ONE_USER, Trained, Written
 from myna.export.voices import jinja
 from myna.models.bases import Base, find
-from myna.models.loading import load, load_adapter, quiet
+from myna.models.libraries import quiet
+from myna.models.loading import load, load_adapter
 from myna.workspace import write_text
 
 TOKEN_FILES = (

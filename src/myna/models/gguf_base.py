@@ -13,8 +13,8 @@ from pathlib import Path
 
 from myna.errors import ModelError
 from myna.models.fetch import Say, cache_folder, disk_errors, folder_for_parts
+from myna.models.gguf_conversion import convert_gguf, convert_gguf_tokens
 from myna.models.gguf_file import read_metadata
-from myna.models.loading import convert_gguf, convert_gguf_tokens
 
 
 def folder_of(gguf: Path, digest: str, *, weights: bool, say: Say) -> Path:

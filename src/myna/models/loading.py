@@ -6,22 +6,15 @@ cheap, and the rest of the program stays free of them.
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import importlib
-import io
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myna.errors import ModelError
-from myna.models.fetch import folder_for_parts
+from myna.models.bases import Base, find
+from myna.models.libraries import first_line, needing_train_extra, quiet
 
 if TYPE_CHECKING:
     import torch
-
-    from myna.models.bases import Base
 
 WHOLE = "model"
 """The folder in an adapter's that holds a whole model, where every weight was trained."""
@@ -47,7 +40,7 @@ def load(
         ModelError: torch, transformers or bitsandbytes is missing, or the folder cannot
             be loaded.
     """
-    with _needing_train_extra(), quiet():
+    with needing_train_extra(), quiet():
         import torch
         import transformers
 
@@ -82,7 +75,7 @@ def load(
             raise
         except Exception as error:  # transformers, safetensors and torch raise many kinds
             raise ModelError(
-                f"cannot load {base.name} from {base.folder}: {_line(error)}"
+                f"cannot load {base.name} from {base.folder}: {first_line(error)}"
             ) from error
 
 
@@ -110,7 +103,7 @@ def check_four_bits(device: torch.device | str) -> None:
         ) from error
     except Exception as error:  # of the library, the driver and the device, of many kinds
         raise ModelError(
-            f"bitsandbytes does not work on {device}: {_line(error)}; {instead}"
+            f"bitsandbytes does not work on {device}: {first_line(error)}; {instead}"
         ) from error
 
 
@@ -123,19 +116,17 @@ def load_adapter(model: Any, folder: Path) -> Any:
         ModelError: there is no adapter in safetensors there, or it fits another base.
     """
     if (folder / WHOLE).is_dir():
-        from myna.models.bases import find
-
         return load(find(str(folder / WHOLE), weights=True), dtype=model.dtype, device=model.device)
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         if not (folder / name).is_file():
             raise ModelError(f"{folder} holds no adapter: {name} is missing; train it anew")
-    with _needing_train_extra(), quiet():
+    with needing_train_extra(), quiet():
         import peft
 
         try:
             adapted = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=False)
         except Exception as error:  # peft and safetensors raise many kinds
-            raise ModelError(f"cannot load the adapter {folder}: {_line(error)}") from error
+            raise ModelError(f"cannot load the adapter {folder}: {first_line(error)}") from error
         return adapted.eval()
 
 
@@ -151,12 +142,12 @@ def add_adapter(model: Any, folder: Path, name: str) -> None:
         try:
             model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
         except Exception as error:  # peft and safetensors raise many kinds
-            raise ModelError(f"cannot load the adapter {folder}: {_line(error)}") from error
+            raise ModelError(f"cannot load the adapter {folder}: {first_line(error)}") from error
 
 
 def choose_device() -> torch.device:
     """The first GPU, Apple's or another, or else the CPU."""
-    with _needing_train_extra():
+    with needing_train_extra():
         import torch
 
     if torch.cuda.is_available():
@@ -170,7 +161,7 @@ def precision(device: torch.device | str | None = None) -> tuple[torch.dtype, st
     bfloat16 is half the memory and faster where the hardware multiplies it; where it is
     emulated it is slower than float32.
     """
-    with _needing_train_extra():
+    with needing_train_extra():
         import torch
 
     kind = (choose_device() if device is None else torch.device(device)).type
@@ -186,100 +177,3 @@ def precision(device: torch.device | str | None = None) -> tuple[torch.dtype, st
     if torch.cpu._is_avx512_bf16_supported():
         return torch.bfloat16, "bfloat16: this CPU computes in it (AVX512_BF16)"
     return torch.float32, "float32: this CPU has neither AMX nor AVX512_BF16"
-
-
-def convert_gguf_tokens(gguf: Path, architecture: str, folder: Path) -> None:
-    """Write a GGUF file's configuration and tokenizer to `folder`, as transformers has them.
-
-    Raises:
-        ModelError: transformers or gguf is missing, cannot load this architecture, or the
-            file holds no tokenizer.
-    """
-    with _needing_train_extra(), quiet():
-        import transformers
-        from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES as KNOWN
-
-        importlib.import_module("gguf")  # transformers asks for it less helpfully
-        try:
-            options = {"gguf_file": gguf.name, "local_files_only": True}
-            config = transformers.AutoConfig.from_pretrained(gguf.parent, **options)
-            tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, **options)
-        except Exception as error:  # transformers raises many kinds
-            if architecture not in KNOWN:
-                raise ModelError(
-                    f"{gguf} is of the architecture '{architecture}', which transformers cannot "
-                    "load from GGUF: use the model's own folder or hub id as the base instead"
-                ) from error
-            raise ModelError(f"cannot read {gguf}: {_line(error)}") from error
-        config.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-        if not (folder / "tokenizer.json").is_file():
-            raise ModelError(
-                f"{gguf} holds no tokenizer that transformers can read: use the model's own "
-                "folder or hub id as the base instead"
-            )
-
-
-def convert_gguf(gguf: Path, target: Path) -> None:
-    """Write a GGUF file's weights to `target` as fp32 safetensors, whole or not at all.
-
-    transformers unpacks them and undoes llama.cpp's order of the q and k rows.
-
-    Raises:
-        ModelError: torch, transformers or gguf is missing.
-        OSError: the disk is full.
-    """
-    with _needing_train_extra(), quiet():
-        import safetensors
-        import torch
-        import transformers
-
-        importlib.import_module("gguf")  # transformers asks for it less helpfully
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            gguf.parent,
-            gguf_file=gguf.name,
-            quantization_config=transformers.GgufConfig(dequantize=True),  # else: packed
-            dtype=torch.float32,
-            local_files_only=True,
-        )
-        with folder_for_parts(target.parent) as folder:
-            try:
-                model.save_pretrained(folder, max_shard_size="1TB")
-            except safetensors.SafetensorError as error:  # what a full disk comes as
-                raise OSError(errno.ENOSPC, str(error)) from error
-            (folder / "model.safetensors").replace(target)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the progress bars and warnings of libraries off the terminal.
-
-    Errors still come out as exceptions, and the libraries' settings are put back.
-    """
-    with _needing_train_extra():
-        from transformers.utils import logging
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-
-
-@contextlib.contextmanager
-def _needing_train_extra() -> Iterator[None]:
-    """Turn a library that is missing into one clear line."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"{error.name} is not installed, and this needs it: "
-            "run `pip install 'myna[train]'`, then this again"
-        ) from error
-
-
-def _line(error: BaseException) -> str:
-    """An exception's first line, short."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -32,8 +32,7 @@ from myna.cleaning.ledger import Ledger
 from myna.config import Settings
 from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
-from myna.samples import choosing, processes, reading, report, writing
-from myna.samples import markup as markups
+from myna.samples import choosing, processes, reading, report, styles, writing
 from myna.samples.accounting import account
 from myna.samples.habits import Habits, habits
 from myna.samples.markup import TRANSCRIPT, Markup
@@ -149,7 +148,7 @@ def prepare(
     personas = people_.personas(people)
     if not personas:
         raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
-    markup = markups.of(settings.samples.rendering, tokenizer)
+    markup = styles.of(settings.samples.rendering, tokenizer)
     ledger = Ledger()
     shared = list(batches(tables, batch))
     total = sum(part.length for part in shared)

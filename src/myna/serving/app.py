@@ -15,11 +15,11 @@ from starlette.responses import PlainTextResponse, Response
 from myna import __version__
 from myna.persona.rooms import Rooms
 from myna.serving import errors, openai_api, rooms_api
-from myna.serving.chats import Served
 from myna.serving.errors import Json
 from myna.serving.floors import Floors
 from myna.serving.guard import Access, Guard, Limits
 from myna.serving.observing import Observer, Watch
+from myna.serving.served import Served
 from myna.serving.working import GoneError, Work
 
 

@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from myna.serving import chats, replies
-from myna.serving.chats import Ended, Served, Spoken
+from myna.serving import replies, spoken
+from myna.serving.chats import chat
 from myna.serving.errors import Json, as_api, body
 from myna.serving.observing import Watch
 from myna.serving.requests import ChatRequest, CompletionRequest
+from myna.serving.served import Served
+from myna.serving.spoken import Ended, Spoken
 from myna.serving.sse import PING, EventStream, alive, sse
 from myna.serving.working import Made, Running, Work, unless_gone
 
@@ -40,7 +42,7 @@ def router(served: Served, work: Work, watch: Watch) -> APIRouter:
         key = _client(request)
 
         def make(gone: Callable[[], bool]) -> Iterator[Spoken]:
-            yield from chats.speak(served, asked, chats.chat(served, asked), key, gone)
+            yield from spoken.speak(served, asked, chat(served, asked), key, gone)
 
         return await _answer(request, asked, shape, make, replies.chat_usage)
 
@@ -51,7 +53,7 @@ def router(served: Served, work: Work, watch: Watch) -> APIRouter:
         key = _client(request)
 
         def make(gone: Callable[[], bool]) -> Iterator[Spoken]:
-            return chats.complete(served, asked, key, gone)
+            return spoken.complete(served, asked, key, gone)
 
         return await _answer(
             request, asked, shape, make,
@@ -61,7 +63,7 @@ def router(served: Served, work: Work, watch: Watch) -> APIRouter:
     def _shape(model: str, *, chat: bool, logprobs: bool) -> replies.Shape:
         shape = replies.Shape(served.model(model), chat=chat, logprobs=logprobs)
         if logprobs:
-            chats.can_tell(served.clone.engine)
+            spoken.can_tell(served.clone.engine)
         return shape
 
     async def _answer(

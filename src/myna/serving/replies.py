@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from myna.serving.chats import Begun, Ended, Piece, Spoken
 from myna.serving.hearing import Likely
+from myna.serving.spoken import Begun, Ended, Piece, Spoken
 
 Body = dict[str, Any]
 

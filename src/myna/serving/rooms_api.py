@@ -18,9 +18,9 @@ from starlette.responses import Response, StreamingResponse
 from myna.persona.histories import LONGEST_ID, Message
 from myna.persona.rooms import LiveRoom, Reply
 from myna.serving import room_requests as sent
-from myna.serving.chats import Served
 from myna.serving.errors import ApiError, Json
 from myna.serving.floors import Floor, Floors, shown
+from myna.serving.served import Served
 from myna.serving.sse import EVENTS, PING, EventStream, alive, sse
 from myna.serving.working import Made, Work
 

@@ -25,7 +25,7 @@ from peft import LoraConfig, get_peft_model
 from myna import config, workspace
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.models.loading import quiet
+from myna.models.libraries import quiet
 from myna.training import checkpoints, health, machine, optimizers, parallel, plan
 from myna.training.batches import Schedule
 from myna.training.loss import sample_losses

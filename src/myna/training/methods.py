@@ -21,7 +21,8 @@ from myna import workspace
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.models.bases import Base
-from myna.models.loading import WHOLE, load, precision, quiet
+from myna.models.libraries import quiet
+from myna.models.loading import WHOLE, load, precision
 from myna.training import fast
 from myna.training.checkpoints import trainable
 from myna.training.parallel import whole
