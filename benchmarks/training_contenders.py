@@ -198,6 +198,7 @@ def factory(job: dict[str, Any]) -> None:
             "lora_rank": RANK,
             "lora_alpha": ALPHA,
             "lora_target": "all",
+            "dataset": "job",  # a name it insists on; the tokens are what it reads
             "tokenized_path": str(tokens),
             "output_dir": sys.argv[2] + "/factory",
             "per_device_train_batch_size": job["batch"],
