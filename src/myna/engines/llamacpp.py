@@ -34,7 +34,7 @@ from myna.samples.tokenizer import Tokenizer
 _BATCH = 128
 """Tokens computed at once. Of a long prompt so many stand between two tokens of everybody
 else, and before it can be cancelled; larger batches are no faster on a CPU."""
-_PARKED_MIB = 512
+_PARKED_MIB = 128
 """Memory for the prompts of rooms that had to leave their slot to others."""
 
 # What llama.cpp would do besides, said on every request: nothing.
