@@ -74,3 +74,8 @@ class ExportError(MynaError):
 
 class BotError(MynaError):
     """A bot that cannot connect, or lacks what it needs there."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What another library's exception says, on one line of at most `most` characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

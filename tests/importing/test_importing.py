@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 from tests.preparing import messages
 
-from myna import importing, people, workspace
+from myna import importing, people, workers, workspace
 from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.errors import SourceError, WorkspaceError
@@ -302,7 +302,7 @@ class TestLarge:
         monkeypatch.setattr(_json_stream, "BATCH", 20_000)
         monkeypatch.setattr(_json_stream, "CHUNK", 2_000)
         monkeypatch.setattr(_parallel, "FROM_BYTES", 0)
-        monkeypatch.setattr(_parallel, "_cores", lambda: 2)
+        monkeypatch.setattr(workers, "cores", lambda: 2)
         said = [
             {
                 "id": str(n),

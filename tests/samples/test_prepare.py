@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.chats import everyone, table, thorough
 from tests.preparing import Prepared, prepare
 
-from myna import people, stages, workspace
+from myna import people, stages, workers, workspace
 from myna.config import Settings, parse
 from myna.errors import PeopleError, SettingsError, WorkspaceError
 from myna.messages import tidy
@@ -344,7 +344,7 @@ def test_other_processes_make_the_same(tokenizer: Tokenizer, monkeypatch) -> Non
     ]
     here = prepared(rows, tokenizer)
     monkeypatch.setattr(processes, "FROM", 1)
-    monkeypatch.setattr(processes, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "cores", lambda: 2)
     there = prepared(rows, tokenizer, batch=20)
     assert there.samples.equals(here.samples)
     assert there.ledger == here.ledger

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from myna import workers
 from myna.errors import SourceError
 from myna.sources import _json_stream, _parallel, recognise
 
@@ -226,7 +227,7 @@ class TestVersions:
         path.write_bytes(dump(chat([message(n) for n in range(200)])))
         alone, _ = read("telegram", ChatFile(path))
         monkeypatch.setattr(_parallel, "FROM_BYTES", 1)
-        monkeypatch.setattr(_parallel, "_cores", lambda: 2)
+        monkeypatch.setattr(workers, "cores", lambda: 2)
         shared, tally = read("telegram", ChatFile(path))
         assert shared["id"].to_list() == [str(n) for n in range(200)]
         assert shared.equals(alone)

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from myna.errors import ExportError
+from myna.errors import ExportError, first_line
 
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
 _NAME = re.compile(rf"{_PART}/{_PART}")
@@ -50,7 +50,7 @@ def push(folder: Path, files: Sequence[str], repository: str) -> str:
                 commit_message="myna export",
             )
     except Exception as error:  # the hub's, the network's and the disk's, of many kinds
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        reason = first_line(error, 160)
         raise ExportError(
             f"cannot push to {repository}: {reason}; check its name, the network, and that you "
             "are logged in (`hf auth login`)"

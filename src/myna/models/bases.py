@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from myna.errors import ModelError
+from myna.errors import ModelError, first_line
 from myna.models import embedded
 from myna.models.fetch import Say, silent
 
@@ -166,7 +166,7 @@ def _snapshot(name: str, weights: bool, say: Say) -> Path:
             repository, revision=revision or None, allow_patterns=list(patterns)
         )
     except Exception as error:  # the hub's, the network's and the disk's, of many kinds
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        reason = first_line(error, 160)
         raise ModelError(
             f"cannot fetch {name} from the model hub: {reason}; check its name and the "
             f"network, or give the path of a folder that holds the model instead"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from myna.errors import ModelError
+from myna.errors import ModelError, first_line
 from myna.models.fetch import Say, cache_folder, disk_errors, folder_for_parts
 from myna.models.gguf_conversion import convert_gguf, convert_gguf_tokens
 from myna.models.gguf_file import read_metadata
@@ -40,6 +40,6 @@ def folder_of(gguf: Path, digest: str, *, weights: bool, say: Say) -> Path:
             try:
                 convert_gguf(gguf, folder / "model.safetensors")
             except (ValueError, RuntimeError, KeyError) as error:  # transformers' and gguf's
-                why = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+                why = first_line(error, 160)
                 raise ModelError(f"cannot read the weights of {gguf}: {why}") from error
     return folder

@@ -6,9 +6,9 @@ import errno
 import importlib
 from pathlib import Path
 
-from myna.errors import ModelError
+from myna.errors import ModelError, first_line
 from myna.models.fetch import folder_for_parts
-from myna.models.libraries import first_line, needing_train_extra, quiet
+from myna.models.libraries import needing_train_extra, quiet
 
 
 def convert_gguf_tokens(gguf: Path, architecture: str, folder: Path) -> None:

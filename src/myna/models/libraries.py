@@ -38,8 +38,3 @@ def needing_train_extra() -> Iterator[None]:
             f"{error.name} is not installed, and this needs it: "
             "run `pip install 'myna[train]'`, then this again"
         ) from error
-
-
-def first_line(error: BaseException) -> str:
-    """An exception's first line, short."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

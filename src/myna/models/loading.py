@@ -9,9 +9,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from myna.errors import ModelError
+from myna.errors import ModelError, first_line
 from myna.models.bases import Base, find
-from myna.models.libraries import first_line, needing_train_extra, quiet
+from myna.models.libraries import needing_train_extra, quiet
 
 if TYPE_CHECKING:
     import torch

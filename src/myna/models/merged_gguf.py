@@ -68,7 +68,7 @@ def _write(adapter: Path, base: Base, gguf: Path, say: Say, target: Path, source
         except ValueError as error:
             raise ModelError(f"{gguf} is damaged: {tensor.name} is not whole") from error
         if tensor.name in read.a:
-            weight = _changed(dequantize(_typed(values, kind), kind), tensor.name, read)
+            weight = _changed(dequantize(values, kind), tensor.name, read)
             blocks, _ = GGML_QUANT_SIZES[GGMLQuantizationType.Q8_0]
             fits = tensor.shape[-1] % blocks == 0
             kind = GGMLQuantizationType.Q8_0 if fits else GGMLQuantizationType.F16
@@ -92,12 +92,6 @@ def _changed(weight: Array, name: str, read: Lora) -> Array:
         lengths = np.linalg.norm(changed, axis=1)
         changed *= (read.magnitudes[name] / lengths)[:, None]
     return changed
-
-
-def _typed(values: Any, kind: Any) -> Any:
-    """Bytes as what `dequantize` wants of plain numbers."""
-    names = {"F32": "<f4", "F16": "<f2"}
-    return values.view(names[kind.name]) if kind.name in names else values
 
 
 def _write_gguf(

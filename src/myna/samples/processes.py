@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+from myna import workers
 from myna.errors import WorkspaceError
 
 FROM = 100_000
@@ -44,14 +41,9 @@ class Crew:
         if self.pool is None:
             yield from map(function, tasks)
             return
-        waiting: deque[Future[R]] = deque()
+        submitted = (self.pool.submit(function, task) for task in tasks)
         try:
-            for task in tasks:
-                waiting.append(self.pool.submit(function, task))
-                if len(waiting) > self.workers + 1:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from workers.in_order(submitted, self.workers + 1)
         except BrokenProcessPool as error:
             raise WorkspaceError(
                 "a process that prepared messages was stopped: close other programs, try again"
@@ -61,26 +53,9 @@ class Crew:
 @contextmanager
 def crew(messages: int) -> Iterator[Crew]:
     """The processes for so many messages, for as long as they are needed."""
-    workers = min(_cores(), MOST)
-    if messages < FROM or workers < 2:
+    count = min(workers.cores(), MOST)
+    if messages < FROM or count < 2:
         yield Crew()
         return
-    # Not forked: what a fork copies of polars' threads may be locked.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
-        try:
-            yield Crew(pool, workers)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _begin() -> None:
-    """Ctrl-C is for the process that started this one, and which then ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # There is a process for each core; this is before the first import of polars.
-    os.environ["POLARS_MAX_THREADS"] = "1"
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with workers.pool(count) as pool:
+        yield Crew(pool, count)

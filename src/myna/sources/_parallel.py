@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import signal
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from myna import workers
 from myna.errors import SourceError
 from myna.sources._file import ChatFile
 from myna.sources._table import Table, store, table_name
@@ -46,28 +42,21 @@ def ordered(
     Raises:
         SourceError: the system stopped a process, most likely for want of memory.
     """
-    workers = min(_cores(), MOST_WORKERS)
-    if file.size < FROM_BYTES or workers < 2:
+    count = min(workers.cores(), MOST_WORKERS)
+    if file.size < FROM_BYTES or count < 2:
         yield from map(function, tasks)
         return
-    # Not forked: what a fork copies of polars' threads may be locked.
-    context = multiprocessing.get_context("spawn")
-    waiting: deque[Future[tuple[pl.DataFrame | Table, R]]] = deque()
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
+    with workers.pool(count) as pool:
+        submitted = (
+            pool.submit(_work, function, task, file.tables and file.tables / table_name(number))
+            for number, task in enumerate(tasks, 1)
+        )
         try:
-            for number, task in enumerate(tasks, 1):
-                path = file.tables / table_name(number) if file.tables else None
-                waiting.append(pool.submit(_work, function, task, path))
-                if len(waiting) > workers + 1:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+            yield from workers.in_order(submitted, count + 1)
         except BrokenProcessPool as error:
             raise SourceError(
                 f"{file.place}: a process that read it was stopped: close other programs, try again"
             ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _work(
@@ -76,15 +65,3 @@ def _work(
     """Work on a task, and store the messages if there is a path for them."""
     frame, rest = function(task)
     return (frame, rest) if path is None or frame.is_empty() else (store(frame, path), rest)
-
-
-def _begin() -> None:
-    """Ctrl-C is for the process that started this one, and which then ends it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # There is a process for each core; this is before the first import of polars.
-    os.environ["POLARS_MAX_THREADS"] = "1"
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

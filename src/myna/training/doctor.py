@@ -13,7 +13,7 @@ from typing import Any
 
 from myna import __version__
 from myna.config import Settings
-from myna.errors import ModelError, TrainingError
+from myna.errors import ModelError, TrainingError, first_line
 from myna.recipes import MISTRAL, RECIPES
 
 PACKAGES = (
@@ -172,7 +172,7 @@ def _try_device(device: Any) -> Check:
         given = torch.ones(8, 8, device=device, requires_grad=True)
         torch.autograd.grad((given @ given).sum(), given)
     except Exception as error:  # of the driver and the device, of many kinds
-        return Check("gradients", works=False, told=_line(error))
+        return Check("gradients", works=False, told=first_line(error, 160))
     return Check("gradients", works=True, told=f"a matrix product and its gradient on {device}")
 
 
@@ -200,16 +200,14 @@ def _try_flash_attention(device: Any) -> Check:
             flash_attn_func(given, given, given, causal=True)
             return Check(name, works=True, told="the package flash-attn")
         except Exception as error:  # of the package, the driver and the device
-            return Check(name, works=False, told=f"flash-attn is installed: {_line(error)}")
+            return Check(
+                name, works=False, told=f"flash-attn is installed: {first_line(error, 160)}"
+            )
     try:
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         given = torch.ones(1, 2, 8, 64, device=device, dtype=dtype)
         with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
             scaled_dot_product_attention(given, given, given, is_causal=True)
     except Exception as error:  # of the driver and the device
-        return Check(name, works=False, told=_line(error))
+        return Check(name, works=False, told=first_line(error, 160))
     return Check(name, works=True, told="PyTorch's own")
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
