@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from myna.config import Server
+from myna.config import Chat, Server
 from myna.errors import EngineError, SettingsError
 from myna.models.bases import Base, find
 from myna.models.fetch import Say, silent
@@ -48,6 +48,11 @@ class Sampling:
     """Lowers the odds of the last 64 tokens; 1 leaves them."""
     seed: int | None = None
     """The same seed gives the same text; None gives another each time."""
+
+
+def sampling_of(chat: Chat, seed: int) -> Sampling:
+    """How personas sample by the settings of `[chat]`."""
+    return Sampling(chat.temperature, chat.top_p, min_p=chat.min_p, seed=seed)
 
 
 class Engine(Protocol):

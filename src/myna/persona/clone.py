@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from myna import config, workspace
-from myna.engines import Engine, Sampling, open_engine
+from myna.engines import Engine, open_engine, sampling_of
 from myna.errors import ModelError, PeopleError, WorkspaceError
 from myna.models.bases import Base, find
 from myna.models.loading import WHOLE
@@ -106,12 +106,7 @@ class Clone:
             PeopleError: they may not be cloned.
         """
         self.known(person)
-        sampling = Sampling(
-            temperature=self.chat.temperature,
-            top_p=self.chat.top_p,
-            min_p=self.chat.min_p,
-            seed=self.chance.randrange(2**31),
-        )
+        sampling = sampling_of(self.chat, self.chance.randrange(2**31))
         return Speech(
             self.engines.get(person, self.engine),
             room,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from myna.engines import Engine, Sampling
+from myna.engines import Engine, sampling_of
 from myna.serving.chats import Chat
 from myna.serving.errors import ApiError
 from myna.serving.hearing import Hearing, Likely, likelihoods
@@ -183,13 +183,7 @@ def _continue(
     index: int,
     gone: Callable[[], bool],
 ) -> Iterator[Spoken]:
-    chat = served.clone.chat
-    own = Sampling(
-        temperature=chat.temperature,
-        top_p=chat.top_p,
-        min_p=chat.min_p,
-        seed=_chance(request, index).randrange(2**31),
-    )
+    own = sampling_of(served.clone.chat, _chance(request, index).randrange(2**31))
     sampling = replace(own, **request.sampling)
     limit = min(request.max_tokens or 16, served.clone.engine.context - len(prompt))
     heard = Hearing(served.clone.engine, gone)

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 from myna.config import Settings
-from myna.engines import Sampling
+from myna.engines import sampling_of
 from myna.engines.transformers_engine import Transformers
 from myna.models.bases import find
 from myna.persona.situations import situations
@@ -34,9 +34,7 @@ def preview(
     engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
     markup = from_json(manifest["counts"]["markup"])
-    sampling = Sampling(
-        settings.chat.temperature, settings.chat.top_p, 0, settings.chat.min_p, 1.0, step
-    )
+    sampling = sampling_of(settings.chat, step)
     found = situations(messages, manifest["counts"]["personas"], turns=4)
     for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
         room = moment.room(settings.samples, tokenizer, base.context - TOKENS, markup)
