@@ -39,7 +39,7 @@ import msgspec
 
 import exports
 from myna import sources
-from myna.importing.finding import find
+from myna.importing.discover import find
 from myna.sources import (
     ChatFile,
     Tally,

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from myna import people as people_
 from myna.errors import MynaError, PeopleError
-from myna.people import Person, accounts, opting_out
-from myna.people.opting_out import OptOut
+from myna.people import Person, accounts, opt_outs
+from myna.people.opt_outs import OptOut
 from myna.workspace import Workspace
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Consents:
         self._space = space
         self.personas = personas
         self._people = people_.load(space.people_file)
-        self._out = opting_out.load(space.opt_outs_file)
+        self._out = opt_outs.load(space.opt_outs_file)
         self._seen: tuple[object, ...] | None = None
 
     def speakers(self) -> list[str]:
@@ -88,7 +88,7 @@ class Consents:
                 raise PeopleError(f"{persona} is somebody else: only they can take themselves out")
             theirs = persona
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        opting_out.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
+        opt_outs.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
         self._seen = None
         return theirs if theirs in self.personas else ""
 
@@ -98,7 +98,7 @@ class Consents:
         if stamps == self._seen:
             return
         self._seen = stamps
-        self._out = self._kept(lambda: opting_out.load(files[1]), self._out)
+        self._out = self._kept(lambda: opt_outs.load(files[1]), self._out)
         self._people = self._kept(lambda: people_.load(files[0]), self._people)
 
     @staticmethod

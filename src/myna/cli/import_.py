@@ -13,8 +13,8 @@ import typer
 from myna.cli._terminal import Json, bar, console, emit, here, say
 
 if TYPE_CHECKING:
-    from myna.importing import Imported
-    from myna.importing.finding import Found
+    from myna.importing.discover import Found
+    from myna.importing.import_files import Imported
     from myna.people import People
     from myna.workspace import Workspace
 
@@ -61,7 +61,7 @@ def command(
     """Read chat exports of any platform; `--list` says which."""
     from myna import people
     from myna.errors import SettingsError, SourceError
-    from myna.importing.finding import find
+    from myna.importing.discover import find
     from myna.sources import given_columns, source
 
     if list_:
@@ -107,7 +107,7 @@ def command(
 def _import(workspace: Workspace, found: Found, consent: Any) -> list[Imported]:
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from myna import importing
+    from myna.importing.import_files import import_files
 
     total = sum(file.size for file, _ in found.chats)
     with bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
@@ -116,7 +116,7 @@ def _import(workspace: Workspace, found: Found, consent: Any) -> list[Imported]:
         def show(done: int, name: str) -> None:
             progress.update(task, completed=done, description=name[:40])
 
-        return list(importing.import_files(workspace, found.chats, consent=consent, progress=show))
+        return list(import_files(workspace, found.chats, consent=consent, progress=show))
 
 
 def _consent(given: Consent | None, people: People) -> Any:

@@ -27,10 +27,10 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
     if ctx.invoked_subcommand:
         return
     from myna import people
-    from myna.people import opting_out, overview
+    from myna.people import opt_outs, overview
 
     space = here(ctx)
-    gone = opting_out.load(space.opt_outs_file)
+    gone = opt_outs.load(space.opt_outs_file)
     everyone, tables = people.load(space.people_file), space.message_files()
     lines = overview.lines(everyone, tables)
     suggestions = overview.suggestions(everyone, tables)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from myna.errors import WorkspaceError
-from myna.people.opting_out import OptOut, add, load
+from myna.people.opt_outs import OptOut, add, load
 
 ANA = OptOut("discord:1", "ana", "Ana", "2024-05-01T00:00:00+00:00")
 EVE = OptOut("discord:2", "eve", "", "2024-05-02T00:00:00+00:00")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from myna.errors import SourceError
-from myna.importing.finding import Found, find
+from myna.importing.discover import Found, find
 
 CHAT = b'{"author": "ada", "text": "tea?"}\n'
 

@@ -12,12 +12,13 @@ import polars as pl
 import pytest
 from tests.preparing import messages
 
-from myna import importing, people, workers, workspace
+from myna import people, workers, workspace
 from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.errors import SourceError, WorkspaceError
-from myna.importing import Imported
-from myna.importing.finding import find
+from myna.importing import import_files
+from myna.importing.discover import find
+from myna.importing.import_files import Imported
 from myna.people import accounts, forgetting
 from myna.sources import ChatFile, _json_stream, _parallel
 from myna.workspace import Workspace
@@ -45,7 +46,7 @@ def bring(space: Workspace, tmp_path: Path) -> Any:
         found = find([path], as_source)
         if found.troubles:
             raise SourceError(found.troubles[0])
-        [done] = importing.import_files(space, found.chats, **{"consent": "clone", **options})
+        [done] = import_files.import_files(space, found.chats, **{"consent": "clone", **options})
         assert done.file == file.place
         return done
 
@@ -158,7 +159,7 @@ class TestDamage:
             (tmp_path / f"{number}.jsonl").write_text(json.dumps(row(number)) + "\n")
         found = find([tmp_path / f"{number}.jsonl" for number in (1, 2, 3)])
         (tmp_path / "2.jsonl").unlink()
-        done = list(importing.import_files(space, found.chats, consent="clone"))
+        done = list(import_files.import_files(space, found.chats, consent="clone"))
         assert [result.stored for result in done] == [1, 0, 1]
         assert "cannot read" in str(done[1].trouble)
         assert messages(space)["id"].to_list() == ["1", "3"]
@@ -241,25 +242,25 @@ class TestTogether:
         return folder
 
     def test_one_table_and_a_result_for_each(self, space: Workspace, several: Path) -> None:
-        done = list(importing.import_files(space, find([several]).chats, consent="clone"))
+        done = list(import_files.import_files(space, find([several]).chats, consent="clone"))
         assert [result.stored for result in done] == [1, 2, 3, 4, 5]
         assert len(space.message_files()) == 1
         assert messages(space).height == 15
-        again = list(importing.import_files(space, find([several]).chats, consent="clone"))
+        again = list(import_files.import_files(space, find([several]).chats, consent="clone"))
         assert [(r.messages, r.stored, r.known) for r in again] == [(n, 0, n) for n in range(1, 6)]
 
     def test_a_new_file_among_known_ones(self, space: Workspace, several: Path) -> None:
-        list(importing.import_files(space, find([several]).chats, consent="clone"))
+        list(import_files.import_files(space, find([several]).chats, consent="clone"))
         (several / "9.jsonl").write_text(json.dumps(row(90, author="New")) + "\n")
-        done = list(importing.import_files(space, find([several]).chats, consent="clone"))
+        done = list(import_files.import_files(space, find([several]).chats, consent="clone"))
         assert [result.stored for result in done] == [0, 0, 0, 0, 0, 1]
         assert messages(space).height == 16
 
     def test_large_ones_stay_apart(
         self, space: Workspace, several: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(importing, "TOGETHER", 300)
-        list(importing.import_files(space, find([several]).chats, consent="clone"))
+        monkeypatch.setattr(import_files, "TOGETHER", 300)
+        list(import_files.import_files(space, find([several]).chats, consent="clone"))
         assert len(space.message_files()) > 1
         assert messages(space).height == 15
 
@@ -267,7 +268,7 @@ class TestTogether:
         heard: list[int] = []
         found = find([several])
         progress = lambda done, _name: heard.append(done)  # noqa: E731
-        list(importing.import_files(space, found.chats, consent="clone", progress=progress))
+        list(import_files.import_files(space, found.chats, consent="clone", progress=progress))
         assert heard[-1] == sum(file.size for file, _ in found.chats)
         assert sorted(heard) == heard
 
@@ -277,7 +278,7 @@ class TestLarge:
 
     @pytest.fixture(autouse=True)
     def all_are_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(importing, "TOGETHER", 10)
+        monkeypatch.setattr(import_files, "TOGETHER", 10)
 
     def test_the_record_has_its_hash_and_size(self, space: Workspace, bring: Any) -> None:
         done = bring([row(1), row(2)])
@@ -288,7 +289,7 @@ class TestLarge:
         self, space: Workspace, bring: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bring([row(1), row(2)])
-        monkeypatch.setattr(importing, "source", None)
+        monkeypatch.setattr(import_files, "source", None)
         again = bring([row(1), row(2)])
         assert (again.messages, again.stored, again.known) == (2, 0, 2)
 
