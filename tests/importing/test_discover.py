@@ -164,7 +164,7 @@ class TestArchives:
         assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
 
     def test_a_bomb_is_left_unread(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("myna.sources._archives.ALWAYS_FINE", 1000)
+        monkeypatch.setattr("myna.sources._shared.files.ALWAYS_FINE", 1000)
         (tmp_path / "bomb.zip").write_bytes(packed({"a.jsonl": b" " * 10**6, "b.jsonl": CHAT}))
         found = find([tmp_path / "bomb.zip"])
         assert names(found) == ["b.jsonl"]

@@ -20,7 +20,8 @@ from myna.importing import import_files
 from myna.importing.discover import find
 from myna.importing.import_files import Imported
 from myna.people import accounts, forgetting
-from myna.sources import ChatFile, _json_stream, _parallel
+from myna.sources import ChatFile
+from myna.sources._shared import json_stream, parallel
 from myna.workspace import Workspace
 
 
@@ -300,9 +301,9 @@ class TestLarge:
     @pytest.fixture
     def chat(self, monkeypatch: pytest.MonkeyPatch) -> str:
         """A DiscordChatExporter document that two processes read in several pieces."""
-        monkeypatch.setattr(_json_stream, "BATCH", 20_000)
-        monkeypatch.setattr(_json_stream, "CHUNK", 2_000)
-        monkeypatch.setattr(_parallel, "FROM_BYTES", 0)
+        monkeypatch.setattr(json_stream, "BATCH", 20_000)
+        monkeypatch.setattr(json_stream, "CHUNK", 2_000)
+        monkeypatch.setattr(parallel, "FROM_BYTES", 0)
         monkeypatch.setattr(workers, "cores", lambda: 2)
         said = [
             {

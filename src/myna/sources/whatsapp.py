@@ -20,7 +20,7 @@ dates are impossible (no month 13, no year before WhatsApp), then the one in whi
 fewest dates turn back, then the one in which days change most often. A note is made where
 that leaves two.
 
-What is not a message of a person, by its words in `_whatsapp_words` or its U+200E: a line
+What is not a message of a person, by its words in `whatsapp_words` or its U+200E: a line
 without ``Name: `` is a notice of the app; iOS writes some notices under the chat's or
 someone's name, and begins their text with U+200E. A notice has no author here.
 
@@ -54,23 +54,25 @@ import polars as pl
 from myna import messages
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
-from myna.sources import _whatsapp_forms as forms
-from myna.sources import _whatsapp_words as words
-from myna.sources._columns import lists
-from myna.sources._sent import Ids
-from myna.sources._text import blocks, encoding, head_lines
-from myna.sources._times import UTC
-from myna.sources._whatsapp_heads import (
+from myna.sources._shared import whatsapp_formats as forms
+from myna.sources._shared import whatsapp_words as words
+from myna.sources._shared.message_table import Ids, lists
+from myna.sources._shared.text import blocks, encoding, head_lines
+from myna.sources._shared.times import UTC
+from myna.sources._shared.whatsapp_lines import (
     ORDERS,
     Form,
     Order,
+    Said,
     day_of,
     fields,
     found_form,
     lines_by,
+    notice,
     order_of,
+    person,
+    said_in,
 )
-from myna.sources._whatsapp_said import Said, notice, person, said_in
 
 TITLE = "WhatsApp chat export"
 READS = (

@@ -9,7 +9,7 @@ a tail. `pieces` cuts it, without understanding it, into
     lost    or, in place of a tail, what is left of a document that breaks off
 
 with further heads and items where the document goes on with `several` such lists. What
-the items are is the matter of `_json_objects`.
+the items are is the matter of `json_objects`.
 
 Two ways find where an item ends. A *boundary* is a byte pattern that stands only before
 an item: unescaped quotes cannot stand inside a JSON string, so no text can imitate it,
@@ -24,7 +24,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
-from myna.sources._file import ChatFile
+from myna.sources._shared.files import ChatFile
 
 CHUNK = 2**19
 """Bytes read at a time: few enough that memory is used again before it has to be cleared

@@ -14,12 +14,12 @@ import msgspec
 import polars as pl
 
 from myna import messages
-from myna.sources import Tally, _json_stream
-from myna.sources._columns import attachment_kind, lists
-from myna.sources._json_objects import decode, without_gc
-from myna.sources._json_stream import SEPARATORS, Batch, Piece, Shape
-from myna.sources._sent import REMEMBERED, Span
-from myna.sources._times import UTC, sayable, utc
+from myna.sources import Tally
+from myna.sources._shared import json_stream
+from myna.sources._shared.json_objects import decode, without_gc
+from myna.sources._shared.json_stream import SEPARATORS, Batch, Piece, Shape
+from myna.sources._shared.message_table import REMEMBERED, Span, attachment_kind, lists
+from myna.sources._shared.times import UTC, sayable, utc
 
 SHAPE = Shape(
     key=b"messages",
@@ -120,7 +120,7 @@ def batch(task: Task) -> tuple[pl.DataFrame, tuple[Tally, Roots]]:
     columns: _Columns = defaultdict(list)
     roots: Roots = {}
     for place, (chat, batch) in enumerate(task):
-        for piece in _json_stream.load(batch, SHAPE):
+        for piece in json_stream.load(batch, SHAPE):
             _add(columns, piece, place, chat, roots, tally)
             tally.bytes_done = piece.end
     return _table(columns, [chat for chat, _ in task]), (tally, roots)

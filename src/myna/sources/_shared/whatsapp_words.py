@@ -24,7 +24,7 @@ they write themselves, is seen in any language.
 
 from __future__ import annotations
 
-from myna.sources._whatsapp_forms import key, phrases
+from myna.sources._shared.whatsapp_formats import key, phrases
 
 # Android does not say which kind of media it was.
 _MEDIA = phrases("""

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from myna.sources import _html
-from myna.sources._html import attributes, parts, plain
+from myna.sources._shared import html
+from myna.sources._shared.html import attributes, parts, plain
 
 
 def tags(page: bytes) -> list[tuple[bytes, str, bytes]]:
@@ -98,7 +98,7 @@ def test_any_encoding_is_read(encoding: str) -> None:
 def test_the_size_of_blocks_does_not_matter(page: str, block: int, monkeypatch) -> None:
     expected = tags(page.encode())
     with monkeypatch.context() as patch:
-        patch.setattr(_html, "BLOCK", block)
+        patch.setattr(html, "BLOCK", block)
         assert tags(page.encode()) == expected
 
 
@@ -108,4 +108,4 @@ def test_no_page_takes_long_or_much_memory(begin: bytes) -> None:
     began = time.perf_counter()
     longest = max(len(part.text) for part in parts(io.BytesIO(page), page[:1000]))
     assert time.perf_counter() - began < 5
-    assert longest <= 2 * _html.BLOCK + _html.LONGEST
+    assert longest <= 2 * html.BLOCK + html.LONGEST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from myna.sources._discord_names import place
+from myna.sources._shared.discord import place
 
 
 @pytest.mark.parametrize(

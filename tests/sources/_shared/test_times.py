@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myna.sources._times import UTC as UTC_
-from myna.sources._times import day_first, sayable, utc
+from myna.sources._shared.times import UTC as UTC_
+from myna.sources._shared.times import day_first, sayable, utc
 
 MOMENT = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myna.sources import _json_stream
-from myna.sources._json_stream import Shape, pieces, scan
+from myna.sources._shared import json_stream
+from myna.sources._shared.json_stream import Shape, pieces, scan
 
 SHAPE = Shape(
     key=b"list",
@@ -83,7 +83,7 @@ def test_scan_stops_at_what_is_no_json(data: bytes) -> None:
 def test_pieces_add_up_to_the_document(
     chunk: int, known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK", chunk)
     order = ("id", "item") if known else ("item", "id")
     items = [{key: i if key == "id" else {"id": i, "x": ']}"{'} for key in order} for i in range(9)]
     data = json.dumps({"before": {"a": [1]}, "list": items, "end": True}).encode()
@@ -112,7 +112,7 @@ def lists(of: dict[str, list[Any]]) -> bytes:
 
 @pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
 def test_of_several_lists_each_has_its_head(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK", chunk)
     item = {"id": 1, "item": '"list": [ ]'}
     data = lists({"one": [item] * 3, "none": [], "two": [item]})
     found = list(pieces(BytesIO(data), SEVERAL))
@@ -133,7 +133,7 @@ def test_of_several_lists_each_has_its_head(chunk: int, monkeypatch: pytest.Monk
 def test_damage_in_one_list_leaves_the_next_one_its_head(
     damaged: bytes, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK", chunk)
     data = lists({"one": [{"id": 1, "item": 0}, "DAMAGED"], "two": [{"id": 3, "item": 0}]})
     found = list(pieces(BytesIO(data.replace(b'"DAMAGED"', damaged)), SEVERAL))
     heads = [p.data.rpartition(b'"name": ')[2] for p in found if p.kind == "head"]

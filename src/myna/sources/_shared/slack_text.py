@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from myna.sources._markup import replaced
-from myna.sources._sent import Span
+from myna.sources._shared.markup import replaced
+from myna.sources._shared.message_table import Span
 
 _MARKUP = re.compile(
     r"<(?P<mark>[@#!]?)(?P<target>[^<>|\n]*)(?:\|(?P<label>[^<>\n]*))?>|&(?P<entity>amp|lt|gt);"

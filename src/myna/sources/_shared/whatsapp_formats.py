@@ -1,6 +1,6 @@
 """Small forms in WhatsApp's exports: marks, halves of the day, names of chats in names of files.
 
-Where the words are from, and which are unverified, stands in `_whatsapp_words`.
+Where the words are from, and which are unverified, stands in `whatsapp_words`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The objects in large JSON documents, which `_json_stream` has cut into pieces."""
+"""The objects in large JSON documents, which `json_stream` has cut into pieces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import msgspec
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally
-from myna.sources._json_stream import HEAD_LIMIT, SEPARATORS, Piece, Shape, pieces, scan
+from myna.sources._shared.json_stream import HEAD_LIMIT, SEPARATORS, Piece, Shape, pieces, scan
 
 T = TypeVar("T")
 

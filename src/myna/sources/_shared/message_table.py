@@ -1,4 +1,4 @@
-"""Messages as a reader finds them, one by one, and the tables of them.
+"""Messages as a reader finds them, one by one, and the message tables made of them.
 
 For readers whose format is met line by line or object by object; a reader in a hurry
 fills columns of its own (see `discord_chat_exporter`).
@@ -6,17 +6,17 @@ fills columns of its own (see `discord_chat_exporter`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import polars as pl
 
 from myna import messages
+from myna.messages import SCHEMA
 from myna.sources import Tally
-from myna.sources._columns import lists
-from myna.sources._times import UTC, day_first, sayable, utc
+from myna.sources._shared.times import UTC, day_first, sayable, utc
 
 BATCH = 50_000
 """Rows in a message table."""
@@ -46,7 +46,7 @@ class File(NamedTuple):
 class Sent(NamedTuple):
     """One message as a reader found it; what the format does not have stays at its default.
 
-    ``sent_at`` is a time as the format writes it (any that `_times.utc` reads), or whole
+    ``sent_at`` is a time as the format writes it (any that `times.utc` reads), or whole
     microseconds since 1970 in UTC; None where there is none or it cannot be. ``channel_id``
     defaults to space and channel, ``author_id`` to the author's name, ``id`` to a hash of
     place, author, time and text that is the same whenever the message is read again, and
@@ -204,3 +204,45 @@ class Ids:
         if len(recent) >= self.remembered:
             self.recent, self.older = {}, recent
         return found
+
+
+_KIND_OF = {
+    extension: kind
+    for kind, extensions in {
+        "image": "apng avif bmp heic heif jfif jpeg jpg png svg tif tiff webp",
+        "gif": "gif",
+        "video": "3gp avi flv m4v mkv mov mp4 mpeg mpg webm wmv",
+        # What phones record in. An mp3 or a flac is more likely a song, so a file.
+        "voice": "aac amr caf m4a oga ogg opus",
+    }.items()
+    for extension in extensions.split()
+}
+
+
+def attachment_kind(name: str) -> str:
+    """The kind (one of messages.ATTACHMENT_KINDS) of a file that was sent, by its name."""
+    if name.startswith("voice-message"):
+        return "voice"
+    return _KIND_OF.get(name.rpartition(".")[2].lower(), "file")
+
+
+def lists(column: str, height: int, structs: Sequence[tuple[Any, ...]]) -> pl.Series:
+    """A column of lists of structs, from flat tuples: far faster than nested objects.
+
+    Args:
+        column: ``attachments`` or ``mentions``.
+        height: rows of the table.
+        structs: for each struct, the row whose list it belongs to, then its fields.
+    """
+    kind = cast(pl.List, SCHEMA[column])
+    if not structs:
+        return pl.Series(column, [[]], kind).new_from_index(0, height)
+    fields = cast(pl.Struct, kind.inner).to_schema()
+    flat = pl.DataFrame(structs, schema={"row": pl.UInt32, **fields}, orient="row")
+    grouped = flat.group_by("row", maintain_order=True).agg(pl.struct(*fields).alias(column))
+    return (
+        pl.select(row=pl.int_range(height, dtype=pl.UInt32))
+        .join(grouped, on="row", how="left", maintain_order="left")
+        .select(pl.col(column).fill_null([]).cast(kind))
+        .to_series()
+    )

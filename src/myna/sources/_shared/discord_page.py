@@ -11,13 +11,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from myna.sources import Tally
-from myna.sources._columns import attachment_kind
-from myna.sources._discord_markup import plain as without_markup
-from myna.sources._discord_names import Place, space
-from myna.sources._discord_plain import kind_of
-from myna.sources._discord_said import Said, base, emoji, moment, number_of
-from myna.sources._html import Part, attributes, plain
-from myna.sources._sent import File, Sent, Span
+from myna.sources._shared.discord import Place, Said, base, emoji, kind_of, moment, number_of, space
+from myna.sources._shared.discord import plain as without_markup
+from myna.sources._shared.html import Part, attributes, plain
+from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
 
 _DEEPEST = 200
 """Elements within elements; a page of the exporter has some twenty."""

@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from myna.sources import ChatFile, Tally
-from myna.sources._columns import attachment_kind
-from myna.sources._json_objects import decode_repaired
-from myna.sources._sent import REMEMBERED, File
-from myna.sources._text import LONGEST_LINE, lines
+from myna.sources._shared.json_objects import decode_repaired
+from myna.sources._shared.message_table import REMEMBERED, File, attachment_kind
+from myna.sources._shared.text import LONGEST_LINE, lines
 
 MENTION = "\ufffc"
 """What a message has in place of a mention, whose account stands beside the text."""

@@ -1,4 +1,4 @@
-"""Tables of named columns, whatever wrote them: as CSV and as JSON lines."""
+"""The rows of CSV, and tables of named columns, whatever wrote them: as CSV and as JSON lines."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SettingsError
-from myna.sources import ChatFile, Tally, _sent, given_columns, recognise
-from myna.sources._rows import columns
-from myna.sources._sent import Sent
+from myna.sources import ChatFile, Tally, given_columns, recognise
+from myna.sources._shared import message_table
+from myna.sources._shared.message_table import Sent
+from myna.sources._shared.rows import columns, csv_header, csv_rows
+
+CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"))
 
 
 class TestColumns:
@@ -83,13 +86,13 @@ class TestIds:
 
     def test_do_not_depend_on_batches(self, read, memory_file, monkeypatch) -> None:
         expected, _ = read("csv_table", memory_file(self.DATA))
-        monkeypatch.setattr(_sent, "BATCH", 1)
-        monkeypatch.setattr(_sent, "SAMPLE", 2)
+        monkeypatch.setattr(message_table, "BATCH", 1)
+        monkeypatch.setattr(message_table, "SAMPLE", 2)
         assert read("csv_table", memory_file(self.DATA))[0].equals(expected)
 
     def test_memory_of_earlier_messages_is_bounded(self, monkeypatch) -> None:
-        monkeypatch.setattr(_sent, "REMEMBERED", 10)
-        ids = _sent.Ids()
+        monkeypatch.setattr(message_table, "REMEMBERED", 10)
+        ids = message_table.Ids()
         again = Sent("ada", "again", None, "tea")
         assert [ids.new(again) for _ in range(3)][2].endswith("-2")
         for n in range(15):
@@ -147,3 +150,45 @@ class TestRoundTrips:
         recognise(memory_file(data))
         head = b"author,text\n" if name == "csv_table" else b'{"author": "a", "text": "b"}\n'
         read(name, memory_file(head + data))
+
+
+def read_csv(text: str, *names: str) -> tuple[list[dict[str, str]], Tally]:
+    """The rows of a table whose first row has these names."""
+    tally = Tally()
+    header = csv_header(text, lambda cells: set(names) <= set(cells))
+    assert header is not None
+    lines = io.StringIO(text, newline="")
+    found = list(csv_rows(lines, header, {name: name for name in names}, len(text), tally))
+    return found, tally
+
+
+@given(st.lists(st.tuples(CELLS, CELLS), max_size=5), st.sampled_from(",;|"))
+def test_what_was_written_is_read(cells: list[tuple[str, str]], delimiter: str) -> None:
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, delimiter=delimiter, quoting=csv.QUOTE_ALL)
+    writer.writerows([("a", "b"), *cells])
+    found, tally = read_csv(table.getvalue(), "a", "b")
+    names = cells.count(("a", "b"))
+    kept = [pair for pair in cells if any(pair) and pair != ("a", "b")]
+    assert [(row["a"], row["b"]) for row in found] == kept
+    assert tally.skipped == ({"repeated first row": names} if names else {})
+
+
+def test_cells_have_the_names_that_are_asked_for() -> None:
+    tally = Tally()
+    header = csv_header("x,when,y\n", lambda cells: len(cells) == 3)
+    assert header == (",", ["x", "when", "y"])
+    lines = ["x,when,y\n", "1,2,3\n"]
+    assert list(csv_rows(lines, header, {"time": "when"}, 0, tally)) == [{"time": "2"}]
+
+
+def test_a_table_that_begins_otherwise_has_no_header() -> None:
+    assert csv_header("a,b\n", lambda cells: cells == ["c"]) is None
+    assert csv_header("", lambda _: False) is None
+
+
+def test_a_line_cut_off_behind_an_open_quote_costs_no_other() -> None:
+    found, tally = read_csv('a\tb\n"1\t2\n3\t4\n5', "a", "b")
+    assert found == [{"a": '"1', "b": "2"}, {"a": "3", "b": "4"}]
+    assert tally.notes == ["the file breaks off in line 4: that row is not read"]
+    assert tally.unread_bytes == 1

@@ -6,8 +6,9 @@ import re
 
 import pytest
 
-from myna.sources import Tally, _signal
-from myna.sources._sent import File
+from myna.sources import Tally
+from myna.sources._shared import signal
+from myna.sources._shared.message_table import File
 
 HEAD = re.compile(r"<(\w+)>")
 
@@ -24,13 +25,13 @@ HEAD = re.compile(r"<(\w+)>")
     ],
 )
 def test_a_file_without_a_name_is_known_by_its_type(name, content_type, file) -> None:
-    assert _signal.sent_file(name, content_type) == file
+    assert signal.sent_file(name, content_type) == file
 
 
 def test_a_text_is_cut_at_the_lines_that_begin_messages(memory_file) -> None:
     tally = Tally()
     file = memory_file(b"tea\n\n<ada> one\ntwo\n\n<bo> three\n")
-    found = list(_signal.texts(_signal.headed(file, tally, HEAD), tally))
+    found = list(signal.texts(signal.headed(file, tally, HEAD), tally))
     assert [(item.number, item.head[1], item.below, item.is_last) for item in found] == [
         (3, "ada", ["two", ""], False),
         (6, "bo", [], True),
@@ -41,23 +42,23 @@ def test_a_text_is_cut_at_the_lines_that_begin_messages(memory_file) -> None:
 def test_a_last_line_that_is_cut_off_takes_its_message_with_it(memory_file) -> None:
     tally = Tally()
     file = memory_file(b"<ada> one\n<bo> two\nthr")
-    found = list(_signal.texts(_signal.headed(file, tally, HEAD), tally))
+    found = list(signal.texts(signal.headed(file, tally, HEAD), tally))
     assert [item.head[1] for item in found] == ["ada"]
     assert (tally.skipped, tally.unread_bytes) == ({"message broken off": 1}, 3)
 
 
 def test_a_message_of_endless_lines_is_left_out(memory_file, monkeypatch) -> None:
-    monkeypatch.setattr(_signal, "LONGEST_LINE", 10)
+    monkeypatch.setattr(signal, "LONGEST_LINE", 10)
     tally = Tally()
     file = memory_file(b"<ada> one\n" + b"two\n" * 3 + b"<bo> three\n")
-    found = list(_signal.texts(_signal.headed(file, tally, HEAD), tally))
+    found = list(signal.texts(signal.headed(file, tally, HEAD), tally))
     assert [item.head[1] for item in found] == ["bo"]
     assert tally.skipped == {"message too long": 1}
 
 
 def test_of_the_messages_of_one_time_the_first_is_remembered(monkeypatch) -> None:
-    monkeypatch.setattr(_signal, "REMEMBERED", 2)
-    recent = _signal.Recent()
+    monkeypatch.setattr(signal, "REMEMBERED", 2)
+    recent = signal.Recent()
     for sent, message_id in [("1", "a"), ("1", "b"), ("2", "c"), ("3", "d"), ("4", "e")]:
         recent.add(sent, message_id)
     assert [recent.get(sent) for sent in "1234"] == [None, None, "d", "e"]

@@ -1,19 +1,20 @@
-"""Work on large files, shared out to the machine's cores."""
+"""Work on large files, shared out to the machine's cores, and the tables that it leaves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from myna import workers
 from myna.errors import SourceError
-from myna.sources._file import ChatFile
-from myna.sources._table import Table, store, table_name
+from myna.sources._shared.files import ChatFile
 
 if TYPE_CHECKING:
     import polars as pl
+
 
 FROM_BYTES = 64 * 2**20
 """Files below this are read sooner than other processes have begun."""
@@ -65,3 +66,33 @@ def _work(
     """Work on a task, and store the messages if there is a path for them."""
     frame, rest = function(task)
     return (frame, rest) if path is None or frame.is_empty() else (store(frame, path), rest)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A message table that is stored already, in place of a frame."""
+
+    path: Path
+    source: str
+    height: int
+
+    def taken(self) -> pl.DataFrame:
+        """The messages, and no file any more."""
+        import polars as pl
+
+        frame = pl.read_parquet(self.path)
+        self.path.unlink()
+        return frame
+
+
+def table_name(number: int) -> str:
+    """The name of a file's n-th table; they sort as they follow each other."""
+    return f"{number:07}.parquet"
+
+
+def store(frame: pl.DataFrame, path: Path) -> Table:
+    """Write a message table, which has messages, to a file."""
+    from myna.messages import COMPRESSION  # it needs polars
+
+    frame.write_parquet(path, compression=COMPRESSION)
+    return Table(path, frame.item(0, "source"), frame.height)

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from myna.sources._text import BLOCK, open_text
+from myna.sources._shared.text import BLOCK, open_text
 
 LONGEST = 2**16
 """Bytes of a tag; what begins like one and does not end within so many is text."""

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from myna.sources import Tally, recognise
-from myna.sources._text import lines
+from myna.sources._shared.text import lines
 
 TEXT = "author,text\nada,käse – “tea” € 🧀\n"
 
