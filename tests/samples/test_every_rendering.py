@@ -17,7 +17,7 @@ from tests.bases import KINDS, make
 from tests.chats import cleaned, everyone, names, table, texts, thorough
 
 from myna import config
-from myna.conversations import holdout, sessions
+from myna.conversations import sessions, splits
 from myna.errors import SettingsError
 from myna.messages import tidy
 from myna.persona.room import Room
@@ -41,7 +41,7 @@ often = settings(thorough, max_examples=10)
 
 def split(rows: list[dict[str, Any]], **consents: Any) -> pl.DataFrame:
     kept = sessions.split(cleaned(table(rows), **consents), gap_minutes=60)
-    return holdout.hold_out(kept, ALL).with_columns(doubled=pl.lit(False))
+    return splits.hold_out(kept, ALL).with_columns(doubled=pl.lit(False))
 
 
 def samples_of(
@@ -133,7 +133,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
 ) -> None:
     markup, tokenizer = rendering_of
     export = table([{"author": name, "text": text, "at": 0} for name, text in history])
-    kept = holdout.hold_out(sessions.split(cleaned(export), gap_minutes=60), ALL)
+    kept = splits.hold_out(sessions.split(cleaned(export), gap_minutes=60), ALL)
     said = lines(kept)
     if not said.height:
         return

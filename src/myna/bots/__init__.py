@@ -9,8 +9,7 @@ doubles a message. What a bot reads stands in rooms only and is never trained on
     addressing  whom a message is for
     consent     who may speak, and whose messages are read
     names       what people are called in a room, and clones in a server
-    delivery    posting what waits, once
-    pace        pauses, quiet hours
+    delivery    posting what waits, once; pauses, quiet hours
     discord_*   the front end for Discord
     irc_*       the front end for IRC
 """

@@ -1,17 +1,23 @@
-"""Who may speak, and whose messages are read: as people.toml and opt-outs.json say now."""
+"""Who may speak, and whose messages are read: as people.toml and opt-outs.json say now.
+
+And what is left in live rooms of somebody who is to be forgotten.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from myna import people as people_
+from myna.bots.outbox import Outbox
 from myna.errors import MynaError, PeopleError
 from myna.people import Person, accounts, opt_outs
 from myna.people.opt_outs import OptOut
+from myna.persona.histories import Histories
 from myna.workspace import Workspace
 
 T = TypeVar("T")
@@ -116,3 +122,28 @@ def _stamp(file: Path) -> object:
     except FileNotFoundError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def forget_in_rooms(space: Workspace, person: Person) -> int:
+    """Erase what a person said in rooms, themselves or as a clone; how many messages.
+
+    In a bot's room somebody may be called as nowhere else: its outbox knows whose account
+    that was.
+
+    Raises:
+        WorkspaceError: a bot of this workspace is running, or a file cannot be used.
+    """
+    with ExitStack() as files:
+        outboxes = {
+            path.stem: files.enter_context(closing(Outbox(path)))
+            for path in sorted(space.bots.glob("*.sqlite"))
+        }
+        if not outboxes and not space.rooms_file.exists():
+            return 0
+        histories = files.enter_context(closing(Histories(space.rooms_file)))
+        erased = histories.erase_person({person.name, person.shown})
+        for platform, outbox in outboxes.items():
+            for place, called in outbox.called(person.accounts).items():
+                erased += histories.erase_person(called, f"{platform}:{place}")
+            outbox.erase(person.accounts, person.shown)
+    return erased

@@ -11,7 +11,7 @@ import discord
 from discord import app_commands
 
 from myna.bots.commands import EVERYONE, MOST_TURNS, Commands
-from myna.bots.discord_texts import HARD_LIMIT
+from myna.bots.discord_front import HARD_LIMIT
 from myna.bots.names import shown
 from myna.bots.outbox import Post
 from myna.errors import MynaError

@@ -25,10 +25,9 @@ from typing import TypeVar
 
 from myna.bots import addressing, names
 from myna.bots.consent import Consents
-from myna.bots.delivery import Delivery
+from myna.bots.delivery import Delivery, is_quiet
 from myna.bots.front import Front
 from myna.bots.outbox import Outbox, Post, Task
-from myna.bots.pace import is_quiet
 from myna.config import Bot
 from myna.errors import BusyError, MynaError, RoomError
 from myna.persona.histories import Message

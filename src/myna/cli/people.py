@@ -118,7 +118,7 @@ def forget(
     import sys
 
     from myna import people
-    from myna.bots import forgetting as rooms
+    from myna.bots.consent import forget_in_rooms
     from myna.errors import SettingsError
     from myna.people import forgetting
 
@@ -128,7 +128,7 @@ def forget(
         if not sys.stdin.isatty():
             raise SettingsError(f"say --yes to erase {person.name} for good")
         typer.confirm(f"Erase {person.name} for good?", abort=True, err=True)
-    if said := rooms.forget(space, person):
+    if said := forget_in_rooms(space, person):
         say(f"erased {said:,} messages from rooms; what a bot has posted, delete there")
     erased = forgetting.forget(space, person)
     say(f"erased {erased:,} messages, and the samples and reports made of them")

@@ -8,7 +8,7 @@ import polars as pl
 
 from myna.cleaning import rules
 from myna.cleaning.ledger import Action, Ledger, Share
-from myna.conversations import quality, scores
+from myna.conversations import llm_quality, quality
 
 ACTIONS: dict[Action, str] = {"tune": "tune", "test": "test", "train": "kept"}
 """What becomes of targets, and what the ledger calls it."""
@@ -23,7 +23,7 @@ def account(ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: r
         persons: the names of people by their numbers.
         quote: gives the messages that the ledger quotes.
     """
-    why = {rule.name: rule.why for rule in rules.RULES} | quality.WHY | scores.WHY
+    why = {rule.name: rule.why for rule in rules.RULES} | quality.WHY | llm_quality.WHY
     why["near-duplicate"] = "held out, but nearly stands in train"
     context = kept.filter(~pl.col("placed") & ~pl.col("trained"))
     for name in context["rule"].unique(maintain_order=True):

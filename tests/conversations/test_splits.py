@@ -13,7 +13,7 @@ from tests.chats import cleaned, table, thorough
 
 from myna.config import Split
 from myna.conversations import sessions
-from myna.conversations.holdout import PARTS, hold_out, is_long, near_duplicates, runs
+from myna.conversations.splits import PARTS, hold_out, is_long, near_duplicates, runs
 
 
 def parted(rows: list[dict[str, Any]], **settings: Any) -> pl.DataFrame:

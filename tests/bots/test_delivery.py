@@ -1,4 +1,4 @@
-"""How long somebody types, and when nobody speaks."""
+"""Pauses before a message is posted: how long somebody types, and when nobody speaks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import datetime
 import pytest
 
 from myna import config
-from myna.bots.pace import is_quiet, typing_seconds
+from myna.bots.delivery import is_quiet, typing_seconds
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 from tests.chats import table
 
-from myna.conversations import talk
-from myna.conversations.calls import INNER, MARKED, OUTER
+from myna.conversations import disentangle_features
+from myna.conversations.name_mentions import INNER, MARKED, OUTER
 
 PEOPLE = ("Samantha", "bob_", "Ana Lima", "quux|away", "Ед", "Xi")
 
@@ -17,7 +17,7 @@ PEOPLE = ("Samantha", "bob_", "Ana Lima", "quux|away", "Ед", "Xi")
 def called(text: str, **more: Any) -> list[tuple[str, int]]:
     """Whom the last of these people calls with a text, and how surely."""
     rows = [{"author": name, "text": "hm"} for name in (*PEOPLE, "me")]
-    found = talk.read(table([*rows, {"author": "me", "text": text, **more}]))
+    found = disentangle_features.read_talk(table([*rows, {"author": "me", "text": text, **more}]))
     names = dict(zip(found.people.tolist(), (*PEOPLE, "me"), strict=False))
     last = zip(found.called[-1].tolist(), found.surely[-1].tolist(), strict=True)
     return [(names[number], surely) for number, surely in last if number >= 0]
@@ -57,30 +57,32 @@ def test_a_usual_word_is_a_name_only_where_it_is_marked() -> None:
     rows = [{"author": "Will", "text": "hm"}]
     rows += [{"author": "Ana", "text": f"it will be {n} today"} for n in range(9)]
     rows += [{"author": "Ana", "text": "that will do"}, {"author": "Ana", "text": "Will: tea?"}]
-    found = talk.read(table(rows))
+    found = disentangle_features.read_talk(table(rows))
     assert found.called[:, 0].tolist() == [-1] * 11 + [found.people[0]]
 
 
 def test_of_two_with_one_name_it_is_who_spoke_last() -> None:
     rows = [{"author": a, "text": "hm"} for a in ("Ana Lima", "Ana Roth", "Ana Lima", "me")]
-    found = talk.read(table([*rows, {"author": "me", "text": "Ana: tea?"}]))
+    found = disentangle_features.read_talk(table([*rows, {"author": "me", "text": "Ana: tea?"}]))
     assert found.called[-1].tolist() == [found.people[0], -1, -1]
 
 
 def test_of_two_who_come_later_it_is_always_the_same() -> None:
     rows = [{"author": a, "text": "Ana: tea?"} for a in ("me", "Ana Lima", "Ana Roth")]
-    assert len({talk.read(table(rows)).called[0, 0] for _ in range(20)}) == 1
+    assert len({disentangle_features.read_talk(table(rows)).called[0, 0] for _ in range(20)}) == 1
 
 
 def test_a_name_that_many_have_calls_nobody() -> None:
     rows = [{"author": f"user{n}", "text": "user: hm"} for n in range(20)]
-    assert (talk.read(table(rows)).called == -1).all()
+    assert (disentangle_features.read_talk(table(rows)).called == -1).all()
 
 
 def test_a_mention_of_the_platform_calls() -> None:
     rows = table([{"author": a, "text": "hm"} for a in ("1", "2", "3")])
     mention = [[], [], [{"author_id": "1", "start": 0, "end": 2}]]
-    found = talk.read(rows.with_columns(mentions=pl.Series(mention, dtype=rows.schema["mentions"])))
+    found = disentangle_features.read_talk(
+        rows.with_columns(mentions=pl.Series(mention, dtype=rows.schema["mentions"]))
+    )
     assert found.called[-1, 0] == found.people[0]
     assert found.surely[-1, 0] == MARKED
 

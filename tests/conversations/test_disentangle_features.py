@@ -1,48 +1,33 @@
-"""The network that says which message each one answers."""
+"""What is told of messages and of pairs of them, for who answers whom."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from tests.chats import table
 
-from myna.conversations import link_features, link_model, talk
+from myna.conversations import disentangle_features
 
 
-def chat(count: int) -> talk.Talk:
+def chat(count: int) -> disentangle_features.Talk:
     people = ("Ana", "Ben", "Cleo", "Dan", "Eve")
     rows = (
         {"author": people[n * n % 5], "text": f"{people[n % 5]}: tea {n % 7}?", "at": n // 3}
         for n in range(count)
     )
-    return talk.read(table(list(rows)))
-
-
-def test_the_weights_are_small_and_run_no_code() -> None:
-    assert len(link_model.FILE.read_bytes()) < 300_000
-    with link_model.FILE.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        assert {arrays[name].dtype for name in arrays} == {np.dtype(np.float32)}
-
-
-def test_the_block_that_a_message_is_scored_in_does_not_matter(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    found = link_model.answers(chat(300))
-    monkeypatch.setattr(link_model, "BLOCK", 7)
-    assert link_model.answers(chat(300)).tolist() == found.tolist()
+    return disentangle_features.read_talk(table(list(rows)))
 
 
 def test_features_of_pairs_do_not_depend_on_the_block() -> None:
     said = chat(200)
-    thread, shared = link_features.threads(said), link_features.shared_words(said)
-    whole, there = link_features.pairs(said, thread, shared, 0, 200)
-    part, part_there = link_features.pairs(said, thread, shared, 90, 110)
+    thread, shared = disentangle_features.threads(said), disentangle_features.shared_words(said)
+    whole, there = disentangle_features.pairs(said, thread, shared, 0, 200)
+    part, part_there = disentangle_features.pairs(said, thread, shared, 90, 110)
     assert np.array_equal(whole[:, 90:110][:, part_there], part[:, part_there])
     assert np.array_equal(there[90:110], part_there)
 
 
 def test_threads_know_who_spoke_and_who_was_called() -> None:
-    said = talk.read(
+    said = disentangle_features.read_talk(
         table(
             [
                 {"author": "Ana", "text": "Ben: tea?"},
@@ -54,7 +39,7 @@ def test_threads_know_who_spoke_and_who_was_called() -> None:
         )
     )
     ana, _, ben = said.people[:3].tolist()
-    found = link_features.threads(said)
+    found = disentangle_features.threads(said)
     assert found.before.tolist() == [-1, -1, -1, 0, 2]
     assert found.after.tolist() == [3, -1, 4, -1, -1]
     assert found.called_by.tolist() == [-1, -1, 0, -1, 0]
@@ -65,8 +50,10 @@ def test_threads_know_who_spoke_and_who_was_called() -> None:
 
 def test_rare_words_that_two_messages_share_weigh_more_than_usual_ones() -> None:
     texts = ["the kettle", "the", "the", "the", "the kettle"]
-    said = talk.read(table([{"author": "Ana", "text": text} for text in texts]))
-    shared = link_features.shared_words(said)
+    said = disentangle_features.read_talk(
+        table([{"author": "Ana", "text": text} for text in texts])
+    )
+    shared = disentangle_features.shared_words(said)
     last = shared.row == 4
     weight = dict.fromkeys(range(1, 5), 0.0)
     for place, one in zip(shared.place[last].tolist(), shared.weight[last].tolist(), strict=True):

@@ -18,7 +18,7 @@ from tests.chats import cleaned, table
 
 from myna.cleaning.ledger import Ledger
 from myna.config import Quality, parse
-from myna.conversations import scores, sessions
+from myna.conversations import llm_quality, sessions
 from myna.errors import ModelError, SettingsError
 
 
@@ -69,7 +69,7 @@ class Server:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(scores, "WAIT", 0)
+    monkeypatch.setattr(llm_quality, "WAIT", 0)
     made = Server()
     yield made
     made.http.shutdown()
@@ -94,7 +94,7 @@ def judged(
     ledger = Ledger()
     frame = sessions.split(cleaned(table(rows)), 60)
     chosen = Quality(**{"action": "context", "url": server.url, "batch": 2, **settings})
-    return scores.judge(frame, ledger, chosen, folder / "quality.sqlite"), ledger
+    return llm_quality.judge(frame, ledger, chosen, folder / "quality.sqlite"), ledger
 
 
 class TestJudge:
@@ -133,7 +133,7 @@ class TestJudge:
         [text] = server.texts()
         assert text.startswith("Ana: 0 tea")
         assert text.endswith("tea")
-        assert len(text) <= scores.LONGEST + 10
+        assert len(text) <= llm_quality.LONGEST + 10
 
     def test_what_is_context_anyway_is_not_read(self, server: Server, tmp_path: Path) -> None:
         rows = [{"author": "Ana", "text": "lol"}, {"author": "Ana", "text": "lol", "at": 99}]
@@ -203,7 +203,7 @@ class TestServer:
         server.answers = [500]
         with pytest.raises(ModelError, match="answered 500"):
             judged(server, tmp_path, CHAT[:2])
-        assert len(server.asked) == scores.TRIES
+        assert len(server.asked) == llm_quality.TRIES
 
     def test_silence(self, server: Server, tmp_path: Path) -> None:
         server.answers = [0.4]
@@ -224,7 +224,7 @@ class TestServer:
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         judged(server, tmp_path, CHAT[:2])
-        monkeypatch.setenv(scores.KEY, "s3cret")
+        monkeypatch.setenv(llm_quality.KEY, "s3cret")
         judged(server, tmp_path, CHAT[2:4])
         assert [h.get("Authorization") for h in server.headers] == [None, "Bearer s3cret"]
         assert b"s3cret" not in (tmp_path / "quality.sqlite").read_bytes()

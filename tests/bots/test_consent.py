@@ -6,7 +6,7 @@ import pytest
 from tests.bots.world import FRIENDS, World
 
 from myna import people
-from myna.bots.forgetting import forget
+from myna.bots.consent import forget_in_rooms
 from myna.bots.outbox import Outbox
 from myna.errors import WorkspaceError
 from myna.people import Person, opt_outs
@@ -39,7 +39,7 @@ def test_what_they_wrote_and_what_their_clone_was_to_say_goes_and_others_words_s
     world: World,
 ) -> None:
     talked(world)
-    assert forget(world.space, ANA) == 2
+    assert forget_in_rooms(world.space, ANA) == 2
     outbox, _, _ = world.hosting("discord")
     assert outbox.names("tea") == {"discord:8": "Birdie"}
     assert outbox.names("lake") == {}
@@ -60,7 +60,7 @@ def test_what_they_wrote_and_what_their_clone_was_to_say_goes_and_others_words_s
 
 
 def test_nothing_is_made_where_nobody_ever_talked(world: World) -> None:
-    assert forget(world.space, ANA) == 0
+    assert forget_in_rooms(world.space, ANA) == 0
     assert not world.space.rooms_file.exists()
 
 
@@ -68,9 +68,9 @@ def test_a_bot_that_is_running_is_to_be_stopped_first(world: World) -> None:
     talked(world)
     world.hosting("discord")
     with pytest.raises(WorkspaceError, match=r"is in use: a bot of this workspace is running"):
-        forget(world.space, ANA)
+        forget_in_rooms(world.space, ANA)
     world.close()
-    assert forget(world.space, ANA) == 2
+    assert forget_in_rooms(world.space, ANA) == 2
 
 
 def test_a_second_bot_of_one_platform_does_not_start(world: World) -> None:
