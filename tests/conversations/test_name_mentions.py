@@ -1,4 +1,4 @@
-"""Whom a message calls by name."""
+"""Whom a message names, speaks to, or calls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from tests.chats import table
 
 from myna.conversations import disentangle_features
-from myna.conversations.name_mentions import INNER, MARKED, OUTER
+from myna.conversations.name_mentions import INNER, MARKED, OUTER, named, names_everyone
 
 PEOPLE = ("Samantha", "bob_", "Ana Lima", "quux|away", "Ед", "Xi")
 
@@ -89,3 +89,80 @@ def test_a_mention_of_the_platform_calls() -> None:
 
 def test_a_reply_of_the_platform_calls_whom_it_answers() -> None:
     assert called("yes", reply_to="1") == [("bob_", MARKED)]
+
+
+CREW = ["Ana Silva", "Ben Silva", "Cy", "José", "Jean-Luc Roux", "Jo Berg"]
+
+
+class TestNamed:
+    """One message, among the people who are there."""
+
+    @pytest.mark.parametrize(
+        ("text", "persons"),
+        [
+            ("ana, tea?", ["Ana Silva"]),
+            ("@cy hi", ["Cy"]),
+            ("josé?", ["José"]),
+            ("Ben Silva and Ana, come here", ["Ben Silva", "Ana Silva"]),
+            ("Jo, tea?", ["Jo Berg"]),
+            ("Jean, tea?", ["Jean-Luc Roux"]),
+            ("jean-luc: tea?", ["Jean-Luc Roux"]),
+            ("silva!", []),  # two are called so
+            ("a banana in the cyan sea", []),
+            ("zed, tea?", []),
+            ("", []),
+        ],
+    )
+    @pytest.mark.parametrize("addressed", [False, True])
+    def test_a_name_is_whose_it_alone_is(
+        self, text: str, persons: list[str], addressed: bool
+    ) -> None:
+        assert named(text, CREW, addressed=addressed) == persons
+
+    @pytest.mark.parametrize(
+        ("text", "anywhere", "addressed"),
+        [
+            ("what do BEN and Ana Silva think", ["Ben Silva", "Ana Silva"], []),
+            ("Cy's turn", ["Cy"], []),
+            ("Ben said that yesterday", ["Ben Silva"], []),
+            ("tea, Cy? Ben has some", ["Cy", "Ben Silva"], ["Cy"]),
+            ("Ben has tea, Cy?", ["Ben Silva", "Cy"], ["Cy"]),
+            ("hey cy! Ben has tea", ["Cy", "Ben Silva"], ["Cy"]),
+            ("ask Ben @cy", ["Ben Silva", "Cy"], ["Cy"]),
+        ],
+    )
+    def test_who_is_spoken_of_is_not_always_spoken_to(
+        self, text: str, anywhere: list[str], addressed: list[str]
+    ) -> None:
+        assert named(text, CREW) == anywhere
+        assert named(text, CREW, addressed=True) == addressed
+
+    @pytest.mark.parametrize("addressed", [False, True])
+    def test_a_whole_name_goes_before_a_part_of_another(self, addressed: bool) -> None:
+        people = ["Ana", "Ana Silva"]
+        assert named("Ana, tea?", people, addressed=addressed) == ["Ana"]
+        assert named("Ana Silva, tea?", people, addressed=addressed) == ["Ana Silva"]
+
+    def test_a_single_letter_is_a_name_only_where_it_is_spoken_to(self) -> None:
+        assert named("a pear, please", ["A", "B C"]) == []
+        assert named("A, a pear, please", ["A", "B C"], addressed=True) == ["A"]
+        assert named("C, a pear, please", ["A", "B C"], addressed=True) == []
+
+    def test_where_nobody_is_nobody_is_named(self) -> None:
+        assert named("tea?", []) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "everyone"),
+    [
+        ("hey everyone, tea?", True),
+        ("Guys!", True),
+        ("tea, @everyone", True),
+        ("all: listen", True),
+        ("not everyone likes tea", False),
+        ("all", True),
+        ("tall guys", False),
+    ],
+)
+def test_everyone_may_be_meant(text: str, everyone: bool) -> None:
+    assert names_everyone(text) is everyone

@@ -1,11 +1,17 @@
-"""Whom a message calls by name.
+"""Names of people in messages: whom a message speaks of, speaks to, or calls.
 
-A name is found where a platform marks it, and in plain text: the name shown, one of its
-words, or its beginning where a line opens with it ("sam: …" calls Samantha). Of several
-people with that name it is whoever spoke last.
+`named` looks at one message as it comes, among the people who are there. `words`, `calls`
+and `strongest` look at tables of messages, for who answers whom: a name is found where a
+platform marks it, and in plain text: the name shown, one of its words, or its beginning
+where a line opens with it ("sam: …" calls Samantha). Of several people with that name it
+is whoever spoke last.
 """
 
 from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +40,67 @@ _NAME = r"\w\[\]{}\\^`|\-"
 _WORD = rf"@?[{_NAME}&&[^{_UNSPACED}]]+|[{_UNSPACED}]{{1,2}}"
 _OPENING = rf"^[\s@]*([{_NAME}]+) ?[:,]"
 _FRINGE = "_`^|-0123456789"
+
+
+MIN_NAME_CHARS = 2
+"""Characters of a name that `named` finds without being told that it is one."""
+
+_EVERYONE = re.compile(
+    r"\A\W*(?:(?:hi|hey|hello|ok|so|well)\W+)?"
+    r"(?:all|everyone|everybody|guys|folks|y'all|you all)\b|@(?:everyone|here|all)\b",
+    re.IGNORECASE,
+)
+
+
+def named(text: str, people: Sequence[str], *, addressed: bool = False) -> list[str]:
+    """Those of `people` whom a message names, in the order in which it does.
+
+    A name counts whole, or by any word of it that nobody else here has.
+
+    Args:
+        text: the message.
+        people: the names of those who may be meant.
+        addressed: count only those to whom the message speaks: where an @ stands in front
+            of the name, where the message begins with it (or with a word and it, or with
+            several names) and a sign follows, and where it closes the message behind a
+            comma. Otherwise a name counts wherever it stands.
+    """
+    names = _callable(people, any_length=addressed)
+    if not names:
+        return []
+    name = "|".join(re.escape(n) for n in sorted(names, key=len, reverse=True))
+    said = text.strip().casefold()
+    found = []
+    for place in _addressing(said, name) if addressed else (said,):
+        found += re.findall(rf"(?<!\w)(?:{name})(?!\w)", place)
+    return list(dict.fromkeys(names[each] for each in found))
+
+
+def _callable(people: Sequence[str], *, any_length: bool) -> dict[str, str]:
+    """People by what calls them: their names, and the words of these that only they have."""
+    words = {p: {*p.casefold().split(), *re.findall(r"\w+", p.casefold())} for p in people}
+    owners = Counter(word for own in words.values() for word in own)
+    parts = {word: p for p, own in words.items() for word in own if owners[word] == 1}
+    wholes = {p.casefold(): p for p in people}
+    return {
+        name: person
+        for name, person in (parts | wholes).items()
+        if len(name) >= MIN_NAME_CHARS or (any_length and name in wholes)
+    }
+
+
+def _addressing(said: str, name: str) -> list[str]:
+    """The parts of a message in which a name (a pattern) means that it is for that person."""
+    several = rf"(?:{name})(?:(?: ?, ?| and | & | und | et | y )(?:{name}))*"
+    opening = re.match(rf"(?:\w{{1,8}},? )?({several}) ?(?:[,:;!?.–-]|\Z)", said)
+    closing = re.search(rf", ?({several}) ?[?!.…]*\Z", said)
+    marked = re.findall(rf"(?<!\w)@({name})(?!\w)", said)
+    return [*marked, *(place[1] for place in (opening, closing) if place)]
+
+
+def names_everyone(text: str) -> bool:
+    """Whether a message speaks to everyone who is there."""
+    return _EVERYONE.search(text) is not None
 
 
 def words(rows: pl.DataFrame) -> pl.DataFrame:
