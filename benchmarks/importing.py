@@ -205,7 +205,7 @@ def reading(source: str, files: list[ChatFile], folder: Path, count: int) -> flo
     with tempfile.TemporaryDirectory(dir=folder) as tables:
         begun = time.perf_counter()
         for file, tally in zip(files, tallies, strict=True):
-            for frame in read(replace(file, tables=Path(tables)), tally):
+            for frame in read(replace(file, spool=Path(tables)), tally):
                 found += frame.height
         taken = time.perf_counter() - begun
     lost = [tally for tally in tallies if tally.skipped or tally.unread_bytes]

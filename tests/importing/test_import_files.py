@@ -21,7 +21,7 @@ from myna.importing.discover import find
 from myna.importing.import_files import Imported
 from myna.people import accounts, forgetting
 from myna.sources import ChatFile
-from myna.sources._shared import json_stream, parallel
+from myna.sources._shared import files, json_stream
 from myna.workspace import Workspace
 
 
@@ -257,10 +257,19 @@ class TestTogether:
         assert [result.stored for result in done] == [0, 0, 0, 0, 0, 1]
         assert messages(space).height == 16
 
+    def test_one_of_two_copies_is_stored(self, space: Workspace, several: Path) -> None:
+        (several / "4 (1).jsonl").write_bytes((several / "4.jsonl").read_bytes())
+        (several / "4b.jsonl").write_bytes((several / "4.jsonl").read_bytes().replace(b"hi", b"ha"))
+        done = list(import_files.import_files(space, find([several]).chats, consent="clone"))
+        kept = {Path(result.file).name: (result.stored, result.known) for result in done}
+        assert sorted([kept["4.jsonl"], kept["4 (1).jsonl"]]) == [(0, 0), (5, 0)]
+        assert kept["4b.jsonl"] == (5, 0)
+        assert messages(space).height == 20
+
     def test_large_ones_stay_apart(
         self, space: Workspace, several: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(import_files, "TOGETHER", 300)
+        monkeypatch.setattr(files, "LARGE_BYTES", 300)
         list(import_files.import_files(space, find([several]).chats, consent="clone"))
         assert len(space.message_files()) > 1
         assert messages(space).height == 15
@@ -275,11 +284,11 @@ class TestTogether:
 
 
 class TestLarge:
-    """The hash of a large file is found while it is read, unless one of its size is known."""
+    """A large file is stored by itself, as tables that other processes wrote."""
 
     @pytest.fixture(autouse=True)
     def all_are_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(import_files, "TOGETHER", 10)
+        monkeypatch.setattr(files, "LARGE_BYTES", 10)
 
     def test_the_record_has_its_hash_and_size(self, space: Workspace, bring: Any) -> None:
         done = bring([row(1), row(2)])
@@ -303,7 +312,6 @@ class TestLarge:
         """A DiscordChatExporter document that two processes read in several pieces."""
         monkeypatch.setattr(json_stream, "BATCH", 20_000)
         monkeypatch.setattr(json_stream, "CHUNK", 2_000)
-        monkeypatch.setattr(parallel, "FROM_BYTES", 0)
         monkeypatch.setattr(workers, "cores", lambda: 2)
         said = [
             {

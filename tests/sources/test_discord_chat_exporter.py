@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally, recognise
-from myna.sources._shared import json_stream, parallel
+from myna.sources._shared import files, json_stream
 
 FOLDER = "discord_chat_exporter/"
 KETTLE = FOLDER + "Tea House - Rooms - kettle [1001].json"
@@ -473,7 +473,7 @@ class TestLargeFiles:
             file = ChatFile(path)
         monkeypatch.setattr(json_stream, "BATCH", 20_000)
         monkeypatch.setattr(json_stream, "CHUNK", 2_000)
-        monkeypatch.setattr(parallel, "FROM_BYTES", 0)
+        monkeypatch.setattr(files, "LARGE_BYTES", 0)
         together, again = read("discord_chat_exporter", file)
         assert together.equals(alone)
         assert alone.height == (399 if damage else 400)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from myna import workers
 from myna.errors import SourceError
 from myna.sources import recognise
-from myna.sources._shared import json_stream, parallel
+from myna.sources._shared import files, json_stream
 
 FOLDER = "telegram/"
 
@@ -227,7 +227,7 @@ class TestVersions:
         path = tmp_path / "result.json"
         path.write_bytes(dump(chat([message(n) for n in range(200)])))
         alone, _ = read("telegram", ChatFile(path))
-        monkeypatch.setattr(parallel, "FROM_BYTES", 1)
+        monkeypatch.setattr(files, "LARGE_BYTES", 0)
         monkeypatch.setattr(workers, "cores", lambda: 2)
         shared, tally = read("telegram", ChatFile(path))
         assert shared["id"].to_list() == [str(n) for n in range(200)]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -30,11 +31,9 @@ from myna import workspace as workspace_
 from myna.errors import SourceError
 from myna.importing import store
 from myna.people import accounts
-from myna.sources import ChatFile, Recognition, Table, Tally, source
+from myna.sources import ChatFile, Recognition, Table, Tally, source, unspooled
+from myna.sources._shared import files
 from myna.workspace import Workspace
-
-TOGETHER = 64 * 2**20
-"""Bytes of small files whose messages are stored in one table."""
 
 Progress = Callable[[int, str], None]
 """Hears the bytes done of all files, and which file is being read."""
@@ -93,7 +92,7 @@ def _groups(
     group: list[tuple[ChatFile, Recognition]] = []
     size = 0
     for file, found in chats:
-        if group and (size + file.size > TOGETHER or found.source != group[0][1].source):
+        if group and (size + file.size > files.LARGE_BYTES or found.source != group[0][1].source):
             yield group
             group, size = [], 0
         group.append((file, found))
@@ -143,18 +142,22 @@ class _Group:
         return self.results
 
     def _fresh(self) -> list[tuple[ChatFile, Imported]]:
-        """The files that were not read before."""
+        """The files that were not read before.
+
+        The hash of one whose size no other has is found while it is read.
+        """
         before = _read_before(self.workspace)
-        sizes = {size for size, _, _ in before.values()}
+        sizes = Counter(size for size, _, _ in before.values())
+        sizes.update(file.size for file, _ in self.chats)
         fresh = []
         for file, found in self.chats:
             result = Imported(file.place, found.source, found.confidence, found.because)
+            result.bytes = file.size
             self.results.append(result)
+            if sizes[file.size] == 1:
+                fresh.append((file, result))
+                continue
             try:
-                result.bytes = file.size
-                if file.size > TOGETHER and file.size not in sizes:
-                    fresh.append((file, result))  # its hash is found while it is read
-                    continue
                 result.sha256 = _digest(file)
             except SourceError as error:
                 result.trouble = str(error)
@@ -171,34 +174,19 @@ class _Group:
         return fresh
 
     def _flow(self, fresh: list[tuple[ChatFile, Imported]], folder: Path) -> Iterator[pl.DataFrame]:
-        """What is new of each file in turn; the results say what became of it.
+        """What is new of each file in turn, but for tables that stay where they are.
 
-        Tables that are in the folder already, and of which everything is new, stay there.
+        The results say what became of it. `folder` is where readers may spool tables.
         """
         news = store.News(self.workspace)
-        all_is_new = news.is_all and not self.people.forgotten
         for file, result in fresh:
             tally, platform = Tally(), ""
             try:
                 with _digested(file, result):
-                    tables = folder if file.size > TOGETHER else None
-                    for found in source(result.source).read(replace(file, tables=tables), tally):
+                    for found in source(result.source).read(replace(file, spool=folder), tally):
                         self.progress(self.done + min(tally.bytes_done, file.size), file.name)
-                        if isinstance(found, Table) and all_is_new:
-                            self.seen.append(accounts.accounts(pl.scan_parquet(found.path)))
-                            result.messages += found.height
-                            result.stored += found.height
-                            platform = found.source
-                            continue
-                        frame = found.taken() if isinstance(found, Table) else found
-                        platform = frame.item(0, "source") if frame.height else platform
-                        remembered = accounts.without_forgotten(frame, self.people)
-                        result.forgotten += frame.height - remembered.height
-                        self.seen.append(accounts.accounts(remembered))
-                        new = news.of(remembered)
-                        result.messages += frame.height
-                        result.stored += new.height
-                        if new.height:
+                        platform = _platform(found) or platform
+                        if (new := self._new_of(found, news, result)) is not None:
                             yield new
             except SourceError as error:
                 result.trouble = str(error)
@@ -211,6 +199,26 @@ class _Group:
                 self.me.add(f"{platform}:{tally.me}")
             self.done += file.size
             self.progress(self.done, file.name)
+
+    def _new_of(
+        self, found: pl.DataFrame | Table, news: store.News, result: Imported
+    ) -> pl.DataFrame | None:
+        """The messages of a batch that are still to be stored; None where there are none.
+
+        A table of which all is new is stored already: it is left as it is.
+        """
+        remembered: pl.DataFrame | pl.LazyFrame
+        if isinstance(found, Table) and news.is_all and not self.people.forgotten:
+            remembered, new, stored = pl.scan_parquet(found.path), None, found.height
+        else:
+            remembered = accounts.without_forgotten(unspooled(found), self.people)
+            new = news.of(remembered)
+            stored = new.height
+            result.forgotten += found.height - remembered.height
+        self.seen.append(accounts.accounts(remembered))
+        result.messages += found.height
+        result.stored += stored
+        return new if stored else None
 
     def _meet(self) -> None:
         """Add those accounts to people.toml that nobody has yet."""
@@ -277,6 +285,13 @@ def _digest(file: ChatFile, given_up: Event | None = None) -> str:
         while (block := stream.read(1 << 20)) and not (given_up and given_up.is_set()):
             digest.update(block)
         return digest.hexdigest()
+
+
+def _platform(found: pl.DataFrame | Table) -> str:
+    """The platform of a batch of messages, "" of one without any."""
+    if isinstance(found, Table):
+        return found.source
+    return str(found.item(0, "source")) if found.height else ""
 
 
 def _trouble(file: ChatFile, tally: Tally, messages: int) -> str | None:

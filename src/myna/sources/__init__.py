@@ -9,10 +9,10 @@ A source is a module of this package (its name without a leading underscore) wit
 
 `recognise` looks at the name and the first bytes and never raises for a file that is
 something else. `read` yields message tables (myna.messages.SCHEMA) in the file's own
-order, so that memory stays flat whatever the size, or a `Table` of them where `file.tables`
-says where to leave it; what it cannot read it counts in the tally, never drops in silence;
-for a damaged file it yields every complete message and says how many bytes were left
-unread. To add a platform, add one module and its fixtures: nothing else is touched.
+order, so that memory stays flat whatever the size, or a `Table` of them that it has
+written to the folder `file.spool`; what it cannot read it counts in the tally, never drops
+in silence; for a damaged file it yields every complete message and says how many bytes were
+left unread. To add a platform, add one module and its fixtures: nothing else is touched.
 
 The plainest reader is a generator of `Sent`, one for each message, that
 `message_table.tables` makes tables of. That and what else several sources need is in
@@ -32,7 +32,7 @@ from myna.sources._registry import (
     source,
 )
 from myna.sources._shared.files import ChatFile, is_archive, members
-from myna.sources._shared.parallel import Table, table_name
+from myna.sources._shared.parallel import Table, table_name, unspooled
 
 __all__ = [
     "FEATURES",
@@ -48,4 +48,5 @@ __all__ = [
     "recognise",
     "source",
     "table_name",
+    "unspooled",
 ]

@@ -43,7 +43,7 @@ from myna.sources._shared import json_stream
 from myna.sources._shared.files import HEAD
 from myna.sources._shared.json_objects import decode_repaired, is_whole, lose
 from myna.sources._shared.json_stream import SEPARATORS, Piece
-from myna.sources._shared.parallel import ordered
+from myna.sources._shared.parallel import ordered, unspooled
 from myna.sources._shared.telegram_messages import (
     DELETED,
     SHAPE,
@@ -122,8 +122,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
             tally.add(part)
             topics.roots |= begun
             if found.height and topics.roots:
-                frame = found.taken() if isinstance(found, Table) else found
-                yield topics.sorted(frame)
+                yield topics.sorted(unspooled(found))
             elif found.height:
                 yield found
     end = around[-1]

@@ -21,6 +21,13 @@ from myna.errors import SourceError
 HEAD = 64 * 1024
 """Bytes that `recognise` may look at."""
 
+LARGE_BYTES = 64 * 2**20
+"""A file of more bytes is large: it is read in several processes, and stored by itself.
+
+Others are read sooner than other processes have begun; up to as many bytes of them are
+stored together.
+"""
+
 
 @dataclass(frozen=True)
 class ChatFile:
@@ -28,13 +35,13 @@ class ChatFile:
 
     Sources see only this, never a path, so that a member of an archive can stand behind
     it as well (`Member`). `columns` is what the user says of a table:
-    the names of its columns, by what they hold. A reader that works in several processes
-    may leave its messages in the folder `tables`, where there is one.
+    the names of its columns, by what they hold. `spool` is a folder that a reader which
+    works in several processes writes its message tables to, in place of passing them on.
     """
 
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict, compare=False, kw_only=True)
-    tables: Path | None = field(default=None, compare=False, kw_only=True)
+    spool: Path | None = field(default=None, compare=False, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -70,6 +77,15 @@ class ChatFile:
             return self.path.stat().st_size
         except OSError as error:
             raise SourceError(f"cannot read {self.place}: {error.strerror}") from error
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has more than `LARGE_BYTES`.
+
+        Raises:
+            SourceError: as `size`.
+        """
+        return self.size > LARGE_BYTES
 
     def open(self) -> BinaryIO:
         """Open it for reading bytes.

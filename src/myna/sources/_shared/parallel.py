@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-FROM_BYTES = 64 * 2**20
-"""Files below this are read sooner than other processes have begun."""
-
 MOST_WORKERS = 8
 """Reading the disk and writing the tables keep up with no more."""
 
@@ -31,7 +28,7 @@ def ordered(
 ) -> Iterator[tuple[pl.DataFrame | Table, R]]:
     """The messages and what else a function makes of each task, in the tasks' order.
 
-    Few tasks are waiting at a time. Other processes leave the messages in `file.tables`,
+    Few tasks are waiting at a time. Other processes write the messages to `file.spool`,
     where there is such a folder: to send them from process to process takes longer than
     to decode them.
 
@@ -44,12 +41,12 @@ def ordered(
         SourceError: the system stopped a process, most likely for want of memory.
     """
     count = min(workers.cores(), MOST_WORKERS)
-    if file.size < FROM_BYTES or count < 2:
+    if not file.is_large or count < 2:
         yield from map(function, tasks)
         return
     with workers.pool(count) as pool:
         submitted = (
-            pool.submit(_work, function, task, file.tables and file.tables / table_name(number))
+            pool.submit(_work, function, task, file.spool and file.spool / table_name(number))
             for number, task in enumerate(tasks, 1)
         )
         try:
@@ -76,13 +73,16 @@ class Table:
     source: str
     height: int
 
-    def taken(self) -> pl.DataFrame:
-        """The messages, and no file any more."""
-        import polars as pl
 
-        frame = pl.read_parquet(self.path)
-        self.path.unlink()
-        return frame
+def unspooled(found: pl.DataFrame | Table) -> pl.DataFrame:
+    """The messages of a batch in memory; the file of a stored table is deleted."""
+    if not isinstance(found, Table):
+        return found
+    import polars as pl
+
+    frame = pl.read_parquet(found.path)
+    found.path.unlink()
+    return frame
 
 
 def table_name(number: int) -> str:
