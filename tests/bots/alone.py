@@ -24,7 +24,7 @@ async def main(folder: Path, address: str, seconds: float) -> None:
     discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(
         address.replace("http", "ws") + "/gateway"
     )
-    delivery.SHORTEST = 0.15
+    delivery.MIN_TYPING_SECONDS = 0.15
     log_to(sys.stderr, [TOKEN], debug=True)
     world = World(folder, lines=3, seconds=seconds, typing_speed=1000)
     outbox, consents, make = world.hosting("discord")

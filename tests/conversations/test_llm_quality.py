@@ -133,7 +133,7 @@ class TestJudge:
         [text] = server.texts()
         assert text.startswith("Ana: 0 tea")
         assert text.endswith("tea")
-        assert len(text) <= llm_quality.LONGEST + 10
+        assert len(text) <= llm_quality.MAX_TEXT_CHARS + 10
 
     def test_what_is_context_anyway_is_not_read(self, server: Server, tmp_path: Path) -> None:
         rows = [{"author": "Ana", "text": "lol"}, {"author": "Ana", "text": "lol", "at": 99}]

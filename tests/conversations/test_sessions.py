@@ -145,15 +145,15 @@ class TestRhythm:
     def test_a_small_channel_and_one_without_a_rhythm_take_an_hour(
         self, rows: list[dict[str, Any]]
     ) -> None:
-        assert [*gaps_of(rows).values()] == [sessions.OTHERWISE]
+        assert [*gaps_of(rows).values()] == [sessions.DEFAULT_GAP_MINUTES]
 
     def test_times_to_the_minute_are_no_rhythm_of_seconds(self) -> None:
         rows = [row | {"at": int(row["at"])} for row in chat("minutes", 0.2, 400)]
-        assert gaps_of(rows)["minutes"] >= sessions.LEAST
+        assert gaps_of(rows)["minutes"] >= sessions.MIN_GAP_MINUTES
 
     def test_channels_without_times(self) -> None:
         assert gaps_of([{"author": "Ana", "text": "tea", "at": None}]) == {
-            "tea": sessions.OTHERWISE
+            "tea": sessions.DEFAULT_GAP_MINUTES
         }
 
 
@@ -175,4 +175,6 @@ def test_it_stays_in_its_bounds_and_other_channels_change_nothing(
 
     alone, beside = gaps_of(rows("a", one)), gaps_of([*rows("a", one), *rows("b", other)])
     assert beside["a"] == alone["a"]
-    assert all(sessions.LEAST <= gap <= sessions.MOST for gap in beside.values())
+    assert all(
+        sessions.MIN_GAP_MINUTES <= gap <= sessions.MAX_GAP_MINUTES for gap in beside.values()
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from myna.errors import SourceError
-from myna.importing.discover import Found, find
+from myna.importing.discover import Discovery, find
 
 CHAT = b'{"author": "ada", "text": "tea?"}\n'
 
@@ -24,7 +24,7 @@ def packed(files: dict[str, bytes], **options: int) -> bytes:
     return data.getvalue()
 
 
-def names(found: Found) -> list[str]:
+def names(found: Discovery) -> list[str]:
     return [file.name for file, _ in found.chats]
 
 

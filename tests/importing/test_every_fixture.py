@@ -11,7 +11,7 @@ from tests.preparing import messages, prepare
 
 from myna import people, workspace
 from myna.config import Settings
-from myna.importing.discover import Found, find
+from myna.importing.discover import Discovery, find
 from myna.importing.import_files import import_files
 from myna.samples.tokenizer import Tokenizer
 from myna.workspace import Workspace
@@ -27,7 +27,7 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return space
 
 
-def bring(space: Workspace, found: Found) -> int:
+def bring(space: Workspace, found: Discovery) -> int:
     """Import all that was found; how many messages that are."""
     before = messages(space).height if space.message_files() else 0
     assert found.troubles == []

@@ -1,6 +1,7 @@
-"""Who may speak, and whose messages are read: as people.toml and opt-outs.json say now.
+"""Consent in live rooms: who may speak, and whose messages are read, as the files say now.
 
-And what is left in live rooms of somebody who is to be forgotten.
+The files are people.toml and opt-outs.json. `forget_in_rooms` erases somebody from live
+rooms.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Consents:
-    """What the people of a workspace consent to, read again whenever it is changed.
+    """The consent of a workspace's people, read again whenever it is changed.
 
     A file that cannot be read just now allows nothing that it did not allow before.
 
@@ -48,7 +49,7 @@ class Consents:
         return [person for person in self.personas if person in allowed]
 
     def reads(self, account: str) -> bool:
-        """Whether messages of an account (`discord:1234`) may stand in a room."""
+        """True if messages of an account (`discord:1234`) may stand in a room."""
         self._refresh()
         if any(entry.account == account for entry in self._out):
             return False
@@ -58,7 +59,7 @@ class Consents:
         return person is None or person.consent != "no"
 
     def person(self, account: str) -> Person | None:
-        """Whose account this is; None where people.toml does not have it."""
+        """The person who has this account; None where people.toml does not have it."""
         self._refresh()
         return next((p for p in self._people.persons if account in p.accounts), None)
 

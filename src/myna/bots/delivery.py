@@ -14,11 +14,13 @@ from myna.bots.outbox import Outbox, Post
 
 PAUSES = (1, 2, 5, 15, 30, 60, 60)
 """Seconds between attempts to post what the platform did not take."""
+MIN_TYPING_SECONDS, MAX_TYPING_SECONDS = 0.5, 12.0
+"""Seconds of the shortest and of the longest time that somebody types a message."""
 log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """How messages leave an outbox.
+    """Delivers the messages of an outbox.
 
     Args:
         outbox: where they wait.
@@ -77,7 +79,7 @@ class Delivery:
                 log.debug("%s: typing could not be shown: %s", post.place, error)
 
     async def _is_there(self, post: Post) -> bool:
-        """Whether a message that may have been posted was; or never will be."""
+        """True if a message that may have been posted was, or never will be."""
         while True:
             try:
                 posted = await self._front.find(post)
@@ -105,17 +107,13 @@ class Delivery:
         self._outbox.drop(post, why)
 
 
-SHORTEST, LONGEST = 0.5, 12.0
-"""Seconds of the shortest and of the longest time that somebody types a message."""
-
-
 def typing_seconds(text: str, speed: float) -> float:
-    """How long a person types this, at `speed` characters a second; 0 where that is 0."""
-    return min(max(len(text) / speed, SHORTEST), LONGEST) if speed else 0.0
+    """Seconds that a person types this, at `speed` characters a second; 0 where that is 0."""
+    return min(max(len(text) / speed, MIN_TYPING_SECONDS), MAX_TYPING_SECONDS) if speed else 0.0
 
 
 def is_quiet(now: datetime, hours: str) -> bool:
-    """Whether `now` lies in hours such as "23:00-07:00" or "23:00-07:00 Europe/Berlin".
+    """True if `now` lies in hours such as "23:00-07:00" or "23:00-07:00 Europe/Berlin".
 
     Never in "". Without a zone they are those of the clock that `now` is from.
     """

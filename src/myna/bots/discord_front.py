@@ -20,6 +20,12 @@ from myna.bots.front import UndeliverableError
 from myna.bots.names import shown
 from myna.bots.outbox import Outbox, Post
 
+MAX_MESSAGE_CHARS = 2000
+"""Characters of a message that Discord takes ("Create Message", developer reference)."""
+MAX_PIECE_CHARS = 1900
+"""Characters of a message of ours: a name in bold and longer emoji must fit as well."""
+_EMOJI = re.compile(r"(?<![\w<:]):(\w{2,32}):(?![\w:>])")
+_INVISIBLE = "\u200b"
 WEBHOOK = "myna clones"
 SEEN = 100
 """Messages looked through for one that may have been posted before a kill."""
@@ -204,14 +210,6 @@ class DiscordFront:
         return self._avatars.get(person)
 
 
-HARD_LIMIT = 2000
-"""Characters of a message that Discord takes ("Create Message", developer reference)."""
-LONGEST = 1900
-"""Characters of a message of ours: a name in bold and longer emoji must fit as well."""
-_EMOJI = re.compile(r"(?<![\w<:]):(\w{2,32}):(?![\w:>])")
-_INVISIBLE = "\u200b"
-
-
 def heard(message: discord.Message) -> str:
     """What somebody wrote, as its readers saw it: names for mentions, `:emoji:`, `[image]`."""
     text = re.sub(r"<a?:(\w+):[0-9]+>", r":\1:", message.clean_content.replace(_INVISIBLE, ""))
@@ -230,7 +228,7 @@ def _kind(attachment: discord.Attachment) -> str:
     return {"image": "image", "video": "video", "audio": "voice"}.get(general, "file")
 
 
-def pieces(text: str, longest: int = LONGEST) -> list[str]:
+def pieces(text: str, longest: int = MAX_PIECE_CHARS) -> list[str]:
     """A text in pieces of at most `longest` characters, cut at lines or words where it can be."""
     found = []
     rest = said(text)
@@ -251,4 +249,4 @@ def with_emoji(text: str, emoji: Sequence[discord.Emoji]) -> str:
     """The text with `:name:` as the server's own emoji, where it has one of that name."""
     own: Mapping[str, str] = {each.name.casefold(): str(each) for each in emoji if each.available}
     shown = _EMOJI.sub(lambda match: own.get(match[1].casefold(), match[0]), text)
-    return shown if len(shown) <= HARD_LIMIT else text
+    return shown if len(shown) <= MAX_MESSAGE_CHARS else text

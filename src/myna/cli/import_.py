@@ -13,7 +13,7 @@ import typer
 from myna.cli._terminal import Json, bar, console, emit, here, say
 
 if TYPE_CHECKING:
-    from myna.importing.discover import Found
+    from myna.importing.discover import Discovery
     from myna.importing.import_files import Imported
     from myna.people import People
     from myna.workspace import Workspace
@@ -104,7 +104,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _import(workspace: Workspace, found: Found, consent: Any) -> list[Imported]:
+def _import(workspace: Workspace, found: Discovery, consent: Any) -> list[Imported]:
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from myna.importing.import_files import import_files
@@ -141,7 +141,7 @@ def _consent(given: Consent | None, people: People) -> Any:
     return Consent(answer).value
 
 
-def _tell(results: list[Imported], found: Found) -> None:
+def _tell(results: list[Imported], found: Discovery) -> None:
     """What became of the files: one by one, or of many of a kind their sum."""
     by_source: dict[str, list[Imported]] = defaultdict(list)
     for result in results:

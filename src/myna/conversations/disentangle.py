@@ -121,7 +121,7 @@ def is_tangled(messages: pl.DataFrame) -> pl.Series:
 
 
 def roots(answers: Ints) -> Ints:
-    """Where following the links from each row ends."""
+    """The row at which following the links from each row ends."""
     roots = answers
     while not np.array_equal(further := roots[roots], roots):
         roots = further

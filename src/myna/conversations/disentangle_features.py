@@ -54,7 +54,7 @@ class Talk:
 
     @property
     def length(self) -> int:
-        """How many messages."""
+        """The number of messages."""
         return len(self.people)
 
 
@@ -188,7 +188,7 @@ class Shared:
 
 
 def threads(talk: Talk) -> Threads:
-    """Who spoke and who was called around each message."""
+    """Threads: who spoke and who was called around each message."""
     length, people = talk.length, talk.people
     order = np.argsort(people, kind="stable")
     same = people[order[1:]] == people[order[:-1]]

@@ -34,14 +34,14 @@ WHY = {"quality": "of a conversation that a model finds poor"}
 KEY = "MYNA_QUALITY_KEY"
 """The environment variable of the server's key."""
 
-LONGEST = 4_000
+MAX_TEXT_CHARS = 4_000
 """Characters of a conversation that are read: of a longer one its begin and its end."""
 AT_ONCE = 20_000
 """Messages whose texts are in memory at a time."""
 TRIES = 3
 WAIT = 1.0
 """Seconds before the second try; before each other one twice as many."""
-MOST_BYTES = 1 << 20
+MAX_ANSWER_BYTES = 1 << 20
 """Of an answer."""
 
 PROMPT = """\
@@ -154,9 +154,9 @@ def _texts(messages: pl.DataFrame, load: Load) -> Iterator[dict[int, str]]:
 
 
 def _shortened(text: str) -> str:
-    if len(text) <= LONGEST:
+    if len(text) <= MAX_TEXT_CHARS:
         return text
-    half = LONGEST // 2
+    half = MAX_TEXT_CHARS // 2
     return f"{text[:half]}\n[…]\n{text[-half:]}"
 
 
@@ -213,7 +213,7 @@ def _answer(prompt: str, settings: Quality) -> str:
             time.sleep(WAIT * 2 ** (number - 1))
         try:
             with _OPENER.open(request, timeout=settings.timeout) as reply:
-                return _content(reply.read(MOST_BYTES))
+                return _content(reply.read(MAX_ANSWER_BYTES))
         except urllib.error.HTTPError as error:
             error.close()
             why = f"answered {error.code} {error.reason}"

@@ -19,19 +19,19 @@ import polars as pl
 
 Ints = npt.NDArray[np.int64]
 
-MOST = 3
+MAX_CALLED = 3
 """People that one message may call."""
 
 MARKED, OUTER, INNER = 3, 2, 1
 """How surely a name is meant: marked as one, first or last word of the text, inside it."""
 
-SHORTEST = 3
+MIN_UNMARKED_CHARS = 3
 """Characters of a name that is looked for where nothing marks it."""
 
-USUAL = 5
+MIN_USUAL_TIMES = 5
 """Times that a word is said before it can be a usual word that is also somebody's name."""
 
-NAMESAKES = 8
+MAX_NAMESAKES = 8
 """A name that more people of a stretch have ("Deleted User") calls none of them."""
 
 # Nicks have brackets and the like inside; scripts without blanks are cut into pairs.
@@ -99,7 +99,7 @@ def _addressing(said: str, name: str) -> list[str]:
 
 
 def names_everyone(text: str) -> bool:
-    """Whether a message speaks to everyone who is there."""
+    """True if a message speaks to everyone who is there."""
     return _EVERYONE.search(text) is not None
 
 
@@ -135,7 +135,7 @@ def words(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def calls(rows: pl.DataFrame, said: pl.DataFrame, people: Ints) -> tuple[pl.DataFrame, pl.Series]:
-    """Who is called: (`row`, `number`, `surely`), and which rows of `said` are names.
+    """People who are called: (`row`, `number`, `surely`), and which rows of `said` are names.
 
     Args:
         rows: the messages, with `row`, `stretch`, `number` (the author's) and `target`.
@@ -152,9 +152,9 @@ def calls(rows: pl.DataFrame, said: pl.DataFrame, people: Ints) -> tuple[pl.Data
     rest = listed.join(names, left_on=["stretch", "word"], right_on=["stretch", "name"], how="anti")
     bare = (
         rest.with_columns(plain=plain)
-        .filter(pl.col("plain").str.len_chars() >= SHORTEST)
+        .filter(pl.col("plain").str.len_chars() >= MIN_UNMARKED_CHARS)
         .join(
-            names.filter(pl.col("bare").str.len_chars() >= SHORTEST)
+            names.filter(pl.col("bare").str.len_chars() >= MIN_UNMARKED_CHARS)
             .select("stretch", "number", plain="bare")
             .unique()
             .filter(_few("stretch", "plain")),
@@ -166,10 +166,10 @@ def calls(rows: pl.DataFrame, said: pl.DataFrame, people: Ints) -> tuple[pl.Data
         rest.filter(pl.col("surely") == MARKED).join(bare, on="said", how="anti"), names
     ).select(exact.columns)
     met = pl.concat([exact, bare, begun]).filter(
-        (pl.col("surely") == MARKED) | (pl.col("word").str.len_chars() >= SHORTEST)
+        (pl.col("surely") == MARKED) | (pl.col("word").str.len_chars() >= MIN_UNMARKED_CHARS)
     )
     usual = said.group_by("word").agg(
-        usual=(pl.len() >= USUAL) & ((pl.col("surely") >= OUTER).mean() < 0.3)
+        usual=(pl.len() >= MIN_USUAL_TIMES) & ((pl.col("surely") >= OUTER).mean() < 0.3)
     )
     met = met.join(usual, on="word").filter(~pl.col("usual") | (pl.col("surely") == MARKED))
     met = met.with_columns(near=pl.Series(_nearness(met, people), dtype=pl.Int64))
@@ -184,14 +184,17 @@ def calls(rows: pl.DataFrame, said: pl.DataFrame, people: Ints) -> tuple[pl.Data
 
 
 def strongest(found: pl.DataFrame, length: int) -> tuple[Ints, npt.NDArray[np.int8]]:
-    """For each message up to `MOST` people called, the surest first (-1: none), and how surely."""
-    called = np.full((length, MOST), -1, np.int64)
-    surely = np.zeros((length, MOST), np.int8)
+    """Up to `MAX_CALLED` people whom each message calls, the surest first, and how surely.
+
+    -1 stands for nobody.
+    """
+    called = np.full((length, MAX_CALLED), -1, np.int64)
+    surely = np.zeros((length, MAX_CALLED), np.int8)
     best = (
         found.sort("row", -pl.col("surely").cast(pl.Int64), "order")
         .unique(["row", "number"], keep="first", maintain_order=True)
         .with_columns(place=pl.int_range(pl.len()).over("row"))
-        .filter(pl.col("place") < MOST)
+        .filter(pl.col("place") < MAX_CALLED)
     )
     at = best["row"].to_numpy(), best["place"].to_numpy()
     called[at], surely[at] = best["number"].to_numpy(), best["surely"].to_numpy()
@@ -199,7 +202,7 @@ def strongest(found: pl.DataFrame, length: int) -> tuple[Ints, npt.NDArray[np.in
 
 
 def _names(rows: pl.DataFrame) -> pl.DataFrame:
-    """What people are called: `stretch`, `number`, `name` and `bare`, the name without fringe."""
+    """The names of people: `stretch`, `number`, `name` and `bare`, the name without fringe."""
     shown = [pl.col(c).str.to_lowercase() for c in ("author", "handle") if c in rows.columns]
     names = rows.select("stretch", "number", name=pl.concat_list(shown)).unique()
     names = names.explode("name").drop_nulls("name")
@@ -216,17 +219,17 @@ def _names(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _few(*keys: str) -> pl.Expr:
     """Few enough have the name. More would mean nothing, and their pairs fill the memory."""
-    return pl.len().over(keys) <= NAMESAKES
+    return pl.len().over(keys) <= MAX_NAMESAKES
 
 
 def _begun(opened: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
     """The words that somebody's name begins with."""
-    wanted = opened.filter(pl.col("word").str.len_chars() >= SHORTEST)
-    key = pl.col("word").str.slice(0, SHORTEST)
+    wanted = opened.filter(pl.col("word").str.len_chars() >= MIN_UNMARKED_CHARS)
+    key = pl.col("word").str.slice(0, MIN_UNMARKED_CHARS)
     return (
         wanted.with_columns(key=key)
         .join(
-            names.with_columns(key=pl.col("name").str.slice(0, SHORTEST)).filter(
+            names.with_columns(key=pl.col("name").str.slice(0, MIN_UNMARKED_CHARS)).filter(
                 _few("stretch", "key")
             ),
             on=["stretch", "key"],
@@ -236,7 +239,7 @@ def _begun(opened: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
 
 
 def _mentions(rows: pl.DataFrame) -> pl.DataFrame:
-    """Whom the platform says that a message mentions or answers."""
+    """People whom a message mentions or answers, by the platform's own word."""
     none = pl.DataFrame(
         schema={"row": pl.UInt32, "number": pl.Int64, "surely": pl.Int8, "order": pl.UInt32}
     )
@@ -263,7 +266,7 @@ def _marked(found: pl.DataFrame) -> pl.DataFrame:
 
 
 def _nearness(met: pl.DataFrame, people: Ints) -> Ints:
-    """How many messages ago the person called spoke last; those who only will come after."""
+    """Messages since the person called spoke last; those who have not yet come after."""
     length = len(people)
     spoke = np.sort(people * (length + 1) + np.arange(length))
     number, row = met["number"].to_numpy(), met["row"].to_numpy().astype(np.int64)

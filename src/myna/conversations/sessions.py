@@ -86,19 +86,19 @@ def answered(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL) -> pl.Dat
     )
 
 
-FEWEST = 300
-"""Silences of a channel that tell its rhythm; of fewer, `OTHERWISE` goes."""
-OTHERWISE = 60.0
+MIN_SILENCES = 300
+"""Silences of a channel that tell its rhythm; of fewer, `DEFAULT_GAP_MINUTES` goes."""
+DEFAULT_GAP_MINUTES = 60.0
 """Minutes."""
-LEAST, MOST = 15.0, 360.0
+MIN_GAP_MINUTES, MAX_GAP_MINUTES = 15.0, 360.0
 """Bounds of the gap, in minutes."""
-APART = 2.0
-"""Ashman's D of heaps that are two; of less, `OTHERWISE` goes."""
-RARE = 0.002
+MIN_SEPARATION = 2.0
+"""Ashman's D of heaps that are two; of less, `DEFAULT_GAP_MINUTES` goes."""
+MIN_SHARE = 0.002
 """Share of all silences that the smaller heap has at least."""
-BINS = 8
+BINS_PER_DOUBLING = 8
 """Of the histogram, to each doubling of a silence."""
-ROUNDS = 200
+MAX_ROUNDS = 200
 
 Floats = npt.NDArray[np.float64]
 
@@ -112,7 +112,7 @@ def gaps(messages: pl.DataFrame, place: Sequence[str]) -> pl.DataFrame:
     """
     silence = pl.col("time").diff().dt.total_seconds().over(place)
     # No time at all passes where times are to the minute: that is no silence.
-    bins = (pl.when(silence > 0).then(silence).log(2) * BINS).floor().cast(pl.Int32)
+    bins = (pl.when(silence > 0).then(silence).log(2) * BINS_PER_DOUBLING).floor().cast(pl.Int32)
     counted = (
         messages.select(*place, bin=bins)
         .drop_nulls("bin")
@@ -123,28 +123,28 @@ def gaps(messages: pl.DataFrame, place: Sequence[str]) -> pl.DataFrame:
         .agg("bin", "len")
     )
     found = [
-        gap((np.array(at) + 0.5) / BINS, np.array(counts, float))
+        gap((np.array(at) + 0.5) / BINS_PER_DOUBLING, np.array(counts, float))
         for at, counts in counted.select("bin", "len").iter_rows()
     ]
     known = counted.select(place).with_columns(pl.Series("gap", found, pl.Float64))
     every = messages.select(place).unique(maintain_order=True)
     return every.join(
         known, on=place, how="left", nulls_equal=True, maintain_order="left"
-    ).with_columns(pl.col("gap").fill_null(OTHERWISE))
+    ).with_columns(pl.col("gap").fill_null(DEFAULT_GAP_MINUTES))
 
 
 def gap(logs: Floats, counts: Floats) -> float:
     """The gap in minutes, given how often silences are so long (base-2 logs of seconds)."""
-    if counts.sum() < FEWEST:
-        return OTHERWISE
+    if counts.sum() < MIN_SILENCES:
+        return DEFAULT_GAP_MINUTES
     share, mean, spread = _heaps(logs, counts)
     distance = abs(mean[1] - mean[0]) / np.sqrt((spread**2).mean())
-    if distance < APART or share.min() < RARE:
-        return OTHERWISE
+    if distance < MIN_SEPARATION or share.min() < MIN_SHARE:
+        return DEFAULT_GAP_MINUTES
     between = np.linspace(mean[0], mean[1], 1_000)
     density = _densities(between, share, mean, spread)
     border = between[np.argmax(density[1] >= density[0])]
-    return float(np.clip(2**border / 60, LEAST, MOST))
+    return float(np.clip(2**border / 60, MIN_GAP_MINUTES, MAX_GAP_MINUTES))
 
 
 def _heaps(logs: Floats, counts: Floats) -> tuple[Floats, Floats, Floats]:
@@ -153,7 +153,7 @@ def _heaps(logs: Floats, counts: Floats) -> tuple[Floats, Floats, Floats]:
     total = counts.sum()
     # They begin as the silences below and above an hour.
     low = np.array([logs < np.log2(3600), logs >= np.log2(3600)]) * 0.98 + 0.01
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         weight = low * counts
         sizes = weight.sum(axis=1)
         mean = (weight * at).sum(axis=1) / sizes

@@ -17,11 +17,11 @@ PARTS = ("train", "tune", "test")
 """In the order of their times."""
 
 CHANNEL = ("source", "channel_id")
-LONGEST = 10_000
+MAX_MESSAGES = 10_000
 """Messages of a conversation."""
 SNAP = 0.02
 """A border moves to a conversation's begin at most this share of a channel away."""
-MOST_TEST = 0.2
+MAX_TEST_SHARE = 0.2
 STEP = 0.02
 BITS = 24
 """Of a hash, by which most runs are told apart."""
@@ -76,7 +76,7 @@ def hold_out(
         .select("row", part=part)
         .sort("row")["part"]
     )
-    piece = pl.int_range(pl.len()).over("conversation") // LONGEST
+    piece = pl.int_range(pl.len()).over("conversation") // MAX_MESSAGES
     cut = messages.with_columns(parts, piece=piece.cast(pl.UInt32))
     pieces = pl.struct("part", "piece").n_unique().over("conversation")
     number = pl.struct("conversation", "part", "piece").rle_id().cast(pl.Int64)
@@ -93,9 +93,9 @@ def _test_share(ranked: pl.DataFrame, settings: Split) -> float:
         late = trained.filter(pl.col("at") >= 1 - within)
         return dict(late.group_by("person").len().iter_rows())
 
-    regulars = {p for p, n in replies(1).items() if n >= settings.min_replies / MOST_TEST}
-    reachable = {p for p in regulars if replies(MOST_TEST).get(p, 0) >= settings.min_replies}
-    while share + STEP <= MOST_TEST and any(
+    regulars = {p for p, n in replies(1).items() if n >= settings.min_replies / MAX_TEST_SHARE}
+    reachable = {p for p in regulars if replies(MAX_TEST_SHARE).get(p, 0) >= settings.min_replies}
+    while share + STEP <= MAX_TEST_SHARE and any(
         replies(share).get(p, 0) < settings.min_replies for p in reachable
     ):
         share += STEP

@@ -22,8 +22,8 @@ _PACKED = {
 
 
 @dataclass
-class Found:
-    """What lies behind the paths that were given.
+class Discovery:
+    """The files behind the paths that were given.
 
     Attributes:
         chats: the files with messages, and as what each was recognised.
@@ -39,7 +39,7 @@ class Found:
 
 def find(
     paths: list[Path], as_source: str | None = None, columns: Mapping[str, str] | None = None
-) -> Found:
+) -> Discovery:
     """Look at everything behind the paths.
 
     Args:
@@ -50,7 +50,7 @@ def find(
     Raises:
         SourceError: a path is not there.
     """
-    found = Found()
+    found = Discovery()
     for path in paths:
         if path.is_dir():
             for file in _within(path, found):
@@ -66,7 +66,7 @@ def find(
     return found
 
 
-def _within(folder: Path, found: Found) -> Iterator[Path]:
+def _within(folder: Path, found: Discovery) -> Iterator[Path]:
     """The files of a folder and of those in it; hidden ones and links to folders left out."""
 
     def unreadable(error: OSError) -> None:
@@ -90,7 +90,7 @@ def _within(folder: Path, found: Found) -> Iterator[Path]:
                 found.troubles.append(f"{path} is a link that leads nowhere: left out")
 
 
-def _look(file: ChatFile, found: Found, as_source: str | None, *, named: bool) -> None:
+def _look(file: ChatFile, found: Discovery, as_source: str | None, *, named: bool) -> None:
     """Sort a file into what was found; an archive's members one by one."""
     try:
         if not file.size:

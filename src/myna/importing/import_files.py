@@ -1,4 +1,4 @@
-"""Bringing exports into a workspace.
+"""Import chat exports into a workspace.
 
     messages/NAME-HASH/             one file, or several small ones
       0000000.parquet, …            their messages, in order; several tables of a large file
@@ -41,7 +41,7 @@ Progress = Callable[[int, str], None]
 
 @dataclass
 class Imported:
-    """What became of one file. `trouble` is a line for the user, or nothing."""
+    """The result of importing one file. `trouble` is a line for the user, or nothing."""
 
     file: str
     source: str
@@ -123,7 +123,7 @@ class _Group:
         self.me: set[str] = set()
 
     def bring_in(self) -> list[Imported]:
-        """What became of each file, once all is stored."""
+        """The results, one for each file, once all is stored."""
         fresh = self._fresh()
         if fresh:
             slug = re.sub(r"[^\w.-]+", "-", fresh[0][0].path.stem).strip("-.")[:40] or "chat"
@@ -174,7 +174,7 @@ class _Group:
         return fresh
 
     def _flow(self, fresh: list[tuple[ChatFile, Imported]], folder: Path) -> Iterator[pl.DataFrame]:
-        """What is new of each file in turn, but for tables that stay where they are.
+        """New messages of each file in turn, but for tables that stay where they are.
 
         The results say what became of it. `folder` is where readers may spool tables.
         """

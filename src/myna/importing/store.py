@@ -27,7 +27,7 @@ class News:
 
     @property
     def is_all(self) -> bool:
-        """Whether the workspace has no messages yet, so that every one is new."""
+        """True while the workspace has no messages, so that every one is new."""
         return self._known is None
 
     def of(self, frame: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""Who took themselves out, in a chat where their clone speaks.
+"""The opt-outs: people who took themselves out, in a chat where their clone speaks.
 
 A bot writes it down, in `opt-outs.json`, and is silent for them from then on; `myna people`
 lists them, so that the workspace's owner can `myna people deny` them as well. Taking an

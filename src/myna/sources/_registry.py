@@ -38,7 +38,7 @@ FEATURES = {
 
 @dataclass(frozen=True)
 class Recognition:
-    """What a file was recognised as, and how sure that is (0 to 1).
+    """The source that a file belongs to, and how sure that is (0 to 1).
 
     Without `holds_messages` it is a part of an export that others of its files need, such
     as a list of users: known, and not read by itself.
@@ -52,7 +52,7 @@ class Recognition:
 
 @dataclass
 class Tally:
-    """What became of one file's content: read + skipped = found, and the bytes unread.
+    """The count of one file's content: read + skipped = found, and the bytes unread.
 
     `me` is the account (author_id) of whoever made the export, where it says so.
     """
@@ -94,7 +94,7 @@ class Source(Protocol):
     READS: tuple[str, ...]
 
     def recognise(self, file: ChatFile) -> Recognition | None:
-        """How sure it is that the file is of this platform, or None."""
+        """Recognise a file of this platform; None for any other."""
         ...
 
     def read(self, file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:

@@ -38,7 +38,7 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.discord import place
 from myna.sources._shared.discord_page import Author, Page
-from myna.sources._shared.html import parts, plain
+from myna.sources._shared.html import plain, tokens
 from myna.sources._shared.message_table import Sent
 from myna.sources._shared.text import BLOCK, head_text, open_text
 
@@ -76,7 +76,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
     users, zone = _survey(file)
     page = Page(place(file.name), users, zone, tally)
     with file.open() as stream:
-        for part in parts(stream, file.head):
+        for part in tokens(stream, file.head):
             for sent in page.take(part):
                 page.found += 1
                 tally.bytes_done = min(part.end, file.size)

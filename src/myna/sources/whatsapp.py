@@ -61,9 +61,9 @@ from myna.sources._shared.text import blocks, encoding, head_lines
 from myna.sources._shared.times import UTC
 from myna.sources._shared.whatsapp_lines import (
     ORDERS,
+    Content,
     Form,
     Order,
-    Said,
     day_of,
     fields,
     found_form,
@@ -323,7 +323,7 @@ def _name_and_body(rest: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 def _rare(
     author: pl.Series, body: pl.Series, text: pl.Series, heads: pl.DataFrame, is_ios: bool
-) -> tuple[list[int], list[Said]]:
+) -> tuple[list[int], list[Content]]:
     """The rows of messages that may be more than what somebody typed, and what they are."""
     rare = (
         author.is_null()
@@ -333,7 +333,7 @@ def _rare(
     rows = rare.arg_true()
     columns = (author, body, heads["rest"], heads["more"])
     picked = [column.gather(rows).to_list() for column in columns]
-    often: dict[str, Said] = {}  # most of it is in a few words of the app
+    often: dict[str, Content] = {}  # most of it is in a few words of the app
     said = []
     for who, first, rest, more in zip(*picked, strict=True):
         if who is None:
@@ -355,7 +355,7 @@ def _flat(
 
 
 def _whose_export(
-    rows: list[int], said: list[Said], body: pl.Series, author_id: pl.Series
+    rows: list[int], said: list[Content], body: pl.Series, author_id: pl.Series
 ) -> str | None:
     """Who is told that they deleted a message themselves."""
     for row, what in zip(rows, said, strict=True):

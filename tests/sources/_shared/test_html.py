@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from myna.sources._shared import html
-from myna.sources._shared.html import attributes, parts, plain
+from myna.sources._shared.html import attributes, plain, tokens
 
 
 def tags(page: bytes) -> list[tuple[bytes, str, bytes]]:
-    return [part[:3] for part in parts(io.BytesIO(page), page[:1000])]
+    return [part[:3] for part in tokens(io.BytesIO(page), page[:1000])]
 
 
 def test_tags_come_with_the_text_before_them() -> None:
@@ -29,7 +29,7 @@ def test_tags_come_with_the_text_before_them() -> None:
 
 def test_places_are_bytes_of_the_page() -> None:
     page = "käse<b>🧀</b>".encode()
-    assert [page[part.begin : part.end] for part in parts(io.BytesIO(page), page)] == [
+    assert [page[part.begin : part.end] for part in tokens(io.BytesIO(page), page)] == [
         b"<b>",
         b"</b>",
         b"",
@@ -106,6 +106,6 @@ def test_the_size_of_blocks_does_not_matter(page: str, block: int, monkeypatch) 
 def test_no_page_takes_long_or_much_memory(begin: bytes) -> None:
     page = begin * (2**21 // len(begin))
     began = time.perf_counter()
-    longest = max(len(part.text) for part in parts(io.BytesIO(page), page[:1000]))
+    longest = max(len(part.text) for part in tokens(io.BytesIO(page), page[:1000]))
     assert time.perf_counter() - began < 5
-    assert longest <= 2 * html.BLOCK + html.LONGEST
+    assert longest <= 2 * html.BLOCK + html.MAX_TAG_BYTES

@@ -1,1 +1,1 @@
-"""What several readers share, and what is too long for the file of one. No sources in here."""
+"""Code that several readers share, or that is too long for the file of one. No sources in here."""

@@ -1,7 +1,7 @@
-"""What the formats of Discord share: markup in texts, names of files, notices, ids.
+"""Shared by the formats of Discord: markup in texts, names of files, notices, ids.
 
 `sent` and what it needs are of DiscordChatExporter's CSV and TXT, whose messages have no
-ids; `Said` is what an element of its HTML pages says.
+ids; `TextBuilder` is what an element of its HTML pages says.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def sent(
 
 
 def kind_of(content: str, place: Place) -> str:
-    """Whether it is a notice, by its text; groups that people join are on no server."""
+    """The kind of a message by its text; groups that people join are on no server."""
     if _CALL.fullmatch(content):
         return "call"
     if content in _NOTICES or _RENAMED.fullmatch(content):
@@ -81,13 +81,13 @@ def kind_of(content: str, place: Place) -> str:
 
 
 def attached(place: str) -> File:
-    """What was attached, by its address, or where it is on disk if it was downloaded."""
+    """An attachment, by its address, or by its path on disk if it was downloaded."""
     name = re.split(r"[/\\]", place.partition("?")[0])[-1]
     return File(attachment_kind(name), name)
 
 
 def reading(dates: Sequence[str], tally: Tally) -> tuple[int, bool | None]:
-    """How to read an export's dates, from a sample of them.
+    """The order of an export's messages and of its dates, from a sample of dates.
 
     Where they do not tell days from months, but are as in the United States, with neither
     filled up by a zero, months are first: most exports that have such dates are from there.
@@ -112,7 +112,7 @@ _PART = re.compile(r" \[part [0-9]+\](?: \([0-9]+\))?\Z")
 
 
 class Place(NamedTuple):
-    """Where messages were sent: a server ("" for none), a channel, and the channel's id."""
+    """A channel: its server ("" for none), name and id."""
 
     space: str
     channel: str
@@ -120,7 +120,7 @@ class Place(NamedTuple):
 
 
 def place(name: str) -> Place:
-    """Where the messages of a file were sent, by its name: the same for all parts.
+    """The channel of a file's messages, by the file's name: the same for all parts.
 
     A name that its user chose is the channel's, on no server and without an id. What
     stands between the server and the channel, such as a category, is left out; so is a
@@ -169,7 +169,7 @@ def plain(
 
 
 def _shown(match: re.Match[str], users: Mapping[str, str], channels: Mapping[str, str]) -> str:
-    """What the chat showed in place of this markup."""
+    """The text that the chat showed in place of this markup."""
     if user := match["user"]:
         return "@" + users.get(user, "unknown")
     if match["role"]:
@@ -193,7 +193,7 @@ _EPOCH = 1_420_070_400_000
 _SHORTEST_ID = 10**16
 
 
-class Said:
+class TextBuilder:
     """The text of an element, piece by piece."""
 
     def __init__(self) -> None:
@@ -246,7 +246,7 @@ def number_of(id_: str | None) -> int | None:
 
 
 def moment(number: int | None) -> int | None:
-    """When an id was given, in microseconds since 1970, if it is one of Discord's."""
+    """The time of an id, in microseconds since 1970, if it is one of Discord's."""
     if number is None or number < _SHORTEST_ID:
         return None
     return ((number >> 22) + _EPOCH) * 1000

@@ -11,9 +11,18 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from myna.sources import Tally
-from myna.sources._shared.discord import Place, Said, base, emoji, kind_of, moment, number_of, space
+from myna.sources._shared.discord import (
+    Place,
+    TextBuilder,
+    base,
+    emoji,
+    kind_of,
+    moment,
+    number_of,
+    space,
+)
 from myna.sources._shared.discord import plain as without_markup
-from myna.sources._shared.html import Part, attributes, plain
+from myna.sources._shared.html import HtmlToken, attributes, plain
 from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
 
 _DEEPEST = 200
@@ -114,7 +123,7 @@ class Page:
         self.zone = zone
         self.tally = tally
         self.open: list[_Element] = []
-        self.said = Said()
+        self.said = TextBuilder()
         self.entries: list[str] = []  # of the preamble
         self.promised: int | None = None
         self.is_known = self.is_whole = self.has_ids = False
@@ -129,7 +138,7 @@ class Page:
         """For whom text is that comes now."""
         return self.open[-1].heard if self.open else ""
 
-    def take(self, part: Part) -> Iterator[Sent]:
+    def take(self, part: HtmlToken) -> Iterator[Sent]:
         """Go on by a tag and the text before it; the messages that end there."""
         if part.text and self.heard not in ("", "nothing"):
             self.said.add(plain(part.text))
@@ -146,7 +155,7 @@ class Page:
             address = attributes(part.attributes).get("src", "")
             self.message.files.append(File("gif", base(address)))
 
-    def _open(self, part: Part) -> Iterator[Sent]:
+    def _open(self, part: HtmlToken) -> Iterator[Sent]:
         if len(self.open) >= _DEEPEST:
             self.open.clear()
             self.spoil("its elements lie too deep", part.begin)
@@ -175,7 +184,7 @@ class Page:
                 self.message.has_text = True
         if role in _HEARD:
             heard = role
-            self.said = Said()
+            self.said = TextBuilder()
         elif role in _UNHEARD:
             heard = "nothing"
         if role:
@@ -207,7 +216,7 @@ class Page:
         elif self.message and role == "forward":
             self.message.kind = "forward"
 
-    def _begin(self, role: str, values: Mapping[str, str], part: Part) -> Iterator[Sent]:
+    def _begin(self, role: str, values: Mapping[str, str], part: HtmlToken) -> Iterator[Sent]:
         """A message or a group begins: what is open ends here, or should have ended before."""
         if self.message and self.message.is_implied:
             yield from self._end(part.begin)
@@ -230,7 +239,7 @@ class Page:
             self.tally.skip("damaged message", f"bytes {self.message.begin} to {end}: {problem}")
             self.message = None
 
-    def _imply(self, part: Part) -> Iterator[Sent]:
+    def _imply(self, part: HtmlToken) -> Iterator[Sent]:
         """Part of a message without an element of its own; where others have one, damage."""
         if self.message and not self.message.is_implied:
             if self.message.has_text:
@@ -261,7 +270,7 @@ class Page:
             # Only "used /command" has no link in it.
             self.message.kind = "command"
 
-    def _close(self, part: Part) -> Iterator[Sent]:
+    def _close(self, part: HtmlToken) -> Iterator[Sent]:
         tag = part.tag[1:]
         if tag == "span" and (not self.open or self.open[-1].tag != "span"):
             return
@@ -271,7 +280,7 @@ class Page:
             if element.tag == tag:
                 return
 
-    def _closed(self, element: _Element, part: Part) -> Iterator[Sent]:
+    def _closed(self, element: _Element, part: HtmlToken) -> Iterator[Sent]:
         """What an element tells now that it is whole."""
         role, said, message = element.role, self.said, self.message
         if role == "message" or (role == "group" and message and message.is_implied):
@@ -326,7 +335,7 @@ class Page:
         if user and user.id and self.said.length > element.begin:
             self.said.spans.append(Span(user.id, element.begin, self.said.length))
 
-    def _mark(self, part: Part) -> None:
+    def _mark(self, part: HtmlToken) -> None:
         """A tag in a text."""
         tag = part.tag.removeprefix("/")
         if tag == "br":
@@ -347,7 +356,7 @@ class Page:
         elif tag and tag not in _INLINE:
             self.said.add(f"<{part.tag}{plain(part.attributes)}>")
 
-    def _link(self, part: Part) -> None:
+    def _link(self, part: HtmlToken) -> None:
         """A link is its address, or as it was written where it has another text."""
         said = self.said
         if part.tag == "a":

@@ -2,7 +2,7 @@
 
 Archives are read in place: nothing of them is ever written to disk, so no member can
 escape anywhere, whatever it is called. Sizes are believed only in so far as they are
-plausible: what claims to grow more than `MOST_GROWTH`-fold is left unread.
+plausible: what claims to grow more than `MAX_GROWTH`-fold is left unread.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class ChatFile:
 
     @property
     def local(self) -> Path | None:
-        """Where it is on disk, for what only opens paths; None in an archive."""
+        """Its path on disk, for code that only opens paths; None in an archive."""
         return self.path
 
     @property
@@ -63,7 +63,7 @@ class ChatFile:
 
     @property
     def place(self) -> str:
-        """Where it is, for messages to the user."""
+        """Its path, for messages to the user."""
         return str(self.path)
 
     @cached_property
@@ -80,7 +80,7 @@ class ChatFile:
 
     @property
     def is_large(self) -> bool:
-        """Whether it has more than `LARGE_BYTES`.
+        """True if it has more than `LARGE_BYTES`.
 
         Raises:
             SourceError: as `size`.
@@ -125,13 +125,13 @@ class ChatFile:
             return stream.read(HEAD)
 
 
-MOST_GROWTH = 200
+MAX_GROWTH = 200
 """Text of people shrinks to a tenth or so; deflate's limit, of zeros, is a thousandth."""
 
 ALWAYS_FINE = 64 * 2**20
 """Bytes that a member may unpack to whatever it was packed to."""
 
-DEEPEST = 3
+MAX_DEPTH = 3
 """Archives within archives that are looked into."""
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
@@ -167,7 +167,7 @@ class Member(ChatFile):
             SourceError: it cannot be unpacked, or would be implausibly large.
         """
         packed, size = max(1, self.info.compress_size), self.info.file_size
-        if size > ALWAYS_FINE and size > MOST_GROWTH * packed:
+        if size > ALWAYS_FINE and size > MAX_GROWTH * packed:
             raise SourceError(
                 f"{self.place} would unpack from {packed:,} to {size:,} bytes, as no chat does: "
                 "if it is one, unpack it yourself"
@@ -243,7 +243,7 @@ class Archive:
 
     @property
     def place(self) -> str:
-        """Where it is, for messages to the user."""
+        """Its path, for messages to the user."""
         return self.file.place
 
     def member(self, info: zipfile.ZipInfo) -> Member:
@@ -255,7 +255,7 @@ class Archive:
 
 
 def is_archive(file: ChatFile) -> bool:
-    """Whether it begins as zip archives do."""
+    """True if it begins as zip archives do."""
     return file.head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
@@ -268,7 +268,7 @@ def members(file: ChatFile) -> list[ChatFile]:
     depth, around = 0, file
     while isinstance(around, Member):
         depth, around = depth + 1, around.archive.file
-    if depth >= DEEPEST:
+    if depth >= MAX_DEPTH:
         raise SourceError(f"{file.place} lies too deep in other archives: unpack it yourself")
     archive = Archive(file)
     shown = sorted(archive.members.values(), key=lambda info: info.filename)

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from myna.sources._shared.text import BLOCK, open_text
 
-LONGEST = 2**16
+MAX_TAG_BYTES = 2**16
 """Bytes of a tag; what begins like one and does not end within so many is text."""
 
 # No tag begins within an attribute's value, so that a quote that is never closed swallows
@@ -35,7 +35,7 @@ _ATTRIBUTE = re.compile(
 )
 
 
-class Part(NamedTuple):
+class HtmlToken(NamedTuple):
     """A tag, and the text before it; its name is "" where there is none.
 
     Attributes:
@@ -53,7 +53,7 @@ class Part(NamedTuple):
     end: int
 
 
-def parts(stream: BinaryIO, head: bytes) -> Iterator[Part]:
+def tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
     """The page's tags with the text between them, comments left out; the stream is closed.
 
     Args:
@@ -69,18 +69,20 @@ def parts(stream: BinaryIO, head: bytes) -> Iterator[Part]:
             waiting = len(buffer)
             while match := _TAG.search(buffer, position):
                 if match.lastgroup in ("cut", "cut_comment", "cut_name"):
-                    if block and len(buffer) - match.start() < LONGEST:
+                    if block and len(buffer) - match.start() < MAX_TAG_BYTES:
                         waiting = match.start()
                         break
                     position = match.start() + 1
                     continue
                 name = (match["name"] or b"").decode("utf-8", "replace")
                 place = start + match.start(), start + match.end()
-                yield Part(buffer[done : match.start()], name, match["attributes"] or b"", *place)
+                yield HtmlToken(
+                    buffer[done : match.start()], name, match["attributes"] or b"", *place
+                )
                 done = position = match.end()
-            if not block or waiting - done >= LONGEST:
+            if not block or waiting - done >= MAX_TAG_BYTES:
                 place = start + waiting, start + waiting
-                yield Part(buffer[done:waiting], "", b"", *place)
+                yield HtmlToken(buffer[done:waiting], "", b"", *place)
                 done = waiting
             if not block:
                 return

@@ -33,7 +33,7 @@ def replaced(
 
 
 def mentions(text: str, names: Mapping[str, str], known: list[Span]) -> list[Span]:
-    """Where ``@name`` stands in the text, besides the spans that are known, in order.
+    """Spans of ``@name`` in the text, besides those that are known, in order.
 
     Args:
         text: the final text.

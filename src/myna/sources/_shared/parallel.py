@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-MOST_WORKERS = 8
+MAX_WORKERS = 8
 """Reading the disk and writing the tables keep up with no more."""
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ def ordered(
     Raises:
         SourceError: the system stopped a process, most likely for want of memory.
     """
-    count = min(workers.cores(), MOST_WORKERS)
+    count = min(workers.cores(), MAX_WORKERS)
     if not file.is_large or count < 2:
         yield from map(function, tasks)
         return

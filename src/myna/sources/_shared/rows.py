@@ -47,7 +47,7 @@ HELD = tuple(_NAMES)
 
 
 def columns(names: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, str] | None:
-    """Which of the named columns holds what; None without both a text and an author.
+    """The named columns by what they hold; None without both a text and an author.
 
     A time of day in a column of its own, beside the date's, is called ``clock``. What the
     user has `given` goes before what the names suggest; None where there are no such names.
@@ -102,14 +102,14 @@ def _message(row: Row, channel: str) -> Sent:
 
 
 def _time(row: Row) -> str:
-    """When it was sent, from one column or from two."""
+    """The time of a message, from one column or from two."""
     time = row.get("time", "").strip()
     clock = row.get("clock", "")
     return f"{time} {clock.strip()}" if _TIME_OF_DAY.match(clock) else time
 
 
 class CsvHeader(NamedTuple):
-    """What stands between the cells of a table, and the cells of its first row."""
+    """The delimiter of a table, and the cells of its first row."""
 
     delimiter: str
     names: list[str]

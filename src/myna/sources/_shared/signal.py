@@ -1,4 +1,4 @@
-"""What the exports of Signal's third-party tools have in common.
+"""Shared by the exports of Signal's third-party tools.
 
 Signal itself has no readable export; its tools write either texts, in which a message
 begins with a line of its own shape, or JSON with one message a line.

@@ -108,7 +108,7 @@ def lines(
 
 
 def _size(text: str, encoding: str) -> int:
-    """How many bytes of the file a text takes, if its line ends are single characters."""
+    """Bytes of the file that a text takes, if its line ends are single characters."""
     return len(text.encode("utf-16-le" if encoding.startswith("utf-16") else "utf-8", "replace"))
 
 

@@ -58,7 +58,7 @@ def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
 
 
 def day_first(times: Iterable[str]) -> tuple[bool, bool]:
-    """Whether dates in figures have the day before the month, and whether that is certain.
+    """True if dates in figures have the day before the month; and whether that is certain.
 
     A field above 12 is a day. Failing that, times are mostly in order, so the reading in
     which they turn back less often is the right one, and days change more often than months.
@@ -76,14 +76,14 @@ def day_first(times: Iterable[str]) -> tuple[bool, bool]:
 
 
 def _turns(dates: list[tuple[int, int, int]]) -> int:
-    """How often the dates run against the way they mostly run."""
+    """The number of dates that run against the way they mostly run."""
     later = sum(a < b for a, b in pairwise(dates))
     earlier = sum(a > b for a, b in pairwise(dates))
     return min(later, earlier)
 
 
 def _changes(field: list[int]) -> int:
-    """How often a field of the date changes."""
+    """The number of changes of a field of the date."""
     return sum(a != b for a, b in pairwise(field))
 
 
@@ -147,7 +147,7 @@ def _time_of_day() -> pl.Expr:
 
 
 def _zone() -> pl.Expr:
-    """How far the zone is ahead of UTC."""
+    """The zone's offset from UTC."""
     minutes = pl.col("hours").cast(pl.Int64).fill_null(0) * 60
     minutes += pl.col("minutes").cast(pl.Int64).fill_null(0)
     sign = pl.when(pl.col("sign") == "-").then(-1).otherwise(1)

@@ -47,7 +47,7 @@ _TIMES = {
 
 
 class Form(NamedTuple):
-    """How a file writes the beginning of a message."""
+    """The form in which a file writes the beginning of a message."""
 
     layout: str
     hours: str
@@ -146,7 +146,7 @@ def _number(figures: pl.Series) -> pl.Series:
 
 
 def order_of(dates: list[str]) -> tuple[Order, bool, bool]:
-    """Where year, month and day stand in dates, whether that is clear, and whether certain."""
+    """The order of year, month and day in dates, whether it is clear, and whether certain."""
     dated = [fields(text) for text in dates]
     american = any(re.match(r"[1-9]/\d{1,2}/\d\d$", text) for text in dates)
     readings = []
@@ -200,8 +200,8 @@ _PLACE = re.compile(r"(.{0,300}?): ?https://(?:maps\.google\.com/\?q=|foursquare
 _DOCUMENTS = ("csv", "doc", "docx", "pdf", "ppt", "pptx", "rtf", "txt", "xls", "xlsx", "zip")
 
 
-class Said(NamedTuple):
-    """What a message says, and what it is."""
+class Content(NamedTuple):
+    """The content of a message: its kind, text, files and mentions."""
 
     kind: str
     text: str
@@ -224,15 +224,15 @@ def person(raw: str) -> tuple[str, str] | None:
     return name, name
 
 
-def notice(text: str) -> Said:
-    """What the app says in nobody's name."""
+def notice(text: str) -> Content:
+    """A notice of the app itself."""
     text = forms.unmarked(text)
     is_call = forms.key(text) in words.CALLS
-    return Said("call" if is_call else "system", "" if is_call else text)
+    return Content("call" if is_call else "system", "" if is_call else text)
 
 
-def said_in(body: str, more: str, is_ios: bool) -> Said:
-    """What somebody's message says, where there may be more to it than text.
+def said_in(body: str, more: str, is_ios: bool) -> Content:
+    """The content of somebody's message, where there may be more to it than text.
 
     Args:
         body: its first line, with the marks that it had.
@@ -242,12 +242,12 @@ def said_in(body: str, more: str, is_ios: bool) -> Said:
     plain, whole = forms.bare(body), "" if more else forms.key(body)
     is_deleted = whole in words.DELETED or whole in words.YOU_DELETED
     if is_deleted or (whole and plain.startswith(words.DELETED_BY)):
-        return Said("deleted", "")
+        return Content("deleted", "")
     is_marked = is_ios and body.startswith("\u200e")
     if whole in words.CALLS or (is_marked and plain.startswith(words.CALL_BEGINS)):
-        return Said("call", "")
+        return Content("call", "")
     if whole == words.NULL and not is_ios:
-        return Said("text", "", files=(File("file", ""),))
+        return Content("text", "", files=(File("file", ""),))
     body, more, edited = _unedited(body, more)
     if found := _media(body, more):
         text, file = found
@@ -274,7 +274,7 @@ def _unedited(body: str, more: str) -> tuple[str, str, bool]:
 
 
 def _media(body: str, more: str) -> tuple[str, File] | None:
-    """What is said with media, and the media; None where there is none.
+    """The caption of media, and the media; None where there is none.
 
     A caption keeps the line's end that stood between: cleaning takes outer blanks away.
     """
@@ -367,7 +367,7 @@ def _poll(lines: str) -> str:
     return "\n".join([before, question, *answers]) if question else ""
 
 
-def _with_mentions(text: str, edited: bool = False, files: tuple[File, ...] = ()) -> Said:
+def _with_mentions(text: str, edited: bool = False, files: tuple[File, ...] = ()) -> Content:
     """A text with its mentions found: `@` and a number, or a name between isolates."""
     text = text.lstrip(forms.MARKS)
     parts: list[str] = []
@@ -384,4 +384,4 @@ def _with_mentions(text: str, edited: bool = False, files: tuple[File, ...] = ()
         length += match.start() - end + len(name) + 1
         spans.append(Span(author_id, length - len(name) - 1, length))
         end = match.end()
-    return Said("text", "".join([*parts, text[end:]]), edited, files, tuple(spans))
+    return Content("text", "".join([*parts, text[end:]]), edited, files, tuple(spans))

@@ -1,4 +1,4 @@
-"""What WhatsApp's export says in the user's language: plain data, no code of the reader.
+"""Phrases of WhatsApp's export in the user's language: plain data, no code of the reader.
 
 Where the words are from, so that a wrong one can be told from a missing one:
 
