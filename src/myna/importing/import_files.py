@@ -144,7 +144,7 @@ class _Group:
     def _fresh(self) -> list[tuple[ChatFile, Imported]]:
         """The files that were not read before.
 
-        The hash of one whose size no other has is found while it is read.
+        One whose size no other has is new: its hash is left for `_digested`.
         """
         before = _read_before(self.workspace)
         sizes = Counter(size for size, _, _ in before.values())
@@ -261,7 +261,9 @@ def _read_before(workspace: Workspace) -> dict[str, tuple[int, int, list[Path]]]
 
 @contextmanager
 def _digested(file: ChatFile, result: Imported) -> Iterator[None]:
-    """Find the file's hash, where it is not known yet, while it is read."""
+    """Find the file's hash, where it is not known yet: of a large one while it is read."""
+    if not result.sha256 and not file.is_large:
+        result.sha256 = _digest(file)
     if result.sha256:
         yield
         return
