@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
-from myna.cleaning import rules
 from myna.cleaning.texts import normal, normalised, tidied
 from myna.config import Rules
+from myna.config.rules import resolved
 from myna.messages import tidy
 
-DEFAULT = rules.resolved(Rules())
+DEFAULT = resolved(Rules())
 
 
 def made(text: str, **settings: Any) -> str:
-    return normal(text, rules.resolved(Rules(**settings)))
+    return normal(text, resolved(Rules(**settings)))
 
 
 FACES = [

@@ -106,11 +106,12 @@ def normalised(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
     raw = messages["text"].fill_null("")
     tidy_ = tidied(raw)
     ready = messages.with_columns(text=tidy_, characters=tidy_.str.len_chars())
-    picked = raw.str.contains(_picking(settings.at_sign, settings.repeats, settings.repair))
+    repeats, repair = settings.repeats or 0, bool(settings.repair)
+    picked = raw.str.contains(_picking(settings.at_sign, repeats, repair))
     picked |= (tidy_ != raw) & (messages["mentions"].list.len() > 0)
     if not picked.any():
         return ready
-    odd = _picking("keep", settings.repeats, settings.repair)
+    odd = _picking("keep", repeats, repair)
     rows = messages.select("text", "mentions").with_row_index("row").filter(picked)
     rows = rows.with_columns(odd=pl.col("text").str.contains(odd))
     changed: list[Rewritten] = []
