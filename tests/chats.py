@@ -21,7 +21,7 @@ from myna.samples import choosing, parts, reading
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
-thorough = settings(max_examples=80, suppress_health_check=list(HealthCheck), database=None)
+thorough = settings(max_examples=80, suppress_health_check=list(HealthCheck))
 """For properties that take a fixture, and whose examples take a while."""
 
 PIECES = [
