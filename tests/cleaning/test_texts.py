@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
@@ -81,6 +81,7 @@ class TestNothingIsLost:
 
     @thorough
     @given(texts)
+    @example("\xa0á\x9e¢")
     def test_done_twice_is_done_once(self, text: str) -> None:
         once = normal(text, DEFAULT)
         assert normal(once, DEFAULT) == once
