@@ -122,7 +122,8 @@ def cleaned(
         table = Path(folder, "table.parquet")
         frame.write_parquet(table)
         known = reading.known(pl.scan_parquet(table), people, settings, Path(folder))
-        shared = list(parts.batches([table], batch))
+        none = parts.Batch(0, 0, (parts.Piece(table, 0, 0),))
+        shared = list(parts.batches([table], batch)) or [none]
         stored = parts.Parts(Path(folder), tuple(part.length for part in shared))
         gathered = choosing.gather(reading.read(known, part) for part in shared)
         kept = choosing.clean(gathered, known, stored, ledger or Ledger())

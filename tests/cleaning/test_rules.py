@@ -320,8 +320,7 @@ actions = st.fixed_dictionaries(
                 "edited": st.booleans(),
                 "files": st.sampled_from([(), ("image",)]),
             }
-        ),
-        min_size=1,
+        )
     ),
     st.sampled_from(["clone", "context", "no"]),
     actions,

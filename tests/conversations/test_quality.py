@@ -141,8 +141,7 @@ def test_the_recipe_drops_poor_conversations_and_those_that_somebody_ends() -> N
                 "channel": st.sampled_from("ab"),
                 "at": st.none() | st.integers(0, 300),
             }
-        ),
-        min_size=1,
+        )
     ),
     st.sampled_from(["", "keep", "end", "context", "drop"]),
     st.sampled_from(["", "keep", "context", "drop"]),
