@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 
 from myna import config, workspace
+from myna.choices import DEFAULT_ADAPTER
 from myna.cli import demo, evaluate, prepare, train
 from myna.samples.prepare import read_samples
 from myna.workspace import Workspace
@@ -38,8 +39,8 @@ def main() -> None:
     prepare.ready(space, settings)
     epochs = wanted.epochs or wanted.tokens / _tokens(space)
     settings = config.override(settings, [f"train.epochs={epochs}"])
-    trained = train.ready(space, settings, "group")
-    report = evaluate.measured(space, "group")
+    trained = train.ready(space, settings, DEFAULT_ADAPTER)
+    report = evaluate.measured(space, DEFAULT_ADAPTER)
     evaluate.show(report)
     print(
         json.dumps(

@@ -1,12 +1,13 @@
-"""Recipes: settings that fit a machine, each with its reason. A table, and nothing else.
+"""Recipes: settings that fit a machine, each with its reason.
 
 `recipe = "3090"` in myna.toml takes the row of that name; whatever myna.toml or `--set`
-says itself goes before it. A setting that a recipe does not name keeps its default.
+says itself goes before it. A setting that a recipe does not name keeps its default. The
+defaults of those that it names are here, and only here: the row of `DEFAULT`.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 DEFAULT = "laptop"
 
@@ -99,3 +100,8 @@ RECIPES: dict[str, dict[str, Choice]] = {
         "train.epochs": Choice(3.0, "a large base learns by heart sooner"),
     },
 }
+
+
+def default(name: str) -> Any:
+    """The default of a setting that recipes set, such as "train.lr"."""
+    return RECIPES[DEFAULT][name].value

@@ -137,7 +137,7 @@ class TestOllama:
         folder, done = exported(trained(base, real_lora, ("Ana", "Ben")), "ollama")
         assert [f for f in done.files if "Modelfile" in f] == ["ana.Modelfile", "ben.Modelfile"]
         assert '"Ben:"' in (folder / "ben.Modelfile").read_text("utf-8")
-        assert exported(trained_again(done), "ollama", name="ben")[1].personas == ["Ben"]
+        assert exported(trained_again(done), "ollama", person="ben")[1].personas == ["Ben"]
 
     def test_without_a_gguf(self, trained: Trained, tiny: Base, lora: Path) -> None:
         with pytest.raises(ExportError, match=r"Ollama needs .* as a GGUF file"):
@@ -245,7 +245,7 @@ class TestWhatAllShare:
         shutil.copytree(lora, space.adapter("group.ben"))
         with pytest.raises(ExportError, match="an adapter for each person: name one"):
             exported(space, "gguf")
-        assert "adapter.gguf" in exported(space, "gguf", name="ben")[1].files
+        assert "adapter.gguf" in exported(space, "gguf", person="ben")[1].files
 
     def test_nothing_trained(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)

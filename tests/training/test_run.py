@@ -116,7 +116,7 @@ class TestOneForEach:
         assert sorted(clone.personas) == ["Ana", "Ben"]
         assert clone.engines["Ana"] is not clone.engines["Ben"]
         speaks(space, "Ben")
-        with pytest.raises(WorkspaceError, match=r"myna evaluate --name group\.(ana|ben)"):
+        with pytest.raises(WorkspaceError, match=r"myna evaluate --adapter group\.(ana|ben)"):
             evaluation.run(space, "group", lambda _: None, lambda *_: None)
 
     def test_who_is_trained_already_is_not_trained_again(self, space: Workspace) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from myna.choices import DEFAULT_ADAPTER
 from myna.cli import evaluate, prepare, train
 from myna.cli._terminal import Json, colour_of, console, emit, say
 
@@ -44,9 +45,9 @@ def command(
     if not json_:
         prepare.show(ledger, console())
     say(f"4. Training, for {budget} at most")
-    trained = train.ready(space, settings, "group")
+    trained = train.ready(space, settings, DEFAULT_ADAPTER)
     say("5. How good is it? Bits per character, base against clone")
-    report = evaluate.measured(space, "group")
+    report = evaluate.measured(space, DEFAULT_ADAPTER)
     if not json_:
         evaluate.show(report)
     say("6. A situation that the clone has never seen")
@@ -80,7 +81,7 @@ def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
     """The crew goes on from a situation of the test split; beside it, what was said."""
     from myna.persona.clone import open_clone
 
-    clone = open_clone(space, "group", space.settings().chat, seed=11, say=say)
+    clone = open_clone(space, DEFAULT_ADAPTER, space.settings().chat, seed=11, say=say)
     moment = _situation(space, clone.personas)
     room = moment.room(clone.samples, clone.tokenizer, clone.engine.context // 2, clone.markup)
     colours = colour_of(clone.personas)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myna.cli._terminal import Json, console, emit, here, say
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DEFAULT_ADAPTER, listed
+from myna.cli._terminal import Adapter, Json, console, emit, here, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,18 +27,18 @@ def command(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help="A data set to train with: sharegpt, openai, alpaca, chatml, segments, "
-            "input-output or parquet. Or what runs the clone: gguf, ollama, merged, textgen "
-            "or card.",
+            help=f"A data set to train with: {listed(DATASET_FORMATS)}. Or what runs the clone: "
+            f"{listed(CLONE_FORMATS)}.",
         ),
     ],
-    name: Annotated[
+    person: Annotated[
         str | None,
-        typer.Option(help='Who answers: "me" or the only persona without, else each of them.'),
+        typer.Option(
+            metavar="NAME",
+            help='Who answers; without: "me", else the only persona, else each of them.',
+        ),
     ] = None,
-    adapter: Annotated[
-        str, typer.Option(help="The adapter that gguf, ollama, merged and textgen export.")
-    ] = "group",
+    adapter: Adapter = DEFAULT_ADAPTER,
     everyone: Annotated[
         bool, typer.Option("--everyone", help="Each persona answers in dialogues of their own.")
     ] = False,
@@ -70,17 +71,17 @@ def command(
     from myna.export import push as push_
     from myna.export.targets import TARGETS
 
-    if name is not None and everyone:
-        raise ExportError("--name and --everyone exclude each other: leave one of them out")
+    if person is not None and everyone:
+        raise ExportError("--person and --everyone exclude each other: leave one of them out")
     space = here(ctx)
     if format_ in TARGETS:
         _refuse(format_, system=system, sequence_len=sequence_len, push=push, with_test=with_test)
-        _export(space, format_, to, adapter, name, everyone=everyone, as_json=json_)
+        _export(space, format_, to, adapter, person, everyone=everyone, as_json=json_)
         return
     chosen = formats.find(format_)
     wanted = run.Wanted(
         chosen,
-        run.personas(space, name, everyone=everyone),
+        run.personas(space, person, everyone=everyone),
         with_test=with_test,
         system=system,
         length=sequence_len,
@@ -113,7 +114,7 @@ def _export(
     target: str,
     to: Path | None,
     adapter: str,
-    name: str | None,
+    person: str | None,
     *,
     everyone: bool,
     as_json: bool,
@@ -123,7 +124,7 @@ def _export(
     from myna.export.targets import Chosen, export
 
     path = run.target(space, target, to)
-    done = export(space, target, Chosen(adapter, name, everyone), path, say)
+    done = export(space, target, Chosen(adapter, person, everyone), path, say)
     if as_json:
         emit(vars(done))
         return

@@ -45,8 +45,9 @@ def command(
             "prompts, never trained), no (left out). Asked once if not given."
         ),
     ] = None,
-    as_: Annotated[
-        str | None, typer.Option("--as", metavar="SOURCE", help="Read the files as this source.")
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The platform and format of the files, if not found."),
     ] = None,
     columns: Annotated[
         str | None,
@@ -59,10 +60,10 @@ def command(
     json_: Json = False,
 ) -> None:
     """Read chat exports of any platform; `--list` says which."""
-    from myna import people
+    from myna import people, sources
     from myna.errors import SettingsError, SourceError
     from myna.importing.finding import find
-    from myna.sources import given_columns, source
+    from myna.sources import given_columns
 
     if list_:
         _list(json_)
@@ -70,10 +71,10 @@ def command(
     if not paths:
         raise SettingsError("say which files or folders to import: myna import PATH")
     workspace = here(ctx)
-    if as_:
-        source(as_)  # a wrong name is said before anything is read
+    if source:
+        sources.source(source)  # a wrong name is said before anything is read
     chosen = _consent(consent, people.load(workspace.people_file))
-    found = find(paths, as_, given_columns(columns) if columns else None)
+    found = find(paths, source, given_columns(columns) if columns else None)
     results = _import(workspace, found, chosen)
     troubles = [*found.troubles, *(result.trouble for result in results if result.trouble)]
     stored, messages = sum(r.stored for r in results), sum(r.messages for r in results)
@@ -203,8 +204,8 @@ def _list(json_: bool) -> None:
         )
         return
     table = Table(title="What myna reads", title_justify="left")
-    table.add_column("--as")
-    table.add_column("source")
+    table.add_column("--source")
+    table.add_column("format")
     table.add_column("reads", overflow="fold")
     for name, module in found.items():
         table.add_row(name, module.TITLE, ", ".join(module.READS))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, Name, Set, bar, console, emit, here, say
+from myna.choices import DEFAULT_ADAPTER
+from myna.cli._terminal import Adapter, Json, Set, bar, console, emit, here, say
 
 if TYPE_CHECKING:
     from myna.config import Settings
@@ -24,7 +25,7 @@ def command(
     budget: Annotated[
         str | None, typer.Option(help='Time to train for at most, such as "4m" or "2h".')
     ] = None,
-    name: Name = "group",
+    adapter: Adapter = DEFAULT_ADAPTER,
     set_: Set = None,
     again: Annotated[bool, typer.Option("--again", help="Even if the adapter is there.")] = False,
     onward: Annotated[
@@ -49,7 +50,7 @@ def command(
     if write_config is not None:
         _write_config(space, settings, write_config)
         return
-    done = ready(space, settings, name, again=again, onward=onward, dry=dry_run)
+    done = ready(space, settings, adapter, again=again, onward=onward, dry=dry_run)
     if not _main():
         return
     if json_:
@@ -58,7 +59,7 @@ def command(
         say("nothing was trained (--dry-run)")
     else:
         say(
-            f"adapter '{name}': {done['tokens']:,} tokens in {done['steps']:,} steps "
+            f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
             f"({done['epochs']:.2g} epochs: {done['reason']}). Next: myna evaluate, myna chat"
         )
 

@@ -36,7 +36,7 @@ def run(
     if own := rendering.get("adapters"):
         raise WorkspaceError(
             f"'{name}' has an adapter for each person: measure one of them, such as with "
-            f"`myna evaluate --name {next(iter(own.values()))}`"
+            f"`myna evaluate --adapter {next(iter(own.values()))}`"
         )
     samples = read_samples(space, "test")
     if not samples.height:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DatasetFormat, listed
 from myna.errors import ExportError
 from myna.export.control import OPENING, harmless
 from myna.export.dialogues import Dialogue, Draw, Exchange, Turn
@@ -40,7 +41,7 @@ class Format:
         draw: draws a dialogue's most exchanges.
     """
 
-    name: str
+    name: DatasetFormat
     about: str
     lacks: tuple[str, ...]
     rows: Callable[[Dialogue], Iterator[Row]] | None
@@ -58,9 +59,9 @@ def find(name: str) -> Format:
         ExportError: there is none.
     """
     if name not in FORMATS:
-        targets = "gguf, ollama, merged, textgen, card"
         raise ExportError(
-            f"'{name}' is no format: choose one of {', '.join(FORMATS)}; or of {targets}"
+            f"'{name}' is no format: choose one of {listed(DATASET_FORMATS)}; or, "
+            f"for programs that run a clone, {listed(CLONE_FORMATS)}"
         )
     return FORMATS[name]
 
@@ -150,7 +151,7 @@ _SEGMENTS: dict[str, Any] = {
     "draw": messages_drawn,
 }
 
-FORMATS = {
+FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
         Format(

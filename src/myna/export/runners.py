@@ -54,7 +54,7 @@ class Trained:
         folders = {voice.adapter for voice in self.voices}
         if len(folders) > 1:
             raise ExportError(
-                f"'{self.name}' has an adapter for each person: name one of them with --name"
+                f"'{self.name}' has an adapter for each person: name one of them with --person"
             )
         return folders.pop()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from myna.choices import DEFAULT_ADAPTER, CloneFormat
 from myna.export.run import personas
 from myna.export.runners import Trained, Written, read, run, slugs
 from myna.models.fetch import Say, silent
 from myna.workspace import Workspace
 
-TARGETS = {
+TARGETS: dict[CloneFormat, str] = {
     "gguf": "a LoRA for llama.cpp and KoboldCpp",
     "ollama": "a Modelfile for Ollama for each persona, and a LoRA",
     "merged": "base and adapter in one, as transformers and vLLM load it",
@@ -24,8 +25,8 @@ TARGETS = {
 class Chosen:
     """Whom to export: an adapter, and of those who speak with it one or all."""
 
-    adapter: str = "group"
-    name: str | None = None
+    adapter: str = DEFAULT_ADAPTER
+    person: str | None = None
     everyone: bool = False
 
 
@@ -40,9 +41,9 @@ def export(space: Workspace, target: str, chosen: Chosen, path: Path, say: Say =
     """
     done = Written(target, str(path))
     if target == "card":
-        done.personas = list(personas(space, chosen.name, everyone=chosen.everyone))
+        done.personas = list(personas(space, chosen.person, everyone=chosen.everyone))
         return run(space, done, TARGETS[target], lambda new: _cards(space, new, done))
-    trained = read(space, chosen.adapter, chosen.name, say)
+    trained = read(space, chosen.adapter, chosen.person, say)
     done.adapter, done.personas = trained.name, [voice.persona for voice in trained.voices]
     return run(space, done, TARGETS[target], lambda new: _write(target, trained, new, path, done))
 
