@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -19,6 +19,7 @@ from myna.serving.errors import Json
 from myna.serving.floors import Floors
 from myna.serving.guard import Access, Guard, Limits
 from myna.serving.observing import Observer, Watch
+from myna.serving.rooms_api import RoomApi
 from myna.serving.served import Served
 from myna.serving.working import GoneError, Work
 
@@ -43,49 +44,66 @@ def create_app(served: Served, rooms: Rooms, terms: Terms) -> FastAPI:
     work = Work(terms.reply_seconds)
     watch = Watch(served.queue, served.clone.tokenizer)
     floors = Floors(rooms, watch)
-
-    @asynccontextmanager
-    async def life(_: FastAPI) -> AsyncIterator[None]:
-        following = asyncio.create_task(floors.follow(work.closing))
-        yield
-        await work.close(0)
-        await following
-
     app = FastAPI(
         title="myna",
         version=__version__,
         docs_url=None,  # their pages load scripts from elsewhere
         redoc_url=None,
-        lifespan=life,
+        lifespan=_lifespan,
         responses=errors.SHOWN,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.work = work
+    app.state.watch = watch
+    app.state.room_api = RoomApi(served, floors, work, trusted=terms.access.loopback)
     errors.install(app)
-
-    @app.exception_handler(GoneError)
-    async def gone(_: Request, __: Exception) -> Response:
-        return Response(status_code=499)  # nobody reads it; the log does
-
+    app.add_exception_handler(GoneError, _gone)
     app.include_router(openai_api.router(served, work, watch))
-    app.include_router(rooms_api.router(served, floors, work, trusted=terms.access.loopback))
+    app.include_router(rooms_api.router)
+    app.include_router(operation)
+    _add_middleware(app, terms, watch)
+    return app
 
-    @app.get("/healthz", tags=["Operation"])
-    async def healthz() -> Response:
-        """Whether replies can be made."""
-        if work.closing.is_set():
-            return Json({"status": "closing"}, 503)
-        return Json({"status": "ok"})
 
-    app.head("/healthz", include_in_schema=False)(healthz)  # as some monitors ask
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    api: RoomApi = app.state.room_api
+    following = asyncio.create_task(api.floors.follow(api.work.closing))
+    yield
+    await api.work.close(0)
+    await following
 
-    @app.get("/metrics", tags=["Operation"], response_class=PlainTextResponse)
-    async def metrics() -> Response:
-        """Counts and latencies, for Prometheus."""
-        return Response(watch.page(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    # The last one added is the first that a request meets.
-    refused: Callable[[str], None] = lambda why: watch.refused.labels(why).inc()  # noqa: E731
+async def _gone(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads it; the log does
+
+
+operation = APIRouter(tags=["Operation"])
+"""The paths for whoever watches over the server."""
+
+
+@operation.head("/healthz", include_in_schema=False)  # as some monitors ask
+@operation.get("/healthz")
+async def healthz(request: Request) -> Response:
+    """Whether replies can be made."""
+    if request.app.state.work.closing.is_set():
+        return Json({"status": "closing"}, 503)
+    return Json({"status": "ok"})
+
+
+@operation.get("/metrics", response_class=PlainTextResponse)
+async def metrics(request: Request) -> Response:
+    """Counts and latencies, for Prometheus."""
+    page = request.app.state.watch.page()
+    return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_middleware(app: FastAPI, terms: Terms, watch: Watch) -> None:
+    """Add what every request goes through: the last one added is the first that it meets."""
+
+    def refused(why: str) -> None:
+        watch.refused.labels(why).inc()
+
     app.add_middleware(Guard, access=terms.access, limits=terms.limits, refused=refused)
     if terms.access.origins:
         app.add_middleware(
@@ -96,4 +114,3 @@ def create_app(served: Served, rooms: Rooms, terms: Terms) -> FastAPI:
             expose_headers=["Retry-After"],
         )
     app.add_middleware(Observer, watch=watch)
-    return app
