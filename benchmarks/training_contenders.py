@@ -83,8 +83,8 @@ def myna(job: dict[str, Any], *, lean: bool = False) -> None:
     """As `myna train` computes a step."""
     from myna.config import Train
     from myna.training import fast, methods
-    from myna.training.loop import with_lora
     from myna.training.loss import sample_losses
+    from myna.training.methods import with_lora
 
     base = _base(job, _best_dtype())
     turns = Turns(job, f"{base.dtype}".removeprefix("torch."))

@@ -13,7 +13,8 @@ from tests.training.cases import EACH_STEP, SETTINGS, losses, samples
 from myna.errors import TrainingError
 from myna.training import fast
 from myna.training.checkpoints import trainable
-from myna.training.loop import train, with_lora
+from myna.training.loop import train
+from myna.training.methods import with_lora
 from myna.training.watching import Progress, Watch
 
 PLAIN = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2}

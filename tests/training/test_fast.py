@@ -13,8 +13,8 @@ import transformers
 
 from myna.config import Train
 from myna.training import fast, methods
-from myna.training.loop import with_lora
 from myna.training.loss import sample_losses
+from myna.training.methods import with_lora
 from myna.training.packing import packs
 
 CPU = torch.device("cpu")

@@ -11,7 +11,8 @@ from tests.training.cases import SAMPLES, SETTINGS
 
 from myna.config import Train
 from myna.errors import ModelError, TrainingError
-from myna.training import checkpoints, loop, optimizers, parallel
+from myna.training import checkpoints, methods, optimizers, parallel
+from myna.training.steps import backward
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
 
@@ -68,14 +69,14 @@ def test_the_paged_one_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
     monkeypatch.setattr(optimizers, "choose", lambda *_, **__: (True, "as asked"))
 
     def begun() -> tuple[Any, Any]:
-        model = loop.with_lora(small_model(), SETTINGS)
+        model = methods.with_lora(small_model(), SETTINGS)
         return model, optimizers.make(
             checkpoints.trainable(model).values(), SETTINGS, CPU, split=False
         )[0]
 
     def steps(model: Any, optimizer: Any, numbers: range) -> None:
         for number in numbers:
-            loop._step(model, SAMPLES, [number], parallel.accelerator())
+            backward(model, SAMPLES, [number], parallel.accelerator(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
@@ -11,10 +12,10 @@ import torch
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.training.checkpoints import trainable
-from myna.training.loop import _step, with_lora
+from myna.training.methods import with_lora
 from myna.training.parallel import accelerator
 from myna.training.samples import Samples
-from myna.training.steps import Steps
+from myna.training.steps import Steps, backward
 
 SAMPLES = Samples(
     [[(7 * n + i) % 97 for i in range(12 + n)] for n in range(4)],
@@ -23,11 +24,11 @@ SAMPLES = Samples(
 
 
 def gradients(
-    model: Any, part_tokens: int, backward: Any = _step, said: list[str] | None = None
+    model: Any, part_tokens: int, compute: Any = backward, said: list[str] | None = None
 ) -> tuple[float, dict[str, torch.Tensor]]:
     say = (lambda _: None) if said is None else said.append
-    steps = Steps(backward, model, SAMPLES, accelerator(), part_tokens, say)
-    loss = steps.gradients([0, 1, 2, 3])
+    with mock.patch("myna.training.steps.backward", compute):
+        loss = Steps(model, SAMPLES, accelerator(), part_tokens, say).gradients([0, 1, 2, 3])
     return loss, {name: p.grad for name, p in trainable(model).items() if p.grad is not None}
 
 
@@ -49,13 +50,15 @@ def test_parts_add_up_to_the_whole(
 def limited(most: int) -> Any:
     """A backward pass for a machine on which so many samples at once do not fit."""
 
-    def backward(model: Any, samples: Samples, part: list[int], *others: Any) -> torch.Tensor:
-        loss = _step(model, samples, part, *others)  # the memory runs out late
+    def limited_backward(
+        model: Any, samples: Samples, part: list[int], *others: Any
+    ) -> torch.Tensor:
+        loss = backward(model, samples, part, *others)  # the memory runs out late
         if len(part) > most:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         return loss
 
-    return backward
+    return limited_backward
 
 
 def test_a_step_that_ran_out_of_memory_is_redone_in_halves_and_said_once(

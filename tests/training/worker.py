@@ -18,7 +18,8 @@ from tests.training.cases import SETTINGS, samples
 from myna.errors import TrainingError
 from myna.models.bases import Base
 from myna.training import methods, parallel
-from myna.training.loop import Job, run, with_lora
+from myna.training.loop import Job, run
+from myna.training.methods import with_lora
 from myna.training.watching import Progress, Watch
 
 CHECKED = SETTINGS.model_copy(update={"checks": 2})

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import set_seed
+from peft import LoraConfig, get_peft_model
 
 from myna import workspace
 from myna.config import Train
@@ -27,6 +29,8 @@ from myna.training import fast
 from myna.training.checkpoints import trainable
 from myna.training.parallel import whole
 
+READ_DIRECTLY = ("out_proj", "dt_proj", "conv1d")
+"""Layers of a state-space mixer whose weights it reads itself (transformers' Mamba and Jamba)."""
 _TOKENS = ("tokenizer*", "special_tokens_map.json", "generation_config.json", "*.model")
 
 
@@ -51,6 +55,35 @@ def loaded(
         reason += "; the base in 4 bits (NF4, double quantisation), as train.method asks"
     model = load(base, dtype=dtype, device=device, four_bits=four_bits, to_split=split)
     return model, reason
+
+
+def with_lora(model: Any, settings: Train) -> Any:
+    """The model with fresh LoRA matrices on all its linear layers; nothing else trained.
+
+    A state-space mixer (Mamba and its kin) reads some weights beside their layers' own
+    forward pass, where LoRA would learn nothing: these layers are left out.
+
+    Raises:
+        TrainingError: the model has no linear layers that LoRA can be put on.
+    """
+    set_seed(settings.seed)
+    mixers = [name for name, module in model.named_modules() if hasattr(module, "A_log")]
+    matrices = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        target_modules="all-linear",
+        exclude_modules=[f"{mixer}.{layer}" for mixer in mixers for layer in READ_DIRECTLY] or None,
+        task_type="CAUSAL_LM",
+        use_dora=settings.method == "dora",
+    )
+    try:
+        with quiet():
+            adapted = get_peft_model(model, matrices)
+    except ValueError as error:
+        raise TrainingError(f"LoRA matches no layer of this base: {error}") from error
+    if not trainable(adapted):
+        raise TrainingError("LoRA matches no layer of this base: choose another")
+    return adapted.eval()
 
 
 def with_everything(model: Any) -> Any:

@@ -200,7 +200,7 @@ class _Stage:
         if train.method == "full":
             model = methods.with_everything(model)
         else:
-            model = loop.with_lora(model, train)
+            model = methods.with_lora(model, train)
         if onward and train.method != "full":
             methods.go_on_from(model, folder, train, name)
         if need.checkpointing:

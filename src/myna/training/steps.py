@@ -10,11 +10,8 @@ from accelerate import Accelerator
 
 from myna.errors import TrainingError
 from myna.training import memory, parallel
+from myna.training.loss import sample_losses
 from myna.training.samples import Samples
-
-Backward = Callable[[Any, Samples, list[int], Accelerator, float], torch.Tensor]
-"""(model, samples, which of them, accelerator, weight): the gradients of their mean loss
-times the weight; that loss, unweighted."""
 
 
 class Steps:
@@ -22,7 +19,6 @@ class Steps:
 
     def __init__(
         self,
-        backward: Backward,
         model: Any,
         samples: Samples,
         accelerator: Accelerator,
@@ -31,7 +27,7 @@ class Steps:
     ) -> None:
         self.part_tokens = part_tokens
         """Most tokens computed at once on a process; 0: a whole batch."""
-        self._backward, self._model, self._samples = backward, model, samples
+        self._model, self._samples = model, samples
         self._accelerator, self._say = accelerator, say
         self._lengths, self._targets = samples.lengths(), samples.targets()
         self._told = False
@@ -76,7 +72,7 @@ class Steps:
         try:
             for part, times in work:
                 weight = sum(self._targets[i] for i in part) / labelled
-                found = self._backward(self._model, self._samples, part, place, weight * times)
+                found = backward(self._model, self._samples, part, place, weight * times)
                 loss += found.to(loss) * weight * bool(times)
         except (RuntimeError, MemoryError) as error:
             if not memory.ran_out(error) or parallel.sharded(place):
@@ -97,6 +93,22 @@ class Steps:
                 "from here on, with the same result"
             )
             self._told = True
+
+
+def backward(
+    model: Any, samples: Samples, batch: list[int], accelerator: Accelerator, weight: float
+) -> torch.Tensor:
+    """Add the gradients of the mean loss over a batch's trained tokens, times `weight`.
+
+    Returns that loss, without the weight.
+    """
+    ids, labels = [samples.ids[i] for i in batch], [samples.labels[i] for i in batch]
+    losses: torch.Tensor = parallel.within(
+        model, accelerator, lambda: sample_losses(model, ids, labels, accelerator.device)
+    )
+    loss = losses.sum() / max(1, losses.numel())
+    accelerator.backward(loss * weight)
+    return loss.detach()
 
 
 def _doubles(device: torch.device) -> torch.device:
