@@ -150,8 +150,6 @@ def run(
     shown = messages.filter(pl.col("part").is_in(parts))
     done = Exported(wanted.format.name, str(path), list(wanted.personas))
     done.lacks = list(wanted.format.lacks)
-    with workspace_.clear_disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with workspace_.clear_disk_errors(path), workspace_.folder(path) as new:
         placed: set[int] = set()
         for part in parts:

@@ -184,8 +184,6 @@ def run(space: Workspace, done: Written, about: str, write: Callable[[Path], Non
         WorkspaceError: the disk is full, or forbidden.
     """
     path = Path(done.folder)
-    with workspace_.clear_disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with workspace_.clear_disk_errors(path), workspace_.folder(path) as new:
         write(new)
         workspace_.write_text(new / "README.txt", _readme(done, about))
