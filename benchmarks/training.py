@@ -168,7 +168,7 @@ def _take_turns(running: list[Contender], wanted: argparse.Namespace) -> list[fl
     import torch
 
     from myna.models.loading import precision
-    from myna.training.machine import matmul_rate
+    from myna.training.hardware import matmul_rate
 
     torch.set_num_threads(wanted.threads)
     device = torch.device("cuda" if wanted.gpu and torch.cuda.is_available() else "cpu")

@@ -12,10 +12,12 @@ import torch
 import transformers
 
 from myna.config import Train
-from myna.training import fast, methods
+from myna.training import methods
+from myna.training.kernels import install
+from myna.training.kernels.attention import packs
+from myna.training.kernels.install import install_kernels, remove_kernels
 from myna.training.loss import sample_losses
 from myna.training.methods import with_lora
-from myna.training.packing import packs
 
 CPU = torch.device("cpu")
 IDS = [[5, 6, 7, 8, 9, 10, 11], [11, 12, 13], [1], [4, 9, 4, 9, 4]]
@@ -88,7 +90,7 @@ def assert_close(found: Any, right: Any) -> None:
 def test_packed_samples_have_the_losses_and_gradients_that_they_have_padded(kind: str) -> None:
     model = with_some_lora(small(kind, **FAMILY[kind]))
     padded = step(model)
-    lines = fast.install(model)
+    lines = install_kernels(model)
     assert packs(model)
     assert lines[0].startswith("LoRA of 14 layers")
     assert lines[1].startswith("attention, mlp, norm of a Llama-like decoder")
@@ -99,7 +101,7 @@ def test_packed_samples_have_the_losses_and_gradients_that_they_have_padded(kind
 def test_any_other_model_has_too_packed_or_not(kind: str) -> None:
     model = with_some_lora(small(kind, **OTHERS[kind]))
     padded = step(model)
-    fast.install(model)
+    install_kernels(model)
     assert packs(model) == (kind in {"GPTNeoX", "Phi3", "Gemma", "Gemma3Text"})
     assert_close(step(model), padded)
 
@@ -110,7 +112,7 @@ def test_where_tokens_meet_outside_attention_nothing_is_packed(kind: str) -> Non
     config = getattr(transformers, f"{kind}Config")(**options)
     # With weights as fresh as these one sample hardly hears another.
     model = transformers.AutoModelForCausalLM.from_config(config).requires_grad_(False)
-    fast.install(model)
+    install_kernels(model)
     assert not packs(model)
 
 
@@ -122,7 +124,7 @@ def test_other_methods_have_the_same_gradients(method: str) -> None:
     else:
         model = with_lora(model, Train(rank=4, alpha=8, method="dora"))
     plain = step(model)
-    fast.install(model)
+    install_kernels(model)
     assert packs(model)
     assert_close(step(model), plain)
 
@@ -130,7 +132,7 @@ def test_other_methods_have_the_same_gradients(method: str) -> None:
 def test_layers_may_be_computed_anew_on_the_way_back() -> None:
     model = with_some_lora(small("Llama"))
     plain = step(model)
-    fast.install(model)
+    install_kernels(model)
     methods.recompute(model)
     computed: list[None] = []
     layer = model.get_base_model().model.layers[0]
@@ -144,15 +146,15 @@ def test_a_model_that_is_not_what_it_seems_keeps_its_own_code(
 ) -> None:
     model = with_some_lora(small("Llama"))
     plain = step(model)
-    monkeypatch.setattr(fast.llama, "swiglu", lambda gate, up: gate * up)
-    assert fast.install(model)[0].startswith("the model's own code")
+    monkeypatch.setattr(install, "swiglu", lambda gate, up: gate * up)
+    assert install_kernels(model)[0].startswith("the model's own code")
     assert_close(step(model), plain)
 
 
 def test_it_can_be_taken_back() -> None:
     model = with_some_lora(small("Llama"))
-    fast.install(model)
-    fast.remove(model)
+    install_kernels(model)
+    remove_kernels(model)
     assert not packs(model)
     assert not any("forward" in module.__dict__ for module in model.modules())
 
@@ -162,13 +164,13 @@ def test_generation_goes_on_as_it_did() -> None:
     text = torch.tensor([IDS[0]])
     options = {"max_new_tokens": 8, "do_sample": False}
     before = model.generate(input_ids=text, **options)
-    fast.install(model)
+    install_kernels(model)
     torch.testing.assert_close(model.generate(input_ids=text, **options), before)
 
 
 def test_an_adapter_that_it_trained_is_the_same_in_plain_peft(tmp_path: Path) -> None:
     model = with_lora(small("Llama"), Train(rank=4, alpha=8))
-    fast.install(model)
+    install_kernels(model)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     for _ in range(3):
         step(model)
@@ -215,7 +217,7 @@ def test_training_ends_where_a_plain_loop_of_peft_ends() -> None:
     for loss_of in (plain_loss, fast_loss):
         model = with_lora(small("Llama"), Train(rank=4, alpha=8))
         if loss_of is fast_loss:
-            fast.install(model)
+            install_kernels(model)
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
         before = float(plain_loss(model, test).detach())
         for step in range(60):

@@ -10,7 +10,7 @@ import torch
 
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.training.memory import LEAST, SPARE, TRAINED, Shape, need, ran_out, shape
+from myna.training.hardware import LEAST, SPARE, TRAINED, Shape, need, ran_out, shape
 
 MISTRAL = Shape(
     parameters=7_241_732_096,

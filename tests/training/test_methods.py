@@ -17,7 +17,7 @@ from myna.models.bases import Base, find
 from myna.models.loading import WHOLE, load, load_adapter
 from myna.training import loop, methods
 from myna.training.checkpoints import counted, trainable
-from myna.training.watching import Watch
+from myna.training.progress import Watch
 
 CPU = torch.device("cpu")
 METHODS: Sequence[Any] = ("lora", "qlora", "dora", "full")

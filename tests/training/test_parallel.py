@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myna.training.parallel import share, split
+from myna.training.distributed import share, split
 
 lengths = st.lists(st.integers(1, 300), min_size=1, max_size=30)
 

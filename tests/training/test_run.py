@@ -18,8 +18,8 @@ from myna.evaluation import run as evaluation
 from myna.models.loading import WHOLE
 from myna.persona.clone import open_clone
 from myna.training.plan import Outlook
+from myna.training.progress import Progress, Watch
 from myna.training.run import Trained, adapters_of, final_loss, run
-from myna.training.watching import Progress, Watch
 from myna.workspace import Workspace
 
 

@@ -12,10 +12,10 @@ import torch
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.training.checkpoints import trainable
+from myna.training.distributed import accelerator
+from myna.training.gradient_step import Steps, backward
 from myna.training.methods import with_lora
-from myna.training.parallel import accelerator
 from myna.training.samples import Samples
-from myna.training.steps import Steps, backward
 
 SAMPLES = Samples(
     [[(7 * n + i) % 97 for i in range(12 + n)] for n in range(4)],
@@ -27,7 +27,7 @@ def gradients(
     model: Any, part_tokens: int, compute: Any = backward, said: list[str] | None = None
 ) -> tuple[float, dict[str, torch.Tensor]]:
     say = (lambda _: None) if said is None else said.append
-    with mock.patch("myna.training.steps.backward", compute):
+    with mock.patch("myna.training.gradient_step.backward", compute):
         loss = Steps(model, SAMPLES, accelerator(), part_tokens, say).gradients([0, 1, 2, 3])
     return loss, {name: p.grad for name, p in trainable(model).items() if p.grad is not None}
 

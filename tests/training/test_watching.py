@@ -11,7 +11,7 @@ import pytest
 
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.training.watching import CURVES, Curves, Progress
+from myna.training.progress import CURVES, Curves, Progress
 
 NOW = Progress(3, 10, 2.5, 1e-3, 640, 99.0, 7.0, tune_loss=2.4, peak_share=0.5)
 NUMBERS = {

@@ -111,7 +111,7 @@ def _train(
     try:
         from myna.training import run as stage
         from myna.training.plan import lines
-        from myna.training.watching import Progress, Watch
+        from myna.training.progress import Progress, Watch
     except ModuleNotFoundError as error:
         raise ModelError(
             f"{error.name} is not installed, and training needs it: pip install 'myna[train]'"
@@ -182,7 +182,7 @@ def _shown(value: object) -> str:
 
 def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
     """Write the accelerate config of a kind into the workspace."""
-    from myna.training.launching import config_text
+    from myna.training.distributed import config_text
     from myna.workspace import write_text
 
     text = config_text(kind, settings.train)

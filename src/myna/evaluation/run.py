@@ -12,7 +12,7 @@ from myna.evaluation.likelihood import compare, interval, reply_bits
 from myna.models.bases import find
 from myna.models.loading import load, load_adapter
 from myna.samples.prepare import read_samples
-from myna.training import fast
+from myna.training.kernels.install import install_kernels
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
     base = find(rendering["base"], weights=True, say=say)
     plain = load(base)
     model = load_adapter(plain, folder)
-    fast.install(model)
+    install_kernels(model)
     # Below a model whose every weight was trained lies no base.
     models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}
     measured = {

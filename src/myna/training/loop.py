@@ -23,14 +23,13 @@ from accelerate import Accelerator
 from myna import config, workspace
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.training import checkpoints, health, machine, optimizers, parallel, plan
+from myna.training import checkpoints, distributed, hardware, methods, plan, progress
 from myna.training.batches import Schedule
+from myna.training.gradient_step import Steps
+from myna.training.hardware import Need
 from myna.training.loss import sample_losses
-from myna.training.memory import Need
+from myna.training.progress import Curves, Progress, Watch, asked_to_stop
 from myna.training.samples import Samples
-from myna.training.steps import Steps
-from myna.training.stopping import asked_to_stop
-from myna.training.watching import Curves, Progress, Watch
 
 TIMED_STEPS = 3
 DIVERGED = "diverged"
@@ -64,7 +63,9 @@ def train(
     watch: Watch | None = None,
 ) -> plan.Plan:
     """Train `model` in place, as a job without more to it; see `run`."""
-    return run(Job(model, samples, tune, settings, work, parallel.accelerator(), watch or Watch()))
+    return run(
+        Job(model, samples, tune, settings, work, distributed.accelerator(), watch or Watch())
+    )
 
 
 def run(job: Job, *, dry: bool = False) -> plan.Plan:
@@ -81,12 +82,12 @@ def run(job: Job, *, dry: bool = False) -> plan.Plan:
         raise TrainingError(
             "no token would be trained: see `myna inspect`, and who may be cloned in people.toml"
         )
-    main, sharded = accelerator.is_main_process, parallel.sharded(accelerator)
-    optimizer, why = optimizers.make(
+    main, sharded = accelerator.is_main_process, distributed.sharded(accelerator)
+    optimizer, why = methods.make_optimizer(
         checkpoints.trainable(job.model).values(), settings, accelerator.device, split=sharded
     )
     parameters = checkpoints.counted(job.model)
-    model, optimizer = parallel.spread(job.model, optimizer, accelerator)
+    model, optimizer = distributed.spread(job.model, optimizer, accelerator)
     schedule = Schedule(job.samples.lengths(), settings.batch_tokens, settings.seed)
     step = checkpoints.restore(work / "checkpoints", model, optimizer)
     part_tokens = job.need.part_tokens if job.need else settings.part_tokens
@@ -111,7 +112,7 @@ def run(job: Job, *, dry: bool = False) -> plan.Plan:
             for group in optimizer.param_groups:
                 group["lr"] = rate
             history.losses.append(steps.gradients(schedule.batch(step)))
-            if astray := health.diverged(history.losses):
+            if astray := progress.divergence(history.losses):
                 _give_up(job, astray)
             accelerator.clip_grad_norm_(model.parameters(), settings.clip)
             optimizer.step()
@@ -129,11 +130,11 @@ def run(job: Job, *, dry: bool = False) -> plan.Plan:
                 watch.preview(model, step)
 
             is_due = time.monotonic() - saved_at >= save_every
-            stop, is_due = map(bool, parallel.most([wish.stop, is_due], accelerator))
+            stop, is_due = map(bool, distributed.most([wish.stop, is_due], accelerator))
             last = step == route.steps or history.is_over(settings.patience)
             if stop or is_due or last:
                 # One that is far above the start would take the place of a good one.
-                if health.sound(history.losses):
+                if progress.is_sound(history.losses):
                     checkpoints.save(work / "checkpoints", step, model, optimizer, main=main)
                 saved_at = time.monotonic()
             if stop and step < route.steps:
@@ -157,12 +158,12 @@ class _History:
 
     def best_step(self) -> int | None:
         """The step after which the tune loss was lowest; None without any."""
-        best = health.best(list(self.validations.values()))
+        best = progress.best_validation(list(self.validations.values()))
         return None if best is None else list(self.validations)[best]
 
     def is_over(self, patience: int) -> bool:
         """Whether the tune loss has not been better for `patience` checks."""
-        return health.over(list(self.validations.values()), patience)
+        return progress.patience_is_over(list(self.validations.values()), patience)
 
 
 class _Speed:
@@ -225,7 +226,7 @@ def _validate(job: Job, model: Any, route: plan.Plan) -> float | None:
     """The mean loss over the tune split, or as much of it as there is time for."""
     tokens = plan.tune_tokens(route, job.settings)
     device = job.accelerator.device
-    loss: float | None = parallel.within(
+    loss: float | None = distributed.within(
         model, job.accelerator, lambda: mean_loss(model, job.tune, device, tokens)
     )
     return loss
@@ -269,7 +270,7 @@ def _outlook(
     dtype = next(model.parameters()).dtype
     if not dtype.is_floating_point:
         dtype = torch.float32
-    rate = machine.matmul_rate(accelerator.device, dtype) * accelerator.num_processes
+    rate = hardware.matmul_rate(accelerator.device, dtype) * accelerator.num_processes
     path = job.work / "plan.json"
     written = workspace.read_json(path)
     if written is not None:
@@ -277,7 +278,7 @@ def _outlook(
     else:
         budget = config.seconds(settings.budget) if settings.budget else None
         speed = _speed(model, schedule, steps, settings)
-        [micros] = parallel.most([round(1e6 * speed)], accelerator)
+        [micros] = distributed.most([round(1e6 * speed)], accelerator)
         route = plan.make(schedule, settings, micros / 1e6, budget)
         if not dry and accelerator.is_main_process:
             workspace.write_json(path, asdict(route))

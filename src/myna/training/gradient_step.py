@@ -9,7 +9,7 @@ import torch
 from accelerate import Accelerator
 
 from myna.errors import TrainingError
-from myna.training import memory, parallel
+from myna.training import distributed, hardware
 from myna.training.loss import sample_losses
 from myna.training.samples import Samples
 
@@ -42,29 +42,29 @@ class Steps:
         """
         labelled = max(1, sum(self._targets[i] for i in batch))
         place = self._accelerator
-        mine = parallel.share(batch, self._lengths, place.num_processes, place.process_index)
+        mine = distributed.share(batch, self._lengths, place.num_processes, place.process_index)
         while True:
-            parts = parallel.split(mine, self._lengths, self.part_tokens)
+            parts = distributed.split(mine, self._lengths, self.part_tokens)
             loss = self._tried(parts, batch, labelled)
             largest = max((len(part) * self._lengths[part[-1]] for part in parts), default=0)
             alone = all(len(part) == 1 for part in parts)
-            failed, cannot, largest = parallel.most(
+            failed, cannot, largest = distributed.most(
                 [loss is None, loss is None and alone, largest], place
             )
             if loss is not None and not failed:
-                parallel.add_up(self._model, place)
-                return float(parallel.total(loss, place))
+                distributed.add_up(self._model, place)
+                return float(distributed.total(loss, place))
             self._model.zero_grad(set_to_none=True)
-            memory.release(place.device)
+            hardware.release(place.device)
             self._halve(largest, bool(cannot))
 
     def _tried(self, parts: list[list[int]], batch: list[int], labelled: int) -> Any:
         """The loss of this process's parts; None where memory ran out."""
         place = self._accelerator
         loss = torch.zeros((), dtype=torch.float64, device=_doubles(place.device))
-        if parallel.sharded(place):
+        if distributed.sharded(place):
             # All processes gather weights together, and gradients become their mean.
-            [count] = parallel.most([len(parts)], place)
+            [count] = distributed.most([len(parts)], place)
             work = [(part, float(place.num_processes)) for part in parts]
             work += [(batch[:1], 0.0)] * (count - len(parts))
         else:
@@ -75,7 +75,7 @@ class Steps:
                 found = backward(self._model, self._samples, part, place, weight * times)
                 loss += found.to(loss) * weight * bool(times)
         except (RuntimeError, MemoryError) as error:
-            if not memory.ran_out(error) or parallel.sharded(place):
+            if not hardware.ran_out(error) or distributed.sharded(place):
                 raise
             return None
         return loss.float()
@@ -103,7 +103,7 @@ def backward(
     Returns that loss, without the weight.
     """
     ids, labels = [samples.ids[i] for i in batch], [samples.labels[i] for i in batch]
-    losses: torch.Tensor = parallel.within(
+    losses: torch.Tensor = distributed.within(
         model, accelerator, lambda: sample_losses(model, ids, labels, accelerator.device)
     )
     loss = losses.sum() / max(1, losses.numel())

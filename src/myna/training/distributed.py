@@ -1,7 +1,8 @@
 """Several processes as one: who computes which samples, and gradients that add up.
 
 Started by torchrun or `accelerate launch`. Each process holds the whole base, or its
-share of it under FSDP; the batch of a step is the same however many share it.
+share of it under FSDP; the batch of a step is the same however many share it. A config for
+`accelerate launch` splits the weights over several cards, or several machines.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
 
-from myna.errors import TrainingError
+from myna.config import Train
+from myna.errors import SettingsError, TrainingError
 from myna.models.loading import choose_device
-from myna.training.launching import NO_DEEPSPEED
 
 
 def accelerator() -> Accelerator:
@@ -129,3 +130,50 @@ def like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     from torch.distributed.tensor import distribute_tensor
 
     return distribute_tensor(value, other.device_mesh, other.placements)  # type: ignore[attr-defined]
+
+
+KINDS = ("fsdp",)
+
+NO_DEEPSPEED = (
+    "DeepSpeed takes the optimiser's step within the backward pass, where no step can be redone "
+    "or resumed exactly: use `myna train --write-config fsdp`, which splits the same"
+)
+
+_FSDP = """\
+# Written by `myna train --write-config fsdp`. Start it in the workspace with
+#   accelerate launch --config_file fsdp.yaml -m myna train
+# Several machines: set num_machines, and on each its machine_rank and the first one's
+# main_process_ip.
+compute_environment: LOCAL_MACHINE
+distributed_type: FSDP
+num_machines: 1
+num_processes: 2
+machine_rank: 0
+main_process_port: 29500
+rdzv_backend: static
+same_network: true
+# The base is loaded in the number format it is computed in; nothing is cast again.
+mixed_precision: "no"
+main_training_function: main
+fsdp_config:
+  fsdp_version: 2
+  fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
+  fsdp_reshard_after_forward: true
+  # Only the first process of a machine reads the weights; in 4 bits each makes its own.
+  fsdp_cpu_ram_efficient_loading: {efficient}
+  fsdp_offload_params: false
+  fsdp_state_dict_type: SHARDED_STATE_DICT
+"""
+
+
+def config_text(kind: str, settings: Train) -> str:
+    """The text of a config, for the method of the settings.
+
+    Raises:
+        SettingsError: there is no config of that kind.
+    """
+    if kind == "deepspeed":
+        raise SettingsError(NO_DEEPSPEED)
+    if kind not in KINDS:
+        raise SettingsError(f"--write-config {kind}: choose {' or '.join(KINDS)}")
+    return _FSDP.format(efficient="false" if settings.method == "qlora" else "true")

@@ -1,11 +1,19 @@
-"""What is told of a run while it goes on: to the caller, and as curves to trackers."""
+"""The progress of a run: what the caller and trackers hear of it, and when it ends early.
+
+A run ends early where its loss diverges, where the tune loss gets no better, and on Ctrl-C
+or SIGTERM.
+"""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from myna.config import Train
@@ -119,3 +127,75 @@ def _wandb(settings: Train, work: Path) -> Any:
             f"Weights & Biases cannot be reached: {str(error).splitlines()[0][:160]}; "
             "check the key and the network, or leave train.wandb empty"
         ) from error
+
+
+@dataclass
+class Wish:
+    """Whether somebody wants the run to end."""
+
+    stop: bool = False
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Wish]:
+    """Hear a first Ctrl-C (or SIGTERM) without being cut off; a second one cuts.
+
+    Elsewhere than in the main thread no signals can be heard: they do what they did.
+    """
+    wish = Wish()
+    before: dict[int, Any] = {}
+
+    def heard(number: int, _frame: FrameType | None) -> None:
+        wish.stop = True
+        signal.signal(number, before[number])
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, heard)
+    except ValueError:
+        before = {}
+    try:
+        yield wish
+    except KeyboardInterrupt:
+        raise TrainingError("stopped; `myna train` goes on from the last checkpoint") from None
+    finally:
+        for heard_one, handler in before.items():
+            signal.signal(heard_one, handler)
+
+
+START = 5
+"""Steps whose mean loss is where a run began."""
+FAR = 1.5
+"""A loss of this many times the start's is far above it."""
+LONG = 20
+"""Steps in a row far above the start that are no chance any more."""
+
+
+def divergence(losses: Sequence[float]) -> str | None:
+    """Why the run went astray, as half a sentence; None while it did not."""
+    if losses and not math.isfinite(losses[-1]):
+        return f"the loss is no number at step {len(losses)}"
+    if len(losses) < START + LONG:
+        return None
+    start = sum(losses[:START]) / START
+    if all(loss > FAR * start for loss in losses[-LONG:]):
+        now = sum(losses[-LONG:]) / LONG
+        return f"the loss rose from {start:.2f} to {now:.2f} and stayed there for {LONG} steps"
+    return None
+
+
+def is_sound(losses: Sequence[float]) -> bool:
+    """Whether the last steps are not far above the start: worth a checkpoint."""
+    start = sum(losses[:START]) / max(1, len(losses[:START]))
+    return not losses or any(loss <= FAR * start for loss in losses[-START:])
+
+
+def best_validation(checks: Sequence[float]) -> int | None:
+    """Which of the tune losses is the lowest: the first such; None without any."""
+    return min(range(len(checks)), key=checks.__getitem__) if checks else None
+
+
+def patience_is_over(checks: Sequence[float], patience: int) -> bool:
+    """Whether the tune loss has not been better for `patience` checks; 0 never minds."""
+    lowest = best_validation(checks)
+    return bool(patience) and lowest is not None and len(checks) - 1 - lowest >= patience
