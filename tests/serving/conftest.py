@@ -26,9 +26,9 @@ from myna.persona.histories import Histories
 from myna.persona.rooms import Rooms
 from myna.samples.tokenizer import Tokenizer
 from myna.serving import server
-from myna.serving.app import Terms, create_app
-from myna.serving.guard import Limits
+from myna.serving.access_control import Limits
 from myna.serving.served import Served
+from myna.serving.server import Terms, create_app
 
 PERSONAS = ["Ana", "Ben", "Cy"]
 KEYED = "a-key-of-many-letters"

@@ -68,9 +68,9 @@ def command(
     from myna.persona.clone import open_clone
     from myna.persona.histories import Histories
     from myna.persona.rooms import Rooms
-    from myna.serving.app import Terms, create_app
-    from myna.serving.guard import Access, Limits
+    from myna.serving.access_control import Access, Limits
     from myna.serving.served import Served
+    from myna.serving.server import Terms, create_app
 
     key = server.checked_key(_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     settings = config.override(workspace.settings(), set_ or [])

@@ -16,16 +16,16 @@ import pytest
 from tests.serving.conftest import KEYED, Serving, Starter, eventually
 
 from myna.persona.histories import Histories
-from myna.serving import floors
-from myna.serving.app import Terms
-from myna.serving.guard import Access
+from myna.serving import watched_rooms
+from myna.serving.access_control import Access
+from myna.serving.server import Terms
 
 Body = dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
 def followed_closely(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(floors, "FOLLOWED_S", 0.05)
+    monkeypatch.setattr(watched_rooms, "FOLLOWED_S", 0.05)
 
 
 @pytest.fixture

@@ -21,9 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myna.engines.queueing import Queue
 from myna.samples.tokenizer import Tokenizer
+from myna.serving.background import Made
 from myna.serving.errors import answer, as_api
 from myna.serving.spoken import Begun, Ended, Piece, Spoken
-from myna.serving.working import Made
 
 log = logging.getLogger("myna.access")
 

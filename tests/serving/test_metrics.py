@@ -8,8 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.conftest import Starter, eventually
 
-from myna.serving.app import Terms
-from myna.serving.guard import Access
+from myna.serving.access_control import Access
+from myna.serving.server import Terms
 
 SECRETS = ("meet me at nine", "Zoe", "a-key-of-many-letters", "Ana", "cellar")
 

@@ -14,9 +14,9 @@ from tests.serving.conftest import Serving, Starter
 
 from myna.errors import SettingsError
 from myna.serving import server
-from myna.serving.app import Terms
+from myna.serving.access_control import Access, Limits, Rate, check_host, check_origin
 from myna.serving.errors import ApiError
-from myna.serving.guard import Access, Limits, Rate, check_host, check_origin
+from myna.serving.server import Terms
 
 KEY = "a-key-of-many-letters"
 LAN = Access(loopback=False)

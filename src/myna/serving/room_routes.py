@@ -2,7 +2,7 @@
 
 A front end reads a room (`GET /api/rooms/{room}/messages`), watches it from that moment on
 (`GET /api/rooms/{room}/events?after=LAST`), and asks for what should happen; whatever comes
-of it, by this client or another, is an event.
+of it, by this client or another, is an event. A field that is unknown here is an error.
 """
 
 from __future__ import annotations
@@ -10,19 +10,96 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
-from myna.persona.histories import LONGEST_ID, Message
+from myna.persona.histories import LONGEST, LONGEST_ID, Message
 from myna.persona.rooms import LiveRoom, Reply
-from myna.serving import room_requests as sent
+from myna.serving.background import EVENTS, PING, EventStream, Made, Work, alive, sse
 from myna.serving.errors import ApiError, Json
-from myna.serving.floors import Floor, Floors, shown
 from myna.serving.served import Served
-from myna.serving.sse import EVENTS, PING, EventStream, alive, sse
-from myna.serving.working import Made, Work
+from myna.serving.watched_rooms import Floor, Floors, shown
+
+MOST_PEOPLE = 100
+MOST_TURNS = 50
+
+
+def _in_a_path(text: str) -> str:
+    if not text.isprintable() or not text.strip(". ") or "/" in text:
+        raise ValueError("use printable characters without /, and not dots alone")
+    return text
+
+
+_Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID), AfterValidator(_in_a_path)]
+"""What paths name: clients resolve `.` and `..`, and servers take `/` for the next part."""
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_People = Annotated[list[_Name], Field(max_length=MOST_PEOPLE)]
+_Audience = Literal["owner"] | _People | None
+
+
+class _Sent(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class NewRoom(_Sent):
+    """A room to be made."""
+
+    id: _Id
+    humans: _People = []
+    personas: _People | None = None
+    audience: _Audience = None
+    """Who can read the room: "owner", or people by name; null: unknown."""
+
+
+class Changes(_Sent):
+    """What is to be otherwise in a room."""
+
+    chat: dict[str, Any] | None = None
+    """Settings of `[chat]` for this room alone; null goes back to the clone's."""
+    notes: dict[str, Any] | None = None
+    """What a front end wants to keep with the room."""
+    audience: _Audience = None
+
+
+class Who(_Sent):
+    """Somebody."""
+
+    name: _Name
+
+
+class Said(_Sent):
+    """A message."""
+
+    person: _Name | None = None
+    text: str = Field(max_length=LONGEST)
+    key: _Id | None = None
+    to: _People = []
+
+
+class NewText(_Sent):
+    """Other words."""
+
+    text: str = Field(max_length=LONGEST)
+
+
+class Speak(_Sent):
+    """A turn that is asked for."""
+
+    person: _Name | None = None
+    among: _People | None = None
+    opening: str = Field("", max_length=LONGEST)
+
+
+class Play(_Sent):
+    """Turns that are asked for."""
+
+    turns: int = Field(6, ge=1, le=MOST_TURNS)
+    among: _People | None = None
+    until_human: bool = False
+
 
 router = APIRouter(prefix="/api", tags=["Rooms"])
 """The paths below `/api`; they need `app.state.room_api`."""
@@ -103,7 +180,7 @@ def list_rooms(api: Api) -> Response:
 
 
 @router.post("/rooms", status_code=201)
-def create(new: sent.NewRoom, api: Api) -> Response:
+def create(new: NewRoom, api: Api) -> Response:
     """Make a room; one that is there already is resumed as it was left."""
     _check_audience(api, new.audience)
     floor = api.floors.open(new.id, new.humans, new.personas, new.audience)
@@ -117,7 +194,7 @@ def read(floor: OfRoom) -> Response:
 
 
 @router.patch("/rooms/{room}")
-def change(floor: OfRoom, new: sent.Changes, api: Api) -> Response:
+def change(floor: OfRoom, new: Changes, api: Api) -> Response:
     """Change how personas speak here, what a front end notes, who can read it."""
     _check_audience(api, new.audience)
     floor.room.configure(new.chat, new.notes)
@@ -145,28 +222,28 @@ def messages(floor: OfRoom, last: Annotated[int, Query(ge=1, le=10_000)] = 200) 
 
 
 @router.post("/rooms/{room}/join")
-def join(floor: OfRoom, who: sent.Who) -> Response:
+def join(floor: OfRoom, who: Who) -> Response:
     """A human comes in; a persona of that name falls silent."""
     floor.room.join(who.name)
     return _changed(floor)
 
 
 @router.post("/rooms/{room}/leave")
-def leave(floor: OfRoom, who: sent.Who) -> Response:
+def leave(floor: OfRoom, who: Who) -> Response:
     """A human goes."""
     floor.room.leave(who.name)
     return _changed(floor)
 
 
 @router.post("/rooms/{room}/summon")
-def summon(floor: OfRoom, who: sent.Who) -> Response:
+def summon(floor: OfRoom, who: Who) -> Response:
     """A persona comes in."""
     floor.room.summon(who.name)
     return _changed(floor)
 
 
 @router.post("/rooms/{room}/dismiss")
-def dismiss(floor: OfRoom, who: sent.Who) -> Response:
+def dismiss(floor: OfRoom, who: Who) -> Response:
     """A persona goes."""
     floor.room.dismiss(who.name)
     return _changed(floor)
@@ -179,7 +256,7 @@ def _changed(floor: Floor) -> Response:
 
 
 @router.post("/rooms/{room}/say", status_code=201)
-def say(floor: OfRoom, said: sent.Said, api: Api) -> Response:
+def say(floor: OfRoom, said: Said, api: Api) -> Response:
     """A human says something; nobody answers yet."""
     before = floor.room.members
     message = floor.room.say(said.person or api.served.me, said.text, key=said.key, to=said.to)
@@ -192,7 +269,7 @@ def say(floor: OfRoom, said: sent.Said, api: Api) -> Response:
 
 
 @router.patch("/rooms/{room}/messages/{message}")
-def edit(floor: OfRoom, message: OfMessage, new: sent.NewText) -> Response:
+def edit(floor: OfRoom, message: OfMessage, new: NewText) -> Response:
     """Give a message other words; it is known by its id, or as `key:KEY`."""
     edited = shown(floor.room.edit(message, new.text))
     floor.board.publish("edited", message=edited)
@@ -235,7 +312,7 @@ async def chances(
 
 
 @router.post("/rooms/{room}/speak")
-async def speak(request: Request, floor: OfRoom, asked: sent.Speak, api: Api) -> Response:
+async def speak(request: Request, floor: OfRoom, asked: Speak, api: Api) -> Response:
     """A persona's next turn; answers when it is complete. A client that goes stops it."""
 
     def begin(live: LiveRoom) -> Reply:
@@ -251,7 +328,7 @@ async def retry(request: Request, floor: OfRoom, api: Api) -> Response:
 
 
 @router.post("/rooms/{room}/play")
-async def play(request: Request, floor: OfRoom, asked: sent.Play, api: Api) -> Response:
+async def play(request: Request, floor: OfRoom, asked: Play, api: Api) -> Response:
     """Personas talk among themselves, or until the model expects a human to speak."""
 
     def make(gone: Callable[[], bool]) -> Iterator[Message]:
