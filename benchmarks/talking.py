@@ -23,8 +23,8 @@ from myna import workspace
 from myna.choices import DEFAULT_ADAPTER
 from myna.engines import Sampling
 from myna.engines.llamacpp import LlamaCpp, model_files
+from myna.models.adapter_gguf import gguf_adapter
 from myna.models.bases import find
-from myna.models.lora_gguf import gguf_adapter
 from myna.persona.clone import open_clone
 
 NEW = 50

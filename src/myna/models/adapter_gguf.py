@@ -1,8 +1,12 @@
-"""A small base and an adapter as one GGUF file, 8 bits a weight.
+"""An adapter as a GGUF file: by itself, or merged into a small base with 8 bits a weight.
 
 llama.cpp reads prompts and speaks faster so than with 4 bits and a LoRA beside them:
 `python benchmarks/talking.py` has the figures. A large base is kept as it is: there the
 memory's speed counts, and the disk.
+
+The form of an adapter by itself is that of llama.cpp's own ``convert_lora_to_gguf.py``: for
+each adapted weight two tensors ``<weight>.lora_a`` (rank, in) and ``<weight>.lora_b`` (out,
+rank), and ``adapter.lora.alpha``; llama.cpp scales by alpha / rank.
 """
 
 from __future__ import annotations
@@ -21,7 +25,47 @@ from myna.models.gguf_file import Head, padded, read_head
 if TYPE_CHECKING:
     from myna.models.lora import Array, Lora
 
-FILE = "merged.gguf"
+
+ADAPTER_FILE = "adapter.gguf"
+
+
+def gguf_adapter(adapter: Path, base: Base) -> Path:
+    """The adapter folder's GGUF file, made where it is missing or not of this adapter.
+
+    Raises:
+        EngineError: llama.cpp cannot run such an adapter, or gguf is not installed.
+        ModelError: the adapter is missing or damaged, or its folder cannot be written.
+    """
+    return lora.converted(adapter, base, ADAPTER_FILE, partial(convert, adapter, base))
+
+
+def convert(adapter: Path, base: Base, target: Path, source: str = "") -> None:
+    """Write the adapter in the folder `adapter` to `target`; `source` is noted in it.
+
+    Raises:
+        EngineError: llama.cpp cannot run such an adapter, or gguf is not installed.
+        ModelError: the adapter is missing or damaged.
+    """
+    read = lora.read(adapter, base)
+    if read.magnitudes:
+        raise lora.unsupported(adapter, "DoRA")
+    import gguf
+
+    writer = gguf.GGUFWriter(target, "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", read.alpha)
+    writer.add_string(lora.SOURCE, source)
+    for name in read.a:
+        writer.add_tensor(f"{name}.lora_a", read.a[name])
+        writer.add_tensor(f"{name}.lora_b", read.b[name])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+MERGED_FILE = "merged.gguf"
 SMALL = 2**28
 """Bytes of a GGUF file up to which it is merged."""
 _STRING = 8
@@ -42,7 +86,7 @@ def merged(adapter: Path, base: Base, gguf: Path, say: Say = silent) -> Path:
         EngineError: llama.cpp cannot run such an adapter, or gguf is not installed.
         ModelError: base or adapter are missing or damaged, or the folder cannot be written.
     """
-    return lora.converted(adapter, base, FILE, partial(_write, adapter, base, gguf, say))
+    return lora.converted(adapter, base, MERGED_FILE, partial(_write, adapter, base, gguf, say))
 
 
 def _write(adapter: Path, base: Base, gguf: Path, say: Say, target: Path, source: str) -> None:
