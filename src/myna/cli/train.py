@@ -165,7 +165,7 @@ def _train(
 
 def _tell_recipe(settings: Settings) -> None:
     """The recipe's settings with their reasons, and which are set otherwise here."""
-    from myna.recipes import RECIPES
+    from myna.config.recipes import RECIPES
 
     _say(f'recipe "{settings.recipe}":')
     for name, choice in RECIPES[settings.recipe].items():

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from myna.choices import EngineName, RenderingName
 from myna.config.fields import Address, Budget, Duration, Names, Section
-from myna.recipes import default
+from myna.config.recipes import default
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."

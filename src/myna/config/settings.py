@@ -19,8 +19,8 @@ from myna.choices import listed
 from myna.config.chats import Conversations, Filter, Quality, Redaction, Rules, Split
 from myna.config.clones import Bot, Chat, Samples, Server, Train
 from myna.config.fields import Section
+from myna.config.recipes import DEFAULT, RECIPES, Choice, default
 from myna.errors import SettingsError
-from myna.recipes import DEFAULT, RECIPES, Choice, default
 
 
 def _recipe(name: str) -> str:

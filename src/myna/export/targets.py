@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from myna.choices import DEFAULT_ADAPTER, CloneFormat
+from myna.choices import DEFAULT_ADAPTER
 from myna.export.run import personas
 from myna.export.runners import Trained, Written, read, run, slugs
 from myna.models.fetch import Say, silent
 from myna.workspace import Workspace
 
-TARGETS: dict[CloneFormat, str] = {
+TARGETS: dict[str, str] = {
     "gguf": "a LoRA for llama.cpp and KoboldCpp",
     "ollama": "a Modelfile for Ollama for each persona, and a LoRA",
     "merged": "base and adapter in one, as transformers and vLLM load it",

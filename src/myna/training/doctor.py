@@ -13,8 +13,8 @@ from typing import Any
 
 from myna import __version__
 from myna.config import Settings
+from myna.config.recipes import MISTRAL, RECIPES
 from myna.errors import ModelError, TrainingError, first_line
-from myna.recipes import MISTRAL, RECIPES
 
 PACKAGES = (
     "torch", "transformers", "peft", "accelerate", "bitsandbytes", "flash-attn", "liger-kernel",

@@ -7,8 +7,8 @@ import tomllib
 import pytest
 
 from myna.config import Settings, override, parse, template
+from myna.config.recipes import DEFAULT, RECIPES
 from myna.errors import SettingsError
-from myna.recipes import DEFAULT, RECIPES
 
 
 def setting(settings: Settings, name: str) -> object:
