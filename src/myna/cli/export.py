@@ -14,7 +14,7 @@ from myna.cli._terminal import Adapter, Json, console, emit, here, say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from myna.export.run import Exported
+    from myna.export.run import Exported, Wanted
     from myna.workspace import Workspace
 
 NAME = "export"
@@ -68,7 +68,6 @@ def command(
     """Write the prepared chats, or the clone, in another tool's format."""
     from myna.errors import ExportError
     from myna.export import formats, run
-    from myna.export import push as push_
     from myna.export.targets import TARGETS
 
     if person is not None and everyone:
@@ -76,27 +75,12 @@ def command(
     space = here(ctx)
     if format_ in TARGETS:
         _refuse(format_, system=system, sequence_len=sequence_len, push=push, with_test=with_test)
-        _export(space, format_, to, adapter, person, everyone=everyone, as_json=json_)
+        _export_clone(space, format_, to, adapter, person, everyone=everyone, as_json=json_)
         return
     chosen = formats.find(format_)
-    wanted = run.Wanted(
-        chosen,
-        run.personas(space, person, everyone=everyone),
-        with_test=with_test,
-        system=system,
-        length=sequence_len,
-    )
-    repository = push_.checked(push) if push is not None else None
-    if repository and not yes and not sys.stdin.isatty():
-        raise ExportError("nobody is here to confirm an upload: add --yes if you mean it")
-    done = run.run(space, wanted, run.target(space, chosen.name, to), say)
-    if not json_:
-        show(done, console())
-    address = _pushed(done, repository, sure=yes) if repository else None
-    if json_:
-        emit({**vars(done), "pushed": address})
-    elif address:
-        say(f"pushed to {address}")
+    personas = run.personas(space, person, everyone=everyone)
+    wanted = run.Wanted(chosen, personas, with_test, system, sequence_len)
+    _export_dataset(space, wanted, to, push, sure=yes, as_json=json_)
 
 
 def _refuse(target: str, **given: object) -> None:
@@ -109,7 +93,34 @@ def _refuse(target: str, **given: object) -> None:
         raise ExportError(f"--{option} is for data sets, and {target} is none: leave it out")
 
 
-def _export(
+def _export_dataset(
+    space: Workspace,
+    wanted: Wanted,
+    to: Path | None,
+    push: str | None,
+    *,
+    sure: bool,
+    as_json: bool,
+) -> None:
+    """Export the prepared chats, and upload them if that is wished."""
+    from myna.errors import ExportError
+    from myna.export import push as push_
+    from myna.export import run
+
+    repository = push_.checked(push) if push is not None else None
+    if repository and not sure and not sys.stdin.isatty():
+        raise ExportError("nobody is here to confirm an upload: add --yes if you mean it")
+    done = run.run(space, wanted, run.target(space, wanted.format.name, to), say)
+    if not as_json:
+        show(done, console())
+    address = _pushed(done, repository, sure=sure) if repository else None
+    if as_json:
+        emit({**vars(done), "pushed": address})
+    elif address:
+        say(f"pushed to {address}")
+
+
+def _export_clone(
     space: Workspace,
     target: str,
     to: Path | None,

@@ -77,27 +77,11 @@ def command(
     found = find(paths, source, given_columns(columns) if columns else None)
     results = _import(workspace, found, chosen)
     troubles = [*found.troubles, *(result.trouble for result in results if result.trouble)]
-    stored, messages = sum(r.stored for r in results), sum(r.messages for r in results)
-    everyone = people.load(workspace.people_file).persons
+    everyone = [person.name for person in people.load(workspace.people_file).persons]
     _tell(results, found)
     for trouble in troubles:
         say(f"myna: {trouble}")
-    if json_:
-        emit(
-            {
-                "messages": messages,
-                "stored": stored,
-                "people": [person.name for person in everyone],
-                "files": [result.to_json() for result in results],
-                "no_chats": dict(found.others),
-                "troubles": troubles,
-            }
-        )
-    elif stored:
-        say(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
-        say("Next: myna prepare")
-    elif messages:
-        say("nothing new")
+    _sum_up(results, everyone, dict(found.others), troubles, as_json=json_)
     if not results and not troubles:
         names = ", ".join(map(str, paths))
         raise SourceError(f"{names}: no chats in there: see `myna import --list`")
@@ -161,6 +145,34 @@ def _tell(results: list[Imported], found: Found) -> None:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in found.others.most_common(6))
         more = " and others" if len(found.others) > 6 else ""
         say(f"left out {found.others.total():,} files that are no chats: {kinds}{more}")
+
+
+def _sum_up(
+    results: list[Imported],
+    everyone: list[str],
+    no_chats: dict[str, int],
+    troubles: list[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what an import brought in all."""
+    stored, messages = sum(r.stored for r in results), sum(r.messages for r in results)
+    if as_json:
+        emit(
+            {
+                "messages": messages,
+                "stored": stored,
+                "people": everyone,
+                "files": [result.to_json() for result in results],
+                "no_chats": no_chats,
+                "troubles": troubles,
+            }
+        )
+    elif stored:
+        say(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
+        say("Next: myna prepare")
+    elif messages:
+        say("nothing new")
 
 
 def _counts(results: list[Imported]) -> str:

@@ -13,6 +13,7 @@ from myna.cli._terminal import Adapter, Json, Set, emit, here, say
 
 if TYPE_CHECKING:
     import socket
+    from types import ModuleType
 
     from myna.persona.clone import Clone
 
@@ -52,17 +53,8 @@ def command(
     """Serve the clones to other programs: an OpenAI-compatible API, and rooms."""
     import os
 
-    from myna.errors import EngineError
-
     workspace = here(ctx)
-    try:
-        from myna.serving import server
-    except ModuleNotFoundError as error:
-        if error.name not in _MISSING:
-            raise
-        raise EngineError(
-            "the server is not installed: run `pip install 'myna[serve]'`, then this again"
-        ) from error
+    server = _server()
     from myna import config, people
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
@@ -93,6 +85,21 @@ def command(
             server.run(server.Server(app, terms.grace_seconds, ready), listening)
         finally:
             clone.engine.close()
+
+
+def _server() -> ModuleType:
+    """The module that serves, where it is installed."""
+    from myna.errors import EngineError
+
+    try:
+        from myna.serving import server
+    except ModuleNotFoundError as error:
+        if error.name not in _MISSING:
+            raise
+        raise EngineError(
+            "the server is not installed: run `pip install 'myna[serve]'`, then this again"
+        ) from error
+    return server
 
 
 def _key(file: Path | None, environment: str | None) -> str | None:
