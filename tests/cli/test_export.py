@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from myna.cli import app
 from myna.cli.export import _pushed
-from myna.export.run import Exported
+from myna.export.dataset_export import Exported
 
 
 @pytest.fixture

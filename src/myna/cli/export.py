@@ -14,7 +14,7 @@ from myna.cli._terminal import Adapter, Json, console, emit, here, say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from myna.export.run import Exported, Wanted
+    from myna.export.dataset_export import Exported, Wanted
     from myna.workspace import Workspace
 
 NAME = "export"
@@ -67,8 +67,8 @@ def command(
 ) -> None:
     """Write the prepared chats, or the clone, in another tool's format."""
     from myna.errors import ExportError
-    from myna.export import formats, run
-    from myna.export.targets import TARGETS
+    from myna.export import dataset_export, formats
+    from myna.export.clone_targets import TARGETS
 
     if person is not None and everyone:
         raise ExportError("--person and --everyone exclude each other: leave one of them out")
@@ -78,8 +78,8 @@ def command(
         _export_clone(space, format_, to, adapter, person, everyone=everyone, as_json=json_)
         return
     chosen = formats.find(format_)
-    personas = run.personas(space, person, everyone=everyone)
-    wanted = run.Wanted(chosen, personas, with_test, system, sequence_len)
+    personas = dataset_export.personas(space, person, everyone=everyone)
+    wanted = dataset_export.Wanted(chosen, personas, with_test, system, sequence_len)
     _export_dataset(space, wanted, to, push, sure=yes, as_json=json_)
 
 
@@ -104,13 +104,15 @@ def _export_dataset(
 ) -> None:
     """Export the prepared chats, and upload them if that is wished."""
     from myna.errors import ExportError
+    from myna.export import dataset_export
     from myna.export import push as push_
-    from myna.export import run
 
     repository = push_.checked(push) if push is not None else None
     if repository and not sure and not sys.stdin.isatty():
         raise ExportError("nobody is here to confirm an upload: add --yes if you mean it")
-    done = run.run(space, wanted, run.target(space, wanted.format.name, to), say)
+    done = dataset_export.run(
+        space, wanted, dataset_export.target(space, wanted.format.name, to), say
+    )
     if not as_json:
         show(done, console())
     address = _pushed(done, repository, sure=sure) if repository else None
@@ -131,10 +133,10 @@ def _export_clone(
     as_json: bool,
 ) -> None:
     """Export the clone itself."""
-    from myna.export import run
-    from myna.export.targets import Chosen, export
+    from myna.export import dataset_export
+    from myna.export.clone_targets import Chosen, export
 
-    path = run.target(space, target, to)
+    path = dataset_export.target(space, target, to)
     done = export(space, target, Chosen(adapter, person, everyone), path, say)
     if as_json:
         emit(vars(done))

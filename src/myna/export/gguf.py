@@ -8,8 +8,8 @@ import shlex
 from pathlib import Path
 
 from myna.errors import EngineError, ExportError
-from myna.export.runners import NO_ESCAPES, ONE_USER, Trained, Written
-from myna.export.voices import jinja
+from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written
+from myna.export.prompt_templates import jinja
 from myna.models.adapter_gguf import ADAPTER_FILE, convert
 from myna.workspace import write_text
 

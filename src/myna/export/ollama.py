@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 
 from myna.errors import ExportError
+from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written, slugs
 from myna.export.gguf import convert_checked, loaded
-from myna.export.runners import NO_ESCAPES, ONE_USER, Trained, Written, slugs
-from myna.export.voices import Voice, go
+from myna.export.prompt_templates import Voice, go
 from myna.models.adapter_gguf import ADAPTER_FILE
 from myna.workspace import write_text
 

@@ -11,9 +11,9 @@ import pytest
 from tests.export.prepared import FRIENDS, make, messages
 
 from myna.errors import ExportError, PeopleError, SettingsError, WorkspaceError
-from myna.export import run as export
+from myna.export import dataset_export as export
+from myna.export.dataset_export import Exported, Wanted
 from myna.export.formats import FORMATS, find
-from myna.export.run import Exported, Wanted
 from myna.workspace import Workspace
 
 

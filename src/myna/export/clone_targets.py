@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.export.run import personas
-from myna.export.runners import Trained, Written, read, run, slugs
+from myna.export.clone_export import Trained, Written, read, run, slugs
+from myna.export.dataset_export import personas
 from myna.models.fetch import Say, silent
 from myna.workspace import Workspace
 

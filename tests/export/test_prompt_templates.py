@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engines.servers import KEY, llama_server
 
-from myna.export.voices import Voice, go, jinja, opening
+from myna.export.prompt_templates import Voice, go, jinja, opening
 from myna.models.bases import Base
 from myna.samples import rendering, styles
 from myna.samples.tokenizer import Tokenizer

@@ -19,9 +19,9 @@ from tests.export.prepared import FRIENDS, make
 from myna import workspace
 from myna.engines import open_engine
 from myna.errors import ExportError, PeopleError, WorkspaceError
-from myna.export import run
-from myna.export.runners import Written, slugs
-from myna.export.targets import TARGETS, Chosen, export
+from myna.export import dataset_export
+from myna.export.clone_export import Written, slugs
+from myna.export.clone_targets import TARGETS, Chosen, export
 from myna.models.bases import Base
 from myna.models.loading import load, load_adapter
 from myna.samples.tokenizer import Tokenizer
@@ -75,7 +75,7 @@ def trained(tmp_path: Path) -> Trained:
 
 
 def exported(space: Workspace, target: str, **chosen: Any) -> tuple[Path, Written]:
-    path = run.target(space, target, None)
+    path = dataset_export.target(space, target, None)
     return path, export(space, target, Chosen(**chosen), path)
 
 

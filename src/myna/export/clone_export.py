@@ -16,8 +16,8 @@ from typing import Any
 from myna import config, people, stages
 from myna import workspace as workspace_
 from myna.errors import ExportError, ModelError, PeopleError, WorkspaceError
-from myna.export.run import MARK
-from myna.export.voices import Voice, opening
+from myna.export.dataset_export import MARK
+from myna.export.prompt_templates import Voice, opening
 from myna.models.bases import Base, find
 from myna.models.fetch import Say, silent
 from myna.models.loading import WHOLE
