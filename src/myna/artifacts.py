@@ -88,8 +88,7 @@ class PreparedInfo:
         Raises:
             WorkspaceError: there are none, or their metadata is damaged or incomplete.
         """
-        if not space.prepared.is_dir():
-            raise WorkspaceError(f"{space.root} has no samples: make them with `myna prepare`")
+        samples_manifest(space)
         return _load(cls, space.prepared / PREPARED_FILE, "run `myna prepare --again`")
 
 
@@ -156,6 +155,18 @@ class AdapterInfo:
                 f"adapter '{name}' was trained on another {self.base} than is here now: bring "
                 "that one back, or train again with `myna train --again`"
             )
+
+
+def samples_manifest(space: Workspace) -> dict[str, Any]:
+    """Read the manifest of a workspace's samples: what they were made from.
+
+    Raises:
+        WorkspaceError: there are no samples, or the manifest is damaged.
+    """
+    manifest = workspace.read_manifest(space.prepared)
+    if manifest is None:
+        raise WorkspaceError(f"{space.root} has no samples: make them with `myna prepare`")
+    return manifest
 
 
 @cache
