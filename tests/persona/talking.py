@@ -7,8 +7,10 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
+from tests.metadata import prompt_format
+
 from myna import config
-from myna.artifacts import Channel, PromptFormat
+from myna.artifacts import Channel
 from myna.engines import Engine, Sampling
 from myna.persona.clone import Clone
 from myna.samples.tokenizer import Tokenizer
@@ -92,7 +94,7 @@ def clone_of(script: Script, personas: str = "Ben Cy Dee", **more: Any) -> Clone
         engine=cast(Engine, script),
         tokenizer=script.tokenizer,
         personas=names,
-        format=PromptFormat(config.Samples(), config.Rules(), config.Redaction()),
+        format=prompt_format(),
         channels=[Channel("", "tea", [*names, "Ana"])],
         chat=chat,
         chance=random.Random(1),
