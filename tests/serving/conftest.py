@@ -16,9 +16,11 @@ import httpx2 as httpx
 import pytest
 import tokenizers
 from openai import OpenAI
+from tests.metadata import prompt_format
 from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
+from myna.artifacts import Channel
 from myna.engines import Engine, Sampling
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
@@ -161,9 +163,8 @@ class Starter:
             engine=engine or scripted,
             tokenizer=self.tokenizer,
             personas=PERSONAS,
-            samples=config.Samples(max_tokens=context),
-            rules=config.Rules(),
-            channels=[{"space": "", "channel": "tea", "people": PERSONAS}],
+            format=prompt_format(max_tokens=context),
+            channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_reply_tokens=60),
             chance=random.Random(1),
         )

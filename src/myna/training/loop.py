@@ -21,6 +21,7 @@ import torch
 from accelerate import Accelerator
 
 from myna import config, workspace
+from myna.artifacts import Plan
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.training import checkpoints, distributed, hardware, methods, plan, progress
@@ -61,14 +62,14 @@ def train(
     settings: Train,
     work: Path,
     watch: Watch | None = None,
-) -> plan.Plan:
+) -> Plan:
     """Train `model` in place, as a job without more to it; see `run`."""
     return run(
         Job(model, samples, tune, settings, work, distributed.accelerator(), watch or Watch())
     )
 
 
-def run(job: Job, *, dry: bool = False) -> plan.Plan:
+def run(job: Job, *, dry: bool = False) -> Plan:
     """Do a job: its model is the best that was found on the way. The plan, as it came out.
 
     One that stopped in its folder goes on from its last checkpoint. With `dry` the watch
@@ -222,7 +223,7 @@ def _give_up(job: Job, astray: str) -> None:
     )
 
 
-def _validate(job: Job, model: Any, route: plan.Plan) -> float | None:
+def _validate(job: Job, model: Any, route: Plan) -> float | None:
     """The mean loss over the tune split, or as much of it as there is time for."""
     tokens = plan.tune_tokens(route, job.settings)
     device = job.accelerator.device
@@ -233,8 +234,8 @@ def _validate(job: Job, model: Any, route: plan.Plan) -> float | None:
 
 
 def _best(
-    job: Job, model: Any, route: plan.Plan, schedule: Schedule, step: int, history: _History
-) -> plan.Plan:
+    job: Job, model: Any, route: Plan, schedule: Schedule, step: int, history: _History
+) -> Plan:
     """Have the model as it was when the tune loss was lowest; the plan as it came out."""
     reason = route.reason
     if step < route.steps:
@@ -274,7 +275,7 @@ def _outlook(
     path = job.work / "plan.json"
     written = workspace.read_json(path)
     if written is not None:
-        route = plan.Plan(**written)
+        route = Plan(**written)
     else:
         budget = config.seconds(settings.budget) if settings.budget else None
         speed = _speed(model, schedule, steps, settings)
