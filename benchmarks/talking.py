@@ -1,6 +1,6 @@
 """How soon a reply begins in a warm room, and how fast it goes on, against llama.cpp itself.
 
-python benchmarks/talking.py FOLDER [--name group] [--rounds 15] [--tokens 64]
+python benchmarks/talking.py FOLDER [--adapter group] [--rounds 15] [--tokens 64]
 
 FOLDER is a workspace with a trained adapter, such as `apollo-11` of `make demo`. Both run
 the same files with as many threads, in turns, each opened anew: llama.cpp's figure is its
@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from myna import workspace
+from myna.artifacts import AdapterInfo
+from myna.choices import DEFAULT_ADAPTER
 from myna.engines import Sampling
 from myna.engines.llamacpp import LlamaCpp, model_files
-from myna.models.bases import find
-from myna.models.lora_gguf import gguf_adapter
+from myna.models.adapter_gguf import gguf_adapter
+from myna.models.bases import find_base_of
 from myna.persona.clone import open_clone
 
 NEW = 50
@@ -88,14 +90,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("apollo-11"))
-    parser.add_argument("--name", default="group")
+    parser.add_argument("--adapter", default=DEFAULT_ADAPTER)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
     asked = parser.parse_args()
     space = workspace.find(asked.folder)
-    folder = space.adapter(asked.name)
-    clone = open_clone(space, asked.name, space.settings().chat, seed=1)
-    base = find(workspace.read_json(folder / "rendering.json")["base"], weights=False)
+    folder = space.adapter(asked.adapter)
+    clone = open_clone(space, asked.adapter, space.settings(), seed=1)
+    base = find_base_of(asked.adapter, AdapterInfo.load(space, asked.adapter), weights=False)
     assert isinstance(clone.engine, LlamaCpp), "this measures llama.cpp"
     files = model_files(base, folder)
     beside = gguf_adapter(folder, base)

@@ -10,8 +10,10 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import tokenizers
+from tests.metadata import prompt_format
 
 from myna import config, people, workspace
+from myna.artifacts import Channel
 from myna.bots.consent import Consents
 from myna.bots.front import Front
 from myna.bots.host import Host
@@ -137,9 +139,8 @@ class World:
             engine=self.engine,
             tokenizer=self.tokenizer,
             personas=list(FRIENDS),
-            samples=config.Samples(max_tokens=4096),
-            rules=config.Rules(),
-            channels=[{"space": "s", "channel": "tea", "people": list(FRIENDS)}],
+            format=prompt_format(max_tokens=4096),
+            channels=[Channel("s", "tea", list(FRIENDS))],
             chat=config.Chat(),
             chance=random.Random(1),
         )

@@ -9,7 +9,7 @@ import pytest
 from tests.bases import KINDS, make
 from tests.export.prepared import numbered
 
-from myna.export import segments as exported
+from myna.export import formats as exported
 from myna.export.dialogues import dialogues
 from myna.persona.room import Room
 from myna.samples import styles

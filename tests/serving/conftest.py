@@ -16,9 +16,11 @@ import httpx2 as httpx
 import pytest
 import tokenizers
 from openai import OpenAI
+from tests.metadata import prompt_format
 from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
+from myna.artifacts import Channel
 from myna.engines import Engine, Sampling
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
@@ -26,9 +28,9 @@ from myna.persona.histories import Histories
 from myna.persona.rooms import Rooms
 from myna.samples.tokenizer import Tokenizer
 from myna.serving import server
-from myna.serving.app import Terms, create_app
-from myna.serving.guard import Limits
+from myna.serving.access_control import Limits
 from myna.serving.served import Served
+from myna.serving.server import Terms, create_app
 
 PERSONAS = ["Ana", "Ben", "Cy"]
 KEYED = "a-key-of-many-letters"
@@ -161,9 +163,8 @@ class Starter:
             engine=engine or scripted,
             tokenizer=self.tokenizer,
             personas=PERSONAS,
-            samples=config.Samples(max_tokens=context),
-            rules=config.Rules(),
-            channels=[{"space": "", "channel": "tea", "people": PERSONAS}],
+            format=prompt_format(max_tokens=context),
+            channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_reply_tokens=60),
             chance=random.Random(1),
         )

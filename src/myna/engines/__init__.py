@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from myna.choices import ENGINES, listed
 from myna.config import Chat, Server
 from myna.errors import EngineError, SettingsError
 from myna.models.bases import Base, find
@@ -156,10 +157,8 @@ def choose(name: str, base: Base) -> str:
     """
     if name in SERVERS:
         return name
-    if name not in ("auto", "llama.cpp", "transformers"):
-        raise EngineError(
-            f"no engine called {name!r}: use auto, llama.cpp, transformers, vllm or openai"
-        )
+    if name not in ENGINES:
+        raise EngineError(f"no engine called {name!r}: use {listed(ENGINES)}")
     for_llamacpp = base.gguf is not None and _installed("xllamacpp")
     if name == "transformers" or (name == "auto" and not for_llamacpp):
         if not _installed("torch", "transformers"):

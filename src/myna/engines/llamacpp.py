@@ -25,10 +25,9 @@ import xllamacpp
 from myna.engines import Sampling, check_prompt
 from myna.engines.llamacpp_slots import Slots
 from myna.errors import EngineError, ModelError
+from myna.models.adapter_gguf import gguf_adapter, is_small, merged
 from myna.models.bases import Base
 from myna.models.fetch import Say, silent
-from myna.models.lora_gguf import gguf_adapter
-from myna.models.merged_gguf import is_small, merged
 from myna.samples.tokenizer import Tokenizer
 
 _BATCH = 128
@@ -49,7 +48,7 @@ class LlamaCpp:
     """A model in llama.cpp, with one adapter for life, in `slots` slots of `context` tokens.
 
     The adapter is a folder, or a GGUF file. With a folder's and a small base both are made
-    one file first (`myna.models.merged_gguf`), of which `say` is told.
+    one file first (`myna.models.adapter_gguf`), of which `say` is told.
 
     llama.cpp reuses the cached state of a prompt even when adapters have been changed
     in between, so another adapter is another engine.
