@@ -39,6 +39,54 @@ IMPORT_RECORD = "import.json"
 
 
 @dataclass(frozen=True)
+class ImportRecord:
+    """The record of one import; its message tables lie beside it."""
+
+    folder: Path
+    imported_at: str
+    """ISO time, in UTC."""
+    files: list[dict[str, Any]]
+    """What became of each file."""
+    messages: int
+    """Messages in the files."""
+    stored: int
+    """Messages in the tables."""
+
+    @property
+    def path(self) -> Path:
+        """The file that holds the record."""
+        return self.folder / IMPORT_RECORD
+
+    @property
+    def tables(self) -> list[Path]:
+        """The message tables."""
+        return sorted(self.folder.glob("[!.]*.parquet"))
+
+    def save(self) -> None:
+        """Write the record into its folder."""
+        counts = {"messages": self.messages, "stored": self.stored}
+        write_json(
+            self.path, {"imported_at": self.imported_at, "files": self.files, "counts": counts}
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> ImportRecord:
+        """Read the record in a folder of tables.
+
+        Raises:
+            WorkspaceError: it is damaged.
+        """
+        path = folder / IMPORT_RECORD
+        data = read_json(path)
+        try:
+            return cls(folder, data["imported_at"], data["files"], **data["counts"])
+        except (KeyError, TypeError) as error:
+            raise WorkspaceError(
+                f"{path} is damaged ({error}): delete {folder} and import its files again"
+            ) from error
+
+
+@dataclass(frozen=True)
 class Workspace:
     """The folder `root` and where things are in it."""
 
@@ -59,14 +107,19 @@ class Workspace:
         """The folder of imported message tables."""
         return self.root / "messages"
 
-    def import_records(self) -> list[Path]:
-        """What each import wrote down, one after the other; its tables lie beside it."""
-        records = self.messages.glob(f"[!.]*/{IMPORT_RECORD}")
-        return sorted(records, key=lambda file: (read_json(file).get("imported_at", ""), file))
+    def import_records(self) -> list[ImportRecord]:
+        """The record of each import, one after the other.
+
+        Raises:
+            WorkspaceError: one is damaged.
+        """
+        folders = [path.parent for path in self.messages.glob(f"[!.]*/{IMPORT_RECORD}")]
+        records = [ImportRecord.load(folder) for folder in folders]
+        return sorted(records, key=lambda record: (record.imported_at, record.folder))
 
     def message_files(self) -> list[Path]:
         """The message tables, as imported one after the other."""
-        return [table for record in self.import_records() for table in imported_tables(record)]
+        return [table for record in self.import_records() for table in record.tables]
 
     @property
     def prepared(self) -> Path:
@@ -255,11 +308,6 @@ def recover(target: Path) -> None:
         old.rename(target)
 
 
-def imported_tables(record: Path) -> list[Path]:
-    """The message tables of an import, by its record."""
-    return sorted(record.parent.glob("[!.]*.parquet"))
-
-
 def fingerprint(path: Path) -> str:
     """SHA-256 of a file; "" where there is none."""
     if not path.is_file():
@@ -273,7 +321,6 @@ def write_manifest(
     *,
     inputs: Mapping[str, str],
     settings: Mapping[str, Any],
-    counts: Mapping[str, Any],
 ) -> None:
     """Say what a stage's folder was made from."""
     write_json(
@@ -283,7 +330,6 @@ def write_manifest(
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "inputs": dict(inputs),
             "settings": dict(settings),
-            "counts": dict(counts),
             "outputs": sorted(path.name for path in stage.glob("*")),
         },
     )
@@ -292,7 +338,7 @@ def write_manifest(
 def read_manifest(stage: Path) -> dict[str, Any] | None:
     """A stage's manifest; None where it has not been run, or lacks a file that it made."""
     manifest: dict[str, Any] | None = read_json(stage / MANIFEST)
-    if not manifest or not manifest.keys() >= {"inputs", "settings", "counts", "outputs"}:
+    if not manifest or not manifest.keys() >= {"inputs", "settings", "outputs"}:
         return None
     lost = [name for name in manifest["outputs"] if not (stage / name).exists()]
     return None if lost else manifest

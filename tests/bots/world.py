@@ -12,6 +12,7 @@ from pathlib import Path
 import tokenizers
 
 from myna import config, people, workspace
+from myna.artifacts import Channel, PromptFormat
 from myna.bots.consent import Consents
 from myna.bots.front import Front
 from myna.bots.host import Host
@@ -137,9 +138,10 @@ class World:
             engine=self.engine,
             tokenizer=self.tokenizer,
             personas=list(FRIENDS),
-            samples=config.Samples(max_tokens=4096),
-            rules=config.Rules(),
-            channels=[{"space": "s", "channel": "tea", "people": list(FRIENDS)}],
+            format=PromptFormat(
+                config.Samples(max_tokens=4096), config.Rules(), config.Redaction()
+            ),
+            channels=[Channel("s", "tea", list(FRIENDS))],
             chat=config.Chat(),
             chance=random.Random(1),
         )

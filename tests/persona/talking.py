@@ -8,6 +8,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, cast
 
 from myna import config
+from myna.artifacts import Channel, PromptFormat
 from myna.engines import Engine, Sampling
 from myna.persona.clone import Clone
 from myna.samples.tokenizer import Tokenizer
@@ -91,9 +92,8 @@ def clone_of(script: Script, personas: str = "Ben Cy Dee", **more: Any) -> Clone
         engine=cast(Engine, script),
         tokenizer=script.tokenizer,
         personas=names,
-        samples=config.Samples(),
-        rules=config.Rules(),
-        channels=[{"space": "", "channel": "tea", "people": [*names, "Ana"]}],
+        format=PromptFormat(config.Samples(), config.Rules(), config.Redaction()),
+        channels=[Channel("", "tea", [*names, "Ana"])],
         chat=chat,
         chance=random.Random(1),
         **more,

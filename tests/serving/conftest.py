@@ -19,6 +19,7 @@ from openai import OpenAI
 from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
+from myna.artifacts import Channel, PromptFormat
 from myna.engines import Engine, Sampling
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
@@ -170,9 +171,10 @@ class Starter:
             engines=dict(own),
             tokenizer=self.tokenizer,
             personas=PERSONAS,
-            samples=config.Samples(max_tokens=context),
-            rules=config.Rules(),
-            channels=[{"space": "", "channel": "tea", "people": PERSONAS}],
+            format=PromptFormat(
+                config.Samples(max_tokens=context), config.Rules(), config.Redaction()
+            ),
+            channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_reply_tokens=60),
             chance=random.Random(1),
         )

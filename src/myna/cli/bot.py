@@ -123,7 +123,7 @@ def hosting_of(
     from myna.persona.histories import Histories
     from myna.persona.rooms import Rooms
 
-    clone = open_clone(space, name, settings.chat, server=settings.engine, say=say)
+    clone = open_clone(space, name, settings, say=say)
     consents = Consents(space, clone.personas)
     outbox = Outbox(space.bots / f"{platform}.sqlite")
     histories = Histories(space.rooms_file)

@@ -71,8 +71,8 @@ def command(
 
     workspace = here(ctx)
     settings = config.override(workspace.settings(), set_ or [])
-    alone = settings.chat.model_copy(update={"slots": 1})  # one speaks at a time
-    clone = open_clone(workspace, name, alone, server=settings.engine, seed=seed, say=say)
+    settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
+    clone = open_clone(workspace, name, settings, seed=seed, say=say)
     with closing(clone.engine), closing(Histories(workspace.rooms_file)) as histories:
         chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
         rooms = Rooms(clone, histories, Queue(1, 1))

@@ -80,9 +80,14 @@ def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
     """The crew goes on from a situation of the test split; beside it, what was said."""
     from myna.persona.clone import open_clone
 
-    clone = open_clone(space, "group", space.settings().chat, seed=11, say=say)
+    clone = open_clone(space, "group", space.settings(), seed=11, say=say)
     moment = _situation(space, clone.personas)
-    room = moment.room(clone.samples, clone.tokenizer, clone.engine.context // 2, clone.markup)
+    room = moment.room(
+        clone.format.samples,
+        clone.tokenizer,
+        clone.engine.context // 2,
+        clone.format.markup,
+    )
     colours = colour_of(clone.personas)
     screen = console()
 

@@ -74,7 +74,7 @@ def command(
     key = server.checked_key(_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     settings = config.override(workspace.settings(), set_ or [])
     with server.bind(host, port) as listening:
-        clone = open_clone(workspace, name, settings.chat, server=settings.engine, say=say)
+        clone = open_clone(workspace, name, settings, say=say)
         try:
             queue = Queue(clone.engine.slots, waiting)
             histories = Histories(workspace.rooms_file)

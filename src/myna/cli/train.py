@@ -79,6 +79,7 @@ def ready(
 ) -> dict[str, Any]:
     """Have an adapter that holds: that of before, or a new one; what its training was."""
     from myna import stages, workspace
+    from myna.artifacts import AdapterInfo
 
     manifest = workspace.read_manifest(space.adapter(name))
     unfinished = (space.training(name) / "checkpoints").exists()
@@ -88,7 +89,8 @@ def ready(
         )
         if not reasons:
             _say(f"adapter '{name}' is trained already (--again trains it anew)")
-            return {"adapter": name, "trained": False, **manifest["counts"]}
+            plan = AdapterInfo.load(space, name).training.plan
+            return {"adapter": name, "trained": False, **asdict(plan)}
         _say(f"training anew: {'; '.join(reasons)}")
     return _train(space, settings, name, dry=dry, onward=onward)
 

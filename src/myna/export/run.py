@@ -20,6 +20,7 @@ import polars as pl
 from myna import people as people_
 from myna import stages
 from myna import workspace as workspace_
+from myna.artifacts import PreparedInfo
 from myna.errors import ExportError, PeopleError, SettingsError, WorkspaceError
 from myna.export import configs
 from myna.export.dialogues import Dialogue, check_system, dialogues
@@ -84,17 +85,11 @@ def personas(workspace: Workspace, name: str | None, *, everyone: bool = False) 
         WorkspaceError: `prepare` has not been run, or no longer holds.
         PeopleError: nobody of that name may be cloned.
     """
-    manifest = workspace_.read_manifest(workspace.prepared)
-    if manifest is None:
-        raise WorkspaceError(
-            f"{workspace.root} has no prepared messages: make them with `myna prepare`"
-        )
-    inputs = stages.prepare_inputs(workspace)
-    changed = workspace_.stale({**manifest, "settings": {}}, inputs, {})
+    changed = stages.stale_samples(workspace)
     if changed:  # consent may have been withdrawn since
         raise WorkspaceError(f"{'; '.join(changed)}: run `myna prepare` before exporting")
     people = people_.load(workspace.people_file)
-    known: list[str] = manifest["counts"]["personas"]
+    known = PreparedInfo.load(workspace).personas
     if not known:
         raise PeopleError("nobody has messages to learn from: see `myna people`")
     if everyone:
@@ -181,7 +176,6 @@ def run(
             new,
             inputs=stages.train_inputs(workspace),
             settings={MARK: wanted.format.name, "system": system, "length": length},
-            counts=vars(done),
         )
     return done
 

@@ -11,17 +11,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from myna import config, people, stages
 from myna import workspace as workspace_
-from myna.errors import ExportError, ModelError, PeopleError, WorkspaceError
+from myna.artifacts import AdapterInfo, Channel
+from myna.errors import ExportError, PeopleError
 from myna.export.run import MARK
 from myna.export.voices import Voice, opening
-from myna.models.bases import Base, find
+from myna.models.bases import Base, find_base_of
 from myna.models.fetch import Say, silent
 from myna.models.loading import WHOLE
-from myna.samples import markup, rendering
+from myna.samples import rendering
 from myna.samples.lines import MOST_NAMED
 from myna.samples.tokenizer import Tokenizer
 from myna.workspace import Workspace
@@ -113,59 +113,46 @@ def read(space: Workspace, name: str, persona: str | None, say: Say = silent) ->
         PeopleError: nobody of that name speaks with it.
         ModelError: the base is missing, or another one than it was trained on.
     """
-    folder = space.adapter(name)
-    stored = workspace_.read_json(folder / "rendering.json")
-    if stored is None:
-        raise WorkspaceError(
-            f"there is no adapter '{name}' to export: make it with `myna train`, or name "
-            "another one with --adapter"
-        )
-    base = find(stored["base"], weights=False, say=say)
-    if base.fingerprint != stored["base_fingerprint"]:
-        raise ModelError(
-            f"adapter '{name}' was trained on another {base.name} than is here now: bring that "
-            "one back, or train anew with `myna train --again`"
-        )
+    info = AdapterInfo.load(space, name)
+    base = find_base_of(name, info, weights=False, say=say)
     allowed = people.personas(people.load(space.people_file))
-    gone = [person for person in stored["personas"] if person not in allowed]
+    gone = [person for person in info.personas if person not in allowed]
     if gone:
         raise PeopleError(
             f"{', '.join(gone)}, whom '{name}' has learned to speak like, may no longer be cloned: "
             "train it anew with `myna train`"
         )
-    chosen = [people.find(persona, stored["personas"])] if persona else stored["personas"]
-    voices = tuple(_voice(space, name, stored, base, person) for person in chosen)
+    chosen = [people.find(persona, info.personas)] if persona else info.personas
+    voices = tuple(
+        _voice(space, info.adapters.get(person, name), info, base, person) for person in chosen
+    )
     return Trained(name, base, voices, space.settings().chat, say)
 
 
-def _voice(space: Workspace, name: str, stored: dict[str, Any], base: Base, persona: str) -> Voice:
+def _voice(space: Workspace, adapter: str, info: AdapterInfo, base: Base, persona: str) -> Voice:
     """A persona in the busiest channel that they were trained in."""
     place = next(
-        (channel for channel in stored["channels"] if persona in channel["people"]),
-        {"space": "", "channel": "", "people": [persona]},
+        (channel for channel in info.channels if persona in channel.people),
+        Channel("", "", [persona]),
     )
-    space_name, channel = str(place["space"]), str(place["channel"])
-    others = [person for person in place["people"] if person != persona]
+    others = [person for person in place.people if person != persona]
     user = others[0] if others else "User"
-    members = tuple(dict.fromkeys([*place["people"][:MOST_NAMED], persona, user]))
-    samples = config.Samples.model_validate(stored["samples"])
-    how = markup.from_json(stored["markup"]) if "markup" in stored else markup.TRANSCRIPT
+    members = tuple(dict.fromkeys([*place.people[:MOST_NAMED], persona, user]))
     line = rendering.system_line(
-        samples.system_lines[0],
+        info.format.samples.system_lines[0],
         people=members,
-        space=space_name,
-        channel=channel,
+        space=place.space,
+        channel=place.channel,
         name=persona,
     )
-    adapters: dict[str, str] = stored.get("adapters", {})
     return Voice(
         persona=persona,
         user=user,
         system=line,
         people=members,
-        markup=how,
-        adapter=space.adapter(adapters[persona]) if adapters else space.adapter(name),
-        opening=opening(how, Tokenizer(base.folder)),
+        markup=info.format.markup,
+        adapter=space.adapter(adapter),
+        opening=opening(info.format.markup, Tokenizer(base.folder)),
     )
 
 
@@ -196,7 +183,6 @@ def run(space: Workspace, done: Written, about: str, write: Callable[[Path], Non
             new,
             inputs=stages.train_inputs(space),
             settings={MARK: done.format},
-            counts=vars(done),
         )
     return done
 

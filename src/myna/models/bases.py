@@ -17,6 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from myna.artifacts import AdapterInfo
 from myna.errors import ModelError, first_line
 from myna.models import embedded
 from myna.models.fetch import Say, silent
@@ -84,6 +85,17 @@ def find(name: str, *, weights: bool, say: Say = silent) -> Base:
         f"no base model called {name!r}: use {DEFAULT!r}, the path of a folder with a "
         "config.json or of a GGUF file, or a model hub's org/name"
     )
+
+
+def find_base_of(adapter: str, info: AdapterInfo, *, weights: bool, say: Say = silent) -> Base:
+    """The base that the adapter was trained on, as `find` finds it.
+
+    Raises:
+        ModelError: as `find`, or what goes by its name now is another one.
+    """
+    base = find(info.base, weights=weights, say=say)
+    info.check_base(adapter, base.fingerprint)
+    return base
 
 
 def _gguf(name: str, file: Path, weights: bool, say: Say) -> Base:

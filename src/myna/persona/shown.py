@@ -122,9 +122,9 @@ class Shown:
         """A message as those were that the model was trained on."""
         line = self._lines.get(message.id)
         if line is None:
-            text = normal(message.text, resolved(self._clone.rules))
+            text = normal(message.text, resolved(self._clone.format.rules))
             if not message.by_clone:
-                text = redacted(text, self._clone.redaction)
+                text = redacted(text, self._clone.format.redaction)
             line = self._lines[message.id] = Line(message.person, text)
         return line
 

@@ -23,6 +23,7 @@ from accelerate.utils import set_seed
 from peft import LoraConfig, get_peft_model
 
 from myna import config, workspace
+from myna.artifacts import Plan
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.models.libraries import quiet
@@ -96,12 +97,12 @@ def train(
     settings: Train,
     work: Path,
     watch: Watch | None = None,
-) -> plan.Plan:
+) -> Plan:
     """Train `model` in place, as a job without more to it; see `run`."""
     return run(Job(model, samples, tune, settings, work, parallel.accelerator(), watch or Watch()))
 
 
-def run(job: Job, *, dry: bool = False) -> plan.Plan:
+def run(job: Job, *, dry: bool = False) -> Plan:
     """Do a job: its model is the best that was found on the way. The plan, as it came out.
 
     One that stopped in its folder goes on from its last checkpoint. With `dry` the watch
@@ -230,12 +231,12 @@ def _give_up(job: Job, astray: str) -> None:
 def _best(
     job: Job,
     model: Any,
-    route: plan.Plan,
+    route: Plan,
     schedule: Schedule,
     step: int,
     checked: list[int],
     checks: list[float],
-) -> plan.Plan:
+) -> Plan:
     """Have the model as it was when the tune loss was lowest; the plan as it came out."""
     reason = route.reason
     if step < route.steps:
@@ -288,7 +289,7 @@ def _outlook(
     path = job.work / "plan.json"
     written = workspace.read_json(path)
     if written is not None:
-        route = plan.Plan(**written)
+        route = Plan(**written)
     else:
         budget = config.seconds(settings.budget) if settings.budget else None
         speed = _speed(model, schedule, steps, settings)
