@@ -7,8 +7,10 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
+from tests.formats import prompt_format
+
 from myna import config
-from myna.artifacts import Channel, PromptFormat
+from myna.artifacts import Channel
 from myna.engines import Engine, Sampling
 from myna.persona.clone import Clone
 from myna.samples.tokenizer import Tokenizer
@@ -39,15 +41,13 @@ class Script:
         self.seeds: list[int | None] = []
         self.given = 0
         self.closed = 0
-        self.reason = "end"
+        self.reason = "stop"
         self.names: dict[str, float] = {}
         self.hold = threading.Event()
         self.hold.set()
         self.begun = threading.Event()
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         self.prompts.append(self.tokenizer.decode(list(prompt)))
         self.seeds.append(sampling.seed)
         turn = self.turns.pop(0) if self.turns else [" fine", "\nBen:"]
@@ -92,7 +92,7 @@ def clone_of(script: Script, personas: str = "Ben Cy Dee", **more: Any) -> Clone
         engine=cast(Engine, script),
         tokenizer=script.tokenizer,
         personas=names,
-        format=PromptFormat(config.Samples(), config.Rules(), config.Redaction()),
+        format=prompt_format(),
         channels=[Channel("", "tea", [*names, "Ana"])],
         chat=chat,
         chance=random.Random(1),

@@ -69,7 +69,7 @@ class TestWhatIsSaid:
         assert said(room) == ["Ana: soup?", "Cy: yes", "Cy: please", "Cy: Ben and I"]
         assert len({m.turn for m in reply.said}) == 1
         assert all(m.by_clone for m in reply.said)
-        assert (reply.reason, reply.next_person) == ("end", "Ana")
+        assert (reply.finish_reason, reply.next_person) == ("stop", "Ana")
 
     def test_each_message_is_stored_when_it_is_complete(self, make: Make) -> None:
         room, _ = make([" one", LONG, "\nAna:"])
@@ -124,7 +124,7 @@ class TestWhatIsSaid:
         room, _ = make(["\nAna:"])
         reply = room.speak("Cy")
         assert hear(reply) == []
-        assert (reply.reason, reply.next_person, said(room)) == ("end", "Ana", [])
+        assert (reply.finish_reason, reply.next_person, said(room)) == ("stop", "Ana", [])
 
     def test_output_is_redacted_and_so_is_what_a_prompt_shows(self, make: Make) -> None:
         room, script = make([" mail me at kettle", ".fan92@gm", "ail.com lol", "\nAna:"])
@@ -145,7 +145,7 @@ class TestBreakingOff:
                 if "second" in piece:
                     break
         assert said(room) == ["Cy: one"]
-        assert (script.given, script.closed, reply.reason) == (2, 1, "closed")
+        assert (script.given, script.closed, reply.finish_reason) == (2, 1, "cancelled")
         assert room.speaking is None
         reply.close()
         assert list(reply) == []
@@ -160,7 +160,7 @@ class TestBreakingOff:
         reply.close()
         script.hold.set()
         speaking.join()
-        assert (script.closed, reply.reason, room.speaking) == (1, "closed", None)
+        assert (script.closed, reply.finish_reason, room.speaking) == (1, "cancelled", None)
 
     def test_a_reply_that_nobody_hears_leaves_the_room_free(self, make: Make) -> None:
         room, script = make()

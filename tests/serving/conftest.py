@@ -16,10 +16,11 @@ import httpx2 as httpx
 import pytest
 import tokenizers
 from openai import OpenAI
+from tests.formats import prompt_format
 from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
-from myna.artifacts import Channel, PromptFormat
+from myna.artifacts import Channel
 from myna.engines import Engine, Sampling
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
@@ -56,30 +57,28 @@ class Scripted:
         self.held_from = 0
         """The letter before which it first holds."""
         self.prompts: list[str] = []
-        self.sampled: list[tuple[Sampling, int]] = []
+        self.sampled: list[Sampling] = []
         self.running = 0
         self.letters = 0
         self.closed = False
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         assert 0 < len(prompt) < self.context, len(prompt)
         text = self.tokenizer.decode(prompt)
         self.prompts.append(text)
-        self.sampled.append((sampling, limit))
+        self.sampled.append(sampling)
         self.running += 1
         try:
             for number, letter in enumerate(self.says(text)):
-                if number == limit:
-                    return "limit"
+                if number == sampling.max_tokens:
+                    return "length"
                 while number >= self.held_from and not self.go.wait(0.02):
                     yield ""
                 self.letters += 1
                 yield letter
         finally:
             self.running -= 1
-        return "end"
+        return "stop"
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
         assert 0 < len(prompt) < self.context, len(prompt)
@@ -171,9 +170,7 @@ class Starter:
             engines=dict(own),
             tokenizer=self.tokenizer,
             personas=PERSONAS,
-            format=PromptFormat(
-                config.Samples(max_tokens=context), config.Rules(), config.Redaction()
-            ),
+            format=prompt_format(max_tokens=context),
             channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_reply_tokens=60),
             chance=random.Random(1),

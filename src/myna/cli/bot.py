@@ -149,7 +149,7 @@ def hosting_of(
     finally:
         outbox.close()
         histories.close()
-        clone.engine.close()
+        clone.close()
 
 
 async def _discord(

@@ -14,6 +14,7 @@ from myna.config.chats import (
 )
 from myna.config.clones import Bot, Chat, Samples, Server, Train
 from myna.config.fields import seconds
+from myna.config.sampling import Sampling
 from myna.config.settings import Settings, load, override, parse, template, updated
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Redaction",
     "Rules",
     "Samples",
+    "Sampling",
     "Server",
     "Settings",
     "Split",
