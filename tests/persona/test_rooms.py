@@ -301,7 +301,7 @@ class TestChanges:
             assert hear(reply) == ["three"]
         assert said(room) == ["Ana: soup?", "Cy: three", "Ana: hm"]
         assert script.prompts[0] == script.prompts[1]
-        assert script.seeds[0] != script.seeds[1]
+        assert script.sampled[0].seed != script.sampled[1].seed
 
     def test_what_cannot_be_said_anew_stays(self, make: Make) -> None:
         room, script = make([" one", "\nAna:"], [" two", "\nAna:"])
@@ -364,10 +364,34 @@ class TestChanges:
         assert room.settings["chat"] == {"temperature": 0.5}
         assert histories.settings("tea") == room.settings
         assert room.settings["notes"] == {"colour": "red"}
-        for chat in ({"temperature": -1}, {"engine": "llama.cpp"}, {"nonsense": 1}):
+        for chat in (
+            {"temperature": -1},
+            {"temperature": 2.1},
+            {"engine": "llama.cpp"},
+            {"nonsense": 1},
+        ):
             with pytest.raises(SettingsError):
                 room.configure(chat)
         assert room.settings["chat"] == {"temperature": 0.5}
+
+    def test_its_replies_leave_half_of_the_context_to_the_prompt(self, make: Make) -> None:
+        room, script = make()
+        script.context = 200
+        room.configure({"max_reply_tokens": 1000})
+        for number in range(40):
+            room.say("Ana", f"this is number {number} of them")
+        hear(reply := room.speak("Cy"))
+        assert script.sampled[-1].max_tokens == 100
+        assert reply.prompt_tokens <= 100
+
+    def test_where_its_replies_are_shorter_its_prompts_are_longer(self, make: Make) -> None:
+        room, script = make()
+        script.context = 200
+        room.configure({"max_reply_tokens": 10})
+        room.say("Ana", "word " * 165)
+        hear(reply := room.speak("Cy"))
+        assert script.sampled[-1].max_tokens == 10
+        assert 150 < reply.prompt_tokens <= 190
 
 
 class TestManyRooms:

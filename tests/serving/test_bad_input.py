@@ -53,6 +53,7 @@ def test_malformed_json(serving: Serving, body: bytes) -> None:
         ({"max_tokens": -5}, "max_tokens"),
         ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
         ({"temperature": -1}, "temperature"),
+        ({"temperature": 2.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"top_p": 2}, "top_p"),
         ({"seed": "x"}, "seed"),

@@ -326,7 +326,7 @@ class TestSpeaking:
             assert room.do("stop") == {"stopped": True}
             engine.go.set()
             assert spoken.result()["messages"] == []
-            assert until(events, "silent")[-1]["data"]["reason"] == "closed"
+            assert until(events, "silent")[-1]["data"]["reason"] == "cancelled"
         assert room.do("stop") == {"stopped": False}
 
     def test_a_client_that_goes_stops_them(self, room: Room) -> None:
