@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-MAX_TEMPERATURE = 2.0
+MAX_TEMPERATURE = 2
 
 Temperature = Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)]
 TopP = Annotated[float, Field(ge=0, le=1)]
