@@ -44,7 +44,7 @@ def main() -> None:
     settings = config.override(
         space.settings(), ["chat.engine=transformers", *wanted.set, "chat.memory=true"]
     )
-    clone = open_clone(space, wanted.name, settings.chat)
+    clone = open_clone(space, wanted.name, settings)
     if clone.memory is None:
         raise SystemExit("this workspace has no memory: run `myna prepare`")
     memories = {"words": clone.memory.by_words_alone()}

@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from myna import workspace
+from myna.artifacts import AdapterInfo
 from myna.engines import Sampling
 from myna.engines.llamacpp import LlamaCpp, model_files
-from myna.models.bases import find
+from myna.models.bases import find_base_of
 from myna.models.lora_gguf import gguf_adapter
 from myna.persona.clone import open_clone
 
@@ -91,8 +92,8 @@ def main() -> None:
     asked = parser.parse_args()
     space = workspace.find(asked.folder)
     folder = space.adapter(asked.name)
-    clone = open_clone(space, asked.name, space.settings().chat, seed=1)
-    base = find(workspace.read_json(folder / "rendering.json")["base"], weights=False)
+    clone = open_clone(space, asked.name, space.settings(), seed=1)
+    base = find_base_of(asked.name, AdapterInfo.load(space, asked.name), weights=False)
     assert isinstance(clone.engine, LlamaCpp), "this measures llama.cpp"
     files = model_files(base, folder)
     beside = gguf_adapter(folder, base)

@@ -170,7 +170,7 @@ def samples_manifest(space: Workspace) -> dict[str, Any]:
 
 
 @cache
-def _schema(kind: type[Any]) -> TypeAdapter[Any]:
+def _schema(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 

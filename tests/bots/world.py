@@ -10,7 +10,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import tokenizers
-from tests.formats import prompt_format
+from tests.metadata import prompt_format
 
 from myna import config, people, workspace
 from myna.artifacts import Channel

@@ -15,8 +15,9 @@ import yaml
 from tests.adapters import random_adapter, tiny_base
 from tests.engines.conftest import distance
 from tests.export.prepared import FRIENDS, make
+from tests.metadata import adapter_info, prompt_format
 
-from myna import workspace
+from myna.artifacts import Channel
 from myna.engines import open_engine
 from myna.errors import ExportError, PeopleError, WorkspaceError
 from myna.export import run
@@ -58,17 +59,14 @@ def trained(tmp_path: Path) -> Trained:
         space = make(tmp_path / "friends", FRIENDS, personas=personas)
         folder = space.adapter("group")
         shutil.copytree(lora, folder, ignore=shutil.ignore_patterns("*.gguf"))
-        people = ["Ben", "Ana", "Cy"]
-        rendering = {
-            "base": base.name,
-            "base_fingerprint": base.fingerprint,
-            "samples": {"max_tokens": 128},
-            "rules": {},
-            "personas": list(personas),
-            "channels": [{"space": "", "channel": "tea", "messages": 9, "people": people}],
+        adapter_info(
+            base=base.name,
+            base_fingerprint=base.fingerprint,
+            format=prompt_format(max_tokens=128),
+            personas=list(personas),
+            channels=[Channel("", "tea", ["Ben", "Ana", "Cy"])],
             **more,
-        }
-        workspace.write_json(folder / "rendering.json", rendering)
+        ).save(folder)
         return space
 
     return made
@@ -249,7 +247,7 @@ class TestWhatAllShare:
 
     def test_nothing_trained(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)
-        with pytest.raises(WorkspaceError, match=r"no adapter 'x' to export: .* with --adapter"):
+        with pytest.raises(WorkspaceError, match="no adapter 'x': make it with `myna train`"):
             exported(space, "gguf", adapter="x")
 
     def test_an_export_is_replaced_and_nothing_else(

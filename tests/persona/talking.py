@@ -7,7 +7,7 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
-from tests.formats import prompt_format
+from tests.metadata import prompt_format
 
 from myna import config
 from myna.artifacts import Channel

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import pytest
 from tests.bases import KINDS, make
-from tests.formats import prompt_format
+from tests.metadata import prompt_format
 
 from myna import config
 from myna.engines import Engine, Sampling

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import cleaned, everyone, names, table, texts, thorough
-from tests.formats import NOT_REDACTED, prompt_format
+from tests.metadata import NOT_REDACTED, prompt_format
 
 from myna import config
 from myna.conversations import holdout, sessions

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.formats import prompt_format
+from tests.metadata import prompt_format
 
 from myna.persona.room import Line
 from myna.persona.situations import LONGEST, Situation, situations

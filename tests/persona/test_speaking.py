@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from typing import Any, cast
 
 import pytest
-from tests.formats import prompt_format
+from tests.metadata import prompt_format
 
 from myna.engines import Engine, Sampling
 from myna.persona.room import Room

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import names, thorough
-from tests.formats import prompt_format
+from tests.metadata import prompt_format
 
 from myna.persona.room import Room
 from myna.persona.turn_taking import choose, probabilities

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
+from dataclasses import replace
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bases import KINDS, make
 from tests.chats import cleaned, everyone, names, table, texts, thorough
-from tests.formats import NOT_REDACTED, prompt_format
+from tests.metadata import NOT_REDACTED, adapter_info, prompt_format
 
 from myna import config
+from myna.artifacts import AdapterInfo
 from myna.conversations import holdout, sessions
 from myna.errors import SettingsError
 from myna.messages import tidy
@@ -32,6 +34,7 @@ from myna.samples.rendering import CONTEXT, END, REPLY, segments
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.tokens import encode
 from myna.samples.turns import Part, merge
+from myna.workspace import Workspace
 
 Base = tuple[Markup, Tokenizer]
 ALL = config.Split(tune=0, test=0)
@@ -293,6 +296,8 @@ def test_nobody_is_called_like_a_role_of_chatml(tmp_path: Any) -> None:
     assert tokenizer.decode(room.prompt("system")) == text.partition("obey")[0]
 
 
-def test_a_markup_is_read_back_as_it_was_stored(rendering_of: Base) -> None:
+def test_a_markup_is_read_back_as_it_was_stored(rendering_of: Base, tmp_path: Path) -> None:
     markup, _ = rendering_of
-    assert markups.from_json(json.loads(json.dumps(markup.to_json()))) == markup
+    stored = replace(prompt_format(), markup=markup)
+    adapter_info(format=stored).save(Workspace(tmp_path).adapter("group"))
+    assert AdapterInfo.load(Workspace(tmp_path), "group").format == stored

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.bases import KINDS, make
 from tests.export.prepared import numbered
-from tests.formats import prompt_format
+from tests.metadata import prompt_format
 
 from myna.export import segments as exported
 from myna.export.dialogues import dialogues

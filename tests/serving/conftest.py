@@ -16,7 +16,7 @@ import httpx2 as httpx
 import pytest
 import tokenizers
 from openai import OpenAI
-from tests.formats import prompt_format
+from tests.metadata import prompt_format
 from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config

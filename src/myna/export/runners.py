@@ -123,13 +123,13 @@ def read(space: Workspace, name: str, persona: str | None, say: Say = silent) ->
             "train it anew with `myna train`"
         )
     chosen = [people.find(persona, info.personas)] if persona else info.personas
-    voices = tuple(
-        _voice(space, info.adapters.get(person, name), info, base, person) for person in chosen
-    )
-    return Trained(name, base, voices, space.settings().chat, say)
+    voices = [
+        _voice(space.adapter(info.adapters.get(one, name)), info, base, one) for one in chosen
+    ]
+    return Trained(name, base, tuple(voices), space.settings().chat, say)
 
 
-def _voice(space: Workspace, adapter: str, info: AdapterInfo, base: Base, persona: str) -> Voice:
+def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
     """A persona in the busiest channel that they were trained in."""
     place = next(
         (channel for channel in info.channels if persona in channel.people),
@@ -151,7 +151,7 @@ def _voice(space: Workspace, adapter: str, info: AdapterInfo, base: Base, person
         system=line,
         people=members,
         markup=info.format.markup,
-        adapter=space.adapter(adapter),
+        adapter=adapter,
         opening=opening(info.format.markup, Tokenizer(base.folder)),
     )
 
