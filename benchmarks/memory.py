@@ -25,7 +25,7 @@ import polars as pl
 from myna import config, workspace
 from myna.persona.clone import Clone, open_clone
 from myna.persona.memory import OWNER, Memory
-from myna.persona.room import Room
+from myna.persona.room import Line, Room
 from myna.samples.lines import loudest
 
 RESAMPLES = 2000
@@ -91,7 +91,7 @@ def measured(
                         for memory in memories.values()
                     ],
                 )
-            room.say(person, text)
+            room.lines.append(Line(person, text))  # cleaned and redacted already
 
 
 def with_memory(
@@ -118,7 +118,7 @@ def with_memory(
 def bits(clone: Clone, room: Room, person: str, text: str) -> float:
     """How surprised the clone is by a reply."""
     ids = clone.tokenizer.encode(f" {text}").ids
-    return -sum(clone.engine.score(room.prompt(person), ids)) / math.log(2)
+    return -sum(clone.engine_for(person).score(room.prompt(person), ids)) / math.log(2)
 
 
 def interval(without: Any, with_: Any) -> tuple[float, float]:
