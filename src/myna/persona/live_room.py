@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from myna.persona.memory import OWNER
 from myna.persona.reply import Reply
 from myna.persona.room import Line, Room
 from myna.persona.shown import Shown, copied
+from myna.persona.speaking import Generation
 from myna.samples.lines import entry_line_of
 
 AHEAD = 0.15
@@ -183,9 +184,8 @@ class LiveRoom(Attendance):
                 prompt = room.prompt(person)
                 self._shown.trim()
             engine = self._clone.engine_for(person)
-            with closing(engine.stream(prompt, Sampling(max_tokens=1))) as reading:
-                while not gone() and next(reading, None) is not None:
-                    pass
+            for _ in Generation(engine, prompt, Sampling(max_tokens=1), gone):
+                pass
 
     def retry(self) -> Reply:
         """The last turn of a persona is said anew, with another seed.

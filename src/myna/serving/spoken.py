@@ -145,7 +145,7 @@ def _ended(
     tokenizer, raw = served.clone.tokenizer, generation.raw_text
     likely = None
     at = raw.find(text)
-    if alternatives is not None and at >= 0:
+    if alternatives is not None and at >= 0 and generation.finish_reason != "cancelled":
         # Where the words are not as the model wrote them (redacted), it tells nothing.
         likely = _likelihoods(generation, tokenizer, raw[: at + len(text)], alternatives)
     return Ended(
