@@ -26,7 +26,7 @@ from myna import config, workspace
 from myna.choices import DEFAULT_ADAPTER
 from myna.persona.clone import Clone, open_clone
 from myna.persona.memory import OWNER, Memory
-from myna.persona.room import Room
+from myna.persona.room import Line, Room
 from myna.samples.lines import loudest
 
 RESAMPLES = 2000
@@ -92,7 +92,7 @@ def measured(
                         for memory in memories.values()
                     ],
                 )
-            room.say(person, text)
+            room.lines.append(Line(person, text))  # cleaned and redacted already
 
 
 def with_memory(
@@ -119,7 +119,7 @@ def with_memory(
 def bits(clone: Clone, room: Room, person: str, text: str) -> float:
     """How surprised the clone is by a reply."""
     ids = clone.tokenizer.encode(f" {text}").ids
-    return -sum(clone.engine.score(room.prompt(person), ids)) / math.log(2)
+    return -sum(clone.engine_for(person).score(room.prompt(person), ids)) / math.log(2)
 
 
 def interval(without: Any, with_: Any) -> tuple[float, float]:

@@ -63,7 +63,7 @@ def bare_rate(server: Any, prompt: Sequence[int], tokens: int) -> float:
 def our_rate(engine: LlamaCpp, prompt: Sequence[int], tokens: int) -> tuple[float, float]:
     """Seconds to the first piece, and tokens/s of what follows."""
     begun = time.perf_counter()
-    stream = engine.stream(prompt, Sampling(seed=1), tokens)
+    stream = engine.stream(prompt, Sampling(seed=1, max_tokens=tokens))
     times = [time.perf_counter() for piece in stream if piece]
     return times[0] - begun, (len(times) - 1) / (times[-1] - times[0])
 
@@ -72,11 +72,8 @@ def first_words(clone: Any, room: Any, text: str) -> float:
     """Seconds from a human's message to the first words of the answer, all of myna between."""
     begun = time.perf_counter()
     room.say("Me", text)
-    speech = clone.speak(room, room.members[0])
-    for _ in speech:
-        taken = time.perf_counter() - begun
-        speech.text = ""
-        return taken
+    for _ in clone.speak(room, room.members[0]):
+        return time.perf_counter() - begun
     return time.perf_counter() - begun
 
 
@@ -105,7 +102,7 @@ def main() -> None:
     first_words(clone, room, "Hello, can you hear me up there?")
     words = "Roger. We see the lights of the city below us now, and the sea behind it."
     whole = [1000 * first_words(clone, room, words) for _ in range(3 * asked.rounds)]
-    clone.engine.close()
+    clone.close()
 
     said = clone.tokenizer.encode(" Roger, we copy you on the ground. Over.\nCapCom:" * 200).ids
     prompt = said[:400]

@@ -207,7 +207,7 @@ def test_settings_are_the_rooms_own(room: Room) -> None:
     assert found.json()["settings"]["notes"] == {"a": 1}
     room.do("say", text="hi")
     room.do("speak", person="Ana")
-    assert room.serving.engine.sampled[-1][0].temperature == 0.1
+    assert room.serving.engine.sampled[-1].temperature == 0.1
     for wrong in ({"chat": {"temperature": -1}}, {"chat": {"x": 1}}, {"colour": "red"}):
         assert room.http.patch(room.path, json=wrong).status_code == 400
 
@@ -227,7 +227,7 @@ class TestEvents:
             "one two\nthree four"
         )
         assert seen[1]["data"]["person"] == "Ana"
-        assert seen[-1]["data"]["reason"] == "end"
+        assert seen[-1]["data"]["reason"] == "stop"
 
     def test_a_lost_connection_is_resumed_where_it_broke(self, room: Room) -> None:
         with room.events() as events:
@@ -326,7 +326,7 @@ class TestSpeaking:
             assert room.do("stop") == {"stopped": True}
             engine.go.set()
             assert spoken.result()["messages"] == []
-            assert until(events, "silent")[-1]["data"]["reason"] == "closed"
+            assert until(events, "silent")[-1]["data"]["reason"] == "cancelled"
         assert room.do("stop") == {"stopped": False}
 
     def test_a_client_that_goes_stops_them(self, room: Room) -> None:
@@ -348,7 +348,7 @@ def test_a_full_history_is_read_ahead_while_nobody_waits(room: Room) -> None:
         room.do("speak", person="Ana")
         room.do("say", person="Zoe", text="go on")
         eventually(lambda: room.serving.queue.running == 0)
-    assert engine.sampled[-1][1] == 1, "nothing is said, only read"
+    assert engine.sampled[-1].max_tokens == 1, "nothing is said, only read"
 
     @pytest.mark.parametrize("said", ["", " +49 30 1234", " fine\nAn"])
     def test_a_client_that_goes_while_words_are_held_back_stops_them(

@@ -150,7 +150,7 @@ def hosting_of(
     finally:
         outbox.close()
         histories.close()
-        clone.engine.close()
+        clone.close()
 
 
 async def _discord(

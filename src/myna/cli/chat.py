@@ -74,7 +74,7 @@ def command(
     settings = config.override(workspace.settings(), set_ or [])
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
     clone = open_clone(workspace, adapter, settings, seed=seed, say=say)
-    with closing(clone.engine), closing(Histories(workspace.rooms_file)) as histories:
+    with closing(clone), closing(Histories(workspace.rooms_file)) as histories:
         chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
         rooms = Rooms(clone, histories, Queue(1, 1))
         live, resumed = _open(rooms, room, chosen)

@@ -63,12 +63,7 @@ def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
 
     clone = open_clone(space, DEFAULT_ADAPTER, space.settings(), seed=11, say=say)
     moment = _situation(space, clone.personas)
-    room = moment.room(
-        clone.format.samples,
-        clone.tokenizer,
-        clone.engine.context // 2,
-        clone.format.markup,
-    )
+    room = moment.room(clone.format, clone.tokenizer, clone.max_prompt_tokens(clone.chat))
     colours = colour_of(clone.personas)
     screen = console()
 
@@ -87,16 +82,18 @@ def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
     for _ in range(SPOKEN):
         person = clone.next_speaker(room, crew)
         show(person, "", end="")
-        for words in clone.speak(room, person):
+        turn = clone.speak(room, person)
+        for words in turn:
             if not quiet:
                 screen.print(words, end="")
+        room.say(person, turn.text)
         if not quiet:
             screen.print()
     if not quiet:
         screen.print("What was really said next:", style="dim")
     for line in moment.after:
         show(line.person, line.text)
-    clone.engine.close()
+    clone.close()
     plain = [[vars(line) for line in lines] for lines in (moment.said, room.lines, moment.after)]
     return {"said": plain[0], "clones": plain[1][len(moment.said) :], "really": plain[2]}
 

@@ -84,7 +84,7 @@ def command(
             ready = partial(_ready, listening, clone, served.models(), json_=json_)
             server.run(server.Server(app, terms.grace_seconds, ready), listening)
         finally:
-            clone.engine.close()
+            clone.close()
 
 
 def _server() -> ModuleType:

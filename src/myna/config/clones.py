@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 from myna.choices import EngineName, RenderingName
 from myna.config.fields import Address, Budget, Duration, Names, Section
 from myna.config.recipes import default
+from myna.config.sampling import MaxTokens, MinP, Sampling, Temperature, TopP
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."
@@ -135,12 +136,16 @@ class Chat(Section):
     slots: int = Field(
         4, ge=1, le=256, description="Replies made at once; each takes memory for a context."
     )
-    temperature: float = Field(0.9, ge=0, description="0 always takes the likeliest word.")
-    top_p: float = Field(0.95, gt=0, le=1, description="Only the likeliest words of this mass.")
-    min_p: float = Field(
-        0.05, ge=0, le=1, description="No word less likely than this share of the best."
+    temperature: Temperature = Field(
+        Sampling.temperature, description="Sampling temperature; 0: greedy decoding."
     )
-    max_reply_tokens: int = Field(160, ge=1, description="Longest turn of a persona.")
+    top_p: TopP = Field(Sampling.top_p, description="Nucleus (top-p) threshold; 1: all tokens.")
+    min_p: MinP = Field(
+        Sampling.min_p, description="No token less probable than this share of the best."
+    )
+    max_reply_tokens: MaxTokens = Field(
+        Sampling.max_tokens, description="Longest turn of a persona."
+    )
     memory: bool = Field(
         False,
         description="Live rooms recall past chats that are like the moment, where everybody who "
@@ -153,6 +158,16 @@ class Chat(Section):
         description='Find what means the same, too, by "wordllama" (pip install '
         "'myna[memory]') or a folder of model2vec or sentence-transformers; \"\": by words alone.",
     )
+
+    def sampling(self, seed: int | None) -> Sampling:
+        """How personas sample by these settings."""
+        return Sampling(
+            self.temperature,
+            self.top_p,
+            min_p=self.min_p,
+            max_tokens=self.max_reply_tokens,
+            seed=seed,
+        )
 
 
 class Server(Section):

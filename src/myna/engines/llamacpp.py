@@ -104,17 +104,15 @@ class LlamaCpp:
             parts = f"{model}" + (f" with the adapter {lora_file}" if lora_file else "")
             raise ModelError(f"llama.cpp cannot load {parts}: {error}") from error
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.Engine.stream`."""
         server = self._ready(prompt)
-        if limit < 1:
-            return "limit"
+        if sampling.max_tokens < 1:
+            return "length"
         request = {
             **_NEUTRAL,
             "prompt": list(prompt),
-            "n_predict": min(limit, self.context - len(prompt)),
+            "n_predict": min(sampling.max_tokens, self.context - len(prompt)),
             "stream": True,
             "return_progress": True,  # chunks while the prompt is read: chances to cancel
             "cache_prompt": True,
@@ -157,7 +155,7 @@ class LlamaCpp:
                 if text or _is_reading(chunk):
                     yield text
                 if ended:
-                    return "end" if ended == "stop" else "limit"
+                    return "stop" if ended == "stop" else "length"
             raise EngineError("llama.cpp broke off: try again") from chunk
         finally:
             stop.set()

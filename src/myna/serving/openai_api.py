@@ -62,7 +62,7 @@ def router(served: Served, work: Work, watch: Watch) -> APIRouter:
     def _shape(model: str, *, chat: bool, logprobs: bool) -> replies.Shape:
         shape = replies.Shape(served.model(model), chat=chat, logprobs=logprobs)
         if logprobs:
-            spoken.can_tell(served.clone.engine)
+            spoken.can_tell(served.clone.engine_for(shape.model))
         return shape
 
     async def _answer(

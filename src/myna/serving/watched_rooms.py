@@ -196,8 +196,8 @@ class Floor:
             reply.close()
             self._tell_erased(reply)
             self._reply = self.saying = None
-            self.board.publish("silent", **who, reason=reply.reason)
-        return reply.reason
+            self.board.publish("silent", **who, reason=reply.finish_reason)
+        return reply.finish_reason
 
     def _tell_erased(self, reply: Reply) -> None:
         while reply.erased:
@@ -232,7 +232,7 @@ class Floor:
                     return
             begin = partial(LiveRoom.speak, person=speaker, among=among)
             reason = yield from self.turn(begin, gone)
-            if reason == "closed" or gone():
+            if reason == "cancelled" or gone():
                 return
 
 
