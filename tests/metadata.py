@@ -5,12 +5,29 @@ from __future__ import annotations
 from typing import Any
 
 from myna.artifacts import AdapterInfo, Plan, PreparedInfo, PromptFormat, TrainingResult
+from myna.cleaning.rules import resolved
 from myna.config import Redaction, Rules, Samples
+from myna.config.clones import SYSTEM
+from myna.samples.markup import TRANSCRIPT, Markup
+
+NOT_REDACTED = Redaction(style="off")
 
 
-def prompt_format(**samples: Any) -> PromptFormat:
-    """A format with these settings of samples, and otherwise the defaults."""
-    return PromptFormat(Samples(**samples), Rules(), Redaction())
+def prompt_format(
+    system: str = SYSTEM,
+    *,
+    rules: Rules | None = None,
+    redaction: Redaction | None = None,
+    markup: Markup = TRANSCRIPT,
+    **samples: Any,
+) -> PromptFormat:
+    """A format with this system line and these settings of samples, and otherwise the defaults."""
+    return PromptFormat(
+        Samples(system=system, **samples),
+        resolved(rules or Rules()),
+        redaction or Redaction(),
+        markup,
+    )
 
 
 def prepared_info(**given: Any) -> PreparedInfo:

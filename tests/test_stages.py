@@ -162,7 +162,7 @@ def test_another_adapter_has_commands_of_its_own(space: Workspace) -> None:
     trained(space)
     assert states(space, "ana") == ["done", "done", "missing", "missing"]
     commands = [stage.command for stage in stages.status(space, "ana")]
-    assert commands[2:] == ["myna train --name ana", "myna evaluate --name ana"]
+    assert commands[2:] == ["myna train --adapter ana", "myna evaluate --adapter ana"]
 
 
 @pytest.mark.parametrize("path", ["messages/tea/import.json", "prepared/manifest.json"])

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from myna import workspace as workspace_
 from myna.artifacts import AdapterInfo, PreparedInfo, samples_manifest
+from myna.choices import DEFAULT_ADAPTER
 from myna.config import Settings
 from myna.workspace import Workspace
 
@@ -17,9 +18,6 @@ State = Literal["missing", "unfinished", "stale", "done"]
 
 ONLY_HOW = {"budget", "checkpoint_every", "previews", "part_tokens", "tensorboard", "wandb"}
 """Settings of training that leave what is trained as it is."""
-
-ADAPTER = "group"
-"""The adapter that commands mean unless told otherwise: one for everyone."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
     return {**train_inputs(workspace), f"adapter {adapter}": workspace_.fingerprint(weights)}
 
 
-def status(workspace: Workspace, adapter: str = ADAPTER) -> list[Stage]:
+def status(workspace: Workspace, adapter: str = DEFAULT_ADAPTER) -> list[Stage]:
     """Every stage in order.
 
     Raises:
@@ -159,7 +157,7 @@ def _evaluated(workspace: Workspace, adapter: str) -> Stage:
 
 def _about(command: str, adapter: str) -> str:
     """A command as it is typed for this adapter."""
-    return command if adapter == ADAPTER else f"{command} --name {adapter}"
+    return command if adapter == DEFAULT_ADAPTER else f"{command} --adapter {adapter}"
 
 
 def _judged(name: str, summary: str, reasons: list[str], command: str) -> Stage:

@@ -18,6 +18,7 @@ since, and `stale` says which. Whatever is written appears whole or not at all.
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -279,24 +280,41 @@ def read_json(path: Path) -> Any:
 def folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which takes `target`'s place once it is whole.
 
-    A failure leaves the old folder. So does a kill, or (in the instant between two
-    renames) the old one under another name, from which `recover` brings it back.
+    A failure leaves the old folder, and so does a kill: see `replace_folder`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     recover(target)
-    for left_over in target.parent.glob(f".{target.name}.new-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
-    old = target.parent / f".{target.name}.old"
+    with temporary_folder(target) as new:
+        yield new
+        replace_folder(new, target)
+
+
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder beside `target` to write in; gone afterwards, unless it was renamed."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left_over in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
+        shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed
+    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
     try:
-        yield fresh
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Put the folder `new` in `target`'s place.
+
+    A kill in the instant between two renames leaves the old one under another name, from
+    which `recover` brings it back.
+    """
+    old = target.parent / f".{target.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
     except BaseException:
         recover(target)
-        shutil.rmtree(fresh, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
 

@@ -73,9 +73,7 @@ class Echo:
         self._seconds = seconds
         self._lock = threading.Lock()
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         if self.failing:
             self.failing -= 1
             raise EngineError("the engine tripped")
@@ -95,7 +93,7 @@ class Echo:
         finally:
             with self._lock:
                 self.running -= 1
-        return "end"
+        return "stop"
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
         return dict.fromkeys(range(256), 1 / 256)

@@ -21,7 +21,7 @@ class Script:
 
     Attributes:
         prompts: what it was asked with, as text.
-        seeds: with which it sampled.
+        sampled: how it sampled.
         given: pieces given out, all in all.
         names: how likely each name is as the next speaker.
         rooms: those that its clone talks in.
@@ -38,20 +38,18 @@ class Script:
         self.turns = list(turns)
         self.rooms: Any = None
         self.prompts: list[str] = []
-        self.seeds: list[int | None] = []
+        self.sampled: list[Sampling] = []
         self.given = 0
         self.closed = 0
-        self.reason = "end"
+        self.reason = "stop"
         self.names: dict[str, float] = {}
         self.hold = threading.Event()
         self.hold.set()
         self.begun = threading.Event()
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         self.prompts.append(self.tokenizer.decode(list(prompt)))
-        self.seeds.append(sampling.seed)
+        self.sampled.append(sampling)
         turn = self.turns.pop(0) if self.turns else [" fine", "\nBen:"]
         try:
             if isinstance(turn, Exception):

@@ -16,12 +16,12 @@ from myna.artifacts import AdapterInfo, TrainingResult
 from myna.config import Settings, override
 from myna.errors import ModelError, TrainingError, WorkspaceError
 from myna.evaluation import run as evaluation
-from myna.export import runners
+from myna.export import clone_export
 from myna.models.loading import WHOLE
 from myna.persona.clone import open_clone
 from myna.training.plan import Outlook
+from myna.training.progress import Progress, Watch
 from myna.training.run import adapters_of, final_loss, run
-from myna.training.watching import Progress, Watch
 from myna.workspace import Workspace
 
 
@@ -123,7 +123,7 @@ class TestOneForEach:
         assert sorted(clone.personas) == ["Ana", "Ben"]
         assert clone.engines["Ana"] is not clone.engines["Ben"]
         speaks(space, "Ben")
-        with pytest.raises(WorkspaceError, match=r"myna evaluate --name group\.(ana|ben)"):
+        with pytest.raises(WorkspaceError, match=r"myna evaluate --adapter group\.(ana|ben)"):
             evaluation.run(space, "group", lambda _: None, lambda *_: None)
 
     def test_who_is_trained_already_is_not_trained_again(self, space: Workspace) -> None:
@@ -210,7 +210,7 @@ def test_another_base_of_the_same_name_is_refused_in_one_line(space: Workspace) 
         for do in (
             lambda: evaluation.run(space, "group", lambda _: None, lambda *_: None),
             lambda: open_clone(space, "group", talking(space)),
-            lambda: runners.read(space, "group", None),
+            lambda: clone_export.read(space, "group", None),
             lambda: train(space, onward=True),
         ):
             with pytest.raises(ModelError, match="adapter 'group' was trained on another"):

@@ -13,7 +13,7 @@ from myna.evaluation.likelihood import compare, interval, reply_bits
 from myna.models.bases import find_base_of
 from myna.models.loading import load, load_adapter
 from myna.samples.prepare import read_samples
-from myna.training import fast
+from myna.training.kernels.install import install_kernels
 
 
 def run(
@@ -34,7 +34,7 @@ def run(
     if info.adapters:
         raise WorkspaceError(
             f"'{name}' has an adapter for each person: measure one of them, such as with "
-            f"`myna evaluate --name {next(iter(info.adapters.values()))}`"
+            f"`myna evaluate --adapter {next(iter(info.adapters.values()))}`"
         )
     samples = read_samples(space, "test")
     if not samples.height:
@@ -42,7 +42,7 @@ def run(
     base = find_base_of(name, info, weights=True, say=say)
     plain = load(base)
     model = load_adapter(plain, space.adapter(name))
-    fast.install(model)
+    install_kernels(model)
     # Below a model whose every weight was trained lies no base.
     models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}
     measured = {

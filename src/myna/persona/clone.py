@@ -9,14 +9,14 @@ from pathlib import Path
 
 from myna import config, workspace
 from myna.artifacts import AdapterInfo, Channel, PromptFormat
-from myna.engines import Engine, open_engine, sampling_of
+from myna.engines import Engine, Sampling, open_engine
 from myna.errors import PeopleError
 from myna.models.bases import Base, find, find_base_of
 from myna.models.loading import WHOLE
 from myna.persona import turn_taking
 from myna.persona.memory import Memory, open_memory
 from myna.persona.room import Room
-from myna.persona.speaking import Speech
+from myna.persona.speaking import GeneratedTurn
 from myna.samples.tokenizer import Tokenizer
 
 CONTEXT = 4
@@ -51,15 +51,12 @@ class Clone:
         chosen = list(personas) if personas is not None else known or self.personas
         place = max(self.channels, key=lambda c: len(set(c.people) & set(chosen)))
         room = Room(
+            self.format,
+            self.tokenizer,
             members=list(dict.fromkeys([*chosen, *humans])),
-            template=self.format.samples.system_lines[0],
-            tokenizer=self.tokenizer,
-            most_tokens=min(CONTEXT * self.format.samples.max_tokens, self.engine.context)
-            - self.chat.max_reply_tokens,
+            most_tokens=self.max_prompt_tokens(self.chat),
             space=place.space,
             channel=place.channel,
-            rules=self.format.rules,
-            markup=self.format.markup,
             name="" if self.format.markup.per_persona else self.personas[0],
             platform=place.source,
         )
@@ -69,6 +66,29 @@ class Clone:
         ):
             room.members.pop()
         return room
+
+    def max_prompt_tokens(self, chat: config.Chat) -> int:
+        """The most tokens of a prompt, where replies are as long as `chat` allows."""
+        longest = min(CONTEXT * self.format.samples.max_tokens, self.engine.context)
+        return longest - self._max_reply_tokens(chat)
+
+    def _max_reply_tokens(self, chat: config.Chat) -> int:
+        """Replies leave at least half of a small context to the prompt."""
+        return min(chat.max_reply_tokens, self.engine.context // 2)
+
+    def sampling(self, chat: config.Chat) -> Sampling:
+        """How personas sample by `chat`, with a new seed."""
+        drawn = chat.sampling(self.chance.randrange(2**31))
+        return drawn.narrowed(self._max_reply_tokens(chat))
+
+    def engine_for(self, person: str) -> Engine:
+        """The engine that speaks for a persona; for anybody else the first one."""
+        return self.engines.get(person, self.engine)
+
+    def close(self) -> None:
+        """Close every engine."""
+        for engine in {id(e): e for e in (self.engine, *self.engines.values())}.values():
+            engine.close()
 
     def known(self, name: str) -> str:
         """A persona's name.
@@ -91,22 +111,29 @@ class Clone:
             return others[0]
         return turn_taking.choose(turn_taking.probabilities(self.engine, room, others), self.chance)
 
-    def speak(self, room: Room, person: str, opening: str = "") -> Speech:
+    def speak(
+        self,
+        room: Room,
+        person: str,
+        *,
+        sampling: Sampling | None = None,
+        opening: str = "",
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> GeneratedTurn:
         """The next turn of a persona, that begins with `opening`: iterate to hear it.
+
+        The room stays as it is. `sampling` is by the clone's own settings unless given.
 
         Raises:
             PeopleError: they may not be cloned.
         """
-        self.known(person)
-        sampling = sampling_of(self.chat, self.chance.randrange(2**31))
-        return Speech(
-            self.engines.get(person, self.engine),
+        return GeneratedTurn(
+            self.engine_for(self.known(person)),
             room,
             person,
-            sampling,
-            self.chat.max_reply_tokens,
-            opening,
-            self.format.redaction,
+            sampling or self.sampling(self.chat),
+            opening=opening,
+            is_cancelled=is_cancelled,
         )
 
 
@@ -142,7 +169,7 @@ def open_clone(
         personas=info.personas,
         format=info.format,
         channels=info.channels,
-        chat=_bounded(chat, context),
+        chat=chat,
         chance=random.Random(seed),
         memory=open_memory(space, chat.memory_embeddings, say) if chat.memory else None,
     )
@@ -166,8 +193,3 @@ def _engine(
         server=settings.engine,
         say=say,
     )
-
-
-def _bounded(chat: config.Chat, context: int) -> config.Chat:
-    """The settings, with replies that leave at least half of a small context to the prompt."""
-    return chat.model_copy(update={"max_reply_tokens": min(chat.max_reply_tokens, context // 2)})

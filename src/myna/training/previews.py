@@ -10,11 +10,10 @@ import polars as pl
 
 from myna.artifacts import PreparedInfo
 from myna.config import Settings
-from myna.engines import sampling_of
 from myna.engines.transformers_engine import Transformers
 from myna.models.bases import find
 from myna.persona.situations import situations
-from myna.persona.speaking import Speech
+from myna.persona.speaking import GeneratedTurn
 from myna.samples.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
@@ -33,13 +32,10 @@ def preview(
     base = find(settings.base, weights=False)
     engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
-    sampling = sampling_of(settings.chat, step)
+    sampling = settings.chat.sampling(step).narrowed(TOKENS)
     found = situations(messages, info.personas, turns=4)
     for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
-        room = moment.room(
-            info.format.samples, tokenizer, base.context - TOKENS, info.format.markup
-        )
+        room = moment.room(info.format, tokenizer, base.context - TOKENS)
         last = room.lines[-1]
-        speech = Speech(engine, room, moment.next_person, sampling, TOKENS)
-        text = "".join(speech)
+        text = "".join(GeneratedTurn(engine, room, moment.next_person, sampling))
         yield f"{last.person}: {last.text}"[:160], moment.next_person, text

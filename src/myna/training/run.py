@@ -31,10 +31,10 @@ from myna.models.bases import Base, find
 from myna.models.loading import WHOLE, load_adapter, precision
 from myna.samples.prepare import read_samples
 from myna.samples.tokenizer import Tokenizer
-from myna.training import loop, machine, memory, methods, parallel
+from myna.training import distributed, hardware, loop, methods
 from myna.training import samples as samples_
+from myna.training.progress import CURVES, Watch
 from myna.training.samples import Samples
-from myna.training.watching import CURVES, Watch
 
 
 def ready(space: workspace.Workspace, settings: config.Settings) -> None:
@@ -69,7 +69,7 @@ def run(
         ModelError: the base cannot be loaded.
     """
     ready(space, settings)
-    accelerator = parallel.accelerator()
+    accelerator = distributed.accelerator()
     if not accelerator.is_main_process:
         watch = Watch()
     base = find(settings.base, weights=True, say=watch.say)
@@ -173,11 +173,11 @@ class _Stage:
                 "people.toml"
             )
         device = self.accelerator.device
-        split = parallel.sharded(self.accelerator)
-        need = memory.need(
-            memory.shape(memory.empty(self.base.folder)),
+        split = distributed.sharded(self.accelerator)
+        need = hardware.need(
+            hardware.shape(hardware.empty(self.base.folder)),
             train,
-            machine.free_memory(device),
+            hardware.free_memory(device),
             max(trained.lengths()),
             precision_bytes(device),
             self.accelerator.num_processes if split else 1,
@@ -188,13 +188,13 @@ class _Stage:
         if train.method == "full":
             model = methods.with_everything(model)
         else:
-            model = loop.with_lora(model, train)
+            model = methods.with_lora(model, train)
         if onward and train.method != "full":
             methods.go_on_from(model, folder, train, name)
         if need.checkpointing:
             methods.recompute(model)
         kernels = methods.with_kernels(model, train.method, split=split)
-        notes = machine.name(device), reason, kernels
+        notes = hardware.device_name(device), reason, kernels
         job = loop.Job(model, trained, tune, train, work, self.accelerator, self.watch, need, notes)
         route = loop.run(job, dry=self.dry)
         if self.dry:
