@@ -11,6 +11,7 @@ that reads: a file that lacks a field, or has one too many, is refused.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -169,9 +170,7 @@ def samples_manifest(space: Workspace) -> dict[str, Any]:
     return manifest
 
 
-@cache
-def _schema(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
+_schema: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
 
 
 def _plain(info: object) -> Any:

@@ -29,9 +29,9 @@ from myna import people as people_
 from myna import stages
 from myna import workspace as workspace_
 from myna.artifacts import PreparedInfo, PromptFormat
-from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
+from myna.config.rules import resolved
 from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
 from myna.samples import choosing, processes, reading, report, styles, writing
@@ -194,7 +194,7 @@ def _prompt_format(settings: Settings, markup: Markup) -> PromptFormat:
     samples = settings.samples
     return PromptFormat(
         samples.model_copy(update={"system": samples.system_lines}),
-        rules.resolved(settings.rules),
+        resolved(settings.rules),
         settings.redaction.model_copy(update={"seed": ""}),
         markup,
     )

@@ -199,7 +199,8 @@ class _Stage:
         route = loop.run(job, dry=self.dry)
         if self.dry:
             return TrainingResult(route, None)
-        result = TrainingResult(route, final_loss(work / "log.jsonl"))
+        # Only the main process writes the log, so no other may count on it.
+        result = TrainingResult(route, final_loss(work / "log.jsonl") if main else None)
         self._finish(name, personas, model, result, every, onward)
         if main:
             shutil.rmtree(work, ignore_errors=True)
