@@ -48,7 +48,7 @@ def page(title: str, found: Audit, rows: Iterable[Mapping[str, Any]]) -> str:
     Args:
         title: of the page.
         found: of all samples.
-        rows: those to show: number, channel, segments, ids, labels.
+        rows: those to show: number, channel, segments, ids, target_spans.
     """
     cells = [
         ("samples", found.samples),
@@ -68,7 +68,7 @@ def page(title: str, found: Audit, rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _sample(row: Mapping[str, Any]) -> str:
-    trained = sum(label > 0 for label in row["labels"])
+    trained = sum(span["end"] - span["start"] for span in row["target_spans"])
     head = f"{row['number']:,} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained"
     body = "".join(map(_segment, row["segments"]))
     # A newline right behind <pre> would not count.

@@ -29,8 +29,8 @@ class Rendered:
     """Segments of many samples, one after the other.
 
     `segments` has the columns sample (number), text, label, control (whether it is a control
-    token) and person (who says it, null for what nobody says). `messages` are the rows of the
-    messages that are trained.
+    token) and person (who says it, or with whose words it is trained, or null). `messages` are
+    the rows of the messages that are trained.
     """
 
     segments: pl.DataFrame
@@ -52,6 +52,64 @@ def render(
         markup: of the rendering.
         persona: whose samples they are, where each persona has their own.
     """
+    shown, first, last = _windowed(lines, windows)
+    trained, opens = (shown[name].to_numpy() for name in ("trained", "opens"))
+    ended = trained & shown["closes"].to_numpy() & shown["ends"].to_numpy()
+    role = roles(shown["person"], markup, persona)
+    number = np.arange(shown.height)
+
+    # What goes from turn to turn: before the line that opens one, and behind the last.
+    before, end_before = np.roll(role, 1), np.roll(np.where(ended, number, -1), 1)
+    before[first], end_before[first] = _START, -1
+    trained_here = np.where(trained, number, -1)
+    opening = _Steps(before * 4 + role, opens, shown["person"], end_before, trained_here)
+    following = windows["next_person"]
+    after = np.where(following.is_not_null(), roles(following, markup, persona), _END)
+    always, nothing = np.full(len(last), True), np.full(len(last), -1)
+    end_last = np.where(ended[last], last, -1)
+    closing = _Steps(role[last] * 4 + after, always, following, end_last, nothing)
+
+    # Where each segment goes.
+    sample = shown["sample"].to_numpy()
+    head = len(markup.opening) + 1
+    counts = opening.counts(markup) + 1
+    tail = closing.counts(markup)
+    offset = np.cumsum(counts) - counts + head * (sample + 1) + (np.cumsum(tail) - tail)[sample]
+    header_at = offset[first] - 1
+    body_at = offset + counts - 1
+    pool = _Pool(int(counts.sum() + tail.sum() + head * len(first)))
+    for i, mark in enumerate(markup.opening):
+        pool.put(header_at - len(markup.opening) + i, pl.Series([mark.text]), mark)
+    pool.put(header_at, windows["header"])
+    for steps, at in ((opening, offset), (closing, body_at[last] + 1)):
+        for rows, i, mark in steps.marks(markup):
+            pool.put(at[rows] + i, steps.texts(rows, mark, markup), mark)
+            pool.line[at[rows] + i] = steps.trained_with(rows, mark)
+    label = np.where(pool.line >= 0, END, CONTEXT)
+    pool.put(body_at, _bodies(shown, opens, role, markup))
+    pool.line[body_at] = number
+    label[body_at] = np.where(trained, REPLY, CONTEXT)
+    begins = np.zeros(len(label), dtype=np.int64)
+    begins[header_at - len(markup.opening)] = 1
+    segments = pl.DataFrame(
+        {
+            "sample": np.cumsum(begins) - 1,
+            "text": pool.texts(),
+            "label": label.astype(np.uint8),
+            "control": pool.control,
+            "person": shown["person"].gather(pl.Series(pool.line).replace(-1, None)),
+        }
+    )
+    messages = shown["message"].filter(shown["trained"]).drop_nulls().to_list()
+    return Rendered(segments, messages)
+
+
+def _windowed(lines: pl.DataFrame, windows: pl.DataFrame) -> tuple[pl.DataFrame, Ints, Ints]:
+    """The lines of each window, and the first and the last row of each.
+
+    Added are sample (the window's number), opens and closes (whether it is the first and the
+    last line of its turn there); what a window repeats is not `trained`.
+    """
     begin, start, end = (
         windows[name].to_numpy().astype(np.int64) for name in ("begin", "start", "end")
     )
@@ -59,60 +117,13 @@ def render(
     sample = np.repeat(np.arange(len(begin)), lengths)
     line = np.arange(lengths.sum()) + np.repeat(begin - np.cumsum(lengths) + lengths, lengths)
     shown = lines[line]
-    trained = shown["trained"].to_numpy() & (line >= start[sample])
-    turn = shown["turn"].to_numpy()
     first, last = np.cumsum(lengths) - lengths, np.cumsum(lengths) - 1
-    opens = np.diff(turn, prepend=-1) != 0
+    opens = np.diff(shown["turn"].to_numpy(), prepend=-1) != 0
     opens[first] = True
-    closes = np.append(opens[1:], True)
-    ended = closes & trained & shown["ends"].to_numpy()
-    role = roles(shown["person"], markup, persona)
-
-    # What goes from turn to turn: before the line that opens one, and behind the last.
-    before = np.roll(role, 1)
-    before[first] = _START
-    follows = np.roll(ended, 1)
-    follows[first] = False
-    opening = _Steps(before * 4 + role, opens, shown["person"], follows, trained)
-    followed = windows["next_person"].is_not_null().to_numpy()
-    after = np.where(followed, roles(windows["next_person"], markup, persona), _END)
-    always = np.ones(len(begin), dtype=bool)
-    closing = _Steps(role[last] * 4 + after, always, windows["next_person"], ended[last], ~always)
-
-    # Where each segment goes.
-    head = len(markup.opening) + 1
-    counts = opening.counts(markup) + 1
-    tail = closing.counts(markup)
-    offset = np.cumsum(counts) - counts + head * (sample + 1) + (np.cumsum(tail) - tail)[sample]
-    header_at = offset[first] - 1
-    body_at = offset + counts - 1
-    total = int(counts.sum() + tail.sum() + head * len(begin))
-
-    pool = _Pool(total)
-    for place, mark in enumerate(markup.opening):
-        pool.put(header_at - len(markup.opening) + place, pl.Series([mark.text]), mark)
-    pool.put(header_at, windows["header"])
-    pool.put(body_at, _bodies(shown, opens, role, markup))
-    pool.label[body_at] = np.where(trained, REPLY, CONTEXT)
-    for steps, at in ((opening, offset), (closing, body_at[last] + 1)):
-        for rows, place, mark in steps.marks(markup):
-            pool.put(at[rows] + place, steps.texts(rows, mark, markup), mark)
-            pool.label[at[rows] + place] = steps.labels(rows, mark)
-    speaker = np.full(total, -1, dtype=np.int64)
-    speaker[body_at] = np.arange(len(line))
-    opened = np.zeros(total, dtype=np.int64)
-    opened[header_at - len(markup.opening)] = 1
-    segments = pl.DataFrame(
-        {
-            "sample": np.cumsum(opened) - 1,
-            "text": pool.texts(),
-            "label": pool.label,
-            "control": pool.control,
-            "person": shown["person"].gather(pl.Series(speaker).replace(-1, None)),
-        }
-    )
-    messages = shown["message"].filter(pl.Series(trained)).drop_nulls().to_list()
-    return Rendered(segments, messages)
+    added = {"sample": sample, "opens": opens, "closes": np.append(opens[1:], True)}
+    is_own = pl.Series(line >= start[sample])
+    shown = shown.with_columns(pl.col("trained") & is_own).hstack(pl.DataFrame(added))
+    return shown, first, last
 
 
 def roles(people: pl.Series, markup: Markup, persona: str | None) -> Ints:
@@ -146,15 +157,15 @@ class _Steps:
         kind: from which role to which, as 4 x from + to.
         taken: whether there is a step here at all.
         people: who speaks behind it.
-        ended: whether the end of the turn before is trained.
-        opened: whether the beginning of the turn behind is.
+        ends: the line whose trained turn ends here; -1 where none does.
+        opens: the line whose trained turn begins here; -1 where none does.
     """
 
     kind: Ints
     taken: Bools
     people: pl.Series
-    ended: Bools
-    opened: Bools
+    ends: Ints
+    opens: Ints
 
     def counts(self, markup: Markup) -> Ints:
         """The number of segments of each step."""
@@ -181,10 +192,10 @@ class _Steps:
             people = people.replace(called)
         return people + mark.text
 
-    def labels(self, rows: Ints, mark: Mark) -> npt.NDArray[np.int64]:
-        """The labels of a mark in these steps."""
-        trained = {"ends": self.ended, "opens": self.opened}.get(mark.trained)
-        return np.where(trained[rows], END, CONTEXT) if trained is not None else rows * 0 + CONTEXT
+    def trained_with(self, rows: Ints, mark: Mark) -> Ints:
+        """The line with whose words a mark is trained in these steps; -1 where it is not."""
+        lines = {"ends": self.ends, "opens": self.opens}.get(mark.trained)
+        return np.full(len(rows), -1) if lines is None else lines[rows]
 
 
 def _kind(step: str) -> int:
@@ -193,10 +204,15 @@ def _kind(step: str) -> int:
 
 
 class _Pool:
-    """Segments put where they belong, their texts gathered at the end."""
+    """Segments put where they belong, their texts gathered at the end.
+
+    Attributes:
+        line: that each says or is trained with; -1 where it is neither.
+        control: whether each is a control token.
+    """
 
     def __init__(self, total: int) -> None:
-        self.label = np.full(total, CONTEXT, dtype=np.uint8)
+        self.line = np.full(total, -1, dtype=np.int64)
         self.control = np.zeros(total, dtype=bool)
         self._order = np.zeros(total, dtype=np.int64)
         self._texts: list[pl.Series] = []

@@ -257,10 +257,10 @@ def _best(
 def _step(
     model: Any, samples: Samples, batch: list[int], accelerator: Accelerator, weight: float = 1.0
 ) -> torch.Tensor:
-    """Gradients of the mean loss over these samples' labelled tokens, times `weight`; that loss."""
-    ids, labels = [samples.ids[i] for i in batch], [samples.labels[i] for i in batch]
+    """Gradients of the mean loss over these samples' trained tokens, times `weight`; that loss."""
+    ids, masks = [samples.ids[i] for i in batch], [samples.loss_masks[i] for i in batch]
     losses: torch.Tensor = parallel.within(
-        model, accelerator, lambda: sample_losses(model, ids, labels, accelerator.device)
+        model, accelerator, lambda: sample_losses(model, ids, masks, accelerator.device)
     )
     loss = losses.sum() / max(1, losses.numel())
     accelerator.backward(loss * weight)
@@ -342,14 +342,14 @@ def _speed(model: Any, schedule: Schedule, steps: Steps, settings: Train) -> flo
 
 
 def mean_loss(model: Any, samples: Samples, device: torch.device, most_tokens: int) -> float | None:
-    """Mean loss (nats per labelled token) over the first samples; None without any."""
+    """Mean loss (nats per trained token) over the first samples; None without any."""
     total, count, seen = 0.0, 0, 0
     with torch.inference_mode():
-        for tokens, marks in zip(samples.ids, samples.labels, strict=True):
+        for tokens, mask in zip(samples.ids, samples.loss_masks, strict=True):
             if seen and seen + len(tokens) > most_tokens:
                 break
             seen += len(tokens)
-            losses = sample_losses(model, [tokens], [marks], device)
+            losses = sample_losses(model, [tokens], [mask], device)
             total += float(losses.sum())
             count += losses.numel()
     return total / count if count else None
