@@ -9,13 +9,12 @@ import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.chats import cleaned, everyone, names, table, texts, thorough
+from tests.chats import cleaned, everyone, names, table, texts, thorough, transcript
 
 from myna import config
 from myna.conversations import holdout, sessions
 from myna.messages import tidy
 from myna.persona.room import Line, Room, TurnReader
-from myna.samples import rendering
 from myna.samples.lines import entry_line, lines, loudest
 from myna.samples.rendered import render
 from myna.samples.tokenizer import Tokenizer
@@ -83,7 +82,7 @@ def test_a_turn_is_read_back_from_pieces_of_any_size(
     turns = merge((name, Part(text)) for name, text in lines)
     following = [*(turn.person for turn in turns[1:]), None]
     for at, (turn, next_person) in enumerate(zip(turns, following, strict=True)):
-        rest = rendering.transcript("", turns[at:], next_person=None)[2:]
+        rest = transcript("", turns[at:])[2:]
         stream = "".join(segment.text for segment in rest)
         reader = TurnReader()
         heard = ""
@@ -194,5 +193,4 @@ def test_an_entry_is_asked_for_as_in_its_sample(tokenizer: Tokenizer, prompt: st
     window = whole.with_columns(next_person=pl.lit(None, pl.String))
     [sample] = encode(render(said, window).segments, tokenizer, ends=np.array([True])).to_dicts()
     assert sample["ids"][: len(asked)] == asked
-    assert set(sample["labels"][: len(asked)]) == {rendering.CONTEXT}
-    assert sample["labels"][len(asked) + 1] == rendering.REPLY
+    assert sample["target_spans"][0]["words_start"] == len(asked)

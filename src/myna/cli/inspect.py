@@ -30,7 +30,9 @@ def command(
         str, typer.Option(metavar="TEXT", help="Only those that this stands in, upper case or not.")
     ] = "",
     seed: Annotated[int | None, typer.Option(help="Draws the same ones again.")] = None,
-    tokens: Annotated[bool, typer.Option("--tokens", help="Show token ids; trained ones are marked.")] = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Show token ids, trained ones marked.")
+    ] = False,
     audit: Annotated[
         bool, typer.Option("--audit", help="Look through all of them; exit status 1 if one is bad.")
     ] = False,

@@ -1,4 +1,6 @@
-"""Many windows at once, rendered to segments: what `rendering.segments` says of one.
+"""Many windows at once: the same as `rendering.segments`, the reference, for millions.
+
+tests/samples/test_rendered.py holds the two equal, for every rendering.
 
 A sample's segments, in order: what opens it, the header; for each turn what goes from the
 one before to it, and a segment for each line; what goes from the last one to the end, or to
@@ -29,8 +31,8 @@ class Rendered:
     """Segments of many samples, one after the other.
 
     `segments` has the columns sample (number), text, label, control (whether it is a control
-    token) and person (who says it, or with whose words it is trained, or null). `messages` are
-    the rows of the messages that are trained.
+    token) and person (whose words it is trained with, null for what is not trained). `messages`
+    are the rows of the messages that are trained.
     """
 
     segments: pl.DataFrame
@@ -85,10 +87,10 @@ def render(
         for rows, i, mark in steps.marks(markup):
             pool.put(at[rows] + i, steps.texts(rows, mark, markup), mark)
             pool.line[at[rows] + i] = steps.trained_with(rows, mark)
-    label = np.where(pool.line >= 0, END, CONTEXT)
     pool.put(body_at, _bodies(shown, opens, role, markup))
-    pool.line[body_at] = number
-    label[body_at] = np.where(trained, REPLY, CONTEXT)
+    pool.line[body_at] = trained_here
+    label = np.where(pool.line >= 0, END, CONTEXT)
+    label[body_at[trained]] = REPLY
     begins = np.zeros(len(label), dtype=np.int64)
     begins[header_at - len(markup.opening)] = 1
     segments = pl.DataFrame(
@@ -207,7 +209,7 @@ class _Pool:
     """Segments put where they belong, their texts gathered at the end.
 
     Attributes:
-        line: that each says or is trained with; -1 where it is neither.
+        line: with whose words each is trained; -1 where it is not.
         control: whether each is a control token.
     """
 

@@ -1,4 +1,4 @@
-"""Segments to token ids, and the spans of them that are trained.
+r"""Segments to token ids, and the spans of them that are trained.
 
 A target span is what one person says in one go, with the tokens that open and end it:
 
@@ -83,7 +83,7 @@ def encode(
 
     Args:
         segments: columns sample (0, 1, …, in order), text, label, control (whether it is a
-            control token) and person (with whose words a segment is trained); see
+            control token) and person (whose words a segment is trained with, or null); see
             `rendered.render`.
         tokenizer: the base model's.
         ends: for each sample, whether the model's end token stands behind it, trained as
@@ -167,13 +167,12 @@ def _target_spans(segments: pl.DataFrame, at: Ints, kinds: Ints) -> pl.DataFrame
         at: the segment that each token of all samples belongs to.
         kinds: of each token, as in `token_kinds`.
     """
-    is_trained, is_words = pl.col("label") != CONTEXT, pl.col("label") == REPLY
     # Two turns of one person never touch: something that is not trained stands between them.
-    spans = segments.with_columns(span=pl.struct("sample", "person", is_trained).rle_id())
+    spans = segments.with_columns(span=pl.struct("sample", "person").rle_id())
     letters = pl.col("text").str.len_chars().sum().cast(pl.Int32)
     # Without the blank behind a name, or the newline before a later message.
     lead = pl.col("text").first().str.contains(r"^[ \n]").cast(pl.Int32)
-    written = spans.filter(is_words).group_by("span", maintain_order=True)
+    written = spans.filter(pl.col("label") == REPLY).group_by("span", maintain_order=True)
     characters = written.agg(pl.first("person"), characters=letters - lead)
 
     sample = segments["sample"].to_numpy()[at]
