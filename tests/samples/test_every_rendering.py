@@ -26,7 +26,7 @@ from myna.samples import styles
 from myna.samples.drafts import Drafts, drafts
 from myna.samples.lines import lines, loudest
 from myna.samples.markup import Markup
-from myna.samples.rendered import render
+from myna.samples.rendered import render, with_written
 from myna.samples.rendering import CONTEXT, END, REPLY, segments
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.tokens import encode, token_kinds
@@ -176,7 +176,8 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
         schema = ["header", "begin", "start", "end", "next_person"]
         whole = (room.header(persona), 0, 0, said.height, None)
         window = pl.DataFrame([whole], schema=schema, orient="row")
-        made = render(said, window.cast({"next_person": pl.String}), markup, persona).segments
+        window = window.cast({"next_person": pl.String})
+        made = render(with_written(said, markup, persona), window, markup, persona).segments
         made = encode(made, tokenizer, ends=np.array([False]), bare=markup.bare)
         samples[persona] = made["ids"][0].to_list()
     room = Room(members, template, tokenizer, 10**6, channel="tea", markup=markup)

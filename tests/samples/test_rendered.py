@@ -14,7 +14,7 @@ from myna.messages import tidy
 from myna.samples import rendering
 from myna.samples.lines import numbered
 from myna.samples.markup import Markup
-from myna.samples.rendered import render
+from myna.samples.rendered import render, with_written
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.turns import Part, Turn, merge
 from myna.samples.windows import cut
@@ -80,6 +80,7 @@ def test_many_are_rendered_as_each_is(
         line = at[-1]
     columns = {"header": pl.String, "begin": pl.Int64, "start": pl.Int64, "end": pl.Int64}
     schema = {**columns, "next_person": pl.String}
+    lines = with_written(lines, markup, persona)
     made = render(lines, pl.DataFrame(windows, schema=schema, orient="row"), markup, persona)
     found = made.segments.group_by("sample", maintain_order=True).agg(
         "text", "label", "control", "person"

@@ -48,7 +48,7 @@ def render(
     """Render windows.
 
     Args:
-        lines: as `lines.lines` has them.
+        lines: as `lines.lines` has them, `with_written`.
         windows: columns header, begin, start, end (line numbers, see `windows.Window`) and
             next_person (who speaks after it, or null).
         markup: of the rendering.
@@ -87,7 +87,7 @@ def render(
         for rows, i, mark in steps.marks(markup):
             pool.put(at[rows] + i, steps.texts(rows, mark, markup), mark)
             pool.line[at[rows] + i] = steps.trained_with(rows, mark)
-    pool.put(body_at, _bodies(shown, opens, role, markup))
+    pool.put(body_at, shown["written"])
     pool.line[body_at] = trained_here
     label = np.where(pool.line >= 0, END, CONTEXT)
     label[body_at[trained]] = REPLY
@@ -135,20 +135,26 @@ def roles(people: pl.Series, markup: Markup, persona: str | None) -> Ints:
     return (people == persona).fill_null(False).to_numpy().astype(np.int64)
 
 
-def words(texts: pl.Series, opens: pl.Series, role: Ints, markup: Markup) -> pl.Series:
-    """Lines as they stand in samples: those that could look like a turn are escaped."""
-    escaped = np.isin(role, [_ROLES.index(one) for one in markup.escaped])
-    if escaped.all():
-        return escape_lines(texts, opens)
-    rows = pl.Series(np.flatnonzero(escaped))
-    return texts.scatter(rows, escape_lines(texts.gather(rows), opens.gather(rows)))
+def with_written(lines: pl.DataFrame, markup: Markup, persona: str | None = None) -> pl.DataFrame:
+    """Lines with `written`, as they stand in samples: what they begin with, and escaped words.
 
-
-def _bodies(shown: pl.DataFrame, opens: Bools, role: Ints, markup: Markup) -> pl.Series:
-    """The lines' words, with what they begin with."""
-    lead = np.where(opens, role, 2)
-    leads = pl.Series([markup.other_lead, markup.own_lead, "\n"]).gather(pl.Series(lead))
-    return leads + words(shown["text"], pl.Series(opens), role, markup)
+    Lines that have it already keep it. A line stands in all samples alike, as a window
+    begins where a turn does.
+    """
+    if "written" not in lines.columns:
+        lines = lines.with_columns(written=pl.lit(None, pl.String))
+    known = lines["written"]
+    opens = lines["turn"].diff().fill_null(1) != 0
+    rows = known.is_null().arg_true()
+    some, opens = lines[rows], opens.gather(rows)
+    role = roles(some["person"], markup, persona)
+    escaped = pl.Series([_ROLES[one] in markup.escaped for one in range(4)])
+    escaped = escaped.gather(pl.Series(role)).arg_true()
+    words = some["text"]
+    words = words.scatter(escaped, escape_lines(words.gather(escaped), opens.gather(escaped)))
+    leads = pl.Series([markup.other_lead, markup.own_lead, "\n"])
+    lead = leads.gather(pl.Series(np.where(opens, role, 2)))
+    return lines.with_columns(written=known.scatter(rows, lead + words))
 
 
 @dataclass
