@@ -149,7 +149,8 @@ def _tokenised(segments: pl.DataFrame, tokenizer: Tokenizer) -> tuple[Ints, Ints
         pl.when("control").then(0).otherwise(pl.col("text").str.len_bytes())
     ).to_series()
     of_byte = np.repeat(np.arange(segments.height), sizes.to_numpy())
-    begins_in = of_byte[tokens.starts]
+    # Some tokenizers swap the offsets of neighbours; the tokens stay in order.
+    begins_in = np.maximum.accumulate(of_byte[tokens.starts])
     return tokens.ids, begins_in, of_byte[np.maximum(tokens.ends - 1, tokens.starts)]
 
 
