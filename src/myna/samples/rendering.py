@@ -1,15 +1,16 @@
 r"""The one representation, one sample at a time: the reference of what is rendered and trained.
 
-    segments     A chat of two.\n  Ben:  tea?  \n   Ana:  always \n  please  \n   Ben:
-    label        CONTEXT           CONT CONT  CONT CONT  REPLY   REPLY     END  END
-    person                                               Ana     Ana       Ana  Ana
-      ↓ `tokens.prompt_ids`, `tokens.encode`: the text between control tokens, in one piece
-    ids          57 1029 284 …     … 25 …     198  … 25  … …     198 …     198  … 25
-      ↓ `tokens.encode`: where the trained segments of a person stand
-    target span                                          ├─ words ─────┤            Ana
-                                                         ├─ start to end ────────┤
-      ↓ `tokens.loss_mask`
-    loss          no …                               no  yes …               yes
+    segments  A chat.\n │Ben:│ tea?  │\n │Ana:│ yes│\nplease │\n │Ben:
+    label     0         │0   │0      │0  │0   │1   │1        │2  │2
+    person              │    │       │   │    │Ana │Ana      │Ana│Ana
+    ids       49 11743 …│… 42│7188 47│198│… 42│9805│198 38984│198│… 42
+                                               ├─ words ────┤
+                                               ├─ target span of Ana ───┤
+    loss                │    │       │   │    │yes │yes yes  │yes│yes yes
+
+`segments` makes the first three lines of turns, `tokens.encode` the ids, and the target spans
+of segments that a person is trained with; `tokens.loss_mask` reads the last line from those.
+`rendered.render` does for millions what `segments` does for one.
 
 Who speaks next is trained with the words before: so a model learns to stop. What stands
 between turns is a rendering's own: `myna.samples.markup`. A prompt is the same text up to

@@ -1,13 +1,8 @@
-r"""Segments to token ids, and the spans of them that are trained.
+"""Segments to token ids, and the spans of them that are trained.
 
-A target span is what one person says in one go, with the tokens that open and end it:
-
-    tokens   Ana  :  \n  Ben  :   yes  \n  please  \n  Ana  :        "Ben" is trained
-    kind      0   0   0   0   0    1    1     1     2   2   2        0 context, 1 words, 2 end
-                                 └── words ──────┘
-                                 └── span ────────────────────┘
-
-It is all that is stored of a sample's loss mask: `token_kinds` and `loss_mask` derive the rest.
+A target span is what one person says in one go, with the tokens that open and end it (drawn
+in `myna.samples.rendering`). The spans are all that is stored of a sample's loss mask:
+`token_kinds` and `loss_mask` derive the rest.
 """
 
 from __future__ import annotations
