@@ -146,7 +146,11 @@ def _tokenised(segments: pl.DataFrame, tokenizer: Tokenizer) -> tuple[Ints, Ints
     of_byte = np.repeat(np.arange(segments.height), sizes.to_numpy())
     # Some tokenizers swap the offsets of neighbours; the tokens stay in order.
     begins_in = np.maximum.accumulate(of_byte[tokens.starts])
-    return tokens.ids, begins_in, of_byte[np.maximum(tokens.ends - 1, tokens.starts)]
+    return (
+        tokens.ids.astype(np.int64),
+        begins_in,
+        of_byte[np.maximum(tokens.ends - 1, tokens.starts)],
+    )
 
 
 def _control_ids(written: pl.Series, tokenizer: Tokenizer) -> Ints:
