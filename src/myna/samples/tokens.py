@@ -108,7 +108,7 @@ def encode(
         [
             *(np.full(len(firsts), token) for token in opening),
             text_ids,
-            _control_ids(segments["text"].gather(pl.Series(controls)), tokenizer),
+            _control_ids(segments["text"].filter(segments["control"]), tokenizer),
             np.full(len(ended), tokenizer.eos),
         ]
     )[order].astype(np.int32)
@@ -143,9 +143,9 @@ def _tokenised(segments: pl.DataFrame, tokenizer: Tokenizer) -> tuple[Ints, Ints
     sizes = segments.select(
         pl.when("control").then(0).otherwise(pl.col("text").str.len_bytes())
     ).to_series()
-    of_byte = np.repeat(np.arange(segments.height), sizes.to_numpy())
+    of_byte = np.repeat(np.arange(segments.height, dtype=np.int32), sizes.to_numpy())
     # Some tokenizers swap the offsets of neighbours; the tokens stay in order.
-    begins_in = np.maximum.accumulate(of_byte[tokens.starts])
+    begins_in = np.maximum.accumulate(of_byte[tokens.starts]).astype(np.int64)
     return (
         tokens.ids.astype(np.int64),
         begins_in,
@@ -155,8 +155,7 @@ def _tokenised(segments: pl.DataFrame, tokenizer: Tokenizer) -> tuple[Ints, Ints
 
 def _control_ids(written: pl.Series, tokenizer: Tokenizer) -> Ints:
     known = {token: control_id(token, tokenizer) for token in written.unique()}
-    ids: Ints = written.replace_strict(known, return_dtype=pl.Int64).to_numpy()
-    return ids
+    return np.array([known[token] for token in written], dtype=np.int64)
 
 
 def _target_spans(segments: pl.DataFrame, at: Ints, kinds: Ints) -> pl.DataFrame:
@@ -177,21 +176,28 @@ def _target_spans(segments: pl.DataFrame, at: Ints, kinds: Ints) -> pl.DataFrame
 
     sample = segments["sample"].to_numpy()[at]
     begins = np.flatnonzero(np.diff(sample, prepend=-1))
-    i = pl.Series(np.arange(len(at)) - begins[sample], dtype=pl.Int32)
-    tokens = pl.DataFrame({"sample": sample, "span": spans["span"].gather(at), "i": i})
-    words = pl.col("i").filter(pl.col("kind") == REPLY)
+    i = np.arange(len(at)) - begins[sample]
+    trained = np.flatnonzero(kinds != CONTEXT)
+    number = spans["span"].to_numpy()[at[trained]].astype(np.int64)
+    first = np.flatnonzero(np.diff(number, prepend=-1))
+    last = np.append(first[1:], len(trained))[: len(first)] - 1
+    is_word = kinds[trained] == REPLY
+    count = np.append(0, np.cumsum(is_word))
+    count, before = count[last + 1] - count[first], count[first]
+    words_start = i[trained[is_word]][np.minimum(before, max(0, is_word.sum() - 1))]
+    found = pl.DataFrame(
+        {
+            "sample": sample[trained[first]],
+            "span": number[first],
+            "start": i[trained[first]],
+            "end": i[trained[last]] + 1,
+            "words_start": words_start,
+            "words_end": words_start + count,
+        },
+    )
     return (
-        tokens.with_columns(kind=pl.Series(kinds))
-        .filter(pl.col("kind") != CONTEXT)
-        .group_by("span", maintain_order=True)
-        .agg(
-            pl.first("sample"),
-            start=pl.first("i"),
-            end=pl.last("i") + 1,
-            words_start=words.first(),
-            words_end=words.last() + 1,
-        )
-        .drop_nulls("words_start")  # no token is theirs alone, so nothing of it is trained
+        found.cast({name: pl.Int32 for name in found.columns[2:]} | {"span": pl.UInt32})
+        .filter(pl.Series(count > 0))  # else no token is theirs alone, and nothing is trained
         .join(characters, on="span", how="left", maintain_order="left")
         .group_by("sample", maintain_order=True)
         .agg(target_spans=pl.struct(field.name for field in TARGET_SPAN.fields))
