@@ -143,9 +143,9 @@ def _tokenised(segments: pl.DataFrame, tokenizer: Tokenizer) -> tuple[Ints, Ints
     sizes = segments.select(
         pl.when("control").then(0).otherwise(pl.col("text").str.len_bytes())
     ).to_series()
-    of_byte = np.repeat(np.arange(segments.height, dtype=np.int32), sizes.to_numpy())
+    of_byte = np.repeat(np.arange(segments.height), sizes.to_numpy())
     # Some tokenizers swap the offsets of neighbours; the tokens stay in order.
-    begins_in = np.maximum.accumulate(of_byte[tokens.starts]).astype(np.int64)
+    begins_in = np.maximum.accumulate(of_byte[tokens.starts])
     return (
         tokens.ids.astype(np.int64),
         begins_in,
@@ -196,7 +196,9 @@ def _target_spans(segments: pl.DataFrame, at: Ints, kinds: Ints) -> pl.DataFrame
         },
     )
     return (
-        found.cast({name: pl.Int32 for name in found.columns[2:]} | {"span": pl.UInt32})
+        found.with_columns(
+            pl.exclude("sample", "span").cast(pl.Int32), pl.col("span").cast(pl.UInt32)
+        )
         .filter(pl.Series(count > 0))  # else no token is theirs alone, and nothing is trained
         .join(characters, on="span", how="left", maintain_order="left")
         .group_by("sample", maintain_order=True)
