@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench bench-train docs clean
+.PHONY: help setup demo test fuzz check format bench bench-train docs clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,12 @@ demo: .venv/.train ## Clone the crew of Apollo 11, from the download to a talk w
 
 test: check ## Run every check and test
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
+
+fuzz: .venv/.dev ## Look for examples that break a test: ROUNDS of random ones, then mutilated exports
+	for round in $$(seq $(or $(ROUNDS),5)); do \
+	  MYNA_EXAMPLES=fuzz $(BIN)/python -m pytest -n logical --maxprocesses 4 -m "hypothesis and not model" || exit 1; \
+	done
+	$(BIN)/python benchmarks/fuzz.py --minutes $(or $(MINUTES),0.5)
 
 check: .venv/.dev ## Lint, formatting, types, import rules
 	$(BIN)/python -m ruff check

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,17 +14,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from myna import messages, people
-from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
+from myna.config import Redaction, Rules, Settings
 from myna.people import People, Person, accounts, plain_name
-from myna.samples import rendering
+from myna.samples import choosing, parts, reading, rendering
 from myna.samples.markup import TRANSCRIPT
 from myna.samples.rendering import Segment
 from myna.samples.turns import Turn
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
-thorough = settings(max_examples=80, suppress_health_check=list(HealthCheck), database=None)
+thorough = settings(max_examples=80, suppress_health_check=list(HealthCheck))
 """For properties that take a fixture, and whose examples take a while."""
 
 PIECES = [
@@ -105,9 +107,33 @@ def everyone(frame: pl.DataFrame, **consents: people.Consent) -> People:
     )
 
 
-def cleaned(frame: pl.DataFrame, ledger: Ledger | None = None, **consents: Any) -> pl.DataFrame:
-    """The messages that stay of a table, with their persons."""
-    return rules.clean(accounts.assign(frame, everyone(frame, **consents)), ledger or Ledger())
+def cleaned(
+    frame: pl.DataFrame,
+    ledger: Ledger | None = None,
+    rules: Rules | None = None,
+    people: People | None = None,
+    batch: int = 1000,
+    **consents: Any,
+) -> pl.DataFrame:
+    """The messages that the rules leave of a table, as `prepare` has them.
+
+    With all columns of the table, person and consent, in its order. Nothing is redacted.
+    """
+    people = people or everyone(frame, **consents)
+    settings = Settings(rules=rules or Rules(), redaction=Redaction(style="off"))
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder, "table.parquet")
+        frame.write_parquet(table)
+        known = reading.known(pl.scan_parquet(table), people, settings, Path(folder))
+        none = parts.Batch(0, 0, (parts.Piece(table, 0, 0),))
+        shared = list(parts.batches([table], batch)) or [none]
+        stored = parts.Parts(Path(folder), tuple(part.length for part in shared))
+        gathered = choosing.gather(reading.read(known, part) for part in shared)
+        kept = choosing.clean(gathered, known, stored, ledger or Ledger())
+        numbers = kept["number"]
+        told = kept.select("rule", "trained", "characters")
+        said = stored.load(numbers, ("text", "mentions"))
+    return accounts.assign(frame, people)[numbers].with_columns(*said, *told)
 
 
 def found(*rows: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import pytest
@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import cleaned, everyone, table, texts, thorough
 
-from myna.cleaning import names, rules
+from myna.cleaning import rules, signs
 from myna.cleaning.ledger import Ledger
-from myna.config import Rules
+from myna.config import Rules, Settings, parse, template
+from myna.config.rules import RECIPE, RULES, action, resolved
+from myna.conversations import quality
 from myna.messages import KINDS, tidy
 from myna.people import People, Person, accounts
 
@@ -70,13 +72,13 @@ class TestBots:
 
     def test_a_bot_that_passes_on_a_persons_words_can_be_given_to_them(self) -> None:
         merged = People((Person("Ana", ("test:Ana", "test:Beep"), "clone"),))
-        kept = rules.clean(accounts.assign(table([*self.ROWS]), merged), Ledger())
+        kept = cleaned(table([*self.ROWS]), people=merged)
         assert kept.select("person", "trained").rows() == [("Ana", True)]
 
     def test_a_person_whom_people_toml_calls_a_bot_is_one(self) -> None:
         bot = People((Person("Ana", ("test:Ana",), "clone", is_bot=True),))
         said = table([{"author": "Ana", "text": "x"}])
-        assert rules.clean(accounts.assign(said, bot), Ledger()).is_empty()
+        assert cleaned(said, people=bot).is_empty()
 
 
 class TestDuplicates:
@@ -136,10 +138,8 @@ def talk(text: str) -> list[dict[str, Any]]:
 
 
 def with_rules(rows: list[dict[str, Any]], **settings: Any) -> tuple[pl.DataFrame, Ledger]:
-    frame = table(rows)
-    assigned = accounts.assign(frame, everyone(frame))
     ledger = Ledger()
-    return rules.clean(assigned, ledger, settings=Rules(**settings)), ledger
+    return cleaned(table(rows), ledger, Rules(**settings)), ledger
 
 
 class TestActions:
@@ -167,11 +167,8 @@ class TestActions:
         kept, ledger = with_rules(rows, non_response="drop", keyboard_mash="context")
         assert kept.is_empty()
         assert [row.rule for row in ledger.rows] == ["non-response"]
-        dropped = {"Ben": "context"}
-        frame = table([{"author": "Ben", "text": "lol"}])
-        ledger = Ledger()
-        said = accounts.assign(frame, everyone(frame, **dropped))
-        assert rules.clean(said, ledger, settings=Rules(non_response="drop")).is_empty()
+        said = table([{"author": "Ben", "text": "lol"}])
+        assert cleaned(said, rules=Rules(non_response="drop"), Ben="context").is_empty()
 
     def test_the_second_time_is_repeated(self) -> None:
         kept, _ = with_rules([{"author": "Ana", "text": SONG}, {"author": "Ana", "text": SONG}])
@@ -197,8 +194,7 @@ class TestActions:
         frame = table(rows)
         spans = [[{"author_id": "Ben", "start": 0, "end": 9}]] * 2 + [[]]
         frame = frame.with_columns(pl.Series("mentions", spans, frame.schema["mentions"]))
-        kept = rules.clean(accounts.assign(frame, everyone(frame)), Ledger())
-        assert kept.select("text", "rule").rows() == [
+        assert cleaned(frame).select("text", "rule").rows() == [
             ("Ben Bell!", "single-ping"),
             ("Ben Bell :)", None),
             ("@_@", None),
@@ -211,8 +207,7 @@ class TestActions:
         frame = frame.with_columns(pl.Series("mentions", spans, frame.schema["mentions"]))
         ana, ben = everyone(frame).persons
         people = People((ana, Person(ben.name, ben.accounts, "clone", pseudonym="Mr Tea Pot")))
-        hidden = names.hide(accounts.assign(frame, people), names.hidden(frame, people))
-        assert rules.clean(hidden, Ledger()).select("text", "rule").rows() == [
+        assert cleaned(frame, people=people).select("text", "rule").rows() == [
             ("Mr Tea Pot!", "single-ping"),
             ("tea", None),
         ]
@@ -222,15 +217,15 @@ class TestActions:
         assert kept["rule"].to_list() == ["non-response"]
 
 
-class TestSeed:
+class TestPreset:
     SAID = (
         *("@ben", "lol", "no lol i am", "soooooo @ben", "haha", "asdfghjkl", "it was an egg"),
         "https://myna.example",
     )
+    ROWS = tuple({"author": "Ana", "text": text} for text in SAID)
 
     def test_drops_pings_and_messages_with_non_responses_and_every_at_sign(self) -> None:
-        rows = [{"author": "Ana", "text": text} for text in self.SAID]
-        kept, ledger = with_rules(rows, preset="seed")
+        kept, ledger = with_rules([*self.ROWS], preset=RECIPE)
         assert kept["text"].to_list() == [
             *("soooooo ben", "asdfghjkl", "it was an egg", "https://myna.example")
         ]
@@ -241,31 +236,73 @@ class TestSeed:
         }
 
     def test_a_rule_of_ones_own_goes_first(self) -> None:
-        rows = [{"author": "Ana", "text": text} for text in self.SAID]
-        kept, _ = with_rules(rows, preset="seed", non_response="keep", link_only="drop")
+        kept, _ = with_rules([*self.ROWS], preset=RECIPE, non_response="keep", link_only="drop")
         assert kept["text"].to_list() == [
             *("lol", "no lol i am", "soooooo ben", "haha", "asdfghjkl", "it was an egg")
         ]
 
+    def test_so_does_what_one_sets_of_texts(self) -> None:
+        kept, _ = with_rules([*self.ROWS], preset=RECIPE, repeats=2, non_response_anywhere=False)
+        assert kept["text"].to_list() == [
+            *("no lol i am", "soo ben", "asdfghjkl", "it was an egg", "https://myna.example")
+        ]
 
-class TestSettings:
-    def test_each_rule_that_is_not_fixed_has_one(self) -> None:
-        actions = {f.alias for f in Rules.model_fields.values() if "context" in str(f.annotation)}
-        fixed = {"filtered", "duplicate", "no-consent", "consent-context", "empty"}
-        assert actions == {rule.name for rule in rules.RULES} - fixed | {"ender", "low-quality"}
+    @pytest.mark.parametrize("preset", ["default", RECIPE])
+    @pytest.mark.parametrize(
+        "own",
+        [{"repeats": 0}, {"repeats": 3}, {"repeats": 5}, {"repair": True}, {"repair": False},
+         {"at_sign": "keep"}, {"non_response_anywhere": True}, {"ender": "end"},
+         {"low_quality": "keep"}, {"paste": "drop"}],
+    )  # fmt: skip
+    def test_whatever_the_preset_what_one_sets_stays(
+        self, preset: Literal["default"], own: dict[str, Any]
+    ) -> None:
+        [(name, value)] = own.items()
+        assert getattr(resolved(Rules(preset=preset, **own)), name) == value
+        written = parse(template(Settings(rules=Rules(preset=preset, **own))), "myna.toml")
+        assert getattr(resolved(written.rules), name) == value
+
+    def test_a_file_that_myna_wrote_leaves_all_to_the_preset(self) -> None:
+        written = template().replace('preset = "default"', f'preset = "{RECIPE}"')
+        assert resolved(parse(written, "x").rules) == resolved(Rules(preset=RECIPE))
+        assert resolved(Rules(preset=RECIPE)).repeats == 0
+
+
+class TestOneEntryEach:
+    def test_each_rule_that_is_not_fixed_is_a_setting_that_says_why(self) -> None:
+        fields = {field.alias: field for field in Rules.model_fields.values()}
+        for rule in RULES:
+            if rule.actions:
+                said = str(fields[rule.name].description).lower()
+                assert said.startswith(rule.why.lower())
+                assert f"default: {rule.default}" in said
+                assert (f"{RECIPE}: {rule.recipe}" in said) == bool(rule.recipe)
+                for action_ in rule.actions:
+                    assert action(resolved(Rules(**{rule.name: action_})), rule.name) == action_
+            else:
+                assert rule.name not in fields
+
+    def test_each_about_messages_has_a_detector_and_each_detector_a_rule(self) -> None:
+        beside = {name for names in rules.DETECTORS for name in names}
+        found = {*signs.FACTS, *signs.DETECTORS, *beside, "duplicate"}
+        assert found == {rule.name for rule in RULES if rule.stage == "message"}
+
+    def test_each_about_conversations_has_a_detector_and_each_detector_a_rule(self) -> None:
+        wanted = {rule.name for rule in RULES if rule.stage == "conversation"}
+        assert set(quality.DETECTORS) == wanted
 
     def test_resolved_twice_is_resolved_once(self) -> None:
-        for preset in ("default", "seed"):
-            once = rules.resolved(Rules(preset=preset))
-            assert rules.resolved(once) == once
-            assert all(rules.action(once, rule.name) for rule in rules.RULES)
+        for preset in ("default", RECIPE):
+            once = resolved(Rules(preset=preset))
+            assert resolved(once) == once
+            assert all(action(once, rule.name) for rule in RULES)
 
 
 actions = st.fixed_dictionaries(
     {
         **{rule: st.sampled_from(["", "keep", "context", "drop"]) for rule in SAMPLES},
         **{rule: st.sampled_from(["", "context", "drop"]) for rule in ("system", "bot", "forward")},
-        "preset": st.sampled_from(["default", "seed"]),
+        "preset": st.sampled_from(["default", RECIPE]),
     }
 )
 
@@ -293,8 +330,7 @@ def test_what_comes_in_is_dropped_or_stays(
 ) -> None:
     ledger = Ledger()
     frame = table(rows)
-    said = accounts.assign(frame, everyone(frame, Ana=consent))
-    kept = rules.clean(said, ledger, settings=Rules(**settings))
+    kept = cleaned(frame, ledger, Rules(**settings), Ana=consent, batch=5)
     assert ledger.messages == len(rows)
     assert ledger.characters == sum(len(tidy(row["text"])) for row in rows)
     assert ledger.total("drop") + kept.height == len(rows)

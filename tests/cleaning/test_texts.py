@@ -6,20 +6,20 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
-from myna.cleaning import rules
 from myna.cleaning.texts import normal, normalised, tidied
 from myna.config import Rules
+from myna.config.rules import resolved
 from myna.messages import tidy
 
-DEFAULT = rules.resolved(Rules())
+DEFAULT = resolved(Rules())
 
 
 def made(text: str, **settings: Any) -> str:
-    return normal(text, rules.resolved(Rules(**settings)))
+    return normal(text, resolved(Rules(**settings)))
 
 
 FACES = [
@@ -81,6 +81,7 @@ class TestNothingIsLost:
 
     @thorough
     @given(texts)
+    @example("\xa0á\x9e¢")
     def test_done_twice_is_done_once(self, text: str) -> None:
         once = normal(text, DEFAULT)
         assert normal(once, DEFAULT) == once

@@ -8,21 +8,19 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.chats import everyone, table, texts, thorough
+from tests.chats import cleaned, table, texts, thorough
 
-from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Rules
+from myna.config.rules import RECIPE, resolved
 from myna.conversations import quality, sessions
-from myna.people import accounts
 
 
 def judged(rows: list[dict[str, Any]], **settings: Any) -> tuple[pl.DataFrame, Ledger]:
-    frame = table(rows)
     ledger = Ledger()
-    chosen = Rules(**settings)
-    kept = rules.clean(accounts.assign(frame, everyone(frame)), ledger, settings=chosen)
-    return quality.judge(sessions.split(kept, 60), ledger, chosen), ledger
+    chosen = resolved(Rules(**settings))
+    kept = sessions.split(cleaned(table(rows), ledger, chosen), 60)
+    return quality.judge(kept.hstack(quality.tell(kept, chosen)), ledger, chosen), ledger
 
 
 def pieces(*said: str, **settings: Any) -> list[list[str]]:
@@ -77,10 +75,10 @@ class TestEnds:
 
     def test_pulled_apart_conversations_may_alternate(self) -> None:
         rows = [{"author": "ABBA"[n], "text": t} for n, t in enumerate(("bye", "so", "hi", "yes"))]
-        frame = table(rows)
-        kept = rules.clean(accounts.assign(frame, everyone(frame)), Ledger())
-        apart = sessions.split(kept, 60).with_columns(conversation=pl.Series([0, 1, 0, 1]))
-        told = apart.hstack(quality.tell(apart, rules.resolved(Rules())))
+        apart = sessions.split(cleaned(table(rows)), 60).with_columns(
+            conversation=pl.Series([0, 1, 0, 1])
+        )
+        told = apart.hstack(quality.tell(apart, resolved(Rules())))
         assert quality.cut(told)["conversation"].to_list() == [0, 1, 2, 1]
 
     def test_words_can_be_added(self) -> None:
@@ -122,13 +120,13 @@ class TestLowQuality:
         assert ledger.balanced
 
 
-def test_the_seed_drops_poor_conversations_and_those_that_somebody_ends() -> None:
+def test_the_recipe_drops_poor_conversations_and_those_that_somebody_ends() -> None:
     long = "a long line that goes on for more than thirty characters"
     rows = [
         {"author": "Ana", "text": text, "at": at}
         for at, text in [(0, "hi"), (1, "you"), (200, long), (201, "cya"), (400, long[::-1])]
     ]
-    kept, ledger = judged(rows, preset="seed")
+    kept, ledger = judged(rows, preset=RECIPE)
     assert kept["text"].to_list() == [long[::-1]]
     assert {row.rule: row.messages for row in ledger.rows} == {"ender": 2, "low-quality": 2}
 
@@ -147,7 +145,7 @@ def test_the_seed_drops_poor_conversations_and_those_that_somebody_ends() -> Non
     ),
     st.sampled_from(["", "keep", "end", "context", "drop"]),
     st.sampled_from(["", "keep", "context", "drop"]),
-    st.sampled_from(["default", "seed"]),
+    st.sampled_from(["default", RECIPE]),
 )
 def test_every_message_stays_or_is_dropped_by_name(
     rows: list[dict[str, Any]], ender: str, poor: str, preset: str

@@ -10,11 +10,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.chats import cleaned
 from tests.preparing import messages
 
 from myna import importing, people, workers, workspace
-from myna.cleaning import rules
-from myna.cleaning.ledger import Ledger
 from myna.errors import SourceError, WorkspaceError
 from myna.importing import Imported
 from myna.importing.finding import find
@@ -59,7 +58,7 @@ def row(number: int, text: str = "hi", **more: Any) -> dict[str, Any]:
 def stays(space: Workspace) -> dict[str, str]:
     """The text of each message that prepare keeps."""
     known = people.load(space.people_file)
-    kept = rules.clean(accounts.assign(messages(space), known), Ledger())
+    kept = cleaned(messages(space), people=known)
     return dict(kept.select("id", "text").iter_rows())
 
 

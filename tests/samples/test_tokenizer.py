@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import tokenizers
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.bases import KINDS, make
 from tests.chats import texts, thorough
@@ -91,6 +91,7 @@ class TestEmbedded:
 
     @thorough
     @given(st.lists(texts, max_size=5))
+    @example(["  \x0b", "\x0c  a"])
     def test_the_fast_way_gives_what_the_standard_one_gives(
         self, tokenizer: Tokenizer, some: list[str]
     ) -> None:

@@ -187,8 +187,6 @@ def test_a_mutilated_file_raises_nothing_but_mynas_errors(
     @settings(
         max_examples=12,
         suppress_health_check=list(HealthCheck),
-        database=None,
-        derandomize=True,
     )
     def check(mutilate: Callable[[bytes], bytes]) -> None:
         file = memory_file(mutilate(data), str(path))

@@ -175,14 +175,9 @@ def redacted(text: str, settings: Redaction) -> str:
     if settings.style == "off":
         return text
     found = [item for item in find(text) if item.kind in settings.types]
-    key = _key(settings)
+    key = secret(settings)
     instead = [_instead(text[f.start : f.end], f.kind, settings.style, key) for f in found]
     return _replaced(text, [], found, instead)[0]
-
-
-def _key(settings: Redaction) -> bytes:
-    """Of the made-up values."""
-    return blake2b(settings.seed.encode()).digest() if settings.seed else secrets.token_bytes(64)
 
 
 def _hinted(finder: _Finder) -> pl.Expr:

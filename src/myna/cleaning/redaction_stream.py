@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from myna.cleaning.personal_data import addresses, ids, links, numbers, phones, secrets
 from myna.cleaning.redaction import PLAIN, redacted
@@ -19,6 +19,23 @@ from myna.config import Redaction
 _LOOKED_BACK = 48
 """Characters before an id in which it must be named."""
 _LONGEST_IBAN = 34
+
+
+class TextFilter(Protocol):
+    """A filter of a text that is still being written: it holds back what is not certain yet.
+
+    `RedactionStream` is one. Of its kind are the readers of a persona's turn
+    (`persona.room.TurnReader`) and of stop strings (`serving.stops.StopReader`). A splitter,
+    which cuts a text into messages, is none: it gives out lists.
+    """
+
+    def feed(self, piece: str) -> str:
+        """Take the next piece, and give out the text that is certain now."""
+        ...
+
+    def finish(self) -> str:
+        """Give out the rest, when the text has ended."""
+        ...
 
 
 class RedactionStream:

@@ -1,104 +1,31 @@
-"""The rules about messages, each with a name, an action and a reason.
+"""The rules about messages, applied: which one decides on each message, and the ledger's rows.
 
 Of the rules that a message meets, one that drops it decides before one that keeps it as
-context, and of several the first in `RULES`. What meets none is trained, if its author may
-be cloned. `[rules]` of myna.toml changes the actions by name.
-
-`preset = "seed"` does what the recipe did that myna comes from: it drops lone mentions,
-all messages that have a non-response in them, poor conversations and those that somebody
-ends, and takes away every @.
+context, and of several the first in `config.rules.RULES`. What meets none is trained, if its
+author may be cloned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from myna.cleaning import commands, copies, filters, quotations, signs, texts
+from myna.cleaning import commands, copies, quotations, signs, texts
 from myna.cleaning.ledger import EXAMPLES, Action, Ledger, Row
-from myna.cleaning.signs import Signs
-from myna.config import Filter, Rules
-from myna.messages import PLACE
+from myna.cleaning.signs import Mask, Signs
+from myna.config import Rules
+from myna.config.rules import BY_NAME, RULES, action
 
-
-@dataclass(frozen=True)
-class Rule:
-    """A named rule.
-
-    `action` is what it does by default: drop, or context (stays in prompts, never
-    trained); `seed` what it does in the preset of that name, where it differs. One that
-    `[rules]` does not have is fixed.
-    """
-
-    name: str
-    action: str
-    why: str
-    seed: str = ""
-
-
-RULES = (
-    Rule("filtered", "drop", "left out by [filter]"),
-    Rule("duplicate", "drop", "the same message in two exports"),
-    Rule("system", "drop", "a notice of the platform"),
-    Rule("bot", "drop", "written by a bot"),
-    Rule("no-consent", "drop", "the author's consent is no"),
-    Rule("call", "drop", "a call"),
-    Rule("deleted", "drop", "deleted by its author"),
-    Rule("command", "drop", "a bot was commanded"),
-    Rule("forward", "drop", "somebody else's words, passed on"),
-    Rule("empty", "drop", "nothing in it"),
-    Rule("bot-command", "drop", "typed for a bot", "keep"),
-    Rule("media-only", "context", "an attachment without words"),
-    Rule("single-ping", "context", "nothing but a mention", "drop"),
-    Rule("link-only", "context", "nothing but a link", "keep"),
-    Rule("paste", "context", "code or a log, pasted", "keep"),
-    Rule("quotation", "context", "nothing but others' words", "keep"),
-    Rule("copypasta", "context", "a long text that goes round", "keep"),
-    Rule("repeated", "context", "nearly a long text that was there before", "keep"),
-    Rule("non-response", "context", "laughing, or a word that answers nothing", "drop"),
-    Rule("keyboard-mash", "context", "a run along the keyboard", "keep"),
-    Rule("consent-context", "context", "the author's consent is context"),
-)
-
-DESCRIPTIONS = {
-    "kept": "a person's words, trained",
-    "tune": "held out to stop training early",
-    "test": "held out to report on",
-}
-
-
-def resolved(settings: Rules) -> Rules:
-    """The settings with those of the preset where nothing else is said."""
-    seed = settings.preset == "seed"
-    chosen: dict[str, Any] = {
-        rule.name.replace("-", "_"): (rule.seed if seed and rule.seed else rule.action)
-        for rule in RULES
-        if rule.name.replace("-", "_") in Rules.model_fields
-    }
-    chosen |= {
-        "ender": "drop" if seed else "end",
-        "low_quality": "drop" if seed else "keep",
-        "at_sign": "all" if seed else "mentions",
-    }
-    given = {name: value for name, value in settings if value != ""}
-    plain: dict[str, Any] = {"repair": False, "repeats": 0} if seed else {}
-    return settings.model_copy(update={**chosen, **given, **plain})
-
-
-def action(settings: Rules, name: str) -> str:
-    """What a rule does, by settings that are `resolved`."""
-    fixed = next((rule.action for rule in RULES if rule.name == name), "keep")
-    return str(getattr(settings, name.replace("-", "_"), fixed))
+MESSAGE_RULES = tuple(rule.name for rule in RULES if rule.stage == "message")
+"""In the order in which they decide, where their actions are the same."""
 
 
 def acting(settings: Rules) -> tuple[list[str], set[str]]:
     """The rules that do something, in the order in which they decide, and which of them drop."""
-    acts = {rule.name: action(settings, rule.name) for rule in RULES}
+    acts = {name: action(settings, name) for name in MESSAGE_RULES}
     dropping = {name for name, act in acts.items() if act == "drop"}
     wanted = (name for name, act in acts.items() if act != "keep")
     return sorted(wanted, key=lambda name: name not in dropping), dropping
@@ -141,19 +68,11 @@ def decide(rows: pl.DataFrame, long: copies.Long, settings: Rules) -> pl.Series:
     """
     names, _ = acting(settings)
     again = _again(rows)
-    met: dict[str, NDArray[np.bool_]] = {"duplicate": again.to_numpy()}
     is_open = (rows["open"] & ~again).to_numpy()
-    if "bot-command" in names:
-        met["bot-command"] = commands.answered(rows).to_numpy() & is_open
-    if "quotation" in names:
-        open_ = rows.with_columns(
-            pl.when(pl.lit(pl.Series(is_open))).then(pl.col("said", "quotes"))
-        )
-        met["quotation"] = quotations.repeats(open_).to_numpy()
-    if {"copypasta", "repeated"} & set(names):
-        stay = pl.Series(is_open).gather(long.rows["row"])
-        among = copies.Long(long.rows.filter(stay), long.signs)
-        met |= copies.found(among, rows["person"])
+    met = {"duplicate": again.to_numpy()}
+    for rules, detect in DETECTORS.items():
+        if set(rules) & set(names):
+            met |= dict(zip(rules, detect(rows, is_open, long), strict=True))
     decided = rows["met"].to_numpy().copy()
     for name, mask in met.items():
         if name in names:
@@ -161,35 +80,31 @@ def decide(rows: pl.DataFrame, long: copies.Long, settings: Rules) -> pl.Series:
     return pl.Series([*names, None], dtype=pl.String).gather(decided)
 
 
-def clean(
-    messages: pl.DataFrame,
-    ledger: Ledger,
-    chosen: Filter | None = None,
-    settings: Rules | None = None,
-) -> pl.DataFrame:
-    """The messages that stay of a table, in their order, with normal texts.
+def _commands(rows: pl.DataFrame, is_open: Mask, _: copies.Long) -> list[Mask]:
+    return [commands.answered(rows).to_numpy() & is_open]
 
-    New columns: `trained` (may be a target), `rule` (which one made it context, or null)
-    and `characters`. The ledger gets a row for each rule that dropped something; messages
-    that stay get theirs later, when it is known where they end up.
 
-    Args:
-        messages: with `person` and `consent` (myna.people.accounts.assign).
-        ledger: is written to.
-        chosen: those that do not fit are left out.
-        settings: what each rule does.
-    """
-    settings = resolved(settings or Rules())
-    left_out = filters.left_out(messages, chosen or Filter())
-    looked = look(messages.with_columns(left_out=left_out), settings)
-    place = pl.struct(*PLACE).rank("dense").alias("place")
-    known = looked.messages.select(place, "person", "is_bot", "sent_at")
-    rows, long = looked.signs
-    rule = decide(rows.hstack(known), long, settings)
-    judged = looked.messages.drop("left_out").with_columns(rule=rule)
-    ledger.messages += judged.height
-    ledger.characters += int(judged["characters"].sum())
-    return settle(judged, ledger, [(rule.name, rule.why) for rule in RULES], settings)
+def _quotations(rows: pl.DataFrame, is_open: Mask, _: copies.Long) -> list[Mask]:
+    visible = pl.when(pl.lit(pl.Series(is_open)))
+    return [
+        quotations.repeats(rows.with_columns(visible.then(pl.col("said", "quotes")))).to_numpy()
+    ]
+
+
+def _copies(rows: pl.DataFrame, is_open: Mask, long: copies.Long) -> list[Mask]:
+    stay = pl.Series(is_open).gather(long.rows["row"])
+    found = copies.found(copies.Long(long.rows.filter(stay), long.signs), rows["person"])
+    return [found["copypasta"], found["repeated"]]
+
+
+Detector = Callable[[pl.DataFrame, Mask, copies.Long], list[Mask]]
+DETECTORS: dict[tuple[str, ...], Detector] = {
+    ("bot-command",): _commands,
+    ("quotation",): _quotations,
+    ("copypasta", "repeated"): _copies,
+}
+"""Detectors of rules about a message beside others. Each is given all messages and their long
+texts (as `decide`), and which messages rules about talk may decide on."""
 
 
 Quote = Callable[[pl.DataFrame], pl.DataFrame]
@@ -199,18 +114,16 @@ Quote = Callable[[pl.DataFrame], pl.DataFrame]
 def settle(
     judged: pl.DataFrame,
     ledger: Ledger,
-    rules: Iterable[tuple[str, str]],
+    rules: Iterable[str],
     settings: Rules,
     quote: Quote = lambda met: met,
 ) -> pl.DataFrame:
     """The messages without those whose `rule` drops them, each entered in the ledger."""
-    dropped: list[str] = []
-    for name, why in rules:
-        if action(settings, name) == "drop":
-            dropped.append(name)
-            met = judged.filter(pl.col("rule") == name)
-            if met.height:
-                ledger.rows.append(entry(name, "drop", why, met, quote))
+    dropped = [name for name in rules if action(settings, name) == "drop"]
+    for name in dropped:
+        met = judged.filter(pl.col("rule") == name)
+        if met.height:
+            ledger.rows.append(entry(name, "drop", BY_NAME[name].why, met, quote))
     return judged.filter(pl.col("rule").is_null() | ~pl.col("rule").is_in(dropped)).with_columns(
         trained=pl.col("rule").is_null()
     )

@@ -57,7 +57,7 @@ def read(
     Args:
         messages: with normal texts, person, consent and left_out.
         sent: text and mentions as they were sent.
-        settings: which are `rules.resolved`.
+        settings: which are resolved.
         rules: the names of those that do something, in the order in which they decide.
         dropping: those of them that drop what meets them.
     """
@@ -71,7 +71,7 @@ def read(
     )
     met = {
         mask.name: mask.to_numpy()
-        for mask in light.select(**_PLAIN).fill_null(False).get_columns()
+        for mask in light.select(**FACTS).fill_null(False).get_columns()
         if mask.name in rules
     }
     gone = np.zeros(light.height, np.bool_)
@@ -80,7 +80,7 @@ def read(
     is_open = pl.Series(~gone) & (light["kind"] == "text") & ~light["blank"]
     talk = light.filter(is_open)
     place = is_open.arg_true()
-    for name, meets in _TALK.items():
+    for name, meets in DETECTORS.items():
         if name in rules:
             mask = np.zeros(light.height, np.bool_)
             mask[place.to_numpy()] = meets(talk, settings)
@@ -92,42 +92,28 @@ def read(
     rows = messages.select(pl.struct(*KEY).hash().alias("id"), "edited").with_columns(
         met=pl.Series(decided),
         open=is_open,
-        prefix=_hashed(light, "bot-command" in rules, pl.lit(True), commands.PREFIX, _prefixes),
+        prefix=_hashed(light, pl.lit(True), commands.PREFIX, commands.prefix),
         said=pl.when(is_open).then(light["text"].hash()),
-        quotes=_hashed(light, "quotation" in rules, is_open, quotations.MARKED, quotations.quoted),
+        quotes=_hashed(light, is_open, quotations.MARKED, quotations.quoted),
     )
-    return Signs(rows, _long(talk, place, settings, rules))
+    long = copies.long_texts(talk["text"], settings.long_copy)
+    in_table = long.rows.with_columns(row=place.gather(long.rows["row"]).cast(pl.UInt32))
+    return Signs(rows, copies.Long(in_table, long.signs))
 
 
 def _hashed(
     light: pl.DataFrame,
-    wanted: bool,
     among: pl.Series | pl.Expr,
     likely: str,
     make: Callable[[pl.Series], pl.Series],
 ) -> pl.Series:
     """The hash of what is made of texts that look like it, null of the others."""
     hashes = pl.repeat(None, light.height, dtype=pl.UInt64, eager=True)
-    if not wanted:
-        return hashes
     looks = pl.col("text").str.contains(likely) & among
     rows = light.select(looks.fill_null(False)).to_series().arg_true()
     made = make(light["text"].gather(rows))
     hashed = pl.select(pl.when(made.is_not_null()).then(made.hash())).to_series()
     return hashes.scatter(rows, hashed)
-
-
-def _prefixes(texts: pl.Series) -> pl.Series:
-    return commands.prefix(texts)
-
-
-def _long(
-    talk: pl.DataFrame, place: pl.Series, settings: Rules, rules: Sequence[str]
-) -> copies.Long:
-    if not {"copypasta", "repeated"} & set(rules):
-        return copies.joined([])
-    rows, signs = copies.long_texts(talk["text"], settings.long_copy)
-    return copies.Long(rows.with_columns(row=place.gather(rows["row"]).cast(pl.UInt32)), signs)
 
 
 def _among(talk: pl.DataFrame, likely: pl.Expr, meets: Callable[[pl.DataFrame], pl.Series]) -> Mask:
@@ -178,7 +164,7 @@ def _quotations(talk: pl.DataFrame, _: Rules) -> Mask:
 
 
 def _non_responses(talk: pl.DataFrame, settings: Rules) -> Mask:
-    anywhere = settings.preset == "seed"
+    anywhere = bool(settings.non_response_anywhere)
     pattern = phrases.no_response(settings.non_response_words, anywhere=anywhere)
     likely = (pl.col("size") <= SHORT) | pl.lit(anywhere)
     return _among(talk, likely, lambda rows: rows["text"].str.contains(pattern))
@@ -191,7 +177,7 @@ def _mash(talk: pl.DataFrame, _: Rules) -> Mask:
     return _among(talk, likely, lambda rows: keyboards.meets(rows["text"]))
 
 
-_PLAIN = {
+FACTS = {
     "filtered": pl.col("left_out"),
     "system": pl.col("kind") == "system",
     "bot": pl.col("is_bot") & (pl.col("consent") != "context"),
@@ -204,7 +190,9 @@ _PLAIN = {
     "media-only": pl.col("blank") & pl.col("files"),
     "consent-context": pl.col("consent") == "context",
 }
-_TALK: dict[str, Callable[[pl.DataFrame, Rules], Mask]] = {
+"""Detectors of rules about what is known of a message beside its words."""
+
+DETECTORS: dict[str, Callable[[pl.DataFrame, Rules], Mask]] = {
     "bot-command": _commands,
     "single-ping": _pings,
     "link-only": _links,
@@ -213,3 +201,5 @@ _TALK: dict[str, Callable[[pl.DataFrame, Rules], Mask]] = {
     "non-response": _non_responses,
     "keyboard-mash": _mash,
 }
+"""Detectors of rules about what is said: each is given the messages of talk, normal and as
+sent (see `read`), and the settings."""

@@ -62,6 +62,8 @@ SUSPICIOUS = (
 
 _SUSPECT = re.compile(SUSPICIOUS)
 _LONGEST_REPAIRED = 20_000
+_ROUNDS = 3
+"""So often is a text repaired: what goes at its edges can have stood in the way of the rest."""
 
 _SPAN = "\ufdd0", "\ufdd1"
 """Stand where a mention begins and ends while its text changes; no text has them, as
@@ -106,11 +108,12 @@ def normalised(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
     raw = messages["text"].fill_null("")
     tidy_ = tidied(raw)
     ready = messages.with_columns(text=tidy_, characters=tidy_.str.len_chars())
-    picked = raw.str.contains(_picking(settings.at_sign, settings.repeats, settings.repair))
+    repeats, repair = settings.repeats or 0, bool(settings.repair)
+    picked = raw.str.contains(_picking(settings.at_sign, repeats, repair))
     picked |= (tidy_ != raw) & (messages["mentions"].list.len() > 0)
     if not picked.any():
         return ready
-    odd = _picking("keep", settings.repeats, settings.repair)
+    odd = _picking("keep", repeats, repair)
     rows = messages.select("text", "mentions").with_row_index("row").filter(picked)
     rows = rows.with_columns(odd=pl.col("text").str.contains(odd))
     changed: list[Rewritten] = []
@@ -146,12 +149,7 @@ def _unmarked(text: str, spans: list[dict[str, Any]]) -> tuple[str, list[dict[st
 
 def normal(text: str, settings: Rules) -> str:
     """One text, normalised."""
-    if not settings.repair:
-        text = tidy(text)
-    else:
-        if len(text) <= _LONGEST_REPAIRED and _SUSPECT.search(text):
-            text = _repaired(text)
-        text = _visible(tidy(text))
+    text = _legible(text) if settings.repair else tidy(text)
     if "@" in text:
         text = _without_at(text, settings.at_sign)
     if settings.repeats:
@@ -204,10 +202,18 @@ def _picking(at_sign: str, repeats: int, repair: bool) -> str:
     return "|".join(parts)
 
 
-def _repaired(text: str) -> str:
-    import ftfy  # only few chats need it
+def _legible(text: str) -> str:
+    """A text without mojibake and hidden characters."""
+    for _ in range(_ROUNDS):
+        before = text
+        if len(text) <= _LONGEST_REPAIRED and _SUSPECT.search(text):
+            import ftfy  # only few chats need it
 
-    return ftfy.fix_encoding(text)
+            text = ftfy.fix_encoding(text)
+        text = _visible(tidy(text))
+        if text == before or not _SUSPECT.search(text):
+            break
+    return text
 
 
 def _visible(text: str) -> str:

@@ -3,17 +3,10 @@
 Every field says what it does; the file that `myna new` writes is made from these words.
 """
 
-from myna.config.chats import (
-    Conversations,
-    Filter,
-    PersonalData,
-    Quality,
-    Redaction,
-    Rules,
-    Split,
-)
+from myna.config.chats import Conversations, Filter, PersonalData, Quality, Redaction, Split
 from myna.config.clones import Bot, Chat, Samples, Server, Train
 from myna.config.fields import seconds
+from myna.config.rules import Rules
 from myna.config.settings import Settings, load, override, parse, template, updated
 
 __all__ = [

@@ -1,10 +1,10 @@
-"""Sections on what becomes of messages: which count, and how they are cleaned and split."""
+"""Sections on messages: which count, what is redacted, where conversations are split."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from myna.config.fields import LISTED, Address, Day, Names, Section, is_here
 
@@ -20,74 +20,6 @@ class Filter(Section):
     people: Names = Field([], description=f"Whose messages. {_NAMES}")
     since: Day = Field("", description='The first day, such as "2020-01-31" (in UTC).')
     until: Day = Field("", description="The last day.")
-
-
-_ACTIONS = Literal["", "keep", "context", "drop"]
-_NEVER_TRAINED = Literal["", "context", "drop"]
-
-
-def _rule(met: str) -> Any:
-    return Field("", description=met)
-
-
-def _repeats(value: int) -> int:
-    if value == 1:
-        raise ValueError("1 would make 'god' of 'good': take 2 or more, or 0 to leave all runs")
-    return value
-
-
-class Rules(Section):
-    """Rules: keep (trained), context (in prompts, untrained), drop; "" is the preset's."""
-
-    model_config = ConfigDict(alias_generator=lambda name: name.replace("_", "-"))
-
-    preset: Literal["default", "seed"] = Field(
-        "default",
-        description="What rules do by default; seed: as the recipe did that myna comes from.",
-    )
-    system: _NEVER_TRAINED = _rule("Notices of the platform. Default: drop")
-    bot: _NEVER_TRAINED = _rule("Written by bots. Default: drop")
-    call: _NEVER_TRAINED = _rule("Calls. Default: drop")
-    deleted: _NEVER_TRAINED = _rule("Deleted by their authors. Default: drop")
-    command: _NEVER_TRAINED = _rule("Commands, as the platform marks them. Default: drop")
-    forward: _NEVER_TRAINED = _rule("Somebody else's words, passed on. Default: drop")
-    bot_command: _ACTIONS = _rule("Typed for a bot: !play x, ?help. Default: drop")
-    media_only: _ACTIONS = _rule("Attachments without words. Default: context")
-    single_ping: _ACTIONS = _rule("Nothing but mentions. Default: context; seed: drop")
-    link_only: _ACTIONS = _rule("Nothing but links. Default: context; seed: keep")
-    paste: _ACTIONS = _rule("Code and logs over long-paste. Default: context; seed: keep")
-    quotation: _ACTIONS = _rule("Nothing but others' words. Default: context; seed: keep")
-    copypasta: _ACTIONS = _rule("Long texts that go round. Default: context; seed: keep")
-    repeated: _ACTIONS = _rule("Nearly a long text of before. Default: context; seed: keep")
-    non_response: _ACTIONS = _rule("lol, haha, gg alone. Default: context; seed: drop")
-    keyboard_mash: _ACTIONS = _rule("asdfghjkl alone. Default: context; seed: keep")
-    ender: Literal["", "keep", "end", "context", "drop"] = _rule(
-        "gtg, good night. end: the conversation ends there. Default: end; seed: drop all of it"
-    )
-    low_quality: _ACTIONS = _rule(
-        "Conversations of less than 5 messages under 30 characters. Default: keep; seed: drop"
-    )
-    at_sign: Literal["", "keep", "mentions", "all"] = Field(
-        "", description="The @ goes from mentions, or from all. Default: mentions; seed: all"
-    )
-    repair: bool = Field(
-        True, description="Mojibake is repaired, invisible characters go. seed: false"
-    )
-    repeats: Annotated[int, AfterValidator(_repeats)] = Field(
-        3, ge=0, le=9, description='Longest run of a letter ("sooo"); 0: any. seed: 0'
-    )
-    long_paste: int = Field(400, ge=1, description="Characters of code that are a paste.")
-    long_copy: int = Field(80, ge=20, description="Characters of a text whose copies count.")
-    non_response_words: Names = Field([], description="More words that are no response.")
-    ender_words: Names = Field([], description="More words that end a conversation.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _hyphens(cls, data: object) -> object:
-        """Names of rules have hyphens; underscores do as well, and the last one counts."""
-        if not isinstance(data, dict):
-            return data
-        return {str(name).replace("_", "-"): value for name, value in data.items()}
 
 
 PersonalData = Literal[

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
-from myna.config.chats import Conversations, Filter, Quality, Redaction, Rules, Split
+from myna.config.chats import Conversations, Filter, Quality, Redaction, Split
 from myna.config.clones import Bot, Chat, Samples, Server, Train
 from myna.config.fields import Section
+from myna.config.rules import Rules
 from myna.errors import SettingsError
 from myna.recipes import DEFAULT, RECIPES, Choice
 

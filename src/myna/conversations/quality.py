@@ -14,11 +14,7 @@ import polars as pl
 from myna.cleaning import phrases, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Rules
-
-WHY = {
-    "ender": "of a conversation that somebody ends",
-    "low-quality": "of a conversation of less than 5 messages, all under 30 characters",
-}
+from myna.config.rules import RULES, action
 
 FEWEST = 5
 SHORTEST = 30
@@ -33,13 +29,20 @@ SAME_BREATH = timedelta(minutes=2)
 MORE = 2
 """And in so many messages."""
 
+DETECTORS = {
+    "ender": pl.col("leaves").any().over("conversation"),
+    "low-quality": (pl.len().over("conversation") < FEWEST)
+    & (pl.col("size").max().over("conversation") < SHORTEST),
+}
+"""By rule: which conversations meet it, by what `tell` says of their messages."""
+
 
 def tell(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
     """What the rules ask of texts: their `size`, and which are `leaves` or `answers`.
 
     Args:
         messages: with text.
-        settings: which are `rules.resolved`.
+        settings: which are resolved.
     """
     text = pl.col("text")
     size = text.str.len_chars()
@@ -57,29 +60,24 @@ def judge(
     """The messages of conversations that stay, those cut where somebody left.
 
     Args:
-        messages: the frame of `rules.clean`, with `conversation`; in order in each.
+        messages: with `conversation`, `rule`, and what `tell` says; in order in each.
         ledger: gets a row for each rule that dropped something.
-        settings: what each rule does.
+        settings: which are resolved.
         quote: gives the messages that the ledger quotes.
     """
-    settings = rules.resolved(settings)
-    if "leaves" not in messages.columns:
-        messages = messages.hstack(tell(messages, settings))
-    if settings.ender == "end":
+    names = [rule.name for rule in RULES if rule.stage == "conversation"]
+    acts = {name: action(settings, name) for name in names}
+    if "end" in acts.values():
         messages = cut(messages)
-    few = pl.len().over("conversation") < FEWEST
-    short = pl.col("size").max().over("conversation") < SHORTEST
-    left = pl.col("leaves").any().over("conversation")
-    acts = {name: rules.action(settings, name) for name in WHY}
-    wanted = [name for name in WHY if acts[name] in ("context", "drop")]
     # What drops a message comes last, and decides.
-    for name in sorted(wanted, key=lambda name: acts[name] == "drop"):
-        met = left if name == "ender" else few & short
+    for name in sorted(names, key=lambda name: acts[name] == "drop"):
+        met = DETECTORS[name]
         if acts[name] == "context":
             met &= pl.col("rule").is_null()
-        messages = messages.with_columns(rule=pl.when(met).then(pl.lit(name)).otherwise("rule"))
+        if acts[name] in ("context", "drop"):
+            messages = messages.with_columns(rule=pl.when(met).then(pl.lit(name)).otherwise("rule"))
     messages = messages.drop("size", "leaves", "answers")
-    return rules.settle(messages, ledger, WHY.items(), settings, quote)
+    return rules.settle(messages, ledger, names, settings, quote)
 
 
 def cut(messages: pl.DataFrame) -> pl.DataFrame:

@@ -27,9 +27,10 @@ import polars as pl
 from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Quality
+from myna.config.rules import BY_NAME
 from myna.errors import ModelError
 
-WHY = {"quality": "of a conversation that a model finds poor"}
+RULE = BY_NAME["quality"]
 
 KEY = "MYNA_QUALITY_KEY"
 """The environment variable of the server's key."""
@@ -91,12 +92,12 @@ def judge(
     is_poor = pl.col("conversation").is_in(poor)
     if settings.action == "context":
         is_poor &= pl.col("rule").is_null()
-    name = pl.when(is_poor).then(pl.lit("quality")).otherwise("rule")
+    name = pl.when(is_poor).then(pl.lit(RULE.name)).otherwise("rule")
     messages = messages.with_columns(rule=name)
-    met = messages.filter(pl.col("rule") == "quality")
+    met = messages.filter(pl.col("rule") == RULE.name)
     if settings.action == "drop" and met.height:
-        ledger.rows.append(rules.entry("quality", "drop", WHY["quality"], met, load))
-        messages = messages.filter(pl.col("rule").ne_missing("quality"))
+        ledger.rows.append(rules.entry(RULE.name, "drop", RULE.why, met, load))
+        messages = messages.filter(pl.col("rule").ne_missing(RULE.name))
     return messages.with_columns(trained=pl.col("rule").is_null())
 
 

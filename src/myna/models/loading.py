@@ -70,6 +70,7 @@ def load(
                 **options,
             )
             model = model if four_bits or to_split else model.to(place)
+            _keep_gradients(model)
             return model.eval().requires_grad_(False)
         except ModuleNotFoundError:
             raise
@@ -77,6 +78,16 @@ def load(
             raise ModelError(
                 f"cannot load {base.name} from {base.folder}: {first_line(error)}"
             ) from error
+
+
+def _keep_gradients(model: Any) -> None:
+    """Keep bitsandbytes from its fused product on CPUs with bfloat16.
+
+    It has no gradient, and takes only rows of whole blocks of 64 numbers.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def check_four_bits(device: torch.device | str) -> None:

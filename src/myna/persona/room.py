@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from myna.cleaning.rules import resolved
 from myna.cleaning.texts import normal
 from myna.config import Rules
+from myna.config.rules import resolved
 from myna.people import plain_name
 from myna.samples import rendering
 from myna.samples.markup import TRANSCRIPT, Markup

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from myna.cleaning.redaction import redacted
-from myna.cleaning.rules import resolved
 from myna.cleaning.texts import normal
+from myna.config.rules import resolved
 from myna.persona.clone import Clone
 from myna.persona.histories import Histories, Message
 from myna.persona.room import Line, Room

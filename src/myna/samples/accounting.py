@@ -8,10 +8,14 @@ import polars as pl
 
 from myna.cleaning import rules
 from myna.cleaning.ledger import Action, Ledger, Share
-from myna.conversations import quality, scores
+from myna.config.rules import BY_NAME
 
-ACTIONS: dict[Action, str] = {"tune": "tune", "test": "test", "train": "kept"}
-"""What becomes of targets, and what the ledger calls it."""
+TARGETS: dict[Action, tuple[str, str]] = {
+    "tune": ("tune", "held out to stop training early"),
+    "test": ("test", "held out to report on"),
+    "train": ("kept", "a person's words, trained"),
+}
+"""What becomes of targets: the name and the reason of the ledger's row."""
 
 
 def account(ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: rules.Quote) -> None:
@@ -23,17 +27,15 @@ def account(ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: r
         persons: the names of people by their numbers.
         quote: gives the messages that the ledger quotes.
     """
-    why = {rule.name: rule.why for rule in rules.RULES} | quality.WHY | scores.WHY
-    why["near-duplicate"] = "held out, but nearly stands in train"
     context = kept.filter(~pl.col("placed") & ~pl.col("trained"))
     for name in context["rule"].unique(maintain_order=True):
         met = context.filter(pl.col("rule").eq_missing(name))
-        ledger.rows.append(rules.entry(str(name), "context", why.get(name, ""), met, quote))
-    for action, name in ACTIONS.items():
+        why = BY_NAME[name].why if name else ""
+        ledger.rows.append(rules.entry(str(name), "context", why, met, quote))
+    for action, (name, why) in TARGETS.items():
         part = kept.filter(pl.col("placed") & (pl.col("part") == action))
         if part.height:
-            what = rules.DESCRIPTIONS[name]
-            ledger.rows.append(rules.entry(name, action, what, part, quote))
+            ledger.rows.append(rules.entry(name, action, why, part, quote))
     ledger.people += _shares(kept, persons)
 
 
@@ -45,7 +47,7 @@ def _shares(kept: pl.DataFrame, persons: Sequence[str]) -> list[Share]:
     for person, end, characters, count in sums.sort("person", "ended").iter_rows():
         share = shares.setdefault(person, Share(persons[person]))
         share.characters += characters
-        for action in ACTIONS:
+        for action in TARGETS:
             share.replies.setdefault(action, 0)
         if end:
             setattr(share, end, characters)

@@ -15,6 +15,7 @@ import polars as pl
 from myna.cleaning import copies, redaction, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
+from myna.config.rules import resolved
 from myna.conversations import disentangle, holdout, quality, scores, sessions
 from myna.messages import PLACE
 from myna.samples.parts import Parts
@@ -66,9 +67,31 @@ def gather(read: Iterable[Read]) -> Gathered:
     return Gathered(every, copies.joined(long), pl.concat(redacted))
 
 
+def clean(gathered: Gathered, known: Known, parts: Parts, ledger: Ledger) -> pl.DataFrame:
+    """The messages that the rules about messages leave, with `number`, `rule` and `trained`.
+
+    The ledger gets a row for each rule that dropped something, and what was redacted in the
+    messages that stay.
+    """
+    rows, long, redacted = gathered
+    del gathered
+    ledger.messages += rows.height
+    ledger.characters += int(rows["characters"].sum())
+    decided = rules.decide(rows, long, known.rules)
+    judged = rows.with_row_index("number").with_columns(rule=decided).select(_LATER)
+    del rows, long, decided
+    kept = rules.settle(judged, ledger, rules.MESSAGE_RULES, known.rules, _quoting(parts))
+    stay = redacted.filter(pl.col("row").is_in(kept["number"].implode()))
+    ledger.redacted = redaction.counted(stay)
+    return kept
+
+
+def _quoting(parts: Parts) -> rules.Quote:
+    return lambda some: parts.load(some["number"])
+
+
 def choose(
-    gathered: Gathered,
-    known: Known,
+    kept: pl.DataFrame,
     parts: Parts,
     ledger: Ledger,
     settings: Settings,
@@ -82,8 +105,7 @@ def choose(
     The ledger gets a row for each rule that dropped something.
 
     Args:
-        gathered: what all messages tell.
-        known: what went for all batches.
+        kept: as `clean` leaves them.
         parts: the messages.
         ledger: is written to.
         settings: all of them.
@@ -91,30 +113,17 @@ def choose(
         say: is told how far it is.
     """
 
-    def load(some: pl.DataFrame) -> pl.DataFrame:
-        return parts.load(some["number"])
-
     def talk(some: pl.DataFrame) -> pl.DataFrame:
         said = parts.load(some["number"], ("author_id", "author", "text", "handle", "mentions"))
         own = some.select("id", "reply_to", "time", "conversation", person="person")
         return said.hstack(own)
 
-    rows, long, redacted = gathered
-    del gathered
-    ledger.messages += rows.height
-    ledger.characters += int(rows["characters"].sum())
-    decided = rules.decide(rows, long, known.rules)
-    judged = rows.with_row_index("number").with_columns(rule=decided).select(_LATER)
-    del rows, long, decided
-    why = [(rule.name, rule.why) for rule in rules.RULES]
-    kept = rules.settle(judged, ledger, why, known.rules, load)
-    del judged
-    stay = redacted.filter(pl.col("row").is_in(kept["number"].implode()))
-    ledger.redacted = redaction.counted(stay)
+    load = _quoting(parts)
     kept = sessions.split(kept, settings.conversations.gap_minutes, _PLACE)
     if settings.conversations.disentangle:
         kept = disentangle.pull_apart(kept, talk)
-    kept = quality.judge(kept.drop("place", "position", "kind"), ledger, settings.rules, load)
+    kept = kept.drop("place", "position", "kind")
+    kept = quality.judge(kept, ledger, resolved(settings.rules), load)
     kept = scores.judge(kept, ledger, settings.quality, asked, load, say)
     kept = holdout.hold_out(kept, settings.split, _CHANNEL)
     return _without_doubled(kept, parts)

@@ -22,6 +22,7 @@ import polars as pl
 
 from myna.cleaning import copies, filters, names, redaction, rules
 from myna.config import Rules, Settings
+from myna.config.rules import resolved
 from myna.conversations import holdout, quality
 from myna.messages import KINDS, PLACE
 from myna.people import People, accounts
@@ -79,7 +80,7 @@ def known(messages: pl.LazyFrame, people: People, settings: Settings, folder: Pa
         names.hidden(messages, people),
         filters.left_out(assigned, chosen),
         settings,
-        rules.resolved(settings.rules),
+        resolved(settings.rules),
         redaction.secret(settings.redaction),
     )
 
@@ -96,7 +97,8 @@ def read(known: Known, batch: Batch) -> Read:
     if split.tune or split.test:
         holdout.runs(clean["text"]).write_ipc(parts.runs_path(batch.number))
     run, places = _places(clean)
-    numbers = pl.DataFrame({"person": known.persons}).with_row_index("number")
+    persons = pl.DataFrame({"person": known.persons}, schema={"person": pl.String})
+    numbers = persons.with_row_index("number")
     rows = clean.select(
         *("kind", "is_bot", "sent_at", "position", "person", "reply_to"),
         *("source", "channel_id", pl.col("characters").cast(pl.UInt32)),

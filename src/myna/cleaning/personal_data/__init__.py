@@ -7,4 +7,22 @@ table are never looked at one by one.
 
 from __future__ import annotations
 
+import re
+
 Span = tuple[int, int]
+
+_WORD = "[0-9A-Za-zÀ-ɏͰ-ӿ]"
+"""Letters that make one word with others beside them, and digits. Not `_`, which is emphasis
+as often, nor scripts that write no blanks, in which personal data stands amidst letters."""
+_EDGES = {
+    r"\b": f"(?:(?<!{_WORD})(?={_WORD})|(?<={_WORD})(?!{_WORD}))",
+    r"(?<!\w)": f"(?<!{_WORD})",
+    r"(?!\w": f"(?!{_WORD}",
+}
+
+
+def bounded(pattern: str, flags: int = 0) -> re.Pattern[str]:
+    """Compile a pattern whose edges of words (``_EDGES``) are edges of `_WORD`s."""
+    for edge, plain in _EDGES.items():
+        pattern = pattern.replace(edge, plain)
+    return re.compile(pattern, flags)

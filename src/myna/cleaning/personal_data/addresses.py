@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from myna.cleaning.personal_data import Span
+from myna.cleaning.personal_data import Span, bounded
 
 _CAP = r"[A-ZÀ-ÖØ-ÞŁŚŻŹĆĄĘÓŃČŠŽŘĚŐŰİŞĞ]"
 _NAME = rf"{_CAP}[^\W\d_]{{0,40}}+(?:['’.-][^\W\d_]{{1,40}}+){{0,3}}+"
@@ -41,12 +41,12 @@ _ZIP = (
 )
 _TOWN = rf"{_NAME}(?:[ -](?:on|upon|under|in|the|of|{_NAME})){{0,3}}?"
 _TAIL = rf"(?:,? (?:(?i:{_UNIT}))\b)?(?:(?:, ?{_TOWN}){{0,2}},? ?{_ZIP}\b|,? {_TOWN},? {_ZIP}\b)?"
-_NUMBER = r"(?<![\w.,:/#$€£+-])(?<!\d )\d{1,5}(?:[A-Ha-h]|-\d{1,4}|/\d{1,4}| ?½)?"
-_ENGLISH = re.compile(
+_NUMBER = r"(?<!\w)(?<![#$€£+])(?<!\d[ .,:/-])\d{1,5}(?:[A-Ha-h]|-\d{1,4}|/\d{1,4}| ?½)?"
+_ENGLISH = bounded(
     rf"(?:(?i:{_UNIT}),? )?{_NUMBER},? (?:[NSEW]{{1,2}}\.? )?"
     rf"(?!(?:Street|Road|Way|Court|Place|Drive)\b)(?:(?:{_NAME}|\d{{1,3}}(?:st|nd|rd|th)|(?:of"
     rf"|the)) ){{1,4}}?"
-    rf"(?:{_STREET})\b(?![-'’]| in[.,!?]| in\Z| (?:art|food|lights?|lamps?|view|parking|party"
+    rf"(?:{_STREET})\b(?![-'’]\w| in[.,!?]| in\Z| (?:art|food|lights?|lamps?|view|parking|party"
     rf"|style|wear|signs?)\b)\.?(?: (?:NW|NE|SW|SE|N|S|E|W|North|South|East|West)\b)?"
     rf"(?! (?:{_CAP}[a-z]+ )*\d+\b(?!\d{{4}})){_TAIL}"
 )
@@ -65,14 +65,14 @@ _ASKED_FOR = (
     r"(?:\b(?:at|to|live[sd]?|living|address(?: is|'s)?|addy(?: is)?|@"
     r"|on|near|by|from|its|it's)[ :]{1,2})"
 )
-_LOWER = re.compile(
+_LOWER = bounded(
     rf"{_ASKED_FOR}(?P<at>\d{{1,5}}[a-h]? (?:[nsew] )?"
     rf"(?!more|min|of|other|different|new|big|small|separate|way|car|dirt|hard|flash|usb|disk|thumb|test|long|short)(?:(?:[a-z]{{2,15}}"
     rf"|\d{{1,3}}(?:st|nd|rd|th)) ){{1,2}}?(?:{_PLAIN_STREET})"
     rf"(?:(?:,? (?:{_UNIT}))\b)?)\b(?!['’-]| [a-z]+s\b)",
     re.IGNORECASE,
 )
-_BOX = re.compile(
+_BOX = bounded(
     r"\b(?:P\.? ?O\.? ?Box|Postfach|Boîte postale|B\.P\.|Apartado(?: de correos)?"
     r"|Postbus) #?\d{1,6}\b",
     re.IGNORECASE,
@@ -81,7 +81,7 @@ _BOX = re.compile(
 # Germanic and Nordic: the kind of street ends its name, the number follows.
 _POST = r"(?:,? (?:[A-Z]{1,2}-)?(?:\d{3} ?\d{2}|\d{4}(?: ?[A-Z]{2})?)\b(?! ?(?:Uhr|€|Euro|km)))?"
 _HOUSE = rf"\d{{1,4}}(?: ?[a-hA-H]\b|[a-hA-H])?(?:[-/]\d{{1,4}}[a-h]?)?{_NO_UNIT}"
-_AT = re.compile(
+_AT = bounded(
     r"(?<!\w)(?:Am|An der|An den|Im|In der|In den|Auf der|Auf dem|Zum|Zur|Unter den|Hinter der"
     r"|Hinter dem)"
     rf" (?:{_CAP}[a-zäöüß]{{2,20}} )?{_CAP}?[a-zäöüß]{{0,20}}(?i:markt|berg|hof|bach|park|tor"
@@ -91,12 +91,12 @@ _AT = re.compile(
     r"|deich|rathaus|linden|eichen|buchen|birken|born|grund|winkel|kamp|busch|horst) "
     rf"{_HOUSE}{_POST}"
 )
-_POSTED = re.compile(
+_POSTED = bounded(
     rf"(?<!\w)(?:{_CAP}[^\W\d_]{{1,20}}|den|der|dem|de|del|la) (?:(?:{_CAP}[^\W\d_]{{1,20}}|den"
     rf"|der|dem|de|del|la) ){{0,3}}"
     rf"\d{{1,4}}[a-z]?, (?:[A-Z]{{1,2}}-)?\d{{4,5}}(?= {_CAP}[a-zäöüß]{{2}})"
 )
-_COMPOUND = re.compile(
+_COMPOUND = bounded(
     r"(?<!\w)(?!(?:Heim|Hin|Rück|Um|Aus|Schul|Arbeits|Park|Sitz|Steh|Stell|Tabellen|Listen"
     r"|Arbeits|Studien"
     r"|Fenster|Lade|Vor|Boxen|An)(?:weg|platz|ring|gang|hof)\b)"
@@ -119,8 +119,8 @@ _OF = (
     r"|las |los |les |le |l['’]|el |e |y |et )"
 )
 _WORDS = rf"{_OF}{{0,2}}(?:{_NAME}|\d{{1,2}})(?:[ -]{_OF}{{0,2}}{_NAME}){{0,4}}"
-_FRENCH = re.compile(
-    r"(?<![\w.,:/-])\d{1,4}(?: ?(?:bis|ter|quater)|[A-Da-d]| [ABCD])?,? "
+_FRENCH = bounded(
+    r"(?<!\w)(?<!\d[.,:/-])\d{1,4}(?: ?(?:bis|ter|quater)|[A-Da-d]| [ABCD])?,? "
     r"(?:(?:rue|avenue|av\.?|ave|boulevard|bd\.?|blvd|place|pl\.|chemin|ch\.|impasse|imp\."
     r"|allées?|quai|route|rte|cours"
     r"|square|passage|faubourg|fbg|sentier|ruelle|villa|cité|esplanade|résidence)|"
@@ -130,7 +130,7 @@ _FRENCH = re.compile(
     rf"| ){_TOWN},? \d{{5}}\b)?"
 )
 _NUMBERED = r"(?:,? ?(?:n[ºo°]\.? ?|nr\.? ?|núm\.? ?|número )?|, )"
-_ROMANCE = re.compile(
+_ROMANCE = bounded(
     r"(?<!\w)(?:(?:[Cc]/ ?|[Cc]alle|[Cc]l\.|[Aa]vd?a?\.|[Aa]vda|[Aa]v|[Aa]venida|[Aa]vinguda"
     r"|[Pp]aseo|[Pp]laza|[Cc]arrer|[Cc]amino|[Cc]arretera|[Rr]onda"
     r"|[Rr]ua|R\.|[Tt]ravessa|[Pp]raça|[Aa]lameda|[Ee]strada|[Ll]argo"
@@ -145,7 +145,7 @@ _ROMANCE = re.compile(
 )
 
 # Slavic and Turkish.
-_POLISH = re.compile(
+_POLISH = bounded(
     rf"(?<!\w)(?:ul\.|al\.|pl\.|os\.|[Uu]lica|[Uu]licy|[Aa]leja|[Aa]lei|[Uu]l) ?(?:{_NAME}"
     rf"|\d{{1,2}})(?: {_NAME}){{0,3}} "
     rf"\d{{1,4}}[a-zA-Z]?(?:/\d{{1,4}}| ?m\.? ?\d{{1,4}})?{_NO_UNIT}(?:,? \d\d-\d{{3}}\b)?"
@@ -156,13 +156,13 @@ _RU_KIND = (
 )
 _RU_SHORT = r"ул(?:\.|(?= ))|просп\.|пр-т|пр\.|пер\.|б-р|наб\.|пл\.|вул\.|бул\."
 _RU_CAP = r"(?:[А-ЯЁІЇЄ]|\d{1,3}[- ])[\w.’-]{0,30}"
-_RUSSIAN = re.compile(
+_RUSSIAN = bounded(
     rf"(?<!\w)(?:(?:{_RU_KIND}|{_RU_SHORT}) ?{_RU_CAP}(?: [\w.’-]{{1,30}}){{0,2}}?"
     rf"|(?:{_RU_SHORT}) ?[а-яёіїє-]{{3,30}}|(?:{_RU_CAP} ){{1,2}}(?:{_RU_KIND}|пр-т))"
     r",? ?(?<!\w)(?:(?:д\.|дом|буд\.|д) ?)?\d{1,4}(?:[а-яА-Я]\b|/\d{1,3}[а-я]?)?"
     r"(?:,? ?(?:к|корп|корпус|стр)\.? ?\d{1,3})?(?:,? ?(?:кв|квартира|оф)\.? ?\d{1,4})?" + _NO_UNIT
 )
-_TURKISH = re.compile(
+_TURKISH = bounded(
     rf"(?<!\w)(?:{_NAME} (?:Mah\.|Mahallesi),? )?(?:(?:{_NAME}|\d{{1,4}}\.?) ){{1,3}}(?:Sokağı"
     rf"|Sokak|Sok\.|Sk\.|Caddesi|Cad\.|Cd\.|Bulvarı|Blv\.)"
     rf",? ?(?:[Nn]o\.?[: ]{{0,2}})?\d{{1,4}}(?:/\d{{1,3}})?{_NO_UNIT}"
@@ -182,7 +182,7 @@ _CHINESE = re.compile(
     r"(?:(?![省市区區县縣])[一-龯]){1,6}?(?:路|街|大道|巷|弄|胡同)(?:[东西南北中]段)?[0-9]{1,5}[号號弄]"
     r"(?:[0-9A-Za-z]{1,4}(?:号楼|栋|幢|单元|室|樓|楼)){0,3}"
 )
-_KOREAN = re.compile(
+_KOREAN = bounded(
     r"(?:[가-힣]{1,8}(?:시|도|구|군|동|읍|면) ){1,3}"
     r"[가-힣0-9]{1,12}(?:로|길) ?\d{1,4}(?:-\d{1,3})?(?:번지"
     r"|호)?(?!\w)"
@@ -205,8 +205,8 @@ _FORMS = (
 
 ADDRESS_HINTS = (
     rf"[0-9][A-Ha-h]?(?:[-/][0-9]+)?,? (?:[A-Z0-9][A-Za-zÀ-ɏ0-9.'’-]* |(?:of"
-    rf"|the) )+(?:{_STREET})(?-u:\b)"
-    rf"|[0-9][A-Ha-h]? (?i:[a-z0-9]+ )(?i:[a-z]+ )?(?i:{_PLAIN_STREET})(?-u:\b)",
+    rf"|the) )+(?:{_STREET})(?:[^A-Za-z0-9]|$)"
+    rf"|[0-9][A-Ha-h]? (?i:[a-z0-9]+ )(?i:[a-z]+ )?(?i:{_PLAIN_STREET})(?:[^A-Za-z0-9]|$)",
     r"(?i:box|postfach|postale|b\.p\.|correos|apartado|postbus) ?#?[0-9]"
     r"|(?i:stra(?:ß|ss)e|str\.?|weg|allee|platz|gasse|ufer|damm|chaussee|promenade|steig|stieg"
     r"|pfad|ring"
@@ -221,13 +221,15 @@ ADDRESS_HINTS = (
     r"|pl\."
     r"|chemin|ch\.|impasse|imp\.|allées?|quai|route|rte|cours|square|passage|faubourg|fbg|sentier"
     r"|ruelle|villa|cité|esplanade|résidence) ",
-    r"(?:(?-u:\b)(?:[Cc]/|[Cc]alle |[Cc]l\.|[Aa]vd?a?\.|[Aa]vd?a? |[Rr]ua |R\.|[Vv]ia |V\.|V\.le)"
+    r"(?:(?:^|[^A-Za-z0-9])"
+    r"(?:[Cc]/|[Cc]alle |[Cc]l\.|[Aa]vd?a?\.|[Aa]vd?a? |[Rr]ua |R\.|[Vv]ia |V\.|V\.le)"
     r"|(?i:avenida|avinguda|paseo|plaza|carrer|camino|carretera|ronda|travessa|praça|alameda"
     r"|estrada"
     r"|largo|viale|piazza|p\.zza|piazzale|corso|c\.so|vicolo|lungomare|contrada|strada|bd\."
     r"|bulevardul"
     r"|calea) )[^0-9\n]+[0-9]"
-    r"|(?-u:\b)(?:[UuAaPpOo][ls]\.|[Uu]l|[Uu]lic[ay]|[Aa]lej?[ai]) ?[A-ZĄĆĘŁŃÓŚŹŻ0-9][^\n]*[0-9]"
+    r"|(?:^|[^A-Za-z0-9])"
+    r"(?:[UuAaPpOo][ls]\.|[Uu]l|[Uu]lic[ay]|[Aa]lej?[ai]) ?[A-ZĄĆĘŁŃÓŚŹŻ0-9][^\n]*[0-9]"
     r"|(?:ул\.|улиц|просп|пр-т|пр\.|пер\.|переул|бульвар|б-р|наб\.|набереж|шоссе|площад|вул\."
     r"|вулиц"
     r"|проїзд|проезд|(?:^| )ул )[^\n]*[0-9]"

@@ -190,7 +190,10 @@ def _kind(
 ) -> _Kind:
     named = re.compile(rf"(?<![^\W_])(?:{said})(?![^\W\d_])[^\n]{{0,24}}$", re.I) if said else None
     flags = re.ASCII | (re.I if said else 0)
-    whole = re.compile(rf"(?<![A-Za-z0-9_/=.-]){form}(?![A-Za-z0-9_]|[.-]\d)", flags)
+    # Of numbers, letters beside them are no part; of numbers with letters in them they may be.
+    part = "A-Za-z0-9" if letters else "0-9"
+    begin = rf"(?<![{part}])(?<![A-Za-z0-9][/.-])"
+    whole = re.compile(rf"{begin}(?:{form})(?![{part}]|[.-]\d)", flags)
     return _Kind(whole, check, not letters, named)
 
 

@@ -16,7 +16,7 @@ _MAIL_ONLY = "gmail|googlemail|hotmail|outlook|yahoo|icloud|gmx|yandex|protonmai
 _LOCAL = r"(?<![A-Za-z0-9_.+%-])[A-Za-z0-9_.+%-]{1,64}+"
 _LABEL = r"[A-Za-z0-9À-ɏ](?:[A-Za-z0-9À-ɏ-]{0,61}+)"
 _EMAIL = re.compile(
-    rf"{_LOCAL}@(?:{_LABEL}\.){{1,8}}(?:xn--[a-z0-9-]{{1,59}}|[A-Za-z]{{2,24}}|рф)(?![A-Za-z0-9_])"
+    rf"{_LOCAL}@(?:{_LABEL}\.){{1,8}}(?:xn--[a-z0-9-]{{1,59}}|[A-Za-z]{{2,24}}|рф)(?![A-Za-z0-9])"
 )
 _DOT = r"(?: ?[(\[{] ?(?:dot|punkt|point|punto|\.) ?[)\]}] ?| (?:dot|punkt|point|punto) |\.)"
 _BRACKETED = re.compile(
@@ -39,7 +39,7 @@ EMAIL_HINT = (
 )
 
 _INVITE = re.compile(
-    r"(?<![\w.@/-])(?:https?://)?(?:www\.)?(?:"
+    r"(?<![A-Za-z0-9])(?<![A-Za-z0-9][./-])(?:https?://)?(?:www\.)?(?:"
     r"discord\.gg/|discord(?:app)?\.com/invite/|dsc\.gg/|discord\.io/|invite\.gg/"
     r"|(?:t|telegram)\.(?:me|dog)/(?:joinchat/|\+)"
     r"|chat\.whatsapp\.com/(?:invite/)?|whatsapp\.com/channel/"
@@ -87,7 +87,8 @@ def invites(text: str) -> Iterator[Span]:
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:
-    """Without the dots and dashes before it."""
-    while text[start] in ".%-":
+    """Without the dots and dashes before it, and without signs of emphasis."""
+    marks = ".%-_" if text[end : end + 1] == "_" else ".%-"
+    while text[start] in marks:
         start += 1
     return start, end

@@ -9,10 +9,10 @@ from ipaddress import AddressValueError, IPv6Address
 from myna.cleaning.personal_data import Span
 
 _CARD = re.compile(
-    r"(?<![\w.,/=-])(?<!\d )(?:"
+    r"(?<!\d)(?<!\d[ .,/=-])(?:"
     r"\d{4}(?P<a>[ -]?)\d{4}(?P=a)\d{4}(?P=a)\d{1,4}(?:(?P=a)\d{3})?"
     r"|3[47]\d\d(?P<b>[ -]?)\d{6}(?P=b)\d{5}"
-    r"|3\d{3}(?P<c>[ -]?)\d{6}(?P=c)\d{4})(?![\w-]|[.,]\d)(?! \d{4})",
+    r"|3\d{3}(?P<c>[ -]?)\d{6}(?P=c)\d{4})(?!\d|[.,-]\d)(?! \d{4})",
     re.ASCII,
 )
 CARD_HINT = (
@@ -30,8 +30,11 @@ _ISSUERS = (
     (re.compile("220[0-4]|9792|6[0378]|5[0678]"), (16,)),
 )
 
-_IBAN_START = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}[ ]?\d\d(?=[ -]?[A-Za-z0-9]{2})", re.ASCII)
-IBAN_HINT = r"(?:^|[^A-Za-z0-9])[A-Za-z]{2} ?[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2}[ -]?[A-Za-z0-9]{3}"
+_IBAN_START = re.compile(
+    r"(?:(?<![A-Za-z0-9])[A-Za-z]{2}|(?<!\d)[A-Z]{2})[ ]?\d\d(?=[ -]?[A-Za-z0-9]{2})", re.ASCII
+)
+IBAN_HINT = r"[A-Za-z]{2} ?[0-9]{2}(?:[ -]?[A-Za-z0-9]{4}){2}[ -]?[A-Za-z0-9]{3}"
+_ALNUM = re.compile("[A-Za-z0-9]")
 _IBAN_LENGTHS = dict(
     re.findall(
         r"(\w\w):(\d\d)",
@@ -46,15 +49,19 @@ _IBAN_LENGTHS = dict(
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(
-    rf"(?<![\w.])(?<!\d[-,]){_OCTET}(?:\.{_OCTET}){{3}}(?!\w|\.\w|-\w|,\d)", re.ASCII
+    rf"(?<!\d)(?<!\d[.,-]){_OCTET}(?:\.{_OCTET}){{3}}(?!\d|\.[\da-z_]|-\w|,\d)", re.ASCII
 )
-_IPV6 = re.compile(r"(?<![\w:.])(?=[\da-fA-F:]*:[\da-fA-F]*:)[\da-fA-F:]{6,39}(?![\w:])", re.ASCII)
+_IPV6 = re.compile(
+    r"(?<![\da-fA-F:])(?<!\d\.)(?=[\da-fA-F:]*:[\da-fA-F]*:)[\da-fA-F:]{6,41}(?![\da-fA-F:])",
+    re.ASCII,
+)
+_LONE_COLONS = re.compile(r"^:(?!:)|(?<!:):$")
 IP_HINT = (
     r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]::[0-9a-fA-F]|:[0-9a-fA-F]{1,4}::"
     r"|(?:[0-9a-fA-F]{1,4}:){7}"
 )
 _NUMBERED = re.compile(
-    r"\b(?:v|versions?|vers?\.?|version(?:en|s)?|версия|版本|バージョン|section|sec\.|chapter|§"
+    r"(?<![^\W_])(?:v|versions?|vers?\.?|version(?:en|s)?|версия|版本|バージョン|section|sec\.|chapter|§"
     r"|kapitel|abschnitt|article|release|build|firmware|patch|update|upgrade|driver|python|chrome"
     r"|firefox|kernel|windows|android|ios|app|lib|sdk|oid)(?: (?:to|is|auf|nummer|number))?"
     r"(?:[^\S\n]|[:=(]){0,3}$",
@@ -67,17 +74,17 @@ _NETWORK = re.compile(
 )
 
 _PAIR = re.compile(
-    r"(?<![\w.,])(?<!\d[ :;])(?:(?:lat(?:itude)?"
+    r"(?<!\d)(?<!\d[ .,:;])(?:(?:lat(?:itude)?"
     r"|breite)[ :=]{1,3})?(?P<lat>[+-]?\d{1,2}\.\d{2,15})°?"
     r" ?(?P<ns>[NSns])?(?:[ ,;/]{1,3}|%2C)(?:(?:lon(?:g(?:itude)?)?|lng|länge)[ :=]{1,3})?"
-    r"(?P<lon>[+-]?\d{1,3}\.\d{2,15})(?![\d.])°?(?: ?(?P<ew>[EWOewo])\b)?"
+    r"(?P<lon>[+-]?\d{1,3}\.\d{2,15})(?!\d|\.\d)°?(?: ?(?P<ew>[EWOewo])\b)?"
     # A third number makes a vector of them, but for the zoom of a map.
     r"(?![,;] ?[+-]?\d{1,9}(?:\.\d{1,15})?(?![\d.zm]))",
     re.IGNORECASE,
 )
 _DEGREES = r"\d{1,3} ?° ?\d{1,2}(?:\.\d{1,8})? ?['’′](?: ?\d{1,2}(?:\.\d{1,8})? ?(?:[\"”″]|''|’’))?"
-_SEXAGESIMAL = re.compile(rf"(?<![\w.]){_DEGREES} ?[NS][ ,;/]{{0,3}}{_DEGREES} ?[EWO]\b")
-_PLUS_CODE = re.compile(r"(?<!\w)[2-9CFGHJMPQRVWX]{8}\+[2-9CFGHJMPQRVWX]{2,3}(?!\w)")
+_SEXAGESIMAL = re.compile(rf"(?<!\d)(?<!\d\.){_DEGREES} ?[NS][ ,;/]{{0,3}}{_DEGREES} ?[EWO]\b")
+_PLUS_CODE = re.compile(r"(?<![0-9A-Z])[2-9CFGHJMPQRVWX]{8}\+[2-9CFGHJMPQRVWX]{2,3}(?![0-9A-Z])")
 LOCATION_HINT = (
     r"[0-9]\.[0-9]{2,15}°? ?[NSns]?(?:[ ,;/]{1,3}|%2C)(?:(?i:lo?ng?[a-z]{0,6}|länge)[ :=]{1,3})?"
     r"[+-]?[0-9]{1,3}\.[0-9]{2}|[0-9] ?['’′\"”″] ?[NS]"
@@ -121,7 +128,10 @@ def ibans(text: str) -> Iterator[Span]:
             elif text[end] not in " -\xa0" or text[end - 1] in " -\xa0":
                 break
             end += 1
-        if len(characters) != length or not length or text[end : end + 1].isalnum():
+        before, after = text[: found.start()][-1:], text[end : end + 1]
+        # Beside letters it must be in capitals, and they on one side: else it is part of a string.
+        glued = _ALNUM.match(after) and (_ALNUM.match(before) or found[0] != found[0].upper())
+        if len(characters) != length or not length or after.isdigit() or glued:
             continue
         turned = "".join(characters[4:] + characters[:4])
         if int("".join(str(int(character, 36)) for character in turned)) % 97 == 1:
@@ -133,21 +143,28 @@ def ips(text: str) -> Iterator[Span]:
     for found in _IPV4.finditer(text):
         octets = [int(part) for part in found[0].split(".")]
         before = text[max(0, found.start() - 40) : found.start()]
-        if octets[0] in (0, 127, 255) or _NUMBERED.search(before):
+        if octets[0] in (0, 127, 255):
+            continue
+        if before[-1:] in ("v", "V"):
+            if octets[0] < 40 or max(octets[1:]) < 40:
+                continue  # no version has so large numbers
+        elif _NUMBERED.search(before):
             continue
         # Small numbers alone are as often a version.
         if max(octets) >= 40 or _NETWORK.search(before) or text[found.end() :][:1] in (":", "/"):
             yield found.span()
     for found in _IPV6.finditer(text):
-        groups = [group for group in found[0].split(":") if group]
+        address = _LONE_COLONS.sub("", found[0])
+        groups = [group for group in address.split(":") if group]
         long = any(len(group) > 2 for group in groups)
-        if len(groups) < 3 or not long or not any(c.isdigit() for c in found[0]):
+        if len(groups) < 3 or not long or not any(c.isdigit() for c in address):
             continue
         try:
-            IPv6Address(found[0])
+            IPv6Address(address)
         except AddressValueError:
             continue
-        yield found.span()
+        start = found.start() + found[0].index(address)
+        yield start, start + len(address)
 
 
 def locations(text: str) -> Iterator[Span]:

@@ -10,11 +10,14 @@ from myna.cleaning.personal_data import Span
 
 _SEPARATORS = r"[ .\-/()–]"
 _CANDIDATE = re.compile(
-    rf"(?<![A-Za-z0-9_#$€£¥₹=*^~])(?<!\d[.,:/-])(?<!-)"
-    rf"(?:\+ ?)?\(?\+?\d(?:{_SEPARATORS}{{0,3}}\d){{6,19}}"
-    r"(?![A-Za-z0-9_])(?![.,:/-]\d)(?! ?[€$£%°₹])"
+    rf"(?<!\d)(?<!\d[.,:/-])(?:\+ ?)?\(?\+?\d(?:{_SEPARATORS}{{0,3}}\d){{6,19}}(?!\d)(?![.,:/-]\d)"
 )
 _GROUP = re.compile(r"\d+")
+_MONEY = tuple("$€£¥₹^")
+_SIGNED = tuple("#=-")
+_NAMED_BEFORE = re.compile(r"[A-Za-z0-9](?:[*~_]{1,3}|-)\Z")
+_MEASURED = re.compile(r" ?[€$£%°₹]|[*~_]{1,3}[A-Za-z0-9]")
+_LATIN = re.compile(r"[A-Za-z]")
 
 # Digits of a national number by calling code; those that are not named have 6 to 11.
 _NAMED = (
@@ -96,7 +99,7 @@ _ANSWER = (
     r"(?:my|meine|mi|mon|il mio|mój|мой|mijn|min) (?:[a-zа-яé]+ )?"
     r"(?:num|cell|phone|mobile|handy|núm|номер|celular|móvil|whatsapp)"
 )
-_ANSWERED = re.compile(rf"[ ,]{{1,3}}{_ANSWER}", re.IGNORECASE)
+_ANSWERED = re.compile(rf"[ ,*_~|`\"'”’]{{1,5}}{_ANSWER}", re.IGNORECASE)
 _OTHER_NUMBER = re.compile(
     r"(?:order|ticket|tracking|invoice|case|\bref|isbn|issn|serial|model|\bpart\b|\bsku|konto"
     r"|account"
@@ -137,16 +140,17 @@ def phones(text: str) -> Iterator[Span]:
             continue  # as on cards and in accounts
         first = 0
         while first < len(groups):
-            last = _longest(text, begin, groups, first, asked)
-            if last is None:
+            longest = _longest(text, begin, groups, first, asked)
+            if longest is None:
                 first += 1
                 continue
-            yield _opened(text, groups[first][0], begin), groups[last][1]
+            start, last = longest
+            yield start, groups[last][1]
             first = last + 1
 
 
-def _longest(text: str, floor: int, groups: list[Span], first: int, asked: bool) -> int | None:
-    """The last group of the longest phone number that begins with a group."""
+def _longest(text: str, floor: int, groups: list[Span], first: int, asked: bool) -> Span | None:
+    """The longest phone number that begins with a group: its first character, its last group."""
     start = _opened(text, groups[first][0], floor)
     if first and not text[groups[first - 1][1] : start].isspace():
         return None
@@ -156,9 +160,25 @@ def _longest(text: str, floor: int, groups: list[Span], first: int, asked: bool)
         if not 7 <= size <= 15 or (last + 1 < len(groups) and not text[end].isspace()):
             continue
         form = text[start:end].replace("–", "-")
-        if form.count("(") == form.count(")") and _is_phone(form, text, start, end, asked):
-            return last
+        at = start
+        if form[0] == "(" and ")" not in form:
+            at, form = start + 1, form[1:]  # the sentence's
+        if form.count("(") != form.count(")") or _is_piece(form, text, at, end):
+            continue
+        if _is_phone(form, text, at, end, asked):
+            return at, last
     return None
+
+
+def _is_piece(form: str, text: str, start: int, end: int) -> bool:
+    """Whether it is a piece of something longer: an identifier, a sum, a price."""
+    if form.startswith("+"):
+        return False
+    before, after = text[max(0, start - 4) : start], text[end : end + 4]
+    if _NAMED_BEFORE.search(before) or _MEASURED.match(after) or before[-1:] in _MONEY:
+        return True
+    beside = _LATIN.search(before[-1:]) or _LATIN.match(after) or before[-1:] in _SIGNED
+    return bool(beside) and form.isdigit()
 
 
 def _opened(text: str, start: int, floor: int) -> int:

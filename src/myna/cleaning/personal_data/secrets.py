@@ -15,18 +15,18 @@ _KEY_LINES = re.compile(r"(?:\s*+[A-Za-z0-9+/=]{16,}+)*")
 PEM_HINT = r"PRIVATE KEY"
 
 _KNOWN = re.compile(
-    r"(?<![A-Za-z0-9_-])(?:"
-    r"(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}"
+    r"(?<![A-Z0-9])(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}(?![A-Z0-9])"
     r"|gh[pousr]_[A-Za-z0-9]{30,255}+|github_pat_\w{30,255}+|glpat-[\w-]{18,64}+"
     r"|xox[abeprs]-[\w-]{10,255}+|xapp-\d-[\w-]{20,255}+"
-    r"|sk-[\w-]{20,255}+|[srp]k_(?:live|test)_\w{16,255}+|whsec_[A-Za-z0-9+/=]{20,255}+"
+    # The others begin as words end.
+    r"|(?<![A-Za-z0-9])(?:sk-[\w-]{20,255}+|[srp]k_(?:live|test)_\w{16,255}+|whsec_[A-Za-z0-9+/=]{20,255}+"
     r"|AIza[\w-]{35}|ya29\.[\w-]{20,255}+|GOCSPX-[\w-]{20,64}+"
     r"|hf_[A-Za-z0-9]{30,64}+|npm_[A-Za-z0-9]{36}|pypi-[\w-]{40,255}+|dop_v1_[0-9a-f]{64}"
     r"|SG\.[\w-]{16,64}+\.[\w-]{16,64}+|key-[0-9a-f]{32}|dckr_pat_[\w-]{20,64}+|r8_\w{30,64}+"
     r"|gsk_\w{40,64}+|shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}|lin_api_\w{30,64}+|nvapi-[\w-]{40,128}+"
     r"|eyJ[\w-]{8,4000}+\.[\w-]{8,8000}+(?:\.[\w-]{0,4000}+)?"
     r"|[MNO][\w-]{22,27}\.[\w-]{6}\.[\w-]{27,64}+|mfa\.[\w-]{60,128}+"
-    r"|\d{8,10}:AA[\w-]{33})(?![A-Za-z0-9_-])",
+    r"|\d{8,10}:AA[\w-]{33})(?![A-Za-z0-9])",
     re.ASCII,
 )
 _HOOK = re.compile(
@@ -84,7 +84,10 @@ _WEAK = (
     r"|jest|to"
     r"|это|är|er|on|to be)|'s|\s{0,3}(?:—|–|-|は|是|为|是：|은|는|을))\s{1,3}|(?:は|是|为|은 |는 )"
 )
-_VALUE = r"(?:[\"“«](?P<quoted>[^\"”»\n]{3,64}+)[\"”»]|[\"'`“«]?(?P<value>[^\s\"'`”»|]{3,64}+))"
+_VALUE = (
+    r"(?:[\"“«](?P<quoted>[^\"”»\n]{3,64}+)[\"”»]"
+    r"|[\"'`“”„‘’«»「」『|]{0,3}(?P<value>[^\s\"'`”»|]{3,64}+))"
+)
 _SAID = re.compile(
     rf"(?:(?<![^\W_])(?:{_CALLED})(?![^\W_])|{_CALLED_CLOSE})[\"'`]?{_FOR}"
     rf"(?:(?P<strong>{_STRONG})|(?P<weak>{_WEAK})|[ ]){_VALUE}",
@@ -232,5 +235,7 @@ def _may_be(value: str) -> bool:
     return (
         bool(plain)
         and plain not in _NO_PASSWORD
-        and not value.startswith(("http", "[", "<", "{", "/", "~"))
+        and not value.startswith(("http", "/", "~/"))
+        # What stands in brackets is as often a word that says what to put there.
+        and not (value.startswith(("[", "<", "{", "~")) and not any(map(str.isdigit, value)))
     )
