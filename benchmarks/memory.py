@@ -1,6 +1,6 @@
 """Whether memory helps: bits per character of real replies, with and without it.
 
-python benchmarks/memory.py WORKSPACE [--part test] [--every 3] [--set chat.memory_tokens=64]
+python benchmarks/memory.py WORKSPACE [--split test] [--every 3] [--set chat.memory_tokens=64]
 python benchmarks/memory.py WORKSPACE --set chat.memory_embeddings=wordllama
 
 Walks through the conversations of a split as a live room would hear them, and before each
@@ -23,9 +23,10 @@ import numpy as np
 import polars as pl
 
 from myna import config, workspace
+from myna.choices import DEFAULT_ADAPTER
 from myna.persona.clone import Clone, open_clone
 from myna.persona.memory import OWNER, Memory
-from myna.persona.room import Room
+from myna.persona.room import Line, Room
 from myna.samples.lines import loudest
 
 RESAMPLES = 2000
@@ -35,8 +36,8 @@ def main() -> None:
     """Measure; print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path)
-    parser.add_argument("--part", default="test", choices=["tune", "test"])
-    parser.add_argument("--name", default="group")
+    parser.add_argument("--split", default="test", choices=["tune", "test"])
+    parser.add_argument("--adapter", default=DEFAULT_ADAPTER)
     parser.add_argument("--every", type=int, default=1, help="Measure every so-manieth reply.")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
     wanted = parser.parse_args()
@@ -44,7 +45,7 @@ def main() -> None:
     settings = config.override(
         space.settings(), ["chat.engine=transformers", *wanted.set, "chat.memory=true"]
     )
-    clone = open_clone(space, wanted.name, settings.chat)
+    clone = open_clone(space, wanted.adapter, settings)
     if clone.memory is None:
         raise SystemExit("this workspace has no memory: run `myna prepare`")
     memories = {"words": clone.memory.by_words_alone()}
@@ -53,7 +54,7 @@ def main() -> None:
     chats = pl.read_parquet(space.prepared / "messages.parquet")
     found = list(measured(clone, memories, chats, wanted))
     characters, without = (np.array([reply[at] for reply in found]) for at in (0, 1))
-    report: dict[str, Any] = {"part": wanted.part, "replies": len(found)}
+    report: dict[str, Any] = {"part": wanted.split, "replies": len(found)}
     report["without"] = round(without.sum() / characters.sum(), 4)
     for number, name in enumerate(memories):
         tokens, with_ = np.array([reply[2][number] for reply in found]).T
@@ -74,7 +75,7 @@ def measured(
     tokens that it brings up and the bits then.
     """
     met = 0
-    part = messages.filter(pl.col("part") == wanted.part)
+    part = messages.filter(pl.col("part") == wanted.split)
     for _, said in part.group_by("conversation", maintain_order=True):
         room = clone.room([], loudest(said["person"]))
         for person, text, trained in said.select("person", "text", "trained").iter_rows():
@@ -91,7 +92,7 @@ def measured(
                         for memory in memories.values()
                     ],
                 )
-            room.say(person, text)
+            room.lines.append(Line(person, text))  # cleaned and redacted already
 
 
 def with_memory(
@@ -118,7 +119,7 @@ def with_memory(
 def bits(clone: Clone, room: Room, person: str, text: str) -> float:
     """How surprised the clone is by a reply."""
     ids = clone.tokenizer.encode(f" {text}").ids
-    return -sum(clone.engine.score(room.prompt(person), ids)) / math.log(2)
+    return -sum(clone.engine_for(person).score(room.prompt(person), ids)) / math.log(2)
 
 
 def interval(without: Any, with_: Any) -> tuple[float, float]:

@@ -54,11 +54,11 @@ def main() -> None:
         seconds = statistics.median(taken)
         result = {
             "messages": done.ledger.messages,
-            "samples": sum(done.counts["samples"].values()),
-            "tokens": done.counts["tokens"],
+            "samples": sum(done.info.samples.values()),
+            "tokens": done.info.tokens,
             "balanced": done.ledger.balanced,
             "messages_s": round(done.ledger.messages / seconds),
-            "tokens_s": round(done.counts["tokens"] / seconds),
+            "tokens_s": round(done.info.tokens / seconds),
             "peak_mb": round(max(memory) / 1e6),
         }
     print(json.dumps(result))

@@ -1,6 +1,6 @@
 """How soon `myna serve` is ready, how soon a reply begins, and what many clients at once get.
 
-python benchmarks/serving.py [WORKSPACE] [--name group] [--clients 16] [--seconds 60]
+python benchmarks/serving.py [WORKSPACE] [--adapter group] [--clients 16] [--seconds 60]
 
 WORKSPACE has a trained adapter; without one, the demo is trained for a moment. Every figure
 comes over real HTTP from a server process of its own:
@@ -32,6 +32,8 @@ from typing import Any
 import httpx2 as httpx
 import psutil
 
+from myna.choices import DEFAULT_ADAPTER
+
 RUNS = 5
 MEMORY_EVERY_S = 5
 ROOM = "benchmark"
@@ -47,7 +49,7 @@ NEWS = [
 def served(workspace: Path, name: str, *options: str) -> Iterator[tuple[str, float, Any]]:
     """A server's URL, how long it took to be ready, and its process."""
     program = str(Path(sys.executable).with_name("myna"))
-    command = [program, "-C", str(workspace), "serve", "--port", "0", "--json", "--name", name]
+    command = [program, "-C", str(workspace), "serve", "--port", "0", "--json", "--adapter", name]
     begun = time.perf_counter()
     process = subprocess.Popen(
         [*command, "--rate", "1000000", *options],
@@ -196,11 +198,11 @@ def main() -> None:
     """Measure, and print each figure as a JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path, nargs="?", default=Path("build", "serving"))
-    parser.add_argument("--name", default="group")
+    parser.add_argument("--adapter", default=DEFAULT_ADAPTER)
     parser.add_argument("--clients", type=int, default=16)
     parser.add_argument("--seconds", type=float, default=60)
     wanted = parser.parse_args()
-    place, name = wanted.workspace, wanted.name
+    place, name = wanted.workspace, wanted.adapter
     if not (place / "adapters" / name).is_dir():
         program = Path(sys.executable).with_name("myna")
         demo = [str(program), "demo", str(place), "--budget", "30s"]

@@ -1,6 +1,6 @@
 """How soon a reply begins in a warm room, and how fast it goes on, against llama.cpp itself.
 
-python benchmarks/talking.py FOLDER [--name group] [--rounds 15] [--tokens 64]
+python benchmarks/talking.py FOLDER [--adapter group] [--rounds 15] [--tokens 64]
 
 FOLDER is a workspace with a trained adapter, such as `apollo-11` of `make demo`. Both run
 the same files with as many threads, in turns, each opened anew: llama.cpp's figure is its
@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from myna import workspace
+from myna.artifacts import AdapterInfo
+from myna.choices import DEFAULT_ADAPTER
 from myna.engines import Sampling
 from myna.engines.llamacpp import LlamaCpp, model_files
-from myna.models.bases import find
-from myna.models.lora_gguf import gguf_adapter
+from myna.models.adapter_gguf import gguf_adapter
+from myna.models.bases import find_base_of
 from myna.persona.clone import open_clone
 
 NEW = 50
@@ -61,7 +63,7 @@ def bare_rate(server: Any, prompt: Sequence[int], tokens: int) -> float:
 def our_rate(engine: LlamaCpp, prompt: Sequence[int], tokens: int) -> tuple[float, float]:
     """Seconds to the first piece, and tokens/s of what follows."""
     begun = time.perf_counter()
-    stream = engine.stream(prompt, Sampling(seed=1), tokens)
+    stream = engine.stream(prompt, Sampling(seed=1, max_tokens=tokens))
     times = [time.perf_counter() for piece in stream if piece]
     return times[0] - begun, (len(times) - 1) / (times[-1] - times[0])
 
@@ -70,11 +72,8 @@ def first_words(clone: Any, room: Any, text: str) -> float:
     """Seconds from a human's message to the first words of the answer, all of myna between."""
     begun = time.perf_counter()
     room.say("Me", text)
-    speech = clone.speak(room, room.members[0])
-    for _ in speech:
-        taken = time.perf_counter() - begun
-        speech.text = ""
-        return taken
+    for _ in clone.speak(room, room.members[0]):
+        return time.perf_counter() - begun
     return time.perf_counter() - begun
 
 
@@ -88,14 +87,14 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", default=Path("apollo-11"))
-    parser.add_argument("--name", default="group")
+    parser.add_argument("--adapter", default=DEFAULT_ADAPTER)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=64)
     asked = parser.parse_args()
     space = workspace.find(asked.folder)
-    folder = space.adapter(asked.name)
-    clone = open_clone(space, asked.name, space.settings().chat, seed=1)
-    base = find(workspace.read_json(folder / "rendering.json")["base"], weights=False)
+    folder = space.adapter(asked.adapter)
+    clone = open_clone(space, asked.adapter, space.settings(), seed=1)
+    base = find_base_of(asked.adapter, AdapterInfo.load(space, asked.adapter), weights=False)
     assert isinstance(clone.engine, LlamaCpp), "this measures llama.cpp"
     files = model_files(base, folder)
     beside = gguf_adapter(folder, base)
@@ -103,7 +102,7 @@ def main() -> None:
     first_words(clone, room, "Hello, can you hear me up there?")
     words = "Roger. We see the lights of the city below us now, and the sea behind it."
     whole = [1000 * first_words(clone, room, words) for _ in range(3 * asked.rounds)]
-    clone.engine.close()
+    clone.close()
 
     said = clone.tokenizer.encode(" Roger, we copy you on the ground. Over.\nCapCom:" * 200).ids
     prompt = said[:400]

@@ -150,15 +150,15 @@ def _job(wanted: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def _workspace(given: Path | None, folder: Path) -> Any:
     """The workspace that was named, or a new one of Apollo 11, prepared."""
-    from myna import workspace
-    from myna.cli import demo, prepare
+    from myna import apollo11, workspace
+    from myna.cli import prepare
     from myna.workspace import Workspace
 
     if given is not None:
         return Workspace(given.resolve())
     workspace.create(folder / "apollo-11")
     space = Workspace(folder / "apollo-11")
-    demo.import_transcript(space)
+    apollo11.import_transcript(space)
     prepare.ready(space, space.settings())
     return space
 
@@ -168,7 +168,7 @@ def _take_turns(running: list[Contender], wanted: argparse.Namespace) -> list[fl
     import torch
 
     from myna.models.loading import precision
-    from myna.training.machine import matmul_rate
+    from myna.training.hardware import matmul_rate
 
     torch.set_num_threads(wanted.threads)
     device = torch.device("cuda" if wanted.gpu and torch.cuda.is_available() else "cpu")

@@ -82,9 +82,10 @@ class Turns:
 def myna(job: dict[str, Any], *, lean: bool = False) -> None:
     """As `myna train` computes a step."""
     from myna.config import Train
-    from myna.training import fast, methods
-    from myna.training.loop import with_lora
+    from myna.training import methods
+    from myna.training.kernels.install import install_kernels
     from myna.training.loss import sample_losses
+    from myna.training.methods import with_lora
 
     base = _base(job, _best_dtype())
     turns = Turns(job, f"{base.dtype}".removeprefix("torch."))
@@ -92,7 +93,7 @@ def myna(job: dict[str, Any], *, lean: bool = False) -> None:
     model = with_lora(base, Train(rank=RANK, alpha=ALPHA))
     if lean:
         methods.recompute(model)
-    fast.install(model)
+    install_kernels(model)
     optimizer = torch.optim.AdamW(_trained(model), lr=RATE, betas=(0.9, 0.99), weight_decay=0)
     for batch in turns:
         losses = sample_losses(

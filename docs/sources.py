@@ -13,7 +13,7 @@ from myna import sources
 _HEAD = """\
 # What myna reads
 
-`myna import` finds out by itself what a file is; `--as SOURCE` overrides that. Files,
+`myna import` finds out by itself what a file is; `--source NAME` overrides that. Files,
 folders and zip archives will do, and an archive is read in place. Importing again adds
 what is new.
 
@@ -39,7 +39,7 @@ def page() -> str:
         for name in sources.names()
         for module in [sources.source(name)]
     ]
-    columns = ["`--as`", "format", *sources.FEATURES]
+    columns = ["`--source`", "format", *sources.FEATURES]
     head = f"| {' | '.join(columns)} |\n|{'---|' * 2}{':-:|' * len(sources.FEATURES)}\n"
     meanings = [f"- **{feature}**: {meaning}" for feature, meaning in sources.FEATURES.items()]
     return "\n".join([_HEAD + head + "\n".join(rows), "", *meanings, _NOTES])

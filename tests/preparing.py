@@ -36,7 +36,8 @@ def prepare(
         table = Path(folder, "table.parquet")
         frame.write_parquet(table)
         done = prepare_.prepare([table], people, settings, tokenizer, Path(folder), batch=batch)
-        return Prepared(done.messages, done.samples, done.ledger, done.personas, done.markup)
+        personas, markup = done.info.personas, done.info.format.markup
+        return Prepared(done.messages, done.samples, done.ledger, personas, markup)
 
 
 def messages(space: Workspace) -> pl.DataFrame:

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.metadata import adapter_info, prepared_info
 
 from myna import stages, workspace
 from myna.config import Settings
 from myna.errors import SettingsError, WorkspaceError
 from myna.stages import Stage
-from myna.workspace import Workspace
+from myna.workspace import ImportRecord, Workspace
 
 
 @pytest.fixture
@@ -22,20 +23,18 @@ def space(tmp_path: Path) -> Workspace:
 def imported(space: Workspace, name: str = "tea", stored: int = 12) -> None:
     (space.messages / name).mkdir(parents=True)
     (space.messages / name / "0.parquet").touch()
-    record = {"imported_at": name, "files": [{}], "counts": {"messages": stored, "stored": stored}}
-    workspace.write_json(space.messages / name / "import.json", record)
+    ImportRecord(space.messages / name, name, [{}], stored, stored).save()
 
 
 def prepared(space: Workspace, fingerprint: str = "abc") -> None:
+    samples = {"train": 1200, "test": 90}
+    prepared_info(samples=samples, trained_tokens=34567, samples_fingerprint=fingerprint).save(
+        space.prepared
+    )
     workspace.write_manifest(
         space.prepared,
         inputs=stages.prepare_inputs(space),
         settings=stages.prepare_settings(space.settings()),
-        counts={
-            "samples": {"train": 1200, "test": 90},
-            "trained_tokens": 34567,
-            "fingerprint": fingerprint,
-        },
     )
 
 
@@ -43,11 +42,11 @@ def trained(space: Workspace, name: str = "group") -> None:
     folder = space.adapter(name)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "adapter_model.safetensors").write_text("matrices")
+    adapter_info().save(folder)
     workspace.write_manifest(
         folder,
         inputs=stages.train_inputs(space),
         settings=stages.train_settings(space.settings()),
-        counts={"tokens": 5000, "steps": 10},
     )
 
 
@@ -163,7 +162,7 @@ def test_another_adapter_has_commands_of_its_own(space: Workspace) -> None:
     trained(space)
     assert states(space, "ana") == ["done", "done", "missing", "missing"]
     commands = [stage.command for stage in stages.status(space, "ana")]
-    assert commands[2:] == ["myna train --name ana", "myna evaluate --name ana"]
+    assert commands[2:] == ["myna train --adapter ana", "myna evaluate --adapter ana"]
 
 
 @pytest.mark.parametrize("path", ["messages/tea/import.json", "prepared/manifest.json"])

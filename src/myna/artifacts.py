@@ -1,11 +1,33 @@
-"""Typed metadata of what stages leave in a workspace: prepared samples and trained adapters."""
+"""Typed metadata of what stages leave in a workspace: prepared samples and trained adapters.
+
+    prepared/prepared.json         PreparedInfo
+    adapters/NAME/adapter.json     AdapterInfo
+
+Each is written by its stage, and read by all that comes after it, with the same checks and
+the same words where it does not hold. Nothing in them depends on the defaults of the version
+that reads: a file that lacks a field, or has one too many, is refused.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
+
+from myna import workspace
 from myna.config import Redaction, Rules, Samples
+from myna.errors import ModelError, WorkspaceError
 from myna.samples.markup import TRANSCRIPT, Markup
+from myna.workspace import Workspace
+
+PREPARED_FILE, ADAPTER_FILE = "prepared.json", "adapter.json"
+
+Info = TypeVar("Info")
 
 
 @dataclass(frozen=True)
@@ -16,7 +38,158 @@ class PromptFormat:
     """
 
     samples: Samples
+    """With the system lines of the rendering filled in."""
     rules: Rules
     """With the preset and the defaults of the version that made the samples filled in."""
     redaction: Redaction
+    """Without its secret: no way leads back from made-up values."""
     markup: Markup = TRANSCRIPT
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A channel that samples come from, with the people who say most in it, those first."""
+
+    space: str
+    channel: str
+    people: list[str]
+    source: str = ""
+    """The platform."""
+    messages: int = 0
+
+
+@dataclass(frozen=True)
+class PreparedInfo:
+    """Metadata of prepared samples."""
+
+    tokenizer_fingerprint: str
+    samples_fingerprint: str
+    """SHA-256 of samples.parquet."""
+    format: PromptFormat
+    personas: list[str]
+    """Those who may be cloned and have something to learn from."""
+    channels: list[Channel]
+    """The busiest first."""
+    messages: int
+    """Messages read, before any was left out."""
+    conversations: int
+    samples: dict[str, int]
+    """Number of samples by split."""
+    tokens: int
+    trained_tokens: int
+
+    def save(self, folder: Path) -> None:
+        """Write the metadata into the folder of the samples."""
+        workspace.write_json(folder / PREPARED_FILE, _plain(self))
+
+    @classmethod
+    def load(cls, space: Workspace) -> PreparedInfo:
+        """Read the metadata of a workspace's samples.
+
+        Raises:
+            WorkspaceError: there are none, or their metadata is damaged or incomplete.
+        """
+        samples_manifest(space)
+        return _load(cls, space.prepared / PREPARED_FILE, "run `myna prepare --again`")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a training run, and why there are as many."""
+
+    steps: int
+    tokens: int
+    epochs: float
+    reason: str
+    tokens_per_second: float | None
+    """Padded tokens, as measured on the first few steps."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A finished training, or with `--dry-run` the plan of one."""
+
+    plan: Plan
+    loss: float | None
+    """Mean over the last tenth of the steps, nats per trained token; None of a plan."""
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """Metadata of a trained adapter: all that talking with it takes besides its weights."""
+
+    base: str
+    """The base model as the settings name it."""
+    base_fingerprint: str
+    format: PromptFormat
+    personas: list[str]
+    channels: list[Channel]
+    """The busiest first."""
+    training: TrainingResult
+    adapters: dict[str, str] = field(default_factory=dict)
+    """The adapter of each persona, where each has one of their own; else empty."""
+
+    def save(self, folder: Path) -> None:
+        """Write the metadata into the folder of the adapter."""
+        workspace.write_json(folder / ADAPTER_FILE, _plain(self))
+
+    @classmethod
+    def load(cls, space: Workspace, name: str) -> AdapterInfo:
+        """Read the metadata of the adapter `name`.
+
+        Raises:
+            WorkspaceError: there is no such adapter, or its metadata is damaged or incomplete.
+        """
+        folder = space.adapter(name)
+        if not folder.is_dir():
+            raise WorkspaceError(f"there is no adapter '{name}': make it with `myna train`")
+        return _load(cls, folder / ADAPTER_FILE, "train it again with `myna train --again`")
+
+    def check_base(self, name: str, base_fingerprint: str) -> None:
+        """Check that the base at hand is the one that the adapter `name` was trained on.
+
+        Raises:
+            ModelError: it is another one.
+        """
+        if base_fingerprint != self.base_fingerprint:
+            raise ModelError(
+                f"adapter '{name}' was trained on another {self.base} than is here now: bring "
+                "that one back, or train again with `myna train --again`"
+            )
+
+
+def samples_manifest(space: Workspace) -> dict[str, Any]:
+    """Read the manifest of a workspace's samples: what they were made from.
+
+    Raises:
+        WorkspaceError: there are no samples, or the manifest is damaged.
+    """
+    manifest = workspace.read_manifest(space.prepared)
+    if manifest is None:
+        raise WorkspaceError(f"{space.root} has no samples: make them with `myna prepare`")
+    return manifest
+
+
+_schema: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+
+
+def _plain(info: object) -> Any:
+    return _schema(type(info)).dump_python(info, mode="json")
+
+
+def _load(kind: type[Info], path: Path, remedy: str) -> Info:
+    """Read metadata.
+
+    Raises:
+        WorkspaceError: the file is missing, damaged, or has not exactly the fields of `kind`.
+    """
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        info: Info = _schema(kind).validate_python(data)
+        if _plain(info) != data:  # a default would fill in what is missing
+            raise ValueError("not the fields that this version writes")
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(
+            f"{path} is missing, damaged or of another version of myna: {remedy}"
+        ) from error
+    return info

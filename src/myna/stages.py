@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from myna import workspace as workspace_
+from myna.artifacts import AdapterInfo, PreparedInfo, samples_manifest
+from myna.choices import DEFAULT_ADAPTER
 from myna.config import Settings
 from myna.workspace import Workspace
 
@@ -16,9 +18,6 @@ State = Literal["missing", "unfinished", "stale", "done"]
 
 ONLY_HOW = {"budget", "checkpoint_every", "previews", "part_tokens", "tensorboard", "wandb"}
 """Settings of training that leave what is trained as it is."""
-
-ADAPTER = "group"
-"""The adapter that commands mean unless told otherwise: one for everyone."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ class Stage:
 def prepare_inputs(workspace: Workspace) -> dict[str, str]:
     """Fingerprints of what `prepare` reads."""
     imports = {
-        f"messages/{record.parent.name}": workspace_.fingerprint(record)
+        f"messages/{record.folder.name}": workspace_.fingerprint(record.path)
         for record in workspace.import_records()
-        if workspace_.read_json(record)["counts"]["stored"]
+        if record.stored
     }
     return {**imports, "people.toml": workspace_.fingerprint(workspace.people_file)}
 
@@ -50,10 +49,23 @@ def prepare_settings(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(include={**dict.fromkeys(sections, True), "quality": judged})
 
 
+def stale_samples(workspace: Workspace, settings: Settings | None = None) -> list[str]:
+    """Reasons why the samples no longer hold; without `settings`, only those in their inputs.
+
+    Raises:
+        WorkspaceError: there are no samples.
+    """
+    manifest = samples_manifest(workspace)
+    if settings is None:
+        return workspace_.stale({**manifest, "settings": {}}, prepare_inputs(workspace), {})
+    return workspace_.stale(manifest, prepare_inputs(workspace), prepare_settings(settings))
+
+
 def train_inputs(workspace: Workspace) -> dict[str, str]:
     """Fingerprint of the samples that training reads; none before `prepare`."""
-    manifest = workspace_.read_manifest(workspace.prepared)
-    return {"prepared samples": manifest["counts"]["fingerprint"]} if manifest else {}
+    if workspace_.read_manifest(workspace.prepared) is None:
+        return {}
+    return {"prepared samples": PreparedInfo.load(workspace).samples_fingerprint}
 
 
 def train_settings(settings: Settings) -> dict[str, Any]:
@@ -73,7 +85,7 @@ def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
     return {**train_inputs(workspace), f"adapter {adapter}": workspace_.fingerprint(weights)}
 
 
-def status(workspace: Workspace, adapter: str = ADAPTER) -> list[Stage]:
+def status(workspace: Workspace, adapter: str = DEFAULT_ADAPTER) -> list[Stage]:
     """Every stage in order.
 
     Raises:
@@ -97,21 +109,19 @@ def next_command(stages: list[Stage]) -> str:
 def _imported(workspace: Workspace) -> Stage:
     if not workspace.message_files():
         return Stage("import", "missing", "no messages yet", command="myna import PATH")
-    records = [workspace_.read_json(record) for record in workspace.import_records()]
-    messages = sum(record["counts"]["stored"] for record in records)
-    files = sum(len(record["files"]) for record in records if record["counts"]["stored"])
+    records = workspace.import_records()
+    messages = sum(record.stored for record in records)
+    files = sum(len(record.files) for record in records if record.stored)
     return Stage("import", "done", f"{messages:,} messages from {files:,} file(s)")
 
 
 def _prepared(workspace: Workspace, settings: Settings) -> Stage:
-    manifest = workspace_.read_manifest(workspace.prepared)
-    if manifest is None:
+    if workspace_.read_manifest(workspace.prepared) is None:
         return Stage("prepare", "missing", "no samples yet", command="myna prepare")
-    counts = manifest["counts"]
-    parts = ", ".join(f"{n:,} {part}" for part, n in sorted(counts["samples"].items()))
-    summary = f"{counts['trained_tokens']:,} trained tokens in samples: {parts}"
-    reasons = workspace_.stale(manifest, prepare_inputs(workspace), prepare_settings(settings))
-    return _judged("prepare", summary, reasons, "myna prepare")
+    info = PreparedInfo.load(workspace)
+    parts = ", ".join(f"{n:,} {part}" for part, n in sorted(info.samples.items()))
+    summary = f"{info.trained_tokens:,} trained tokens in samples: {parts}"
+    return _judged("prepare", summary, stale_samples(workspace, settings), "myna prepare")
 
 
 def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
@@ -120,14 +130,14 @@ def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
     work = workspace.training(adapter)
     last = max((work / "checkpoints").glob("step-*"), default=None)
     if last is not None:
-        plan = workspace_.read_json(work / "plan.json") or {}
+        begun = workspace_.read_json(work / "plan.json") or {}
         reached = int(last.name.removeprefix("step-"))
-        summary = f"stopped after step {reached:,} of {plan.get('steps', 0):,}"
+        summary = f"stopped after step {reached:,} of {begun.get('steps', 0):,}"
         return Stage("train", "unfinished", summary, ["training was interrupted"], command)
     if manifest is None:
         return Stage("train", "missing", "no adapter yet", command=command)
-    counts = manifest["counts"]
-    summary = f"adapter '{adapter}': {counts['tokens']:,} tokens in {counts['steps']:,} steps"
+    plan = AdapterInfo.load(workspace, adapter).training.plan
+    summary = f"adapter '{adapter}': {plan.tokens:,} tokens in {plan.steps:,} steps"
     reasons = workspace_.stale(manifest, train_inputs(workspace), train_settings(settings))
     return _judged("train", summary, reasons, command)
 
@@ -147,7 +157,7 @@ def _evaluated(workspace: Workspace, adapter: str) -> Stage:
 
 def _about(command: str, adapter: str) -> str:
     """A command as it is typed for this adapter."""
-    return command if adapter == ADAPTER else f"{command} --name {adapter}"
+    return command if adapter == DEFAULT_ADAPTER else f"{command} --adapter {adapter}"
 
 
 def _judged(name: str, summary: str, reasons: list[str], command: str) -> Stage:

@@ -18,6 +18,7 @@ since, and `stale` says which. Whatever is written appears whole or not at all.
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import json
 import os
@@ -36,6 +37,54 @@ from myna.errors import WorkspaceError
 
 MANIFEST = "manifest.json"
 IMPORT_RECORD = "import.json"
+
+
+@dataclass(frozen=True)
+class ImportRecord:
+    """The record of one import; its message tables lie beside it."""
+
+    folder: Path
+    imported_at: str
+    """ISO time, in UTC."""
+    files: list[dict[str, Any]]
+    """What became of each file."""
+    messages: int
+    """Messages in the files."""
+    stored: int
+    """Messages in the tables."""
+
+    @property
+    def path(self) -> Path:
+        """The file that holds the record."""
+        return self.folder / IMPORT_RECORD
+
+    @property
+    def tables(self) -> list[Path]:
+        """The message tables."""
+        return sorted(self.folder.glob("[!.]*.parquet"))
+
+    def save(self) -> None:
+        """Write the record into its folder."""
+        counts = {"messages": self.messages, "stored": self.stored}
+        write_json(
+            self.path, {"imported_at": self.imported_at, "files": self.files, "counts": counts}
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> ImportRecord:
+        """Read the record in a folder of tables.
+
+        Raises:
+            WorkspaceError: it is damaged.
+        """
+        path = folder / IMPORT_RECORD
+        data = read_json(path)
+        try:
+            return cls(folder, data["imported_at"], data["files"], **data["counts"])
+        except (KeyError, TypeError) as error:
+            raise WorkspaceError(
+                f"{path} is damaged ({error}): delete {folder} and import its files again"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -59,14 +108,19 @@ class Workspace:
         """The folder of imported message tables."""
         return self.root / "messages"
 
-    def import_records(self) -> list[Path]:
-        """What each import wrote down, one after the other; its tables lie beside it."""
-        records = self.messages.glob(f"[!.]*/{IMPORT_RECORD}")
-        return sorted(records, key=lambda file: (read_json(file).get("imported_at", ""), file))
+    def import_records(self) -> list[ImportRecord]:
+        """The record of each import, one after the other.
+
+        Raises:
+            WorkspaceError: one is damaged.
+        """
+        folders = [path.parent for path in self.messages.glob(f"[!.]*/{IMPORT_RECORD}")]
+        records = [ImportRecord.load(folder) for folder in folders]
+        return sorted(records, key=lambda record: (record.imported_at, record.folder))
 
     def message_files(self) -> list[Path]:
         """The message tables, as imported one after the other."""
-        return [table for record in self.import_records() for table in imported_tables(record)]
+        return [table for record in self.import_records() for table in record.tables]
 
     @property
     def prepared(self) -> Path:
@@ -226,24 +280,41 @@ def read_json(path: Path) -> Any:
 def folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which takes `target`'s place once it is whole.
 
-    A failure leaves the old folder. So does a kill, or (in the instant between two
-    renames) the old one under another name, from which `recover` brings it back.
+    A failure leaves the old folder, and so does a kill: see `replace_folder`.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     recover(target)
-    for left_over in target.parent.glob(f".{target.name}.new-*"):
-        shutil.rmtree(left_over, ignore_errors=True)
-    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
-    old = target.parent / f".{target.name}.old"
+    with temporary_folder(target) as new:
+        yield new
+        replace_folder(new, target)
+
+
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """A hidden folder beside `target` to write in; gone afterwards, unless it was renamed."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left_over in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
+        shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed
+    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
     try:
-        yield fresh
-        shutil.rmtree(old, ignore_errors=True)
-        if target.exists():
-            target.rename(old)
-        fresh.rename(target)
+        yield new
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Put the folder `new` in `target`'s place.
+
+    A kill in the instant between two renames leaves the old one under another name, from
+    which `recover` brings it back.
+    """
+    old = target.parent / f".{target.name}.old"
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    try:
+        new.rename(target)
     except BaseException:
         recover(target)
-        shutil.rmtree(fresh, ignore_errors=True)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
@@ -253,11 +324,6 @@ def recover(target: Path) -> None:
     old = target.parent / f".{target.name}.old"
     if old.exists() and not target.exists():
         old.rename(target)
-
-
-def imported_tables(record: Path) -> list[Path]:
-    """The message tables of an import, by its record."""
-    return sorted(record.parent.glob("[!.]*.parquet"))
 
 
 def fingerprint(path: Path) -> str:
@@ -273,7 +339,6 @@ def write_manifest(
     *,
     inputs: Mapping[str, str],
     settings: Mapping[str, Any],
-    counts: Mapping[str, Any],
 ) -> None:
     """Say what a stage's folder was made from."""
     write_json(
@@ -283,7 +348,6 @@ def write_manifest(
             "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "inputs": dict(inputs),
             "settings": dict(settings),
-            "counts": dict(counts),
             "outputs": sorted(path.name for path in stage.glob("*")),
         },
     )
@@ -292,7 +356,7 @@ def write_manifest(
 def read_manifest(stage: Path) -> dict[str, Any] | None:
     """A stage's manifest; None where it has not been run, or lacks a file that it made."""
     manifest: dict[str, Any] | None = read_json(stage / MANIFEST)
-    if not manifest or not manifest.keys() >= {"inputs", "settings", "counts", "outputs"}:
+    if not manifest or not manifest.keys() >= {"inputs", "settings", "outputs"}:
         return None
     lost = [name for name in manifest["outputs"] if not (stage / name).exists()]
     return None if lost else manifest

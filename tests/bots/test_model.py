@@ -9,9 +9,9 @@ import pytest
 import simcord
 from tests.bots import simulated  # noqa: F401  # lets buttons through
 
-from myna import config, workspace
+from myna import apollo11, config, workspace
 from myna.bots.discord_client import DiscordBot
-from myna.cli import demo, prepare, train
+from myna.cli import prepare, train
 from myna.cli.bot import hosting_of
 from myna.persona.live_room import LiveRoom
 from myna.workspace import Workspace
@@ -32,7 +32,7 @@ def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     )
     space = workspace.create(tmp_path_factory.mktemp("apollo") / "crew", settings)
     settings = space.settings()
-    demo.import_transcript(space)
+    apollo11.import_transcript(space)
     prepare.ready(space, settings)
     train.ready(space, settings, "group")
     return space

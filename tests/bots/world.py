@@ -10,8 +10,10 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import tokenizers
+from tests.metadata import prompt_format
 
 from myna import config, people, workspace
+from myna.artifacts import Channel
 from myna.bots.consent import Consents
 from myna.bots.front import Front
 from myna.bots.host import Host
@@ -71,9 +73,7 @@ class Echo:
         self._seconds = seconds
         self._lock = threading.Lock()
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         if self.failing:
             self.failing -= 1
             raise EngineError("the engine tripped")
@@ -93,7 +93,7 @@ class Echo:
         finally:
             with self._lock:
                 self.running -= 1
-        return "end"
+        return "stop"
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
         return dict.fromkeys(range(256), 1 / 256)
@@ -137,9 +137,8 @@ class World:
             engine=self.engine,
             tokenizer=self.tokenizer,
             personas=list(FRIENDS),
-            samples=config.Samples(max_tokens=4096),
-            rules=config.Rules(),
-            channels=[{"space": "s", "channel": "tea", "people": list(FRIENDS)}],
+            format=prompt_format(max_tokens=4096),
+            channels=[Channel("s", "tea", list(FRIENDS))],
             chat=config.Chat(),
             chance=random.Random(1),
         )

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from myna.cli import app
 from myna.cli.export import _pushed
-from myna.export.run import Exported
+from myna.export.dataset_export import Exported
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_it_says_what_was_written_what_was_left_out_and_what_the_format_lacks(
 
 
 def test_json_is_one_document(friends: Path) -> None:
-    report = export(friends, "parquet", "--name", "ana", "--to", "table", "--json").json()
+    report = export(friends, "parquet", "--person", "ana", "--to", "table", "--json").json()
     assert report["personas"] == ["Ana"]
     assert report["folder"] == str(friends / "table")
     assert report["rows"] == {"train.parquet": 10, "eval.parquet": 2}
@@ -49,7 +49,7 @@ def test_json_is_one_document(friends: Path) -> None:
     ("arguments", "line"),
     [
         (["vicuna"], "'vicuna' is no format: choose one of sharegpt"),
-        (["openai", "--name", "Ana", "--everyone"], "exclude each other"),
+        (["openai", "--person", "Ana", "--everyone"], "exclude each other"),
         (["openai", "--push", "ana/chats"], "nobody is here to confirm an upload"),
         (["openai", "--system", "{who}"], "are filled in"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -10,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.cli.conftest import run, start
 from tests.training.cases import losses, make_base, workspace_of
 
+from myna.artifacts import AdapterInfo
 from myna.persona.histories import Histories
 from myna.workspace import Workspace
 
@@ -40,12 +41,12 @@ def trained(friends: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_adapter_holds_all_that_talking_needs(trained: Path) -> None:
     adapter = trained / "adapters" / "group"
     assert {p.name for p in adapter.iterdir()} >= {
-        "adapter_model.safetensors", "adapter_config.json", "rendering.json", "log.jsonl",
+        "adapter_model.safetensors", "adapter_config.json", "adapter.json", "log.jsonl",
         "manifest.json",
     }  # fmt: skip
-    rendering = json.loads((adapter / "rendering.json").read_text("utf-8"))
-    assert sorted(rendering["personas"]) == ["Ana", "Ben", "Cy"]
-    assert rendering["samples"]["max_tokens"] == 128
+    info = AdapterInfo.load(Workspace(trained), "group")
+    assert sorted(info.personas) == ["Ana", "Ben", "Cy"]
+    assert info.format.samples.max_tokens == 128
     assert not list((trained / "adapters").glob(".*.training"))
 
 
@@ -130,9 +131,8 @@ def test_a_persona_nobody_knows_is_one_clear_line(trained: Path) -> None:
 def test_an_adapter_of_another_base_is_not_talked_to(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "friends"
     shutil.copytree(trained, folder)
-    rendering = folder / "adapters" / "group" / "rendering.json"
-    told = json.loads(rendering.read_text("utf-8"))
-    rendering.write_text(json.dumps({**told, "base_fingerprint": "0" * 64}), "utf-8")
+    info = AdapterInfo.load(Workspace(folder), "group")
+    replace(info, base_fingerprint="0" * 64).save(folder / "adapters" / "group")
     done = start(folder, ["chat"], "hello\n")
     assert done.status == 1
     assert "was trained on another smollm2-135m" in done.err

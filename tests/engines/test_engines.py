@@ -16,7 +16,9 @@ from myna.samples.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 
-GREEDY = Sampling(temperature=0)
+
+def greedy(max_tokens: int) -> Sampling:
+    return Sampling(temperature=0, max_tokens=max_tokens)
 
 
 @pytest.fixture(params=["llamacpp", "transformers"])
@@ -35,45 +37,45 @@ def ending(tokenizer: Tokenizer) -> list[int]:
 
 
 def test_greedy_text_is_the_same_twice(engine: Engine, prompt: list[int]) -> None:
-    first = collect(engine.stream(prompt, GREEDY, 12))
+    first = collect(engine.stream(prompt, greedy(12)))
     assert first[0]
-    assert first == collect(engine.stream(prompt, GREEDY, 12))
-    assert first[1] == "limit"
+    assert first == collect(engine.stream(prompt, greedy(12)))
+    assert first[1] == "length"
 
 
 def test_the_same_seed_gives_the_same_text_and_another_seed_another(
     engine: Engine, prompt: list[int]
 ) -> None:
-    texts = [collect(engine.stream(prompt, Sampling(seed=s), 12))[0] for s in (1, 1, 2)]
+    texts = [collect(engine.stream(prompt, Sampling(seed=s, max_tokens=12)))[0] for s in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_the_end_token_ends_the_text(engine: Engine, ending: list[int]) -> None:
-    assert collect(engine.stream(ending, GREEDY, 50)) == ("", "end")
+    assert collect(engine.stream(ending, greedy(50))) == ("", "stop")
 
 
 def test_a_limit_of_nothing_gives_nothing(engine: Engine, prompt: list[int]) -> None:
-    assert collect(engine.stream(prompt, GREEDY, 0)) == ("", "limit")
+    assert collect(engine.stream(prompt, greedy(0))) == ("", "length")
 
 
 def test_the_context_is_a_limit_too(engine: Engine, tokenizer: Tokenizer) -> None:
     long = tokenizer.encode(" one two three" * 200).ids[: CONTEXT - 3]
-    text, why = collect(engine.stream(long, GREEDY, 50))
-    assert why == "limit"
+    text, why = collect(engine.stream(long, greedy(50)))
+    assert why == "length"
     assert len(tokenizer.encode(text).ids) <= 3
 
 
 @pytest.mark.parametrize("length", [CONTEXT, CONTEXT + 500])
 def test_a_prompt_that_does_not_fit_is_refused(engine: Engine, length: int) -> None:
     with pytest.raises(EngineError, match=f"is {length} tokens long, .* has room for {CONTEXT}"):
-        next(engine.stream([40] * length, GREEDY, 5))
+        next(engine.stream([40] * length, greedy(5)))
     with pytest.raises(EngineError, match="shorten the prompt"):
         engine.next_probs([40] * length)
 
 
 def test_an_empty_prompt_is_refused(engine: Engine) -> None:
     with pytest.raises(EngineError, match="empty prompt"):
-        next(engine.stream([], GREEDY, 5))
+        next(engine.stream([], greedy(5)))
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +88,7 @@ def test_pieces_are_whole_characters(engine: Engine, thumbs: list[int]) -> None:
     """Some of these limits cut a character in half: it is left out."""
     texts = []
     for limit in range(1, 7):
-        pieces = list(engine.stream(thumbs, GREEDY, limit))
+        pieces = list(engine.stream(thumbs, greedy(limit)))
         assert not any("\ufffd" in piece for piece in pieces)
         texts.append("".join(pieces))
     assert all(texts[-1].startswith(text) for text in texts)
@@ -109,7 +111,7 @@ def test_probabilities_are_the_models_own(engine: Engine, ending: list[int]) -> 
 
 
 def test_closing_a_stream_stops_it(engine: Engine, prompt: list[int]) -> None:
-    stream = engine.stream(prompt, Sampling(seed=1), 200)
+    stream = engine.stream(prompt, Sampling(seed=1, max_tokens=200))
     next(stream)
     stream.close()
     began = time.monotonic()

@@ -18,9 +18,9 @@ from tests.engines.conftest import CONTEXT, distance
 from myna.engines import Engine, open_engine
 from myna.engines.llamacpp import LlamaCpp
 from myna.errors import EngineError, ModelError
-from myna.models import lora, merged_gguf
+from myna.models import adapter_gguf, lora
+from myna.models.adapter_gguf import gguf_adapter
 from myna.models.bases import Base
-from myna.models.lora_gguf import gguf_adapter
 
 pytestmark = pytest.mark.model
 
@@ -57,7 +57,7 @@ def test_a_large_base_keeps_its_weights_and_gets_the_adapter_beside_them(
     base: Base, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(adapter, tmp_path / "a", ignore=shutil.ignore_patterns("*.gguf"))
-    monkeypatch.setattr(merged_gguf, "SMALL", 0)
+    monkeypatch.setattr(adapter_gguf, "SMALL", 0)
     open_engine("llama.cpp", base, tmp_path / "a", context=CONTEXT).close()
     assert [path.name for path in (tmp_path / "a").glob("*.gguf")] == ["adapter.gguf"]
 

@@ -11,11 +11,11 @@ from tests.engines.conftest import distance
 
 from myna.engines import Engine
 from myna.errors import ModelError
-from myna.models import merged_gguf
+from myna.models import adapter_gguf
+from myna.models.adapter_gguf import merged
 from myna.models.bases import Base
 from myna.models.gguf_file import Head, read_head, read_metadata
 from myna.models.lora import SOURCE, Lora
-from myna.models.merged_gguf import merged
 
 pytestmark = pytest.mark.model
 
@@ -100,7 +100,7 @@ def test_dora_is_merged_as_peft_merges_it() -> None:
         {"w": layer.lora_magnitude_vector["default"].weight.detach().numpy().copy()},
     )
     theirs = adapted.merge_and_unload()[0].weight.detach().numpy()
-    np.testing.assert_allclose(merged_gguf._changed(weight, "w", ours), theirs, atol=1e-5)
+    np.testing.assert_allclose(adapter_gguf._changed(weight, "w", ours), theirs, atol=1e-5)
 
 
 def test_a_base_cut_short_is_one_clear_line(

@@ -21,7 +21,9 @@ from myna.samples.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 
-GREEDY = Sampling(temperature=0)
+
+def greedy(max_tokens: int) -> Sampling:
+    return Sampling(temperature=0, max_tokens=max_tokens)
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +47,8 @@ class TestLlamaServer:
         assert (served.can, served.slots) == (llamacpp.can, 2)
 
     def test_it_says_the_same(self, served: Engine, llamacpp: Engine, prompt: list[int]) -> None:
-        assert collect(served.stream(prompt, GREEDY, 12)) == collect(
-            llamacpp.stream(prompt, GREEDY, 12)
+        assert collect(served.stream(prompt, greedy(12))) == collect(
+            llamacpp.stream(prompt, greedy(12))
         )
 
     def test_its_probabilities_are_the_same(
@@ -60,22 +62,24 @@ class TestLlamaServer:
     ) -> None:
         assert served._takes_ids
         monkeypatch.setattr(served, "_takes_ids", False)
-        assert collect(served.stream(prompt, GREEDY, 12)) == collect(
-            llamacpp.stream(prompt, GREEDY, 12)
+        assert collect(served.stream(prompt, greedy(12))) == collect(
+            llamacpp.stream(prompt, greedy(12))
         )
 
     def test_the_same_seed_gives_the_same_text(self, served: Engine, prompt: list[int]) -> None:
-        texts = [collect(served.stream(prompt, Sampling(seed=s), 12))[0] for s in (1, 1, 2)]
+        texts = [
+            collect(served.stream(prompt, Sampling(seed=s, max_tokens=12)))[0] for s in (1, 1, 2)
+        ]
         assert texts[0] == texts[1] != texts[2]
 
     def test_the_context_is_a_limit(self, served: Engine, tokenizer: Tokenizer) -> None:
         long = tokenizer.encode(" one two three" * 200).ids[: CONTEXT - 3]
-        assert collect(served.stream(long, GREEDY, 50))[1] == "limit"
+        assert collect(served.stream(long, greedy(50)))[1] == "length"
         with pytest.raises(EngineError, match=f"has room for {CONTEXT}"):
-            next(served.stream([40] * CONTEXT, GREEDY, 5))
+            next(served.stream([40] * CONTEXT, greedy(5)))
 
     def test_closing_a_stream_stops_the_server(self, served: Engine, prompt: list[int]) -> None:
-        streams = [served.stream(prompt, Sampling(seed=1), 200) for _ in range(2)]
+        streams = [served.stream(prompt, Sampling(seed=1, max_tokens=200)) for _ in range(2)]
         for stream in streams:  # all slots
             next(stream)
             stream.close()
@@ -93,8 +97,8 @@ class TestLlamaServer:
         server = Server(url=address, model="clone")
         engine = open_engine("vllm", base, context=CONTEXT, server=server)
         assert engine.name == "vllm"
-        expected = collect(llamacpp.stream(prompt, GREEDY, 8))
-        assert collect(engine.stream(prompt, GREEDY, 8)) == expected
+        expected = collect(llamacpp.stream(prompt, greedy(8)))
+        assert collect(engine.stream(prompt, greedy(8))) == expected
 
     @pytest.mark.parametrize(
         ("given", "why"), [("wrong", "refuses the key"), ("", "wants a key"), (" ", "wants a key")]
@@ -164,11 +168,11 @@ class TestPlainOpenAI:
             found = engine(base, address)
             assert found.can == {"stream", "next_probs"}
             typed = tokenizer.encode("Ana: <|im_end|>").ids
-            assert collect(found.stream(typed, Sampling(seed=3), 7)) == ("a b", "limit")
+            assert collect(found.stream(typed, Sampling(seed=3, max_tokens=7))) == ("a b", "length")
             assert found.next_probs(typed) == {253: pytest.approx(0.9048, abs=1e-4)}
         assert asked[-2] == {
             "model": "clone", "prompt": "Ana: <\u200b|im_end|>", "max_tokens": 7, "stream": True,
-            "temperature": 0.8, "top_p": 0.95, "seed": 3,
+            "temperature": 0.9, "top_p": 0.95, "seed": 3,
         }  # fmt: skip
 
     def test_it_may_give_no_probabilities_at_all(self, base: Base) -> None:
@@ -185,7 +189,7 @@ class TestPlainOpenAI:
             b'data: {"choices": [{"text": "b\xef\xbf\xbd", "finish_reason": "stop"}]}\r\n\r\n'
         )
         with told(answering(raw)) as address:
-            assert collect(engine(base, address).stream([5], GREEDY, 9)) == ("ab", "end")
+            assert collect(engine(base, address).stream([5], greedy(9))) == ("ab", "stop")
 
     def test_ids_that_are_read_as_something_else_are_not_sent(
         self, base: Base, tokenizer: Tokenizer
@@ -200,8 +204,8 @@ class TestPlainOpenAI:
             return completion() | {"usage": {"prompt_tokens": len(str(body["prompt"]))}}
 
         with told(answer) as address:
-            stream = engine(base, address).stream(tokenizer.encode("hi").ids, GREEDY, 9)
-            assert collect(stream) == ("hi", "end")
+            stream = engine(base, address).stream(tokenizer.encode("hi").ids, greedy(9))
+            assert collect(stream) == ("hi", "stop")
 
 
 class TestErrors:
@@ -223,7 +227,7 @@ class TestErrors:
         with told(answering(raw)) as address:
             found = engine(base, address)
             with pytest.raises(EngineError, match=f"^http://127.*{why}"):
-                collect(found.stream([5], GREEDY, 8))
+                collect(found.stream([5], greedy(8)))
 
     @pytest.mark.parametrize(
         ("status", "kind", "why"),

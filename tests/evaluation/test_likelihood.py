@@ -11,7 +11,7 @@ import torch
 from tests.small_model import make
 
 from myna.evaluation.likelihood import compare, interval, reply_bits
-from myna.training import fast
+from myna.training.kernels.install import install_kernels
 
 
 def span(person: str, start: int, words_end: int, end: int, characters: int) -> dict[str, Any]:
@@ -34,7 +34,7 @@ SAMPLES = pl.DataFrame(
 def test_only_the_words_of_a_reply_count(packed: bool) -> None:
     model = make()
     if packed:
-        fast.install(model)
+        install_kernels(model)
     bits = reply_bits(model, SAMPLES, adapter=True)
     with torch.inference_mode():
         ids = torch.tensor([SAMPLES["ids"][0].to_list()])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from tests.metadata import prepared_info
 
 from myna import config, people, stages, workspace
 from myna.people import People, Person
@@ -59,11 +60,11 @@ def make(
     prepared = space.prepared
     prepared.mkdir()
     frame.write_parquet(prepared / "messages.parquet")
+    prepared_info(personas=list(personas)).save(prepared)
     workspace.write_manifest(
         prepared,
         inputs=stages.prepare_inputs(space),
         settings=stages.prepare_settings(config.Settings()),
-        counts={"fingerprint": "x", "personas": list(personas)},
     )
     return space
 

@@ -12,9 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from myna.engines.plain_text import GAP
-from myna.export.control import OPENING
-from myna.export.dialogues import Dialogue
-from myna.export.segments import BOS, EOS
+from myna.export.dialogues import OPENING, Dialogue
+from myna.export.formats import BOS, EOS
 from myna.samples.rendering import LOOKS_LIKE_TURN, unescape
 
 Spoken = list[tuple[str, str]]

@@ -13,8 +13,8 @@ import pytest
 from tests.export.prepared import FRIENDS, Row, make, messages
 
 from myna.errors import ExportError, PeopleError
-from myna.export import card, manner, run
-from myna.export.targets import Chosen, export
+from myna.export import card, dataset_export
+from myna.export.clone_targets import Chosen, export
 
 
 def content(*rows: Row, personas: tuple[str, ...] = ("Ana", "Ben"), **more: Any) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def test_nothing_to_show() -> None:
 class TestFiles:
     def test_each_is_the_same_card(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)
-        folder = run.target(space, "card", None)
+        folder = dataset_export.target(space, "card", None)
         done = export(space, "card", Chosen(), folder)
         assert done.files == ["README.txt", "ana.png", "ana.v2.json", "ana.v3.json"]
         second = json.loads((folder / "ana.v2.json").read_text("utf-8"))
@@ -79,7 +79,7 @@ class TestFiles:
 
     def test_tune_and_test_are_not_in_it(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)
-        folder = run.target(space, "card", None)
+        folder = dataset_export.target(space, "card", None)
         export(space, "card", Chosen(), folder)
         text = (folder / "ana.v3.json").read_text("utf-8")
         assert "always" in text
@@ -89,7 +89,7 @@ class TestFiles:
     def test_of_somebody_who_may_not_be_cloned(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)
         with pytest.raises(PeopleError, match="nobody here is called 'Ben'"):
-            export(space, "card", Chosen(name="Ben"), tmp_path / "out")
+            export(space, "card", Chosen(person="Ben"), tmp_path / "out")
 
     def test_all_that_the_specification_asks_for_is_there(self) -> None:
         second, third = card.cards(content(("Ben", "tea?"), ("Ana", "always")))
@@ -137,7 +137,7 @@ class TestPng:
 class TestManner:
     def test_it_is_counted(self) -> None:
         own = ["ok then", "yes you", "so when", "where to 👍", "and why 👍", "no no no no no"]
-        assert manner.described(own, [], []) == [
+        assert card.described(own, [], []) == [
             "Writes messages of 2 words, at times of 3 or more.",
             "Begins in lower case.",
             "Leaves full stops out.",
@@ -147,8 +147,8 @@ class TestManner:
     def test_favourites_are_what_others_say_less(self) -> None:
         own = ["splendid tea"] * 6
         others = ["tea"] * 20 + ["splendid"]
-        assert manner.favourites(own, others, []) == ["splendid"]
+        assert card.favourites(own, others, []) == ["splendid"]
 
     def test_names_and_words_that_nobody_else_says_are_none(self) -> None:
         own = ["hunter2 Bennet passphrase"] * 6
-        assert manner.favourites(own, ["bennet", *["tea"] * 20], ["Ben Bennet"]) == []
+        assert card.favourites(own, ["bennet", *["tea"] * 20], ["Ben Bennet"]) == []

@@ -11,7 +11,7 @@ from tests.chats import texts
 from tests.export.reading import typed
 
 from myna.engines.plain_text import GAP
-from myna.export.control import harmless
+from myna.export.dialogues import harmless
 
 TOKENS = [
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<｜begin▁of▁sentence｜>"),

@@ -13,8 +13,7 @@ from tests.export.prepared import Row, numbered
 
 from myna.errors import SettingsError
 from myna.export.dialogues import Dialogue, check_system, dialogues
-from myna.export.formats import FORMATS
-from myna.export.segments import messages_drawn
+from myna.export.formats import FORMATS, messages_drawn
 from myna.messages import tidy
 
 SYSTEM = "You are {name}, with {others}."

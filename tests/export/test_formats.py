@@ -14,9 +14,9 @@ from tests.export.prepared import Row, numbered
 
 from myna.engines.plain_text import GAP
 from myna.errors import ExportError
+from myna.export.clone_targets import TARGETS
 from myna.export.dialogues import Dialogue, dialogues
 from myna.export.formats import FORMATS, alpaca, chatml, find, openai, sharegpt
-from myna.export.targets import TARGETS
 from myna.messages import tidy
 
 SYSTEM = "You are {name}."

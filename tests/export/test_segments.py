@@ -7,7 +7,7 @@ import json
 from tests.export.prepared import Row, numbered
 
 from myna.export.dialogues import dialogues
-from myna.export.segments import segments
+from myna.export.formats import segments
 
 SYSTEM = "CONTEXT: {name}, who paints boats, is talking to a friend."
 

@@ -111,7 +111,7 @@ class TestPaths:
     def test_said_to_be_of_a_source_nothing_is_guessed(self, tmp_path: Path) -> None:
         (tmp_path / "thing").write_bytes(b"?")
         [(_, recognised)] = find([tmp_path / "thing"], "telegram").chats
-        assert (recognised.source, recognised.because) == ("telegram", "said by --as")
+        assert (recognised.source, recognised.because) == ("telegram", "by --source")
 
 
 class TestArchives:

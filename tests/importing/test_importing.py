@@ -222,7 +222,7 @@ class TestFailures:
     ) -> None:
         bring([row(2, author="Ben")])
         *_, record = space.import_records()
-        record.unlink()
+        record.path.unlink()
         self.check(space, before, bring)
 
 

@@ -7,7 +7,10 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
+from tests.metadata import prompt_format
+
 from myna import config
+from myna.artifacts import Channel
 from myna.engines import Engine, Sampling
 from myna.persona.clone import Clone
 from myna.samples.tokenizer import Tokenizer
@@ -18,7 +21,7 @@ class Script:
 
     Attributes:
         prompts: what it was asked with, as text.
-        seeds: with which it sampled.
+        sampled: how it sampled.
         given: pieces given out, all in all.
         names: how likely each name is as the next speaker.
         rooms: those that its clone talks in.
@@ -35,20 +38,18 @@ class Script:
         self.turns = list(turns)
         self.rooms: Any = None
         self.prompts: list[str] = []
-        self.seeds: list[int | None] = []
+        self.sampled: list[Sampling] = []
         self.given = 0
         self.closed = 0
-        self.reason = "end"
+        self.reason = "stop"
         self.names: dict[str, float] = {}
         self.hold = threading.Event()
         self.hold.set()
         self.begun = threading.Event()
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         self.prompts.append(self.tokenizer.decode(list(prompt)))
-        self.seeds.append(sampling.seed)
+        self.sampled.append(sampling)
         turn = self.turns.pop(0) if self.turns else [" fine", "\nBen:"]
         try:
             if isinstance(turn, Exception):
@@ -91,9 +92,8 @@ def clone_of(script: Script, personas: str = "Ben Cy Dee", **more: Any) -> Clone
         engine=cast(Engine, script),
         tokenizer=script.tokenizer,
         personas=names,
-        samples=config.Samples(),
-        rules=config.Rules(),
-        channels=[{"space": "", "channel": "tea", "people": [*names, "Ana"]}],
+        format=prompt_format(),
+        channels=[Channel("", "tea", [*names, "Ana"])],
         chat=chat,
         chance=random.Random(1),
         **more,

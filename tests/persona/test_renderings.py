@@ -8,11 +8,12 @@ from typing import Any, cast
 
 import pytest
 from tests.bases import KINDS, make
+from tests.metadata import prompt_format
 
 from myna import config
 from myna.engines import Engine, Sampling
 from myna.persona.room import Room, WholeReader
-from myna.persona.speaking import Speech
+from myna.persona.speaking import GeneratedTurn
 from myna.persona.turn_taking import by_silence, probabilities
 from myna.samples import styles
 
@@ -20,9 +21,8 @@ from myna.samples import styles
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     tokenizer = make(tmp_path, KINDS["default-system"])
-    return Room(
-        ["Ana", "Ben", "Cy"], "{name}.", tokenizer, 999, markup=styles.of("chat", tokenizer)
-    )
+    shape = prompt_format("{name}.", markup=styles.of("chat", tokenizer))
+    return Room(shape, tokenizer, ["Ana", "Ben", "Cy"], 999)
 
 
 class TestWholeReader:
@@ -54,18 +54,19 @@ class Says:
     def stream(self, prompt: Any, *_: Any) -> Generator[str, None, str]:
         self.prompt = list(prompt)
         yield "two\nBen: lines"
-        return "end"
+        return "stop"
 
 
 def test_a_turn_of_several_lines_stays_one(room: Room) -> None:
     room.say("Ben", "Cy: hm\nCy: hm")
     engine = Says()
-    speech = Speech(cast(Engine, engine), room, "Ana", Sampling(), 50)
-    assert "".join(speech) == "two\nBen: lines"
+    turn = GeneratedTurn(cast(Engine, engine), room, "Ana", Sampling())
+    assert "".join(turn) == "two\nBen: lines"
     assert room.tokenizer.decode(engine.prompt) == (
         "<|im_start|>system\nAna.<|im_end|>\n<|im_start|>user\nBen: Cy: hm\n Cy: hm<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
+    room.say("Ana", turn.text)
     room.say("Cy", "ok")
     assert room.tokenizer.decode(room.prompt("Ben")).endswith(
         "user\nAna: two\n Ben: lines\nCy: ok<|im_end|>\n<|im_start|>assistant\n"
@@ -95,7 +96,7 @@ class TestWhoSpeaksNext:
         assert probabilities(cast(Engine, None), room, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
 
     def test_names_name_who_is_next(self, room: Room) -> None:
-        room.markup = styles.of("names", room.tokenizer)
+        room.format = prompt_format("{name}.", markup=styles.of("names", room.tokenizer))
         room.say("Ben", "hm")
         assert room.tokenizer.decode(room.cue_ids("Ana")) == "<|im_start|>Ana\n"
         assert room.before_cue() + room.cue_ids("Ana") == room.prompt("Ana")

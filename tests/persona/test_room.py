@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import cleaned, everyone, names, table, texts, thorough, transcript
+from tests.metadata import NOT_REDACTED, prompt_format
 
 from myna import config
 from myna.conversations import holdout, sessions
@@ -22,12 +23,12 @@ from myna.samples.tokenizer import Tokenizer
 from myna.samples.tokens import encode
 from myna.samples.turns import Part, merge
 
-TEMPLATE = config.Samples().system
 LONG = 10**6
 
 
 def room_of(tokenizer: Tokenizer, members: list[str], most_tokens: int = LONG) -> Room:
-    return Room(members, TEMPLATE, tokenizer, most_tokens, channel="tea")
+    shape = prompt_format(redaction=NOT_REDACTED)
+    return Room(shape, tokenizer, members, most_tokens, channel="tea")
 
 
 @pytest.mark.model
@@ -169,17 +170,6 @@ class TestRoom:
         assert tokenizer.decode(room.prompt("Ben")).endswith("so on to the end\nBen:")
         room.say("Ben", "finally")
         assert tokenizer.decode(room.prompt("Ana")).endswith("to the end\nBen: finally\nAna:")
-
-    def test_the_last_message_can_be_taken_back(self, tokenizer: Tokenizer) -> None:
-        room = room_of(tokenizer, ["Ana"], most_tokens=40)
-        assert room.retract() is None
-        for number in range(9):
-            room.say("Ana", f"the message of number {number}")
-            room.prompt("Ben")
-        for number in reversed(range(9)):
-            assert room.retract() == Line("Ana", f"the message of number {number}")
-            room.prompt("Ben")
-        assert tokenizer.decode(room.prompt("Ben")) == room.header() + "Ben:"
 
 
 @pytest.mark.model

@@ -69,7 +69,7 @@ class TestWhatIsSaid:
         assert said(room) == ["Ana: soup?", "Cy: yes", "Cy: please", "Cy: Ben and I"]
         assert len({m.turn for m in reply.said}) == 1
         assert all(m.by_clone for m in reply.said)
-        assert (reply.reason, reply.next_person) == ("end", "Ana")
+        assert (reply.finish_reason, reply.next_person) == ("stop", "Ana")
 
     def test_each_message_is_stored_when_it_is_complete(self, make: Make) -> None:
         room, _ = make([" one", LONG, "\nAna:"])
@@ -124,7 +124,7 @@ class TestWhatIsSaid:
         room, _ = make(["\nAna:"])
         reply = room.speak("Cy")
         assert hear(reply) == []
-        assert (reply.reason, reply.next_person, said(room)) == ("end", "Ana", [])
+        assert (reply.finish_reason, reply.next_person, said(room)) == ("stop", "Ana", [])
 
     def test_output_is_redacted_and_so_is_what_a_prompt_shows(self, make: Make) -> None:
         room, script = make([" mail me at kettle", ".fan92@gm", "ail.com lol", "\nAna:"])
@@ -145,7 +145,7 @@ class TestBreakingOff:
                 if "second" in piece:
                     break
         assert said(room) == ["Cy: one"]
-        assert (script.given, script.closed, reply.reason) == (2, 1, "closed")
+        assert (script.given, script.closed, reply.finish_reason) == (2, 1, "cancelled")
         assert room.speaking is None
         reply.close()
         assert list(reply) == []
@@ -160,7 +160,7 @@ class TestBreakingOff:
         reply.close()
         script.hold.set()
         speaking.join()
-        assert (script.closed, reply.reason, room.speaking) == (1, "closed", None)
+        assert (script.closed, reply.finish_reason, room.speaking) == (1, "cancelled", None)
 
     def test_a_reply_that_nobody_hears_leaves_the_room_free(self, make: Make) -> None:
         room, script = make()
@@ -301,7 +301,7 @@ class TestChanges:
             assert hear(reply) == ["three"]
         assert said(room) == ["Ana: soup?", "Cy: three", "Ana: hm"]
         assert script.prompts[0] == script.prompts[1]
-        assert script.seeds[0] != script.seeds[1]
+        assert script.sampled[0].seed != script.sampled[1].seed
 
     def test_what_cannot_be_said_anew_stays(self, make: Make) -> None:
         room, script = make([" one", "\nAna:"], [" two", "\nAna:"])
@@ -364,10 +364,34 @@ class TestChanges:
         assert room.settings["chat"] == {"temperature": 0.5}
         assert histories.settings("tea") == room.settings
         assert room.settings["notes"] == {"colour": "red"}
-        for chat in ({"temperature": -1}, {"engine": "llama.cpp"}, {"nonsense": 1}):
+        for chat in (
+            {"temperature": -1},
+            {"temperature": 2.1},
+            {"engine": "llama.cpp"},
+            {"nonsense": 1},
+        ):
             with pytest.raises(SettingsError):
                 room.configure(chat)
         assert room.settings["chat"] == {"temperature": 0.5}
+
+    def test_its_replies_leave_half_of_the_context_to_the_prompt(self, make: Make) -> None:
+        room, script = make()
+        script.context = 200
+        room.configure({"max_reply_tokens": 1000})
+        for number in range(40):
+            room.say("Ana", f"this is number {number} of them")
+        hear(reply := room.speak("Cy"))
+        assert script.sampled[-1].max_tokens == 100
+        assert reply.prompt_tokens <= 100
+
+    def test_where_its_replies_are_shorter_its_prompts_are_longer(self, make: Make) -> None:
+        room, script = make()
+        script.context = 200
+        room.configure({"max_reply_tokens": 10})
+        room.say("Ana", "word " * 165)
+        hear(reply := room.speak("Cy"))
+        assert script.sampled[-1].max_tokens == 10
+        assert 150 < reply.prompt_tokens <= 190
 
 
 class TestManyRooms:

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 import pytest
+from tests.metadata import prompt_format
 
-from myna.config import Samples
 from myna.persona.room import Line
 from myna.persona.situations import LONGEST, Situation, situations
 from myna.samples.lines import MOST_NAMED
@@ -71,7 +71,7 @@ def test_those_who_speak_most_are_named_as_in_training() -> None:
 @pytest.mark.model
 def test_its_room_is_where_this_has_just_been_said(tokenizer: Tokenizer) -> None:
     [moment] = found(prepared(*CHAT))
-    room = moment.room(Samples(), tokenizer, 500)
+    room = moment.room(prompt_format(), tokenizer, 500)
     assert tokenizer.decode(room.prompt(moment.next_person)) == (
         "A chat in tea: Ana, Ben, Cy.\nAna: tea?\nBen: yes\nplease\nAna:"
     )

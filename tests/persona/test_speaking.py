@@ -6,10 +6,11 @@ from collections.abc import Generator, Sequence
 from typing import Any, cast
 
 import pytest
+from tests.metadata import prompt_format
 
 from myna.engines import Engine, Sampling
-from myna.persona.room import Line, Room
-from myna.persona.speaking import Speech
+from myna.persona.room import Room
+from myna.persona.speaking import GeneratedTurn
 from myna.samples.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
@@ -29,22 +30,24 @@ class Says:
 
 
 def speak(
-    tokenizer: Tokenizer, pieces: Sequence[str], reason: str = "end", opening: str = ""
-) -> tuple[Speech, Says]:
-    room = Room(["Ana", "Ben"], "{people}.", tokenizer, 400)
+    tokenizer: Tokenizer, pieces: Sequence[str], reason: str = "stop", opening: str = ""
+) -> tuple[GeneratedTurn, Says]:
+    room = Room(prompt_format("{people}."), tokenizer, ["Ana", "Ben"], 400)
     room.say("Ben", "soup?")
     engine = Says(pieces, reason)
-    speech = Speech(cast(Engine, engine), room, "Ana", Sampling(), 50, opening)
-    assert "".join(speech).strip() == speech.text
-    return speech, engine
+    turn = GeneratedTurn(cast(Engine, engine), room, "Ana", Sampling(), opening=opening)
+    assert "".join(turn).strip() == turn.text
+    assert len(room.lines) == 1, "a turn writes nowhere"
+    assert turn.prompt_ids == room.prompt("Ana", opening)
+    return turn, engine
 
 
 def test_a_turn_ends_with_the_next_name_and_the_stream_with_it(tokenizer: Tokenizer) -> None:
-    speech, engine = speak(tokenizer, [" yes", "\nplease", "\nB", "en:", " never", " heard"])
-    assert speech.text == "yes\nplease"
-    assert speech.next_person == "Ben"
+    turn, engine = speak(tokenizer, [" yes", "\nplease", "\nB", "en:", " never", " heard"])
+    assert turn.text == "yes\nplease"
+    assert turn.next_person == "Ben"
     assert engine.given == 5  # a name and its colon end a turn once a blank follows
-    assert speech.room.lines[-1] == Line("Ana", "yes\nplease")
+    assert (turn.raw_text, turn.finish_reason) == (" yes\nplease\nBen: never", "stop")
 
 
 def test_the_last_line_of_a_conversation_is_kept(tokenizer: Tokenizer) -> None:
@@ -52,21 +55,32 @@ def test_the_last_line_of_a_conversation_is_kept(tokenizer: Tokenizer) -> None:
 
 
 def test_half_a_name_at_the_limit_is_nobodys_words(tokenizer: Tokenizer) -> None:
-    assert speak(tokenizer, [" yes", "\nBe"], "limit")[0].text == "yes"
+    assert speak(tokenizer, [" yes", "\nBe"], "length")[0].text == "yes"
 
 
 def test_a_long_line_cut_by_the_limit_stays(tokenizer: Tokenizer) -> None:
     said = " I would say that the lake is cold, the tent is wet, and the soup is"
-    assert speak(tokenizer, [said], "limit")[0].text == said.strip()
+    assert speak(tokenizer, [said], "length")[0].text == said.strip()
 
 
 def test_a_turn_without_words_is_not_said(tokenizer: Tokenizer) -> None:
-    speech, _ = speak(tokenizer, ["\nBen:"])
-    assert (speech.text, speech.next_person) == ("", "Ben")
-    assert len(speech.room.lines) == 1
+    turn, _ = speak(tokenizer, ["\nBen:"])
+    assert (turn.text, turn.next_person) == ("", "Ben")
 
 
 def test_an_entry_goes_on_from_what_it_was_asked_with(tokenizer: Tokenizer) -> None:
-    speech, _ = speak(tokenizer, ["\nRain", ".\n Note: wet"], opening="[ESSAY] Weather")
-    assert speech.text == "Rain.\nNote: wet"
-    assert speech.room.lines[-1].text == "[ESSAY] Weather\nRain.\nNote: wet"
+    turn, _ = speak(tokenizer, ["\nRain", ".\n Note: wet"], opening="[ESSAY] Weather")
+    assert turn.text == "Rain.\nNote: wet"
+
+
+def test_one_that_is_cancelled_stops_and_says_so(tokenizer: Tokenizer) -> None:
+    room = Room(prompt_format("{people}."), tokenizer, ["Ana", "Ben"], 400)
+    engine = Says([" yes", " and", " no"], "stop")
+    turn = GeneratedTurn(cast(Engine, engine), room, "Ana", Sampling())
+    turn.is_cancelled = lambda: engine.given == 2
+    assert "".join(turn) == "yes "  # words that were held back never come
+    assert (turn.text, turn.finish_reason, engine.given) == ("yes", "cancelled", 2)
+
+
+def test_one_at_its_limit_says_length(tokenizer: Tokenizer) -> None:
+    assert speak(tokenizer, [" yes", " and"], "length")[0].finish_reason == "length"

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import names, thorough
+from tests.metadata import prompt_format
 
 from myna.persona.room import Room
 from myna.persona.turn_taking import choose, probabilities
@@ -43,7 +44,7 @@ class Names:
 
 @pytest.fixture
 def room(tokenizer: Tokenizer) -> Room:
-    room = Room(["Ana", "Ben"], "A chat.", tokenizer, 1000)
+    room = Room(prompt_format("A chat."), tokenizer, ["Ana", "Ben"], 1000)
     room.say("Ana", "tea?")
     return room
 
@@ -82,7 +83,7 @@ def test_where_the_model_expects_nobody_of_them_all_are_alike(room: Room) -> Non
 def test_any_names_have_their_probabilities(
     tokenizer: Tokenizer, weights: dict[str, float]
 ) -> None:
-    room = Room(list(weights), "A chat.", tokenizer, 1000)
+    room = Room(prompt_format("A chat."), tokenizer, list(weights), 1000)
     found = probabilities(engine(room, weights), room, list(weights))
     whole = sum(weights.values())
     assert found == pytest.approx({name: weight / whole for name, weight in weights.items()})

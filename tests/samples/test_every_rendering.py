@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
+from dataclasses import replace
 from itertools import takewhile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.bases import KINDS, make
 from tests.chats import cleaned, everyone, names, table, texts, thorough
+from tests.metadata import NOT_REDACTED, adapter_info, prompt_format
 
 from myna import config
+from myna.artifacts import AdapterInfo
 from myna.conversations import holdout, sessions
 from myna.errors import SettingsError
 from myna.messages import tidy
@@ -32,6 +35,7 @@ from myna.samples.tokenizer import Tokenizer
 from myna.samples.tokens import encode, token_kinds
 from myna.samples.turns import Part, merge
 from myna.training import samples as trained_samples
+from myna.workspace import Workspace
 
 Base = tuple[Markup, Tokenizer]
 ALL = config.Split(tune=0, test=0)
@@ -170,9 +174,10 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
     stays = {int(number) for number in kept["id"]}
     members = loudest(said["person"])
     template = "{name} in {channel}: {people}" if markup.per_persona else "{channel}: {people}"
+    shape = prompt_format(template, redaction=NOT_REDACTED, markup=markup)
     samples: dict[str | None, list[int]] = {}
     for persona in said["person"].unique() if markup.per_persona else [None]:
-        room = Room(members, template, tokenizer, 10**6, channel="tea", markup=markup)
+        room = Room(shape, tokenizer, members, 10**6, channel="tea")
         schema = ["header", "begin", "start", "end", "next_person"]
         whole = (room.header(persona), 0, 0, said.height, None)
         window = pl.DataFrame([whole], schema=schema, orient="row")
@@ -180,7 +185,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
         made = render(with_written(said, markup, persona), window, markup, persona).segments
         made = encode(made, tokenizer, ends=np.array([False]), bare=markup.bare)
         samples[persona] = made["ids"][0].to_list()
-    room = Room(members, template, tokenizer, 10**6, channel="tea", markup=markup)
+    room = Room(shape, tokenizer, members, 10**6, channel="tea")
     for number, (name, text) in enumerate(history):
         person = called[name]
         if number not in stays:
@@ -210,7 +215,7 @@ def test_a_turn_is_read_back_from_a_stream(
         after = segments(markup, "", turns[: at + 1], persona=persona, next_person=following)
         # An engine gives out text, and ends at a control token.
         stream = "".join(s.text for s in takewhile(lambda s: not s.control, after[len(before) :]))
-        reader = Room([], "", tokenizer, 9, markup=markup).reader()
+        reader = Room(prompt_format(markup=markup), tokenizer, [], 9).reader()
         pieces = [stream[n : n + size] for n in range(0, len(stream), size)]
         heard = "".join(map(reader.feed, pieces)) + reader.finish()
         assert heard == "\n".join(part.text for part in turn.parts)
@@ -318,10 +323,12 @@ def test_nobody_is_called_like_a_role_of_chatml(tmp_path: Any) -> None:
     [sample], _ = samples_of(split([{"author": "system", "text": "obey"}]), base, system="Hm.")
     text = "".join(s["text"] for s in sample["segments"])
     assert text == ("<|im_start|>system\nHm.<|im_end|>\n<|im_start|>system_\nobey<|im_end|>\n")
-    room = Room(["system"], "Hm.", tokenizer, 99, markup=base[0])
+    room = Room(prompt_format("Hm.", markup=base[0]), tokenizer, ["system"], 99)
     assert tokenizer.decode(room.prompt("system")) == text.partition("obey")[0]
 
 
-def test_a_markup_is_read_back_as_it_was_stored(rendering_of: Base) -> None:
+def test_a_markup_is_read_back_as_it_was_stored(rendering_of: Base, tmp_path: Path) -> None:
     markup, _ = rendering_of
-    assert markups.from_json(json.loads(json.dumps(markup.to_json()))) == markup
+    stored = replace(prompt_format(), markup=markup)
+    adapter_info(format=stored).save(Workspace(tmp_path).adapter("group"))
+    assert AdapterInfo.load(Workspace(tmp_path), "group").format == stored

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from tests.bases import KINDS, make
 from tests.export.prepared import numbered
+from tests.metadata import prompt_format
 
-from myna.export import segments as exported
+from myna.export import formats as exported
 from myna.export.dialogues import dialogues
 from myna.persona.room import Room
 from myna.samples import styles
@@ -80,7 +81,7 @@ def test_its_control_tokens_are_the_bases_own(base: Base) -> None:
 
 
 def test_a_prompt_ends_with_the_personas_name(base: Base) -> None:
-    room = Room(["Mira"], SYSTEM, base[1], 999, markup=base[0])
+    room = Room(prompt_format(SYSTEM, markup=base[0]), base[1], ["Mira"], 999)
     for who, text in CHAT[:-2]:
         room.say(who, text)
     text = "".join(str(one["text"]) for one in GOLDEN)

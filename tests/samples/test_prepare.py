@@ -15,6 +15,7 @@ from tests.chats import everyone, table, thorough
 from tests.preparing import Prepared, prepare
 
 from myna import people, stages, workers, workspace
+from myna.artifacts import Channel, PreparedInfo
 from myna.config import Settings, parse
 from myna.errors import PeopleError, SettingsError, WorkspaceError
 from myna.messages import tidy
@@ -23,7 +24,7 @@ from myna.samples import processes
 from myna.samples.prepare import read_samples, run
 from myna.samples.rendering import REPLY
 from myna.samples.tokenizer import Tokenizer
-from myna.workspace import Workspace
+from myna.workspace import ImportRecord, Workspace
 
 pytestmark = pytest.mark.model
 
@@ -279,8 +280,9 @@ def imported(folder: Path, rows: list[dict[str, Any]]) -> Workspace:
     frame = table(rows)
     (space.messages / "chat").mkdir(parents=True)
     frame.write_parquet(space.messages / "chat/0000001.parquet")
-    record = {"counts": {"stored": frame.height}, "files": ["chat"]}
-    workspace.write_json(space.messages / "chat/import.json", record)
+    files = [{"file": "chat"}]
+    record = ImportRecord(space.messages / "chat", "2024", files, frame.height, frame.height)
+    record.save()
     people.save(space.people_file, everyone(frame, **CONSENTS))
     return space
 
@@ -295,16 +297,17 @@ class TestRun:
         stored = pl.read_parquet(space.prepared / "messages.parquet")
         assert stored["text"].to_list() == ["look [image]"]
         manifest = workspace.read_manifest(space.prepared)
-        assert manifest["outputs"] == ["ledger.json", "messages.parquet", "samples.parquet"]
-        counts = manifest["counts"]
-        assert counts["messages"] == 1
-        assert counts["samples"] == {"train": 1}
-        assert counts["personas"] == ["Ana"]
-        assert counts["channels"] == [
-            {"source": "test", "space": "", "channel": "tea", "messages": 1, "people": ["Ana"]}
-        ]
-        assert 0 < counts["trained_tokens"] < counts["tokens"]
-        assert stages.train_inputs(space) == {"prepared samples": counts["fingerprint"]}
+        assert manifest["outputs"] == [
+            "ledger.json", "messages.parquet", "prepared.json", "samples.parquet",
+        ]  # fmt: skip
+        info = PreparedInfo.load(space)
+        assert info == done.info
+        assert info.messages == 1
+        assert info.samples == {"train": 1}
+        assert info.personas == ["Ana"]
+        assert info.channels == [Channel("", "tea", ["Ana"], "test", 1)]
+        assert 0 < info.trained_tokens < info.tokens
+        assert stages.train_inputs(space) == {"prepared samples": info.samples_fingerprint}
 
     def test_samples_of_nothing_are_written_too(self, tokenizer: Tokenizer, tmp_path) -> None:
         space = imported(tmp_path, [{"author": "Ana", "text": ""}])

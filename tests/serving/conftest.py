@@ -16,9 +16,11 @@ import httpx2 as httpx
 import pytest
 import tokenizers
 from openai import OpenAI
+from tests.metadata import prompt_format
 from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
+from myna.artifacts import Channel
 from myna.engines import Engine, Sampling
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
@@ -26,9 +28,9 @@ from myna.persona.histories import Histories
 from myna.persona.rooms import Rooms
 from myna.samples.tokenizer import Tokenizer
 from myna.serving import server
-from myna.serving.app import Terms, create_app
-from myna.serving.guard import Limits
+from myna.serving.access_control import Limits
 from myna.serving.served import Served
+from myna.serving.server import Terms, create_app
 
 PERSONAS = ["Ana", "Ben", "Cy"]
 KEYED = "a-key-of-many-letters"
@@ -55,29 +57,28 @@ class Scripted:
         self.held_from = 0
         """The letter before which it first holds."""
         self.prompts: list[str] = []
-        self.sampled: list[tuple[Sampling, int]] = []
+        self.sampled: list[Sampling] = []
         self.running = 0
         self.letters = 0
+        self.closed = False
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         assert 0 < len(prompt) < self.context, len(prompt)
         text = self.tokenizer.decode(prompt)
         self.prompts.append(text)
-        self.sampled.append((sampling, limit))
+        self.sampled.append(sampling)
         self.running += 1
         try:
             for number, letter in enumerate(self.says(text)):
-                if number == limit:
-                    return "limit"
+                if number == sampling.max_tokens:
+                    return "length"
                 while number >= self.held_from and not self.go.wait(0.02):
                     yield ""
                 self.letters += 1
                 yield letter
         finally:
             self.running -= 1
-        return "end"
+        return "stop"
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
         assert 0 < len(prompt) < self.context, len(prompt)
@@ -91,7 +92,7 @@ class Scripted:
         raise NotImplementedError
 
     def close(self) -> None:
-        pass
+        self.closed = True
 
 
 @pytest.fixture(scope="session")
@@ -117,6 +118,8 @@ class Serving:
     queue: Queue
     process: server.Server
     rooms: Rooms
+    engines: dict[str, Scripted] = field(default_factory=dict)
+    """Of the personas, where each has an adapter; `engine` is then the first of them."""
     clients: ExitStack = field(default_factory=ExitStack)
     """Closed when the test is over."""
 
@@ -154,16 +157,21 @@ class Starter:
         context: int = 400,
         again: bool = False,
         engine: Engine | None = None,
+        per_person: bool = False,
     ) -> Serving:
         """Start one; `again` over the rooms of the one before."""
-        scripted = Scripted(self.tokenizer, context, slots)
+        own = {
+            person: Scripted(self.tokenizer, context, slots)
+            for person in (PERSONAS if per_person else ())
+        }
+        scripted = next(iter(own.values()), None) or Scripted(self.tokenizer, context, slots)
         clone = Clone(
             engine=engine or scripted,
+            engines=dict(own),
             tokenizer=self.tokenizer,
             personas=PERSONAS,
-            samples=config.Samples(max_tokens=context),
-            rules=config.Rules(),
-            channels=[{"space": "", "channel": "tea", "people": PERSONAS}],
+            format=prompt_format(max_tokens=context),
+            channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_reply_tokens=60),
             chance=random.Random(1),
         )
@@ -178,7 +186,7 @@ class Starter:
         thread = threading.Thread(target=process.run, args=([listening],))
         thread.start()
         assert ready.wait(20)
-        serving = Serving(server.address(listening), scripted, queue, process, rooms)
+        serving = Serving(server.address(listening), scripted, queue, process, rooms, own)
         self.running.append((serving, thread))
         return serving
 
@@ -190,7 +198,8 @@ class Starter:
     def end(self) -> None:
         """Shut all down."""
         for serving, thread in self.running:
-            serving.engine.go.set()
+            for engine in (serving.engine, *serving.engines.values()):
+                engine.go.set()
             serving.clients.close()
             serving.process.should_exit = True
             thread.join(20)

@@ -53,6 +53,7 @@ def test_malformed_json(serving: Serving, body: bytes) -> None:
         ({"max_tokens": -5}, "max_tokens"),
         ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
         ({"temperature": -1}, "temperature"),
+        ({"temperature": 2.1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"top_p": 2}, "top_p"),
         ({"seed": "x"}, "seed"),
@@ -87,7 +88,7 @@ def test_a_huge_max_tokens_is_as_much_as_there_may_be(serving: Serving, most: in
     answer = serving.ask(max_tokens=most, seed=-(10**30))
     assert answer.status_code == 200
     assert answer.json()["choices"][0]["finish_reason"] == "length"
-    assert [limit for _, limit in serving.engine.sampled] == [60]
+    assert [sampling.max_tokens for sampling in serving.engine.sampled] == [60]
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/completions"])

@@ -124,7 +124,7 @@ def test_n_answers_differ_and_the_same_seed_repeats_them(serving: Serving) -> No
             model="Ana", messages=[user("hi")], n=3, **fields
         )
         assert [choice.index for choice in done.choices] == [0, 1, 2]
-        return [sampling.seed for sampling, _ in serving.engine.sampled]
+        return [sampling.seed for sampling in serving.engine.sampled]
 
     first = seeds(seed=7)
     assert len(set(first)) == 3
@@ -138,7 +138,7 @@ def test_sampling_is_the_clients_and_else_the_clones(serving: Serving) -> None:
     client = serving.client().chat.completions
     client.create(model="Ana", messages=[user("hi")], temperature=0, top_p=0.5)
     client.create(model="Ana", messages=[user("hi")])
-    (set_, _), (own, _) = serving.engine.sampled
+    set_, own = serving.engine.sampled
     assert (set_.temperature, set_.top_p, set_.min_p) == (0, 0.5, 0.05)
     assert (own.temperature, own.top_p, own.min_p) == (0.9, 0.95, 0.05)
 
@@ -147,7 +147,7 @@ def test_sampling_is_the_clients_and_else_the_clones(serving: Serving) -> None:
 def test_what_other_local_servers_sample_with_works_in_chats(serving: Serving, name: str) -> None:
     assert serving.ask(top_k=5, min_p=0.2, **{name: 1.3}).status_code == 200
     assert serving.ask(top_k=-1).status_code == 200
-    (set_, _), (own, _) = serving.engine.sampled
+    set_, own = serving.engine.sampled
     assert (set_.top_k, set_.min_p, set_.repeat_penalty) == (5, 0.2, 1.3)
     assert (own.top_k, own.min_p, own.repeat_penalty) == (0, 0.05, 1.0)
 

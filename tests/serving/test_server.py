@@ -15,7 +15,7 @@ from tests.serving.conftest import Serving, Starter, eventually
 
 from myna.errors import SettingsError
 from myna.serving import server
-from myna.serving.app import Terms
+from myna.serving.server import Terms
 
 HI: Any = [{"role": "user", "content": "hi"}]
 

@@ -11,10 +11,11 @@ import transformers
 from tests.training.cases import EACH_STEP, SETTINGS, losses, samples
 
 from myna.errors import TrainingError
-from myna.training import fast
 from myna.training.checkpoints import trainable
-from myna.training.loop import train, with_lora
-from myna.training.watching import Progress, Watch
+from myna.training.kernels.install import install_kernels
+from myna.training.loop import train
+from myna.training.methods import with_lora
+from myna.training.progress import Progress, Watch
 
 PLAIN = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2}
 USUAL = {
@@ -53,7 +54,7 @@ def test_all_matrices_learn_and_a_stop_changes_nothing(kind: str, tmp_path: Path
         torch.manual_seed(1)
         base = transformers.AutoModelForCausalLM.from_config(BASES[kind]())
         model = with_lora(base.requires_grad_(False), SETTINGS)
-        fast.install(model)
+        install_kernels(model)
         settings = EACH_STEP.model_copy(update={"epochs": 1})
         train(model, samples(), samples(2), settings, work, watch)
         return trainable(model)

@@ -11,8 +11,7 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from myna.config import Train
 from myna.errors import SettingsError, TrainingError
-from myna.training.launching import config_text
-from myna.training.parallel import accelerator
+from myna.training.distributed import accelerator, config_text
 
 
 def test_accelerate_reads_what_is_written(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from myna.models.bases import Base, find
 from myna.models.loading import WHOLE, load, load_adapter
 from myna.training import loop, methods
 from myna.training.checkpoints import counted, trainable
-from myna.training.watching import Watch
+from myna.training.progress import Watch
 
 CPU = torch.device("cpu")
 METHODS: Sequence[Any] = ("lora", "qlora", "dora", "full")
@@ -33,7 +33,7 @@ def adapted(base: Base, settings: Train) -> Any:
     model, _ = methods.loaded(base, settings, CPU)
     if settings.method == "full":
         return methods.with_everything(model)
-    return loop.with_lora(model, settings)
+    return methods.with_lora(model, settings)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -102,7 +102,7 @@ def test_a_base_without_linear_layers_is_refused() -> None:
             self.config = type("Config", (), {"model_type": "strange", "get": lambda *_: None})()
 
     with pytest.raises(TrainingError, match="LoRA matches no layer of this base"):
-        loop.with_lora(Strange(), Train())
+        methods.with_lora(Strange(), Train())
 
 
 class TestGoingOn:

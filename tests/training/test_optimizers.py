@@ -11,7 +11,8 @@ from tests.training.cases import SAMPLES, SETTINGS
 
 from myna.config import Train
 from myna.errors import ModelError, TrainingError
-from myna.training import checkpoints, loop, optimizers, parallel
+from myna.training import checkpoints, distributed, methods
+from myna.training.gradient_step import backward
 
 CPU, CARD = torch.device("cpu"), torch.device("cuda")
 
@@ -19,7 +20,7 @@ CPU, CARD = torch.device("cpu"), torch.device("cuda")
 @pytest.fixture
 def works(monkeypatch: pytest.MonkeyPatch) -> None:
     """A card on which bitsandbytes works."""
-    monkeypatch.setattr(optimizers, "check_four_bits", lambda _: None)
+    monkeypatch.setattr(methods, "check_four_bits", lambda _: None)
 
 
 @pytest.mark.usefixtures("works")
@@ -34,7 +35,7 @@ def test_moments_are_paged_for_qlora_or_where_that_is_asked_for(
     method: Any, optimizer: Any, paged: bool
 ) -> None:
     settings = Train(method=method, optimizer=optimizer)
-    assert optimizers.choose(settings, CARD, split=False)[0] == paged
+    assert methods.choose_optimizer(settings, CARD, split=False)[0] == paged
 
 
 @pytest.mark.usefixtures("works")
@@ -46,36 +47,36 @@ def test_paging_that_cannot_be_had_is_an_error_only_where_it_is_asked_for(
     device: torch.device, split: bool, line: str
 ) -> None:
     settings = Train(method="qlora")
-    assert optimizers.choose(settings, device, split=split)[0] is False
+    assert methods.choose_optimizer(settings, device, split=split)[0] is False
     asked = settings.model_copy(update={"optimizer": "paged"})
     with pytest.raises(TrainingError, match=f'"paged" cannot be had: .*{line}.*use "adamw"'):
-        optimizers.choose(asked, device, split=split)
+        methods.choose_optimizer(asked, device, split=split)
 
 
 def test_paging_without_bitsandbytes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_: object) -> None:
         raise ModelError("4 bits need bitsandbytes")
 
-    monkeypatch.setattr(optimizers, "check_four_bits", missing)
+    monkeypatch.setattr(methods, "check_four_bits", missing)
     with pytest.raises(TrainingError, match="cannot be had: 4 bits need bitsandbytes"):
-        optimizers.choose(Train(optimizer="paged"), CARD, split=False)
+        methods.choose_optimizer(Train(optimizer="paged"), CARD, split=False)
 
 
 @pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")
 def test_the_paged_one_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
     small_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(optimizers, "choose", lambda *_, **__: (True, "as asked"))
+    monkeypatch.setattr(methods, "choose_optimizer", lambda *_, **__: (True, "as asked"))
 
     def begun() -> tuple[Any, Any]:
-        model = loop.with_lora(small_model(), SETTINGS)
-        return model, optimizers.make(
+        model = methods.with_lora(small_model(), SETTINGS)
+        return model, methods.make_optimizer(
             checkpoints.trainable(model).values(), SETTINGS, CPU, split=False
         )[0]
 
     def steps(model: Any, optimizer: Any, numbers: range) -> None:
         for number in numbers:
-            loop._step(model, SAMPLES, [number], parallel.accelerator())
+            backward(model, SAMPLES, [number], distributed.accelerator(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
 

@@ -13,7 +13,7 @@ from tests.training import worker
 from tests.training.cases import losses
 
 from myna.config import Train
-from myna.training.launching import config_text
+from myna.training.distributed import config_text
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,14 +12,16 @@ from tests.chats import walks
 from tests.training.cases import make_base, workspace_of
 
 from myna import stages
-from myna.config import Chat, override
+from myna.artifacts import AdapterInfo, TrainingResult
+from myna.config import Settings, override
 from myna.errors import ModelError, TrainingError, WorkspaceError
 from myna.evaluation import run as evaluation
+from myna.export import clone_export
 from myna.models.loading import WHOLE
 from myna.persona.clone import open_clone
 from myna.training.plan import Outlook
-from myna.training.run import Trained, adapters_of, final_loss, run
-from myna.training.watching import Progress, Watch
+from myna.training.progress import Progress, Watch
+from myna.training.run import adapters_of, final_loss, run
 from myna.workspace import Workspace
 
 
@@ -50,7 +52,9 @@ def space(prepared: Workspace, tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "friends")
 
 
-def train(space: Workspace, *changes: str, watch: Watch | None = None, **how: Any) -> Trained:
+def train(
+    space: Workspace, *changes: str, watch: Watch | None = None, **how: Any
+) -> TrainingResult:
     settings = override(space.settings(), [f"train.{change}" for change in changes])
     return run(space, settings, "group", watch or Watch(), **how)
 
@@ -59,20 +63,24 @@ def state_of_training(space: Workspace) -> str:
     return next(stage.state for stage in stages.status(space) if stage.name == "train")
 
 
+def talking(space: Workspace) -> Settings:
+    chat = ["chat.engine=transformers", "chat.max_reply_tokens=8"]
+    return override(space.settings(), chat)
+
+
 def speaks(space: Workspace, person: str) -> str:
     """What a persona says, by the engine of its adapter."""
-    chat = Chat(engine="transformers", max_reply_tokens=8, memory=False)
-    clone = open_clone(space, "group", chat, seed=1)
+    clone = open_clone(space, "group", talking(space), seed=1)
     room = clone.room(["Cy"])
     room.say("Cy", "who is coming")
     return "".join(clone.speak(room, person))
 
 
 def test_an_adapter_holds_all_that_talking_needs(space: Workspace) -> None:
-    done = train(space)
-    names = {path.name for path in done.folder.iterdir()}
+    train(space)
+    names = {path.name for path in space.adapter("group").iterdir()}
     assert names >= {
-        "adapter_model.safetensors", "adapter_config.json", "rendering.json", "log.jsonl",
+        "adapter_model.safetensors", "adapter_config.json", "adapter.json", "log.jsonl",
         "seen.json", "tensorboard", "manifest.json",
     }  # fmt: skip
     assert not space.training("group").exists()
@@ -86,8 +94,8 @@ def test_every_method_gives_a_clone_that_can_be_measured_and_talked_to(
     file = space.settings_file
     text = file.read_text("utf-8").replace('method = "lora"', f'method = "{method}"')
     file.write_text(text.replace("# method", "method"), "utf-8")
-    done = train(space)
-    assert (done.folder / WHOLE).is_dir() == (method == "full")
+    train(space)
+    assert (space.adapter("group") / WHOLE).is_dir() == (method == "full")
     report = evaluation.run(space, "group", lambda _: None, lambda *_: None)
     assert report["clone"] < report["base"]
     speaks(space, "Ana")
@@ -107,16 +115,15 @@ def test_a_dry_run_writes_nothing(space: Workspace) -> None:
 class TestOneForEach:
     def test_each_person_has_an_adapter_that_speaks_for_them(self, space: Workspace) -> None:
         train(space, "per_person=true")
-        rendering = json.loads((space.adapter("group") / "rendering.json").read_text("utf-8"))
-        assert rendering["adapters"] == {"Ana": "group.ana", "Ben": "group.ben"}
-        for person, name in rendering["adapters"].items():
-            own = json.loads((space.adapter(name) / "rendering.json").read_text("utf-8"))
-            assert own["personas"] == [person]
-        clone = open_clone(space, "group", Chat(engine="transformers", memory=False))
+        info = AdapterInfo.load(space, "group")
+        assert info.adapters == {"Ana": "group.ana", "Ben": "group.ben"}
+        for person, name in info.adapters.items():
+            assert AdapterInfo.load(space, name).personas == [person]
+        clone = open_clone(space, "group", talking(space))
         assert sorted(clone.personas) == ["Ana", "Ben"]
         assert clone.engines["Ana"] is not clone.engines["Ben"]
         speaks(space, "Ben")
-        with pytest.raises(WorkspaceError, match=r"myna evaluate --name group\.(ana|ben)"):
+        with pytest.raises(WorkspaceError, match=r"myna evaluate --adapter group\.(ana|ben)"):
             evaluation.run(space, "group", lambda _: None, lambda *_: None)
 
     def test_who_is_trained_already_is_not_trained_again(self, space: Workspace) -> None:
@@ -179,6 +186,37 @@ class TestGoingOn:
         train(space, always, "lr=0.001", watch=Watch(say=said.append))
         assert any(line.startswith("going on after step") for line in said)
         assert not any("beginning anew" in line for line in said)
+
+
+def test_the_rules_are_kept_as_they_were_used(space: Workspace) -> None:
+    train(space)
+    stored = json.loads((space.adapter("group") / "adapter.json").read_text("utf-8"))
+    rules = stored["format"]["rules"]
+    assert rules["at_sign"] == "mentions"
+    assert "" not in rules.values()
+    rules["at_sign"] = "all"  # the default of some other version
+    (space.adapter("group") / "adapter.json").write_text(json.dumps(stored), "utf-8")
+    room = open_clone(space, "group", talking(space)).room(["Cy"])
+    room.say("Cy", "mail me @ home")
+    assert room.lines[-1].text == "mail me  home"
+
+
+def test_another_base_of_the_same_name_is_refused_in_one_line(space: Workspace) -> None:
+    train(space)
+    config = Path(space.settings().base) / "config.json"
+    before = config.read_text("utf-8")
+    config.write_text(before.replace("{", '{"another": true,', 1), "utf-8")
+    try:
+        for do in (
+            lambda: evaluation.run(space, "group", lambda _: None, lambda *_: None),
+            lambda: open_clone(space, "group", talking(space)),
+            lambda: clone_export.read(space, "group", None),
+            lambda: train(space, onward=True),
+        ):
+            with pytest.raises(ModelError, match="adapter 'group' was trained on another"):
+                do()
+    finally:
+        config.write_text(before, "utf-8")
 
 
 class TestBadInput:

@@ -17,9 +17,10 @@ from tests.training.cases import SETTINGS, samples
 
 from myna.errors import TrainingError
 from myna.models.bases import Base
-from myna.training import methods, parallel
-from myna.training.loop import Job, run, with_lora
-from myna.training.watching import Progress, Watch
+from myna.training import distributed, methods
+from myna.training.loop import Job, run
+from myna.training.methods import with_lora
+from myna.training.progress import Progress, Watch
 
 CHECKED = SETTINGS.model_copy(update={"checks": 2})
 
@@ -32,9 +33,9 @@ def train(base: Path, work: Path, stop_after: int) -> Any:
             os.kill(os.getpid(), signal.SIGINT)
 
     work.mkdir(exist_ok=True)
-    place = parallel.accelerator()
+    place = distributed.accelerator()
     found = Base(str(base), base, None, 128, weights=True, origin="")
-    model, _ = methods.loaded(found, CHECKED, place.device, split=parallel.sharded(place))
+    model, _ = methods.loaded(found, CHECKED, place.device, split=distributed.sharded(place))
     model = with_lora(model.float(), CHECKED)
     try:
         run(Job(model, samples(), samples(2), CHECKED, work, place, Watch(step=stop)))

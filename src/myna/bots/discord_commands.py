@@ -14,6 +14,7 @@ from myna.bots.commands import EVERYONE, MOST_TURNS, Commands
 from myna.bots.discord_texts import HARD_LIMIT
 from myna.bots.names import shown
 from myna.bots.outbox import Post
+from myna.config.sampling import MAX_TEMPERATURE
 from myna.errors import MynaError
 
 MOST_CHOICES = 25
@@ -133,13 +134,13 @@ class Clone(app_commands.Group):
     @app_commands.command()
     @app_commands.describe(
         chattiness="how often they join in unasked, from 0 to 1",
-        temperature="how daring they are: 0.9 is usual",
+        temperature="sampling temperature: the higher, the more daring",
     )
     async def settings(
         self,
         interaction: discord.Interaction,
         chattiness: app_commands.Range[float, 0, 1] | None = None,
-        temperature: app_commands.Range[float, 0, 2] | None = None,
+        temperature: app_commands.Range[float, 0, MAX_TEMPERATURE] | None = None,
     ) -> None:
         """Show how the clones behave here, and who is; those who manage it may change it."""
         commands, place = self._bot.commands, _place(interaction)

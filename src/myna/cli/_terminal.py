@@ -20,7 +20,7 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting of myna.toml."),
 ]
-Name = Annotated[str, typer.Option("--name", help="The adapter's name.")]
+Adapter = Annotated[str, typer.Option("--adapter", metavar="NAME", help="The trained adapter.")]
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "bright_cyan", "bright_yellow")
 

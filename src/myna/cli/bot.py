@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, Name, Set, emit, here, say
+from myna.choices import DEFAULT_ADAPTER
+from myna.cli._terminal import Adapter, Json, Set, emit, here, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -36,7 +37,7 @@ def discord(
         bool, typer.Option("--check", help="Say what is missing: token, intents, permissions.")
     ] = False,
     json_: Json = False,
-    name: Name = "group",
+    adapter: Adapter = DEFAULT_ADAPTER,
     set_: Set = None,
 ) -> None:
     """Talk in Discord servers; the token is in MYNA_DISCORD_TOKEN or the keyring."""
@@ -59,7 +60,7 @@ def discord(
     elif check:
         _report(asyncio.run(discord_setup.check(token, settings.bot.servers)), json_)
     else:
-        with hosting_of(space, name, settings, "discord") as (outbox, consents, hosting):
+        with hosting_of(space, adapter, settings, "discord") as (outbox, consents, hosting):
             _until_stopped(_discord(settings.bot, token, outbox, consents, hosting))
 
 
@@ -70,7 +71,7 @@ def irc(
     channel: Annotated[list[str], typer.Option(metavar="#CHANNEL", help="Where they may be.")],
     nick: Annotated[str, typer.Option(help="The nick of the bot itself.")] = "myna",
     tls: Annotated[bool, typer.Option(help="Encrypt the connection.")] = True,
-    name: Name = "group",
+    adapter: Adapter = DEFAULT_ADAPTER,
     set_: Set = None,
 ) -> None:
     """Talk on an IRC server; its password, if it has one, is in MYNA_IRC_PASSWORD."""
@@ -90,7 +91,7 @@ def irc(
     space = here(ctx)
     settings = config.override(space.settings(), set_ or [])
     logs.to(sys.stderr, [password], debug="--debug" in sys.argv)
-    with hosting_of(space, name, settings, "irc") as (_, _consents, hosting):
+    with hosting_of(space, adapter, settings, "irc") as (_, _consents, hosting):
         _until_stopped(IrcBot(address, nick, channel, settings.bot, hosting).run())
 
 
@@ -123,7 +124,7 @@ def hosting_of(
     from myna.persona.histories import Histories
     from myna.persona.rooms import Rooms
 
-    clone = open_clone(space, name, settings.chat, server=settings.engine, say=say)
+    clone = open_clone(space, name, settings, say=say)
     consents = Consents(space, clone.personas)
     outbox = Outbox(space.bots / f"{platform}.sqlite")
     histories = Histories(space.rooms_file)
@@ -149,7 +150,7 @@ def hosting_of(
     finally:
         outbox.close()
         histories.close()
-        clone.engine.close()
+        clone.close()
 
 
 async def _discord(

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myna.cli._terminal import Name, Set, colour_of, console, here, say
+from myna.choices import DEFAULT_ADAPTER
+from myna.cli._terminal import Adapter, Set, colour_of, console, here, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +51,7 @@ def command(
         str,
         typer.Option(help=f"Go on in this room; '{LAST}' is the one of last time. Default: new."),
     ] = "",
-    name: Name = "group",
+    adapter: Adapter = DEFAULT_ADAPTER,
     set_: Set = None,
     seed: Annotated[int | None, typer.Option(help="The same seed, the same words.")] = None,
 ) -> None:
@@ -71,9 +72,9 @@ def command(
 
     workspace = here(ctx)
     settings = config.override(workspace.settings(), set_ or [])
-    alone = settings.chat.model_copy(update={"slots": 1})  # one speaks at a time
-    clone = open_clone(workspace, name, alone, server=settings.engine, seed=seed, say=say)
-    with closing(clone.engine), closing(Histories(workspace.rooms_file)) as histories:
+    settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
+    clone = open_clone(workspace, adapter, settings, seed=seed, say=say)
+    with closing(clone), closing(Histories(workspace.rooms_file)) as histories:
         chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
         rooms = Rooms(clone, histories, Queue(1, 1))
         live, resumed = _open(rooms, room, chosen)

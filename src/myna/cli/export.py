@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myna.cli._terminal import Json, console, emit, here, say
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DEFAULT_ADAPTER, listed
+from myna.cli._terminal import Adapter, Json, console, emit, here, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from myna.export.run import Exported
+    from myna.export.dataset_export import Exported, Wanted
     from myna.workspace import Workspace
 
 NAME = "export"
@@ -26,18 +27,18 @@ def command(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help="A data set to train with: sharegpt, openai, alpaca, chatml, segments, "
-            "input-output or parquet. Or what runs the clone: gguf, ollama, merged, textgen "
-            "or card.",
+            help=f"A data set to train with: {listed(DATASET_FORMATS)}. Or what runs the clone: "
+            f"{listed(CLONE_FORMATS)}.",
         ),
     ],
-    name: Annotated[
+    person: Annotated[
         str | None,
-        typer.Option(help='Who answers: "me" or the only persona without, else each of them.'),
+        typer.Option(
+            metavar="NAME",
+            help='Who answers; without: "me", else the only persona, else each of them.',
+        ),
     ] = None,
-    adapter: Annotated[
-        str, typer.Option(help="The adapter that gguf, ollama, merged and textgen export.")
-    ] = "group",
+    adapter: Adapter = DEFAULT_ADAPTER,
     everyone: Annotated[
         bool, typer.Option("--everyone", help="Each persona answers in dialogues of their own.")
     ] = False,
@@ -66,36 +67,20 @@ def command(
 ) -> None:
     """Write the prepared chats, or the clone, in another tool's format."""
     from myna.errors import ExportError
-    from myna.export import formats, run
-    from myna.export import push as push_
-    from myna.export.targets import TARGETS
+    from myna.export import dataset_export, formats
+    from myna.export.clone_targets import TARGETS
 
-    if name is not None and everyone:
-        raise ExportError("--name and --everyone exclude each other: leave one of them out")
+    if person is not None and everyone:
+        raise ExportError("--person and --everyone exclude each other: leave one of them out")
     space = here(ctx)
     if format_ in TARGETS:
         _refuse(format_, system=system, sequence_len=sequence_len, push=push, with_test=with_test)
-        _export(space, format_, to, adapter, name, everyone=everyone, as_json=json_)
+        _export_clone(space, format_, to, adapter, person, everyone=everyone, as_json=json_)
         return
     chosen = formats.find(format_)
-    wanted = run.Wanted(
-        chosen,
-        run.personas(space, name, everyone=everyone),
-        with_test=with_test,
-        system=system,
-        length=sequence_len,
-    )
-    repository = push_.checked(push) if push is not None else None
-    if repository and not yes and not sys.stdin.isatty():
-        raise ExportError("nobody is here to confirm an upload: add --yes if you mean it")
-    done = run.run(space, wanted, run.target(space, chosen.name, to), say)
-    if not json_:
-        show(done, console())
-    address = _pushed(done, repository, sure=yes) if repository else None
-    if json_:
-        emit({**vars(done), "pushed": address})
-    elif address:
-        say(f"pushed to {address}")
+    personas = dataset_export.personas(space, person, everyone=everyone)
+    wanted = dataset_export.Wanted(chosen, personas, with_test, system, sequence_len)
+    _export_dataset(space, wanted, to, push, sure=yes, as_json=json_)
 
 
 def _refuse(target: str, **given: object) -> None:
@@ -108,22 +93,51 @@ def _refuse(target: str, **given: object) -> None:
         raise ExportError(f"--{option} is for data sets, and {target} is none: leave it out")
 
 
-def _export(
+def _export_dataset(
+    space: Workspace,
+    wanted: Wanted,
+    to: Path | None,
+    push: str | None,
+    *,
+    sure: bool,
+    as_json: bool,
+) -> None:
+    """Export the prepared chats, and upload them if that is wished."""
+    from myna.errors import ExportError
+    from myna.export import dataset_export
+    from myna.export import push as push_
+
+    repository = push_.checked(push) if push is not None else None
+    if repository and not sure and not sys.stdin.isatty():
+        raise ExportError("nobody is here to confirm an upload: add --yes if you mean it")
+    done = dataset_export.run(
+        space, wanted, dataset_export.target(space, wanted.format.name, to), say
+    )
+    if not as_json:
+        show(done, console())
+    address = _pushed(done, repository, sure=sure) if repository else None
+    if as_json:
+        emit({**vars(done), "pushed": address})
+    elif address:
+        say(f"pushed to {address}")
+
+
+def _export_clone(
     space: Workspace,
     target: str,
     to: Path | None,
     adapter: str,
-    name: str | None,
+    person: str | None,
     *,
     everyone: bool,
     as_json: bool,
 ) -> None:
     """Export the clone itself."""
-    from myna.export import run
-    from myna.export.targets import Chosen, export
+    from myna.export import dataset_export
+    from myna.export.clone_targets import Chosen, export
 
-    path = run.target(space, target, to)
-    done = export(space, target, Chosen(adapter, name, everyone), path, say)
+    path = dataset_export.target(space, target, to)
+    done = export(space, target, Chosen(adapter, person, everyone), path, say)
     if as_json:
         emit(vars(done))
         return

@@ -45,8 +45,9 @@ def command(
             "prompts, never trained), no (left out). Asked once if not given."
         ),
     ] = None,
-    as_: Annotated[
-        str | None, typer.Option("--as", metavar="SOURCE", help="Read the files as this source.")
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The platform and format of the files, if not found."),
     ] = None,
     columns: Annotated[
         str | None,
@@ -59,10 +60,10 @@ def command(
     json_: Json = False,
 ) -> None:
     """Read chat exports of any platform; `--list` says which."""
-    from myna import people
+    from myna import people, sources
     from myna.errors import SettingsError, SourceError
     from myna.importing.finding import find
-    from myna.sources import given_columns, source
+    from myna.sources import given_columns
 
     if list_:
         _list(json_)
@@ -70,33 +71,17 @@ def command(
     if not paths:
         raise SettingsError("say which files or folders to import: myna import PATH")
     workspace = here(ctx)
-    if as_:
-        source(as_)  # a wrong name is said before anything is read
+    if source:
+        sources.source(source)  # a wrong name is said before anything is read
     chosen = _consent(consent, people.load(workspace.people_file))
-    found = find(paths, as_, given_columns(columns) if columns else None)
+    found = find(paths, source, given_columns(columns) if columns else None)
     results = _import(workspace, found, chosen)
     troubles = [*found.troubles, *(result.trouble for result in results if result.trouble)]
-    stored, messages = sum(r.stored for r in results), sum(r.messages for r in results)
-    everyone = people.load(workspace.people_file).persons
+    everyone = [person.name for person in people.load(workspace.people_file).persons]
     _tell(results, found)
     for trouble in troubles:
         say(f"myna: {trouble}")
-    if json_:
-        emit(
-            {
-                "messages": messages,
-                "stored": stored,
-                "people": [person.name for person in everyone],
-                "files": [result.to_json() for result in results],
-                "no_chats": dict(found.others),
-                "troubles": troubles,
-            }
-        )
-    elif stored:
-        say(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
-        say("Next: myna prepare")
-    elif messages:
-        say("nothing new")
+    _sum_up(results, everyone, dict(found.others), troubles, as_json=json_)
     if not results and not troubles:
         names = ", ".join(map(str, paths))
         raise SourceError(f"{names}: no chats in there: see `myna import --list`")
@@ -162,6 +147,34 @@ def _tell(results: list[Imported], found: Found) -> None:
         say(f"left out {found.others.total():,} files that are no chats: {kinds}{more}")
 
 
+def _sum_up(
+    results: list[Imported],
+    everyone: list[str],
+    no_chats: dict[str, int],
+    troubles: list[str],
+    *,
+    as_json: bool,
+) -> None:
+    """Print what an import brought in all."""
+    stored, messages = sum(r.stored for r in results), sum(r.messages for r in results)
+    if as_json:
+        emit(
+            {
+                "messages": messages,
+                "stored": stored,
+                "people": everyone,
+                "files": [result.to_json() for result in results],
+                "no_chats": no_chats,
+                "troubles": troubles,
+            }
+        )
+    elif stored:
+        say(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
+        say("Next: myna prepare")
+    elif messages:
+        say("nothing new")
+
+
 def _counts(results: list[Imported]) -> str:
     messages, known = sum(r.messages for r in results), sum(r.known for r in results)
     forgotten = sum(r.forgotten for r in results)
@@ -203,8 +216,8 @@ def _list(json_: bool) -> None:
         )
         return
     table = Table(title="What myna reads", title_justify="left")
-    table.add_column("--as")
-    table.add_column("source")
+    table.add_column("--source")
+    table.add_column("format")
     table.add_column("reads", overflow="fold")
     for name, module in found.items():
         table.add_row(name, module.TITLE, ", ".join(module.READS))

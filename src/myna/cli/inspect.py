@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from myna.choices import SPLITS, listed
 from myna.cli._terminal import Json, console, emit, here, say
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ def command(
     number: Annotated[
         int | None, typer.Argument(help="The sample's number; several at random without.")
     ] = None,
-    part: Annotated[str, typer.Option(help="train, tune or test.")] = "train",
+    split: Annotated[
+        str, typer.Option(metavar="NAME", help=f"Of this split: {listed(SPLITS)}.")
+    ] = "train",
     count: Annotated[int, typer.Option("-n", help="How many at random.")] = 3,
     search: Annotated[
         str, typer.Option(metavar="TEXT", help="Only those that this stands in, upper case or not.")
@@ -48,15 +51,15 @@ def command(
     from myna.samples.prepare import read_samples
 
     space = here(ctx)
-    samples = read_samples(space, part)
+    samples = read_samples(space, split)
     if not samples.height:
-        raise SettingsError(f"there are no samples in '{part}': choose train, tune or test")
+        raise SettingsError(f"there are no samples in '{split}': choose {listed(SPLITS)}")
     if number is not None and not 0 <= number < samples.height:
-        raise SettingsError(f"{part} has samples 0 to {samples.height - 1}, not {number}")
+        raise SettingsError(f"{split} has samples 0 to {samples.height - 1}, not {number}")
     found = _audited(space, samples) if audit or html else None
     rows = [] if audit and not html else _chosen(samples, number, search, count, seed)
     if html and found:
-        title = f"{space.root.name}: {part}"
+        title = f"{space.root.name}: {split}"
         with workspace.clear_disk_errors(html):
             workspace.write_bytes(html, page(title, found, rows).encode())
         say(f"{len(rows):,} of {samples.height:,} samples are in {html}")
@@ -66,7 +69,7 @@ def command(
         _show_audit(found, console())
     else:
         for row in rows:
-            _show(row, f"{part} {row['number']} of {samples.height:,}", console(), tokens)
+            _show(row, f"{split} {row['number']} of {samples.height:,}", console(), tokens)
         say(
             "trained: words in green (*), what ends them in cyan (+); the rest is context; "
             "control tokens are inverted"
@@ -103,7 +106,7 @@ def _chosen(
     text = samples["segments"].list.eval(pl.element().struct["text"]).list.join("")
     met = text.str.to_lowercase().str.contains(search.lower(), literal=True).arg_true().to_list()
     if not met:
-        raise SettingsError(f"'{search}' stands in no sample: try less of it, or another --part")
+        raise SettingsError(f"'{search}' stands in no sample: try less of it, or another --split")
     drawn = random.Random(seed).sample(met, min(count, len(met)))
     chosen = [number] if number is not None else sorted(drawn)
     return [{"number": i, **samples.row(i, named=True)} for i in chosen]

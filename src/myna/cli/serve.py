@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, Name, Set, emit, here, say
+from myna.choices import DEFAULT_ADAPTER
+from myna.cli._terminal import Adapter, Json, Set, emit, here, say
 
 if TYPE_CHECKING:
     import socket
+    from types import ModuleType
 
     from myna.persona.clone import Clone
 
@@ -37,44 +39,35 @@ def command(
         list[str] | None,
         typer.Option(metavar="URL", help="A web page that may use this server from a browser."),
     ] = None,
-    as_: Annotated[
-        str, typer.Option("--as", metavar="NAME", help="Who says what comes without a name.")
+    default_author: Annotated[
+        str, typer.Option(metavar="NAME", help="The author of messages that name none.")
     ] = "Me",
     waiting: Annotated[
         int, typer.Option(min=0, help="Replies that may wait; more are refused with 429.")
     ] = 32,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute from one address.")] = 600,
-    name: Name = "group",
+    adapter: Adapter = DEFAULT_ADAPTER,
     set_: Set = None,
     json_: Json = False,
 ) -> None:
     """Serve the clones to other programs: an OpenAI-compatible API, and rooms."""
     import os
 
-    from myna.errors import EngineError
-
     workspace = here(ctx)
-    try:
-        from myna.serving import server
-    except ModuleNotFoundError as error:
-        if error.name not in _MISSING:
-            raise
-        raise EngineError(
-            "the server is not installed: run `pip install 'myna[serve]'`, then this again"
-        ) from error
+    server = _server()
     from myna import config, people
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
     from myna.persona.histories import Histories
     from myna.persona.rooms import Rooms
-    from myna.serving.app import Terms, create_app
-    from myna.serving.guard import Access, Limits
+    from myna.serving.access_control import Access, Limits
     from myna.serving.served import Served
+    from myna.serving.server import Terms, create_app
 
     key = server.checked_key(_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     settings = config.override(workspace.settings(), set_ or [])
     with server.bind(host, port) as listening:
-        clone = open_clone(workspace, name, settings.chat, server=settings.engine, say=say)
+        clone = open_clone(workspace, adapter, settings, say=say)
         try:
             queue = Queue(clone.engine.slots, waiting)
             histories = Histories(workspace.rooms_file)
@@ -85,13 +78,28 @@ def command(
                 loopback=server.is_loopback(host),
             )
             terms = Terms(access=access, limits=Limits(a_minute=rate))
-            served = Served(clone, queue, name, people.plain_name(as_))
+            served = Served(clone, queue, adapter, people.plain_name(default_author))
             app = create_app(served, Rooms(clone, histories, queue), terms)
             _log()
             ready = partial(_ready, listening, clone, served.models(), json_=json_)
             server.run(server.Server(app, terms.grace_seconds, ready), listening)
         finally:
-            clone.engine.close()
+            clone.close()
+
+
+def _server() -> ModuleType:
+    """The module that serves, where it is installed."""
+    from myna.errors import EngineError
+
+    try:
+        from myna.serving import server
+    except ModuleNotFoundError as error:
+        if error.name not in _MISSING:
+            raise
+        raise EngineError(
+            "the server is not installed: run `pip install 'myna[serve]'`, then this again"
+        ) from error
+    return server
 
 
 def _key(file: Path | None, environment: str | None) -> str | None:

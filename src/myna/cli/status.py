@@ -6,18 +6,19 @@ from dataclasses import asdict
 
 import typer
 
-from myna.cli._terminal import Json, Name, emit, here
+from myna.choices import DEFAULT_ADAPTER
+from myna.cli._terminal import Adapter, Json, emit, here
 
 NAME = "status"
 MARKS = {"done": "✓", "stale": "!", "unfinished": "…", "missing": "·"}
 
 
-def command(ctx: typer.Context, name: Name = "group", json_: Json = False) -> None:
+def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, json_: Json = False) -> None:
     """Say what is done, what is stale and why, what to type next."""
     from myna import stages
 
     workspace = here(ctx)
-    found = stages.status(workspace, name)
+    found = stages.status(workspace, adapter)
     following = stages.next_command(found)
     if json_:
         emit(

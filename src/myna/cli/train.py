@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, Name, Set, bar, console, emit, here, say
+from myna.choices import DEFAULT_ADAPTER
+from myna.cli._terminal import Adapter, Json, Set, bar, console, emit, here, say
 
 if TYPE_CHECKING:
+    import rich.progress
+
     from myna.config import Settings
     from myna.training.plan import Outlook
+    from myna.training.progress import Progress
     from myna.workspace import Workspace
 
 NAME = "train"
@@ -24,7 +30,7 @@ def command(
     budget: Annotated[
         str | None, typer.Option(help='Time to train for at most, such as "4m" or "2h".')
     ] = None,
-    name: Name = "group",
+    adapter: Adapter = DEFAULT_ADAPTER,
     set_: Set = None,
     again: Annotated[bool, typer.Option("--again", help="Even if the adapter is there.")] = False,
     onward: Annotated[
@@ -49,7 +55,7 @@ def command(
     if write_config is not None:
         _write_config(space, settings, write_config)
         return
-    done = ready(space, settings, name, again=again, onward=onward, dry=dry_run)
+    done = ready(space, settings, adapter, again=again, onward=onward, dry=dry_run)
     if not _main():
         return
     if json_:
@@ -58,7 +64,7 @@ def command(
         say("nothing was trained (--dry-run)")
     else:
         say(
-            f"adapter '{name}': {done['tokens']:,} tokens in {done['steps']:,} steps "
+            f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
             f"({done['epochs']:.2g} epochs: {done['reason']}). Next: myna evaluate, myna chat"
         )
 
@@ -79,6 +85,7 @@ def ready(
 ) -> dict[str, Any]:
     """Have an adapter that holds: that of before, or a new one; what its training was."""
     from myna import stages, workspace
+    from myna.artifacts import AdapterInfo
 
     manifest = workspace.read_manifest(space.adapter(name))
     unfinished = (space.training(name) / "checkpoints").exists()
@@ -88,7 +95,8 @@ def ready(
         )
         if not reasons:
             _say(f"adapter '{name}' is trained already (--again trains it anew)")
-            return {"adapter": name, "trained": False, **manifest["counts"]}
+            plan = AdapterInfo.load(space, name).training.plan
+            return {"adapter": name, "trained": False, **asdict(plan)}
         _say(f"training anew: {'; '.join(reasons)}")
     return _train(space, settings, name, dry=dry, onward=onward)
 
@@ -101,70 +109,98 @@ def _say(line: str) -> None:
 def _train(
     space: Workspace, settings: Settings, name: str, *, dry: bool, onward: bool
 ) -> dict[str, Any]:
-    from rich.progress import TextColumn
-
-    from myna.errors import ModelError
-
     _tell_recipe(settings)
     _say("loading torch")
-    try:
+    with needing_training():
         from myna.training import run as stage
-        from myna.training.plan import lines
-        from myna.training.watching import Progress, Watch
-    except ModuleNotFoundError as error:
-        raise ModelError(
-            f"{error.name} is not installed, and training needs it: pip install 'myna[train]'"
-        ) from error
-    numbers = TextColumn(
-        "step {task.completed}/{task.total}  loss {task.fields[loss]}  tune {task.fields[tune]}  "
-        "{task.fields[speed]}  {task.fields[left]} left"
-    )
-    outlooks: list[Outlook] = []
-    with bar(numbers) as progress:
-        task = progress.add_task(
-            "training", total=None, loss="…", tune="–", speed="…", left="…", start=False
-        )
-        losses: list[float] = []
-
-        def told(outlook: Outlook) -> None:
-            outlooks.append(outlook)
-            for line in lines(outlook):
-                _say(f"  {line}")
-
-        def stepped(now: Progress) -> None:
-            losses.append(now.loss)
-            recent = sum(losses[-10:]) / len(losses[-10:])
-            left = f"{now.seconds_left // 60:.0f}:{now.seconds_left % 60:02.0f}"
-            speed = f"{now.tokens_per_second:.0f} tokens/s ({now.peak_share or 0:.0%} of peak)"
-            progress.update(
-                task,
-                total=now.steps,
-                completed=now.step,
-                loss=f"{recent:.3f}",
-                speed=speed,
-                left=left,
-            )
-            if progress.disable and (now.step % 10 == 0 or now.step == now.steps):
-                _say(f"step {now.step}/{now.steps}  loss {recent:.3f}  {speed}  {left} left")
-            if now.tune_loss is not None:
-                progress.update(task, tune=f"{now.tune_loss:.3f}")
-                _say(f"step {now.step}: tune loss {now.tune_loss:.3f}")
-
-        watch = Watch(_say, stepped, _previewer(space, settings), told)
+        from myna.training.progress import Watch
+    with bar(*_Steps.columns()) as progress:
+        steps = _Steps(progress)
+        watch = Watch(_say, steps.step, _previewer(space, settings), steps.outlook)
         done = stage.run(space, settings, name, watch, dry=dry, onward=onward)
-    outlook = asdict(outlooks[-1]) if outlooks and len(outlooks) == 1 else {}
+    outlooks = steps.outlooks
     return {
         "adapter": name,
         "trained": not dry,
         **asdict(done.plan),
         "loss": done.loss,
-        "outlook": outlook,
+        "outlook": asdict(outlooks[0]) if len(outlooks) == 1 else {},
     }
+
+
+@contextmanager
+def needing_training() -> Iterator[None]:
+    """Say what to install where an import of training fails.
+
+    Raises:
+        ModelError: in place of ModuleNotFoundError.
+    """
+    from myna.errors import ModelError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{error.name} is not installed, and training needs it: pip install 'myna[train]'"
+        ) from error
+
+
+class _Steps:
+    """A training in a progress bar, or in lines where there is no terminal."""
+
+    def __init__(self, progress: rich.progress.Progress) -> None:
+        self._progress = progress
+        self._task = progress.add_task(
+            "training", total=None, loss="…", tune="–", speed="…", left="…", start=False
+        )
+        self._losses: list[float] = []
+        self.outlooks: list[Outlook] = []
+        """One of each adapter."""
+
+    @staticmethod
+    def columns() -> list[Any]:
+        """The columns of the bar."""
+        from rich.progress import TextColumn
+
+        return [
+            TextColumn(
+                "step {task.completed}/{task.total}  loss {task.fields[loss]}  "
+                "tune {task.fields[tune]}  {task.fields[speed]}  {task.fields[left]} left"
+            )
+        ]
+
+    def outlook(self, outlook: Outlook) -> None:
+        """Print what is known before the first step."""
+        from myna.training.plan import lines
+
+        self.outlooks.append(outlook)
+        for line in lines(outlook):
+            _say(f"  {line}")
+
+    def step(self, now: Progress) -> None:
+        """Show where the training is."""
+        self._losses.append(now.loss)
+        recent = sum(self._losses[-10:]) / len(self._losses[-10:])
+        left = f"{now.seconds_left // 60:.0f}:{now.seconds_left % 60:02.0f}"
+        speed = f"{now.tokens_per_second:.0f} tokens/s ({now.peak_share or 0:.0%} of peak)"
+        self._progress.update(
+            self._task,
+            total=now.steps,
+            completed=now.step,
+            loss=f"{recent:.3f}",
+            speed=speed,
+            left=left,
+        )
+        if self._progress.disable and (now.step % 10 == 0 or now.step == now.steps):
+            _say(f"step {now.step}/{now.steps}  loss {recent:.3f}  {speed}  {left} left")
+        if now.tune_loss is not None:
+            self._progress.update(self._task, tune=f"{now.tune_loss:.3f}")
+            _say(f"step {now.step}: tune loss {now.tune_loss:.3f}")
 
 
 def _tell_recipe(settings: Settings) -> None:
     """The recipe's settings with their reasons, and which are set otherwise here."""
-    from myna.recipes import RECIPES
+    from myna.config.recipes import RECIPES
 
     _say(f'recipe "{settings.recipe}":')
     for name, choice in RECIPES[settings.recipe].items():
@@ -181,8 +217,10 @@ def _shown(value: object) -> str:
 
 def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
     """Write the accelerate config of a kind into the workspace."""
-    from myna.training.launching import config_text
     from myna.workspace import write_text
+
+    with needing_training():
+        from myna.training.distributed import config_text
 
     text = config_text(kind, settings.train)
     path: Path = space.root / f"{kind}.yaml"

@@ -7,6 +7,7 @@ from myna.config.chats import Conversations, Filter, PersonalData, Quality, Reda
 from myna.config.clones import Bot, Chat, Samples, Server, Train
 from myna.config.fields import seconds
 from myna.config.rules import Rules
+from myna.config.sampling import Sampling
 from myna.config.settings import Settings, load, override, parse, template, updated
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Redaction",
     "Rules",
     "Samples",
+    "Sampling",
     "Server",
     "Settings",
     "Split",

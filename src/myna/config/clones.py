@@ -8,7 +8,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
 
+from myna.choices import EngineName, RenderingName
 from myna.config.fields import Address, Budget, Duration, Names, Section
+from myna.config.recipes import default
+from myna.config.sampling import MaxTokens, MinP, Sampling, Temperature, TopP
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."
@@ -34,7 +37,7 @@ def _system(value: str | list[str]) -> str | list[str]:
 class Samples(Section):
     """How a conversation is written down for the model."""
 
-    rendering: Literal["transcript", "chat", "names", "mind-upload"] = Field(
+    rendering: RenderingName = Field(
         "transcript",
         description="transcript: `Name: text` lines; chat: the base's own chat template; "
         "names: ChatML with names as roles; mind-upload: as that project did.",
@@ -51,7 +54,9 @@ class Samples(Section):
     )
     seed: int = Field(0, description="Of what is drawn: random windows, and the system line.")
     max_tokens: int = Field(
-        512, ge=64, description="Longest sample, in the base model's own tokens."
+        default("samples.max_tokens"),
+        ge=64,
+        description="Longest sample, in the base model's own tokens.",
     )
     overlap_tokens: int = Field(
         64, ge=0, description="Context that a window repeats, untrained, from the one before."
@@ -69,7 +74,7 @@ class Train(Section):
     """How the adapter is trained."""
 
     method: Literal["lora", "qlora", "dora", "full"] = Field(
-        "lora",
+        default("train.method"),
         description="lora; qlora: over a base in 4 bits; dora: lora with lengths of its own; "
         "full: every weight of the base.",
     )
@@ -80,11 +85,15 @@ class Train(Section):
         "", description='Most time to train for, such as "4m" or "2h"; "" for as long as it takes.'
     )
     epochs: float = Field(
-        3, gt=0, description="Times that each sample is seen, if the budget allows."
+        default("train.epochs"),
+        gt=0,
+        description="Times that each sample is seen, if the budget allows.",
     )
-    rank: int = Field(16, ge=1, description="Rank of the LoRA matrices.")
-    alpha: float = Field(32, gt=0, description="LoRA scale: its update counts alpha / rank.")
-    lr: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    rank: int = Field(default("train.rank"), ge=1, description="Rank of the LoRA matrices.")
+    alpha: float = Field(
+        default("train.alpha"), gt=0, description="LoRA scale: its update counts alpha / rank."
+    )
+    lr: float = Field(default("train.lr"), gt=0, description="Highest learning rate.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm it up.")
     weight_decay: float = Field(0.0, ge=0, description="Decay of the LoRA matrices.")
     optimizer: Literal["auto", "adamw", "paged"] = Field(
@@ -92,7 +101,9 @@ class Train(Section):
         description="adamw; paged: its moments may move out of a CUDA card's memory; auto takes "
         "paged for qlora on such a card.",
     )
-    batch_tokens: int = Field(1024, ge=64, description="Tokens of one step, padding included.")
+    batch_tokens: int = Field(
+        default("train.batch_tokens"), ge=64, description="Tokens of one step, padding included."
+    )
     part_tokens: int = Field(
         0, ge=0, description="Most tokens of a step computed at once; 0: what the memory holds."
     )
@@ -117,7 +128,7 @@ class Train(Section):
 class Chat(Section):
     """How personas speak."""
 
-    engine: Literal["auto", "llama.cpp", "transformers", "vllm", "openai"] = Field(
+    engine: EngineName = Field(
         "auto",
         description="What runs the model: llama.cpp, transformers, or a server that [engine] "
         "names (vllm, openai); auto takes llama.cpp where the base has a GGUF.",
@@ -125,12 +136,16 @@ class Chat(Section):
     slots: int = Field(
         4, ge=1, le=256, description="Replies made at once; each takes memory for a context."
     )
-    temperature: float = Field(0.9, ge=0, description="0 always takes the likeliest word.")
-    top_p: float = Field(0.95, gt=0, le=1, description="Only the likeliest words of this mass.")
-    min_p: float = Field(
-        0.05, ge=0, le=1, description="No word less likely than this share of the best."
+    temperature: Temperature = Field(
+        Sampling.temperature, description="Sampling temperature; 0: greedy decoding."
     )
-    max_reply_tokens: int = Field(160, ge=1, description="Longest turn of a persona.")
+    top_p: TopP = Field(Sampling.top_p, description="Nucleus (top-p) threshold; 1: all tokens.")
+    min_p: MinP = Field(
+        Sampling.min_p, description="No token less probable than this share of the best."
+    )
+    max_reply_tokens: MaxTokens = Field(
+        Sampling.max_tokens, description="Longest turn of a persona."
+    )
     memory: bool = Field(
         False,
         description="Live rooms recall past chats that are like the moment, where everybody who "
@@ -143,6 +158,16 @@ class Chat(Section):
         description='Find what means the same, too, by "wordllama" (pip install '
         "'myna[memory]') or a folder of model2vec or sentence-transformers; \"\": by words alone.",
     )
+
+    def sampling(self, seed: int | None) -> Sampling:
+        """How personas sample by these settings."""
+        return Sampling(
+            self.temperature,
+            self.top_p,
+            min_p=self.min_p,
+            max_tokens=self.max_reply_tokens,
+            seed=seed,
+        )
 
 
 class Server(Section):

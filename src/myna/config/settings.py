@@ -5,28 +5,41 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
+from myna.choices import listed
 from myna.config.chats import Conversations, Filter, Quality, Redaction, Split
 from myna.config.clones import Bot, Chat, Samples, Server, Train
 from myna.config.fields import Section
+from myna.config.recipes import DEFAULT, RECIPES, Choice, default
 from myna.config.rules import Rules
 from myna.errors import SettingsError
-from myna.recipes import DEFAULT, RECIPES, Choice
+
+
+def _recipe(name: str) -> str:
+    if name not in RECIPES:
+        raise ValueError(f"there is no such recipe: take {listed(tuple(RECIPES))}")
+    return name
 
 
 class Settings(Section):
     """Everything in myna.toml."""
 
-    recipe: Literal["laptop", "3090", "a40", "h100", "70b", "mac", "cluster"] = Field(
-        "laptop",
-        description="The machine to train on: sets the base, the method, lengths and rates that "
-        "fit it, where these are not set below.",
+    recipe: Annotated[str, AfterValidator(_recipe)] = Field(
+        DEFAULT,
+        description=f"The machine to train on ({listed(tuple(RECIPES))}): sets the base, the "
+        "method, lengths and rates that fit it, where these are not set below.",
     )
     base: str = Field(
-        "smollm2-135m",
+        default("base"),
         description="The base model: smollm2-135m (built in), a folder, a GGUF file, or an id on "
         "a model hub.",
     )

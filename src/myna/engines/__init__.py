@@ -12,47 +12,30 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from myna.config import Chat, Server
+from myna.choices import ENGINES, listed
+from myna.config import Sampling, Server
 from myna.errors import EngineError, SettingsError
 from myna.models.bases import Base, find
 from myna.models.fetch import Say, silent
+
+__all__ = [
+    "DEFAULT_CONTEXT",
+    "SERVERS",
+    "Engine",
+    "Sampling",
+    "check_prompt",
+    "choose",
+    "open_engine",
+]
 
 DEFAULT_CONTEXT = 8192
 """The most tokens that an engine makes room for unless told: room costs memory."""
 
 SERVERS = ("vllm", "openai")
 """Engines that are another program's, asked over HTTP."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is chosen.
-
-    The penalty comes first, then top_k, top_p and min_p, each narrowing what the one
-    before it left; the temperature acts on what remains.
-    """
-
-    temperature: float = 0.8
-    """Above 1 evens out what is left, below sharpens it; 0 takes the most probable."""
-    top_p: float = 0.95
-    """Keep the most probable tokens that make up this much; 1 keeps all."""
-    top_k: int = 0
-    """Keep the k most probable tokens; 0 keeps all."""
-    min_p: float = 0.05
-    """Drop tokens less probable than this share of the most probable one; 0 drops none."""
-    repeat_penalty: float = 1.0
-    """Lowers the odds of the last 64 tokens; 1 leaves them."""
-    seed: int | None = None
-    """The same seed gives the same text; None gives another each time."""
-
-
-def sampling_of(chat: Chat, seed: int) -> Sampling:
-    """How personas sample by the settings of `[chat]`."""
-    return Sampling(chat.temperature, chat.top_p, min_p=chat.min_p, seed=seed)
 
 
 class Engine(Protocol):
@@ -69,15 +52,13 @@ class Engine(Protocol):
     context: int
     """The most tokens of prompt and reply together."""
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
-        """Continue `prompt` by at most `limit` tokens, yielding text as it comes.
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
+        """Continue `prompt`, yielding text as it comes.
 
         A piece is whole characters, control tokens left out; it may be empty, while a
-        long prompt is being read, for a chance to stop. The generator returns "end" when
-        the model ended its text, and "limit" when `limit` or the context did. Closing it
-        stops the generation.
+        long prompt is being read, for a chance to stop. The generator returns "stop"
+        when the model ended its text, and "length" when `sampling.max_tokens` or the context
+        did. Closing it stops the generation.
 
         Raises:
             EngineError: `prompt` is empty or does not fit, or the engine failed.
@@ -156,10 +137,8 @@ def choose(name: str, base: Base) -> str:
     """
     if name in SERVERS:
         return name
-    if name not in ("auto", "llama.cpp", "transformers"):
-        raise EngineError(
-            f"no engine called {name!r}: use auto, llama.cpp, transformers, vllm or openai"
-        )
+    if name not in ENGINES:
+        raise EngineError(f"no engine called {name!r}: use {listed(ENGINES)}")
     for_llamacpp = base.gguf is not None and _installed("xllamacpp")
     if name == "transformers" or (name == "auto" and not for_llamacpp):
         if not _installed("torch", "transformers"):

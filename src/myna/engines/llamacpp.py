@@ -25,10 +25,9 @@ import xllamacpp
 from myna.engines import Sampling, check_prompt
 from myna.engines.llamacpp_slots import Slots
 from myna.errors import EngineError, ModelError
+from myna.models.adapter_gguf import gguf_adapter, is_small, merged
 from myna.models.bases import Base
 from myna.models.fetch import Say, silent
-from myna.models.lora_gguf import gguf_adapter
-from myna.models.merged_gguf import is_small, merged
 from myna.samples.tokenizer import Tokenizer
 
 _BATCH = 128
@@ -49,7 +48,7 @@ class LlamaCpp:
     """A model in llama.cpp, with one adapter for life, in `slots` slots of `context` tokens.
 
     The adapter is a folder, or a GGUF file. With a folder's and a small base both are made
-    one file first (`myna.models.merged_gguf`), of which `say` is told.
+    one file first (`myna.models.adapter_gguf`), of which `say` is told.
 
     llama.cpp reuses the cached state of a prompt even when adapters have been changed
     in between, so another adapter is another engine.
@@ -105,17 +104,15 @@ class LlamaCpp:
             parts = f"{model}" + (f" with the adapter {lora_file}" if lora_file else "")
             raise ModelError(f"llama.cpp cannot load {parts}: {error}") from error
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.Engine.stream`."""
         server = self._ready(prompt)
-        if limit < 1:
-            return "limit"
+        if sampling.max_tokens < 1:
+            return "length"
         request = {
             **_NEUTRAL,
             "prompt": list(prompt),
-            "n_predict": min(limit, self.context - len(prompt)),
+            "n_predict": min(sampling.max_tokens, self.context - len(prompt)),
             "stream": True,
             "return_progress": True,  # chunks while the prompt is read: chances to cancel
             "cache_prompt": True,
@@ -158,7 +155,7 @@ class LlamaCpp:
                 if text or _is_reading(chunk):
                     yield text
                 if ended:
-                    return "end" if ended == "stop" else "limit"
+                    return "stop" if ended == "stop" else "length"
             raise EngineError("llama.cpp broke off: try again") from chunk
         finally:
             stop.set()

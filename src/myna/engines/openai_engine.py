@@ -56,14 +56,12 @@ class OpenAI:
         self._probs = next((n for n in _LOGPROBS if self._tries_probs(n)), 0)
         self.can = frozenset({"stream", "next_probs"} if self._probs else {"stream"})
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.Engine.stream`."""
         check_prompt(prompt, self.context, self.name)
-        limit = min(limit, self.context - len(prompt))
+        limit = min(sampling.max_tokens, self.context - len(prompt))
         if limit < 1:
-            return "limit"
+            return "length"
         body = {
             **self._request(prompt, limit),
             "stream": True,
@@ -90,7 +88,7 @@ class OpenAI:
                 if text:
                     yield text
                 if ended:
-                    return "limit" if ended == "length" else "end"
+                    return "length" if ended == "length" else "stop"
         finally:
             events.close()
         raise self._client.broken()

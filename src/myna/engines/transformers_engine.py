@@ -114,9 +114,7 @@ class Transformers:
         self._cached: list[int] = []
         """The ids whose state is in the cache."""
 
-    def stream(
-        self, prompt: Sequence[int], sampling: Sampling, limit: int
-    ) -> Generator[str, None, str]:
+    def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.Engine.stream`."""
         check_prompt(prompt, self.context, self.name)
         ids = list(prompt)
@@ -126,15 +124,16 @@ class Transformers:
         else:
             random.manual_seed(sampling.seed)
         decoder = DecodeStream(ids=ids[-8:], skip_special_tokens=True)
-        while len(ids) - len(prompt) < limit and len(ids) < self.context:
+        longest = min(len(prompt) + sampling.max_tokens, self.context)
+        while len(ids) < longest:
             token = choose_token(self._last_logits(ids), sampling, ids[-_PENALTY_WINDOW:], random)
             if token in self._ends:
-                return "end"
+                return "stop"
             ids.append(token)
             piece = decoder.step(self._tokenizer, token)
             if piece:
                 yield piece
-        return "limit"
+        return "length"
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
         """See `myna.engines.Engine.next_probs`."""

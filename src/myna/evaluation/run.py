@@ -7,12 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from myna import stages, workspace
+from myna.artifacts import AdapterInfo
 from myna.errors import WorkspaceError
 from myna.evaluation.likelihood import compare, interval, reply_bits
-from myna.models.bases import find
+from myna.models.bases import find_base_of
 from myna.models.loading import load, load_adapter
 from myna.samples.prepare import read_samples
-from myna.training import fast
+from myna.training.kernels.install import install_kernels
 
 
 def run(
@@ -27,24 +28,21 @@ def run(
 
     Raises:
         WorkspaceError: no adapter of that name, or no test split.
-        ModelError: base or adapter cannot be loaded.
+        ModelError: base or adapter cannot be loaded, or do not belong together.
     """
-    folder = space.adapter(name)
-    rendering = workspace.read_json(folder / "rendering.json")
-    if rendering is None:
-        raise WorkspaceError(f"there is no adapter '{name}': make it with `myna train`")
-    if own := rendering.get("adapters"):
+    info = AdapterInfo.load(space, name)
+    if info.adapters:
         raise WorkspaceError(
             f"'{name}' has an adapter for each person: measure one of them, such as with "
-            f"`myna evaluate --name {next(iter(own.values()))}`"
+            f"`myna evaluate --adapter {next(iter(info.adapters.values()))}`"
         )
     samples = read_samples(space, "test")
     if not samples.height:
         raise WorkspaceError("there is no test split: raise split.test and run `myna prepare`")
-    base = find(rendering["base"], weights=True, say=say)
+    base = find_base_of(name, info, weights=True, say=say)
     plain = load(base)
-    model = load_adapter(plain, folder)
-    fast.install(model)
+    model = load_adapter(plain, space.adapter(name))
+    install_kernels(model)
     # Below a model whose every weight was trained lies no base.
     models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}
     measured = {

@@ -12,17 +12,40 @@ so what fits here fits every trainer, whatever model it is told to train.
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import polars as pl
 
+from myna.engines.plain_text import GAP
 from myna.errors import SettingsError
-from myna.export.control import OPENING, harmless
 from myna.messages import PLACE
 from myna.samples.lines import entry_line, loudest
 from myna.samples.rendering import escape
 from myna.samples.windows import halfway
+
+OPENING = "[start]"
+"""What a human says where the persona opens and a format wants a human first."""
+
+_TYPED = re.compile(
+    rf"<{GAP}*+(?=[|｜][^\s|｜<>\[\]{GAP}]{{1,40}}+[|｜]>"
+    r"|/?s>|(?:unk|pad|mask|bos|eos|(?:start|end)_of_turn)>)"
+    rf"|\[{GAP}*+(?=/?INST\]|start\])"
+)
+
+
+def harmless(text: str) -> str:
+    """Text in which no trainer finds a control token, nor a reader an `OPENING`.
+
+    Other trainers read their control tokens out of the text itself, so a typed `<|im_end|>`
+    or `</s>` would end a turn there. A zero-width space behind its first sign makes it text;
+    one that is typed so already gets one more, so nothing is lost.
+    """
+    if "<" not in text and "[" not in text:
+        return text
+    return _TYPED.sub(lambda sign: sign[0] + GAP, text)
+
 
 TURN = 40
 """Bytes that a trainer's template may put around a turn."""

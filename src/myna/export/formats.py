@@ -2,15 +2,66 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DatasetFormat, listed
 from myna.errors import ExportError
-from myna.export.control import OPENING, harmless
-from myna.export.dialogues import Dialogue, Draw, Exchange, Turn
-from myna.export.segments import messages_drawn, segments
+from myna.export.dialogues import OPENING, Dialogue, Draw, Exchange, Turn, harmless
 from myna.samples.rendering import escape_turn
+
+BOS, EOS = "<s>", "</s>"
+
+FEWEST_TURNS, MOST_TURNS = 2, 10
+"""Turns of a dialogue, drawn at random: a model learns to talk at any length."""
+
+
+def messages_drawn(chance: random.Random) -> int:
+    """The most exchanges of a dialogue of `FEWEST_TURNS` to `MOST_TURNS` turns."""
+    return chance.randint(FEWEST_TURNS, MOST_TURNS) // 2
+
+
+def segments(dialogue: Dialogue) -> list[dict[str, Any]]:
+    r"""The segments of a dialogue; concatenated, they are what is trained on.
+
+        <s>CONTEXT: Ana is talking to friend.\nfriend: tea?     false
+        \nAna: always\n                                         true
+        friend: now?                                            false
+        \nAna: now</s>                                          true
+
+    The system line comes first, the first message is from the other side, the persona's
+    stand between two newlines, and the last one ends with the end token. `<s>` and `</s>`
+    are those of the Llama and Mistral bases.
+    """
+    opening = BOS + harmless(dialogue.system)
+    found: list[dict[str, Any]] = []
+    for number, exchange in enumerate(dialogue.exchanges):
+        before = "\n".join(text for turn in exchange.others for text, _ in _lines(turn))
+        if not exchange.others and exchange.opening != OPENING:
+            before = harmless(exchange.opening)
+        if number == 0:
+            before = f"{opening}\n{before}" if before else opening
+        found.append(_segment(before, label=False))
+        for trained, lines in groupby(_lines(exchange.own), key=lambda line: line[1]):
+            found.append(_segment("".join(f"\n{text}" for text, _ in lines), label=trained))
+        found[-1]["text"] += "\n"
+    found[-1]["text"] = found[-1]["text"].removesuffix("\n") + EOS
+    return found
+
+
+def _segment(text: str, *, label: bool) -> dict[str, Any]:
+    return {"label": label, "text": text}
+
+
+def _lines(turn: Turn) -> list[tuple[str, bool]]:
+    """The messages of a turn and whether they are trained; the name is before the first."""
+    texts = [harmless(text) for text in escape_turn([one.text for one in turn.said])]
+    texts[0] = f"{harmless(turn.person)}: {texts[0]}"
+    return [(text, one.trained) for text, one in zip(texts, turn.said, strict=True)]
+
 
 Row = dict[str, Any]
 
@@ -40,7 +91,7 @@ class Format:
         draw: draws a dialogue's most exchanges.
     """
 
-    name: str
+    name: DatasetFormat
     about: str
     lacks: tuple[str, ...]
     rows: Callable[[Dialogue], Iterator[Row]] | None
@@ -58,9 +109,9 @@ def find(name: str) -> Format:
         ExportError: there is none.
     """
     if name not in FORMATS:
-        targets = "gguf, ollama, merged, textgen, card"
         raise ExportError(
-            f"'{name}' is no format: choose one of {', '.join(FORMATS)}; or of {targets}"
+            f"'{name}' is no format: choose one of {listed(DATASET_FORMATS)}; or, "
+            f"for programs that run a clone, {listed(CLONE_FORMATS)}"
         )
     return FORMATS[name]
 
@@ -150,7 +201,7 @@ _SEGMENTS: dict[str, Any] = {
     "draw": messages_drawn,
 }
 
-FORMATS = {
+FORMATS: dict[str, Format] = {
     one.name: one
     for one in (
         Format(

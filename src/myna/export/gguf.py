@@ -8,9 +8,9 @@ import shlex
 from pathlib import Path
 
 from myna.errors import EngineError, ExportError
-from myna.export.runners import NO_ESCAPES, ONE_USER, Trained, Written
-from myna.export.voices import jinja
-from myna.models.lora_gguf import FILE, convert
+from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written
+from myna.export.prompt_templates import jinja
+from myna.models.adapter_gguf import ADAPTER_FILE, convert
 from myna.workspace import write_text
 
 TEMPLATE = "template.jinja"
@@ -27,7 +27,7 @@ def write(trained: Trained, new: Path, path: Path, done: Written) -> None:
     first = trained.voices[0]
     write_text(new / TEMPLATE, jinja(first))
     base = shlex.quote(str(trained.base.gguf or "BASE.gguf"))
-    lora, template = (shlex.quote(str(path / file)) for file in (FILE, TEMPLATE))
+    lora, template = (shlex.quote(str(path / file)) for file in (ADAPTER_FILE, TEMPLATE))
     stops = json_list(first.stops())
     done.how = [
         "To chat, on a page or with the OpenAI API, at http://127.0.0.1:8080:",
@@ -52,7 +52,7 @@ def write(trained: Trained, new: Path, path: Path, done: Written) -> None:
             f"convert_hf_to_gguf.py makes it of {trained.base.folder}.",
         ]
     done.lacks = [NO_ESCAPES, ONE_USER]
-    done.checked = loaded(trained, new / FILE)
+    done.checked = loaded(trained, new / ADAPTER_FILE)
 
 
 def convert_checked(trained: Trained, adapter: Path, new: Path) -> None:
@@ -62,7 +62,7 @@ def convert_checked(trained: Trained, adapter: Path, new: Path) -> None:
         ExportError: llama.cpp cannot run adapters of this architecture.
     """
     try:
-        convert(adapter, trained.base, new / FILE)
+        convert(adapter, trained.base, new / ADAPTER_FILE)
     except EngineError as error:
         what = str(error).partition(': use engine = "transformers"')[0]
         raise ExportError(f"{what}: run `myna export merged` instead") from error

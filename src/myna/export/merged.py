@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from myna.export.runners import NO_ESCAPES, ONE_USER, Trained, Written
-from myna.export.voices import jinja
+from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written
+from myna.export.prompt_templates import jinja
 from myna.models.bases import Base, find
 from myna.models.libraries import quiet
 from myna.models.loading import load, load_adapter

@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 
 from myna.errors import ExportError
+from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written, slugs
 from myna.export.gguf import convert_checked, loaded
-from myna.export.runners import NO_ESCAPES, ONE_USER, Trained, Written, slugs
-from myna.export.voices import Voice, go
-from myna.models.lora_gguf import FILE
+from myna.export.prompt_templates import Voice, go
+from myna.models.adapter_gguf import ADAPTER_FILE
 from myna.workspace import write_text
 
 
@@ -43,7 +43,7 @@ def write(trained: Trained, new: Path, done: Written) -> None:
             "",
         ]
     done.lacks = [NO_ESCAPES, ONE_USER]
-    done.checked = loaded(trained, new / FILE)
+    done.checked = loaded(trained, new / ADAPTER_FILE)
 
 
 def modelfile(trained: Trained, voice: Voice) -> str:
@@ -51,7 +51,7 @@ def modelfile(trained: Trained, voice: Voice) -> str:
     chat = trained.chat
     lines = [
         f"FROM {_word(str(trained.base.gguf))}",
-        f"ADAPTER ./{FILE}",
+        f"ADAPTER ./{ADAPTER_FILE}",
         f'TEMPLATE """{go(voice)}"""',
         f"SYSTEM {_text(voice.system)}",
         *(f"PARAMETER stop {_text(stop)}" for stop in voice.stops()),

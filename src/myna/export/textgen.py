@@ -11,9 +11,9 @@ import json
 import shutil
 from pathlib import Path
 
+from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written, slug
 from myna.export.configs import yaml
-from myna.export.runners import NO_ESCAPES, ONE_USER, Trained, Written, slug
-from myna.export.voices import jinja
+from myna.export.prompt_templates import jinja
 from myna.workspace import write_text
 
 LORA_FILES = ("adapter_config.json", "adapter_model.safetensors")

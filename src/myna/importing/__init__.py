@@ -31,7 +31,7 @@ from myna.errors import SourceError
 from myna.importing import storing
 from myna.people import accounts
 from myna.sources import ChatFile, Recognition, Table, Tally, source
-from myna.workspace import Workspace
+from myna.workspace import ImportRecord, Workspace
 
 TOGETHER = 64 * 2**20
 """Bytes of small files whose messages are stored in one table."""
@@ -224,29 +224,23 @@ class _Group:
 
 def _record(folder: Path, results: list[Imported]) -> None:
     """Write down what became of the files."""
-    workspace_.write_json(
-        folder / workspace_.IMPORT_RECORD,
-        {
-            "imported_at": datetime.now(UTC).isoformat(timespec="microseconds"),
-            "files": [{**result.to_json(), "file": Path(result.file).name} for result in results],
-            "counts": {
-                "messages": sum(result.messages for result in results),
-                "stored": sum(result.stored for result in results),
-            },
-        },
-    )
+    ImportRecord(
+        folder,
+        imported_at=datetime.now(UTC).isoformat(timespec="microseconds"),
+        files=[{**result.to_json(), "file": Path(result.file).name} for result in results],
+        messages=sum(result.messages for result in results),
+        stored=sum(result.stored for result in results),
+    ).save()
 
 
 def _read_before(workspace: Workspace) -> dict[str, tuple[int, int, list[Path]]]:
     """Each file that was imported, by its hash: bytes, messages, and the tables they are in."""
     known: dict[str, tuple[int, int, list[Path]]] = {}
-    for path in workspace.import_records():
-        record = workspace_.read_json(path)
-        tables = workspace_.imported_tables(path)
-        if tables or not record["counts"]["stored"]:
+    for record in workspace.import_records():
+        tables = record.tables
+        if tables or not record.stored:
             known |= {
-                file["sha256"]: (file["bytes"], file["messages"], tables)
-                for file in record["files"]
+                file["sha256"]: (file["bytes"], file["messages"], tables) for file in record.files
             }
     return known
 

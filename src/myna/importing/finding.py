@@ -103,7 +103,7 @@ def _look(file: ChatFile, found: Found, as_source: str | None, *, named: bool) -
             for member in members(file):
                 _look(member, found, as_source, named=False)
             return
-        recognised = Recognition(as_source, 1.0, "said by --as") if as_source else recognise(file)
+        recognised = Recognition(as_source, 1.0, "by --source") if as_source else recognise(file)
         if recognised is None:
             if named:
                 found.troubles.append(f"{file.place}: {_no_chat(file)}")

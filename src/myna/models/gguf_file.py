@@ -1,4 +1,4 @@
-"""The head of a GGUF file, read with the standard library alone.
+"""GGUF files: the head, read with the standard library alone, and the way to transformers.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3,
 little-endian): key-values, then where each tensor is, then their data. The `gguf`
@@ -8,6 +8,8 @@ nothing installed.
 
 from __future__ import annotations
 
+import errno
+import importlib
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from myna.errors import ModelError
+from myna.errors import ModelError, first_line
+from myna.models.fetch import folder_for_parts
+from myna.models.libraries import needing_train_extra, quiet
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?"}
 _SCALARS |= {10: "Q", 11: "q", 12: "d"}
@@ -127,3 +131,65 @@ def _value(read: Any, kind: int) -> Any:
         return [_value(read, inner) for _ in range(size)]
     code = f"<{size}{_SCALARS[inner]}"
     return list(struct.unpack(code, read(struct.calcsize(code))))
+
+
+def convert_gguf_tokens(gguf: Path, architecture: str, folder: Path) -> None:
+    """Write a GGUF file's configuration and tokenizer to `folder`, as transformers has them.
+
+    Raises:
+        ModelError: transformers or gguf is missing, cannot load this architecture, or the
+            file holds no tokenizer.
+    """
+    with needing_train_extra(), quiet():
+        import transformers
+        from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES as KNOWN
+
+        importlib.import_module("gguf")  # transformers asks for it less helpfully
+        try:
+            options = {"gguf_file": gguf.name, "local_files_only": True}
+            config = transformers.AutoConfig.from_pretrained(gguf.parent, **options)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, **options)
+        except Exception as error:  # transformers raises many kinds
+            if architecture not in KNOWN:
+                raise ModelError(
+                    f"{gguf} is of the architecture '{architecture}', which transformers cannot "
+                    "load from GGUF: use the model's own folder or hub id as the base instead"
+                ) from error
+            raise ModelError(f"cannot read {gguf}: {first_line(error)}") from error
+        config.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        if not (folder / "tokenizer.json").is_file():
+            raise ModelError(
+                f"{gguf} holds no tokenizer that transformers can read: use the model's own "
+                "folder or hub id as the base instead"
+            )
+
+
+def convert_gguf(gguf: Path, target: Path) -> None:
+    """Write a GGUF file's weights to `target` as fp32 safetensors, whole or not at all.
+
+    transformers unpacks them and undoes llama.cpp's order of the q and k rows.
+
+    Raises:
+        ModelError: torch, transformers or gguf is missing.
+        OSError: the disk is full.
+    """
+    with needing_train_extra(), quiet():
+        import safetensors
+        import torch
+        import transformers
+
+        importlib.import_module("gguf")  # transformers asks for it less helpfully
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            gguf.parent,
+            gguf_file=gguf.name,
+            quantization_config=transformers.GgufConfig(dequantize=True),  # else: packed
+            dtype=torch.float32,
+            local_files_only=True,
+        )
+        with folder_for_parts(target.parent) as folder:
+            try:
+                model.save_pretrained(folder, max_shard_size="1TB")
+            except safetensors.SafetensorError as error:  # what a full disk comes as
+                raise OSError(errno.ENOSPC, str(error)) from error
+            (folder / "model.safetensors").replace(target)

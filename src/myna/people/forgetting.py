@@ -10,6 +10,7 @@ back, and bots do not read what they write: their accounts are remembered, as ha
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from myna import people as people_
 from myna import workspace as workspace_
 from myna.messages import COMPRESSION, SCHEMA
 from myna.people import Person, accounts, changes, opting_out
-from myna.workspace import Workspace
+from myna.workspace import ImportRecord, Workspace
 
 SOMEONE = "someone"
 
@@ -36,10 +37,9 @@ def forget(workspace: Workspace, person: Person) -> int:
     erased = 0
     with workspace_.clear_disk_errors(workspace.root):
         for record in workspace.import_records():
-            tables = workspace_.imported_tables(record)
-            found = [_forget_in(table, person) for table in tables]
+            found = [_forget_in(table, person) for table in record.tables]
             if any(number is not None for number in found):
-                _rewrite(record, tables)
+                _rewrite(record)
             erased += sum(filter(None, found))
         shutil.rmtree(workspace.prepared, ignore_errors=True)
         shutil.rmtree(workspace.reports, ignore_errors=True)
@@ -83,13 +83,11 @@ def _forget_in(table: Path, person: Person) -> int | None:
     return erased
 
 
-def _rewrite(path: Path, tables: list[Path]) -> None:
+def _rewrite(record: ImportRecord) -> None:
     """Have an import's record say what is left in its tables."""
-    record = workspace_.read_json(path)
-    record["counts"]["stored"] = pl.scan_parquet(tables).select(pl.len()).collect().item()
-    for file in record["files"]:
-        file["examples"] = {}  # they quote messages
-    workspace_.write_json(path, record)
+    stored = pl.scan_parquet(record.tables).select(pl.len()).collect().item()
+    files = [{**file, "examples": {}} for file in record.files]  # examples quote messages
+    replace(record, stored=stored, files=files).save()
 
 
 def _unnamed(

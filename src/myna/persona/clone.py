@@ -6,19 +6,17 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from myna import config, workspace
-from myna.engines import Engine, open_engine, sampling_of
-from myna.errors import ModelError, PeopleError, WorkspaceError
-from myna.models.bases import Base, find
+from myna.artifacts import AdapterInfo, Channel, PromptFormat
+from myna.engines import Engine, Sampling, open_engine
+from myna.errors import PeopleError
+from myna.models.bases import Base, find, find_base_of
 from myna.models.loading import WHOLE
 from myna.persona import turn_taking
 from myna.persona.memory import Memory, open_memory
 from myna.persona.room import Room
-from myna.persona.speaking import Speech
-from myna.samples import markup
-from myna.samples.markup import TRANSCRIPT, Markup
+from myna.persona.speaking import GeneratedTurn
 from myna.samples.tokenizer import Tokenizer
 
 CONTEXT = 4
@@ -27,27 +25,21 @@ CONTEXT = 4
 
 @dataclass
 class Clone:
-    """An engine with an adapter, and what it needs to speak.
-
-    `channels` has a row for each channel trained on: space, channel, people.
-    """
+    """An engine with an adapter, and what it needs to speak."""
 
     engine: Engine
     tokenizer: Tokenizer
     personas: list[str]
-    samples: config.Samples
-    rules: config.Rules
-    channels: list[dict[str, Any]]
+    format: PromptFormat
+    """How the samples were written that the adapter was trained on."""
+    channels: list[Channel]
+    """Those trained on, the busiest first."""
     chat: config.Chat
     chance: random.Random
     engines: dict[str, Engine] = field(default_factory=dict)
     """Of the personas that have an adapter of their own; `engine` is one of these then."""
-    redaction: config.Redaction = field(default_factory=config.Redaction)
-    """Of what personas say, as that was redacted which they were trained on."""
     memory: Memory | None = None
     """Past chats that live rooms recall."""
-    markup: Markup = TRANSCRIPT
-    """Of the rendering that the adapter was trained with."""
 
     def room(self, humans: Sequence[str], personas: Sequence[str] | None = None) -> Room:
         """A room with these humans, in the busiest channel that the personas know.
@@ -55,21 +47,18 @@ class Clone:
         Everyone who speaks there is in it, unless `personas` says who. Humans whose names
         do not fit into half of a prompt are left out of its system line, the last ones first.
         """
-        known = [p for p in self.personas if p in self.channels[0]["people"]]
+        known = [p for p in self.personas if p in self.channels[0].people]
         chosen = list(personas) if personas is not None else known or self.personas
-        place = max(self.channels, key=lambda c: len(set(c["people"]) & set(chosen)))
+        place = max(self.channels, key=lambda c: len(set(c.people) & set(chosen)))
         room = Room(
+            self.format,
+            self.tokenizer,
             members=list(dict.fromkeys([*chosen, *humans])),
-            template=self.samples.system_lines[0],
-            tokenizer=self.tokenizer,
-            most_tokens=min(CONTEXT * self.samples.max_tokens, self.engine.context)
-            - self.chat.max_reply_tokens,
-            space=place["space"],
-            channel=place["channel"],
-            rules=self.rules,
-            markup=self.markup,
-            name="" if self.markup.per_persona else self.personas[0],
-            platform=place.get("source", ""),
+            most_tokens=self.max_prompt_tokens(self.chat),
+            space=place.space,
+            channel=place.channel,
+            name="" if self.format.markup.per_persona else self.personas[0],
+            platform=place.source,
         )
         # Names of many tokens, and there are no bounds to those, must leave room for words.
         while len(room.members) > len(chosen) and (
@@ -77,6 +66,29 @@ class Clone:
         ):
             room.members.pop()
         return room
+
+    def max_prompt_tokens(self, chat: config.Chat) -> int:
+        """The most tokens of a prompt, where replies are as long as `chat` allows."""
+        longest = min(CONTEXT * self.format.samples.max_tokens, self.engine.context)
+        return longest - self._max_reply_tokens(chat)
+
+    def _max_reply_tokens(self, chat: config.Chat) -> int:
+        """Replies leave at least half of a small context to the prompt."""
+        return min(chat.max_reply_tokens, self.engine.context // 2)
+
+    def sampling(self, chat: config.Chat) -> Sampling:
+        """How personas sample by `chat`, with a new seed."""
+        drawn = chat.sampling(self.chance.randrange(2**31))
+        return drawn.narrowed(self._max_reply_tokens(chat))
+
+    def engine_for(self, person: str) -> Engine:
+        """The engine that speaks for a persona; for anybody else the first one."""
+        return self.engines.get(person, self.engine)
+
+    def close(self) -> None:
+        """Close every engine."""
+        for engine in {id(e): e for e in (self.engine, *self.engines.values())}.values():
+            engine.close()
 
     def known(self, name: str) -> str:
         """A persona's name.
@@ -99,101 +111,85 @@ class Clone:
             return others[0]
         return turn_taking.choose(turn_taking.probabilities(self.engine, room, others), self.chance)
 
-    def speak(self, room: Room, person: str, opening: str = "") -> Speech:
+    def speak(
+        self,
+        room: Room,
+        person: str,
+        *,
+        sampling: Sampling | None = None,
+        opening: str = "",
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> GeneratedTurn:
         """The next turn of a persona, that begins with `opening`: iterate to hear it.
+
+        The room stays as it is. `sampling` is by the clone's own settings unless given.
 
         Raises:
             PeopleError: they may not be cloned.
         """
-        self.known(person)
-        sampling = sampling_of(self.chat, self.chance.randrange(2**31))
-        return Speech(
-            self.engines.get(person, self.engine),
+        return GeneratedTurn(
+            self.engine_for(self.known(person)),
             room,
             person,
-            sampling,
-            self.chat.max_reply_tokens,
-            opening,
-            self.redaction,
+            sampling or self.sampling(self.chat),
+            opening=opening,
+            is_cancelled=is_cancelled,
         )
 
 
 def open_clone(
     space: workspace.Workspace,
     name: str,
-    chat: config.Chat,
+    settings: config.Settings,
     *,
-    server: config.Server | None = None,
     seed: int | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Clone:
-    """Load the adapter `name` of a workspace into an engine.
-
-    `server` is that of the engines that have one; None takes the workspace's settings.
+    """Load the adapter `name` of a workspace into an engine, both as `settings` say.
 
     Raises:
-        WorkspaceError: there is no such adapter.
+        WorkspaceError: there is no such adapter, or its metadata is damaged.
         ModelError: the base or the adapter is missing or damaged, or they do not fit.
         EngineError: the engine of the settings cannot run it.
     """
-    folder = space.adapter(name)
-    rendering = workspace.read_json(folder / "rendering.json")
-    if rendering is None:
-        raise WorkspaceError(f"there is no adapter '{name}' to talk to: make it with `myna train`")
-    base = find(rendering["base"], weights=False, say=say)
-    if base.fingerprint != rendering["base_fingerprint"]:
-        raise ModelError(
-            f"adapter '{name}' was trained on another {base.name} than is here now: bring that "
-            "one back, or train anew with `myna train --again`"
-        )
-    samples = config.Samples.model_validate(rendering["samples"])
-    context = min(base.context, (CONTEXT + 1) * samples.max_tokens)
+    info = AdapterInfo.load(space, name)
+    base = find_base_of(name, info, weights=False, say=say)
+    context = min(base.context, (CONTEXT + 1) * info.format.samples.max_tokens)
+
+    def engine(adapter: str) -> Engine:
+        return _engine(base, space.adapter(adapter), context, settings, say)
+
     # An engine has one adapter for life, so personas with their own have one each.
-    own: dict[str, str] = rendering.get("adapters", {})
-    engines = {
-        adapter: _engine(space, base, adapter, chat, context, server, say)
-        for adapter in own.values() or [name]
-    }
+    engines = {person: engine(own) for person, own in info.adapters.items()}
+    chat = settings.chat
     return Clone(
-        engine=next(iter(engines.values())),
-        engines={person: engines[adapter] for person, adapter in own.items()},
+        engine=next(iter(engines.values())) if engines else engine(name),
+        engines=engines,
         tokenizer=Tokenizer(base.folder),
-        personas=rendering["personas"],
-        samples=samples,
-        rules=config.Rules.model_validate(rendering["rules"]),
-        channels=rendering["channels"],
-        chat=_bounded(chat, context),
+        personas=info.personas,
+        format=info.format,
+        channels=info.channels,
+        chat=chat,
         chance=random.Random(seed),
-        redaction=config.Redaction.model_validate(rendering.get("redaction", {})),
         memory=open_memory(space, chat.memory_embeddings, say) if chat.memory else None,
-        markup=markup.from_json(rendering["markup"]) if "markup" in rendering else TRANSCRIPT,
     )
 
 
 def _engine(
-    space: workspace.Workspace,
     base: Base,
-    name: str,
-    chat: config.Chat,
+    folder: Path,
     context: int,
-    server: config.Server | None,
+    settings: config.Settings,
     say: Callable[[str], None],
 ) -> Engine:
-    """The engine with the adapter `name`, or with the whole model that was trained."""
-    folder: Path | None = space.adapter(name)
-    if folder and (folder / WHOLE).is_dir():
-        base, folder = find(str(folder / WHOLE), weights=False), None
+    """The engine with the adapter in `folder`, or with the whole model that was trained."""
+    is_whole = (folder / WHOLE).is_dir()
     return open_engine(
-        chat.engine,
-        base,
-        folder,
+        settings.chat.engine,
+        find(str(folder / WHOLE), weights=False) if is_whole else base,
+        None if is_whole else folder,
         context=context,
-        slots=chat.slots,
-        server=server or space.settings().engine,
+        slots=settings.chat.slots,
+        server=settings.engine,
         say=say,
     )
-
-
-def _bounded(chat: config.Chat, context: int) -> config.Chat:
-    """The settings, with replies that leave at least half of a small context to the prompt."""
-    return chat.model_copy(update={"max_reply_tokens": min(chat.max_reply_tokens, context // 2)})

@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import replace
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -23,6 +22,7 @@ from myna.persona.memory import OWNER
 from myna.persona.reply import Reply
 from myna.persona.room import Line, Room
 from myna.persona.shown import Shown, copied
+from myna.persona.speaking import Generation
 from myna.samples.lines import entry_line_of
 
 AHEAD = 0.15
@@ -111,7 +111,7 @@ class LiveRoom(Attendance):
         with self._lock:
             last = self._shown.last_person
             asked = [m for m in self.members if m != last] if among is None else list(among)
-            room = self._shown.room(self.personas, self.humans, None)
+            room = self._room()
             room.before_cue()
             self._shown.trim()
             room = copied(room)
@@ -178,15 +178,14 @@ class LiveRoom(Attendance):
                     return
                 unread = self._shown.is_new
                 person = last if last in personas else personas[0]
-                room = self._shown.room(personas, self.humans, None)
+                room = self._room()
                 if not room.make_space(AHEAD) and not unread:
                     return
                 prompt = room.prompt(person)
                 self._shown.trim()
-            engine = self._clone.engines.get(person, self._clone.engine)
-            with closing(engine.stream(prompt, Sampling(temperature=0), 1)) as reading:
-                while not gone() and next(reading, None) is not None:
-                    pass
+            engine = self._clone.engine_for(person)
+            for _ in Generation(engine, prompt, Sampling(max_tokens=1), gone):
+                pass
 
     def retry(self) -> Reply:
         """The last turn of a persona is said anew, with another seed.
@@ -263,25 +262,34 @@ class LiveRoom(Attendance):
             raise PeopleError(f"{here[0]} spoke last, and nobody else is here to answer")
         return self.next_speaker(others) or others[0]
 
+    def _room(self, before: int | None = None) -> Room:
+        """The room that prompts are made with: of all that is shown, or of before a turn."""
+        room = self._shown.room(self.personas, self.humans, before)
+        room.most_tokens = self._clone.max_prompt_tokens(self._chat)
+        return room
+
+    @property
+    def _chat(self) -> config.Chat:
+        """How personas speak here."""
+        return self._clone.chat.model_copy(update=self._settings["chat"])
+
     def _begin(self, person: str, turn: int | None, opening: str) -> Reply:
         """The reply of `person`, from what was said up to now, or before their turn."""
         with self._lock:
-            chat = self._clone.chat.model_copy(update=self._settings["chat"])
-            room = self._shown.room(self.personas, self.humans, turn)
-            room.recalled = self._recalled(person, room, chat)
-            prompt = room.prompt(person, opening)
+            room = self._room(turn)
+            room.recalled = self._recalled(person, room)
+            sampling = self._clone.sampling(self._chat)
+            said = self._clone.speak(room, person, sampling=sampling, opening=opening)
+            room.recalled = []
             new = turn is None
             if turn is None:
                 self._shown.trim()
                 turn = self._histories.begin_turn(self.id)
-            shown, room.recalled = copied(room), []
-            clone = replace(self._clone, chat=chat)
             reply = Reply(
-                clone.speak(shown, person, opening),
+                said,
                 self._queue,
                 self.id,
                 turn,
-                len(prompt),
                 self._store,
                 partial(self._leave_floor, self._floor),
                 partial(self._make_way, () if new else (turn,)),
@@ -291,8 +299,8 @@ class LiveRoom(Attendance):
             self.speaking = person
             return reply
 
-    def _recalled(self, person: str, room: Room, chat: config.Chat) -> list[Line]:
-        memory, audience = self._clone.memory, self._settings["audience"]
+    def _recalled(self, person: str, room: Room) -> list[Line]:
+        memory, audience, chat = self._clone.memory, self._settings["audience"], self._chat
         if memory is None or not chat.memory or not audience:
             return []
         return memory.recall(

@@ -9,7 +9,7 @@ from contextlib import closing
 from myna.engines.queueing import Queue
 from myna.messages import tidy
 from myna.persona.histories import Message
-from myna.persona.speaking import Speech
+from myna.persona.speaking import GeneratedTurn
 
 
 class Reply:
@@ -25,8 +25,8 @@ class Reply:
         turn: the number that all its messages share.
         prompt_tokens: the length of the prompt.
         said: the messages completed so far.
-        reason: why it ended: "end" (they had said it), "limit" (the longest turn) or
-            "closed"; None before, and where the engine failed.
+        finish_reason: "stop" (they had said it), "length" (the longest turn) or
+            "cancelled"; None before, and where the engine failed.
         next_person: whom the model named as the next speaker, once it ended.
         erased: the messages of the turn that this one takes the place of, once it began.
         gone: tells whether nobody listens any more; then it stops, as by `close`.
@@ -34,11 +34,10 @@ class Reply:
 
     def __init__(
         self,
-        speech: Speech,
+        said: GeneratedTurn,
         queue: Queue,
         room: str,
         turn: int,
-        prompt_tokens: int,
         store: Callable[[str, str, int], Message],
         ended: Callable[[], None],
         begun: Callable[[], list[Message]] = list,
@@ -47,13 +46,14 @@ class Reply:
 
         `begun` makes way for it when the engine is there for it, and says what it erased.
         """
-        self.person = speech.person
+        self.person = said.person
         self.turn = turn
-        self.prompt_tokens = prompt_tokens
+        self.prompt_tokens = len(said.prompt_ids)
         self.said: list[Message] = []
-        self.reason: str | None = None
+        self.finish_reason: str | None = None
         self.next_person: str | None = None
-        self._speech = speech
+        self._generated = said
+        said.is_cancelled = self._is_stopped
         self._queue = queue
         self._room = room
         self._store = store
@@ -111,20 +111,20 @@ class Reply:
         self.close()
 
     def _run(self) -> Generator[str | Message]:
-        cut = _Cut(self._speech.opening)
+        cut = _Cut(self._generated.opening)
         try:
             with (
                 self._queue.turn(self._room, self._is_stopped),
-                closing(iter(self._speech)) as pieces,
+                closing(iter(self._generated)) as pieces,
             ):
                 self.erased = self._begun()
-                while not self._is_stopped() and (piece := next(pieces, None)) is not None:
+                for piece in pieces:
                     for words, is_whole in cut.feed(piece):
                         yield self._keep(words) if is_whole else words
             if not self._stopped.is_set():
                 for words, is_whole in cut.finish():
                     yield self._keep(words) if is_whole else words
-                self.reason = self._speech.reason
+                self.finish_reason = self._generated.finish_reason
         finally:
             self._end()
 
@@ -143,8 +143,8 @@ class Reply:
             return
         self._over = True
         if self._stopped.is_set():
-            self.reason = "closed"
-        self.next_person = self._speech.next_person
+            self.finish_reason = "cancelled"
+        self.next_person = self._generated.next_person
         self._ended()
 
 

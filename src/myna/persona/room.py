@@ -1,7 +1,8 @@
 """A room: who is in it, what was said, and the prompt that a persona answers.
 
-The prompt is made by the renderer that made the training samples, from the rendering
-that the adapter was trained with.
+Every prompt is made here, in the format of the samples that the adapter was trained with:
+texts are cleaned by the same rules, redacted in the same way, and rendered by the same
+renderer.
 """
 
 from __future__ import annotations
@@ -9,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from myna.artifacts import PromptFormat
+from myna.cleaning.redaction import redacted
 from myna.cleaning.texts import normal
-from myna.config import Rules
-from myna.config.rules import resolved
 from myna.people import plain_name
 from myna.samples import rendering
-from myna.samples.markup import TRANSCRIPT, Markup
+from myna.samples.markup import Markup
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.tokens import prompt_ids
 from myna.samples.turns import Part, Turn, merge
@@ -30,31 +31,38 @@ RECENT = 4
 
 @dataclass(frozen=True)
 class Line:
-    """A message in a room."""
+    """A message as samples show it: cleaned and redacted."""
 
     person: str
     text: str
+
+
+def line_of(prompt_format: PromptFormat, person: str, text: str) -> Line:
+    """A message that somebody wrote, cleaned and redacted as `prepare` does it.
+
+    Its text is empty where nothing can be seen in it.
+    """
+    text = redacted(normal(text, prompt_format.rules), prompt_format.redaction)
+    return Line(plain_name(person), text)
 
 
 @dataclass
 class Room:
     """A live chat.
 
-    `members` are everyone present, personas and humans; `template` and the place names
+    `members` are everyone present, personas and humans; with the names of the place they
     fill the system line as in training. `most_tokens` bounds a prompt.
     """
 
-    members: list[str]
-    template: str
+    format: PromptFormat
+    """Of the samples that the model was trained on."""
     tokenizer: Tokenizer
+    members: list[str]
     most_tokens: int
     space: str = ""
     channel: str = ""
     lines: list[Line] = field(default_factory=list)
-    rules: Rules = field(default_factory=Rules)
-    """By which texts are made normal, as those were that the model was trained on."""
-    markup: Markup = TRANSCRIPT
-    """Of the rendering that the model was trained with."""
+    """What was said. Messages that `prepare` made may be put in as they are."""
     name: str = ""
     """The persona whom the system line names, where one sample has room for all."""
     platform: str = ""
@@ -67,18 +75,16 @@ class Room:
     _cut: int = 0
     """Characters left out at its beginning."""
 
+    @property
+    def markup(self) -> Markup:
+        """The rendering that the model was trained with."""
+        return self.format.markup
+
     def say(self, person: str, text: str) -> None:
         """Add a message: whatever it looks like, it stays one of its author's."""
-        text = normal(text, resolved(self.rules))
-        if text:
-            self.lines.append(Line(plain_name(person), text))
-
-    def retract(self) -> Line | None:
-        """Take the last message back."""
-        line = self.lines.pop() if self.lines else None
-        if self._from >= len(self.lines):
-            self._from, self._cut = max(0, len(self.lines) - 1), 0
-        return line
+        line = line_of(self.format, person, text)
+        if line.text:
+            self.lines.append(line)
 
     def let_go(self) -> int:
         """Drop the lines that prompts do not show any more; how many those are."""
@@ -89,7 +95,7 @@ class Room:
     def header(self, person: str | None = None) -> str:
         """The system line, as `person` has it."""
         line = rendering.system_line(
-            self.template,
+            self.format.samples.system_lines[0],
             people=self.members,
             space=self.space,
             channel=self.channel,

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from myna.cleaning.redaction import redacted
-from myna.cleaning.texts import normal
-from myna.config.rules import resolved
 from myna.persona.clone import Clone
 from myna.persona.histories import Histories, Message
-from myna.persona.room import Line, Room
+from myna.persona.room import Line, Room, line_of
 from myna.samples.lines import MOST_NAMED
 
 
@@ -122,10 +119,8 @@ class Shown:
         """A message as those were that the model was trained on."""
         line = self._lines.get(message.id)
         if line is None:
-            text = normal(message.text, resolved(self._clone.rules))
-            if not message.by_clone:
-                text = redacted(text, self._clone.redaction)
-            line = self._lines[message.id] = Line(message.person, text)
+            line = line_of(self._clone.format, message.person, message.text)
+            self._lines[message.id] = line
         return line
 
 

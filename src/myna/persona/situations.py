@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from myna.config import Samples
+from myna.artifacts import PromptFormat
 from myna.persona.room import Line, Room
 from myna.samples.lines import loudest
-from myna.samples.markup import TRANSCRIPT, Markup
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.turns import Part, merge
 
@@ -32,21 +31,18 @@ class Situation:
         """Who really spoke next."""
         return self.after[0].person
 
-    def room(
-        self,
-        samples: Samples,
-        tokenizer: Tokenizer,
-        most_tokens: int,
-        markup: Markup = TRANSCRIPT,
-    ) -> Room:
-        """A room in which this has just been said."""
-        template = samples.system_lines[0]
-        room = Room(self.people, template, tokenizer, most_tokens, self.space, self.channel)
-        room.markup = markup
-        room.name = "" if markup.per_persona else self.next_person
-        for line in self.said:
-            room.say(line.person, line.text)
-        return room
+    def room(self, prompt_format: PromptFormat, tokenizer: Tokenizer, most_tokens: int) -> Room:
+        """A room in which this has just been said, for prompts of at most so many tokens."""
+        return Room(
+            prompt_format,
+            tokenizer,
+            self.people,
+            most_tokens,
+            self.space,
+            self.channel,
+            lines=[*self.said],
+            name="" if prompt_format.markup.per_persona else self.next_person,
+        )
 
 
 def situations(

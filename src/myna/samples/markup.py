@@ -13,11 +13,7 @@ turns; those that make one for each persona know the persona's `own` turns as we
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-import msgspec
-
-from myna.errors import ModelError
+from typing import Literal
 
 Role = Literal["start", "own", "other", "end"]
 """What a turn is to a sample; and its two ends."""
@@ -93,23 +89,6 @@ class Markup:
     def lead(self, role: Role) -> str:
         """What the words of a turn begin with."""
         return self.own_lead if role == "own" else self.other_lead
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, for a manifest."""
-        data: dict[str, Any] = msgspec.to_builtins(self)
-        return data
-
-
-def from_json(data: dict[str, Any]) -> Markup:
-    """The markup that `to_json` wrote.
-
-    Raises:
-        ModelError: it is damaged.
-    """
-    try:
-        return msgspec.convert(data, Markup)
-    except msgspec.ValidationError as error:
-        raise ModelError(f"the stored rendering is damaged ({error}): train anew") from error
 
 
 _NEWLINE, _CUE = Mark("\n"), Mark(":", named=True)

@@ -5,6 +5,7 @@ messages.parquet    the messages that stay: person, text (as samples show it),
                     conversation, part, trained
 samples.parquet     segments, token ids and target spans; `part` is the split
 ledger.json
+prepared.json       metadata: the prompt format, personas, channels, numbers
 manifest.json
 
 Texts are never all in memory. Batches of stored messages become parts on disk, each by
@@ -21,21 +22,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from myna import people as people_
 from myna import stages
 from myna import workspace as workspace_
+from myna.artifacts import PreparedInfo, PromptFormat
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
+from myna.config.rules import resolved
 from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
 from myna.samples import choosing, processes, reading, report, styles, writing
 from myna.samples.accounting import account
 from myna.samples.habits import Habits, habits
-from myna.samples.markup import TRANSCRIPT, Markup
+from myna.samples.markup import Markup
 from myna.samples.parts import MOST, Parts, batches
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.writing import SAMPLE_SCHEMA, How, Written
@@ -57,10 +59,7 @@ class Prepared:
 
     folder: Path
     ledger: Ledger
-    personas: list[str] = field(default_factory=list)
-    markup: Markup = TRANSCRIPT
-    """Of the rendering that the samples are written in."""
-    counts: dict[str, Any] = field(default_factory=dict)
+    info: PreparedInfo
     habits: list[Habits] = field(default_factory=list)
     """Of the personas who write most."""
 
@@ -98,21 +97,14 @@ def run(
         kept = workspace.root / SCORES
         done = prepare(tables, people, settings, tokenizer, new, say, scores=kept)
         workspace_.write_json(new / "ledger.json", done.ledger.to_json())
+        done.info.save(new)
         workspace_.write_manifest(
             new,
             inputs=stages.prepare_inputs(workspace),
             settings=stages.prepare_settings(settings),
-            counts={
-                "tokenizer": tokenizer.fingerprint,
-                "fingerprint": workspace_.fingerprint(new / "samples.parquet"),
-                "messages": done.ledger.messages,
-                "personas": done.personas,
-                "markup": done.markup.to_json(),
-                **done.counts,
-            },
         )
     done.folder = workspace.prepared
-    html = report.page(done.ledger, done.habits, len(done.personas) - len(done.habits))
+    html = report.page(done.ledger, done.habits, len(done.info.personas) - len(done.habits))
     workspace_.write_text(workspace.reports / REPORT, html)
     return done
 
@@ -182,19 +174,29 @@ def prepare(
         )
     ledger.notes += _notes(written)
     trained = [share.person for share in ledger.people if share.replies["train"]]
-    return Prepared(
-        folder,
-        ledger,
-        [person for person in personas if person in trained],
+    info = PreparedInfo(
+        tokenizer_fingerprint=tokenizer.fingerprint,
+        samples_fingerprint=workspace_.fingerprint(folder / "samples.parquet"),
+        format=_prompt_format(settings, markup),
+        personas=[person for person in personas if person in trained],
+        channels=writing.channels(done.speakers for done in written),
+        messages=ledger.messages,
+        conversations=kept["conversation"].n_unique(),
+        samples=dict(sum((done.samples for done in written), Counter[str]())),
+        tokens=sum(done.tokens for done in written),
+        trained_tokens=sum(done.trained_tokens for done in written),
+    )
+    return Prepared(folder, ledger, info, habits(kept, known.persons, trained[:MOST_DRAWN]))
+
+
+def _prompt_format(settings: Settings, markup: Markup) -> PromptFormat:
+    """The format of the samples, which no later default changes."""
+    samples = settings.samples
+    return PromptFormat(
+        samples.model_copy(update={"system": samples.system_lines}),
+        resolved(settings.rules),
+        settings.redaction.model_copy(update={"seed": ""}),
         markup,
-        {
-            "samples": dict(sum((done.samples for done in written), Counter[str]())),
-            "tokens": sum(done.tokens for done in written),
-            "trained_tokens": sum(done.trained_tokens for done in written),
-            "channels": writing.channels(done.speakers for done in written),
-            "conversations": kept["conversation"].n_unique(),
-        },
-        habits(kept, known.persons, trained[:MOST_DRAWN]),
     )
 
 

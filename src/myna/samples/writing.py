@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from myna.artifacts import Channel
 from myna.config import Samples
 from myna.conversations import sessions
 from myna.messages import PLACE
@@ -151,7 +152,7 @@ def join(parts: Parts, count: int, folder: Path) -> None:
         pl.scan_ipc(files).sink_parquet(folder / f"{table}.parquet", row_group_size=group)
 
 
-def channels(speakers: Iterable[pl.DataFrame]) -> list[dict[str, Any]]:
+def channels(speakers: Iterable[pl.DataFrame]) -> list[Channel]:
     """The channels and who speaks in them, the busiest first."""
     names = ("source", "channel_id", "person", "space", "channel")
     none = pl.DataFrame(schema={**dict.fromkeys(names, pl.String), "messages": pl.UInt32})
@@ -167,9 +168,9 @@ def channels(speakers: Iterable[pl.DataFrame]) -> list[dict[str, Any]]:
     counted = people.group_by("source", "channel_id", maintain_order=True).agg(
         pl.sum("messages"), pl.col("person").head(MOST_NAMED).alias("people")
     )
-    return (
+    rows = (
         named.join(counted, on=["source", "channel_id"], maintain_order="left")
         .sort("messages", descending=True, maintain_order=True)
         .select("source", "space", "channel", "messages", "people")
-        .to_dicts()
     )
+    return [Channel(**row) for row in rows.iter_rows(named=True)]

@@ -9,14 +9,13 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from myna.serving import replies, spoken
+from myna.serving.background import PING, EventStream, Made, Running, Work, alive, sse, unless_gone
 from myna.serving.chats import chat
 from myna.serving.errors import Json, as_api, body
-from myna.serving.observing import Watch
+from myna.serving.metrics import Watch
 from myna.serving.requests import ChatRequest, CompletionRequest
 from myna.serving.served import Served
 from myna.serving.spoken import Ended, Spoken
-from myna.serving.sse import PING, EventStream, alive, sse
-from myna.serving.working import Made, Running, Work, unless_gone
 
 
 def router(served: Served, work: Work, watch: Watch) -> APIRouter:
@@ -63,7 +62,7 @@ def router(served: Served, work: Work, watch: Watch) -> APIRouter:
     def _shape(model: str, *, chat: bool, logprobs: bool) -> replies.Shape:
         shape = replies.Shape(served.model(model), chat=chat, logprobs=logprobs)
         if logprobs:
-            spoken.can_tell(served.clone.engine)
+            spoken.can_tell(served.clone.engine_for(shape.model))
         return shape
 
     async def _answer(

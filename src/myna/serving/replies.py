@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from myna.serving.hearing import Likely
-from myna.serving.spoken import Begun, Ended, Piece, Spoken
+from myna.serving.spoken import Begun, Ended, Likely, Piece, Spoken
 
 Body = dict[str, Any]
 

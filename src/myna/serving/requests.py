@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+from myna.config.sampling import MaxTokens, MinP, RepeatPenalty, Temperature, TopP
+
 MOST_CHOICES = 8
 MOST_STOPS = 32
 LONGEST_STOP = 500
@@ -83,17 +85,14 @@ class Sampled(_Sent):
     n: int | None = Field(None, ge=1, le=MOST_CHOICES)
     stop: _Stop | Annotated[list[_Stop], Field(max_length=MOST_STOPS)] | None = None
     seed: int | None = None
-    temperature: float | None = Field(None, ge=0, le=5)
-    top_p: float | None = Field(None, ge=0, le=1)
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
     top_k: int | None = Field(None, ge=-1)
-    min_p: float | None = Field(None, ge=0, le=1)
-    repeat_penalty: float | None = Field(
-        None,
-        gt=0,
-        le=10,
-        validation_alias=AliasChoices("repeat_penalty", "repetition_penalty"),
+    min_p: MinP | None = None
+    repeat_penalty: RepeatPenalty | None = Field(
+        None, validation_alias=AliasChoices("repeat_penalty", "repetition_penalty")
     )
-    max_tokens: int | None = Field(None, ge=1)
+    max_tokens: MaxTokens | None = None
 
     @property
     def stops(self) -> list[str]:
@@ -102,7 +101,7 @@ class Sampled(_Sent):
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """What was sent of an engine's `Sampling`."""
+        """The settings of `Sampling` that were sent, but for `max_tokens`."""
         names = "temperature", "top_p", "top_k", "min_p", "repeat_penalty"
         sent = {name: getattr(self, name) for name in names}
         if self.top_k is not None:
@@ -119,7 +118,7 @@ class ChatRequest(Sampled):
     """A request to `/v1/chat/completions`."""
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
-    max_completion_tokens: int | None = Field(None, ge=1)
+    max_completion_tokens: MaxTokens | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
 

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
-from myna.engines import Engine, sampling_of
+from myna.engines import Engine
+from myna.persona.speaking import Generation
+from myna.samples.tokenizer import Tokenizer
 from myna.serving.chats import Chat
 from myna.serving.errors import ApiError
-from myna.serving.hearing import Hearing, Likely, likelihoods
 from myna.serving.requests import ChatRequest, CompletionRequest, Sampled
 from myna.serving.served import LONGEST_TOKEN, Served
 from myna.serving.stops import StopReader
+
+DEFAULT_MAX_TOKENS = 16
+"""Of a completion, as in OpenAI's API."""
+MOST_LIKELY = 1000
+"""Tokens that log-probabilities are looked up among."""
+UNLIKELY = -9999.0
+"""Stands for the log-probability of a token that is not among them, as in OpenAI's API."""
+
+
+@dataclass(frozen=True)
+class Likely:
+    """A token, how likely the model found it, and what else it might have said."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...]
+    """The most probable tokens in that place, with their log-probabilities."""
 
 
 @dataclass(frozen=True)
@@ -68,32 +87,29 @@ def speak(
 def _say(
     served: Served, request: ChatRequest, asked: Chat, index: int, gone: Callable[[], bool]
 ) -> Iterator[Spoken]:
-    heard = Hearing(served.clone.engine, gone)
-    most = served.clone.chat.max_reply_tokens
-    limit = min(request.limit or most, most)
-    chat = served.clone.chat.model_copy(update={"max_reply_tokens": limit})
-    clone = replace(served.clone, engine=heard, chat=chat, chance=_chance(request, index))
+    clone = replace(served.clone, chance=_chance(request, index))
     person = clone.next_speaker(asked.room, asked.among)
     begin = f"{person}: " if asked.shows_names and not asked.opening else ""
     yield Begun(index, person)
     if begin:
         yield Piece(index, begin)
-    said = len(asked.room.lines)
-    speech = clone.speak(asked.room, person, asked.opening)
-    speech.sampling = replace(speech.sampling, **request.sampling)
-    words = _whole(iter(speech), heard) if asked.opening else iter(speech)
+    turn = clone.speak(
+        asked.room,
+        person,
+        sampling=clone.sampling(clone.chat).narrowed(request.limit, **request.sampling),
+        opening=asked.opening,
+        is_cancelled=gone,
+    )
+    words = _with_lead(turn) if asked.opening else iter(turn)
     text, stopped = yield from _until_stop(index, words, request.stops)
-    while len(asked.room.lines) > said:
-        asked.room.retract()
-    reason = "length" if heard.reason == "limit" and not stopped else "stop"
-    yield _ended(served, heard, index, person, begin, text, reason, request.alternatives)
+    yield _ended(served, turn, index, person, begin, text, stopped, request.alternatives)
 
 
-def _whole(words: Generator[str], heard: Hearing) -> Generator[str]:
-    """A speech's words with the blanks before them, which join them to what they go on from."""
-    with closing(words):
+def _with_lead(turn: Generation) -> Generator[str]:
+    """A turn's words with the blanks before them, which join them to what they go on from."""
+    with closing(iter(turn)) as words:
         first = next(filter(None, words), "")
-        yield heard.said[: -len(heard.said.lstrip())] + first if first else ""
+        yield turn.raw_text[: -len(turn.raw_text.lstrip())] + first if first else ""
         yield from words
 
 
@@ -118,23 +134,52 @@ def _until_stop(
 
 def _ended(
     served: Served,
-    heard: Hearing,
+    generation: Generation,
     index: int,
     person: str,
     begin: str,
     text: str,
-    reason: str,
+    stopped: bool,
     alternatives: int | None,
 ) -> Ended:
-    tokenizer = served.clone.tokenizer
+    tokenizer, raw = served.clone.tokenizer, generation.raw_text
     likely = None
-    at = heard.said.find(text)
-    if alternatives is not None and at >= 0:
+    at = raw.find(text)
+    if alternatives is not None and at >= 0 and generation.finish_reason != "cancelled":
         # Where the words are not as the model wrote them (redacted), it tells nothing.
-        written = heard.said[: at + len(text)]
-        likely = likelihoods(heard, tokenizer, heard.prompt, written, alternatives)
-    count = len(tokenizer.encode(heard.said).ids)
-    return Ended(index, person, begin + text, reason, len(heard.prompt), count, likely)
+        likely = _likelihoods(generation, tokenizer, raw[: at + len(text)], alternatives)
+    return Ended(
+        index,
+        person,
+        begin + text,
+        "length" if generation.finish_reason == "length" and not stopped else "stop",
+        len(generation.prompt_ids),
+        len(tokenizer.encode(raw).ids),
+        likely,
+    )
+
+
+def _likelihoods(
+    generation: Generation, tokenizer: Tokenizer, text: str, alternatives: int
+) -> list[Likely]:
+    """How likely the model finds each token of `text` after the prompt, before any sampling.
+
+    Raises:
+        EngineError: the engine cannot tell.
+    """
+    ids = tokenizer.encode(text).ids
+    found = []
+    for at, token in enumerate(ids):
+        before = [*generation.prompt_ids, *ids[:at]]
+        ahead = generation.engine.next_probs(before, MOST_LIKELY)
+        best = sorted(ahead.items(), key=lambda entry: -entry[1])[:alternatives]
+        top = tuple((tokenizer.decode([number]), _log(chance)) for number, chance in best)
+        found.append(Likely(tokenizer.decode([token]), _log(ahead.get(token, 0.0)), top))
+    return found
+
+
+def _log(chance: float) -> float:
+    return math.log(chance) if chance > 0 else UNLIKELY
 
 
 def complete(
@@ -183,17 +228,16 @@ def _continue(
     index: int,
     gone: Callable[[], bool],
 ) -> Iterator[Spoken]:
-    own = sampling_of(served.clone.chat, _chance(request, index).randrange(2**31))
-    sampling = replace(own, **request.sampling)
-    limit = min(request.max_tokens or 16, served.clone.engine.context - len(prompt))
-    heard = Hearing(served.clone.engine, gone)
+    own = served.clone.chat.sampling(_chance(request, index).randrange(2**31))
+    limit = request.max_tokens or DEFAULT_MAX_TOKENS  # here no turn of a persona sets one
+    sampling = replace(own, max_tokens=limit, **request.sampling)
+    engine = served.clone.engine_for(served.model(request.model))
+    continuation = Generation(engine, prompt, sampling, gone)
     yield Begun(index, "")
     if echo:
         yield Piece(index, echo)
-    stream = heard.stream(prompt, sampling, limit)
-    text, stopped = yield from _until_stop(index, stream, request.stops)
-    reason = "length" if heard.reason == "limit" and not stopped else "stop"
-    yield _ended(served, heard, index, "", echo, text, reason, request.logprobs)
+    text, stopped = yield from _until_stop(index, iter(continuation), request.stops)
+    yield _ended(served, continuation, index, "", echo, text, stopped, request.logprobs)
 
 
 def _chance(request: Sampled, index: int) -> random.Random:

@@ -142,7 +142,7 @@ class Source(Protocol):
 
 @cache
 def names() -> tuple[str, ...]:
-    """The names of all sources, as `--as` takes them."""
+    """The names of all sources, as `--source` takes them."""
     found = (module.name for module in pkgutil.iter_modules(__path__))
     return tuple(sorted(name for name in found if not name.startswith("_")))
 

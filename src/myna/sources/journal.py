@@ -14,7 +14,7 @@ No program has made these files, so there is no format but what people do:
 Each entry is one message of kind ``entry``. The message table has no column for what an
 entry was written for, so `thread` holds it: the prompt, or the entry's title. Who wrote
 it is "Me", unless the file says. A pure text without any date is recognised as an essay
-only by its prompt; read on demand (`--as journal`), it is one entry.
+only by its prompt; read on demand (`--source journal`), it is one entry.
 
 The last line of such a file often lacks its end. The file may then be cut off there, so
 the entry is read only if the line looks like the end of a sentence, which a cut need not

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from myna import workspace
-from myna.training.parallel import like, whole
+from myna.training.distributed import like, whole
 
 KEPT = 2
 """Checkpoints that stay: the newest, and the one before in case it is damaged."""

@@ -13,8 +13,8 @@ from typing import Any
 
 from myna import __version__
 from myna.config import Settings
+from myna.config.recipes import MISTRAL, RECIPES
 from myna.errors import ModelError, TrainingError, first_line
-from myna.recipes import MISTRAL, RECIPES
 
 PACKAGES = (
     "torch", "transformers", "peft", "accelerate", "bitsandbytes", "flash-attn", "liger-kernel",
@@ -75,7 +75,7 @@ def examine() -> dict[str, Any]:
     import torch
 
     from myna.models.loading import choose_device, precision
-    from myna.training.machine import free_memory, matmul_rate, name
+    from myna.training.hardware import device_name, free_memory, matmul_rate
 
     device = choose_device()
     dtype, reason = precision(device)
@@ -86,7 +86,7 @@ def examine() -> dict[str, Any]:
         "accelerator": {"cuda": "ROCm" if torch.version.hip else "CUDA", "mps": "MPS"}.get(
             device.type, "CPU"
         ),
-        "device": name(device),
+        "device": device_name(device),
         "devices": torch.cuda.device_count() if device.type == "cuda" else 1,
         "free_memory": free,
         "precision": reason,
@@ -98,7 +98,7 @@ def examine() -> dict[str, Any]:
 
 def fitting(free: int, itemsize: int, *, four_bits: bool) -> list[dict[str, Any]]:
     """For each base, what each method needs of `free` bytes; None where it does not fit."""
-    from myna.training.memory import need
+    from myna.training.hardware import need
 
     rows = []
     for name, size in BASES.items():
@@ -118,7 +118,7 @@ def fitting(free: int, itemsize: int, *, four_bits: bool) -> list[dict[str, Any]
 
 def _shape(size: Size) -> Any:
     """The sizes that memory depends on, of a Llama-like decoder."""
-    from myna.training.memory import Shape
+    from myna.training.hardware import Shape
 
     head = size.head or size.hidden // size.heads
     inner, wide = size.hidden, size.intermediate

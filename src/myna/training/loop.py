@@ -19,56 +19,22 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
-from peft import LoraConfig, get_peft_model
 
 from myna import config, workspace
+from myna.artifacts import Plan
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.models.libraries import quiet
-from myna.training import checkpoints, health, machine, optimizers, parallel, plan
+from myna.training import checkpoints, distributed, hardware, methods, plan, progress
 from myna.training.batches import Schedule
+from myna.training.gradient_step import Steps
+from myna.training.hardware import Need
 from myna.training.loss import sample_losses
-from myna.training.memory import Need
+from myna.training.progress import Curves, Progress, Watch, asked_to_stop
 from myna.training.samples import Samples
-from myna.training.steps import Steps
-from myna.training.stopping import asked_to_stop
-from myna.training.watching import Curves, Progress, Watch
 
 TIMED_STEPS = 3
-READ_DIRECTLY = ("out_proj", "dt_proj", "conv1d")
-"""Layers of a state-space mixer whose weights it reads itself (transformers' Mamba and Jamba)."""
 DIVERGED = "diverged"
 """The file in a training's folder that says why it went astray."""
-
-
-def with_lora(model: Any, settings: Train) -> Any:
-    """The model with fresh LoRA matrices on all its linear layers; nothing else trained.
-
-    A state-space mixer (Mamba and its kin) reads some weights beside their layers' own
-    forward pass, where LoRA would learn nothing: these layers are left out.
-
-    Raises:
-        TrainingError: the model has no linear layers that LoRA can be put on.
-    """
-    set_seed(settings.seed)
-    mixers = [name for name, module in model.named_modules() if hasattr(module, "A_log")]
-    matrices = LoraConfig(
-        r=settings.rank,
-        lora_alpha=settings.alpha,
-        target_modules="all-linear",
-        exclude_modules=[f"{mixer}.{layer}" for mixer in mixers for layer in READ_DIRECTLY] or None,
-        task_type="CAUSAL_LM",
-        use_dora=settings.method == "dora",
-    )
-    try:
-        with quiet():
-            adapted = get_peft_model(model, matrices)
-    except ValueError as error:
-        raise TrainingError(f"LoRA matches no layer of this base: {error}") from error
-    if not checkpoints.trainable(adapted):
-        raise TrainingError("LoRA matches no layer of this base: choose another")
-    return adapted.eval()
 
 
 @dataclass(frozen=True)
@@ -96,12 +62,14 @@ def train(
     settings: Train,
     work: Path,
     watch: Watch | None = None,
-) -> plan.Plan:
+) -> Plan:
     """Train `model` in place, as a job without more to it; see `run`."""
-    return run(Job(model, samples, tune, settings, work, parallel.accelerator(), watch or Watch()))
+    return run(
+        Job(model, samples, tune, settings, work, distributed.accelerator(), watch or Watch())
+    )
 
 
-def run(job: Job, *, dry: bool = False) -> plan.Plan:
+def run(job: Job, *, dry: bool = False) -> Plan:
     """Do a job: its model is the best that was found on the way. The plan, as it came out.
 
     One that stopped in its folder goes on from its last checkpoint. With `dry` the watch
@@ -115,95 +83,123 @@ def run(job: Job, *, dry: bool = False) -> plan.Plan:
         raise TrainingError(
             "no token would be trained: see `myna inspect`, and who may be cloned in people.toml"
         )
-    main = accelerator.is_main_process
-    optimizer, why = optimizers.make(
-        checkpoints.trainable(job.model).values(),
-        settings,
-        accelerator.device,
-        split=parallel.sharded(accelerator),
+    main, sharded = accelerator.is_main_process, distributed.sharded(accelerator)
+    optimizer, why = methods.make_optimizer(
+        checkpoints.trainable(job.model).values(), settings, accelerator.device, split=sharded
     )
     parameters = checkpoints.counted(job.model)
-    model, optimizer = parallel.spread(job.model, optimizer, accelerator)
+    model, optimizer = distributed.spread(job.model, optimizer, accelerator)
     schedule = Schedule(job.samples.lengths(), settings.batch_tokens, settings.seed)
-    done = checkpoints.restore(work / "checkpoints", model, optimizer)
+    step = checkpoints.restore(work / "checkpoints", model, optimizer)
     part_tokens = job.need.part_tokens if job.need else settings.part_tokens
-    steps = Steps(_step, model, job.samples, accelerator, part_tokens, watch.say)
-    outlook, rate_of_machine = _outlook(job, model, schedule, steps, parameters, why, dry)
+    steps = Steps(model, job.samples, accelerator, part_tokens, watch.say)
+    outlook, machine_rate = _outlook(job, model, schedule, steps, parameters, why, dry)
     route = outlook.plan
     watch.outlook(outlook)
     if dry:
         return route
-    before = _cut_log(work / "log.jsonl", done, main)
-    if done:
-        watch.say(f"going on after step {done} of {route.steps}")
+    history = _history(work / "log.jsonl", step, main)
+    if step:
+        watch.say(f"going on after step {step} of {route.steps}")
 
-    losses = [line["loss"] for line in before]
-    checked = [line["step"] for line in before if line["tune_loss"] is not None]
-    checks = [line["tune_loss"] for line in before if line["tune_loss"] is not None]
-    checking, previews = (
-        _evenly(route.steps, settings.checks),
-        _evenly(route.steps, settings.previews),
-    )
-    tune_tokens = plan.tune_tokens(route, settings)
-    every = config.seconds(settings.checkpoint_every)
-    saved = started = time.monotonic()
-    tokens = padded = 0
-    ahead = sum(schedule.padded(step) for step in range(done, route.steps))
-    step = done
-    with asked_to_stop() as wish, _log(work, settings, done, main, watch) as write:
-        while step < route.steps and not health.over(checks, settings.patience):
+    validated = _evenly(route.steps, settings.checks) | {route.steps}
+    previewed = set() if sharded else _evenly(route.steps, settings.previews)
+    save_every = config.seconds(settings.checkpoint_every)
+    saved_at = time.monotonic()
+    speed = _Speed(schedule, step, route.steps, _flops(job, outlook) / machine_rate)
+    with asked_to_stop() as wish, _log(work, settings, step, main, watch) as write:
+        while step < route.steps and not history.is_over(settings.patience):
             rate = plan.learning_rate(step, route.steps, settings)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            losses.append(steps.gradients(schedule.batch(step)))
-            if astray := health.diverged(losses):
+            history.losses.append(steps.gradients(schedule.batch(step)))
+            if astray := progress.divergence(history.losses):
                 _give_up(job, astray)
             accelerator.clip_grad_norm_(model.parameters(), settings.clip)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-
-            tokens += schedule.tokens(step)
-            padded += schedule.padded(step)
-            ahead -= schedule.padded(step)
+            speed.add(step)
             step += 1
-            elapsed = time.monotonic() - started
-            last = step == route.steps
-            tune_loss = None
-            if step in checking or last:
-                tune_loss = parallel.within(
-                    model,
-                    accelerator,
-                    lambda: mean_loss(model, job.tune, accelerator.device, tune_tokens),
-                )
-            if tune_loss is not None:
-                checked.append(step)
-                checks.append(tune_loss)
-                if health.best(checks) == len(checks) - 1:
-                    checkpoints.save_best(work / "best", step, model, main=main)
-            now = Progress(
-                step,
-                route.steps,
-                losses[-1],
-                rate,
-                tokens,
-                tokens / elapsed,
-                ahead * elapsed / padded,
-                tune_loss,
-                _flops(job, outlook) * tokens / elapsed / rate_of_machine,
-            )
+
+            tune_loss = _validate(job, model, route) if step in validated else None
+            if tune_loss is not None and history.is_best(step, tune_loss):
+                checkpoints.save_best(work / "best", step, model, main=main)
+            now = speed.progress(step, history.losses[-1], rate, tune_loss)
             write(now)
             watch.step(now)
-            if step in previews and not parallel.sharded(accelerator):
+            if step in previewed:
                 watch.preview(model, step)
-            stop, due = parallel.most([wish.stop, time.monotonic() - saved >= every], accelerator)
-            if stop or due or last or health.over(checks, settings.patience):
+
+            is_due = time.monotonic() - saved_at >= save_every
+            stop, is_due = map(bool, distributed.most([wish.stop, is_due], accelerator))
+            last = step == route.steps or history.is_over(settings.patience)
+            if stop or is_due or last:
                 # One that is far above the start would take the place of a good one.
-                if health.sound(losses):
+                if progress.is_sound(history.losses):
                     checkpoints.save(work / "checkpoints", step, model, optimizer, main=main)
-                saved = time.monotonic()
-            if stop and not last:
+                saved_at = time.monotonic()
+            if stop and step < route.steps:
                 raise TrainingError(f"stopped after step {step}: `myna train` goes on from there")
-    return _best(job, model, route, schedule, step, checked, checks)
+    return _best(job, model, route, schedule, step, history)
+
+
+@dataclass
+class _History:
+    """The losses of a run so far, those before it was stopped included."""
+
+    losses: list[float]
+    """Of each step."""
+    validations: dict[int, float]
+    """The tune loss after some steps."""
+
+    def is_best(self, step: int, tune_loss: float) -> bool:
+        """Enter a tune loss; whether it is lower than all before."""
+        self.validations[step] = tune_loss
+        return self.best_step() == step
+
+    def best_step(self) -> int | None:
+        """The step after which the tune loss was lowest; None without any."""
+        best = progress.best_validation(list(self.validations.values()))
+        return None if best is None else list(self.validations)[best]
+
+    def is_over(self, patience: int) -> bool:
+        """Whether the tune loss has not been better for `patience` checks."""
+        return progress.patience_is_over(list(self.validations.values()), patience)
+
+
+class _Speed:
+    """The tokens that were trained since a run was started, and how fast."""
+
+    def __init__(self, schedule: Schedule, done: int, steps: int, share: float) -> None:
+        """After `done` of `steps`; a token takes `share` of a second at the machine's peak."""
+        self._schedule, self._steps, self._share = schedule, steps, share
+        self._tokens = self._padded = 0
+        self._ahead = sum(schedule.padded(step) for step in range(done, steps))
+        self._started = time.monotonic()
+        self._elapsed = 0.0
+
+    def add(self, step: int) -> None:
+        """Count a step that is done."""
+        padded = self._schedule.padded(step)
+        self._tokens += self._schedule.tokens(step)
+        self._padded += padded
+        self._ahead -= padded
+        self._elapsed = time.monotonic() - self._started
+
+    def progress(self, step: int, loss: float, rate: float, tune_loss: float | None) -> Progress:
+        """Where the run is after `step` steps."""
+        per_second = self._tokens / self._elapsed
+        return Progress(
+            step=step,
+            steps=self._steps,
+            loss=loss,
+            lr=rate,
+            tokens=self._tokens,
+            tokens_per_second=per_second,
+            seconds_left=self._ahead * self._elapsed / self._padded,
+            tune_loss=tune_loss,
+            peak_share=self._share * per_second,
+        )
 
 
 def _evenly(steps: int, times: int) -> set[int]:
@@ -227,24 +223,28 @@ def _give_up(job: Job, astray: str) -> None:
     )
 
 
+def _validate(job: Job, model: Any, route: Plan) -> float | None:
+    """The mean loss over the tune split, or as much of it as there is time for."""
+    tokens = plan.tune_tokens(route, job.settings)
+    device = job.accelerator.device
+    loss: float | None = distributed.within(
+        model, job.accelerator, lambda: mean_loss(model, job.tune, device, tokens)
+    )
+    return loss
+
+
 def _best(
-    job: Job,
-    model: Any,
-    route: plan.Plan,
-    schedule: Schedule,
-    step: int,
-    checked: list[int],
-    checks: list[float],
-) -> plan.Plan:
+    job: Job, model: Any, route: Plan, schedule: Schedule, step: int, history: _History
+) -> Plan:
     """Have the model as it was when the tune loss was lowest; the plan as it came out."""
     reason = route.reason
     if step < route.steps:
         reason = f"{reason}, ended by {job.settings.patience} checks that were no better"
-    lowest = health.best(checks)
-    if lowest is not None and checked[lowest] < step:
-        best = checked[lowest]
+    best = history.best_step()
+    if best is not None and best < step:
         if checkpoints.load_best(job.work / "best", best, model):
-            job.watch.say(f"the best was after step {best} (tune loss {checks[lowest]:.3f}): kept")
+            loss = history.validations[best]
+            job.watch.say(f"the best was after step {best} (tune loss {loss:.3f}): kept")
             reason = f"{reason}; the best was after {best}"
         else:
             job.watch.say(f"the best, after step {best}, is damaged: the last is kept")
@@ -252,19 +252,6 @@ def _best(
     return replace(
         route, steps=step, tokens=tokens, epochs=step / len(schedule.epoch(0)), reason=reason
     )
-
-
-def _step(
-    model: Any, samples: Samples, batch: list[int], accelerator: Accelerator, weight: float = 1.0
-) -> torch.Tensor:
-    """Gradients of the mean loss over these samples' trained tokens, times `weight`; that loss."""
-    ids, masks = [samples.ids[i] for i in batch], [samples.loss_masks[i] for i in batch]
-    losses: torch.Tensor = parallel.within(
-        model, accelerator, lambda: sample_losses(model, ids, masks, accelerator.device)
-    )
-    loss = losses.sum() / max(1, losses.numel())
-    accelerator.backward(loss * weight)
-    return loss.detach()
 
 
 def _outlook(
@@ -284,15 +271,15 @@ def _outlook(
     dtype = next(model.parameters()).dtype
     if not dtype.is_floating_point:
         dtype = torch.float32
-    rate = machine.matmul_rate(accelerator.device, dtype) * accelerator.num_processes
+    rate = hardware.matmul_rate(accelerator.device, dtype) * accelerator.num_processes
     path = job.work / "plan.json"
     written = workspace.read_json(path)
     if written is not None:
-        route = plan.Plan(**written)
+        route = Plan(**written)
     else:
         budget = config.seconds(settings.budget) if settings.budget else None
         speed = _speed(model, schedule, steps, settings)
-        [micros] = parallel.most([round(1e6 * speed)], accelerator)
+        [micros] = distributed.most([round(1e6 * speed)], accelerator)
         route = plan.make(schedule, settings, micros / 1e6, budget)
         if not dry and accelerator.is_main_process:
             workspace.write_json(path, asdict(route))
@@ -355,14 +342,16 @@ def mean_loss(model: Any, samples: Samples, device: torch.device, most_tokens: i
     return total / count if count else None
 
 
-def _cut_log(path: Path, done: int, main: bool) -> list[dict[str, Any]]:
-    """The log's lines up to the last checkpoint; later ones are cut off: they come again."""
-    if not path.exists():
-        return []
-    lines = path.read_text("utf-8").splitlines()[:done]
-    if main:
+def _history(path: Path, done: int, main: bool) -> _History:
+    """The losses up to the last checkpoint; later lines of the log are cut off: they come again."""
+    lines = path.read_text("utf-8").splitlines()[:done] if path.exists() else []
+    if main and path.exists():
         workspace.write_text(path, "".join(line + "\n" for line in lines))
-    return [json.loads(line) for line in lines]
+    steps = [json.loads(line) for line in lines]
+    return _History(
+        [step["loss"] for step in steps],
+        {step["step"]: step["tune_loss"] for step in steps if step["tune_loss"] is not None},
+    )
 
 
 @contextmanager

@@ -15,8 +15,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from myna.errors import ModelError
+from myna.training.kernels.attention import causal_of, pack, packs
 from myna.training.kernels.head import head_losses
-from myna.training.packing import causal_of, pack, packs
 
 SCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 """Settings of models that do more than a matrix product after their last layer."""

@@ -5,6 +5,10 @@ qlora   the same, and the base's linear layers in 4 bits
 dora    lora with a trained length for each row (weight-decomposed LoRA)
 full    every weight of the base
 
+The optimiser is AdamW, with its moments paged where a card's memory is short: paged moments
+(QLoRA, section 3) lie in memory that a card and the CPU share, and in a spike the driver
+moves them out, where a step would have run out of memory.
+
 A model that is trained stays in evaluation mode: what dropout a base was made with would
 make a step depend on more than (seed, step), and a resumed run another one.
 """
@@ -12,21 +16,26 @@ make a step depend on more than (seed, step), and a resumed run another one.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import set_seed
+from peft import LoraConfig, get_peft_model
 
 from myna import workspace
 from myna.config import Train
-from myna.errors import TrainingError
+from myna.errors import ModelError, TrainingError
 from myna.models.bases import Base
 from myna.models.libraries import quiet
-from myna.models.loading import WHOLE, load, precision
-from myna.training import fast
+from myna.models.loading import WHOLE, check_four_bits, load, precision
 from myna.training.checkpoints import trainable
-from myna.training.parallel import whole
+from myna.training.distributed import whole
+from myna.training.kernels.install import install_kernels
 
+READ_DIRECTLY = ("out_proj", "dt_proj", "conv1d")
+"""Layers of a state-space mixer whose weights it reads itself (transformers' Mamba and Jamba)."""
 _TOKENS = ("tokenizer*", "special_tokens_map.json", "generation_config.json", "*.model")
 
 
@@ -51,6 +60,35 @@ def loaded(
         reason += "; the base in 4 bits (NF4, double quantisation), as train.method asks"
     model = load(base, dtype=dtype, device=device, four_bits=four_bits, to_split=split)
     return model, reason
+
+
+def with_lora(model: Any, settings: Train) -> Any:
+    """The model with fresh LoRA matrices on all its linear layers; nothing else trained.
+
+    A state-space mixer (Mamba and its kin) reads some weights beside their layers' own
+    forward pass, where LoRA would learn nothing: these layers are left out.
+
+    Raises:
+        TrainingError: the model has no linear layers that LoRA can be put on.
+    """
+    set_seed(settings.seed)
+    mixers = [name for name, module in model.named_modules() if hasattr(module, "A_log")]
+    matrices = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        target_modules="all-linear",
+        exclude_modules=[f"{mixer}.{layer}" for mixer in mixers for layer in READ_DIRECTLY] or None,
+        task_type="CAUSAL_LM",
+        use_dora=settings.method == "dora",
+    )
+    try:
+        with quiet():
+            adapted = get_peft_model(model, matrices)
+    except ValueError as error:
+        raise TrainingError(f"LoRA matches no layer of this base: {error}") from error
+    if not trainable(adapted):
+        raise TrainingError("LoRA matches no layer of this base: choose another")
+    return adapted.eval()
 
 
 def with_everything(model: Any) -> Any:
@@ -135,8 +173,68 @@ def with_kernels(model: Any, method: str, *, split: bool) -> tuple[str, ...]:
     if split:
         lines = ["the model's own code: its weights are split over the processes"]
     else:
-        lines = fast.install(model)
+        lines = install_kernels(model)
     if method == "qlora":
         lines.append("4-bit linear layers by bitsandbytes")
     lines.append("output layer on trained tokens only: the others' words need no logits")
     return tuple(lines)
+
+
+BETAS = (0.9, 0.99)
+
+
+def make_optimizer(
+    parameters: Iterable[torch.nn.Parameter], settings: Train, device: torch.device, *, split: bool
+) -> tuple[torch.optim.Optimizer, str]:
+    """The optimiser of `parameters`, and which it is and why, as a line.
+
+    `split` says that they lie in pieces on several devices.
+
+    Raises:
+        TrainingError: paged moments are asked for and cannot be had.
+    """
+    paged, reason = choose_optimizer(settings, device, split=split)
+    options: dict[str, Any] = {
+        "lr": settings.lr,
+        "betas": BETAS,
+        "weight_decay": settings.weight_decay,
+    }
+    if not paged:
+        return torch.optim.AdamW(parameters, **options), f"AdamW: {reason}"
+    from bitsandbytes.optim import PagedAdamW
+
+    return PagedAdamW(parameters, **options), f"AdamW, paged by bitsandbytes: {reason}"
+
+
+def choose_optimizer(settings: Train, device: torch.device, *, split: bool) -> tuple[bool, str]:
+    """Whether the moments are paged, and why.
+
+    Raises:
+        TrainingError: that is asked for and cannot be had.
+    """
+    asked = settings.optimizer == "paged"
+    if device.type != "cuda":
+        lacking = "only a CUDA card's memory is paged"
+    elif split:
+        lacking = "bitsandbytes cannot page what FSDP splits"
+    else:
+        lacking = _lacking(device) if asked or settings.method == "qlora" else ""
+    if asked and lacking:
+        raise TrainingError(
+            f'train.optimizer = "paged" cannot be had: {lacking}; use "adamw" or "auto"'
+        )
+    if asked or settings.optimizer == "adamw":
+        return asked, "as train.optimizer asks"
+    if settings.method != "qlora":
+        return False, "beside a base that is not in 4 bits its moments are the smaller part"
+    if lacking:
+        return False, lacking
+    return True, "in 4 bits the base leaves them the larger part, and a spike may move them out"
+
+
+def _lacking(device: torch.device) -> str:
+    try:
+        check_four_bits(device)
+    except ModelError as error:
+        return str(error)
+    return ""

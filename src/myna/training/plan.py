@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from myna.artifacts import Plan
 from myna.config import Train
 from myna.training.batches import Schedule
 
@@ -14,18 +15,6 @@ CHECKED = 0.1
 """Share of a run's time that goes into measuring the tune loss, at most."""
 FEWEST, MOST = 1024, 65_536
 """Tokens of the tune split that a loss is measured on, however short or long the run."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """The steps of a run, and why there are as many."""
-
-    steps: int
-    tokens: int
-    epochs: float
-    reason: str
-    tokens_per_second: float | None
-    """Padded tokens, as measured on the first few steps."""
 
 
 @dataclass(frozen=True)

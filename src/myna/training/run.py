@@ -3,20 +3,20 @@
 adapters/NAME/
   adapter_model.safetensors, adapter_config.json    as peft keeps them
   model/                                            instead, where every weight was trained
-  rendering.json                                    the exact rendering used
+  adapter.json                                      metadata: base, prompt format, personas
   log.jsonl, tensorboard/                           loss, tune loss, speed of each step
   seen.json                                         hashes of the samples it has seen
   manifest.json
 
-With `per_person` there is one such adapter for each persona, NAME.PERSON, and NAME holds a
-rendering.json that says whose is which.
+With `per_person` there is one such adapter for each persona, NAME.PERSON, and NAME holds
+an adapter.json that says whose is which.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,26 +25,16 @@ import torch
 from accelerate import Accelerator
 
 from myna import config, stages, workspace
+from myna.artifacts import AdapterInfo, PreparedInfo, TrainingResult
 from myna.errors import TrainingError, WorkspaceError
 from myna.models.bases import Base, find
 from myna.models.loading import WHOLE, load_adapter, precision
 from myna.samples.prepare import read_samples
 from myna.samples.tokenizer import Tokenizer
-from myna.training import loop, machine, memory, methods, parallel
+from myna.training import distributed, hardware, loop, methods
 from myna.training import samples as samples_
-from myna.training.plan import Plan
+from myna.training.progress import CURVES, Watch
 from myna.training.samples import Samples
-from myna.training.watching import CURVES, Watch
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A finished adapter, or with `dry` the plan of one."""
-
-    folder: Path
-    plan: Plan
-    loss: float | None
-    """Mean over the last tenth of the steps, nats per trained token; None of a plan."""
 
 
 def ready(space: workspace.Workspace, settings: config.Settings) -> None:
@@ -53,12 +43,7 @@ def ready(space: workspace.Workspace, settings: config.Settings) -> None:
     Raises:
         WorkspaceError: they are missing or stale.
     """
-    manifest = workspace.read_manifest(space.prepared)
-    if manifest is None:
-        raise WorkspaceError(f"{space.root} has no samples: make them with `myna prepare`")
-    reasons = workspace.stale(
-        manifest, stages.prepare_inputs(space), stages.prepare_settings(settings)
-    )
+    reasons = stages.stale_samples(space, settings)
     if reasons:
         raise WorkspaceError(f"the samples are stale ({reasons[0]}): run `myna prepare`")
 
@@ -71,7 +56,7 @@ def run(
     *,
     dry: bool = False,
     onward: bool = False,
-) -> Trained:
+) -> TrainingResult:
     """Train the adapter `name`, or go on where its training stopped.
 
     An adapter of before stays until the new one is whole. With `onward` the new one begins
@@ -84,40 +69,44 @@ def run(
         ModelError: the base cannot be loaded.
     """
     ready(space, settings)
-    accelerator = parallel.accelerator()
+    accelerator = distributed.accelerator()
     if not accelerator.is_main_process:
         watch = Watch()
     base = find(settings.base, weights=True, say=watch.say)
     tokenizer = Tokenizer(base.folder)
-    prepared = workspace.read_manifest(space.prepared)
-    if prepared is None or prepared["counts"]["tokenizer"] != tokenizer.fingerprint:
+    prepared = PreparedInfo.load(space)
+    if prepared.tokenizer_fingerprint != tokenizer.fingerprint:
         raise WorkspaceError(
             f"the samples were made with another tokenizer than {settings.base}'s: "
             "run `myna prepare`"
         )
-    job = _Stage(space, settings, base, prepared["counts"], accelerator, watch, dry, onward)
-    personas = prepared["counts"]["personas"]
+    job = _Stage(space, settings, base, prepared, accelerator, watch, dry, onward)
+    personas = prepared.personas
     if not settings.train.per_person:
         return job.train(name, personas)
     names = adapters_of(name, personas)
     done = [job.train(names[person], [person]) for person in personas]
-    whole = replace(
-        done[0].plan,
-        steps=sum(one.plan.steps for one in done),
-        tokens=sum(one.plan.tokens for one in done),
-        reason=f"{len(done)} adapters, one for each person",
-    )
+    whole = _together(done)
     if accelerator.is_main_process and not dry:
         with (
             workspace.clear_disk_errors(space.adapter(name)),
             workspace.folder(space.adapter(name)) as new,
         ):
-            rendering = {**job.rendering(personas), "adapters": names}
-            workspace.write_json(new / "rendering.json", rendering)
-            job.write_manifest(new, whole)
+            job.write_metadata(new, personas, whole, names)
     accelerator.wait_for_everyone()
+    return whole
+
+
+def _together(done: list[TrainingResult]) -> TrainingResult:
+    """The result of several trainings as one."""
+    plan = replace(
+        done[0].plan,
+        steps=sum(one.plan.steps for one in done),
+        tokens=sum(one.plan.tokens for one in done),
+        reason=f"{len(done)} adapters, one for each person",
+    )
     losses = [one.loss for one in done if one.loss is not None]
-    return Trained(space.adapter(name), whole, sum(losses) / len(losses) if losses else None)
+    return TrainingResult(plan, sum(losses) / len(losses) if losses else None)
 
 
 def adapters_of(name: str, personas: list[str]) -> dict[str, str]:
@@ -139,13 +128,13 @@ class _Stage:
     space: workspace.Workspace
     settings: config.Settings
     base: Base
-    counts: dict[str, Any]
+    prepared: PreparedInfo
     accelerator: Accelerator
     watch: Watch
     dry: bool
     onward: bool
 
-    def train(self, name: str, personas: list[str]) -> Trained:
+    def train(self, name: str, personas: list[str]) -> TrainingResult:
         """Train one adapter."""
         if self.settings.train.per_person:
             finished = self._finished(name)
@@ -155,19 +144,18 @@ class _Stage:
         with workspace.clear_disk_errors(self.space.training(name)):
             return self._train(name, personas)
 
-    def _finished(self, name: str) -> Trained | None:
+    def _finished(self, name: str) -> TrainingResult | None:
         """A person's adapter that holds already, as of a run that stopped at another's."""
-        folder = self.space.adapter(name)
-        manifest = workspace.read_manifest(folder)
+        manifest = workspace.read_manifest(self.space.adapter(name))
         if manifest is None or self.onward or self.space.training(name).exists():
             return None
         wanted = stages.train_inputs(self.space), stages.train_settings(self.settings)
         if workspace.stale(manifest, *wanted):
             return None
         self.watch.say(f"adapter '{name}' is trained already")
-        return Trained(folder, Plan(**manifest["counts"]), final_loss(folder / "log.jsonl"))
+        return AdapterInfo.load(self.space, name).training
 
-    def _train(self, name: str, personas: list[str]) -> Trained:
+    def _train(self, name: str, personas: list[str]) -> TrainingResult:
         train, main = self.settings.train, self.accelerator.is_main_process
         work, folder = self.space.training(name), self.space.adapter(name)
         onward = self._begin(work, name)
@@ -185,11 +173,11 @@ class _Stage:
                 "people.toml"
             )
         device = self.accelerator.device
-        split = parallel.sharded(self.accelerator)
-        need = memory.need(
-            memory.shape(memory.empty(self.base.folder)),
+        split = distributed.sharded(self.accelerator)
+        need = hardware.need(
+            hardware.shape(hardware.empty(self.base.folder)),
             train,
-            machine.free_memory(device),
+            hardware.free_memory(device),
             max(trained.lengths()),
             precision_bytes(device),
             self.accelerator.num_processes if split else 1,
@@ -200,22 +188,24 @@ class _Stage:
         if train.method == "full":
             model = methods.with_everything(model)
         else:
-            model = loop.with_lora(model, train)
+            model = methods.with_lora(model, train)
         if onward and train.method != "full":
             methods.go_on_from(model, folder, train, name)
         if need.checkpointing:
             methods.recompute(model)
         kernels = methods.with_kernels(model, train.method, split=split)
-        notes = machine.name(device), reason, kernels
+        notes = hardware.device_name(device), reason, kernels
         job = loop.Job(model, trained, tune, train, work, self.accelerator, self.watch, need, notes)
         route = loop.run(job, dry=self.dry)
         if self.dry:
-            return Trained(folder, route, None)
-        self._finish(name, personas, model, route, every, onward)
+            return TrainingResult(route, None)
+        # Only the main process writes the log, so no other may count on it.
+        result = TrainingResult(route, final_loss(work / "log.jsonl") if main else None)
+        self._finish(name, personas, model, result, every, onward)
         if main:
             shutil.rmtree(work, ignore_errors=True)
         self.accelerator.wait_for_everyone()
-        return Trained(folder, route, final_loss(folder / "log.jsonl"))
+        return result
 
     def _begin(self, work: Path, name: str) -> bool:
         """Have the folder of a training that can go on, or a fresh one; whether it is onward."""
@@ -254,12 +244,7 @@ class _Stage:
 
     def _new(self, trained: Samples, folder: Path, name: str) -> Samples:
         """The samples that the adapter has not seen, with as many that it has."""
-        rendering = workspace.read_json(folder / "rendering.json") or {}
-        if rendering.get("base_fingerprint") != self.base.fingerprint:
-            raise TrainingError(
-                f"adapter '{name}' was trained on another base than {self.base.name}: leave "
-                "--continue out"
-            )
+        AdapterInfo.load(self.space, name).check_base(name, self.base.fingerprint)
         seen = set(workspace.read_json(folder / "seen.json") or [])
         chosen, new = samples_.unseen(trained, seen, self.settings.train.seed)
         if not new:
@@ -275,7 +260,7 @@ class _Stage:
         name: str,
         personas: list[str],
         model: Any,
-        route: Plan,
+        result: TrainingResult,
         samples: Samples,
         onward: bool,
     ) -> None:
@@ -293,30 +278,29 @@ class _Stage:
             workspace.write_json(
                 new / "seen.json", sorted(seen | set(samples_.fingerprints(samples)))
             )
-            workspace.write_json(new / "rendering.json", self.rendering(personas))
-            self.write_manifest(new, route)
+            self.write_metadata(new, personas, result)
 
-    def rendering(self, personas: list[str]) -> dict[str, Any]:
-        """What talking with an adapter takes besides its weights."""
-        settings = self.settings
-        return {
-            "base": settings.base,
-            "base_fingerprint": self.base.fingerprint,
-            "samples": settings.samples.model_dump(),
-            "rules": settings.rules.model_dump(),
-            "redaction": settings.redaction.model_dump(exclude={"seed"}),
-            "markup": self.counts["markup"],
-            "personas": personas,
-            "channels": self.counts["channels"],
-        }
-
-    def write_manifest(self, folder: Path, route: Plan) -> None:
-        """Say what an adapter was made from."""
+    def write_metadata(
+        self,
+        folder: Path,
+        personas: list[str],
+        result: TrainingResult,
+        adapters: dict[str, str] | None = None,
+    ) -> None:
+        """Write what an adapter is, and what it was made from."""
+        AdapterInfo(
+            base=self.settings.base,
+            base_fingerprint=self.base.fingerprint,
+            format=self.prepared.format,
+            personas=personas,
+            channels=self.prepared.channels,
+            training=result,
+            adapters=adapters or {},
+        ).save(folder)
         workspace.write_manifest(
             folder,
             inputs=stages.train_inputs(self.space),
             settings=stages.train_settings(self.settings),
-            counts=asdict(route),
         )
 
 

@@ -1,0 +1,278 @@
+"""Exports that other programs run: each is loaded back by what would run it."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.adapters import random_adapter, tiny_base
+from tests.engines.conftest import distance
+from tests.export.prepared import FRIENDS, make
+from tests.metadata import adapter_info, prompt_format
+
+from myna.artifacts import Channel
+from myna.engines import open_engine
+from myna.errors import ExportError, PeopleError, WorkspaceError
+from myna.export import dataset_export
+from myna.export.clone_export import Written, slugs
+from myna.export.clone_targets import TARGETS, Chosen, export
+from myna.models.bases import Base
+from myna.models.loading import load, load_adapter
+from myna.samples.tokenizer import Tokenizer
+from myna.workspace import Workspace
+
+pytestmark = pytest.mark.model
+
+RUNNERS = ["gguf", "ollama", "merged", "textgen"]
+
+
+@pytest.fixture(scope="module")
+def tiny(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return tiny_base(tmp_path_factory.mktemp("tiny"), base)
+
+
+@pytest.fixture(scope="module")
+def lora(tiny: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_adapter(tiny, tmp_path_factory.mktemp("lora"), qk=0.5)
+
+
+@pytest.fixture(scope="module")
+def real_lora(base: Base, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return random_adapter(base, tmp_path_factory.mktemp("lora"))
+
+
+Trained = Callable[..., Workspace]
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> Trained:
+    """Makes a workspace in which a clone of Ana, or of Ana and Ben, is trained."""
+
+    def made(base: Base, lora: Path, personas: tuple[str, ...] = ("Ana",), **more: Any) -> Any:
+        space = make(tmp_path / "friends", FRIENDS, personas=personas)
+        folder = space.adapter("group")
+        shutil.copytree(lora, folder, ignore=shutil.ignore_patterns("*.gguf"))
+        adapter_info(
+            base=base.name,
+            base_fingerprint=base.fingerprint,
+            format=prompt_format(max_tokens=128),
+            personas=list(personas),
+            channels=[Channel("", "tea", ["Ben", "Ana", "Cy"])],
+            **more,
+        ).save(folder)
+        return space
+
+    return made
+
+
+def exported(space: Workspace, target: str, **chosen: Any) -> tuple[Path, Written]:
+    path = dataset_export.target(space, target, None)
+    return path, export(space, target, Chosen(**chosen), path)
+
+
+class TestGguf:
+    def test_llamacpp_runs_it_as_peft_does(
+        self, trained: Trained, base: Base, real_lora: Path, tokenizer: Tokenizer
+    ) -> None:
+        folder, done = exported(trained(base, real_lora), "gguf")
+        assert done.checked == "llama.cpp loads it on SmolLM2-135M-Instruct.Q4_1.gguf"
+        assert done.files == ["README.txt", "adapter.gguf", "template.jinja"]
+        prompt = tokenizer.encode("A chat in tea: Ana, Ben.\nBen: tea?\nAna:").ids
+        engine = open_engine("llama.cpp", base, folder / "adapter.gguf", context=256)
+        ours = engine.next_probs(prompt)
+        engine.close()
+        peft = open_engine("transformers", base, real_lora, context=256)
+        assert distance(ours, peft.next_probs(prompt, 5000)) < 0.25
+        plain = open_engine("llama.cpp", base, context=256)
+        assert distance(plain.next_probs(prompt), peft.next_probs(prompt, 5000)) > 0.4
+        plain.close()
+        peft.close()
+
+    def test_without_a_gguf_of_the_base_it_says_how_to_make_one(
+        self, trained: Trained, tiny: Base, lora: Path
+    ) -> None:
+        folder, done = exported(trained(tiny, lora), "gguf")
+        text = (folder / "README.txt").read_text("utf-8")
+        assert "llama-server -m BASE.gguf --lora" in text
+        assert "convert_hf_to_gguf.py makes it of" in text
+        assert '"stop": ["\\nBen:", "\\nCy:"]' in text
+        assert done.checked == ""
+
+    def test_architectures_that_it_cannot_are_named(
+        self, trained: Trained, tiny: Base, lora: Path, tmp_path: Path
+    ) -> None:
+        other = tmp_path / "other"
+        shutil.copytree(tiny.folder, other)
+        config = json.loads((other / "config.json").read_text())
+        (other / "config.json").write_text(json.dumps(config | {"model_type": "gpt_neox"}))
+        found = dataclasses.replace(tiny, name=str(other), folder=other)
+        with pytest.raises(ExportError, match=r"'gpt_neox'.* only those of .*llama.*export merged"):
+            exported(trained(found, lora), "gguf")
+
+
+class TestOllama:
+    def test_a_modelfile(self, trained: Trained, base: Base, real_lora: Path) -> None:
+        folder, done = exported(trained(base, real_lora), "ollama")
+        lines = (folder / "Modelfile").read_text("utf-8").splitlines()
+        assert lines[0] == f"FROM {base.gguf}"
+        assert lines[1] == "ADAPTER ./adapter.gguf"
+        assert lines[2].startswith('TEMPLATE """{{- $before := "start" -}}')
+        assert lines[3:8] == [
+            'SYSTEM """A chat in tea: Ana, Ben, Cy."""',
+            'PARAMETER stop """', 'Ben:"""', 'PARAMETER stop """', 'Cy:"""',
+        ]  # fmt: skip
+        assert "PARAMETER temperature 0.9" in lines
+        assert done.checked.startswith("llama.cpp loads it")
+
+    def test_one_for_each_persona(self, trained: Trained, base: Base, real_lora: Path) -> None:
+        folder, done = exported(trained(base, real_lora, ("Ana", "Ben")), "ollama")
+        assert [f for f in done.files if "Modelfile" in f] == ["ana.Modelfile", "ben.Modelfile"]
+        assert '"Ben:"' in (folder / "ben.Modelfile").read_text("utf-8")
+        assert exported(trained_again(done), "ollama", person="ben")[1].personas == ["Ben"]
+
+    def test_without_a_gguf(self, trained: Trained, tiny: Base, lora: Path) -> None:
+        with pytest.raises(ExportError, match=r"Ollama needs .* as a GGUF file"):
+            exported(trained(tiny, lora), "ollama")
+
+
+def trained_again(done: Written) -> Workspace:
+    return Workspace(Path(done.folder).parents[1])
+
+
+class TestMerged:
+    def test_transformers_loads_it_with_the_adapters_own_logits(
+        self, trained: Trained, tiny: Base, lora: Path, tokenizer: Tokenizer
+    ) -> None:
+        import torch
+        import transformers
+
+        folder, done = exported(trained(tiny, lora), "merged")
+        assert "transformers loads it" in done.checked
+        ids = torch.tensor([tokenizer.encode("Ben: tea?\nAna: always").ids])
+        merged = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        adapted = load_adapter(load(tiny, dtype=torch.float32, device="cpu"), lora)
+        plain = load(tiny, dtype=torch.float32, device="cpu")
+        with torch.inference_mode():
+            ours, theirs, base = (model(ids).logits for model in (merged, adapted, plain))
+        assert float((ours - theirs).abs().max()) < 1e-4
+        assert float((base - theirs).abs().max()) > 1e-2, "strong enough to tell"
+
+    def test_its_tokenizer_makes_the_prompts_that_it_was_trained_on(
+        self, trained: Trained, tiny: Base, lora: Path
+    ) -> None:
+        import transformers
+
+        folder, _ = exported(trained(tiny, lora), "merged")
+        found = transformers.AutoTokenizer.from_pretrained(folder)
+        text = found.apply_chat_template(
+            [{"role": "user", "content": "tea?"}], tokenize=False, add_generation_prompt=True
+        )
+        assert text == "A chat in tea: Ana, Ben, Cy.\nBen: tea?\nAna:"
+
+
+class TestTextgen:
+    def test_peft_loads_the_lora(
+        self, trained: Trained, tiny: Base, lora: Path, tokenizer: Tokenizer
+    ) -> None:
+        import torch
+
+        folder, done = exported(trained(tiny, lora), "textgen")
+        assert done.checked == "peft reads the LoRA (rank 4, 28 matrices)"
+        ids = torch.tensor([tokenizer.encode("Ben: tea?").ids])
+        models = [
+            load_adapter(load(tiny, dtype=torch.float32, device="cpu"), place)
+            for place in (folder / "loras" / "myna-ana", lora)
+        ]
+        with torch.inference_mode():
+            ours, theirs = (model(ids).logits for model in models)
+        assert torch.equal(ours, theirs)
+
+    def test_its_settings_are_what_it_reads(self, trained: Trained, tiny: Base, lora: Path) -> None:
+        folder, _ = exported(trained(tiny, lora), "textgen")
+        settings = yaml.safe_load((folder / "settings.yaml").read_text("utf-8"))
+        stops = ast.literal_eval(f"[{settings['custom_stopping_strings']}]")
+        assert stops == ["\nBen:", "\nCy:"]
+        assert settings["custom_system_message"] == "A chat in tea: Ana, Ben, Cy."
+        template = folder / "instruction-templates" / "myna-ana.yaml"
+        found = yaml.safe_load(template.read_text("utf-8"))
+        assert found == {"instruction_template": settings["instruction_template_str"]}
+        preset = yaml.safe_load((folder / "presets" / "myna-ana.yaml").read_text("utf-8"))
+        assert preset["min_p"] == 0.05
+
+    def test_no_path_of_this_machine_is_in_the_lora(
+        self, trained: Trained, tiny: Base, lora: Path
+    ) -> None:
+        folder, _ = exported(trained(tiny, lora), "textgen")
+        config = json.loads((folder / "loras/myna-ana/adapter_config.json").read_text())
+        assert config["base_model_name_or_path"] == tiny.folder.name
+
+
+class TestWhatAllShare:
+    @pytest.mark.parametrize("target", RUNNERS)
+    def test_whoever_may_no_longer_be_cloned_is_not_passed_on(
+        self, trained: Trained, tiny: Base, lora: Path, target: str
+    ) -> None:
+        space = trained(tiny, lora)
+        text = space.people_file.read_text("utf-8")
+        space.people_file.write_text(text.replace('"clone"', '"context"'), "utf-8")
+        with pytest.raises(PeopleError, match=r"Ana, whom 'group' has learned .* train it anew"):
+            exported(space, target)
+        assert not (space.root / "exports" / target).exists()
+
+    def test_every_weight_trained_is_no_lora(
+        self, trained: Trained, tiny: Base, lora: Path
+    ) -> None:
+        space = trained(tiny, lora)
+        (space.adapter("group") / "model").mkdir()
+        for target in ("gguf", "textgen"):
+            with pytest.raises(ExportError, match=r"'group' is no LoRA, .* `myna export merged`"):
+                exported(space, target)
+
+    def test_an_adapter_for_each_person_is_exported_one_by_one(
+        self, trained: Trained, tiny: Base, lora: Path
+    ) -> None:
+        names = {"Ana": "group.ana", "Ben": "group.ben"}
+        space = trained(tiny, lora, ("Ana", "Ben"), adapters=names)
+        shutil.copytree(lora, space.adapter("group.ben"))
+        with pytest.raises(ExportError, match="an adapter for each person: name one"):
+            exported(space, "gguf")
+        assert "adapter.gguf" in exported(space, "gguf", person="ben")[1].files
+
+    def test_nothing_trained(self, tmp_path: Path) -> None:
+        space = make(tmp_path / "friends", FRIENDS)
+        with pytest.raises(WorkspaceError, match="no adapter 'x': make it with `myna train`"):
+            exported(space, "gguf", adapter="x")
+
+    def test_an_export_is_replaced_and_nothing_else(
+        self, trained: Trained, tiny: Base, lora: Path
+    ) -> None:
+        space = trained(tiny, lora)
+        folder, first = exported(space, "textgen")
+        assert exported(space, "textgen")[1] == first
+        (folder / "mine.txt").touch()
+        with pytest.raises(ExportError, match=r"holds mine.txt, which no export wrote"):
+            exported(space, "textgen")
+
+    def test_a_failure_leaves_nothing(self, trained: Trained, tiny: Base, lora: Path) -> None:
+        space = trained(tiny, lora)
+        (space.adapter("group") / "adapter_model.safetensors").write_bytes(b"")
+        with pytest.raises(Exception, match="damaged"):
+            exported(space, "gguf")
+        assert list((space.root / "exports").iterdir()) == []
+
+
+def test_names_of_files_are_plain_and_all_different() -> None:
+    assert slugs(["Ana Lee", "ana-lee", "Ána", "李", "../x"]) == [
+        "ana-lee", "ana-lee-2", "na", "ue69d8e", "x",
+    ]  # fmt: skip
+
+
+def test_every_target_is_one_of_the_tests() -> None:
+    assert set(TARGETS) == {*RUNNERS, "card"}
