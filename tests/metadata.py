@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from myna.artifacts import AdapterInfo, Plan, PreparedInfo, PromptFormat, TrainingResult
-from myna.cleaning.rules import resolved
 from myna.config import Redaction, Rules, Samples
 from myna.config.clones import SYSTEM
+from myna.config.rules import resolved
 from myna.samples.markup import TRANSCRIPT, Markup
 
 NOT_REDACTED = Redaction(style="off")
