@@ -31,8 +31,7 @@ import numpy as np
 import polars as pl
 
 from myna.conversations import disentangle as disentangling
-from myna.conversations import link_model, talk
-from myna.conversations.talk import Talk
+from myna.conversations.disentangle_features import TRAITS, Talk, read_talk
 from myna.sources import ChatFile, Tally, irc
 
 Links = dict[int, set[int]]
@@ -95,7 +94,7 @@ def regrouped(log: Log, sizes: Iterable[int]) -> pl.DataFrame:
     return found.sort("conversation", "line")
 
 
-def kept_whole(files: Iterable[Log], network: link_model.Weights | None = None) -> float:
+def kept_whole(files: Iterable[Log], network: disentangling.Weights | None = None) -> float:
     """How much stays together where nothing is tangled, as a percentage.
 
     Each conversation marked that has at least 4 people is a stretch by itself; the figure
@@ -108,7 +107,7 @@ def kept_whole(files: Iterable[Log], network: link_model.Weights | None = None) 
         )
         if said.is_empty():
             continue
-        answers = link_model.answers(talk.read(said), network)
+        answers = disentangling.answers(read_talk(said), network)
         found = said.with_columns(part=pl.Series(disentangling.roots(answers)))
         sizes = found.group_by("conversation", "part").len()
         largest = sizes.group_by("conversation").agg(pl.col("len").max() / pl.col("len").sum())
@@ -118,15 +117,15 @@ def kept_whole(files: Iterable[Log], network: link_model.Weights | None = None) 
 
 def read(said: pl.DataFrame, without: Iterable[str] = ()) -> Talk:
     """The arrays of a log, as a chat would have them where there are no times, or no names."""
-    found = talk.read(said.drop("sent_at") if "times" in without else said)
+    found = read_talk(said.drop("sent_at") if "times" in without else said)
     if "names" not in without:
         return found
-    stranger = talk.TRAITS.index("calls a stranger")
+    stranger = TRAITS.index("calls a stranger")
     return replace(
         found,
         called=np.full_like(found.called, -1),
         surely=np.zeros_like(found.surely),
-        traits=np.where(np.arange(len(talk.TRAITS)) == stranger, 0, found.traits),
+        traits=np.where(np.arange(len(TRAITS)) == stranger, 0, found.traits),
     )
 
 
@@ -227,18 +226,18 @@ def main() -> None:
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--without", nargs="+", choices=["names", "times"], default=[])
     parser.add_argument("--save", type=Path, help="a folder for the links, in the corpus's form")
-    parser.add_argument("--weights", type=Path, default=link_model.FILE)
+    parser.add_argument("--weights", type=Path, default=disentangling.FILE)
     wanted = parser.parse_args()
     if wanted.folder is None:
         print("skipped: give the folder of a part of the corpus (see --help)")
         return
     files = logs(wanted.folder)
-    network = link_model.read_weights(wanted.weights)
+    network = disentangling.read_weights(wanted.weights)
     found: dict[str, Links] = {}
     seconds = 0.0
     for file in files:
         began = time.perf_counter()
-        answers = link_model.answers(read(file.said, wanted.without), network)
+        answers = disentangling.answers(read(file.said, wanted.without), network)
         seconds += time.perf_counter() - began
         found[file.name] = file.answered(answers)
     if wanted.save:

@@ -39,13 +39,10 @@ import msgspec
 
 import exports
 from myna import sources
-from myna.importing.finding import find
+from myna.importing.discover import find
 from myna.sources import (
     ChatFile,
     Tally,
-    _json_objects,
-    _json_stream,
-    _telegram_messages,
     chatlab,
     discord_chat_exporter,
     discord_package,
@@ -54,21 +51,22 @@ from myna.sources import (
     messenger,
     slack,
 )
+from myna.sources._shared import json_objects, json_stream, telegram_messages
 
 Decode = Callable[[Path], object]
 
 
-def _items(shape: _json_stream.Shape, decoder: msgspec.json.Decoder[Any], path: Path) -> None:
+def _items(shape: json_stream.Shape, decoder: msgspec.json.Decoder[Any], path: Path) -> None:
     """The items of a document's list, in flat memory."""
-    with path.open("rb") as stream, _json_objects.without_gc():
-        for piece in _json_stream.pieces(stream, shape):
+    with path.open("rb") as stream, json_objects.without_gc():
+        for piece in json_stream.pieces(stream, shape):
             if piece.kind == "items":
                 decoder.decode(b"[%b]" % piece.data)
 
 
 def _list(decoder: msgspec.json.Decoder[Any], path: Path) -> None:
     """A document that is a list."""
-    with _json_objects.without_gc():
+    with json_objects.without_gc():
         decoder.decode(path.read_bytes())
 
 
@@ -98,7 +96,7 @@ def _select(path: Path) -> None:
 
 _discord = partial(_items, discord_chat_exporter._SHAPE, discord_chat_exporter._MESSAGES)
 
-_telegram = partial(_items, _telegram_messages.SHAPE, _telegram_messages.MESSAGES)
+_telegram = partial(_items, telegram_messages.SHAPE, telegram_messages.MESSAGES)
 _BULKY = 60_000_000
 """Bytes of an export with much around each text, or with a fast reader."""
 
@@ -207,7 +205,7 @@ def reading(source: str, files: list[ChatFile], folder: Path, count: int) -> flo
     with tempfile.TemporaryDirectory(dir=folder) as tables:
         begun = time.perf_counter()
         for file, tally in zip(files, tallies, strict=True):
-            for frame in read(replace(file, tables=Path(tables)), tally):
+            for frame in read(replace(file, spool=Path(tables)), tally):
                 found += frame.height
         taken = time.perf_counter() - begun
     lost = [tally for tally in tallies if tally.skipped or tally.unread_bytes]

@@ -22,8 +22,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import exports
-from myna import importing, workspace
-from myna.importing.finding import find
+from myna import workspace
+from myna.importing.discover import find
+from myna.importing.import_files import import_files
 from myna.models import bases
 from myna.samples.prepare import run
 from myna.samples.tokenizer import Tokenizer
@@ -43,7 +44,7 @@ def main() -> None:
             exports.EXPORTS["discord-small"](Path(folder, "export"), wanted.messages, 0, 0)
         space = workspace.create(Path(folder, "w"))
         found = find(wanted.export or [Path(folder, "export")])
-        list(importing.import_files(space, found.chats, consent="clone"))
+        list(import_files(space, found.chats, consent="clone"))
         settings = space.settings()
         taken = []
         with peak() as memory:

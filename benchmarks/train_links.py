@@ -28,8 +28,8 @@ from torch import Tensor, nn
 
 import disentangle
 from disentangle import Log
-from myna.conversations import link_features, link_model
-from myna.conversations.link_model import Weights
+from myna.conversations import disentangle_features
+from myna.conversations.disentangle import Weights, answers
 
 HELD_OUT = 25
 UNITS, SECOND = 64, 32
@@ -52,7 +52,7 @@ class Examples:
 
 
 class Network(nn.Module):
-    """What link_model computes, to be trained."""
+    """The network of `Weights`, to be trained."""
 
     def __init__(self, examples: list[Examples]) -> None:
         """Features are brought to one scale first, which `weights` folds away."""
@@ -72,7 +72,7 @@ class Network(nn.Module):
         (pair_mean, pair_std), (mean, std) = self.scales
         rows = examples.rows[batch]
         single = (examples.single - mean) / std
-        candidates = (rows[:, None] - torch.arange(link_features.CANDIDATES)).clamp(min=0)
+        candidates = (rows[:, None] - torch.arange(disentangle_features.CANDIDATES)).clamp(min=0)
         first = self.pair((examples.pairs[batch].float() - pair_mean) / pair_std)
         first = first + self.answer(single)[rows][:, None] + self.target(single)[candidates]
         second = torch.relu(self.second(self.drop(torch.relu(first))))
@@ -105,21 +105,21 @@ def examples(log: Log, without: list[str]) -> Examples:
         said = said.with_columns(conversation=pl.Series(np.searchsorted(cuts, range(len(said)))))
     found = disentangle.read(said, without)
     row_of = {line: row for row, line in enumerate(said["line"])}
-    thread, shared = link_features.threads(found), link_features.shared_words(found)
+    thread, shared = disentangle_features.threads(found), disentangle_features.shared_words(found)
     lines = sorted(line for line in log.marked if line in row_of)
     rows = np.array([row_of[line] for line in lines])
     begin = rows.min()
-    told, there = link_features.pairs(found, thread, shared, begin, rows.max() + 1)
-    right = np.zeros((len(rows), link_features.CANDIDATES), bool)
+    told, there = disentangle_features.pairs(found, thread, shared, begin, rows.max() + 1)
+    right = np.zeros((len(rows), disentangle_features.CANDIDATES), bool)
     for number, line in enumerate(lines):
         ago = [rows[number] - row_of[a] for a in log.marked[line] if a in row_of]
-        right[number, [place for place in ago if place < link_features.CANDIDATES]] = True
+        right[number, [place for place in ago if place < disentangle_features.CANDIDATES]] = True
     there = there[rows - begin]
     right &= there
     kept = right.any(axis=1)
     return Examples(
         rows=torch.from_numpy(rows[kept]),
-        single=torch.from_numpy(link_features.single(found, thread)),
+        single=torch.from_numpy(disentangle_features.single(found, thread)),
         pairs=torch.from_numpy(told.transpose(1, 2, 0)[rows[kept] - begin].astype(np.float16)),
         there=torch.from_numpy(there[kept]),
         right=torch.from_numpy(right[kept]),
@@ -176,7 +176,7 @@ def main() -> None:
     np.savez(wanted.out, **vars(weights))
     for without in ([], ["times"], ["names"], ["times", "names"]):
         found = {
-            log.name: log.answered(link_model.answers(disentangle.read(log.said, without), weights))
+            log.name: log.answered(answers(disentangle.read(log.said, without), weights))
             for log in held_out
         }
         figures = disentangle.score({log.name: log.marked for log in held_out}, found)

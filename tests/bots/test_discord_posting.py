@@ -11,7 +11,7 @@ from tests.bots.simulated import Server, build, played
 from tests.bots.world import FRIENDS, World
 
 from myna.bots import delivery
-from myna.bots import discord_texts as texts
+from myna.bots import discord_front as texts
 from myna.bots.discord_setup import NEEDED
 from myna.bots.outbox import Post
 

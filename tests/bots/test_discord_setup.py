@@ -19,7 +19,8 @@ from tests.bots.bridge import Bridge, bridged, until
 from tests.bots.simulated import build
 from tests.bots.world import TOKEN, VERSION, World
 
-from myna.bots import discord_setup, logs
+from myna.bots import discord_setup
+from myna.cli.bot import log_to
 from myna.errors import BotError
 
 Scenario = Callable[[Bridge], Coroutine[Any, Any, Any]]
@@ -57,7 +58,7 @@ def ring(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ring]:
 def log() -> Iterator[io.StringIO]:
     """All that is logged, as the bot logs it."""
     stream = io.StringIO()
-    handler = logs.to(stream, [TOKEN], debug=True)
+    handler = log_to(stream, [TOKEN], debug=True)
     yield stream
     logging.getLogger().removeHandler(handler)
     logging.getLogger().setLevel(logging.WARNING)

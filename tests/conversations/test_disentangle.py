@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import names, table, texts, thorough
 
-from myna.conversations import disentangle, sessions
+from myna.conversations import disentangle, disentangle_features, sessions
 from myna.messages import empty
 
 TANGLED = """
@@ -185,3 +187,26 @@ def test_whatever_is_said_each_message_is_in_one_conversation(rows: list[dict[st
     apart = disentangle.pull_apart(talk)
     assert apart["conversation"].to_list() == apart["conversation"].rle_id().to_list()
     assert sorted(apart["id"]) == sorted(talk["id"])
+
+
+def chat(count: int) -> disentangle_features.Talk:
+    people = ("Ana", "Ben", "Cleo", "Dan", "Eve")
+    rows = (
+        {"author": people[n * n % 5], "text": f"{people[n % 5]}: tea {n % 7}?", "at": n // 3}
+        for n in range(count)
+    )
+    return disentangle_features.read_talk(table(list(rows)))
+
+
+def test_the_weights_are_small_and_run_no_code() -> None:
+    assert len(disentangle.FILE.read_bytes()) < 300_000
+    with disentangle.FILE.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        assert {arrays[name].dtype for name in arrays} == {np.dtype(np.float32)}
+
+
+def test_the_block_that_a_message_is_scored_in_does_not_matter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = disentangle.answers(chat(300))
+    monkeypatch.setattr(disentangle, "BLOCK", 7)
+    assert disentangle.answers(chat(300)).tolist() == found.tolist()

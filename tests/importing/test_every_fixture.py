@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from tests.preparing import messages, prepare
 
-from myna import importing, people, workspace
+from myna import people, workspace
 from myna.config import Settings
-from myna.importing.finding import Found, find
+from myna.importing.discover import Discovery, find
+from myna.importing.import_files import import_files
 from myna.samples.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
@@ -26,11 +27,11 @@ def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     return space
 
 
-def bring(space: Workspace, found: Found) -> int:
+def bring(space: Workspace, found: Discovery) -> int:
     """Import all that was found; how many messages that are."""
     before = messages(space).height if space.message_files() else 0
     assert found.troubles == []
-    results = list(importing.import_files(space, found.chats, consent="clone"))
+    results = list(import_files(space, found.chats, consent="clone"))
     for result in results:
         assert result.trouble is None or "no messages in it" in result.trouble, result.trouble
         assert result.messages == result.stored + result.known

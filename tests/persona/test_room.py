@@ -13,7 +13,7 @@ from tests.chats import cleaned, everyone, names, table, texts, thorough, transc
 from tests.metadata import NOT_REDACTED, prompt_format
 
 from myna import config
-from myna.conversations import holdout, sessions
+from myna.conversations import sessions, splits
 from myna.messages import tidy
 from myna.persona.room import Line, Room, TurnReader
 from myna.samples.lines import entry_line, lines, loudest
@@ -41,7 +41,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
 ) -> None:
     export = table([{"author": name, "text": text} for name, text in history])
     kept = sessions.split(cleaned(export), gap_minutes=60)
-    kept = holdout.hold_out(kept, config.Split(tune=0, test=0))
+    kept = splits.hold_out(kept, config.Split(tune=0, test=0))
     said = lines(kept)
     room, sample = None, []
     if said.height:
@@ -177,7 +177,7 @@ class TestRoom:
 def test_an_entry_is_asked_for_as_in_its_sample(tokenizer: Tokenizer, prompt: str) -> None:
     entry = {"author": "Ana", "text": "Note: rain.", "kind": "entry", "thread": prompt or None}
     kept = sessions.split(cleaned(table([entry])), gap_minutes=60)
-    said = lines(holdout.hold_out(kept, config.Split(tune=0, test=0)))
+    said = lines(splits.hold_out(kept, config.Split(tune=0, test=0)))
     room = room_of(tokenizer, ["Ana"])
     asked = room.prompt("Ana", entry_line(prompt, "2024-05-01"))
     whole = pl.DataFrame({"header": [room.header()], "begin": [0], "start": [0], "end": [2]})

@@ -20,7 +20,7 @@ from tests.metadata import NOT_REDACTED, adapter_info, prompt_format
 
 from myna import config
 from myna.artifacts import AdapterInfo
-from myna.conversations import holdout, sessions
+from myna.conversations import sessions, splits
 from myna.errors import SettingsError
 from myna.messages import tidy
 from myna.persona.room import Room
@@ -46,7 +46,7 @@ often = settings(thorough, max_examples=10)
 
 def split(rows: list[dict[str, Any]], **consents: Any) -> pl.DataFrame:
     kept = sessions.split(cleaned(table(rows), **consents), gap_minutes=60)
-    return holdout.hold_out(kept, ALL).with_columns(doubled=pl.lit(False))
+    return splits.hold_out(kept, ALL).with_columns(doubled=pl.lit(False))
 
 
 def samples_of(
@@ -166,7 +166,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
 ) -> None:
     markup, tokenizer = rendering_of
     export = table([{"author": name, "text": text, "at": 0} for name, text in history])
-    kept = holdout.hold_out(sessions.split(cleaned(export), gap_minutes=60), ALL)
+    kept = splits.hold_out(sessions.split(cleaned(export), gap_minutes=60), ALL)
     said = lines(kept)
     if not said.height:
         return

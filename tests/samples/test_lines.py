@@ -9,7 +9,7 @@ from hypothesis import given
 from tests.chats import cleaned, table, texts
 
 from myna.config import Split
-from myna.conversations import holdout, sessions
+from myna.conversations import sessions, splits
 from myna.samples.lines import MOST_NAMED, entry_line, lines, loudest
 
 LATER = 3 * 24 * 60
@@ -23,7 +23,7 @@ class Conversation(NamedTuple):
 
 def made(rows: list[dict[str, Any]], **split: Any) -> list[Conversation]:
     settings = Split(**{"tune": 0, "test": 0, "min_replies": 0, **split})
-    kept = holdout.hold_out(sessions.split(cleaned(table(rows)), 60), settings)
+    kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), settings)
     said = lines(kept)
     return [
         Conversation(
@@ -121,7 +121,7 @@ def test_the_text_of_an_empty_table_is_no_conversation() -> None:
 def test_a_turn_is_what_one_person_says_until_somebody_else_speaks() -> None:
     said = [("Ana", 0), ("Ana", 1), ("Ben", 2), ("Ana", 3), ("Ana", LATER)]
     rows = [{"author": author, "text": "hi", "at": at} for author, at in said]
-    kept = holdout.hold_out(sessions.split(cleaned(table(rows)), 60), Split(tune=0, test=0))
+    kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), Split(tune=0, test=0))
     assert lines(kept)["turn"].to_list() == [0, 0, 1, 2, 3]
 
 

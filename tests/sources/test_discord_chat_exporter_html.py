@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Tally, _html, recognise
+from myna.sources import ChatFile, Tally, recognise
+from myna.sources._shared import html as html_
 
 FOLDER = "discord_chat_exporter_html/"
 KETTLE = FOLDER + "Tea House - Rooms - kettle [700000000000001001].html"
@@ -292,7 +293,7 @@ class TestProperties:
         file = memory_file(data[: max(2000, int(cut * len(data)))], "kettle.html")
         expected, tally = read("discord_chat_exporter_html", file)
         with monkeypatch.context() as patch:
-            patch.setattr(_html, "BLOCK", block)
+            patch.setattr(html_, "BLOCK", block)
             table, same = read("discord_chat_exporter_html", file)
         assert table.equals(expected)
         assert same == tally

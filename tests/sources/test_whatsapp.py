@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from myna.errors import SourceError
 from myna.sources import Tally, recognise, whatsapp
-from myna.sources._whatsapp_heads import order_of
+from myna.sources._shared.whatsapp_lines import order_of
 
 FOLDER = "whatsapp/"
 DAY, MONTH, YEAR = (2, 1, 0), (2, 0, 1), (0, 1, 2)
@@ -294,7 +294,7 @@ class TestTheOrderOfADatesFields:
         assert table["sent_at"][0] == datetime(2020, 4, 3, 9, 5, tzinfo=UTC)
 
     def test_is_found_in_the_whole_file(self, chat, monkeypatch) -> None:
-        monkeypatch.setattr("myna.sources._text.BLOCK", 50)
+        monkeypatch.setattr("myna.sources._shared.text.BLOCK", 50)
         lines = [f"1/{day}/2020, 9:05 - Ada: tea" for day in range(1, 14)]
         table = chat("".join(f"{line}\n" for line in lines))
         assert table["sent_at"].dt.day().to_list() == list(range(1, 14))
@@ -304,7 +304,7 @@ def test_blocks_do_not_matter(read, fixture_file, monkeypatch) -> None:
     file = fixture_file(FOLDER + "WhatsApp Chat with Tea House.txt")
     expected, _ = read("whatsapp", file)
     for size in (1, 40, 333):
-        monkeypatch.setattr("myna.sources._text.BLOCK", size)
+        monkeypatch.setattr("myna.sources._shared.text.BLOCK", size)
         found, _ = read("whatsapp", file)
         assert found.equals(expected)
 
@@ -337,7 +337,7 @@ def test_lines_before_the_first_message_are_counted(chat) -> None:
 
 
 def test_a_message_without_end_is_given_up(chat, monkeypatch) -> None:
-    monkeypatch.setattr("myna.sources._text.BLOCK", 100)
+    monkeypatch.setattr("myna.sources._shared.text.BLOCK", 100)
     monkeypatch.setattr(whatsapp, "LONGEST_MESSAGE", 300)
     long = "13/5/20, 9:05 - Ada: tea\n" + "more of it\n" * 60
     table = chat(long + "13/5/20, 9:06 - Bo: yes\n")

@@ -6,11 +6,9 @@ doubles a message. What a bot reads stands in rooms only and is never trained on
 
     host        what a bot does, and the commands it obeys
     outbox      what was heard and is still to be said, in SQLite
-    addressing  whom a message is for
     consent     who may speak, and whose messages are read
     names       what people are called in a room, and clones in a server
-    delivery    posting what waits, once
-    pace        pauses, quiet hours
+    delivery    posting what waits, once; pauses, quiet hours
     discord_*   the front end for Discord
     irc_*       the front end for IRC
 """

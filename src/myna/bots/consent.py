@@ -1,17 +1,24 @@
-"""Who may speak, and whose messages are read: as people.toml and opt-outs.json say now."""
+"""Consent in live rooms: who may speak, and whose messages are read, as the files say now.
+
+The files are people.toml and opt-outs.json. `forget_in_rooms` erases somebody from live
+rooms.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from myna import people as people_
+from myna.bots.outbox import Outbox
 from myna.errors import MynaError, PeopleError
-from myna.people import Person, accounts, opting_out
-from myna.people.opting_out import OptOut
+from myna.people import Person, accounts, opt_outs
+from myna.people.opt_outs import OptOut
+from myna.persona.histories import Histories
 from myna.workspace import Workspace
 
 T = TypeVar("T")
@@ -19,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Consents:
-    """What the people of a workspace consent to, read again whenever it is changed.
+    """The consent of a workspace's people, read again whenever it is changed.
 
     A file that cannot be read just now allows nothing that it did not allow before.
 
@@ -31,7 +38,7 @@ class Consents:
         self._space = space
         self.personas = personas
         self._people = people_.load(space.people_file)
-        self._out = opting_out.load(space.opt_outs_file)
+        self._out = opt_outs.load(space.opt_outs_file)
         self._seen: tuple[object, ...] | None = None
 
     def speakers(self) -> list[str]:
@@ -42,7 +49,7 @@ class Consents:
         return [person for person in self.personas if person in allowed]
 
     def reads(self, account: str) -> bool:
-        """Whether messages of an account (`discord:1234`) may stand in a room."""
+        """True if messages of an account (`discord:1234`) may stand in a room."""
         self._refresh()
         if any(entry.account == account for entry in self._out):
             return False
@@ -52,7 +59,7 @@ class Consents:
         return person is None or person.consent != "no"
 
     def person(self, account: str) -> Person | None:
-        """Whose account this is; None where people.toml does not have it."""
+        """The person who has this account; None where people.toml does not have it."""
         self._refresh()
         return next((p for p in self._people.persons if account in p.accounts), None)
 
@@ -88,7 +95,7 @@ class Consents:
                 raise PeopleError(f"{persona} is somebody else: only they can take themselves out")
             theirs = persona
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        opting_out.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
+        opt_outs.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
         self._seen = None
         return theirs if theirs in self.personas else ""
 
@@ -98,7 +105,7 @@ class Consents:
         if stamps == self._seen:
             return
         self._seen = stamps
-        self._out = self._kept(lambda: opting_out.load(files[1]), self._out)
+        self._out = self._kept(lambda: opt_outs.load(files[1]), self._out)
         self._people = self._kept(lambda: people_.load(files[0]), self._people)
 
     @staticmethod
@@ -116,3 +123,28 @@ def _stamp(file: Path) -> object:
     except FileNotFoundError:
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def forget_in_rooms(space: Workspace, person: Person) -> int:
+    """Erase what a person said in rooms, themselves or as a clone; how many messages.
+
+    In a bot's room somebody may be called as nowhere else: its outbox knows whose account
+    that was.
+
+    Raises:
+        WorkspaceError: a bot of this workspace is running, or a file cannot be used.
+    """
+    with ExitStack() as files:
+        outboxes = {
+            path.stem: files.enter_context(closing(Outbox(path)))
+            for path in sorted(space.bots.glob("*.sqlite"))
+        }
+        if not outboxes and not space.rooms_file.exists():
+            return 0
+        histories = files.enter_context(closing(Histories(space.rooms_file)))
+        erased = histories.erase_person({person.name, person.shown})
+        for platform, outbox in outboxes.items():
+            for place, called in outbox.called(person.accounts).items():
+                erased += histories.erase_person(called, f"{platform}:{place}")
+            outbox.erase(person.accounts, person.shown)
+    return erased

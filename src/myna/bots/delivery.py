@@ -6,18 +6,21 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, time
+from zoneinfo import ZoneInfo
 
 from myna.bots.front import Front, UndeliverableError
 from myna.bots.outbox import Outbox, Post
-from myna.bots.pace import typing_seconds
 
 PAUSES = (1, 2, 5, 15, 30, 60, 60)
 """Seconds between attempts to post what the platform did not take."""
+MIN_TYPING_SECONDS, MAX_TYPING_SECONDS = 0.5, 12.0
+"""Seconds of the shortest and of the longest time that somebody types a message."""
 log = logging.getLogger(__name__)
 
 
 class Delivery:
-    """How messages leave an outbox.
+    """Delivers the messages of an outbox.
 
     Args:
         outbox: where they wait.
@@ -76,7 +79,7 @@ class Delivery:
                 log.debug("%s: typing could not be shown: %s", post.place, error)
 
     async def _is_there(self, post: Post) -> bool:
-        """Whether a message that may have been posted was; or never will be."""
+        """True if a message that may have been posted was, or never will be."""
         while True:
             try:
                 posted = await self._front.find(post)
@@ -102,3 +105,25 @@ class Delivery:
     def _dropped(self, post: Post, why: str) -> None:
         log.error("%s: a message of %s was not posted: %s", post.place, post.person, why)
         self._outbox.drop(post, why)
+
+
+def typing_seconds(text: str, speed: float) -> float:
+    """Seconds that a person types this, at `speed` characters a second; 0 where that is 0."""
+    return min(max(len(text) / speed, MIN_TYPING_SECONDS), MAX_TYPING_SECONDS) if speed else 0.0
+
+
+def is_quiet(now: datetime, hours: str) -> bool:
+    """True if `now` lies in hours such as "23:00-07:00" or "23:00-07:00 Europe/Berlin".
+
+    Never in "". Without a zone they are those of the clock that `now` is from.
+    """
+    if not hours:
+        return False
+    span, _, zone = hours.partition(" ")
+    if zone:
+        now = now.astimezone(ZoneInfo(zone))
+    first, last = (time.fromisoformat(edge) for edge in span.split("-"))
+    clock = now.time()
+    if first <= last:
+        return first <= clock < last
+    return clock >= first or clock < last

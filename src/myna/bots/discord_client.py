@@ -10,11 +10,10 @@ from fnmatch import fnmatchcase
 
 import discord
 
-from myna.bots import discord_texts as texts
 from myna.bots.commands import Commands
 from myna.bots.consent import Consents
 from myna.bots.discord_commands import Action, Seats, Tree, buttons
-from myna.bots.discord_front import DiscordFront
+from myna.bots.discord_front import DiscordFront, heard
 from myna.bots.front import Front
 from myna.bots.host import Host
 from myna.bots.outbox import Outbox
@@ -114,7 +113,7 @@ class DiscordBot(discord.Client):
         await self._caught_up.wait()
         message = payload.message
         if message.edited_at is not None and self._reads(message):
-            await self.host.edited(str(payload.channel_id), str(message.id), texts.heard(message))
+            await self.host.edited(str(payload.channel_id), str(message.id), heard(message))
 
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
         """A message is gone."""
@@ -169,7 +168,7 @@ class DiscordBot(discord.Client):
             str(message.id),
             f"discord:{message.author.id}",
             message.author.display_name,
-            texts.heard(message),
+            heard(message),
             to=post.person if post else None,
             answered=answered,
         )

@@ -11,7 +11,7 @@ import discord
 from discord import app_commands
 
 from myna.bots.commands import EVERYONE, MOST_TURNS, Commands
-from myna.bots.discord_texts import HARD_LIMIT
+from myna.bots.discord_front import MAX_MESSAGE_CHARS
 from myna.bots.names import shown
 from myna.bots.outbox import Post
 from myna.config.sampling import MAX_TEMPERATURE
@@ -92,7 +92,9 @@ class Clone(app_commands.Group):
         # Everyone sees what was asked; what it says stays theirs, whatever it looks like.
         quoted = "\n".join(f"> {line}" for line in message.splitlines())
         await interaction.response.send_message(
-            f"{discord.utils.escape_markdown(asker)} to {shown(person)}:\n{quoted}"[:HARD_LIMIT],
+            f"{discord.utils.escape_markdown(asker)} to {shown(person)}:\n{quoted}"[
+                :MAX_MESSAGE_CHARS
+            ],
             allowed_mentions=discord.AllowedMentions.none(),
         )
         key = str((await interaction.original_response()).id)

@@ -9,17 +9,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
 import discord
 
-from myna.bots import discord_texts as texts
 from myna.bots.consent import Consents
 from myna.bots.front import UndeliverableError
 from myna.bots.names import shown
 from myna.bots.outbox import Outbox, Post
 
+MAX_MESSAGE_CHARS = 2000
+"""Characters of a message that Discord takes ("Create Message", developer reference)."""
+MAX_PIECE_CHARS = 1900
+"""Characters of a message of ours: a name in bold and longer emoji must fit as well."""
+_EMOJI = re.compile(r"(?<![\w<:]):(\w{2,32}):(?![\w:>])")
+_INVISIBLE = "\u200b"
 WEBHOOK = "myna clones"
 SEEN = 100
 """Messages looked through for one that may have been posted before a kill."""
@@ -56,7 +62,7 @@ class DiscordFront:
 
     def pieces(self, person: str, text: str) -> list[str]:
         """A message in pieces that Discord takes."""
-        return texts.pieces(text)
+        return pieces(text)
 
     async def post(self, post: Post) -> str:
         """Post a message; its id."""
@@ -89,7 +95,7 @@ class DiscordFront:
 
     async def _by_webhook(self, webhook: discord.Webhook, channel: Channel, post: Post) -> str:
         sent = await webhook.send(
-            texts.with_emoji(post.text, channel.guild.emojis),
+            with_emoji(post.text, channel.guild.emojis),
             username=shown(post.person),
             avatar_url=await self._avatar(post.person),
             allowed_mentions=NOBODY,
@@ -111,7 +117,7 @@ class DiscordFront:
     @staticmethod
     def _own(channel: Channel, post: Post) -> str:
         name = discord.utils.escape_markdown(shown(post.person))
-        return f"**{name}:** {texts.with_emoji(post.text, channel.guild.emojis)}"
+        return f"**{name}:** {with_emoji(post.text, channel.guild.emojis)}"
 
     async def find(self, post: Post) -> str | None:
         """The id of a message that may have been posted before a kill."""
@@ -119,7 +125,7 @@ class DiscordFront:
         if not channel.permissions_for(channel.guild.me).read_message_history:
             raise UndeliverableError("it may be there, and the channel's history cannot be read")
         own = self._own(channel, post)
-        theirs = texts.with_emoji(post.text, channel.guild.emojis)
+        theirs = with_emoji(post.text, channel.guild.emojis)
         found = []
         try:
             async for message in channel.history(limit=SEEN):
@@ -202,3 +208,45 @@ class DiscordFront:
                 return None
             self._avatars[person] = user.display_avatar.url
         return self._avatars.get(person)
+
+
+def heard(message: discord.Message) -> str:
+    """What somebody wrote, as its readers saw it: names for mentions, `:emoji:`, `[image]`."""
+    text = re.sub(r"<a?:(\w+):[0-9]+>", r":\1:", message.clean_content.replace(_INVISIBLE, ""))
+    things = [_kind(attachment) for attachment in message.attachments]
+    things += ["sticker"] * len(message.stickers)
+    return " ".join(filter(None, [text.strip(), *(f"[{kind}]" for kind in things)]))
+
+
+def _kind(attachment: discord.Attachment) -> str:
+    """The kind of an attachment, as the message table has it."""
+    if attachment.is_voice_message():
+        return "voice"
+    general, _, exact = (attachment.content_type or "").partition("/")
+    if exact.startswith("gif"):
+        return "gif"
+    return {"image": "image", "video": "video", "audio": "voice"}.get(general, "file")
+
+
+def pieces(text: str, longest: int = MAX_PIECE_CHARS) -> list[str]:
+    """A text in pieces of at most `longest` characters, cut at lines or words where it can be."""
+    found = []
+    rest = said(text)
+    while len(rest) > longest:
+        cut = max(rest.rfind("\n", 0, longest), rest.rfind(" ", 0, longest))
+        cut = cut if cut > longest // 2 else longest
+        found.append(rest[:cut].rstrip())
+        rest = rest[cut:].lstrip()
+    return [piece for piece in (*found, rest) if piece]
+
+
+def said(text: str) -> str:
+    """What a clone says, without a way to ping anyone: no @, no mention, no channel or role."""
+    return re.sub(r"<(?:@[!&]?|#)[0-9]+>", "", text.replace("@", "")).strip()
+
+
+def with_emoji(text: str, emoji: Sequence[discord.Emoji]) -> str:
+    """The text with `:name:` as the server's own emoji, where it has one of that name."""
+    own: Mapping[str, str] = {each.name.casefold(): str(each) for each in emoji if each.available}
+    shown = _EMOJI.sub(lambda match: own.get(match[1].casefold(), match[0]), text)
+    return shown if len(shown) <= MAX_MESSAGE_CHARS else text

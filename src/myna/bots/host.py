@@ -23,13 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from myna.bots import addressing, names
+from myna.bots import names
 from myna.bots.consent import Consents
-from myna.bots.delivery import Delivery
+from myna.bots.delivery import Delivery, is_quiet
 from myna.bots.front import Front
 from myna.bots.outbox import Outbox, Post, Task
-from myna.bots.pace import is_quiet
 from myna.config import Bot
+from myna.conversations import name_mentions
 from myna.errors import BusyError, MynaError, RoomError
 from myna.persona.histories import Message
 from myna.persona.rooms import LiveRoom, Reply, Rooms
@@ -151,9 +151,9 @@ class Host:
         speakers: Sequence[str] | None = None
         if to in present:
             speakers = [to]
-        elif called := addressing.named(text, present):
+        elif called := name_mentions.named(text, present):
             speakers = called[:MOST_ANSWERS]
-        elif addressing.to_all(text):
+        elif name_mentions.names_everyone(text):
             speakers = present[:MOST_ANSWERS]
         self.outbox.add(
             place,

@@ -1,4 +1,4 @@
-"""What people are called: humans in a room, and clones before others."""
+"""Names of humans in a room, and of clones before others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from myna.people import NAME_LENGTH, plain_name
 
 MARK = " (clone)"
 """Stands behind every clone's name, always: nobody takes a clone for the human."""
-LONGEST = 80
+MAX_WEBHOOK_NAME_CHARS = 80
 """Characters of a webhook's name on Discord ("Create Webhook", developer reference)."""
 _HUMAN = " (human)"
 _FORBIDDEN = re.compile(r"(?i)(cl)yde|(disc)ord")
@@ -17,9 +17,9 @@ _FORBIDDEN = re.compile(r"(?i)(cl)yde|(disc)ord")
 
 
 def shown(person: str) -> str:
-    """What a clone is called before others: always marked as one."""
+    """The display name of a clone: always marked as one."""
     name = _FORBIDDEN.sub(lambda word: f"{word[1] or word[2]}…", plain_name(person))
-    return name[: LONGEST - len(MARK)].strip() + MARK
+    return name[: MAX_WEBHOOK_NAME_CHARS - len(MARK)].strip() + MARK
 
 
 def in_room(name: str, taken: Collection[str], personas: Collection[str]) -> str:

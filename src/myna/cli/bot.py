@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +14,8 @@ from myna.choices import DEFAULT_ADAPTER
 from myna.cli._terminal import Adapter, Json, Set, emit, here, say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Collection, Coroutine, Iterator
+    from typing import TextIO
 
     from myna import config
     from myna.bots.consent import Consents
@@ -23,6 +26,10 @@ if TYPE_CHECKING:
 
 NAME = "bot"
 OFF = "OFF"
+
+# A webhook's address holds its token ("Webhook Resource", Discord's developer reference);
+# whoever has it can write in the channel. So does an interaction's.
+_ADDRESS = re.compile(r"((?:webhooks|interactions)/[0-9]+/)[\w.-]+")
 
 app = typer.Typer(help="Let the clones talk in a Discord server, or on IRC.", no_args_is_help=True)
 
@@ -49,12 +56,12 @@ def discord(
 
     if importlib.util.find_spec("discord") is None:
         raise BotError("discord.py is not installed: run `pip install 'myna[bots]'`")
-    from myna.bots import discord_setup, logs
+    from myna.bots import discord_setup
 
     space = here(ctx)
     settings = config.override(space.settings(), set_ or [])
     token = discord_setup.token()
-    logs.to(sys.stderr, [token], debug="--debug" in sys.argv)
+    log_to(sys.stderr, [token], debug="--debug" in sys.argv)
     if invite:
         typer.echo(asyncio.run(discord_setup.invitation(token)))
     elif check:
@@ -78,7 +85,6 @@ def irc(
     import os
 
     from myna import config
-    from myna.bots import logs
     from myna.bots.irc_connection import Address
     from myna.bots.irc_front import IrcBot
     from myna.errors import SettingsError
@@ -90,7 +96,7 @@ def irc(
     address = Address(host, int(port or (6697 if tls else 6667)), tls, password)
     space = here(ctx)
     settings = config.override(space.settings(), set_ or [])
-    logs.to(sys.stderr, [password], debug="--debug" in sys.argv)
+    log_to(sys.stderr, [password], debug="--debug" in sys.argv)
     with hosting_of(space, adapter, settings, "irc") as (_, _consents, hosting):
         _until_stopped(IrcBot(address, nick, channel, settings.bot, hosting).run())
 
@@ -206,3 +212,28 @@ def _report(findings: Any, as_json: bool) -> None:
             say(line)
     if not findings.is_well:
         raise BotError("something is missing: see above, and docs/discord.md")
+
+
+class _Redacting(logging.Formatter):
+    """Formats a record with its trace, and takes secrets out of all of it."""
+
+    def __init__(self, secrets: Collection[str]) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
+        self._secrets = [secret for secret in secrets if secret]
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = super().format(record)
+        for secret in self._secrets:
+            line = line.replace(secret, "[secret]")
+        return _ADDRESS.sub(r"\1[secret]", line)
+
+
+def log_to(stream: TextIO, secrets: Collection[str], *, debug: bool = False) -> logging.Handler:
+    """Write the log to a stream, without these secrets, from now on."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Redacting(secrets))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.DEBUG if debug else logging.WARNING)
+    logging.getLogger("myna").setLevel(logging.DEBUG if debug else logging.INFO)
+    return handler

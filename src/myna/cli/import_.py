@@ -13,8 +13,8 @@ import typer
 from myna.cli._terminal import Json, bar, console, emit, here, say
 
 if TYPE_CHECKING:
-    from myna.importing import Imported
-    from myna.importing.finding import Found
+    from myna.importing.discover import Discovery
+    from myna.importing.import_files import Imported
     from myna.people import People
     from myna.workspace import Workspace
 
@@ -62,7 +62,7 @@ def command(
     """Read chat exports of any platform; `--list` says which."""
     from myna import people, sources
     from myna.errors import SettingsError, SourceError
-    from myna.importing.finding import find
+    from myna.importing.discover import find
     from myna.sources import given_columns
 
     if list_:
@@ -89,10 +89,10 @@ def command(
         raise typer.Exit(1)
 
 
-def _import(workspace: Workspace, found: Found, consent: Any) -> list[Imported]:
+def _import(workspace: Workspace, found: Discovery, consent: Any) -> list[Imported]:
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    from myna import importing
+    from myna.importing.import_files import import_files
 
     total = sum(file.size for file, _ in found.chats)
     with bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
@@ -101,7 +101,7 @@ def _import(workspace: Workspace, found: Found, consent: Any) -> list[Imported]:
         def show(done: int, name: str) -> None:
             progress.update(task, completed=done, description=name[:40])
 
-        return list(importing.import_files(workspace, found.chats, consent=consent, progress=show))
+        return list(import_files(workspace, found.chats, consent=consent, progress=show))
 
 
 def _consent(given: Consent | None, people: People) -> Any:
@@ -126,7 +126,7 @@ def _consent(given: Consent | None, people: People) -> Any:
     return Consent(answer).value
 
 
-def _tell(results: list[Imported], found: Found) -> None:
+def _tell(results: list[Imported], found: Discovery) -> None:
     """What became of the files: one by one, or of many of a kind their sum."""
     by_source: dict[str, list[Imported]] = defaultdict(list)
     for result in results:

@@ -27,10 +27,10 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
     if ctx.invoked_subcommand:
         return
     from myna import people
-    from myna.people import opting_out, overview
+    from myna.people import opt_outs, overview
 
     space = here(ctx)
-    gone = opting_out.load(space.opt_outs_file)
+    gone = opt_outs.load(space.opt_outs_file)
     everyone, tables = people.load(space.people_file), space.message_files()
     lines = overview.lines(everyone, tables)
     suggestions = overview.suggestions(everyone, tables)
@@ -118,7 +118,7 @@ def forget(
     import sys
 
     from myna import people
-    from myna.bots import forgetting as rooms
+    from myna.bots.consent import forget_in_rooms
     from myna.errors import SettingsError
     from myna.people import forgetting
 
@@ -128,7 +128,7 @@ def forget(
         if not sys.stdin.isatty():
             raise SettingsError(f"say --yes to erase {person.name} for good")
         typer.confirm(f"Erase {person.name} for good?", abort=True, err=True)
-    if said := rooms.forget(space, person):
+    if said := forget_in_rooms(space, person):
         say(f"erased {said:,} messages from rooms; what a bot has posted, delete there")
     erased = forgetting.forget(space, person)
     say(f"erased {erased:,} messages, and the samples and reports made of them")

@@ -35,7 +35,7 @@ class Rule:
         actions: those that `[rules]` may choose from; none where the rule is fixed.
         stage: the detector's module: `message` (cleaning.signs, or cleaning.rules where it
             takes other messages to tell),
-            `conversation` (conversations.quality), `model` (conversations.scores), `split`
+            `conversation` (conversations.quality), `model` (conversations.llm_quality), `split`
             (samples.choosing).
     """
 

@@ -2,18 +2,25 @@
 
 Each message answers one before it or starts a conversation; messages that hang together
 so are one. Which message is answered a small network tells from names, times, turns and
-words (myna.conversations.link_model), unless the platform says it.
+words (`Weights`), unless the platform says it: each candidate
+gets a score from two layers of weights over its features, those of the message and those of
+the pair, and the best one is the link. benchmarks/train_links.py makes the weights;
+docs/disentanglement.md says from what, and how good they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
 
 import numpy as np
 import polars as pl
 
-from myna.conversations import link_model, talk
-from myna.conversations.talk import Ints
+from myna.conversations import disentangle_features
+from myna.conversations.disentangle_features import Floats, Ints, Talk, read_talk, targets
 
 PEOPLE = 4
 """Who holds two conversations at once: so many people at least …"""
@@ -29,7 +36,7 @@ BEFORE = 1_000
 
 
 Load = Callable[[pl.DataFrame], pl.DataFrame]
-"""Gives messages with all that `talk.read` looks at."""
+"""Gives messages with all that `read_talk` looks at."""
 
 
 def pull_apart(messages: pl.DataFrame, load: Load = lambda some: some) -> pl.DataFrame:
@@ -64,15 +71,15 @@ def links(messages: pl.DataFrame, load: Load = lambda some: some) -> pl.Series:
 
     Args:
         messages: people's words in order: those of a place, or of several stretches, told
-            apart by `conversation`. The columns are those of `talk.read`.
+            apart by `conversation`. The columns are those of `read_talk`.
         load: for some of these messages what is looked at of them.
     """
     found = np.empty(messages.height, np.int64)
     for start in range(0, messages.height, PIECE):
         begin = max(start - BEFORE, 0)
-        piece = talk.read(load(messages[begin : start + PIECE]))
-        found[start : start + PIECE] = begin + link_model.answers(piece)[start - begin :]
-    told = talk.targets(messages).to_numpy()
+        piece = read_talk(load(messages[begin : start + PIECE]))
+        found[start : start + PIECE] = begin + answers(piece)[start - begin :]
+    told = targets(messages).to_numpy()
     return pl.Series("answers", np.where(told >= 0, told, found))
 
 
@@ -114,8 +121,80 @@ def is_tangled(messages: pl.DataFrame) -> pl.Series:
 
 
 def roots(answers: Ints) -> Ints:
-    """Where following the links from each row ends."""
+    """The row at which following the links from each row ends."""
     roots = answers
     while not np.array_equal(further := roots[roots], roots):
         roots = further
     return roots
+
+
+FILE = resources.files("myna.conversations").joinpath("links.npz")
+
+BLOCK = 128
+"""Rows that are scored at a time."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The network: features to `bias` (first layer), to `second_bias`, to a score.
+
+    `pair` is (features, units), as are `answer` for the features of the message itself and
+    `target` for those of the candidate. `start` is added to the score of starting a
+    conversation.
+    """
+
+    pair: Floats
+    answer: Floats
+    target: Floats
+    bias: Floats
+    second: Floats
+    second_bias: Floats
+    out: Floats
+    start: Floats
+
+
+@cache
+def read_weights(file: Traversable = FILE) -> Weights:
+    """The weights of a file: those that come with the package, unless another is given."""
+    with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
+        return Weights(**{name: arrays[name] for name in Weights.__dataclass_fields__})
+
+
+def answers(talk: Talk, network: Weights | None = None) -> Ints:
+    """The row that each message answers most likely; its own if it starts a conversation."""
+    network = network or read_weights()
+    thread = disentangle_features.threads(talk)
+    shared = disentangle_features.shared_words(talk)
+    single = disentangle_features.single(talk, thread)
+    answer = single @ network.answer + network.bias
+    none = np.zeros((disentangle_features.CANDIDATES - 1, len(network.bias)), np.float32)
+    target = np.concatenate([none, single @ network.target])
+    found = np.empty(talk.length, np.int64)
+    for start in range(0, talk.length, BLOCK):
+        end = min(start + BLOCK, talk.length)
+        features, there = disentangle_features.pairs(talk, thread, shared, start, end)
+        scores = _scores(features, answer[start:end], target[start:], network)
+        scores[~there] = -np.inf
+        found[start:end] = np.arange(start, end) - scores.argmax(axis=1)
+    return found
+
+
+def _scores(features: Floats, answer: Floats, target: Floats, network: Weights) -> Floats:
+    """Scores of candidates: (rows, candidates).
+
+    `answer` and `target` are what the features of single messages bring to the first layer;
+    `target` begins with the first row's last candidate.
+    """
+    count, rows, places = features.shape
+    first = network.pair.T @ features.reshape(count, -1)
+    first = first.reshape(-1, rows, places)
+    first += answer.T[:, :, None]
+    first += np.lib.stride_tricks.sliding_window_view(
+        target[: rows + places - 1].T, places, axis=1
+    )[:, :, ::-1]
+    np.maximum(first, 0, out=first)
+    second = network.second.T @ first.reshape(len(first), -1) + network.second_bias[:, None]
+    np.maximum(second, 0, out=second)
+    scores = (network.out @ second).reshape(rows, places)
+    scores[:, 0] += network.start
+    return scores

@@ -65,7 +65,7 @@ def add(people: People, found: pl.DataFrame, default: Consent, me: Collection[st
 
 
 def mark(account_: str) -> str:
-    """What a forgotten account is remembered by: its hash, and not its name."""
+    """The hash by which a forgotten account is remembered."""
     return blake2b(account_.encode(), digest_size=16).hexdigest()
 
 

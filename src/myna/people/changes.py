@@ -1,4 +1,4 @@
-"""What the commands change in people.toml; each takes people and gives them changed."""
+"""Changes to people.toml by the commands: each function takes people and returns them changed."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def suggestions(people: People, tables: list[Path]) -> list[Suggestion]:
 
 
 def _names(author: str | None, handle: str | None) -> Iterator[tuple[str, str]]:
-    """What an account is known as, made comparable."""
+    """The names of an account, made comparable."""
     for kind, name in (("name", author), ("handle", handle)):
         plain = unicodedata.normalize("NFKD", name or "").casefold()
         plain = re.sub(r"[^\w]|_", "", "".join(c for c in plain if not unicodedata.combining(c)))

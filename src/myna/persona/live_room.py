@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from myna import config
+from myna.conversations import name_mentions
 from myna.engines import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
@@ -94,7 +95,7 @@ class LiveRoom(Attendance):
                     spoken.add(message.person)
                     continue
                 burst = True
-                named = message.to or turn_taking.addressed(message.text, here)
+                named = message.to or name_mentions.named(message.text, here, addressed=True)
                 wanted += [n for n in named if n in here and n not in spoken and n not in wanted]
             return wanted
 

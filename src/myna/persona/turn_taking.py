@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 
+from myna.conversations.name_mentions import named
 from myna.engines import Engine
 from myna.persona.room import Room
-
-SHORTEST = 3
-"""Characters of a part of a name by which somebody is called."""
 
 
 def probabilities(engine: Engine, room: Room, among: Sequence[str]) -> dict[str, float]:
@@ -39,7 +36,7 @@ def by_silence(room: Room, among: Sequence[str]) -> dict[str, float]:
 
     Somebody silent for n messages is n times as likely as who has just spoken.
     """
-    called = addressed(room.lines[-1].text, among) if room.lines else []
+    called = named(room.lines[-1].text, among, addressed=True) if room.lines else []
     silent = dict.fromkeys(among, len(room.lines) + 1)
     for ago, line in zip(range(len(room.lines), 0, -1), room.lines, strict=True):
         if line.person in silent:
@@ -64,37 +61,6 @@ def _walk(
         for person, chance in _walk(engine, start, (*path, token), below).items():
             chances[person] = weight * chance
     return chances
-
-
-def addressed(text: str, people: Sequence[str]) -> list[str]:
-    """Those of `people` whom a message is for, by what it says; empty where it is for all.
-
-    A name is meant where an @ stands in front of it, where the message begins with it (or
-    with a word and it, or with several names) and a sign follows, and where it closes the
-    message behind a comma. A part of a name is enough if nobody else here has it.
-    """
-    names = {
-        name: person
-        for person in people
-        for name in {person.casefold(), *person.casefold().split()}
-        if name == person.casefold() or (len(name) >= SHORTEST and _owners(name, people) == 1)
-    }
-    if not names:
-        return []
-    name = "|".join(re.escape(n) for n in sorted(names, key=len, reverse=True))
-    said = text.strip().casefold()
-    found = re.findall(rf"(?<!\w)@({name})(?!\w)", said)
-    several = rf"(?:{name})(?:(?: ?, ?| and | & | und | et | y )(?:{name}))*"
-    opening = re.match(rf"(?:\w{{1,8}},? )?({several}) ?(?:[,:;!?.–-]|\Z)", said)
-    closing = re.search(rf", ?({several}) ?[?!.…]*\Z", said)
-    for place in (opening, closing):
-        if place:
-            found += re.findall(rf"(?<!\w)(?:{name})(?!\w)", place[1])
-    return list(dict.fromkeys(names[each] for each in found))
-
-
-def _owners(part: str, people: Sequence[str]) -> int:
-    return sum(part in person.casefold().split() for person in people)
 
 
 def choose(chances: dict[str, float], chance: random.Random) -> str:

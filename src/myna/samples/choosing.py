@@ -16,7 +16,7 @@ from myna.cleaning import copies, redaction, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
 from myna.config.rules import resolved
-from myna.conversations import disentangle, holdout, quality, scores, sessions
+from myna.conversations import disentangle, llm_quality, quality, sessions, splits
 from myna.messages import PLACE
 from myna.samples.parts import Parts
 from myna.samples.reading import Known, Read
@@ -98,7 +98,7 @@ def choose(
     asked: Path,
     say: Callable[[str], None],
 ) -> pl.DataFrame:
-    """The messages that stay, in order: see `sessions.split` and `holdout.hold_out`.
+    """The messages that stay, in order: see `sessions.split` and `splits.hold_out`.
 
     Columns: number (among all), channel, id, reply_to, person (numbers), sent_at,
     conversation, part, whole, trained, rule (that made it context, or null) and characters.
@@ -124,8 +124,8 @@ def choose(
         kept = disentangle.pull_apart(kept, talk)
     kept = kept.drop("place", "position", "kind")
     kept = quality.judge(kept, ledger, resolved(settings.rules), load)
-    kept = scores.judge(kept, ledger, settings.quality, asked, load, say)
-    kept = holdout.hold_out(kept, settings.split, _CHANNEL)
+    kept = llm_quality.judge(kept, ledger, settings.quality, asked, load, say)
+    kept = splits.hold_out(kept, settings.split, _CHANNEL)
     return _without_doubled(kept, parts)
 
 
@@ -138,7 +138,7 @@ def _without_doubled(kept: pl.DataFrame, parts: Parts) -> pl.DataFrame:
         rows = kept["number"].to_numpy()
         state[rows] = np.where(is_out & kept["long"], 1, np.where(is_out, -1, 0))
         held_out = pl.Series(state).replace(-1, None).cast(pl.Boolean)
-        doubled = holdout.near_duplicates(lambda: parts.runs(held_out))
+        doubled = splits.near_duplicates(lambda: parts.runs(held_out))
         is_doubled = kept["number"].is_in(doubled.implode()) & kept["trained"]
         kept = kept.with_columns(
             trained=pl.col("trained") & ~is_doubled,

@@ -23,7 +23,7 @@ import polars as pl
 from myna.cleaning import copies, filters, names, redaction, rules
 from myna.config import Rules, Settings
 from myna.config.rules import resolved
-from myna.conversations import holdout, quality
+from myna.conversations import quality, splits
 from myna.messages import KINDS, PLACE
 from myna.people import People, accounts
 from myna.samples.parts import Batch, Parts
@@ -95,7 +95,7 @@ def read(known: Known, batch: Batch) -> Read:
     clean.select(COLUMNS).write_ipc(parts.path(batch.number))
     split = known.settings.split
     if split.tune or split.test:
-        holdout.runs(clean["text"]).write_ipc(parts.runs_path(batch.number))
+        splits.runs(clean["text"]).write_ipc(parts.runs_path(batch.number))
     run, places = _places(clean)
     persons = pl.DataFrame({"person": known.persons}, schema={"person": pl.String})
     numbers = persons.with_row_index("number")
@@ -111,7 +111,7 @@ def read(known: Known, batch: Batch) -> Read:
         reply_to=pl.when(pl.col("reply_to").is_not_null()).then(
             pl.struct("source", "channel_id", "reply_to").hash()
         ),
-        long=holdout.is_long(clean["text"]),
+        long=splits.is_long(clean["text"]),
     )
     told = quality.tell(clean, known.rules)
     return Read(rows.hstack(signs.rows).hstack(told), places, signs.long, redacted)

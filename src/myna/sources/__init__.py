@@ -9,34 +9,30 @@ A source is a module of this package (its name without a leading underscore) wit
 
 `recognise` looks at the name and the first bytes and never raises for a file that is
 something else. `read` yields message tables (myna.messages.SCHEMA) in the file's own
-order, so that memory stays flat whatever the size, or a `Table` of them where `file.tables`
-says where to leave it; what it cannot read it counts in the tally, never drops in silence;
-for a damaged file it yields every complete message and says how many bytes were left
-unread. To add a platform, add one module and its fixtures: nothing else is touched.
+order, so that memory stays flat whatever the size, or a `Table` of them that it has
+written to the folder `file.spool`; what it cannot read it counts in the tally, never drops
+in silence; for a damaged file it yields every complete message and says how many bytes were
+left unread. To add a platform, add one module and its fixtures: nothing else is touched.
 
-The plainest reader is a generator of `_sent.Sent`, one for each message, that
-`_sent.tables` makes tables of. What else several sources need is in modules with an
-underscore: `_text` (lines in any encoding), `_json_stream` (one large document, damaged
-or not), `_times` (any form of time), `_rows` (tables of named columns), `_columns`
-(attachments and mentions), `_discord_markup`.
+The plainest reader is a generator of `Sent`, one for each message, that
+`message_table.tables` makes tables of. That and what else several sources need is in
+`_shared`: `text` (lines in any encoding), `json_stream` (one large document, damaged or
+not), `times` (any form of time), `rows` (CSV; tables of named columns), `message_table`
+(messages, attachments, mentions), `markup`, `html`, and a platform's own (`discord`, …).
 """
 
-from __future__ import annotations
-
-import pkgutil
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
-from typing import TYPE_CHECKING, Protocol, cast
-
-from myna.errors import SettingsError, SourceError
-from myna.sources._archives import is_archive, members
-from myna.sources._file import ChatFile
-from myna.sources._table import Table, table_name
-
-if TYPE_CHECKING:
-    import polars as pl
+from myna.sources._registry import (
+    FEATURES,
+    Recognition,
+    Source,
+    Tally,
+    given_columns,
+    names,
+    recognise,
+    source,
+)
+from myna.sources._shared.files import ChatFile, is_archive, members
+from myna.sources._shared.parallel import Table, table_name, unspooled
 
 __all__ = [
     "FEATURES",
@@ -52,134 +48,5 @@ __all__ = [
     "recognise",
     "source",
     "table_name",
+    "unspooled",
 ]
-
-
-FEATURES = {
-    "text": "what people wrote",
-    "entries": "journal pages and essays",
-    "replies": "which message is answered",
-    "threads": "threads of a channel",
-    "mentions": "who is mentioned, and where",
-    "edits": "that a message was edited; its last text",
-    "deleted": "that a message was deleted",
-    "forwards": "words of others, passed on",
-    "attachments": "images, videos and files, by name",
-    "stickers": "stickers and animated pictures",
-    "voice": "voice messages",
-    "calls": "calls",
-    "system": "notices of the platform",
-    "bots": "which accounts are bots",
-}
-"""What a source may read of its platform. Reactions are read of none: nothing uses them."""
-
-
-@dataclass(frozen=True)
-class Recognition:
-    """What a file was recognised as, and how sure that is (0 to 1).
-
-    Without `holds_messages` it is a part of an export that others of its files need, such
-    as a list of users: known, and not read by itself.
-    """
-
-    source: str
-    confidence: float
-    because: str
-    holds_messages: bool = True
-
-
-@dataclass
-class Tally:
-    """What became of one file's content: read + skipped = found, and the bytes unread.
-
-    `me` is the account (author_id) of whoever made the export, where it says so.
-    """
-
-    read: int = 0
-    skipped: dict[str, int] = field(default_factory=dict)
-    examples: dict[str, str] = field(default_factory=dict)
-    unread_bytes: int = 0
-    unread_from: int | None = None
-    notes: list[str] = field(default_factory=list)
-    bytes_done: int = 0
-    me: str | None = None
-
-    def skip(self, reason: str, example: str = "", count: int = 1) -> None:
-        """Count records that could not become messages."""
-        self.skipped[reason] = self.skipped.get(reason, 0) + count
-        if example:
-            self.examples.setdefault(reason, example[:120])
-
-    def add(self, part: Tally) -> None:
-        """Count what a part of the file held, whose parts come in order."""
-        self.read += part.read
-        for reason, count in part.skipped.items():
-            self.skip(reason, part.examples.get(reason, ""), count)
-        self.notes += part.notes
-        self.bytes_done = part.bytes_done
-
-    def lose(self, start: int, end: int) -> None:
-        """Count the bytes from `start` to `end` of the file that could not be read."""
-        self.unread_bytes += end - start
-        if self.unread_from is None:
-            self.unread_from = start
-
-
-class Source(Protocol):
-    """The shape of a source module; see the package's docstring."""
-
-    TITLE: str
-    READS: tuple[str, ...]
-
-    def recognise(self, file: ChatFile) -> Recognition | None:
-        """How sure it is that the file is of this platform, or None."""
-        ...
-
-    def read(self, file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
-        """The file's messages in batches; the tally counts what became of the rest."""
-        ...
-
-
-@cache
-def names() -> tuple[str, ...]:
-    """The names of all sources, as `--source` takes them."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name for name in found if not name.startswith("_")))
-
-
-def source(name: str) -> Source:
-    """The source of that name.
-
-    Raises:
-        SourceError: there is none.
-
-    """
-    if name not in names():
-        raise SourceError(f"no source is called '{name}': choose one of {', '.join(names())}")
-    return cast(Source, import_module(f"{__name__}.{name}"))
-
-
-def given_columns(text: str) -> dict[str, str]:
-    """The names of a table's columns by what they hold, from `author=who,text=said`.
-
-    Raises:
-        SettingsError: not of that form, or no column holds that.
-
-    """
-    from myna.sources._rows import HELD  # it needs this module
-
-    given: dict[str, str] = {}
-    for part in text.split(","):
-        held, sign, name = part.partition("=")
-        if not sign or held.strip() not in HELD:
-            raise SettingsError(
-                f"--columns {part}: write it as author=NAME,text=NAME; there are {', '.join(HELD)}"
-            )
-        given[held.strip()] = name.strip()
-    return given
-
-
-def recognise(file: ChatFile) -> Recognition | None:
-    """The source that is surest of this file, or None where it is no chat."""
-    found = [r for name in names() if (r := source(name).recognise(file)) is not None]
-    return max(found, key=lambda r: r.confidence, default=None)

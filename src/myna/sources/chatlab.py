@@ -31,12 +31,12 @@ import msgspec
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._json_objects import decode_repaired, objects
-from myna.sources._json_stream import SEPARATORS, Shape, pieces
-from myna.sources._sent import File, Sent
-from myna.sources._text import head_text, open_text
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.json_objects import decode_repaired, objects
+from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces
+from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.text import head_text, open_text
 
 TITLE = "ChatLab JSON or JSONL"
 READS = (
@@ -154,7 +154,9 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     else:
         chat = _chat(file, _document(file), tally)
         found = _from_document(file, chat, tally)
-    yield from _sent.tables(found, chat.source, tally, zone_assumed=False, months_first=False)
+    yield from message_table.tables(
+        found, chat.source, tally, zone_assumed=False, months_first=False
+    )
     tally.bytes_done = file.size
     if not (tally.read or tally.skipped or tally.unread_bytes):
         tally.notes.append("the export holds no messages")

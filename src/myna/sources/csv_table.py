@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _csv, _rows
-from myna.sources._text import head_text, open_text
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared.rows import CsvHeader, csv_header, csv_rows, tables
+from myna.sources._shared.rows import columns as table_columns
+from myna.sources._shared.text import head_text, open_text
 
 TITLE = "CSV or TSV"
 READS = ("text", "replies", "threads", "edits", "system", "bots")
@@ -17,7 +19,7 @@ READS = ("text", "replies", "threads", "edits", "system", "bots")
 def recognise(file: ChatFile) -> Recognition | None:
     """By a first row that names an author and a text."""
     header = _header(file)
-    names = _rows.columns(header.names, file.columns) if header else None
+    names = table_columns(header.names, file.columns) if header else None
     if names is None:
         return None
     because = f"its first row has '{names['author']}' and '{names['text']}'"
@@ -37,14 +39,14 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             "first line, such as author,time,text, or say which they are with --columns"
         )
     with file.open() as stream, open_text(stream, file.head) as text:
-        columns = _rows.columns(header.names, file.columns) or {}
-        rows = _csv.rows(text, header, columns, file.size, tally)
-        for frame in _rows.tables(rows, file, tally):
+        columns = table_columns(header.names, file.columns) or {}
+        rows = csv_rows(text, header, columns, file.size, tally)
+        for frame in tables(rows, file, tally):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size
 
 
-def _header(file: ChatFile) -> _csv.Header | None:
+def _header(file: ChatFile) -> CsvHeader | None:
     """The first row, if it names an author and a text."""
-    return _csv.header(head_text(file), lambda names: _rows.columns(names, file.columns))
+    return csv_header(head_text(file), lambda names: table_columns(names, file.columns))

@@ -20,14 +20,15 @@ import msgspec
 import polars as pl
 
 from myna import messages
-from myna.sources import ChatFile, Recognition, Table, Tally, _json_stream
-from myna.sources._columns import attachment_kind, lists
-from myna.sources._discord_markup import mentions, plain
-from myna.sources._json_objects import intact, lose, without_gc
-from myna.sources._json_stream import SEPARATORS, Batch, Piece, Shape
-from myna.sources._parallel import ordered
-from myna.sources._sent import Span
-from myna.sources._times import utc
+from myna.sources import ChatFile, Recognition, Table, Tally
+from myna.sources._shared import json_stream
+from myna.sources._shared.discord import plain
+from myna.sources._shared.json_objects import intact, lose, without_gc
+from myna.sources._shared.json_stream import SEPARATORS, Batch, Piece, Shape
+from myna.sources._shared.markup import mentions
+from myna.sources._shared.message_table import Span, attachment_kind, lists
+from myna.sources._shared.parallel import ordered
+from myna.sources._shared.times import utc
 
 TITLE = "DiscordChatExporter JSON"
 READS = (
@@ -142,7 +143,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
     """
     with file.open() as stream:
         around: list[Piece] = []  # what is no message: head, and tail or what is lost
-        batches = _json_stream.batches(file, stream, _SHAPE, around)
+        batches = json_stream.batches(file, stream, _SHAPE, around)
         begin = list(islice(batches, 1))  # behind the head
         head = _document(around[0].data + b"]}") if around[0].kind == "head" else None
         chat = _chat(file, head, tally)
@@ -168,7 +169,7 @@ def _batch(batch: Batch, chat: _Chat) -> tuple[pl.DataFrame, Tally]:
     """The message table of some items, and what became of them."""
     tally = Tally()
     columns: _Columns = defaultdict(list)
-    for piece in _json_stream.load(batch, _SHAPE):
+    for piece in json_stream.load(batch, _SHAPE):
         _add(columns, piece, chat, tally)
         tally.bytes_done = piece.end
     return _table(columns, chat), tally
@@ -193,7 +194,7 @@ def _chat(file: ChatFile, head: _Document | None, tally: Tally) -> _Chat:
     document = head
     if document is None or document.channel is None:
         with file.open() as stream:
-            for piece in _json_stream.pieces(stream, _SHAPE):
+            for piece in json_stream.pieces(stream, _SHAPE):
                 if piece.kind == "tail":
                     document = _document(b"{" + piece.data.lstrip(SEPARATORS))
     if document is None or document.channel is None:

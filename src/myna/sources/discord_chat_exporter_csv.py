@@ -21,11 +21,12 @@ from itertools import chain, islice
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _csv, _sent
-from myna.sources._discord_names import Place, place
-from myna.sources._discord_plain import attached, reading, sent
-from myna.sources._sent import File, Sent
-from myna.sources._text import head_text, open_text
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.discord import Place, attached, place, reading, sent
+from myna.sources._shared.message_table import File, Sent
+from myna.sources._shared.rows import csv_header, csv_rows
+from myna.sources._shared.text import head_text, open_text
 
 TITLE = "DiscordChatExporter CSV"
 READS = ("text", "mentions", "attachments", "voice", "stickers", "calls", "system")
@@ -36,7 +37,7 @@ _KNOWN = {"AuthorID", "Reactions", "", *_NEEDED}
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the names of its columns, all of them."""
-    header = _csv.header(head_text(file), _is_header)
+    header = csv_header(head_text(file), _is_header)
     if header is None:
         return None
     confidence = 0.98 if "AuthorID" in header.names else 0.8
@@ -51,7 +52,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the first row is another one, or the file cannot be read.
     """
-    header = _csv.header(head_text(file), _is_header)
+    header = csv_header(head_text(file), _is_header)
     if header is None:
         raise SourceError(
             f"{file.place} is no DiscordChatExporter CSV: it does not begin with its columns; "
@@ -59,11 +60,11 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         )
     with file.open() as stream, open_text(stream, file.head) as text:
         columns = {name: name for name in header.names if name}
-        rows = _csv.rows(text, header, columns, file.size, tally)
-        sample = list(islice(rows, _sent.SAMPLE))
+        rows = csv_rows(text, header, columns, file.size, tally)
+        sample = list(islice(rows, message_table.SAMPLE))
         step, months_first = reading([row["Date"] for row in sample], tally)
         found = _messages(chain(sample, rows), place(file.name), step)
-        for frame in _sent.tables(found, "discord", tally, months_first=months_first):
+        for frame in message_table.tables(found, "discord", tally, months_first=months_first):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size

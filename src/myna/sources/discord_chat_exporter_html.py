@@ -34,12 +34,13 @@ from collections.abc import Iterator
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._discord_names import place
-from myna.sources._discord_page import Author, Page
-from myna.sources._html import parts, plain
-from myna.sources._sent import Sent
-from myna.sources._text import BLOCK, head_text, open_text
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.discord import place
+from myna.sources._shared.discord_page import Author, Page
+from myna.sources._shared.html import plain, tokens
+from myna.sources._shared.message_table import Sent
+from myna.sources._shared.text import BLOCK, head_text, open_text
 
 TITLE = "DiscordChatExporter HTML"
 READS = (
@@ -67,7 +68,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the page holds no chat log, or the file cannot be read.
     """
-    yield from _sent.tables(_messages(file, tally), "discord", tally)
+    yield from message_table.tables(_messages(file, tally), "discord", tally)
     tally.bytes_done = file.size
 
 
@@ -75,7 +76,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
     users, zone = _survey(file)
     page = Page(place(file.name), users, zone, tally)
     with file.open() as stream:
-        for part in parts(stream, file.head):
+        for part in tokens(stream, file.head):
             for sent in page.take(part):
                 page.found += 1
                 tally.bytes_done = min(part.end, file.size)

@@ -36,11 +36,11 @@ from typing import NamedTuple
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._discord_names import Place, place, space
-from myna.sources._discord_plain import attached, reading, sent
-from myna.sources._sent import File, Sent
-from myna.sources._text import head_lines, lines
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.discord import Place, attached, place, reading, sent, space
+from myna.sources._shared.message_table import File, Sent
+from myna.sources._shared.text import head_lines, lines
 
 TITLE = "DiscordChatExporter TXT"
 READS = ("text", "mentions", "forwards", "attachments", "stickers", "voice", "calls", "system")
@@ -81,7 +81,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         _message(message, here, number * step)
         for number, (here, message) in enumerate(_counted(parts, file, tally))
     )
-    yield from _sent.tables(found, "discord", tally, months_first=months_first)
+    yield from message_table.tables(found, "discord", tally, months_first=months_first)
 
 
 class _Part(NamedTuple):

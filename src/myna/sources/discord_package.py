@@ -28,13 +28,14 @@ import msgspec
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _csv, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._discord_markup import plain
-from myna.sources._json_objects import intact
-from myna.sources._json_stream import Shape, pieces_from
-from myna.sources._sent import File, Sent
-from myna.sources._text import head_text, open_text
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.discord import plain
+from myna.sources._shared.json_objects import intact
+from myna.sources._shared.json_stream import Shape, pieces_from
+from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.rows import csv_header, csv_rows
+from myna.sources._shared.text import head_text, open_text
 
 TITLE = "Discord data package"
 READS = ("text", "mentions", "attachments", "voice")
@@ -88,7 +89,7 @@ def recognise(file: ChatFile) -> Recognition | None:
         return Recognition("discord_package", 0.97, "its messages have an ID and a Timestamp")
     if name == "messages.json" and _is_empty(file):
         return Recognition("discord_package", 0.9, "it lies in the folder of a channel")
-    if name == "messages.csv" and _csv.header(head_text(file), _is_header):
+    if name == "messages.csv" and csv_header(head_text(file), _is_header):
         return Recognition("discord_package", 0.97, "its columns are ID, Timestamp, Contents, …")
     if _is_part(name, file):
         because = "it is a part of Discord's data package"
@@ -126,7 +127,9 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no messages of the package, or cannot be read.
     """
     messages = _listed(file, tally) if _LIST.match(file.head) else _tabled(file, tally)
-    yield from _sent.tables(_sents(messages, file, tally), "discord", tally, zone_assumed=False)
+    yield from message_table.tables(
+        _sents(messages, file, tally), "discord", tally, zone_assumed=False
+    )
     if not tally.read and _LIST.match(file.head) and not _is_empty(file):
         raise SourceError(_NOTHING.format(file.place))
     if not (tally.read or tally.skipped or tally.unread_bytes):
@@ -152,12 +155,12 @@ def _listed(file: ChatFile, tally: Tally) -> Iterator[_Message]:
 
 def _tabled(file: ChatFile, tally: Tally) -> Iterator[_Message]:
     """The messages of a table."""
-    header = _csv.header(head_text(file), _is_header)
+    header = csv_header(head_text(file), _is_header)
     if header is None:
         raise SourceError(_NOTHING.format(file.place))
     columns = {name: name for name in _COLUMNS}
     with file.open() as stream, open_text(stream, file.head) as lines:
-        for row in _csv.rows(lines, header, columns, file.size, tally):
+        for row in csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
             yield _Message(**row)
 

@@ -34,11 +34,11 @@ from urllib.parse import unquote
 import msgspec
 import polars as pl
 
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._json_objects import decode_repaired, objects
-from myna.sources._json_stream import Shape, pieces
-from myna.sources._sent import File, Sent, Span
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.json_objects import decode_repaired, objects
+from myna.sources._shared.json_stream import Shape, pieces
+from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
 
 TITLE = "Element (Matrix) JSON"
 READS = (
@@ -122,7 +122,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         room.learn(event)
     tally.me = room.me()
     found = _messages(_events(file, tally), room, tally)
-    yield from _sent.tables(found, "matrix", tally, zone_assumed=False, months_first=False)
+    yield from message_table.tables(found, "matrix", tally, zone_assumed=False, months_first=False)
     if not tally.read:
         tally.notes.append("the export holds no messages")
 

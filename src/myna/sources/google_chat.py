@@ -31,11 +31,11 @@ import msgspec
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._json_objects import objects
-from myna.sources._json_stream import Shape
-from myna.sources._sent import File, Sent
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.json_objects import objects
+from myna.sources._shared.json_stream import Shape
+from myna.sources._shared.message_table import File, Sent, attachment_kind
 
 TITLE = "Google Chat (Takeout)"
 READS = (
@@ -120,7 +120,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no list of messages, or cannot be read.
     """
     found = _messages(file, tally)
-    yield from _sent.tables(found, "google_chat", tally, months_first=True)
+    yield from message_table.tables(found, "google_chat", tally, months_first=True)
     if not (tally.read or tally.skipped or tally.unread_bytes):
         tally.notes.append("the export holds no messages")
 

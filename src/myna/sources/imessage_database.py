@@ -37,9 +37,9 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._sent import File, Sent
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.message_table import File, Sent, attachment_kind
 
 TITLE = "iMessage database (chat.db)"
 READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
@@ -123,7 +123,9 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     with closing(_open(file, tally)) as database:
         found = _messages(database, file, tally)
-        yield from _sent.tables(found, "imessage", tally, zone_assumed=False, months_first=False)
+        yield from message_table.tables(
+            found, "imessage", tally, zone_assumed=False, months_first=False
+        )
     tally.bytes_done = file.size
 
 

@@ -45,10 +45,10 @@ from typing import NamedTuple
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._sent import File, Ids, Sent
-from myna.sources._text import head_lines, lines
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.message_table import File, Ids, Sent, attachment_kind
+from myna.sources._shared.text import head_lines, lines
 
 TITLE = "imessage-exporter text"
 READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
@@ -108,7 +108,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no message of this format, or cannot be read.
     """
     found = _messages(file, tally)
-    yield from _sent.tables(found, "imessage", tally, zone_assumed=True, months_first=True)
+    yield from message_table.tables(found, "imessage", tally, zone_assumed=True, months_first=True)
     if not (tally.read or tally.skipped.keys() - {"outside of messages"}):
         raise SourceError(
             f"{file.place} is no text of imessage-exporter's: no line of it is a date and the "

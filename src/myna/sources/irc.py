@@ -34,9 +34,10 @@ from typing import NamedTuple
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._sent import Sent
-from myna.sources._text import head_lines, lines
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.message_table import Sent
+from myna.sources._shared.text import head_lines, lines
 
 TITLE = "IRC logs (irssi, ZNC, WeeChat, HexChat, mIRC)"
 READS = ("text", "system")
@@ -188,7 +189,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: no line is that of a log, or the file cannot be read.
     """
-    yield from _sent.tables(_messages(file, tally), "irc", tally, months_first=False)
+    yield from message_table.tables(_messages(file, tally), "irc", tally, months_first=False)
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:

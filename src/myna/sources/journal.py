@@ -34,11 +34,11 @@ import msgspec
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _rows, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._json_objects import decode_repaired
-from myna.sources._sent import File, Sent
-from myna.sources._text import encoding, head_lines, head_text, lines
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table, rows
+from myna.sources._shared.json_objects import decode_repaired
+from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.text import encoding, head_lines, head_text, lines
 
 TITLE = "Journal or essays (Markdown, text, JSON lines)"
 READS = ("entries", "threads", "attachments")
@@ -139,7 +139,7 @@ def _recognise_json(file: ChatFile) -> Recognition | None:
             values = _OBJECT.decode(line)
         except (ValueError, RecursionError):
             continue
-        columns = _rows.columns([*values, "text"]) or {"author": "author"}
+        columns = rows.columns([*values, "text"]) or {"author": "author"}
         date, author = values.get("date"), values.get("author")
         has_day = date is None or (isinstance(date, str) and re.fullmatch(_DATE, date, re.I))
         if columns["author"] != "author" or _CHAT_ONLY & columns.keys() or "date" not in values:
@@ -163,7 +163,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         raise SourceError(f"{file.place} is no journal: it is no text; give one that is")
     is_json = head_text(file).lstrip("\ufeff \r\n\t").startswith("{")
     found = _json_entries(file, tally) if is_json else _text_entries(file, tally)
-    yield from _sent.tables(found, "journal", tally)
+    yield from message_table.tables(found, "journal", tally)
 
 
 def _text_entries(file: ChatFile, tally: Tally) -> Iterator[Sent]:

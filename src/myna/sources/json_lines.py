@@ -11,9 +11,10 @@ import msgspec
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _rows, _sent
-from myna.sources._json_objects import decode_repaired
-from myna.sources._text import head_text, open_text
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table, rows
+from myna.sources._shared.json_objects import decode_repaired
+from myna.sources._shared.text import head_text, open_text
 
 TITLE = "JSON lines"
 READS = ("text", "replies", "threads", "edits", "system", "bots")
@@ -25,7 +26,7 @@ def recognise(file: ChatFile) -> Recognition | None:
     """By a line that is an object with an author and a text."""
     for line in head_text(file).split("\n")[:20]:
         try:
-            names = _rows.columns(_OBJECT.decode(line), file.columns)
+            names = rows.columns(_OBJECT.decode(line), file.columns)
         except (ValueError, RecursionError):
             continue
         if names:
@@ -42,15 +43,15 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     with file.open() as stream, open_text(stream, file.head) as lines:
         objects = _objects(lines, file, tally)
-        sample = list(islice(objects, _sent.SAMPLE))
+        sample = list(islice(objects, message_table.SAMPLE))
         there = dict.fromkeys(name for _, values in sample for name in values)
-        names = _rows.columns(there, file.columns)
+        names = rows.columns(there, file.columns)
         if names is None:
             raise SourceError(
                 f"{file.place} has no lines with an author and a text: give each line an object "
                 'such as {"author": "Ann", "time": "2024-01-31T20:15:00Z", "text": "hello"}'
             )
-        for frame in _rows.tables(_named(chain(sample, objects), names, tally), file, tally):
+        for frame in rows.tables(_named(chain(sample, objects), names, tally), file, tally):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size
@@ -80,7 +81,7 @@ def _size(line: str, encoding: str) -> int:
 
 def _named(
     objects: Iterator[tuple[int, dict[str, Any]]], names: dict[str, str], tally: Tally
-) -> Iterator[_rows.Row]:
+) -> Iterator[rows.Row]:
     """The objects' values by what they hold."""
     for number, values in objects:
         if isinstance(values.get(names["text"], 0), str | None):

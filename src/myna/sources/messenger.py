@@ -32,12 +32,12 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._discord_markup import mentions
-from myna.sources._json_objects import decode_repaired, objects
-from myna.sources._json_stream import SEPARATORS, Shape, pieces
-from myna.sources._sent import File, Sent
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.json_objects import decode_repaired, objects
+from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces
+from myna.sources._shared.markup import mentions
+from myna.sources._shared.message_table import File, Sent, attachment_kind
 
 TITLE = "Messenger or Instagram JSON"
 READS = (*("text", "mentions", "deleted", "attachments", "stickers", "voice", "calls", "system"),)
@@ -156,7 +156,9 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     if len(chat.people) == 2 and chat.name in chat.people:
         tally.me = chat.people[chat.people[0] == chat.name]
     found = _messages(file, chat, tally)
-    yield from _sent.tables(found, chat.source, tally, zone_assumed=False, months_first=False)
+    yield from message_table.tables(
+        found, chat.source, tally, zone_assumed=False, months_first=False
+    )
     if not tally.read and not tally.skipped and not tally.notes:
         tally.notes.append("the export holds no messages")
 

@@ -36,11 +36,19 @@ from typing import Any
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._sent import File, Sent
-from myna.sources._signal import MENTION, as_dicts, as_text, break_off, headed, objects, texts
-from myna.sources._text import head_lines
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.signal import (
+    MENTION,
+    as_dicts,
+    as_text,
+    break_off,
+    headed,
+    objects,
+    texts,
+)
+from myna.sources._shared.text import head_lines
 
 TITLE = "Signal (signal-export)"
 READS = ("text", "edits", "deleted", "attachments", "stickers", "voice", "calls", "system")
@@ -76,7 +84,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     tally.me = _ME
     found = _from_data(file, tally) if _is_data(file) else _from_text(file, tally)
-    yield from _sent.tables(found, "signal", tally, months_first=False)
+    yield from message_table.tables(found, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
             f"{file.place} holds no message of signal-export: give the chat.md or the "

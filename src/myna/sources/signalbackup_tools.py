@@ -32,10 +32,12 @@ from pathlib import PurePath
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _csv, _sent
-from myna.sources._sent import Sent
-from myna.sources._signal import MENTION, Recent, break_off, headed, sent_file, texts
-from myna.sources._text import head_lines, head_text, open_text
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.message_table import Sent
+from myna.sources._shared.rows import csv_header, csv_rows
+from myna.sources._shared.signal import MENTION, Recent, break_off, headed, sent_file, texts
+from myna.sources._shared.text import head_lines, head_text, open_text
 
 TITLE = "Signal (signalbackup-tools)"
 READS = ("text", "replies", "edits", "deleted", "attachments", "voice", "calls", "system")
@@ -72,7 +74,7 @@ def recognise(file: ChatFile) -> Recognition | None:
     """By the first message, or by the names of the columns."""
     if any(map(_HEAD.match, head_lines(file, 5))):
         return Recognition("signalbackup_tools", 0.95, "its lines are signalbackup-tools'")
-    if _csv.header(head_text(file), _is_header):
+    if csv_header(head_text(file), _is_header):
         return Recognition("signalbackup_tools", 0.95, "its columns are those of Signal's messages")
     return None
 
@@ -88,13 +90,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no message of signalbackup-tools, or cannot be read.
     """
     stem = PurePath(file.name).stem
-    if header := _csv.header(head_text(file), _is_header):
+    if header := csv_header(head_text(file), _is_header):
         tally.me = _ME
         columns = {name: name for name in header.names}
         with file.open() as stream, open_text(stream, file.head) as text:
-            rows = _csv.rows(text, header, columns, file.size, tally)
+            rows = csv_rows(text, header, columns, file.size, tally)
             found = _from_rows(rows, stem, tally)
-            for frame in _sent.tables(found, "signal", tally, months_first=False):
+            for frame in message_table.tables(found, "signal", tally, months_first=False):
                 tally.bytes_done = stream.tell()
                 yield frame
             tally.bytes_done = file.size
@@ -103,7 +105,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         return
     name = _NAME.fullmatch(stem)
     found = _from_text(file, name[1] if name else stem, tally)
-    yield from _sent.tables(found, "signal", tally, months_first=False)
+    yield from message_table.tables(found, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
             f"{file.place} holds no message of signalbackup-tools: export the chat again with "

@@ -49,9 +49,10 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._sent import File, Ids, Sent, Span
-from myna.sources._signal import (
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.message_table import File, Ids, Sent, Span
+from myna.sources._shared.signal import (
     LONG_TEXT,
     MENTION,
     Lines,
@@ -63,7 +64,7 @@ from myna.sources._signal import (
     sent_file,
     texts,
 )
-from myna.sources._text import head_lines, lines
+from myna.sources._shared.text import head_lines, lines
 
 TITLE = "Signal (sigtop)"
 READS = (
@@ -105,7 +106,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     tally.me = _ME
     is_list = any(line.lstrip().startswith(("[", "{")) for line in head_lines(file, 3))
     found = _from_list(file, tally) if is_list else _from_text(file, tally)
-    yield from _sent.tables(found, "signal", tally, months_first=False)
+    yield from message_table.tables(found, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
             f"{file.place} holds no message of sigtop: export the chat again with "

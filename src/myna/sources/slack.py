@@ -5,7 +5,7 @@ chats, `users.json` the people; beside them stands a folder for each chat, calle
 channel's name or, for two people, by its id (dms.json), with a list of messages in each
 `YYYY-MM-DD.json`. Fields, and the subtypes that are notices, are those that parsers of
 such exports read. `ts` is the time and, within a chat, the id; a `thread_ts` that differs
-from it is the message that is answered. Texts: see `_slack_text`.
+from it is the message that is answered. Texts: see `_shared.slack_text`.
 
 Unverified: the oldest uploads (until 2018) have `file` in place of `files` and put the
 writer's words behind "uploaded a file: <…> and commented: "; voice and video clips have
@@ -26,12 +26,12 @@ import msgspec
 import polars as pl
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, Tally, _sent
-from myna.sources._columns import attachment_kind
-from myna.sources._json_objects import decode_repaired, intact
-from myna.sources._json_stream import SEPARATORS, Shape, pieces_from
-from myna.sources._sent import File, Sent, Span
-from myna.sources._slack_text import fields, objects, plain, string, words
+from myna.sources import ChatFile, Recognition, Tally
+from myna.sources._shared import message_table
+from myna.sources._shared.json_objects import decode_repaired, intact
+from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces_from
+from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
+from myna.sources._shared.slack_text import fields, objects, plain, string, words
 
 TITLE = "Slack workspace export"
 READS = (
@@ -135,7 +135,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file is no list, or cannot be read.
     """
-    yield from _sent.tables(_messages(file, tally), "slack", tally, months_first=False)
+    yield from message_table.tables(_messages(file, tally), "slack", tally, months_first=False)
     tally.bytes_done = file.size
 
 

@@ -38,12 +38,22 @@ from typing import BinaryIO
 import msgspec
 import polars as pl
 
-from myna.sources import ChatFile, Recognition, Table, Tally, _json_stream
-from myna.sources._file import HEAD
-from myna.sources._json_objects import decode_repaired, is_whole, lose
-from myna.sources._json_stream import SEPARATORS, Piece
-from myna.sources._parallel import ordered
-from myna.sources._telegram_messages import DELETED, SHAPE, SHIFT, Chat, Task, Topics, batch, peer
+from myna.sources import ChatFile, Recognition, Table, Tally
+from myna.sources._shared import json_stream
+from myna.sources._shared.files import HEAD
+from myna.sources._shared.json_objects import decode_repaired, is_whole, lose
+from myna.sources._shared.json_stream import SEPARATORS, Piece
+from myna.sources._shared.parallel import ordered, unspooled
+from myna.sources._shared.telegram_messages import (
+    DELETED,
+    SHAPE,
+    SHIFT,
+    Chat,
+    Task,
+    Topics,
+    batch,
+    peer,
+)
 
 TITLE = "Telegram Desktop JSON"
 READS = (
@@ -112,8 +122,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
             tally.add(part)
             topics.roots |= begun
             if found.height and topics.roots:
-                frame = found.taken() if isinstance(found, Table) else found
-                yield topics.sorted(frame)
+                yield topics.sorted(unspooled(found))
             elif found.height:
                 yield found
     end = around[-1]
@@ -131,7 +140,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
 def _one(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) -> Iterator[Task]:
     """The batches of a document that is one chat."""
     chat = None
-    for found in _json_stream.batches(file, stream, _ONE, around):
+    for found in json_stream.batches(file, stream, _ONE, around):
         if chat is None:
             chat = _chat(around[0].data, file, {}, tally)
             tally.me = _other_than(chat, file.head)
@@ -144,11 +153,11 @@ def _all(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) ->
     size = 0
     handles: dict[str, str] = {}
     chat: Chat | None = None
-    for piece in _json_stream.pieces(stream, SHAPE):
+    for piece in json_stream.pieces(stream, SHAPE):
         if chat is not None and piece.kind == "items":
             task.append((chat, [piece]))
             size += len(piece.data)
-            if size >= _json_stream.BATCH:
+            if size >= json_stream.BATCH:
                 yield task
                 task, size = [], 0
             continue

@@ -20,7 +20,7 @@ dates are impossible (no month 13, no year before WhatsApp), then the one in whi
 fewest dates turn back, then the one in which days change most often. A note is made where
 that leaves two.
 
-What is not a message of a person, by its words in `_whatsapp_words` or its U+200E: a line
+What is not a message of a person, by its words in `whatsapp_words` or its U+200E: a line
 without ``Name: `` is a notice of the app; iOS writes some notices under the chat's or
 someone's name, and begins their text with U+200E. A notice has no author here.
 
@@ -54,23 +54,25 @@ import polars as pl
 from myna import messages
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
-from myna.sources import _whatsapp_forms as forms
-from myna.sources import _whatsapp_words as words
-from myna.sources._columns import lists
-from myna.sources._sent import Ids
-from myna.sources._text import blocks, encoding, head_lines
-from myna.sources._times import UTC
-from myna.sources._whatsapp_heads import (
+from myna.sources._shared import whatsapp_formats as forms
+from myna.sources._shared import whatsapp_words as words
+from myna.sources._shared.message_table import Ids, lists
+from myna.sources._shared.text import blocks, encoding, head_lines
+from myna.sources._shared.times import UTC
+from myna.sources._shared.whatsapp_lines import (
     ORDERS,
+    Content,
     Form,
     Order,
     day_of,
     fields,
     found_form,
     lines_by,
+    notice,
     order_of,
+    person,
+    said_in,
 )
-from myna.sources._whatsapp_said import Said, notice, person, said_in
 
 TITLE = "WhatsApp chat export"
 READS = (
@@ -321,7 +323,7 @@ def _name_and_body(rest: pl.Series) -> tuple[pl.Series, pl.Series]:
 
 def _rare(
     author: pl.Series, body: pl.Series, text: pl.Series, heads: pl.DataFrame, is_ios: bool
-) -> tuple[list[int], list[Said]]:
+) -> tuple[list[int], list[Content]]:
     """The rows of messages that may be more than what somebody typed, and what they are."""
     rare = (
         author.is_null()
@@ -331,7 +333,7 @@ def _rare(
     rows = rare.arg_true()
     columns = (author, body, heads["rest"], heads["more"])
     picked = [column.gather(rows).to_list() for column in columns]
-    often: dict[str, Said] = {}  # most of it is in a few words of the app
+    often: dict[str, Content] = {}  # most of it is in a few words of the app
     said = []
     for who, first, rest, more in zip(*picked, strict=True):
         if who is None:
@@ -353,7 +355,7 @@ def _flat(
 
 
 def _whose_export(
-    rows: list[int], said: list[Said], body: pl.Series, author_id: pl.Series
+    rows: list[int], said: list[Content], body: pl.Series, author_id: pl.Series
 ) -> str | None:
     """Who is told that they deleted a message themselves."""
     for row, what in zip(rows, said, strict=True):

@@ -1,0 +1,320 @@
+"""A large JSON document with a long list in it, or several, read in flat memory.
+
+Most chat exports are such a document: a head (whose chat it is), a list of messages,
+a tail. `pieces` cuts it, without understanding it, into
+
+    head    everything up to and with the list's opening bracket
+    items   items of the list, joined by commas                (any number of pieces)
+    tail    everything after the list's closing bracket
+    lost    or, in place of a tail, what is left of a document that breaks off
+
+with further heads and items where the document goes on with `several` such lists. What
+the items are is the matter of `json_objects`.
+
+Two ways find where an item ends. A *boundary* is a byte pattern that stands only before
+an item: unescaped quotes cannot stand inside a JSON string, so no text can imitate it,
+and one search at the end of a chunk is enough. Where there is no boundary (another order
+of keys, the last item), `scan` walks through strings and brackets, some ten times slower.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+from myna.sources._shared.files import ChatFile
+
+CHUNK = 2**19
+"""Bytes read at a time: few enough that memory is used again before it has to be cleared
+or fetched. What is found does not depend on it."""
+
+BATCH = 2**24
+"""Bytes of a document that become one table, or a little more."""
+
+HEAD_LIMIT = 64 * 2**20
+"""A document whose list has not begun after so many bytes is given up."""
+
+SEPARATORS = b", \t\r\n"
+"""What stands between items and belongs to none."""
+
+
+class Piece(NamedTuple):
+    """A stretch of the document: what it is, the place of its first byte, its bytes."""
+
+    kind: Literal["head", "items", "tail", "lost"]
+    start: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """The place after its last byte."""
+        return self.start + len(self.data)
+
+
+class Scan(NamedTuple):
+    """The whole items, where the last of them ends, and where and why the search stopped."""
+
+    items: list[tuple[int, int]]
+    end: int
+    stopped: int
+    why: Literal["closed", "short", "damaged"]
+
+
+# A string up to, and not with, its closing quote; JSON allows no control characters in it.
+# The quantifiers are possessive: no input makes them go back, so all is linear in time.
+# Groups are not possessive: before Python 3.11.5 those go wrong. They cannot match in
+# two ways, so nothing is tried twice.
+_STRING = rb'"[^"\\\x00-\x1f]*+(?:\\[^\x00-\x1f][^"\\\x00-\x1f]*+)*'
+_BEGUN_STRING = re.compile(_STRING + rb"\\?")
+_BETWEEN_BRACKETS = re.compile(
+    rb"(?:[\s,:]++|(?:[0-9A-Za-z.+-]++|" + _STRING + rb'")(?![^\s,:\]}]))*'
+)
+_CLOSING = {ord("{"): ord("}"), ord("["): ord("]")}
+_OBJECT = re.compile(rb"\{\s*" + _STRING + rb'"\s*:')
+_FIRST_KEY = re.compile(rb"[\s,]*\{\s*(" + _STRING + rb'")\s*:')
+
+
+def scan(data: bytes) -> Scan:
+    """Find the whole objects that stand in `data`, separated by commas.
+
+    It stops at the bracket that closes the list around them (``closed``), where the data
+    ends (``short``), or at what cannot stand in JSON (``damaged``).
+    """
+    items: list[tuple[int, int]] = []
+    due = bytearray()  # the closing brackets that are due, the next one last
+    begin = end = position = 0
+    while True:
+        if plain := _BETWEEN_BRACKETS.match(data, position):
+            position = plain.end()
+        if position == len(data):
+            return Scan(items, end, position, "short")
+        byte = data[position]
+        if byte in _CLOSING:
+            begin = begin if due else position
+            due.append(_CLOSING[byte])
+        elif due and byte == due[-1]:
+            due.pop()
+            if not due:
+                end = position + 1
+                items.append((begin, end))
+        elif not due and byte == ord("]"):
+            return Scan(items, end, position, "closed")
+        else:
+            begun = _BEGUN_STRING.match(data, position)
+            cut_off = begun is not None and begun.end() == len(data)
+            return Scan(items, end, position, "short" if cut_off else "damaged")
+        position += 1
+
+
+class Shape(NamedTuple):
+    """What a kind of document is cut by.
+
+    Attributes:
+        key: the list's name in it. A document without such a list is ``lost``.
+        boundary: matches the comma before an item; a lookahead knows the item's beginning.
+        ending: matches from the list's closing bracket to the document's end, and cannot
+            match in a document that breaks off.
+        several: whether the document may hold more than one such list.
+    """
+
+    key: bytes
+    boundary: re.Pattern[bytes]
+    ending: re.Pattern[bytes]
+    several: bool = False
+
+
+def pieces(stream: BinaryIO, shape: Shape) -> Iterator[Piece]:
+    """Cut the document that the stream begins with; but for separators, all is in a piece."""
+    begun = yield from _head(stream, shape, 0, stream.read(CHUNK), "lost")
+    if begun:
+        yield from _lists(stream, shape, *begun)
+
+
+def pieces_from(stream: BinaryIO, shape: Shape, start: int) -> Iterator[Piece]:
+    """Cut the rest of a document, from an item's begin on."""
+    stream.seek(start)
+    yield from _lists(stream, shape, start, stream.read(CHUNK))
+
+
+def _lists(stream: BinaryIO, shape: Shape, start: int, buffer: bytes) -> Iterator[Piece]:
+    """The pieces of one list after the other, with what stands between and behind them."""
+    begun: tuple[int, bytes] | None = (start, buffer)
+    while begun and (ended := (yield from _items(stream, shape, *begun))):
+        begun = yield from _head(stream, shape, *ended, "tail")
+
+
+def _head(
+    stream: BinaryIO, shape: Shape, start: int, buffer: bytes, otherwise: Literal["lost", "tail"]
+) -> Generator[Piece, None, tuple[int, bytes] | None]:
+    """The piece that a list begins behind, and what follows; `otherwise` where none does."""
+    is_last = otherwise == "tail" and not shape.several
+    more = buffer
+    while is_last or (head := _opening(shape).search(buffer)) is None:
+        more = _more(stream, buffer)
+        buffer += more
+        if not more or len(buffer) > HEAD_LIMIT:
+            yield Piece(otherwise, start, buffer)
+            return None
+    yield Piece("head", start, buffer[: head.end()])
+    return start + head.end(), buffer[head.end() :]
+
+
+def spans(stream: BinaryIO, shape: Shape, begin: int, end: int, step: int) -> Iterator[range]:
+    """Stretches of whole items, some `step` bytes each, found by looking at their edges only.
+
+    They follow each other from `begin`, an item's begin, to the last item's begin that was
+    found, where `pieces_from` goes on: an empty stretch, the last one, says where that is.
+    """
+    while begin + 2 * step < end:
+        at = begin + step
+        stream.seek(at)
+        window = stream.read(CHUNK)
+        while (edge := shape.boundary.search(window)) is None:
+            more = _more(stream, window)
+            window += more
+            if not more or len(window) > step:
+                break
+        if edge is None:
+            break
+        yield range(begin, at + edge.start())
+        begin = at + edge.end()
+    yield range(begin, begin)
+
+
+def _opening(shape: Shape) -> re.Pattern[bytes]:
+    """What the list begins with; compiled once, since `re` remembers."""
+    return re.compile(rb'"' + re.escape(shape.key) + rb'"\s*:\s*\[')
+
+
+def _items(
+    stream: BinaryIO, shape: Shape, start: int, buffer: bytes
+) -> Generator[Piece, None, tuple[int, bytes] | None]:
+    """The pieces of one list; what follows it, or None where nothing does."""
+    known = False  # whether this document's items have boundaries
+    more = b"more"  # until nothing comes
+    while True:
+        following = _opening(shape).search(buffer) if shape.several else None
+        last = _last(shape.boundary, buffer, following.start() if following else len(buffer))
+        if last:
+            known = True
+            yield Piece("items", start, buffer[: last.start()])
+            start, buffer = start + last.end(), buffer[last.end() :]
+            if following is None:
+                more = _more(stream, buffer)
+                buffer += more
+            continue
+        found = scan(buffer)
+        if found.items:
+            first = found.items[0][0]
+            yield Piece("items", start + first, buffer[first : found.end])
+            start, buffer = start + found.end, buffer[found.end :]
+        rest = found.stopped - found.end
+        if found.why == "closed":
+            return start + rest + 1, buffer[rest + 1 :]
+        is_damaged = found.why == "damaged"
+        ahead = _before_next_list(shape, buffer, rest) if is_damaged and shape.several else None
+        if is_damaged and not known and (resume := _next_item(buffer[:ahead], rest)):
+            yield Piece("items", start, buffer[: resume.start()])
+            start, buffer = start + resume.end(), buffer[resume.end() :]
+        elif ahead is not None:
+            yield Piece("items", start, buffer[:ahead])
+            return start + ahead + 1, buffer[ahead + 1 :]
+        elif more:
+            more = _more(stream, buffer)
+            buffer += more
+        elif closing := shape.ending.search(buffer):
+            yield Piece("items", start, buffer[: closing.start()])
+            yield Piece("tail", start + closing.start() + 1, buffer[closing.start() + 1 :])
+            return None
+        else:
+            left = buffer.lstrip(SEPARATORS)
+            yield Piece("lost", start + len(buffer) - len(left), left)
+            return None
+
+
+def _more(stream: BinaryIO, buffer: bytes) -> bytes:
+    """The next bytes: at least as many as are waiting, so that long items stay linear."""
+    return stream.read(max(CHUNK, len(buffer)))
+
+
+def _last(pattern: re.Pattern[bytes], data: bytes, end: int) -> re.Match[bytes] | None:
+    """The last match before `end`, searched for in a window that grows until it has one."""
+    reach = 8 * 1024
+    while True:
+        begin = max(0, end - reach)
+        last = None
+        for last in pattern.finditer(data, begin, end):  # noqa: B007 (only the last is wanted)
+            pass
+        if last is not None or begin == 0:
+            return last
+        reach *= 4
+
+
+def _next_item(data: bytes, position: int) -> re.Match[bytes] | None:
+    """Where, behind damage at `position`, an item begins with the first item's first key."""
+    if (first := _FIRST_KEY.match(data)) is None:
+        return None
+    same = re.compile(rb",\s*(?=\{\s*" + re.escape(first[1]) + rb"\s*:)")
+    return same.search(data, position)
+
+
+def _before_next_list(shape: Shape, data: bytes, position: int) -> int | None:
+    """Where, behind damage at `position`, the list is closed that another one follows."""
+    if (opening := _opening(shape).search(data, position)) is None:
+        return None
+    begin = position
+    for found in _OBJECT.finditer(data, position, opening.start()):
+        begin = found.start()  # in the end, of the object that the other list is in
+    closing = data.rfind(b"]", position, begin)
+    return None if closing < 0 else closing
+
+
+Batch = list[Piece] | tuple[Path, range]
+"""Pieces of items: at hand, or where they stand for whoever works on them to read."""
+
+
+def batches(file: ChatFile, stream: BinaryIO, shape: Shape, around: list[Piece]) -> Iterator[Batch]:
+    """The document's items, some `BATCH` bytes at a time; the other pieces go to `around`.
+
+    Of a large file on disk only the edges of batches are looked at here.
+    """
+    found = pieces(stream, shape)
+    if file.local and file.size > 2 * BATCH and not shape.several:
+        around.append(head := next(found))
+        if head.kind == "head":
+            for span in spans(stream, shape, head.end, file.size, BATCH):
+                if span:
+                    yield file.local, span
+            found = pieces_from(stream, shape, span.stop)
+    batch: list[Piece] = []
+    size = 0
+    for piece in found:
+        if piece.kind != "items":
+            around.append(piece)
+            continue
+        batch.append(piece)
+        size += len(piece.data)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def load(batch: Batch, shape: Shape) -> Iterator[Piece]:
+    """The pieces of a batch, none much longer than `CHUNK`: larger ones are decoded slower."""
+    if isinstance(batch, list):
+        yield from batch
+        return
+    path, span = batch
+    with path.open("rb") as stream:
+        start = stream.seek(span.start)
+        buffer = b""
+        while (after := start + len(buffer)) < span.stop:
+            buffer += stream.read(min(max(CHUNK, len(buffer)), span.stop - after))
+            if last := _last(shape.boundary, buffer, len(buffer)):
+                yield Piece("items", start, buffer[: last.start()])
+                start, buffer = start + last.end(), buffer[last.end() :]
+    yield Piece("items", start, buffer)

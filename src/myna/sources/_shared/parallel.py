@@ -1,0 +1,98 @@
+"""Work on large files, shared out to the machine's cores, and the tables that it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from myna import workers
+from myna.errors import SourceError
+from myna.sources._shared.files import ChatFile
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+MAX_WORKERS = 8
+"""Reading the disk and writing the tables keep up with no more."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ordered(
+    function: Callable[[T], tuple[pl.DataFrame, R]], tasks: Iterable[T], file: ChatFile
+) -> Iterator[tuple[pl.DataFrame | Table, R]]:
+    """The messages and what else a function makes of each task, in the tasks' order.
+
+    Few tasks are waiting at a time. Other processes write the messages to `file.spool`,
+    where there is such a folder: to send them from process to process takes longer than
+    to decode them.
+
+    Args:
+        function: of a module, since other processes call it by name.
+        tasks: made while earlier ones are worked on.
+        file: what is read; a small one is read in this process.
+
+    Raises:
+        SourceError: the system stopped a process, most likely for want of memory.
+    """
+    count = min(workers.cores(), MAX_WORKERS)
+    if not file.is_large or count < 2:
+        yield from map(function, tasks)
+        return
+    with workers.pool(count) as pool:
+        submitted = (
+            pool.submit(_work, function, task, file.spool and file.spool / table_name(number))
+            for number, task in enumerate(tasks, 1)
+        )
+        try:
+            yield from workers.in_order(submitted, count + 1)
+        except BrokenProcessPool as error:
+            raise SourceError(
+                f"{file.place}: a process that read it was stopped: close other programs, try again"
+            ) from error
+
+
+def _work(
+    function: Callable[[T], tuple[pl.DataFrame, R]], task: T, path: Path | None
+) -> tuple[pl.DataFrame | Table, R]:
+    """Work on a task, and store the messages if there is a path for them."""
+    frame, rest = function(task)
+    return (frame, rest) if path is None or frame.is_empty() else (store(frame, path), rest)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A message table that is stored already, in place of a frame."""
+
+    path: Path
+    source: str
+    height: int
+
+
+def unspooled(found: pl.DataFrame | Table) -> pl.DataFrame:
+    """The messages of a batch in memory; the file of a stored table is deleted."""
+    if not isinstance(found, Table):
+        return found
+    import polars as pl
+
+    frame = pl.read_parquet(found.path)
+    found.path.unlink()
+    return frame
+
+
+def table_name(number: int) -> str:
+    """The name of a file's n-th table; they sort as they follow each other."""
+    return f"{number:07}.parquet"
+
+
+def store(frame: pl.DataFrame, path: Path) -> Table:
+    """Write a message table, which has messages, to a file."""
+    from myna.messages import COMPRESSION  # it needs polars
+
+    frame.write_parquet(path, compression=COMPRESSION)
+    return Table(path, frame.item(0, "source"), frame.height)

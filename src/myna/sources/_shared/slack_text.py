@@ -1,0 +1,163 @@
+"""What Slack's messages say: mrkdwn, the blocks of rich texts, and attachments.
+
+Mrkdwn is as Slack's reference has it ("Formatting text for app surfaces"): `<…>` is markup
+and `& < >` are entities, so a `<` in it is never the text's own. Blocks are those of its
+"Block Kit"; of a rich text only as many levels are read as it can have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from myna.sources._shared.markup import replaced
+from myna.sources._shared.message_table import Span
+
+_MARKUP = re.compile(
+    r"<(?P<mark>[@#!]?)(?P<target>[^<>|\n]*)(?:\|(?P<label>[^<>\n]*))?>|&(?P<entity>amp|lt|gt);"
+)
+_ENTITIES = {"amp": "&", "lt": "<", "gt": ">"}
+_UPLOAD = re.compile(
+    r"<@[^<>\n]*> (?:uploaded|shared)[^<>\n]{0,40}: <[^<>\n]*>(?: and commented: )?"
+)
+_SCHEME = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
+
+
+def words(item: dict[str, Any], subtype: str) -> str:
+    """A message's text as mrkdwn, from wherever it stands."""
+    text = string(item, "text")
+    if subtype == "file_share" and (upload := _UPLOAD.match(text)):
+        return text[upload.end() :]
+    if text:
+        return text
+    if blocks := [shown for block in objects(item, "blocks") if (shown := _block(block))]:
+        return "\n".join(blocks)
+    parts = [
+        string(attachment, key)
+        for attachment in objects(item, "attachments")
+        if attachment.get("is_share") is not True
+        for key in (("pretext", "title", "text") if attachment.get("text") else ("fallback",))
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def _block(block: dict[str, Any]) -> str:
+    """The text of a block of Slack's Block Kit as mrkdwn."""
+    if string(block, "type") == "rich_text":
+        parts = [_rich(element) for element in objects(block, "elements")]
+    else:
+        inner = [fields(block, "text"), *objects(block, "fields"), *objects(block, "elements")]
+        parts = [_text_object(part) for part in inner] + [string(block, "text")]
+    return "\n".join(filter(None, parts))
+
+
+def _rich(element: dict[str, Any]) -> str:
+    """A paragraph, list, quotation or piece of code of a rich text."""
+    kind = string(element, "type")
+    inner = objects(element, "elements")
+    if kind == "rich_text_list":
+        return "\n".join("• " + "".join(map(_leaf, objects(part, "elements"))) for part in inner)
+    text = "".join(map(_leaf, inner)).removesuffix("\n")
+    if kind == "rich_text_quote":
+        return "\n".join(f"&gt; {line}" for line in text.split("\n"))
+    return f"```{text}```" if kind == "rich_text_preformatted" else text
+
+
+def _leaf(leaf: dict[str, Any]) -> str:
+    """A run of text, a mention or the like, as mrkdwn."""
+    match string(leaf, "type"):
+        case "user":
+            return f"<@{string(leaf, 'user_id')}>"
+        case "channel":
+            return f"<#{string(leaf, 'channel_id')}>"
+        case "broadcast":
+            return f"<!{string(leaf, 'range')}>"
+        case "usergroup":
+            return f"<!subteam^{string(leaf, 'usergroup_id')}>"
+        case "emoji":
+            return f":{string(leaf, 'name')}:"
+        case "link":
+            label = _escaped(string(leaf, "text"))
+            return f"<{string(leaf, 'url')}|{label}>" if label else f"<{string(leaf, 'url')}>"
+        case "date":
+            return _escaped(string(leaf, "fallback"))
+        case _:
+            return _escaped(string(leaf, "text"))
+
+
+def _text_object(part: dict[str, Any]) -> str:
+    text = string(part, "text")
+    return text if string(part, "type") == "mrkdwn" else _escaped(text)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def plain(
+    text: str, users: Mapping[str, str], channels: Mapping[str, str]
+) -> tuple[str, list[Span]]:
+    """The text as a reader of the chat saw it, and the mentions in it.
+
+    Args:
+        text: mrkdwn.
+        users: names shown, by account.
+        channels: names, by id.
+    """
+    if "<" not in text and "&" not in text:
+        return text, []
+    return replaced(text, _MARKUP, lambda match: _shown(match, users, channels))
+
+
+def _shown(
+    match: re.Match[str], users: Mapping[str, str], channels: Mapping[str, str]
+) -> tuple[str, str | None]:
+    """What the chat showed in place of this markup, and the account that it mentions."""
+    target, label = match["target"], _unescaped(match["label"] or "")
+    if match["mark"] == "@":
+        return "@" + (users.get(target) or label.removeprefix("@") or target), target
+    return _unmentioned(match, channels), None
+
+
+def _unmentioned(match: re.Match[str], channels: Mapping[str, str]) -> str:
+    if entity := match["entity"]:
+        return _ENTITIES[entity]
+    target, label = match["target"], _unescaped(match["label"] or "")
+    if match["mark"] == "#":
+        return "#" + (channels.get(target) or label.removeprefix("#") or "channel")
+    if match["mark"] == "!":
+        if target.startswith("date^"):
+            return label
+        group = "group" if target.startswith("subteam^") else target
+        return "@" + (label.removeprefix("@") or group)
+    link = _unescaped(target)
+    typed = _SCHEME.sub("", link, count=1)  # Slack makes links of what only looks like one
+    if not label:
+        return link if link.startswith("http") else typed
+    is_plain = label.rstrip("/") in (link.rstrip("/"), typed.rstrip("/"))
+    return label if is_plain else f"{label} ({link})"
+
+
+def _unescaped(text: str) -> str:
+    return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def string(item: Mapping[str, Any], key: str) -> str:
+    """A field that is text, or "" whatever else it may be."""
+    value = item.get(key)
+    if isinstance(value, float):
+        return f"{value:.6f}"  # a time that some tool took for a number
+    return value if isinstance(value, str) else ""
+
+
+def fields(item: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A field that is an object, or an empty one."""
+    value = item.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def objects(item: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects of a field that is a list of some."""
+    value = item.get(key)
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []

@@ -1,0 +1,154 @@
+"""Times as exports write them, to UTC."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+
+import polars as pl
+
+UTC = pl.Datetime("us", "UTC")
+
+# "26-Jun-19 06:26 PM", "2020-01-02T03:04:05.678+05:30", "Mon, 2 Jan 2006 15:04:05 -0700".
+# The date is whatever stands before the time of day, and the zone may be absent.
+_PARTS = (
+    r"^\s*(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?"
+    r"(?<date>[^:]*?)[\s,]*(?:at\s+)?T?"
+    r"(?:(?<hour>\d{1,2}):(?<minute>\d\d)(?::(?<second>\d\d)(?:[.,](?<fraction>\d+))?)?"
+    r"\s*(?:(?<half>[AaPp])\.?\s?[Mm]\b\.?)?"
+    r"\s*(?<zone>Z|z|(?:UTC|GMT)?(?:(?<sign>[+-])(?<hours>\d\d):?(?<minutes>\d\d)?)?))?\s*$"
+)
+_NUMBER = r"^\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*$"
+_NUMERIC_DATE = re.compile(r"\s*(\d{1,2})[./-]\s?(\d{1,2})[./-]\s?(\d{4}|\d\d)\b")
+_NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
+
+
+def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
+    """Read times of any usual form: columns ``sent_at`` and ``zone_assumed``.
+
+    ISO 8601, numbers since 1970 (seconds, or by their size milli-, micro- or
+    nanoseconds), and dates in words or figures with or without a time of day. What names
+    no zone is taken for UTC and marked ``zone_assumed``; a number is UTC by definition.
+    What cannot be read is null.
+
+    Args:
+        values: one text for each message, or None.
+        day_first: 3/4/2020 is the third of April, not the fourth of March.
+    """
+    frame = pl.DataFrame({"text": values}, schema={"text": pl.String})
+    iso = pl.col("text").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
+    frame = frame.with_columns(sent_at=sayable(iso), zone_assumed=pl.lit(False))
+    if frame["sent_at"].null_count() == frame["text"].null_count():
+        return frame.drop("text")
+    parts = frame.select(
+        "sent_at", _since_1970().alias("number"), pl.col("text").str.extract_groups(_PARTS)
+    ).unnest("text")
+    parts = parts.with_columns(
+        pl.col("date").str.replace_all(r"[,./\s-]+", "/").str.strip_chars("/").str.splitn("/", 3)
+    ).unnest("date")
+    parts = parts.with_columns(month_0=_month("field_0"), month_1=_month("field_1"))
+    return parts.with_columns(written=_date(day_first) + _time_of_day() - _zone()).select(
+        sent_at=sayable(pl.coalesce("sent_at", "number", "written")),
+        zone_assumed=pl.coalesce("sent_at", "number").is_null()
+        & pl.col("written").is_not_null()
+        & (pl.col("zone").fill_null("") == ""),
+    )
+
+
+def day_first(times: Iterable[str]) -> tuple[bool, bool]:
+    """True if dates in figures have the day before the month; and whether that is certain.
+
+    A field above 12 is a day. Failing that, times are mostly in order, so the reading in
+    which they turn back less often is the right one, and days change more often than months.
+    """
+    fields = [match.groups() for time in times if (match := _NUMERIC_DATE.match(time))]
+    dates = [(int(first), int(second), int(year)) for first, second, year in fields]
+    if any(first > 12 for first, _, _ in dates):
+        return True, True
+    if any(second > 12 for _, second, _ in dates):
+        return False, True
+    firsts, seconds = [first for first, _, _ in dates], [second for _, second, _ in dates]
+    by_day = (_turns([(year, second, first) for first, second, year in dates]), _changes(seconds))
+    by_month = (_turns([(year, first, second) for first, second, year in dates]), _changes(firsts))
+    return by_day <= by_month, by_day != by_month or not dates
+
+
+def _turns(dates: list[tuple[int, int, int]]) -> int:
+    """The number of dates that run against the way they mostly run."""
+    later = sum(a < b for a, b in pairwise(dates))
+    earlier = sum(a > b for a, b in pairwise(dates))
+    return min(later, earlier)
+
+
+def _changes(field: list[int]) -> int:
+    """The number of changes of a field of the date."""
+    return sum(a != b for a, b in pairwise(field))
+
+
+def sayable(time: pl.Expr) -> pl.Expr:
+    """The time, or null where it is in a year that no datetime can say."""
+    return pl.when(time.dt.year().is_between(1, 9999)).then(time)
+
+
+def _since_1970() -> pl.Expr:
+    """Numbers: seconds below 1e11 (the year 5138), then milli-, micro-, nanoseconds."""
+    text = pl.col("text").str.strip_chars()
+    whole = text.cast(pl.Int64, strict=False)
+    number = pl.when(text.str.contains(_NUMBER)).then(text.cast(pl.Float64, strict=False))
+    micro = (
+        pl.when(number.abs() < 1e11)
+        .then((number * 1e6).round())
+        .when(number.abs() < 1e14)
+        .then((number * 1e3).round())
+        .when(number.abs() < 1e17)
+        .then(pl.coalesce(whole, number.round()))
+        .when(number.abs() < 1e20)
+        .then(pl.coalesce(whole // 1000, (number / 1000).round()))
+    )
+    return micro.cast(pl.Int64, strict=False).cast(UTC)
+
+
+def _date(day_first: bool) -> pl.Expr:
+    """Midnight of the date: year first, the month in words, or figures in the given order."""
+    first, second, third = (pl.col(f"field_{n}") for n in range(3))
+    month = pl.coalesce("month_0", "month_1")
+    year_first = first.str.len_chars() == 4
+    month_first = pl.col("month_0").is_not_null() | (month.is_null() & pl.lit(not day_first))
+    written = pl.when(year_first).then(first).otherwise(third)
+    year = written.cast(pl.Int32, strict=False)
+    century = pl.when(written.str.len_chars() > 2).then(0).otherwise(1900)
+    century = century + pl.when((century > 0) & (year < 70)).then(100).otherwise(0)
+    figure = pl.when(month_first & ~year_first).then(first).otherwise(second)
+    day = pl.when(year_first).then(third).when(month_first).then(second).otherwise(first)
+    date = pl.format(
+        "{}-{}-{}", year + century, pl.coalesce(month, figure.cast(pl.Int8, strict=False)), day
+    )
+    return date.str.to_date("%Y-%m-%d", strict=False).cast(UTC)
+
+
+def _month(field: str) -> pl.Expr:
+    """A month's number from its English name, or null."""
+    return pl.col(field).str.slice(0, 3).str.to_lowercase().replace_strict(_MONTHS, default=None)
+
+
+def _time_of_day() -> pl.Expr:
+    """The time since midnight; a date without a time of day is its midnight."""
+    hour = pl.col("hour").cast(pl.Int64)
+    afternoon = pl.col("half").str.to_lowercase() == "p"
+    hour = pl.when(pl.col("half").is_null()).then(hour).otherwise(hour % 12 + 12 * afternoon)
+    minute, second = pl.col("minute").cast(pl.Int64), pl.col("second").cast(pl.Int64)
+    micro = pl.col("fraction").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64)
+    given = [part.fill_null(0) for part in (hour, minute, second, micro)]
+    there_is = (given[0] < 24) & (given[1] < 60) & (given[2] < 61)
+    seconds = (given[0] * 60 + given[1]) * 60 + given[2]
+    return pl.when(there_is).then(pl.duration(seconds=seconds, microseconds=given[3]))
+
+
+def _zone() -> pl.Expr:
+    """The zone's offset from UTC."""
+    minutes = pl.col("hours").cast(pl.Int64).fill_null(0) * 60
+    minutes += pl.col("minutes").cast(pl.Int64).fill_null(0)
+    sign = pl.when(pl.col("sign") == "-").then(-1).otherwise(1)
+    return pl.duration(minutes=minutes * sign)
