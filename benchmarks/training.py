@@ -133,19 +133,19 @@ def _job(wanted: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if wanted.gpu:
         length = 64 if wanted.tiny else 2048
         ids = [[(7 * i + n) % 1000 + 3 for i in range(length)] for n in range(steps)]
-        labels = [[1] * length] * steps
-        return {"ids": ids, "labels": labels, "batch": 1, "base": None, "tiny": wanted.tiny}
+        masks = [[i > 0 for i in range(length)]] * steps
+        return {"ids": ids, "loss_masks": masks, "batch": 1, "base": None, "tiny": wanted.tiny}
     from myna.models.bases import DEFAULT, find
     from myna.samples.prepare import read_samples
     from myna.training.batches import Schedule
+    from myna.training.samples import of
 
-    table = read_samples(_workspace(wanted.workspace, folder), "train")
-    ids, labels = table["ids"].to_list(), table["labels"].to_list()
-    schedule = Schedule([len(tokens) for tokens in ids], 1024, 0)
+    samples = of(read_samples(_workspace(wanted.workspace, folder), "train"))
+    schedule = Schedule(samples.lengths(), 1024, 0)
     order = [i for step in range(schedule.steps(1)) for i in schedule.batch(step)][: 2 * steps]
     base = find(DEFAULT, weights=True).folder
-    ids, labels = [ids[i] for i in order], [labels[i] for i in order]
-    return {"ids": ids, "labels": labels, "batch": 2, "base": str(base), "tiny": False}
+    ids, masks = [samples.ids[i] for i in order], [samples.loss_masks[i] for i in order]
+    return {"ids": ids, "loss_masks": masks, "batch": 2, "base": str(base), "tiny": False}
 
 
 def _workspace(given: Path | None, folder: Path) -> Any:

@@ -97,7 +97,10 @@ def myna(job: dict[str, Any], *, lean: bool = False) -> None:
     optimizer = torch.optim.AdamW(_trained(model), lr=RATE, betas=(0.9, 0.99), weight_decay=0)
     for batch in turns:
         losses = sample_losses(
-            model, [job["ids"][i] for i in batch], [job["labels"][i] for i in batch], model.device
+            model,
+            [job["ids"][i] for i in batch],
+            [job["loss_masks"][i] for i in batch],
+            model.device,
         )
         loss = losses.mean()
         loss.backward()
@@ -302,8 +305,8 @@ def _best_dtype() -> torch.dtype:
 
 
 def _targets(job: dict[str, Any], i: int) -> list[int]:
-    pairs = zip(job["ids"][i], job["labels"][i], strict=True)
-    return [token if mark > 0 else -100 for token, mark in pairs]
+    pairs = zip(job["ids"][i], job["loss_masks"][i], strict=True)
+    return [token if is_target else -100 for token, is_target in pairs]
 
 
 def _all(job: dict[str, Any]) -> range:

@@ -17,7 +17,10 @@ from myna import messages, people
 from myna.cleaning.ledger import Ledger
 from myna.config import Redaction, Rules, Settings
 from myna.people import People, Person, accounts, plain_name
-from myna.samples import choosing, parts, reading
+from myna.samples import choosing, parts, reading, rendering
+from myna.samples.markup import TRANSCRIPT
+from myna.samples.rendering import Segment
+from myna.samples.turns import Turn
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -137,3 +140,8 @@ def found(*rows: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:
     """Accounts with the names that they show, as an import finds them."""
     filled = [(*row, False)[:3] for row in rows]
     return pl.DataFrame(filled, schema=["account", "author", "is_bot"], orient="row")
+
+
+def transcript(header: str, turns: Sequence[Turn], next_person: str | None = None) -> list[Segment]:
+    """The segments of turns in a transcript."""
+    return rendering.segments(TRANSCRIPT, header, turns, next_person=next_person)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,16 +13,18 @@ from tests.small_model import make
 from myna.evaluation.likelihood import compare, interval, reply_bits
 from myna.training.kernels.install import install_kernels
 
+
+def span(person: str, start: int, words_end: int, end: int, characters: int) -> dict[str, Any]:
+    places = {"start": start, "end": end, "words_start": start, "words_end": words_end}
+    return {"person": person, **places, "characters": characters}
+
+
 SAMPLES = pl.DataFrame(
     {
         "ids": [[1, 2, 3, 4, 5, 6, 7], [8, 9, 10]],
-        "labels": [[0, 0, 1, 1, 2, 2, 1], [0, 1, 2]],
-        "replies": [
-            [
-                {"person": "ana", "start": 2, "end": 4, "characters": 9},
-                {"person": "ben", "start": 6, "end": 7, "characters": 4},
-            ],
-            [{"person": "ana", "start": 1, "end": 2, "characters": 5}],
+        "target_spans": [
+            [span("ana", 2, 4, 6, characters=9), span("ben", 6, 7, 7, characters=4)],
+            [span("ana", 1, 2, 3, characters=5)],
         ],
     }
 )

@@ -16,6 +16,7 @@ from myna.export.prompt_templates import Voice, go, jinja, opening
 from myna.models.bases import Base
 from myna.samples import rendering, styles
 from myna.samples.tokenizer import Tokenizer
+from myna.samples.turns import Part, Turn
 
 pytestmark = pytest.mark.model
 
@@ -39,7 +40,7 @@ def filled(voice: Voice, *said: tuple[str, str], system: str | None = None) -> s
 
 def trained_on(voice: Voice, *said: tuple[str, str]) -> str:
     names = {"user": voice.user, "assistant": voice.persona}
-    turns = [rendering.said(names[role], text) for role, text in said]
+    turns = [Turn(names[role], (Part(text),)) for role, text in said]
     header = voice.system + voice.markup.header_end
     shown = rendering.segments(
         voice.markup, header, turns, persona=voice.persona, next_person=voice.persona

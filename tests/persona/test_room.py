@@ -9,16 +9,16 @@ import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.chats import cleaned, everyone, names, table, texts, thorough
+from tests.chats import cleaned, everyone, names, table, texts, thorough, transcript
 from tests.metadata import NOT_REDACTED, prompt_format
 
 from myna import config
 from myna.conversations import sessions, splits
 from myna.messages import tidy
 from myna.persona.room import Line, Room, TurnReader
-from myna.samples import rendering
 from myna.samples.lines import entry_line, lines, loudest
-from myna.samples.rendered import render
+from myna.samples.markup import TRANSCRIPT
+from myna.samples.rendered import render, with_written
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.tokens import encode
 from myna.samples.turns import Part, merge
@@ -49,7 +49,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
         whole = (room.header(), 0, 0, said.height, None)
         schema = ["header", "begin", "start", "end", "next_person"]
         window = pl.DataFrame([whole], schema=schema, orient="row").cast({"next_person": pl.String})
-        segments = render(said, window).segments
+        segments = render(with_written(said, TRANSCRIPT), window).segments
         sample = encode(segments, tokenizer, ends=np.array([True]))["ids"][0].to_list()
     called = {p.accounts[0].partition(":")[2]: p.name for p in everyone(export).persons}
     stays = {int(number) for number in kept["id"]}
@@ -84,7 +84,7 @@ def test_a_turn_is_read_back_from_pieces_of_any_size(
     turns = merge((name, Part(text)) for name, text in lines)
     following = [*(turn.person for turn in turns[1:]), None]
     for at, (turn, next_person) in enumerate(zip(turns, following, strict=True)):
-        rest = rendering.transcript("", turns[at:], next_person=None)[2:]
+        rest = transcript("", turns[at:])[2:]
         stream = "".join(segment.text for segment in rest)
         reader = TurnReader()
         heard = ""
@@ -182,7 +182,8 @@ def test_an_entry_is_asked_for_as_in_its_sample(tokenizer: Tokenizer, prompt: st
     asked = room.prompt("Ana", entry_line(prompt, "2024-05-01"))
     whole = pl.DataFrame({"header": [room.header()], "begin": [0], "start": [0], "end": [2]})
     window = whole.with_columns(next_person=pl.lit(None, pl.String))
-    [sample] = encode(render(said, window).segments, tokenizer, ends=np.array([True])).to_dicts()
+    [sample] = encode(
+        render(with_written(said, TRANSCRIPT), window).segments, tokenizer, ends=np.array([True])
+    ).to_dicts()
     assert sample["ids"][: len(asked)] == asked
-    assert set(sample["labels"][: len(asked)]) == {rendering.CONTEXT}
-    assert sample["labels"][len(asked) + 1] == rendering.REPLY
+    assert sample["target_spans"][0]["words_start"] == len(asked)

@@ -11,6 +11,13 @@ from myna.samples.audit import Audit, audit
 from myna.samples.page import page
 from myna.samples.prepare import SAMPLE_SCHEMA
 
+
+def span(start: int, end: int, words_end: int, characters: int = 2) -> dict[str, Any]:
+    """A target span that begins with its words."""
+    places = {"start": start, "end": end, "words_start": start, "words_end": words_end}
+    return {"person": "Ana", **places, "characters": characters}
+
+
 SOUND: dict[str, Any] = {
     "part": "train",
     "conversation": 0,
@@ -22,8 +29,7 @@ SOUND: dict[str, Any] = {
         {"text": "\n", "label": 2, "control": False},
     ],
     "ids": [9, 20, 21, 22, 8],
-    "labels": [0, 0, 1, 2, 2],
-    "replies": [{"person": "Ana", "start": 2, "end": 3, "characters": 9}],
+    "target_spans": [span(2, 5, words_end=3, characters=9)],
 }
 
 
@@ -34,9 +40,9 @@ def audited(*changes: dict[str, Any]) -> Audit:
 
 
 def test_sound_samples() -> None:
-    longer = {"ids": [9, 20, 21, 21, 22, 8], "labels": [0, 0, 1, 1, 2, 2]}
+    longer = {"ids": [9, 20, 21, 21, 22, 8], "target_spans": [span(2, 6, 4)]}
     assert audited({}, {}, longer) == Audit(
-        samples=3, tokens=16, trained=10, replies=3, unended=1,
+        samples=3, tokens=16, trained=10, replies=3, unended=0,
         shortest=5, median=5, longest=6, fatal=[],
     )  # fmt: skip
 
@@ -49,11 +55,11 @@ def test_no_samples() -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"labels": [0] * 5, "replies": []}, "have nothing that is trained"),
-        ({"ids": [9, *[20] * 6], "labels": [1] * 7}, "are longer than 6 tokens"),
+        ({"target_spans": []}, "have nothing that is trained"),
+        ({"ids": [9, *[20] * 6]}, "are longer than 6 tokens"),
         ({"ids": [9, 20, 8, 22, 8]}, "have a control token within their text"),
         ({"ids": [9, 9, 21, 22, 8]}, "begin twice"),
-        ({"labels": [0, 0, 1, 2]}, "have not one label for each token"),
+        ({"target_spans": [span(2, 6, 3)]}, "have target spans that go beyond their tokens"),
     ],
 )
 def test_what_must_not_be(change: dict[str, Any], what: str) -> None:
@@ -67,8 +73,7 @@ MARKED: dict[str, Any] = {
         {"text": "</s>", "label": 2, "control": True},
     ],
     "ids": [9, 20, 8],
-    "labels": [0, 1, 2],
-    "replies": [{"person": "Ana", "start": 1, "end": 2, "characters": 2}],
+    "target_spans": [span(1, 3, 2)],
 }
 
 
@@ -86,7 +91,7 @@ def test_the_page_frames_control_tokens() -> None:
 
 
 def test_a_reply_at_the_end_of_a_sample_is_ended_by_nothing() -> None:
-    cut = {"ids": [9, 20, 21], "labels": [0, 0, 1]}
+    cut = {"ids": [9, 20, 21], "target_spans": [span(2, 3, 3)]}
     assert audited({}, cut).unended == 1
 
 

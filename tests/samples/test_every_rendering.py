@@ -29,11 +29,12 @@ from myna.samples import styles
 from myna.samples.drafts import Drafts, drafts
 from myna.samples.lines import lines, loudest
 from myna.samples.markup import Markup
-from myna.samples.rendered import render
+from myna.samples.rendered import render, with_written
 from myna.samples.rendering import CONTEXT, END, REPLY, segments
 from myna.samples.tokenizer import Tokenizer
-from myna.samples.tokens import encode
+from myna.samples.tokens import encode, token_kinds
 from myna.samples.turns import Part, merge
+from myna.training import samples as trained_samples
 from myna.workspace import Workspace
 
 Base = tuple[Markup, Tokenizer]
@@ -84,17 +85,23 @@ chats = st.lists(
 )
 
 
+def rows_of(chat: list[tuple[str, str, int, str]]) -> list[dict[str, Any]]:
+    """Message rows, each with a text that is its own."""
+    at = 0
+    rows = []
+    for number, (author, words, gap, kind) in enumerate(chat):
+        at += gap
+        rows.append({"author": author, "text": f"{words} <{number}>", "at": at, "kind": kind})
+    return rows
+
+
 @often
 @given(chats, st.sampled_from(["fit", "random"]), st.sampled_from([0, 40]))
 def test_each_message_is_a_target_once_and_nothing_else_is(
     rendering_of: Base, chat: list[tuple[str, str, int, str]], window: str, overlap: int
 ) -> None:
     markup, tokenizer = rendering_of
-    at = 0
-    rows = []
-    for number, (author, words, gap, kind) in enumerate(chat):
-        at += gap
-        rows.append({"author": author, "text": f"{words} <{number}>", "at": at, "kind": kind})
+    rows = rows_of(chat)
     kept = split(rows, Cy="context")
     wanted = set(map(int, kept.filter("trained")["id"]))
     made, of = samples_of(
@@ -107,11 +114,11 @@ def test_each_message_is_a_target_once_and_nothing_else_is(
     messages = [number for draft in of for number in draft.messages]
     assert sorted(messages) == sorted({int(row) for row in messages})
     for sample in made:
-        ids, labels, pieces = sample["ids"], sample["labels"], sample["segments"]
-        assert len(ids) == len(labels) <= 300
-        assert any(labels)
+        ids, spans, pieces = sample["ids"], sample["target_spans"], sample["segments"]
+        assert len(ids) <= 300
+        assert spans
         # Nobody else's words are trained, and where each has samples of their own, one's only.
-        whose = {reply["person"] for reply in sample["replies"]}
+        whose = {span["person"] for span in spans}
         assert whose <= {"Ana", "Ben"}
         assert len(whose) == 1 or not markup.per_persona
         authors = {rows[int(n)]["author"] for n in re.findall(r"<(\d+)>", said_in(sample))}
@@ -124,10 +131,32 @@ def test_each_message_is_a_target_once_and_nothing_else_is(
         # What the segments say is what the tokens say.
         inner = ids[len(bos) : len(ids) - len(eos)]
         assert tokenizer.decode(inner) == "".join(s["text"] for s in pieces)
-        for reply in sample["replies"]:
-            assert set(labels[reply["start"] : reply["end"]]) == {REPLY}
-            spoken = tokenizer.decode(ids[reply["start"] : reply["end"]])
-            assert reply["characters"] == len(spoken) - spoken.startswith((" ", "\n"))
+        for span in spans:
+            assert span["start"] <= span["words_start"] < span["words_end"] <= span["end"]
+            spoken = tokenizer.decode(ids[span["words_start"] : span["words_end"]])
+            assert span["characters"] == len(spoken) - spoken.startswith((" ", "\n"))
+
+
+@often
+@given(chats, st.sampled_from(["fit", "random"]))
+def test_masks_of_each_person_add_up_to_the_mask_of_all(
+    rendering_of: Base, chat: list[tuple[str, str, int, str]], window: str
+) -> None:
+    system = "{name}" if rendering_of[0].per_persona else "Chat."
+    kept = split(rows_of(chat), Cy="context")
+    made, _ = samples_of(kept, rendering_of, max_tokens=300, window=window, system=system)
+    for sample in made:
+        table = pl.DataFrame([sample])
+        [mask] = trained_samples.of(table).loss_masks
+        own = [mask for who in ("Ana", "Ben") for mask in trained_samples.of(table, who).loss_masks]
+        assert list(map(sum, zip(*own, strict=True))) == mask
+        # Exactly the trained segments are in it, the tokens that open a turn as well.
+        tokenizer, ids = rendering_of[1], sample["ids"]
+        eos = [tokenizer.eos] * (rendering_of[0].bare and ids[-1] == tokenizer.eos)
+        trained = [token for token, is_in in zip(ids, mask, strict=True) if is_in]
+        trained = trained[: len(trained) - len(eos) * mask[-1]]
+        text = "".join(s["text"] for s in sample["segments"] if s["label"] != CONTEXT)
+        assert tokenizer.decode(trained) == text
 
 
 @often
@@ -152,7 +181,8 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
         schema = ["header", "begin", "start", "end", "next_person"]
         whole = (room.header(persona), 0, 0, said.height, None)
         window = pl.DataFrame([whole], schema=schema, orient="row")
-        made = render(said, window.cast({"next_person": pl.String}), markup, persona).segments
+        window = window.cast({"next_person": pl.String})
+        made = render(with_written(said, markup, persona), window, markup, persona).segments
         made = encode(made, tokenizer, ends=np.array([False]), bare=markup.bare)
         samples[persona] = made["ids"][0].to_list()
     room = Room(shape, tokenizer, members, 10**6, channel="tea")
@@ -198,7 +228,8 @@ def test_what_ends_a_reply_is_trained_after_every_one(rendering_of: Base) -> Non
     [sample], _ = samples_of(
         kept, rendering_of, system="{name}" if markup.style == "chat" else "Chat."
     )
-    after = [sample["labels"][reply["end"]] for reply in sample["replies"]]
+    kinds = token_kinds(len(sample["ids"]), sample["target_spans"])
+    after = [kinds[span["words_end"]] for span in sample["target_spans"]]
     assert after == [END, END]
     ending = {
         "transcript": ["\nBen:", "\nBen:"],

@@ -14,7 +14,7 @@ from myna.messages import tidy
 from myna.samples import rendering
 from myna.samples.lines import numbered
 from myna.samples.markup import Markup
-from myna.samples.rendered import render
+from myna.samples.rendered import render, with_written
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.turns import Part, Turn, merge
 from myna.samples.windows import cut
@@ -59,7 +59,7 @@ def test_many_are_rendered_as_each_is(
     persona = rows[0][1]
     lines = framed(rows)
     windows: list[tuple[str, int, int, int, str | None]] = []
-    expected: list[list[tuple[str, int]]] = []
+    expected: list[list[tuple[str, int, bool, str | None]]] = []
     trained: list[int | None] = []
     line = 0
     for _, own in lines.group_by("conversation", maintain_order=True):
@@ -74,13 +74,16 @@ def test_many_are_rendered_as_each_is(
             segments = rendering.segments(
                 markup, header, shown, persona=persona, next_person=following
             )
-            expected.append([(s.text, s.label, s.control) for s in segments])
+            expected.append([(s.text, s.label, s.control, s.person) for s in segments])
             parts = [part for turn in turns[start:end] for part in turn.parts]
             trained += [part.message for part in parts if part.trained]
         line = at[-1]
     columns = {"header": pl.String, "begin": pl.Int64, "start": pl.Int64, "end": pl.Int64}
     schema = {**columns, "next_person": pl.String}
+    lines = with_written(lines, markup, persona)
     made = render(lines, pl.DataFrame(windows, schema=schema, orient="row"), markup, persona)
-    found = made.segments.group_by("sample", maintain_order=True).agg("text", "label", "control")
-    assert [list(zip(*three, strict=True)) for _, *three in found.iter_rows()] == expected
+    found = made.segments.group_by("sample", maintain_order=True).agg(
+        "text", "label", "control", "person"
+    )
+    assert [list(zip(*four, strict=True)) for _, *four in found.iter_rows()] == expected
     assert made.messages == trained

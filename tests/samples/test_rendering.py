@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.chats import names, texts, thorough
+from tests.chats import names, texts, thorough, transcript
 
 from myna.messages import tidy
 from myna.samples import rendering
@@ -39,37 +39,37 @@ class TestTranscript:
                 ("Buzz", Part("Very stark.", trained=True)),
             ]
         )
-        assert rendering.transcript(HEADER, turns, next_person=None) == [
-            Segment(HEADER, CONTEXT),
-            Segment("Neil:", CONTEXT),
-            Segment(" How does it look?", REPLY),
-            Segment("\n", END),
-            Segment("Buzz:", END),
-            Segment(" Magnificent.", REPLY),
-            Segment("\nVery stark.", REPLY),
-            Segment("\n", END),
+        assert transcript(HEADER, turns) == [
+            Segment(HEADER),
+            Segment("Neil:"),
+            Segment(" How does it look?", REPLY, person="Neil"),
+            Segment("\n", END, person="Neil"),
+            Segment("Buzz:", END, person="Neil"),
+            Segment(" Magnificent.", REPLY, person="Buzz"),
+            Segment("\nVery stark.", REPLY, person="Buzz"),
+            Segment("\n", END, person="Buzz"),
         ]
 
     def test_nothing_of_the_untrained_is_trained(self) -> None:
         turns = [Turn("Ana", (Part("tea?"),)), Turn("Ben", (Part("yes", trained=True),))]
-        segments = rendering.transcript(HEADER, turns, next_person="Ana")
+        segments = transcript(HEADER, turns, next_person="Ana")
         assert [s.label for s in segments] == [0, 0, 0, 0, 0, REPLY, END, END]
         assert text_of([s for s in segments if s.label]) == " yes\nAna:"
 
     def test_a_message_that_is_not_trained_within_a_turn(self) -> None:
         turn = Turn("Ana", (Part("look", trained=True), Part("[image]"), Part("nice", True)))
-        segments = rendering.transcript(HEADER, [turn], next_person=None)
+        segments = transcript(HEADER, [turn])
         labels = [(s.text, s.label) for s in segments[2:]]
         assert labels == [(" look", REPLY), ("\n[image]", CONTEXT), ("\nnice", REPLY), ("\n", END)]
 
     def test_a_turn_that_goes_on_in_the_next_window_has_no_trained_end(self) -> None:
         turn = Turn("Ana", (Part("half of", trained=True),), ends=False)
-        segments = rendering.transcript(HEADER, [turn], next_person="Ana")
+        segments = transcript(HEADER, [turn], next_person="Ana")
         assert [(s.text, s.label) for s in segments[3:]] == [("\n", CONTEXT), ("Ana:", CONTEXT)]
 
     def test_a_prompt_ends_with_the_name_of_who_speaks(self) -> None:
         turns = [Turn("Ana", (Part("tea?"),))]
-        segments = rendering.transcript(HEADER, turns, next_person="Ben")
+        segments = transcript(HEADER, turns, next_person="Ben")
         assert text_of(segments) == HEADER + "Ana: tea?\nBen:"
 
 
@@ -117,7 +117,7 @@ def test_what_is_no_beginning_of_a_turn_stays_as_it_is() -> None:
 @example([("Ana", "x\nBen: y"), ("Ben", "Ana: z"), ("Ben", "Ana: z")])
 def test_no_speaker_can_write_anothers_turn(lines: list[tuple[str, str]]) -> None:
     turns = merge((name, Part(text)) for name, text in lines)
-    written = text_of(rendering.transcript(HEADER, turns, next_person=None))
+    written = text_of(transcript(HEADER, turns))
     assert read_back(written) == [
         (turn.person, "\n".join(part.text for part in turn.parts)) for turn in turns
     ]

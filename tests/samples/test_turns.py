@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myna.samples.turns import Part, Turn, merge
+from myna.samples.turns import Part, merge
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.text(max_size=2))))
@@ -15,8 +15,3 @@ def test_turns_keep_every_message_in_order_and_change_speakers(lines: list[tuple
     turns = merge((person, Part(text)) for person, text in lines)
     assert [(t.person, p.text) for t in turns for p in t.parts] == lines
     assert all(a.person != b.person for a, b in itertools.pairwise(turns))
-
-
-def test_a_turn_is_trained_where_any_part_of_it_is() -> None:
-    assert Turn("Ana", (Part("a", trained=True, message=4), Part("b"))).trained
-    assert not Turn("Ana", (Part("a"), Part("b"))).trained

@@ -13,6 +13,8 @@ from myna.conversations import sessions, splits
 from myna.messages import tidy
 from myna.samples import windows
 from myna.samples.lines import lines
+from myna.samples.markup import TRANSCRIPT
+from myna.samples.rendered import with_written
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.windows import Window, cut
 
@@ -64,8 +66,14 @@ def said(rows: list[tuple[str, str]]) -> pl.DataFrame:
 
 
 def fitting(found: pl.DataFrame, tokenizer: Tokenizer, room: int = ROOM) -> pl.DataFrame:
-    known = windows.turns(found).with_columns(room=pl.lit(room))
-    return windows.fitting(found, known, tokenizer.count)
+    written = with_written(found, TRANSCRIPT)
+    known = windows.turns(written).with_columns(room=pl.lit(room))
+    known = known.with_columns(size=pl.Series(tokenizer.count(known["text"].to_list())))
+    return windows.fitting(written, known, tokenizer.count).drop("written")
+
+
+def turns(found: pl.DataFrame) -> pl.DataFrame:
+    return windows.turns(with_written(found, TRANSCRIPT))
 
 
 def bare(text: str) -> str:
@@ -86,11 +94,11 @@ class TestFitting:
     ) -> None:
         before = said(rows)
         after = fitting(before, tokenizer)
-        sizes = tokenizer.count(windows.turns(after)["text"].to_list())
+        sizes = tokenizer.count(turns(after)["text"].to_list())
         assert max(sizes, default=0) <= ROOM
         assert bare("".join(after["text"])) == bare("".join(before["text"]))
         assert after["message"].drop_nulls().to_list() == before["message"].to_list()
-        whose = [windows.turns(found).select("person") for found in (before, after)]
+        whose = [turns(found).select("person") for found in (before, after)]
         assert list(dict.fromkeys(whose[1].rows())) == list(dict.fromkeys(whose[0].rows()))
 
     def test_what_fits_stays(self, tokenizer: Tokenizer) -> None:
@@ -114,5 +122,5 @@ class TestFitting:
         words = [f"word{number}" for number in range(150)]
         found = fitting(said([("Ana", " ".join(words))]), tokenizer)
         assert " ".join(found["text"]).split() == words
-        sizes = tokenizer.count(windows.turns(found)["text"].to_list())
+        sizes = tokenizer.count(turns(found)["text"].to_list())
         assert all(size > ROOM / 2 - 5 for size in sizes[:-1])

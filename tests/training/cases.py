@@ -25,9 +25,9 @@ EACH_STEP = SETTINGS.model_copy(update={"checkpoint_every": "0.0001s"})
 
 
 def samples(count: int = 12) -> Samples:
-    """Texts in which each token is the one before plus one, their second half labelled."""
+    """Texts in which each token is the one before plus one, their second half trained."""
     ids = [[(start * 7 + i) % 97 for i in range(16 + start % 3)] for start in range(count)]
-    return Samples(ids, [[0] * 8 + [1] * (len(tokens) - 9) + [2] for tokens in ids])
+    return Samples(ids, [[i >= 8 for i in range(len(tokens))] for tokens in ids])
 
 
 SAMPLES = samples()

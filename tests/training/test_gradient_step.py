@@ -19,7 +19,7 @@ from myna.training.samples import Samples
 
 SAMPLES = Samples(
     [[(7 * n + i) % 97 for i in range(12 + n)] for n in range(4)],
-    [[0] * 4 + [1] * (8 + n) for n in range(4)],
+    [[i >= 4 for i in range(12 + n)] for n in range(4)],
 )
 
 

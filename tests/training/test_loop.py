@@ -97,7 +97,7 @@ def test_nothing_to_train_is_refused(model: Any, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no token would be trained"):
         train(
             with_lora(model, SETTINGS),
-            Samples([[1, 2, 3]], [[0, 0, 0]]),
+            Samples([[1, 2, 3]], [[False] * 3]),
             Samples([], []),
             SETTINGS,
             tmp_path,
@@ -129,7 +129,7 @@ def tune_losses(work: Path) -> dict[int, float]:
     return {line["step"]: line["tune_loss"] for line in lines if line["tune_loss"] is not None}
 
 
-STRANGERS = Samples([[9, 1, 5, 77, 30, 2, 66, 8]], [[0, 0, 1, 1, 1, 1, 1, 1]])
+STRANGERS = Samples([[9, 1, 5, 77, 30, 2, 66, 8]], [[i >= 2 for i in range(8)]])
 """What training on the samples soon makes worse."""
 
 

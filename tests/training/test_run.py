@@ -249,6 +249,6 @@ class TestBadInput:
     ) -> None:
         from myna.training import samples as samples_
 
-        monkeypatch.setattr(samples_, "of", lambda *_: samples_.Samples([[1, 2, 3]], [[0, 0, 0]]))
+        monkeypatch.setattr(samples_, "of", lambda *_: samples_.Samples([[1, 2, 3]], [[False] * 3]))
         with pytest.raises(TrainingError, match="no token would be trained: see `myna inspect`"):
             train(space)

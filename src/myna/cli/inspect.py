@@ -33,7 +33,9 @@ def command(
         str, typer.Option(metavar="TEXT", help="Only those that this stands in, upper case or not.")
     ] = "",
     seed: Annotated[int | None, typer.Option(help="Draws the same ones again.")] = None,
-    tokens: Annotated[bool, typer.Option("--tokens", help="Show token ids and labels.")] = False,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Show token ids, trained ones marked.")
+    ] = False,
     audit: Annotated[
         bool, typer.Option("--audit", help="Look through all of them; exit status 1 if one is bad.")
     ] = False,
@@ -111,9 +113,10 @@ def _chosen(
 
 
 def _show(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None:
-    from myna.samples.rendering import END
+    from myna.samples.tokens import token_kinds
 
-    trained = sum(mark > 0 for mark in row["labels"])
+    spans = row["target_spans"]
+    trained = sum(span["end"] - span["start"] for span in spans)
     screen.print(
         f"── {name} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained", style="dim"
     )
@@ -122,12 +125,13 @@ def _show(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None
         style = f"{colour} reverse dim" if segment["control"] else colour
         screen.print(segment["text"], style=style, end="")
     bare = not any(segment["control"] for segment in row["segments"])
-    if bare and row["labels"][-1] == END and not row["segments"][-1]["text"].endswith(":"):
+    ended = spans[-1]["words_end"] < spans[-1]["end"] == len(row["ids"])
+    if bare and ended and not row["segments"][-1]["text"].endswith(":"):
         screen.print("⏹", style="cyan", end="")
     screen.print()
     if tokens:
-        marked = zip(row["ids"], row["labels"], strict=True)
-        screen.print(" ".join(f"{i}{('', '*', '+')[mark]}" for i, mark in marked), style="dim")
+        kinds = zip(row["ids"], token_kinds(len(row["ids"]), spans), strict=True)
+        screen.print(" ".join(f"{i}{('', '*', '+')[kind]}" for i, kind in kinds), style="dim")
 
 
 def _show_audit(found: Audit, screen: Console) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from myna.samples.rendering import REPLY
+from myna.samples.tokens import loss_mask
 from myna.training.batches import Schedule
 from myna.training.loss import sample_losses
 
@@ -66,8 +66,7 @@ def reply_bits(
     the samples done and their number.
     """
     device = next(model.parameters()).device
-    ids, labels = samples["ids"].to_list(), samples["labels"].to_list()
-    replies = samples["replies"].to_list()
+    ids, spans = samples["ids"].to_list(), samples["target_spans"].to_list()
     schedule = Schedule([len(i) for i in ids], BATCH_TOKENS, seed=0)
     rows: list[tuple[int, str, int, float]] = []
     done = 0
@@ -75,18 +74,18 @@ def reply_bits(
     model.eval()
     with torch.inference_mode(), off or nullcontext():
         for batch in schedule.epoch(0):
-            wanted = [[int(mark == REPLY) for mark in labels[i]] for i in batch]
-            losses = sample_losses(model, [ids[i] for i in batch], wanted, device)
-            # The bits before each wanted token of the batch, and after the last.
+            masks = [loss_mask(len(ids[i]), spans[i], words_only=True) for i in batch]
+            losses = sample_losses(model, [ids[i] for i in batch], masks, device)
+            # The bits before each target of the batch, and after the last.
             sums = np.append(0, (losses.double() / math.log(2)).cumsum(0).cpu())
             before = 0
-            for i, marks in zip(batch, wanted, strict=True):
-                # A sample's first token has no loss.
-                place = before + np.append([0, 0], np.cumsum(marks[1:], dtype=int))
-                before = int(place[-1])
-                for reply in replies[i]:
-                    spent = float(sums[place[reply["end"]]] - sums[place[reply["start"]]])
-                    rows.append((i, reply["person"], reply["characters"], spent))
+            for i, mask in zip(batch, masks, strict=True):
+                target = before + np.append(0, np.cumsum(mask, dtype=int))  # by token
+                before = int(target[-1])
+                for span in spans[i]:
+                    start, end = target[span["words_start"]], target[span["words_end"]]
+                    spent = float(sums[end] - sums[start])
+                    rows.append((i, span["person"], span["characters"], spent))
             done += len(batch)
             watch(done, len(ids))
     return pl.DataFrame(

@@ -109,7 +109,7 @@ def shown(messages: pl.DataFrame, persona: str, allowed: set[str]) -> Iterator[E
     found = [
         Exchange(exchange.others[-1:], exchange.own)
         for dialogue in dialogues(
-            messages, persona, part="train", system=SYSTEM, length=LENGTH, labelled=False
+            messages, persona, part="train", system=SYSTEM, length=LENGTH, keeps_context=False
         )
         for exchange in dialogue.exchanges
     ]

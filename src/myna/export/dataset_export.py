@@ -195,7 +195,7 @@ def _dialogues(
             part=part,
             system=system,
             length=length,
-            labelled=wanted.format.holds_labels,
+            keeps_context=wanted.format.holds_loss_mask,
             draw=wanted.format.draw,
         ):
             placed.update(dialogue.rows)
@@ -257,7 +257,7 @@ def _account(
     """
     is_placed = pl.col("row").is_in(list(placed))
     is_own = pl.col("person").is_in(wanted.personas)
-    cannot = is_own & ~pl.col("trained") & (not wanted.format.holds_labels)
+    cannot = is_own & ~pl.col("trained") & (not wanted.format.holds_loss_mask)
     fate = (
         pl.when(is_placed)
         .then(None)

@@ -121,7 +121,7 @@ def dialogues(
     part: str,
     system: str,
     length: int,
-    labelled: bool = True,
+    keeps_context: bool = True,
     draw: Draw | None = None,
 ) -> Iterator[Dialogue]:
     """The dialogues of a persona in which something of theirs is trained.
@@ -132,8 +132,8 @@ def dialogues(
         part: of which split; who else speaks in a channel is counted in all of them.
         system: template of the system line (see `check_system`).
         length: most bytes of a dialogue, templates' additions included.
-        labelled: whether what is trained will be told from what is not; else the persona's
-            messages that are context only are left out.
+        keeps_context: whether the persona's messages that are not trained stay; a format
+            that cannot tell them from those that are needs them left out.
         draw: draws each dialogue's most exchanges; None for as many as fit.
 
     Raises:
@@ -145,7 +145,7 @@ def dialogues(
         messages.with_columns(_asked(messages), named=others > 1)
         .filter(pl.col("part") == part)
         .filter((theirs & pl.col("trained")).any().over("conversation"))
-        .filter(~theirs | pl.col("trained") | labelled)
+        .filter(~theirs | pl.col("trained") | keeps_context)
         .group_by("conversation", maintain_order=True)
         .agg(pl.first("space", "channel", "named"), "person", "text", "trained", "row", "asked")
     )

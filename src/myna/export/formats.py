@@ -85,7 +85,7 @@ class Format:
 
     Attributes:
         rows: what a dialogue becomes; None for Parquet, which holds messages.
-        holds_labels: whether it says what is trained.
+        holds_loss_mask: whether it says what is trained.
         lacks: what it cannot hold.
         length: most bytes of a dialogue, and the trainer's sequence length.
         draw: draws a dialogue's most exchanges.
@@ -96,7 +96,7 @@ class Format:
     lacks: tuple[str, ...]
     rows: Callable[[Dialogue], Iterator[Row]] | None
     file: Literal["jsonl", "json", "parquet"] = "jsonl"
-    holds_labels: bool = False
+    holds_loss_mask: bool = False
     system: str = SYSTEM
     length: int = 8192
     draw: Draw | None = None
@@ -195,7 +195,7 @@ def _segments(dialogue: Dialogue) -> Iterator[Row]:
 _SEGMENTS: dict[str, Any] = {
     "lacks": (_TIMES, _FILES, _BORDERS, _CONTROL),
     "rows": _segments,
-    "holds_labels": True,
+    "holds_loss_mask": True,
     "system": MIND_UPLOAD_SYSTEM,
     "length": 4096,
     "draw": messages_drawn,
@@ -249,7 +249,7 @@ FORMATS: dict[str, Format] = {
             ("reply links", _FILES, "the pieces that a dialogue is cut into: all is whole"),
             None,
             file="parquet",
-            holds_labels=True,
+            holds_loss_mask=True,
         ),
     )
 }  # fmt: skip

@@ -9,15 +9,15 @@ from typing import Any
 
 import polars as pl
 
-from myna.samples.rendering import END
+from myna.samples.tokens import trained_tokens
 
 
 @dataclass(frozen=True)
 class Audit:
     """What samples are like; `fatal` says in words what must not be, one line each.
 
-    Lengths are in tokens. `unended` replies are followed by nothing that is trained: of a
-    turn that goes on in another sample, or is followed by a message that is context.
+    Lengths are in tokens. Of the `unended` replies no end is trained: the turn goes on in
+    another sample, or with a message that is context.
     """
 
     samples: int
@@ -48,13 +48,8 @@ def audit(
             and where a sample opens or ends.
     """
     sizes = samples["ids"].list.len()
-    trained = samples["labels"].list.eval(pl.element() > 0).list.sum()
-    replies = (
-        samples.select("labels", "replies")
-        .explode("replies")
-        .drop_nulls("replies")
-        .select(after=pl.col("labels").list.get(pl.col("replies").struct["end"], null_on_oob=True))
-    )
+    trained = samples.select(trained_tokens()).to_series()
+    spans = samples["target_spans"].explode().drop_nulls().struct.unnest()
     inside = pl.col("ids").list.slice(len(opening), pl.col("ids").list.len() - len(opening) - 1)
     is_control = pl.element().is_in(list(control))
     put = pl.col("segments").list.eval(pl.element().struct["control"]).list.sum()
@@ -66,20 +61,21 @@ def audit(
     doubled = samples.select(
         pl.col("ids").list.slice(len(opening), max(1, len(opening))) == list(opening)
     ).to_series()
-    unequal = samples["ids"].list.len() != samples["labels"].list.len()
+    last = pl.col("target_spans").list.eval(pl.element().struct["end"]).list.max()
+    outside = samples.select(last > pl.col("ids").list.len()).to_series().fill_null(False)
     wrong = {
         "have nothing that is trained": trained == 0,
         f"are longer than {most_tokens} tokens": sizes > most_tokens,
         "have a control token within their text": inner,
         "begin twice": doubled if opening else pl.Series([], dtype=pl.Boolean),
-        "have not one label for each token": unequal,
+        "have target spans that go beyond their tokens": outside,
     }
     return Audit(
         samples=samples.height,
         tokens=int(sizes.sum()),
         trained=int(trained.sum()),
-        replies=replies.height,
-        unended=replies.filter(pl.col("after").ne_missing(END)).height,
+        replies=spans.height,
+        unended=spans.filter(pl.col("words_end") == pl.col("end")).height,
         shortest=min(sizes, default=0),
         median=int(median(sizes)) if samples.height else 0,
         longest=max(sizes, default=0),

@@ -16,7 +16,7 @@ from myna.errors import SettingsError
 from myna.samples import rendering, windows
 from myna.samples.lines import MOST_NAMED, lines
 from myna.samples.markup import Mark, Markup
-from myna.samples.rendered import render, roles
+from myna.samples.rendered import render, roles, with_written
 from myna.samples.tokenizer import Tokenizer
 from myna.samples.windows import SLACK, cut
 
@@ -135,14 +135,9 @@ def _drafts(said: pl.DataFrame, places: pl.DataFrame, view: View) -> Drafts:
     share = 2 if view.markup.per_persona else 1
     most = (pl.col("room") - SLACK - max(view.costs.values())) // share
     rooms = known.select("conversation", room=most)
-    turns = _turns(said, rooms, view)
-    fitting = windows.fitting(said, turns, view.tokenizer.count)
-    if fitting is not said:
-        said = fitting
-        turns = _turns(said, rooms, view)
+    said, turns = _fitting(said, rooms, view)
     costs = turns["step"].replace_strict(view.costs, return_dtype=pl.Int64)
-    counts = pl.Series(view.tokenizer.count(turns["text"].to_list()), dtype=pl.Int64)
-    cuts = _windows(said, turns.with_columns(size=counts + costs), known, view)
+    cuts = _windows(said, turns.with_columns(pl.col("size") + costs), known, view)
     rendered = render(said, cuts, view.markup, view.persona)
     ends = pl.col("whole") & pl.col("next_person").is_null() & view.markup.bare
     samples = cuts.select("part", "conversation", "space", "channel", ends=ends)
@@ -152,9 +147,33 @@ def _drafts(said: pl.DataFrame, places: pl.DataFrame, view: View) -> Drafts:
     )
 
 
-def _turns(said: pl.DataFrame, rooms: pl.DataFrame, view: View) -> pl.DataFrame:
-    turns = windows.turns(said, view.markup, view.persona)
-    return turns.join(rooms, on="conversation", maintain_order="left")
+def _fitting(
+    said: pl.DataFrame, rooms: pl.DataFrame, view: View
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The lines in turns that fit, and the turns, with tokens as `size`; each counted once."""
+
+    def turns_of(lines: pl.DataFrame) -> pl.DataFrame:
+        turns = windows.turns(lines, view.markup, view.persona)
+        return turns.join(rooms, on="conversation", maintain_order="left")
+
+    said = with_written(said, view.markup, view.persona)
+    turns = turns_of(said)
+    turns = turns.with_columns(size=_counted(turns["text"], view.tokenizer))
+    fitting = windows.fitting(said, turns, view.tokenizer.count)
+    if fitting is said:
+        return said, turns
+    is_cut = fitting.group_by("turn", maintain_order=True).agg(pl.col("written").is_null().any())
+    said = with_written(fitting, view.markup, view.persona)
+    cut_up = turns_of(said)
+    new, old = is_cut["written"].arg_true(), (~is_cut["written"]).arg_true()
+    sizes = pl.Series([0], dtype=pl.Int64).new_from_index(0, cut_up.height)
+    sizes = sizes.scatter(old, turns.filter(pl.col("size") <= pl.col("room"))["size"])
+    sizes = sizes.scatter(new, _counted(cut_up["text"].gather(new), view.tokenizer))
+    return said, cut_up.with_columns(size=sizes)
+
+
+def _counted(texts: pl.Series, tokenizer: Tokenizer) -> pl.Series:
+    return pl.Series(tokenizer.count(texts.to_list()), dtype=pl.Int64)
 
 
 def _windows(

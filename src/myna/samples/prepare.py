@@ -3,7 +3,7 @@
 prepared/
 messages.parquet    the messages that stay: person, text (as samples show it),
                     conversation, part, trained
-samples.parquet     segments, token ids and labels, replies; `part` is the split
+samples.parquet     segments, token ids and target spans; `part` is the split
 ledger.json
 prepared.json       metadata: the prompt format, personas, channels, numbers
 manifest.json

@@ -1,4 +1,6 @@
-"""Many windows at once, rendered to segments: what `rendering.segments` says of one.
+"""Many windows at once: the same as `rendering.segments`, the reference, for millions.
+
+tests/samples/test_rendered.py holds the two equal, for every rendering.
 
 A sample's segments, in order: what opens it, the header; for each turn what goes from the
 one before to it, and a segment for each line; what goes from the last one to the end, or to
@@ -29,8 +31,8 @@ class Rendered:
     """Segments of many samples, one after the other.
 
     `segments` has the columns sample (number), text, label, control (whether it is a control
-    token) and person (who says it, null for what nobody says). `messages` are the rows of the
-    messages that are trained.
+    token) and person (whose words it is trained with, null for what is not trained). `messages`
+    are the rows of the messages that are trained.
     """
 
     segments: pl.DataFrame
@@ -46,11 +48,69 @@ def render(
     """Render windows.
 
     Args:
-        lines: as `lines.lines` has them.
+        lines: as `lines.lines` has them, `with_written`.
         windows: columns header, begin, start, end (line numbers, see `windows.Window`) and
             next_person (who speaks after it, or null).
         markup: of the rendering.
         persona: whose samples they are, where each persona has their own.
+    """
+    shown, first, last = _windowed(lines, windows)
+    trained, opens = (shown[name].to_numpy() for name in ("trained", "opens"))
+    ended = trained & shown["closes"].to_numpy() & shown["ends"].to_numpy()
+    role = roles(shown["person"], markup, persona)
+    number = np.arange(shown.height)
+
+    # What goes from turn to turn: before the line that opens one, and behind the last.
+    before, end_before = np.roll(role, 1), np.roll(np.where(ended, number, -1), 1)
+    before[first], end_before[first] = _START, -1
+    trained_here = np.where(trained, number, -1)
+    opening = _Steps(before * 4 + role, opens, shown["person"], end_before, trained_here)
+    following = windows["next_person"]
+    after = np.where(following.is_not_null(), roles(following, markup, persona), _END)
+    always, nothing = np.full(len(last), True), np.full(len(last), -1)
+    end_last = np.where(ended[last], last, -1)
+    closing = _Steps(role[last] * 4 + after, always, following, end_last, nothing)
+
+    # Where each segment goes.
+    sample = shown["sample"].to_numpy()
+    head = len(markup.opening) + 1
+    counts = opening.counts(markup) + 1
+    tail = closing.counts(markup)
+    offset = np.cumsum(counts) - counts + head * (sample + 1) + (np.cumsum(tail) - tail)[sample]
+    header_at = offset[first] - 1
+    body_at = offset + counts - 1
+    pool = _Pool(int(counts.sum() + tail.sum() + head * len(first)))
+    for i, mark in enumerate(markup.opening):
+        pool.put(header_at - len(markup.opening) + i, pl.Series([mark.text]), mark)
+    pool.put(header_at, windows["header"])
+    for steps, at in ((opening, offset), (closing, body_at[last] + 1)):
+        for rows, i, mark in steps.marks(markup):
+            pool.put(at[rows] + i, steps.texts(rows, mark, markup), mark)
+            pool.line[at[rows] + i] = steps.trained_with(rows, mark)
+    pool.put(body_at, shown["written"])
+    pool.line[body_at] = trained_here
+    label = np.where(pool.line >= 0, END, CONTEXT)
+    label[body_at[trained]] = REPLY
+    begins = np.zeros(len(label), dtype=np.int64)
+    begins[header_at - len(markup.opening)] = 1
+    segments = pl.DataFrame(
+        {
+            "sample": np.cumsum(begins) - 1,
+            "text": pool.texts(),
+            "label": label.astype(np.uint8),
+            "control": pool.control,
+            "person": shown["person"].gather(pl.Series(pool.line).replace(-1, None)),
+        }
+    )
+    messages = shown["message"].filter(shown["trained"]).drop_nulls().to_list()
+    return Rendered(segments, messages)
+
+
+def _windowed(lines: pl.DataFrame, windows: pl.DataFrame) -> tuple[pl.DataFrame, Ints, Ints]:
+    """The lines of each window, and the first and the last row of each.
+
+    Added are sample (the window's number), opens and closes (whether it is the first and the
+    last line of its turn there); what a window repeats is not `trained`.
     """
     begin, start, end = (
         windows[name].to_numpy().astype(np.int64) for name in ("begin", "start", "end")
@@ -59,60 +119,13 @@ def render(
     sample = np.repeat(np.arange(len(begin)), lengths)
     line = np.arange(lengths.sum()) + np.repeat(begin - np.cumsum(lengths) + lengths, lengths)
     shown = lines[line]
-    trained = shown["trained"].to_numpy() & (line >= start[sample])
-    turn = shown["turn"].to_numpy()
     first, last = np.cumsum(lengths) - lengths, np.cumsum(lengths) - 1
-    opens = np.diff(turn, prepend=-1) != 0
+    opens = np.diff(shown["turn"].to_numpy(), prepend=-1) != 0
     opens[first] = True
-    closes = np.append(opens[1:], True)
-    ended = closes & trained & shown["ends"].to_numpy()
-    role = roles(shown["person"], markup, persona)
-
-    # What goes from turn to turn: before the line that opens one, and behind the last.
-    before = np.roll(role, 1)
-    before[first] = _START
-    follows = np.roll(ended, 1)
-    follows[first] = False
-    opening = _Steps(before * 4 + role, opens, shown["person"], follows, trained)
-    followed = windows["next_person"].is_not_null().to_numpy()
-    after = np.where(followed, roles(windows["next_person"], markup, persona), _END)
-    always = np.ones(len(begin), dtype=bool)
-    closing = _Steps(role[last] * 4 + after, always, windows["next_person"], ended[last], ~always)
-
-    # Where each segment goes.
-    head = len(markup.opening) + 1
-    counts = opening.counts(markup) + 1
-    tail = closing.counts(markup)
-    offset = np.cumsum(counts) - counts + head * (sample + 1) + (np.cumsum(tail) - tail)[sample]
-    header_at = offset[first] - 1
-    body_at = offset + counts - 1
-    total = int(counts.sum() + tail.sum() + head * len(begin))
-
-    pool = _Pool(total)
-    for place, mark in enumerate(markup.opening):
-        pool.put(header_at - len(markup.opening) + place, pl.Series([mark.text]), mark)
-    pool.put(header_at, windows["header"])
-    pool.put(body_at, _bodies(shown, opens, role, markup))
-    pool.label[body_at] = np.where(trained, REPLY, CONTEXT)
-    for steps, at in ((opening, offset), (closing, body_at[last] + 1)):
-        for rows, place, mark in steps.marks(markup):
-            pool.put(at[rows] + place, steps.texts(rows, mark, markup), mark)
-            pool.label[at[rows] + place] = steps.labels(rows, mark)
-    speaker = np.full(total, -1, dtype=np.int64)
-    speaker[body_at] = np.arange(len(line))
-    opened = np.zeros(total, dtype=np.int64)
-    opened[header_at - len(markup.opening)] = 1
-    segments = pl.DataFrame(
-        {
-            "sample": np.cumsum(opened) - 1,
-            "text": pool.texts(),
-            "label": pool.label,
-            "control": pool.control,
-            "person": shown["person"].gather(pl.Series(speaker).replace(-1, None)),
-        }
-    )
-    messages = shown["message"].filter(pl.Series(trained)).drop_nulls().to_list()
-    return Rendered(segments, messages)
+    added = {"sample": sample, "opens": opens, "closes": np.append(opens[1:], True)}
+    is_own = pl.Series(line >= start[sample])
+    shown = shown.with_columns(pl.col("trained") & is_own).hstack(pl.DataFrame(added))
+    return shown, first, last
 
 
 def roles(people: pl.Series, markup: Markup, persona: str | None) -> Ints:
@@ -122,20 +135,26 @@ def roles(people: pl.Series, markup: Markup, persona: str | None) -> Ints:
     return (people == persona).fill_null(False).to_numpy().astype(np.int64)
 
 
-def words(texts: pl.Series, opens: pl.Series, role: Ints, markup: Markup) -> pl.Series:
-    """Lines as they stand in samples: those that could look like a turn are escaped."""
-    escaped = np.isin(role, [_ROLES.index(one) for one in markup.escaped])
-    if escaped.all():
-        return escape_lines(texts, opens)
-    rows = pl.Series(np.flatnonzero(escaped))
-    return texts.scatter(rows, escape_lines(texts.gather(rows), opens.gather(rows)))
+def with_written(lines: pl.DataFrame, markup: Markup, persona: str | None = None) -> pl.DataFrame:
+    """Lines with `written`, as they stand in samples: what they begin with, and escaped words.
 
-
-def _bodies(shown: pl.DataFrame, opens: Bools, role: Ints, markup: Markup) -> pl.Series:
-    """The lines' words, with what they begin with."""
-    lead = np.where(opens, role, 2)
-    leads = pl.Series([markup.other_lead, markup.own_lead, "\n"]).gather(pl.Series(lead))
-    return leads + words(shown["text"], pl.Series(opens), role, markup)
+    Lines that have it already keep it. A line stands in all samples alike, as a window
+    begins where a turn does.
+    """
+    if "written" not in lines.columns:
+        lines = lines.with_columns(written=pl.lit(None, pl.String))
+    known = lines["written"]
+    opens = lines["turn"].diff().fill_null(1) != 0
+    rows = known.is_null().arg_true()
+    some, opens = lines[rows], opens.gather(rows)
+    role = roles(some["person"], markup, persona)
+    escaped = pl.Series([_ROLES[one] in markup.escaped for one in range(4)])
+    escaped = escaped.gather(pl.Series(role)).arg_true()
+    words = some["text"]
+    words = words.scatter(escaped, escape_lines(words.gather(escaped), opens.gather(escaped)))
+    leads = pl.Series([markup.other_lead, markup.own_lead, "\n"])
+    lead = leads.gather(pl.Series(np.where(opens, role, 2)))
+    return lines.with_columns(written=known.scatter(rows, lead + words))
 
 
 @dataclass
@@ -146,15 +165,15 @@ class _Steps:
         kind: from which role to which, as 4 x from + to.
         taken: whether there is a step here at all.
         people: who speaks behind it.
-        ended: whether the end of the turn before is trained.
-        opened: whether the beginning of the turn behind is.
+        ends: the line whose trained turn ends here; -1 where none does.
+        opens: the line whose trained turn begins here; -1 where none does.
     """
 
     kind: Ints
     taken: Bools
     people: pl.Series
-    ended: Bools
-    opened: Bools
+    ends: Ints
+    opens: Ints
 
     def counts(self, markup: Markup) -> Ints:
         """The number of segments of each step."""
@@ -181,10 +200,10 @@ class _Steps:
             people = people.replace(called)
         return people + mark.text
 
-    def labels(self, rows: Ints, mark: Mark) -> npt.NDArray[np.int64]:
-        """The labels of a mark in these steps."""
-        trained = {"ends": self.ended, "opens": self.opened}.get(mark.trained)
-        return np.where(trained[rows], END, CONTEXT) if trained is not None else rows * 0 + CONTEXT
+    def trained_with(self, rows: Ints, mark: Mark) -> Ints:
+        """The line with whose words a mark is trained in these steps; -1 where it is not."""
+        lines = {"ends": self.ends, "opens": self.opens}.get(mark.trained)
+        return np.full(len(rows), -1) if lines is None else lines[rows]
 
 
 def _kind(step: str) -> int:
@@ -193,10 +212,15 @@ def _kind(step: str) -> int:
 
 
 class _Pool:
-    """Segments put where they belong, their texts gathered at the end."""
+    """Segments put where they belong, their texts gathered at the end.
+
+    Attributes:
+        line: with whose words each is trained; -1 where it is not.
+        control: whether each is a control token.
+    """
 
     def __init__(self, total: int) -> None:
-        self.label = np.full(total, CONTEXT, dtype=np.uint8)
+        self.line = np.full(total, -1, dtype=np.int64)
         self.control = np.zeros(total, dtype=bool)
         self._order = np.zeros(total, dtype=np.int64)
         self._texts: list[pl.Series] = []

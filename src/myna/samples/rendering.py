@@ -1,17 +1,23 @@
-r"""The one representation: a sample is a list of segments with labels.
+r"""The one representation, one sample at a time: the reference of what is rendered and trained.
 
-    A chat in radio: Buzz, Neil.\n          context
-    Neil:                                   context
-     How does it look?                      reply
-    \nBuzz:                                  end     (who speaks next is trained, too)
-     Magnificent.\nVery stark.              reply
-    \n                                       end
+    segments  A chat.\n │Ben:│ tea?  │\n │Ana:│ yes│\nplease │\n │Ben:
+    label     0         │0   │0      │0  │0   │1   │1        │2  │2
+    person              │    │       │   │    │Ana │Ana      │Ana│Ana
+    ids       49 11743 …│… 42│7188 47│198│… 42│9805│198 38984│198│… 42
+                                               ├─ words ────┤
+                                               ├─ target span of Ana ───┤
+    loss                │    │       │   │    │yes │yes yes  │yes│yes yes
 
-What stands between turns is a rendering's own: `myna.samples.markup`. A prompt is the same
-text up to where somebody's words begin, so what a model sees at chat time is what it was
-trained on. One speaker can never write another's line: where a turn begins with a name, a
-line within one that looks like the beginning of another gets a blank in front (`escape`),
-and lines read back lose it (`unescape`).
+`segments` makes the first three lines of turns, `tokens.encode` the ids, and the target spans
+of segments that a person is trained with; `tokens.loss_mask` reads the last line from those.
+`rendered.render` does for millions what `segments` does for one.
+
+Who speaks next is trained with the words before: so a model learns to stop. What stands
+between turns is a rendering's own: `myna.samples.markup`. A prompt is the same text up to
+where somebody's words begin, so what a model sees at chat time is what it was trained on.
+One speaker can never write another's line: where a turn begins with a name, a line within
+one that looks like the beginning of another gets a blank in front (`escape`), and lines
+read back lose it (`unescape`).
 """
 
 from __future__ import annotations
@@ -23,8 +29,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from myna.people import NAME_LENGTH
-from myna.samples.markup import TRANSCRIPT, Markup
-from myna.samples.turns import Part, Turn
+from myna.samples.markup import Markup
+from myna.samples.turns import Turn
 
 CONTEXT, REPLY, END = 0, 1, 2
 """Labels: not trained; the words of a reply; what ends it. Trained is whatever is not 0."""
@@ -39,11 +45,15 @@ _ESCAPE = re.compile(rf"(?m)^(?= *{LOOKS_LIKE_TURN.pattern.replace(chr(92) + 'Z'
 
 @dataclass(frozen=True)
 class Segment:
-    """A piece of a sample's text and its label; a control token is one by itself."""
+    """A piece of a sample's text and its label; a control token is one by itself.
+
+    `person`: whose words it is trained with; None for what is not trained.
+    """
 
     text: str
     label: int = CONTEXT
     control: bool = False
+    person: str | None = None
 
 
 def system_line(
@@ -121,40 +131,35 @@ def segments(
     """
     found = [Segment(mark.text, CONTEXT, mark.control) for mark in markup.opening]
     found.append(Segment(header))
-    role, ended = "start", False  # of the turn before, and whether its end is trained
+    role, ended = "start", None  # of the turn before, and who is trained to end it so
     for turn in turns:
         before, role = role, markup.role(turn.person, persona)
         texts = [part.text for part in turn.parts]
         texts = escape_turn(texts) if role in markup.escaped else texts
-        opened = turn.parts[0].trained
+        opened = turn.person if turn.parts[0].trained else None
         found += _between(markup, f"{before}>{role}", turn.person, ended=ended, opened=opened)
         for place, (part, text) in enumerate(zip(turn.parts, texts, strict=True)):
             lead = markup.lead(role) if place == 0 else "\n"
-            found.append(Segment(lead + text, REPLY if part.trained else CONTEXT))
-        ended = turn.parts[-1].trained and turn.ends
+            if part.trained:
+                found.append(Segment(lead + text, REPLY, person=turn.person))
+            else:
+                found.append(Segment(lead + text))
+        ended = turn.person if turn.parts[-1].trained and turn.ends else None
     after = "end" if next_person is None else markup.role(next_person, persona)
-    found += _between(markup, f"{role}>{after}", next_person or "", ended=ended, opened=False)
+    found += _between(markup, f"{role}>{after}", next_person or "", ended=ended, opened=None)
     return found
 
 
-def _between(markup: Markup, step: str, name: str, *, ended: bool, opened: bool) -> list[Segment]:
-    """What goes from one turn to the next; `ended` and `opened` say which of them is trained."""
-    trained = {"": False, "ends": ended, "opens": opened}
-    return [
-        Segment(
-            (markup.called(name) if mark.named else "") + mark.text,
-            END if trained[mark.trained] else CONTEXT,
-            mark.control,
-        )
-        for mark in markup.between[step]
-    ]
+def _between(
+    markup: Markup, step: str, name: str, *, ended: str | None, opened: str | None
+) -> list[Segment]:
+    """What goes from one turn to the next.
 
-
-def transcript(header: str, turns: Sequence[Turn], *, next_person: str | None) -> list[Segment]:
-    """The segments of turns in a transcript; see `segments`."""
-    return segments(TRANSCRIPT, header, turns, next_person=next_person)
-
-
-def said(person: str, text: str) -> Turn:
-    """A turn of a live room."""
-    return Turn(person, (Part(text),))
+    `ended` and `opened` are who is trained to end and to open their turn so.
+    """
+    found = []
+    for mark in markup.between[step]:
+        text = (markup.called(name) if mark.named else "") + mark.text
+        person = {"ends": ended, "opens": opened}.get(mark.trained)
+        found.append(Segment(text, CONTEXT if person is None else END, mark.control, person))
+    return found

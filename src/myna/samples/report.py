@@ -1,4 +1,4 @@
-"""The report of prepare as one HTML page: no scripts, nothing fetched, all text escaped."""
+"""The report of prepare as one HTML page, all text escaped."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from myna.cleaning.ledger import ACTIONS, Action, Ledger, Row, Share
 from myna.samples.habits import LENGTHS, MOST_BURST, Habits
+from myna.samples.html import document
 
 SHOWN: dict[Action, str] = {
     "train": "trained",
@@ -19,22 +20,11 @@ SHOWN: dict[Action, str] = {
 """What becomes of messages, in the order of bars."""
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1c1f24; --soft: #5d6673; --line: #dfe3e8;
-  --card: #fff; --page: #f5f6f8; --train: #2f8f5b; --tune: #4c86d9; --test: #7a63cf;
-  --context: #d09a2d; --drop: #c0574f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --soft: #98a1ad; --line: #31363d;
-  --card: #1d2126; --page: #14171a; --train: #4cb67c; --tune: #6ea3ef; --test: #9d88ea;
-  --context: #dfb04b; --drop: #dc766d; } }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
-main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
-h1 { font-size: 1.7rem; margin: 0; letter-spacing: -.01em; }
-h2 { font-size: 1.05rem; margin: 2.5rem 0 .75rem; }
-p { margin: .35rem 0 0; color: var(--soft); }
+:root { --train: #2f8f5b; --tune: #4c86d9; --test: #7a63cf; --context: #d09a2d;
+  --drop: #c0574f; }
+@media (prefers-color-scheme: dark) { :root { --train: #4cb67c; --tune: #6ea3ef;
+  --test: #9d88ea; --context: #dfb04b; --drop: #dc766d; } }
 section > p { margin: 0 0 .75rem; max-width: 46rem; }
-.card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
-  padding: 1rem 1.2rem; overflow-x: auto; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr));
   gap: .8rem; margin: 1.5rem 0 1rem; }
 .facts b { display: block; font-size: 1.5rem; font-weight: 600; letter-spacing: -.01em; }
@@ -52,7 +42,6 @@ section > p { margin: 0 0 .75rem; max-width: 46rem; }
   font-size: .85rem; color: var(--soft); }
 .key i, td > i { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem;
   margin-right: .4rem; }
-table { border-collapse: collapse; width: 100%; }
 th { text-align: left; font-weight: 500; font-size: .8rem; color: var(--soft); }
 th, td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
@@ -74,13 +63,6 @@ svg { width: 100%; height: auto; display: block; }
 svg text { font: 9px system-ui, sans-serif; fill: var(--soft); }
 svg line { stroke: var(--line); }
 """
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>myna prepare</title><style>{style}</style></head>
-<body><main>{body}</main></body></html>
-"""
 _WIDTH, _HEIGHT, _FOOT = 240, 76, 14
 
 
@@ -95,7 +77,7 @@ def page(ledger: Ledger, habits: Sequence[Habits], others: int = 0) -> str:
     parts = [_head(ledger), _rules(ledger), _people(ledger.people)]
     if habits:
         parts.append(_habits(habits, others))
-    return _PAGE.format(style=_STYLE, body="".join(parts))
+    return document("myna prepare", _STYLE, "".join(parts))
 
 
 def _head(ledger: Ledger) -> str:

@@ -27,11 +27,6 @@ class Turn:
     parts: tuple[Part, ...]
     ends: bool = True
 
-    @property
-    def trained(self) -> bool:
-        """Whether anything in it is a training target."""
-        return any(part.trained for part in self.parts)
-
 
 def merge(lines: Iterable[tuple[str, Part]]) -> list[Turn]:
     """Turns from (person, part) in order."""

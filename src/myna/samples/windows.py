@@ -77,23 +77,24 @@ def cut(
 def turns(
     lines: pl.DataFrame, markup: Markup = TRANSCRIPT, persona: str | None = None
 ) -> pl.DataFrame:
-    """The turns of lines, as they are rendered: turn, conversation, person, text, lines, step.
+    """The turns of lines `with_written`: turn, conversation, person, own, text, lines, step.
 
     `text` is what is said, with the names that stand around it; `step` is the kind of what
     else goes before it, from the role of the turn before in the conversation to its own.
     """
     opens = lines["turn"].diff().fill_null(1) != 0
     role = rendered.roles(lines["person"], markup, persona)
-    body = rendered.words(lines["text"], opens, role, markup)
-    before = pl.lit("\n")
+    cue = pl.lit("")
     for number, name in enumerate(("other", "own")):
         step = markup.between.get(f"other>{name}", ())
-        cue = next((mark.text for mark in step if mark.named), None)
-        lead = markup.lead(name)  # type: ignore[arg-type]
-        opening = pl.lit(lead) if cue is None else pl.format(f"{{}}{cue}{lead}", "person")
-        before = pl.when(opens & pl.Series(role == number)).then(opening).otherwise(before)
+        mark = next((mark for mark in step if mark.named), None)
+        if mark is not None:
+            named = pl.col("person") + mark.text
+            cue = pl.when(opens & pl.Series(role == number)).then(named).otherwise(cue)
     found = (
-        lines.select("turn", "conversation", "person", text=before + body, own=pl.Series(role == 1))
+        lines.select(
+            "turn", "conversation", "person", text=cue + pl.col("written"), own=pl.Series(role == 1)
+        )
         .group_by("turn", maintain_order=True)
         .agg(
             pl.first("conversation", "person", "own"),
@@ -108,13 +109,11 @@ def turns(
 
 
 def fitting(lines: pl.DataFrame, known: pl.DataFrame, count: Count) -> pl.DataFrame:
-    """The lines, with each turn that is too long cut into several.
+    """The lines, with each turn that is too long cut into several, whose lines lack `written`.
 
-    `known` is what `turns` says of them, with the most tokens of a turn as `room`.
+    `known` is what `turns` says of them, with tokens as `size` and most of them as `room`.
     """
-    known = known.filter(pl.col("text").str.len_bytes() > pl.col("room"))  # a token has a byte
-    sizes = pl.Series(count(known["text"].to_list()), dtype=pl.Int64)
-    long = dict(known.filter(sizes > known["room"]).select("turn", "room").iter_rows())
+    long = dict(known.filter(pl.col("size") > pl.col("room")).select("turn", "room").iter_rows())
     if not long:
         return lines
     rows = lines.with_columns(piece=pl.lit(0, pl.Int32)).with_row_index("place")
@@ -143,7 +142,7 @@ def _pieces(
                 used = fixed
             used += size
             message = line["message"] if place == len(texts) else None
-            done.append({**line, "text": text, "message": message, "piece": piece})
+            done.append({**line, "text": text, "written": None, "message": message, "piece": piece})
     for line in done:
         yield {**line, "ends": line["ends"] and line["piece"] == piece}
 

@@ -20,7 +20,7 @@ from myna.samples.lines import MOST_NAMED, shown
 from myna.samples.markup import Markup
 from myna.samples.parts import MOST, Parts
 from myna.samples.tokenizer import Tokenizer
-from myna.samples.tokens import encode
+from myna.samples.tokens import TARGET_SPAN, encode, trained_tokens
 
 SAMPLE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "part": pl.String,
@@ -29,10 +29,7 @@ SAMPLE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "channel": pl.String,
     "segments": pl.List(pl.Struct({"text": pl.String, "label": pl.UInt8, "control": pl.Boolean})),
     "ids": pl.List(pl.Int32),
-    "labels": pl.List(pl.UInt8),
-    "replies": pl.List(
-        pl.Struct({"person": pl.String, "start": pl.Int32, "end": pl.Int32, "characters": pl.Int32})
-    ),
+    "target_spans": pl.List(TARGET_SPAN),
 }
 MESSAGE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     **dict.fromkeys((*PLACE, "space", "channel", "id", "person"), pl.String),
@@ -130,7 +127,7 @@ def write(how: How, task: Task) -> Written:
     done.placed = pl.Series(placed)
     done.samples.update(samples["part"])
     done.tokens = int(samples["ids"].list.len().sum())
-    done.trained_tokens = int(samples["labels"].explode().ne(0).sum())
+    done.trained_tokens = int(samples.select(trained_tokens().sum()).item())
     done.speakers = kept.group_by("source", "channel_id", "person", maintain_order=True).agg(
         pl.last("space", "channel"), pl.len().alias("messages")
     )

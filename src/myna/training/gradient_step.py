@@ -102,9 +102,9 @@ def backward(
 
     Returns that loss, without the weight.
     """
-    ids, labels = [samples.ids[i] for i in batch], [samples.labels[i] for i in batch]
+    ids, masks = [samples.ids[i] for i in batch], [samples.loss_masks[i] for i in batch]
     losses: torch.Tensor = distributed.within(
-        model, accelerator, lambda: sample_losses(model, ids, labels, accelerator.device)
+        model, accelerator, lambda: sample_losses(model, ids, masks, accelerator.device)
     )
     loss = losses.sum() / max(1, losses.numel())
     accelerator.backward(loss * weight)

@@ -329,14 +329,14 @@ def _speed(model: Any, schedule: Schedule, steps: Steps, settings: Train) -> flo
 
 
 def mean_loss(model: Any, samples: Samples, device: torch.device, most_tokens: int) -> float | None:
-    """Mean loss (nats per labelled token) over the first samples; None without any."""
+    """Mean loss (nats per trained token) over the first samples; None without any."""
     total, count, seen = 0.0, 0, 0
     with torch.inference_mode():
-        for tokens, marks in zip(samples.ids, samples.labels, strict=True):
+        for tokens, mask in zip(samples.ids, samples.loss_masks, strict=True):
             if seen and seen + len(tokens) > most_tokens:
                 break
             seen += len(tokens)
-            losses = sample_losses(model, [tokens], [marks], device)
+            losses = sample_losses(model, [tokens], [mask], device)
             total += float(losses.sum())
             count += losses.numel()
     return total / count if count else None

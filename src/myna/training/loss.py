@@ -1,6 +1,6 @@
-"""The loss on labelled positions, and nothing computed for the others' words.
+"""The loss on trained tokens, and nothing computed for the others' words.
 
-The output layer is the largest matrix of a small model: positions without a label never
+The output layer is the largest matrix of a small model: positions without a target never
 reach it. Samples are packed into one row where the model can keep them apart. Where it
 cannot, they are padded on the right: every model here looks only backwards, so that
 padding changes nothing and no attention mask is needed.
@@ -23,37 +23,36 @@ SCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
 
 
 def collate(
-    ids: Sequence[Sequence[int]], labels: Sequence[Sequence[int]], device: torch.device
+    ids: Sequence[Sequence[int]], loss_masks: Sequence[Sequence[bool]], device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids and labels of a batch, padded on the right with 0: both [batch, length]."""
-    length = max(map(len, ids))
-    padded = torch.zeros((2, len(ids), length), dtype=torch.long)
-    for row, (tokens, marks) in enumerate(zip(ids, labels, strict=True)):
+    """Token ids and loss masks of a batch, padded on the right with 0: both [batch, length]."""
+    padded = torch.zeros((2, len(ids), max(map(len, ids))), dtype=torch.long)
+    for row, (tokens, mask) in enumerate(zip(ids, loss_masks, strict=True)):
         padded[0, row, : len(tokens)] = torch.as_tensor(tokens)
-        padded[1, row, : len(marks)] = torch.as_tensor(marks)
+        padded[1, row, : len(mask)] = torch.as_tensor(mask)
     padded = padded.to(device)
-    return padded[0], padded[1]
+    return padded[0], padded[1].bool()
 
 
 def sample_losses(
     model: Any,
     ids: Sequence[Sequence[int]],
-    labels: Sequence[Sequence[int]],
+    loss_masks: Sequence[Sequence[bool]],
     device: torch.device,
 ) -> torch.Tensor:
-    """The negative log-likelihood (nats, fp32) of each labelled token of some samples.
+    """The negative log-likelihood (nats, fp32) of each token that `loss_masks` have of samples.
 
-    In order, and but for rounding the same whether the model `packs` them or not. A
-    sample's first token has none: nothing is before it.
+    In order, and but for rounding the same whether the model `packs` them or not. The masks
+    are as `myna.samples.tokens.loss_mask` makes them: none has its sample's first token.
 
     Raises:
         ModelError: the model has no output layer of its own.
     """
     if not packs(model):
-        padded, marks = collate(ids, labels, device)
-        return _losses(model, {"input_ids": padded}, marks[:, 1:] > 0)
-    wanted = torch.cat([torch.as_tensor([0, *marks[1:]]) for marks in labels]) > 0
-    return _losses(model, pack(ids, device), wanted[None, 1:].to(device))
+        padded, targets = collate(ids, loss_masks, device)
+        return _losses(model, {"input_ids": padded}, targets[:, 1:])
+    targets = torch.cat([torch.as_tensor(mask, dtype=torch.bool) for mask in loss_masks])
+    return _losses(model, pack(ids, device), targets[None, 1:].to(device))
 
 
 def _losses(model: Any, inputs: dict[str, Any], targets: torch.Tensor) -> torch.Tensor:

@@ -21,7 +21,7 @@ from myna.training.methods import with_lora
 
 CPU = torch.device("cpu")
 IDS = [[5, 6, 7, 8, 9, 10, 11], [11, 12, 13], [1], [4, 9, 4, 9, 4]]
-LABELS = [[0, 0, 1, 1, 2, 0, 1], [1, 1, 2], [1], [0, 0, 0, 1, 2]]
+MASKS = [[kind == "x" for kind in kinds] for kinds in ("--xxx-x", "-xx", "-", "---xx")]
 SMALL = {
     "vocab_size": 97,
     "hidden_size": 32,
@@ -73,7 +73,7 @@ def with_some_lora(model: Any) -> Any:
 def step(model: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The losses of all samples at once, and the gradients of their sum."""
     model.zero_grad()
-    losses = sample_losses(model, IDS, LABELS, CPU)
+    losses = sample_losses(model, IDS, MASKS, CPU)
     losses.sum().backward()
     return losses.detach(), {n: p.grad for n, p in model.named_parameters() if p.requires_grad}
 
@@ -198,20 +198,20 @@ def test_training_ends_where_a_plain_loop_of_peft_ends() -> None:
     texts = [text() for _ in range(48)]
     train, test = texts[:40], texts[40:]
 
-    def labels(of: list[list[int]]) -> list[list[int]]:
-        return [[0, 0, *[1] * (len(tokens) - 2)] for tokens in of]
+    def masks(of: list[list[int]]) -> list[list[bool]]:
+        return [[i > 1 for i in range(len(tokens))] for tokens in of]
 
     def plain_loss(model: Any, some: list[list[int]]) -> torch.Tensor:
         longest = max(map(len, some))
         ids = torch.tensor([[*tokens, *[0] * (longest - len(tokens))] for tokens in some])
-        marks = torch.tensor([[*m, *[0] * (longest - len(m))] for m in labels(some)])
+        targets = torch.tensor([[*m, *[False] * (longest - len(m))] for m in masks(some)])
         mask = torch.tensor([[1] * len(t) + [0] * (longest - len(t)) for t in some])
         return model(
-            input_ids=ids, attention_mask=mask, labels=ids.masked_fill(marks == 0, -100)
+            input_ids=ids, attention_mask=mask, labels=ids.masked_fill(~targets, -100)
         ).loss
 
     def fast_loss(model: Any, some: list[list[int]]) -> torch.Tensor:
-        return sample_losses(model, some, labels(some), CPU).mean()
+        return sample_losses(model, some, masks(some), CPU).mean()
 
     ends = []
     for loss_of in (plain_loss, fast_loss):
