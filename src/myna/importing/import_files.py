@@ -128,14 +128,17 @@ class _Group:
         if fresh:
             slug = re.sub(r"[^\w.-]+", "-", fresh[0][0].path.stem).strip("-.")[:40] or "chat"
             folder = self.workspace.messages
-            with workspace_.clear_disk_errors(folder), store.hidden(folder / slug) as new:
+            with (
+                workspace_.clear_disk_errors(folder),
+                workspace_.temporary_folder(folder / slug) as new,
+            ):
                 store.store(self._flow(fresh, new), new)
                 self._meet()
                 read = [r for _, r in fresh if r.trouble is None or r.messages]
                 if read:
                     _record(new, read)
                     digest = hashlib.sha256("".join(r.sha256 for r in read).encode()).hexdigest()
-                    store.replace(new, folder / f"{slug}-{digest[:10]}")
+                    workspace_.replace_folder(new, folder / f"{slug}-{digest[:10]}")
         elif self.seen:
             with workspace_.clear_disk_errors(self.workspace.people_file):
                 self._meet()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 
@@ -42,25 +40,6 @@ class News:
 
 def _mark() -> pl.Expr:
     return pl.struct(*KEY, "text").hash()
-
-
-@contextmanager
-def hidden(target: Path) -> Iterator[Path]:
-    """A folder beside `target` to write in; gone afterwards unless it was renamed."""
-    target.parent.mkdir(mode=0o700, exist_ok=True)
-    folder = target.with_name(f".{target.name}.new")
-    shutil.rmtree(folder, ignore_errors=True)  # of an import that was killed
-    folder.mkdir()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def replace(new: Path, target: Path) -> None:
-    """Put a folder in the place of what is there of an import whose tables were deleted."""
-    shutil.rmtree(target, ignore_errors=True)
-    new.replace(target)
 
 
 def store(frames: Iterator[pl.DataFrame], folder: Path) -> None:

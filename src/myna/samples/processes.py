@@ -57,5 +57,5 @@ def crew(messages: int) -> Iterator[Crew]:
     if messages < FROM or count < 2:
         yield Crew()
         return
-    with workers.pool(count) as pool:
-        yield Crew(pool, count)
+    with workers.pool(count) as executor:
+        yield Crew(executor, count)
