@@ -16,7 +16,7 @@ from pathlib import Path
 from myna import apollo11, config, workspace
 from myna.choices import DEFAULT_ADAPTER
 from myna.cli import evaluate, prepare, train
-from myna.samples.prepare import read_samples
+from myna.preparing.prepare import read_samples
 from myna.workspace import Workspace
 
 

@@ -26,8 +26,8 @@ from myna import config, workspace
 from myna.choices import DEFAULT_ADAPTER
 from myna.persona.clone import Clone, open_clone
 from myna.persona.memory import OWNER, Memory
-from myna.persona.room import Line, Room
-from myna.samples.lines import loudest
+from myna.persona.prompt import Line, Room
+from myna.rendering.render import loudest
 
 RESAMPLES = 2000
 

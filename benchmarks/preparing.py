@@ -26,8 +26,8 @@ from myna import workspace
 from myna.importing.discover import find
 from myna.importing.import_files import import_files
 from myna.models import bases
-from myna.samples.prepare import run
-from myna.samples.tokenizer import Tokenizer
+from myna.preparing.prepare import run
+from myna.rendering.tokenizer import Tokenizer
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 import polars as pl
 
-from myna.cleaning.redaction import find, redact
+from myna.cleaning.redact import find, redact
 from myna.config import Redaction
 from myna.messages import table
 

@@ -22,7 +22,7 @@ from typing import Any
 from myna import workspace
 from myna.artifacts import AdapterInfo
 from myna.choices import DEFAULT_ADAPTER
-from myna.engines import Sampling
+from myna.engines.engine import Sampling
 from myna.engines.llamacpp import LlamaCpp, model_files
 from myna.models.adapter_gguf import gguf_adapter
 from myna.models.bases import find_base_of

@@ -136,9 +136,8 @@ def _job(wanted: argparse.Namespace, folder: Path) -> dict[str, Any]:
         masks = [[i > 0 for i in range(length)]] * steps
         return {"ids": ids, "loss_masks": masks, "batch": 1, "base": None, "tiny": wanted.tiny}
     from myna.models.bases import DEFAULT, find
-    from myna.samples.prepare import read_samples
-    from myna.training.batches import Schedule
-    from myna.training.samples import of
+    from myna.preparing.prepare import read_samples
+    from myna.training.data import Schedule, of
 
     samples = of(read_samples(_workspace(wanted.workspace, folder), "train"))
     schedule = Schedule(samples.lengths(), 1024, 0)

@@ -10,7 +10,7 @@ from pathlib import Path
 import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, processors
 
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)

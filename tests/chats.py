@@ -17,10 +17,10 @@ from myna import messages, people
 from myna.cleaning.ledger import Ledger
 from myna.config import Redaction, Rules, Settings
 from myna.people import People, Person, accounts, plain_name
-from myna.samples import choosing, parts, reading, rendering
-from myna.samples.markup import TRANSCRIPT
-from myna.samples.rendering import Segment
-from myna.samples.turns import Turn
+from myna.preparing import clean_batches, message_store, select_messages
+from myna.rendering import render
+from myna.rendering.render import Segment, Turn
+from myna.rendering.spec import TRANSCRIPT
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -124,12 +124,12 @@ def cleaned(
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder, "table.parquet")
         frame.write_parquet(table)
-        known = reading.known(pl.scan_parquet(table), people, settings, Path(folder))
-        none = parts.Batch(0, 0, (parts.Piece(table, 0, 0),))
-        shared = list(parts.batches([table], batch)) or [none]
-        stored = parts.Parts(Path(folder), tuple(part.length for part in shared))
-        gathered = choosing.gather(reading.read(known, part) for part in shared)
-        kept = choosing.clean(gathered, known, stored, ledger or Ledger())
+        known = clean_batches.known(pl.scan_parquet(table), people, settings, Path(folder))
+        none = message_store.Batch(0, 0, (message_store.Piece(table, 0, 0),))
+        shared = list(message_store.batches([table], batch)) or [none]
+        stored = message_store.Parts(Path(folder), tuple(part.length for part in shared))
+        gathered = select_messages.gather(clean_batches.read(known, part) for part in shared)
+        kept = select_messages.clean(gathered, known, stored, ledger or Ledger())
         numbers = kept["number"]
         told = kept.select("rule", "trained", "characters")
         said = stored.load(numbers, ("text", "mentions"))
@@ -144,4 +144,4 @@ def found(*rows: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:
 
 def transcript(header: str, turns: Sequence[Turn], next_person: str | None = None) -> list[Segment]:
     """The segments of turns in a transcript."""
-    return rendering.segments(TRANSCRIPT, header, turns, next_person=next_person)
+    return render.segments(TRANSCRIPT, header, turns, next_person=next_person)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from myna.models.bases import DEFAULT, Base, find
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 # Tests side by side each keep to a core: threads that wait for each other, in torch and
 # llama.cpp, spin, and would take the others' cores.

@@ -8,7 +8,7 @@ from myna.artifacts import AdapterInfo, Plan, PreparedInfo, PromptFormat, Traini
 from myna.config import Redaction, Rules, Samples
 from myna.config.clones import SYSTEM
 from myna.config.rules import resolved
-from myna.samples.markup import TRANSCRIPT, Markup
+from myna.rendering.spec import TRANSCRIPT, Markup
 
 NOT_REDACTED = Redaction(style="off")
 

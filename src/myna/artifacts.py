@@ -22,7 +22,7 @@ from pydantic import TypeAdapter
 from myna import workspace
 from myna.config import Redaction, Rules, Samples
 from myna.errors import ModelError, WorkspaceError
-from myna.samples.markup import TRANSCRIPT, Markup
+from myna.rendering.spec import TRANSCRIPT, Markup
 from myna.workspace import Workspace
 
 PREPARED_FILE, ADAPTER_FILE = "prepared.json", "adapter.json"

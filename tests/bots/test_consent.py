@@ -9,9 +9,9 @@ from myna import people
 from myna.bots.consent import forget_in_rooms
 from myna.bots.outbox import Outbox
 from myna.errors import WorkspaceError
-from myna.people import Person, opt_outs
+from myna.people import Person, consent
 from myna.people import forgetting as from_chats
-from myna.people.opt_outs import OptOut
+from myna.people.consent import OptOut
 
 ANA = Person("Ana Silva", ("discord:7", "irc:ana"), "clone")
 
@@ -86,10 +86,10 @@ def test_who_was_forgotten_is_silent_and_not_read_though_their_opt_out_is_gone(
 ) -> None:
     world.consent(dict.fromkeys(FRIENDS, "clone"), Ana="discord:7")
     out = [OptOut("discord:7", "ana", "Ana Silva", "now"), OptOut("irc:an", "an", "Ana Silva", "n")]
-    opt_outs.add(world.space.opt_outs_file, [*out, OptOut("discord:9", "zoe", "", "now")])
+    consent.add(world.space.opt_outs_file, [*out, OptOut("discord:9", "zoe", "", "now")])
     ana = people.person(people.load(world.space.people_file), "Ana Silva")
     from_chats.forget(world.space, ana)
-    assert [entry.name for entry in opt_outs.load(world.space.opt_outs_file)] == ["zoe"]
+    assert [entry.name for entry in consent.load(world.space.opt_outs_file)] == ["zoe"]
     _, consents, _ = world.hosting("discord")
     assert "Ana Silva" not in consents.speakers()
     asked = ("discord:7", "irc:an", "discord:8")

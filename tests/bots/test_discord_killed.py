@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bots.bridge import Bridge, begin, bridged, process, until
 from tests.bots.world import TOKEN, World
 
-from myna.persona.histories import Histories
+from myna.rooms.store import Histories
 from myna.workspace import Workspace
 
 WHOLE = ["re ana", "re ana 2", "re ana 3"]

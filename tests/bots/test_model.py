@@ -13,7 +13,7 @@ from myna import apollo11, config, workspace
 from myna.bots.discord_client import DiscordBot
 from myna.cli import prepare, train
 from myna.cli.bot import hosting_of
-from myna.persona.live_room import LiveRoom
+from myna.rooms.live_room import LiveRoom
 from myna.workspace import Workspace
 
 CREW = ["Neil Armstrong", "Buzz Aldrin", "Michael Collins", "CapCom"]

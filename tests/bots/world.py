@@ -18,14 +18,14 @@ from myna.bots.consent import Consents
 from myna.bots.front import Front
 from myna.bots.host import Host
 from myna.bots.outbox import Outbox
-from myna.engines import Sampling
+from myna.engines.engine import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import EngineError
 from myna.people import People, Person
 from myna.persona.clone import Clone
-from myna.persona.histories import Histories
-from myna.persona.rooms import Rooms
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
+from myna.rooms.registry import Rooms
+from myna.rooms.store import Histories
 from myna.workspace import Workspace
 
 TOKEN = "MTIz.c2Vj.cmV0LW9mLWEtdGVzdA"  # noqa: S105

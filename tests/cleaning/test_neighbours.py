@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import table, thorough
 
-from myna.cleaning.redaction import find, redact
-from myna.cleaning.redaction_stream import RedactionStream
+from myna.cleaning.redact import find, redact
+from myna.cleaning.redact_stream import RedactionStream
 from myna.config import Redaction
 
 CASES = Path(__file__).parents[2] / "benchmarks" / "redaction_cases.jsonl"

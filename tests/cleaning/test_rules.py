@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
@@ -10,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import cleaned, everyone, table, texts, thorough
 
-from myna.cleaning import rules, signs
+from myna.cleaning import message_features, rules
 from myna.cleaning.ledger import Ledger
-from myna.config import Rules, Settings, parse, template
+from myna.config import Filter, Rules, Settings, parse, template
 from myna.config.rules import RECIPE, RULES, action, resolved
 from myna.conversations import quality
+from myna.errors import SettingsError
 from myna.messages import KINDS, tidy
 from myna.people import People, Person, accounts
 
@@ -284,7 +287,7 @@ class TestOneEntryEach:
 
     def test_each_about_messages_has_a_detector_and_each_detector_a_rule(self) -> None:
         beside = {name for names in rules.DETECTORS for name in names}
-        found = {*signs.FACTS, *signs.DETECTORS, *beside, "duplicate"}
+        found = {*message_features.FACTS, *message_features.DETECTORS, *beside, "duplicate"}
         assert found == {rule.name for rule in RULES if rule.stage == "message"}
 
     def test_each_about_conversations_has_a_detector_and_each_detector_a_rule(self) -> None:
@@ -350,3 +353,70 @@ def test_persons_are_found_by_their_accounts() -> None:
     assert everyone(said).persons[0].accounts == ("test:a1",)
     unknown = accounts.assign(said, People())
     assert unknown.select("person", "consent").rows() == [("a1", "no"), ("a2", "no")]
+
+
+ROWS = [
+    {"author": "Ana", "text": "hello everyone there", "channel": "General", "at": 0},
+    {"author": "Ben", "text": "one", "channel": "bots", "at": 60 * 24},
+    {"author": "Ana", "text": "two", "channel": "bots-too", "thread": "help [7]", "at": None},
+    {"author": "Cy", "text": "three", "channel": "general", "at": 60 * 24 * 9},
+]
+
+
+def chosen(**wanted: Any) -> list[str]:
+    frame = table(ROWS)
+    frame = accounts.assign(frame, everyone(frame))
+    return frame.filter(~rules.left_out(frame, Filter(**wanted)))["text"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "texts"),
+    [
+        ({}, ["hello everyone there", "one", "two", "three"]),
+        ({"channels": ["general"]}, ["hello everyone there", "three"]),
+        ({"channels": ["!bots*"]}, ["hello everyone there", "three"]),
+        ({"channels": ["bots*", "!bots"]}, ["two"]),
+        ({"people": ["ana", "Cy"]}, ["hello everyone there", "two", "three"]),
+        ({"people": ["!ana"]}, ["one", "three"]),
+        ({"threads": ["help*"]}, ["two"]),
+        ({"since": "2024-05-02"}, ["one", "three"]),
+        ({"until": "2024-05-02"}, ["hello everyone there", "one"]),
+        ({"since": "2024-05-02", "until": "2024-05-02"}, ["one"]),
+        ({"channels": ["general"], "people": ["Cy"]}, ["three"]),
+    ],
+)
+def test_places_people_and_days(wanted: dict[str, Any], texts: list[str]) -> None:
+    assert chosen(**wanted) == texts
+
+
+@pytest.mark.parametrize("wanted", [{"channels": ["genral"]}, {"channels": ["!bot"]}])
+def test_a_name_that_fits_nothing_is_a_slip(wanted: dict[str, Any]) -> None:
+    name = wanted["channels"][0].removeprefix("!")
+    said = f"filter.channels: '{name}' fits nothing that was imported: see `myna channels`"
+    with pytest.raises(SettingsError, match=re.escape(said)):
+        chosen(**wanted)
+
+
+def test_channels_with_counts_and_what_somebody_said_who_may_be_shown(tmp_path: Path) -> None:
+    frame = table(ROWS)
+    frame.write_parquet(tmp_path / "t.parquet")
+    found = rules.channels([tmp_path / "t.parquet"], everyone(frame, Cy="no"))
+    assert found.select("channel", "messages", "people", "threads", "sample").rows() == [
+        ("General", 1, 1, 0, "Ana: hello everyone there"),
+        ("bots", 1, 1, 0, None),
+        ("bots-too", 1, 1, 1, None),
+        ("general", 1, 1, 0, None),
+    ]
+    nobody = rules.channels([tmp_path / "t.parquet"], everyone(frame, Ana="no"))
+    assert nobody["sample"].is_null().all()
+    assert rules.channels([], everyone(frame)).is_empty()
+
+
+def test_a_day_that_is_none_is_refused() -> None:
+    for day in ("yesterday", "2024-13-01", "1.5.2024"):
+        with pytest.raises(ValueError, match="since"):
+            Filter(since=day)
+
+
+def test_times_are_kept_as_they_are() -> None:
+    assert table(ROWS)["sent_at"].dtype == pl.Datetime("us", "UTC")

@@ -12,9 +12,9 @@ from tests.persona.talking import Script, clone_of
 
 from myna.cli.chat import Talk
 from myna.engines.queueing import Queue
-from myna.persona.histories import Histories
-from myna.persona.rooms import Rooms
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
+from myna.rooms.registry import Rooms
+from myna.rooms.store import Histories
 
 pytestmark = pytest.mark.model
 Talking = Callable[[str], tuple[Talk, Script, io.StringIO]]

@@ -17,7 +17,7 @@ from tests.cli.conftest import run, start
 from tests.training.cases import losses, make_base, workspace_of
 
 from myna.artifacts import AdapterInfo
-from myna.persona.histories import Histories
+from myna.rooms.store import Histories
 from myna.workspace import Workspace
 
 pytestmark = pytest.mark.model

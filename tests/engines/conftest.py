@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from tests.adapters import random_adapter
 
-from myna.engines import Engine, open_engine
+from myna.engines.engine import Engine, open_engine
 from myna.engines.transformers_engine import Transformers
 from myna.models.bases import Base
 from myna.models.loading import load
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 CONTEXT = 256
 

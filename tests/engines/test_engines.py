@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from tests.engines.conftest import CONTEXT, collect
 
-from myna.engines import Engine, Sampling, choose, open_engine
+from myna.engines.engine import Engine, Sampling, choose, open_engine
 from myna.errors import EngineError, ModelError
 from myna.models.bases import Base
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 

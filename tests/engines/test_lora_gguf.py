@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from tests.engines.conftest import CONTEXT, distance
 
-from myna.engines import Engine, open_engine
+from myna.engines.engine import Engine, open_engine
 from myna.engines.llamacpp import LlamaCpp
 from myna.errors import EngineError, ModelError
 from myna.models import adapter_gguf, lora

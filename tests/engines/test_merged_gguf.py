@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tests.engines.conftest import distance
 
-from myna.engines import Engine
+from myna.engines.engine import Engine
 from myna.errors import ModelError
 from myna.models import adapter_gguf
 from myna.models.adapter_gguf import merged

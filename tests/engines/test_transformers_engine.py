@@ -11,12 +11,12 @@ import pytest
 from tests.adapters import random_adapter, tiny_base
 from tests.engines.conftest import CONTEXT, distance
 
-from myna.engines import Engine, Sampling
+from myna.engines.engine import Engine, Sampling
 from myna.engines.transformers_engine import Transformers, choose_token
 from myna.models.bases import Base, find
 from myna.models.libraries import quiet
 from myna.models.loading import load
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 

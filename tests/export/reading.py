@@ -11,10 +11,10 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from myna.engines.plain_text import GAP
+from myna.engines.openai_engine import GAP
 from myna.export.dialogues import OPENING, Dialogue
 from myna.export.formats import BOS, EOS
-from myna.samples.rendering import LOOKS_LIKE_TURN, unescape
+from myna.rendering.render import LOOKS_LIKE_TURN, unescape
 
 Spoken = list[tuple[str, str]]
 

@@ -18,14 +18,14 @@ from tests.export.prepared import FRIENDS, make
 from tests.metadata import adapter_info, prompt_format
 
 from myna.artifacts import Channel
-from myna.engines import open_engine
+from myna.engines.engine import open_engine
 from myna.errors import ExportError, PeopleError, WorkspaceError
 from myna.export import dataset_export
 from myna.export.clone_export import Written, slugs
 from myna.export.clone_targets import TARGETS, Chosen, export
 from myna.models.bases import Base
 from myna.models.loading import load, load_adapter
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
 pytestmark = pytest.mark.model

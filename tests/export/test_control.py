@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.chats import texts
 from tests.export.reading import typed
 
-from myna.engines.plain_text import GAP
+from myna.engines.openai_engine import GAP
 from myna.export.dialogues import harmless
 
 TOKENS = [

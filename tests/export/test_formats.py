@@ -12,7 +12,7 @@ from tests.chats import names, texts
 from tests.export import reading
 from tests.export.prepared import Row, numbered
 
-from myna.engines.plain_text import GAP
+from myna.engines.openai_engine import GAP
 from myna.errors import ExportError
 from myna.export.clone_targets import TARGETS
 from myna.export.dialogues import Dialogue, dialogues

@@ -14,9 +14,9 @@ from tests.engines.servers import KEY, llama_server
 
 from myna.export.prompt_templates import Voice, go, jinja, opening
 from myna.models.bases import Base
-from myna.samples import rendering, styles
-from myna.samples.tokenizer import Tokenizer
-from myna.samples.turns import Part, Turn
+from myna.rendering import render, renderings
+from myna.rendering.render import Part, Turn
+from myna.rendering.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 
@@ -25,7 +25,7 @@ SYSTEM = "A chat in tea: Ana, Ben, Cy."
 
 
 def voice(style: str, tokenizer: Tokenizer, persona: str = "Ana", user: str = "Ben") -> Voice:
-    found = styles.of(style, tokenizer)
+    found = renderings.of(style, tokenizer)
     people = (user, persona, "Cy")
     return Voice(persona, user, SYSTEM, people, found, Path(), opening(found, tokenizer))
 
@@ -42,7 +42,7 @@ def trained_on(voice: Voice, *said: tuple[str, str]) -> str:
     names = {"user": voice.user, "assistant": voice.persona}
     turns = [Turn(names[role], (Part(text),)) for role, text in said]
     header = voice.system + voice.markup.header_end
-    shown = rendering.segments(
+    shown = render.segments(
         voice.markup, header, turns, persona=voice.persona, next_person=voice.persona
     )
     return "".join(segment.text for segment in shown)

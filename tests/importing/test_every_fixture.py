@@ -7,13 +7,13 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from tests.preparing import messages, prepare
+from tests.sample_tables import messages, prepare
 
 from myna import people, workspace
 from myna.config import Settings
 from myna.importing.discover import Discovery, find
 from myna.importing.import_files import import_files
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
 FIXTURES = Path(__file__).parents[1] / "sources" / "fixtures"

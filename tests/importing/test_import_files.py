@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 from tests.chats import cleaned
-from tests.preparing import messages
+from tests.sample_tables import messages
 
 from myna import people, workers, workspace
 from myna.errors import SourceError, WorkspaceError

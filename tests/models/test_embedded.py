@@ -18,7 +18,7 @@ from myna.models import embedded
 from myna.models.bases import Base, find
 from myna.models.fetch import sha256_of
 from myna.models.gguf_file import read_metadata
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 
@@ -162,7 +162,7 @@ def test_tokenising_loads_neither_torch_nor_transformers(base: Base) -> None:
     code = (
         "import sys\n"
         "from myna.models.bases import find\n"
-        "from myna.samples.tokenizer import Tokenizer\n"
+        "from myna.rendering.tokenizer import Tokenizer\n"
         "base = find('smollm2-135m', weights=False)\n"
         "assert Tokenizer(base.folder).encode('Roger.').ids\n"
         "import myna.engines\n"

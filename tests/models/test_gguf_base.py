@@ -14,7 +14,7 @@ from myna.errors import ModelError
 from myna.models.bases import Base, find
 from myna.models.gguf_file import read_metadata
 from myna.models.loading import load
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 
 def header(path: Path, architecture: str) -> Path:

@@ -11,9 +11,9 @@ from tests.metadata import prompt_format
 
 from myna import config
 from myna.artifacts import Channel
-from myna.engines import Engine, Sampling
+from myna.engines.engine import Engine, Sampling
 from myna.persona.clone import Clone
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 
 class Script:

@@ -25,7 +25,7 @@ from myna.persona import memory_index
 from myna.persona.embeddings import WORDLLAMA, Embedder, open_embedder
 from myna.persona.memory import OWNER, Memory, open_memory
 from myna.persona.memory_index import write
-from myna.persona.room import Line
+from myna.persona.prompt import Line
 from myna.workspace import Workspace
 
 START = datetime(2024, 5, 1, tzinfo=UTC)

@@ -15,18 +15,17 @@ from tests.chats import everyone, table
 from tests.persona.talking import Script
 
 from myna import config, workspace
-from myna.engines import Engine
+from myna.engines.engine import Engine
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
-from myna.persona.histories import Histories
-from myna.persona.rooms import Rooms
-from myna.persona.situations import situations
-from myna.samples.prepare import prepare
-from myna.samples.tokenizer import Tokenizer
-from myna.serving.chats import chat
-from myna.serving.requests import ChatRequest
-from myna.serving.served import Served
-from myna.training import previews
+from myna.persona.scenes import situations
+from myna.preparing.prepare import prepare
+from myna.rendering.tokenizer import Tokenizer
+from myna.rooms.registry import Rooms
+from myna.rooms.store import Histories
+from myna.serving.openai_chat import Served, chat
+from myna.serving.openai_requests import ChatRequest
+from myna.training import run
 
 pytestmark = pytest.mark.model
 
@@ -130,8 +129,8 @@ def preview(moment: Moment) -> None:
     held_out = moment.messages.with_columns(part=pl.lit("tune"))
     held_out.write_parquet(space.prepared / "messages.parquet")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(previews, "Transformers", lambda *_, **__: moment.engine)
-        [_] = previews.preview(space, moment.settings, None, 1)
+        patch.setattr(run, "Transformers", lambda *_, **__: moment.engine)
+        [_] = run.preview(space, moment.settings, None, 1)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=["default", "seed", "off", "chat", "names"])

@@ -11,17 +11,17 @@ from tests.bases import KINDS, make
 from tests.metadata import prompt_format
 
 from myna import config
-from myna.engines import Engine, Sampling
-from myna.persona.room import Room, WholeReader
-from myna.persona.speaking import GeneratedTurn
-from myna.persona.turn_taking import by_silence, probabilities
-from myna.samples import styles
+from myna.engines.engine import Engine, Sampling
+from myna.persona.next_speaker import by_silence, probabilities
+from myna.persona.prompt import Room, WholeReader
+from myna.persona.turn import GeneratedTurn
+from myna.rendering import renderings
 
 
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     tokenizer = make(tmp_path, KINDS["default-system"])
-    shape = prompt_format("{name}.", markup=styles.of("chat", tokenizer))
+    shape = prompt_format("{name}.", markup=renderings.of("chat", tokenizer))
     return Room(shape, tokenizer, ["Ana", "Ben", "Cy"], 999)
 
 
@@ -96,7 +96,7 @@ class TestWhoSpeaksNext:
         assert probabilities(cast(Engine, None), room, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
 
     def test_names_name_who_is_next(self, room: Room) -> None:
-        room.format = prompt_format("{name}.", markup=styles.of("names", room.tokenizer))
+        room.format = prompt_format("{name}.", markup=renderings.of("names", room.tokenizer))
         room.say("Ben", "hm")
         assert room.tokenizer.decode(room.cue_ids("Ana")) == "<|im_start|>Ana\n"
         assert room.before_cue() + room.cue_ids("Ana") == room.prompt("Ana")

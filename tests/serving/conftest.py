@@ -21,15 +21,15 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
 from myna.artifacts import Channel
-from myna.engines import Engine, Sampling
+from myna.engines.engine import Engine, Sampling
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
-from myna.persona.histories import Histories
-from myna.persona.rooms import Rooms
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
+from myna.rooms.registry import Rooms
+from myna.rooms.store import Histories
 from myna.serving import server
 from myna.serving.access_control import Limits
-from myna.serving.served import Served
+from myna.serving.openai_chat import Served
 from myna.serving.server import Terms, create_app
 
 PERSONAS = ["Ana", "Ben", "Cy"]

@@ -15,7 +15,7 @@ import httpx2 as httpx
 import pytest
 from tests.serving.conftest import KEYED, Serving, Starter, eventually
 
-from myna.persona.histories import Histories
+from myna.rooms.store import Histories
 from myna.serving import watched_rooms
 from myna.serving.access_control import Access
 from myna.serving.server import Terms

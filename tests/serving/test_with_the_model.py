@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 from tests.serving.conftest import Serving, Starter, eventually
 
-from myna.engines import open_engine
+from myna.engines.engine import open_engine
 from myna.models.bases import Base
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from myna.cli import app
 from myna.config import Settings, Train, override
-from myna.training.samples import Samples
+from myna.training.data import Samples
 from myna.workspace import Workspace, create
 
 SETTINGS = Train(

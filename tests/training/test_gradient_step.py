@@ -12,10 +12,10 @@ import torch
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.training.checkpoints import trainable
+from myna.training.data import Samples
 from myna.training.distributed import accelerator
 from myna.training.gradient_step import Steps, backward
 from myna.training.methods import with_lora
-from myna.training.samples import Samples
 
 SAMPLES = Samples(
     [[(7 * n + i) % 97 for i in range(12 + n)] for n in range(4)],

@@ -16,6 +16,7 @@ from tests.training.cases import EACH_STEP, SAMPLES, SETTINGS, losses, samples
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.training import checkpoints
+from myna.training.data import Samples
 from myna.training.distributed import accelerator
 from myna.training.gradient_step import Steps
 from myna.training.loop import Job, mean_loss, train
@@ -23,7 +24,6 @@ from myna.training.loop import run as run_job
 from myna.training.methods import with_lora
 from myna.training.plan import FEWEST, Outlook
 from myna.training.progress import Progress, Watch
-from myna.training.samples import Samples
 
 Run = Callable[..., Any]
 

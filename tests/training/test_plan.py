@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from myna.config import Train
-from myna.training.batches import Schedule
+from myna.training.data import Schedule
 from myna.training.plan import (
     CHECKED,
     FEWEST,

@@ -247,7 +247,7 @@ class TestBadInput:
     def test_a_split_in_which_nobody_is_trained_is_refused(
         self, space: Workspace, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from myna.training import samples as samples_
+        from myna.training import data as samples_
 
         monkeypatch.setattr(samples_, "of", lambda *_: samples_.Samples([[1, 2, 3]], [[False] * 3]))
         with pytest.raises(TrainingError, match="no token would be trained: see `myna inspect`"):

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from myna import people
-from myna.bots.front import UndeliverableError
+from myna.bots.front import UndeliverableError, shown
 from myna.bots.host import Host
-from myna.bots.names import shown
 from myna.errors import MynaError, PeopleError, RoomError
-from myna.persona.rooms import LiveRoom
+from myna.rooms.registry import LiveRoom
 
 EVERYONE = "everyone"
 MOST_TURNS = 30

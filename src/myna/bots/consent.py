@@ -16,9 +16,9 @@ from typing import TypeVar
 from myna import people as people_
 from myna.bots.outbox import Outbox
 from myna.errors import MynaError, PeopleError
-from myna.people import Person, accounts, opt_outs
-from myna.people.opt_outs import OptOut
-from myna.persona.histories import Histories
+from myna.people import Person, accounts, consent
+from myna.people.consent import OptOut
+from myna.rooms.store import Histories
 from myna.workspace import Workspace
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class Consents:
         self._space = space
         self.personas = personas
         self._people = people_.load(space.people_file)
-        self._out = opt_outs.load(space.opt_outs_file)
+        self._out = consent.load(space.opt_outs_file)
         self._seen: tuple[object, ...] | None = None
 
     def speakers(self) -> list[str]:
@@ -95,7 +95,7 @@ class Consents:
                 raise PeopleError(f"{persona} is somebody else: only they can take themselves out")
             theirs = persona
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        opt_outs.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
+        consent.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
         self._seen = None
         return theirs if theirs in self.personas else ""
 
@@ -105,7 +105,7 @@ class Consents:
         if stamps == self._seen:
             return
         self._seen = stamps
-        self._out = self._kept(lambda: opt_outs.load(files[1]), self._out)
+        self._out = self._kept(lambda: consent.load(files[1]), self._out)
         self._people = self._kept(lambda: people_.load(files[0]), self._people)
 
     @staticmethod

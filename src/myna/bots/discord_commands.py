@@ -12,9 +12,9 @@ from discord import app_commands
 
 from myna.bots.commands import EVERYONE, MOST_TURNS, Commands
 from myna.bots.discord_front import MAX_MESSAGE_CHARS
-from myna.bots.names import shown
+from myna.bots.front import shown
 from myna.bots.outbox import Post
-from myna.config.sampling import MAX_TEMPERATURE
+from myna.config.fields import MAX_TEMPERATURE
 from myna.errors import MynaError
 
 MOST_CHOICES = 25

@@ -16,8 +16,7 @@ from typing import TypeAlias
 import discord
 
 from myna.bots.consent import Consents
-from myna.bots.front import UndeliverableError
-from myna.bots.names import shown
+from myna.bots.front import UndeliverableError, shown
 from myna.bots.outbox import Outbox, Post
 
 MAX_MESSAGE_CHARS = 2000

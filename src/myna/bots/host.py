@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from myna.bots import names
+from myna.bots import front as front_
 from myna.bots.consent import Consents
 from myna.bots.delivery import Delivery, is_quiet
 from myna.bots.front import Front
@@ -31,8 +31,8 @@ from myna.bots.outbox import Outbox, Post, Task
 from myna.config import Bot
 from myna.conversations import name_mentions
 from myna.errors import BusyError, MynaError, RoomError
-from myna.persona.histories import Message
-from myna.persona.rooms import LiveRoom, Reply, Rooms
+from myna.rooms.registry import LiveRoom, Reply, Rooms
+from myna.rooms.store import Message
 
 FOLLOWING = 2
 """Most turns that other clones take after an answer, if the chance has it so."""
@@ -220,7 +220,7 @@ class Host:
         if account not in known:
             person = self.consents.person(account)
             mine = person.shown if person is not None else name
-            known[account] = names.in_room(mine, set(known.values()), self.consents.personas)
+            known[account] = front_.in_room(mine, set(known.values()), self.consents.personas)
             self.outbox.call(place, account, known[account])
         return known[account]
 

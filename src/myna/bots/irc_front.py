@@ -15,10 +15,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from myna.bots.commands import Commands
-from myna.bots.front import Front, UndeliverableError
+from myna.bots.front import Front, UndeliverableError, shown
 from myna.bots.host import Host
 from myna.bots.irc_connection import LINE, Address, Connection, Line, pieces, plain_nick
-from myna.bots.names import shown
 from myna.bots.outbox import Post
 from myna.config import Bot
 from myna.errors import MynaError

@@ -127,8 +127,8 @@ def hosting_of(
     from myna.bots.outbox import Outbox
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
-    from myna.persona.histories import Histories
-    from myna.persona.rooms import Rooms
+    from myna.rooms.registry import Rooms
+    from myna.rooms.store import Histories
 
     clone = open_clone(space, name, settings, say=say)
     consents = Consents(space, clone.personas)

@@ -17,10 +17,10 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
     from rich.text import Text
 
     from myna import people
-    from myna.cleaning import filters
+    from myna.cleaning import rules
 
     space = here(ctx)
-    found = filters.channels(space.message_files(), people.load(space.people_file))
+    found = rules.channels(space.message_files(), people.load(space.people_file))
     if json_:
         emit(found.to_dicts())
         return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from myna.persona.clone import Clone
-    from myna.persona.rooms import LiveRoom, Reply, Rooms
+    from myna.rooms.registry import LiveRoom, Reply, Rooms
 
 NAME = "chat"
 ANSWERS = 3
@@ -67,8 +67,8 @@ def command(
     from myna.engines.queueing import Queue
     from myna.errors import MynaError
     from myna.persona.clone import open_clone
-    from myna.persona.histories import Histories
-    from myna.persona.rooms import Rooms
+    from myna.rooms.registry import Rooms
+    from myna.rooms.store import Histories
 
     workspace = here(ctx)
     settings = config.override(workspace.settings(), set_ or [])
@@ -113,7 +113,7 @@ def _open(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom
     from datetime import datetime
 
     from myna.errors import RoomError
-    from myna.persona.rooms import OWNER
+    from myna.rooms.registry import OWNER
 
     known = rooms.ids()
     if name == LAST:
@@ -198,7 +198,7 @@ class Talk:
 
     def _write(self, **asked: str) -> None:
         """Have the first who is here write an entry."""
-        from myna.samples.lines import entry_line
+        from myna.rendering.render import entry_line
 
         if not self.room.personas:
             say("nobody is here to write: /who NAME brings somebody in")

@@ -12,7 +12,7 @@ from myna.cli import evaluate, prepare, train
 from myna.cli._terminal import Json, colour_of, console, emit, say
 
 if TYPE_CHECKING:
-    from myna.persona.situations import Situation
+    from myna.persona.scenes import Situation
     from myna.workspace import Workspace
 
 NAME = "demo"
@@ -101,7 +101,7 @@ def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
 def _situation(space: Workspace, personas: list[str]) -> Situation:
     import polars as pl
 
-    from myna.persona.situations import situations
+    from myna.persona.scenes import situations
 
     messages = pl.read_parquet(space.prepared / "messages.parquet")
     found = situations(

@@ -105,7 +105,7 @@ def _export_dataset(
     """Export the prepared chats, and upload them if that is wished."""
     from myna.errors import ExportError
     from myna.export import dataset_export
-    from myna.export import push as push_
+    from myna.export import dataset_export as push_
 
     repository = push_.checked(push) if push is not None else None
     if repository and not sure and not sys.stdin.isatty():
@@ -153,7 +153,7 @@ def _export_clone(
 
 def _pushed(done: Exported, repository: str, *, sure: bool) -> str | None:
     """Upload an export if that is confirmed; where it is then."""
-    from myna.export.push import push
+    from myna.export.dataset_export import push
 
     question = (
         f"Upload {', '.join(done.files)} with {done.exported:,} messages to the private dataset "

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
     from rich.console import Console
 
-    from myna.samples.audit import Audit
+    from myna.preparing.statistics import Audit
     from myna.workspace import Workspace
 
 NAME = "inspect"
@@ -47,8 +47,8 @@ def command(
     """Show samples as the model sees them, trained text in colour."""
     from myna import workspace
     from myna.errors import SettingsError
-    from myna.samples.page import page
-    from myna.samples.prepare import read_samples
+    from myna.preparing.html_reports import samples_page
+    from myna.preparing.prepare import read_samples
 
     space = here(ctx)
     samples = read_samples(space, split)
@@ -61,7 +61,7 @@ def command(
     if html and found:
         title = f"{space.root.name}: {split}"
         with workspace.clear_disk_errors(html):
-            workspace.write_bytes(html, page(title, found, rows).encode())
+            workspace.write_bytes(html, samples_page(title, found, rows).encode())
         say(f"{len(rows):,} of {samples.height:,} samples are in {html}")
     elif json_:
         emit(found.to_json() if found else rows)
@@ -80,8 +80,8 @@ def command(
 
 def _audited(space: Workspace, samples: pl.DataFrame) -> Audit:
     from myna.models.bases import find
-    from myna.samples.audit import audit
-    from myna.samples.tokenizer import Tokenizer
+    from myna.preparing.statistics import audit
+    from myna.rendering.tokenizer import Tokenizer
 
     settings = space.settings()
     tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
@@ -113,7 +113,7 @@ def _chosen(
 
 
 def _show(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None:
-    from myna.samples.tokens import token_kinds
+    from myna.rendering.encode import token_kinds
 
     spans = row["target_spans"]
     trained = sum(span["end"] - span["start"] for span in spans)

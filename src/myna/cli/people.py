@@ -27,10 +27,10 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
     if ctx.invoked_subcommand:
         return
     from myna import people
-    from myna.people import opt_outs, overview
+    from myna.people import consent, overview
 
     space = here(ctx)
-    gone = opt_outs.load(space.opt_outs_file)
+    gone = consent.load(space.opt_outs_file)
     everyone, tables = people.load(space.people_file), space.message_files()
     lines = overview.lines(everyone, tables)
     suggestions = overview.suggestions(everyone, tables)
@@ -59,25 +59,25 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
 @app.command()
 def merge(ctx: typer.Context, name: Person, other: Person) -> None:
     """Make two persons one: OTHER's accounts become NAME's."""
-    from myna.people import changes
+    from myna.people import consent
 
-    _change(ctx, lambda people: changes.merge(people, name, other), f"{other} is {name} now")
+    _change(ctx, lambda people: consent.merge(people, name, other), f"{other} is {name} now")
 
 
 @app.command()
 def rename(ctx: typer.Context, name: Person, new: str) -> None:
     """Call a person by another name."""
-    from myna.people import changes
+    from myna.people import consent
 
-    _change(ctx, lambda people: changes.rename(people, name, new), f"{name} is called {new} now")
+    _change(ctx, lambda people: consent.rename(people, name, new), f"{name} is called {new} now")
 
 
 @app.command()
 def me(ctx: typer.Context, name: Person) -> None:
     """Say who you are; you may be cloned."""
-    from myna.people import changes
+    from myna.people import consent
 
-    _change(ctx, lambda people: changes.me(people, name), f"you are {name}")
+    _change(ctx, lambda people: consent.me(people, name), f"you are {name}")
 
 
 @app.command()
@@ -138,12 +138,12 @@ def forget(
 def _consent(
     ctx: typer.Context, names: list[str], value: Any, pseudonym: str | None, said: str
 ) -> None:
-    from myna.people import changes
+    from myna.people import consent
 
     for name in names:
         _change(
             ctx,
-            partial(changes.consent, name=name, value=value, pseudonym=pseudonym),
+            partial(consent.consent, name=name, value=value, pseudonym=pseudonym),
             f"{name} {said}",
         )
 

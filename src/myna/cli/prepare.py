@@ -65,8 +65,8 @@ def ready(space: Workspace, settings: Settings, *, again: bool = False) -> None:
     """Have samples that hold: those of before, or new ones."""
     from myna import stages, workspace
     from myna.models.bases import find
-    from myna.samples import prepare
-    from myna.samples.tokenizer import Tokenizer
+    from myna.preparing import prepare
+    from myna.rendering.tokenizer import Tokenizer
 
     manifest = workspace.read_manifest(space.prepared)
     if manifest and not again:

@@ -58,10 +58,10 @@ def command(
     from myna import config, people
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
-    from myna.persona.histories import Histories
-    from myna.persona.rooms import Rooms
+    from myna.rooms.registry import Rooms
+    from myna.rooms.store import Histories
     from myna.serving.access_control import Access, Limits
-    from myna.serving.served import Served
+    from myna.serving.openai_chat import Served
     from myna.serving.server import Terms, create_app
 
     key = server.checked_key(_key(key_file, os.environ.get("MYNA_API_KEY")), host)

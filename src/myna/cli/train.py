@@ -233,7 +233,7 @@ def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
 
 def _previewer(space: Workspace, settings: Settings) -> Any:
     """Shows what personas answer to a moment of the tune split, as training goes on."""
-    from myna.training.previews import preview
+    from myna.training.run import preview
 
     screen = console(err=True)
 

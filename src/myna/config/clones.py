@@ -9,9 +9,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, Field
 
 from myna.choices import EngineName, RenderingName
-from myna.config.fields import Address, Budget, Duration, Names, Section
+from myna.config.fields import (
+    Address,
+    Budget,
+    Duration,
+    MaxTokens,
+    MinP,
+    Names,
+    Sampling,
+    Section,
+    Temperature,
+    TopP,
+)
 from myna.config.recipes import default
-from myna.config.sampling import MaxTokens, MinP, Sampling, Temperature, TopP
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."

@@ -3,7 +3,7 @@
 It streams and gives the next token's probabilities. It cannot score a continuation:
 log-probabilities of a prompt's own tokens are not in its answers. Several calls run at
 once, each in a slot of its own (continuous batching), and a prompt that goes on from an
-earlier one costs only what is new (`myna.engines.llamacpp_slots`).
+earlier one costs only what is new (`myna.engines.llamacpp`).
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import socket
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import xllamacpp
 
-from myna.engines import Sampling, check_prompt
-from myna.engines.llamacpp_slots import Slots
+from myna.engines.engine import Sampling, check_prompt
 from myna.errors import EngineError, ModelError
 from myna.models.adapter_gguf import gguf_adapter, is_small, merged
 from myna.models.bases import Base
 from myna.models.fetch import Say, silent
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 _BATCH = 128
 """Tokens computed at once. Of a long prompt so many stand between two tokens of everybody
@@ -105,7 +105,7 @@ class LlamaCpp:
             raise ModelError(f"llama.cpp cannot load {parts}: {error}") from error
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
-        """See `myna.engines.Engine.stream`."""
+        """See `myna.engines.engine.Engine.stream`."""
         server = self._ready(prompt)
         if sampling.max_tokens < 1:
             return "length"
@@ -161,7 +161,7 @@ class LlamaCpp:
             stop.set()
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
-        """See `myna.engines.Engine.next_probs`."""
+        """See `myna.engines.engine.Engine.next_probs`."""
         server = self._ready(prompt)
         with self._slots.held(prompt) as slot:
             answer = server.handle_completions(
@@ -190,7 +190,7 @@ class LlamaCpp:
         )
 
     def close(self) -> None:
-        """See `myna.engines.Engine.close`."""
+        """See `myna.engines.engine.Engine.close`."""
         self._running.end()
         self._server = None
 
@@ -289,3 +289,52 @@ def _choice(answer: dict[str, Any]) -> dict[str, Any]:
         raise EngineError(f"llama.cpp: {answer['error'].get('message', answer['error'])}")
     choice: dict[str, Any] = answer["choices"][0]
     return choice
+
+
+CONTINUES = 0.5
+"""A prompt goes on from an earlier one if it begins with at least this share of it. Rooms
+share their first lines, so less would make them overwrite each other."""
+
+
+class Slots:
+    """The slots, each with the prompt whose state it keeps; for any number of threads.
+
+    llama.cpp's own choice takes any slot that shares a tenth of the prompt.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._kept: list[list[int]] = [[] for _ in range(count)]
+        self._free = list(range(count))
+        """The slots that nobody uses, the one used longest ago first."""
+        self._freed = threading.Condition()
+
+    @contextmanager
+    def held(self, prompt: Sequence[int]) -> Iterator[int]:
+        """Wait for a slot, the best for `prompt` of those free, and hold it."""
+        with self._freed:
+            self._freed.wait_for(lambda: self._free)
+            slot = self._best(prompt)
+            self._free.remove(slot)
+            self._kept[slot] = list(prompt)
+        try:
+            yield slot
+        finally:
+            with self._freed:
+                self._free.append(slot)
+                self._freed.notify()
+
+    def _best(self, prompt: Sequence[int]) -> int:
+        """The free slot with the most of `prompt`; else an empty one; else the oldest."""
+        shared = {slot: _shared(self._kept[slot], prompt) for slot in self._free}
+        going_on = [slot for slot in self._free if shared[slot] > CONTINUES * len(self._kept[slot])]
+        if going_on:
+            return max(going_on, key=lambda slot: shared[slot])
+        return min(self._free, key=lambda slot: bool(self._kept[slot]))
+
+
+def _shared(one: Sequence[int], other: Sequence[int]) -> int:
+    """How many first tokens are the same."""
+    for at, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return at
+    return min(len(one), len(other))

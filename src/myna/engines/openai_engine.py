@@ -11,16 +11,16 @@ API: https://platform.openai.com/docs/api-reference/completions
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Generator, Sequence
 from typing import Any
 
 from myna.config import Server
-from myna.engines import Sampling, check_prompt
 from myna.engines.client import Client, RefusedError
-from myna.engines.plain_text import PlainText
+from myna.engines.engine import Sampling, check_prompt
 from myna.errors import EngineError
 from myna.models.bases import Base
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 COMPLETIONS = "/v1/completions"
 _PROBE = "Apollo 11, this is Houston. How do you read?"
@@ -57,7 +57,7 @@ class OpenAI:
         self.can = frozenset({"stream", "next_probs"} if self._probs else {"stream"})
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
-        """See `myna.engines.Engine.stream`."""
+        """See `myna.engines.engine.Engine.stream`."""
         check_prompt(prompt, self.context, self.name)
         limit = min(sampling.max_tokens, self.context - len(prompt))
         if limit < 1:
@@ -94,7 +94,7 @@ class OpenAI:
         raise self._client.broken()
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
-        """See `myna.engines.Engine.next_probs`; of some servers it is but the best five."""
+        """See `myna.engines.engine.Engine.next_probs`; of some servers it is but the best five."""
         check_prompt(prompt, self.context, self.name)
         if not self._probs:
             raise EngineError(
@@ -110,7 +110,7 @@ class OpenAI:
         raise EngineError('a server cannot score a given continuation: use engine = "transformers"')
 
     def close(self) -> None:
-        """See `myna.engines.Engine.close`: nothing of it is here."""
+        """See `myna.engines.engine.Engine.close`: nothing of it is here."""
 
     def _request(self, prompt: Sequence[int], limit: int) -> dict[str, Any]:
         given = list(prompt) if self._takes_ids else self._text.of(prompt)
@@ -249,3 +249,48 @@ def chosen_model(server: Server, served: dict[str, dict[str, Any]]) -> str:
         if name in served or not served:
             return name
     raise EngineError(f"{server.url} has no model {server.model!r}, only {names}: see [engine]")
+
+
+GAP = "\u200b"
+"""Zero-width space: behind its first sign, it makes a typed control token mere text."""
+
+
+class PlainText:
+    """Writes prompts of one tokenizer as text.
+
+    Who reads text finds control tokens in it, so those that stand in a chat as words
+    get a gap, and those that steer the model do not. What the server puts before any
+    text by itself is left out.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        names = [tokenizer.decode([number]) for number in tokenizer.control]
+        self._names = dict(zip(tokenizer.control, names, strict=True))
+        longest_first = sorted(filter(None, names), key=len, reverse=True)
+        self._typed = re.compile(f"(?=(?:{'|'.join(map(re.escape, longest_first))}))")
+        self._any = bool(longest_first)
+
+    def of(self, prompt: Sequence[int]) -> str:
+        """The text of `prompt`."""
+        bos = self._tokenizer.bos
+        ids = list(prompt)
+        if bos and tuple(ids[: len(bos)]) == bos:
+            ids = ids[len(bos) :]
+        text, words = "", list[int]()
+        for number in ids:
+            if number in self._names:
+                text += self._words(words) + self._names[number]
+                words = []
+            else:
+                words.append(number)
+        return text + self._words(words)
+
+    def _words(self, ids: list[int]) -> str:
+        text = self._tokenizer.decode(ids) if ids else ""
+        if not self._any:
+            return text
+        starts = {match.start() for match in self._typed.finditer(text)}
+        if not starts:
+            return text
+        return "".join(sign + GAP if at in starts else sign for at, sign in enumerate(text))

@@ -18,11 +18,11 @@ import torch
 from tokenizers.decoders import DecodeStream
 from transformers import DynamicCache
 
-from myna.engines import Sampling, check_prompt
+from myna.engines.engine import Sampling, check_prompt
 from myna.errors import EngineError
 from myna.models.bases import Base
 from myna.models.loading import WHOLE, add_adapter, load, load_adapter
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 
 _CHUNK = 512
 """Positions computed at once: their logits over the whole vocabulary lie in memory."""
@@ -115,7 +115,7 @@ class Transformers:
         """The ids whose state is in the cache."""
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
-        """See `myna.engines.Engine.stream`."""
+        """See `myna.engines.engine.Engine.stream`."""
         check_prompt(prompt, self.context, self.name)
         ids = list(prompt)
         random = torch.Generator()
@@ -136,14 +136,14 @@ class Transformers:
         return "length"
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
-        """See `myna.engines.Engine.next_probs`."""
+        """See `myna.engines.engine.Engine.next_probs`."""
         check_prompt(prompt, self.context, self.name)
         probs = self._last_logits(prompt).softmax(-1)
         best = probs.topk(min(top, len(probs)))
         return dict(zip(best.indices.tolist(), best.values.tolist(), strict=True))
 
     def score(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
-        """See `myna.engines.Engine.score`."""
+        """See `myna.engines.engine.Engine.score`."""
         if not continuation:
             return []
         ids = [*prompt, *continuation[:-1]]  # nothing is asked about what follows the last
@@ -158,7 +158,7 @@ class Transformers:
         return scores
 
     def close(self) -> None:
-        """See `myna.engines.Engine.close`."""
+        """See `myna.engines.engine.Engine.close`."""
         self._shared = self._cache = None
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from myna.samples.tokens import loss_mask
-from myna.training.batches import Schedule
+from myna.rendering.encode import loss_mask
+from myna.training.data import Schedule
 from myna.training.loss import sample_losses
 
 BATCH_TOKENS = 2048

@@ -12,7 +12,7 @@ from myna.errors import WorkspaceError
 from myna.evaluation.likelihood import compare, interval, reply_bits
 from myna.models.bases import find_base_of
 from myna.models.loading import load, load_adapter
-from myna.samples.prepare import read_samples
+from myna.preparing.prepare import read_samples
 from myna.training.kernels.install import install_kernels
 
 

@@ -26,13 +26,13 @@ from typing import Any
 import polars as pl
 
 from myna import people
-from myna.cleaning.redaction import redacted
+from myna.cleaning.redact import redacted
 from myna.config import Redaction
-from myna.engines.plain_text import GAP
+from myna.engines.openai_engine import GAP
 from myna.errors import ExportError
 from myna.export.dialogues import Exchange, Turn, dialogues, harmless
 from myna.export.formats import SYSTEM
-from myna.samples.rendering import escape_turn
+from myna.rendering.render import escape_turn
 from myna.workspace import Workspace, write_bytes, write_json
 
 EXAMPLES = 8

@@ -21,9 +21,9 @@ from myna.export.prompt_templates import Voice, opening
 from myna.models.bases import Base, find_base_of
 from myna.models.fetch import Say, silent
 from myna.models.loading import WHOLE
-from myna.samples import rendering
-from myna.samples.lines import MOST_NAMED
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering import render
+from myna.rendering.render import MOST_NAMED
+from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
 
@@ -138,7 +138,7 @@ def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
     others = [person for person in place.people if person != persona]
     user = others[0] if others else "User"
     members = tuple(dict.fromkeys([*place.people[:MOST_NAMED], persona, user]))
-    line = rendering.system_line(
+    line = render.system_line(
         info.format.samples.system_lines[0],
         people=members,
         space=place.space,

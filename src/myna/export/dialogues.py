@@ -18,12 +18,11 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from myna.engines.plain_text import GAP
+from myna.engines.openai_engine import GAP
 from myna.errors import SettingsError
 from myna.messages import PLACE
-from myna.samples.lines import entry_line, loudest
-from myna.samples.rendering import escape
-from myna.samples.windows import halfway
+from myna.preparing.windows import halfway
+from myna.rendering.render import entry_line, escape, loudest
 
 OPENING = "[start]"
 """What a human says where the persona opens and a format wants a human first."""

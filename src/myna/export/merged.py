@@ -79,7 +79,7 @@ def _dtype(base: Base) -> Any:
 
 
 def _probe(base: Base) -> list[int]:
-    from myna.samples.tokenizer import Tokenizer
+    from myna.rendering.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(base.folder)
     return [*tokenizer.bos, *tokenizer.encode(PROBE).ids]

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from myna.samples.markup import Mark, Markup
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.spec import Mark, Markup
+from myna.rendering.tokenizer import Tokenizer
 
 USER, ASSISTANT = "user", "assistant"
 

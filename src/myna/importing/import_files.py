@@ -20,18 +20,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import polars as pl
+from polars.io.plugins import register_io_source
 
 from myna import people as people_
 from myna import workspace as workspace_
 from myna.errors import SourceError
-from myna.importing import store
+from myna.messages import COMPRESSION, KEY, SCHEMA
 from myna.people import accounts
-from myna.sources import ChatFile, Recognition, Table, Tally, source, unspooled
+from myna.sources import ChatFile, Recognition, Table, Tally, source, table_name, unspooled
 from myna.sources._shared import files
 from myna.workspace import ImportRecord, Workspace
 
@@ -132,7 +134,7 @@ class _Group:
                 workspace_.clear_disk_errors(folder),
                 workspace_.temporary_folder(folder / slug) as new,
             ):
-                store.store(self._flow(fresh, new), new)
+                store(self._flow(fresh, new), new)
                 self._meet()
                 read = [r for _, r in fresh if r.trouble is None or r.messages]
                 if read:
@@ -181,7 +183,7 @@ class _Group:
 
         The results say what became of it. `folder` is where readers may spool tables.
         """
-        news = store.News(self.workspace)
+        news = News(self.workspace)
         for file, result in fresh:
             tally, platform = Tally(), ""
             try:
@@ -204,7 +206,7 @@ class _Group:
             self.progress(self.done, file.name)
 
     def _new_of(
-        self, found: pl.DataFrame | Table, news: store.News, result: Imported
+        self, found: pl.DataFrame | Table, news: News, result: Imported
     ) -> pl.DataFrame | None:
         """The messages of a batch that are still to be stored; None where there are none.
 
@@ -304,3 +306,50 @@ def _trouble(file: ChatFile, tally: Tally, messages: int) -> str | None:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
         return f"{file.place}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None
+
+
+class News:
+    """Lets through the messages that the workspace does not have yet."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        stored = workspace.message_files()
+        self._known = (
+            pl.scan_parquet(stored).select(known=_mark()).unique().collect() if stored else None
+        )
+
+    @property
+    def is_all(self) -> bool:
+        """True while the workspace has no messages, so that every one is new."""
+        return self._known is None
+
+    def of(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """The rows of `frame` that are new, or whose text has been edited since."""
+        if self._known is None:
+            return frame
+        frame = frame.with_columns(known=_mark()).join(
+            self._known, on="known", how="anti", maintain_order="left"
+        )
+        return frame.select(list(SCHEMA))
+
+
+def _mark() -> pl.Expr:
+    return pl.struct(*KEY, "text").hash()
+
+
+def store(frames: Iterator[pl.DataFrame], folder: Path) -> None:
+    """Write frames to the folder's first table, one after the other, so that memory stays flat.
+
+    There is no such table where there are no frames.
+    """
+    if (first := next(frames, None)) is None:
+        return
+    frames = chain([first], frames)
+
+    def pull(
+        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for frame in frames:
+            yield frame if columns is None else frame.select(columns)
+
+    source = register_io_source(pull, schema=SCHEMA)
+    source.sink_parquet(folder / table_name(0), maintain_order=True, compression=COMPRESSION)

@@ -19,7 +19,7 @@ import polars as pl
 from myna import people as people_
 from myna import workspace as workspace_
 from myna.messages import COMPRESSION, SCHEMA
-from myna.people import Person, accounts, changes, opt_outs
+from myna.people import Person, accounts, consent
 from myna.workspace import ImportRecord, Workspace
 
 SOMEONE = "someone"
@@ -43,13 +43,13 @@ def forget(workspace: Workspace, person: Person) -> int:
             erased += sum(filter(None, found))
         shutil.rmtree(workspace.prepared, ignore_errors=True)
         shutil.rmtree(workspace.reports, ignore_errors=True)
-        out = opt_outs.load(workspace.opt_outs_file)
+        out = consent.load(workspace.opt_outs_file)
         theirs = [o for o in out if o.account in person.accounts or o.person == person.shown]
         known = dict.fromkeys([*person.accounts, *(entry.account for entry in theirs)])
         marks = tuple(accounts.mark(account) for account in known)
-        opt_outs.remove(workspace.opt_outs_file, theirs)
+        consent.remove(workspace.opt_outs_file, theirs)
         everyone = people_.load(workspace.people_file)
-        people_.save(workspace.people_file, changes.without(everyone, person, marks))
+        people_.save(workspace.people_file, consent.without(everyone, person, marks))
     return erased
 
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from myna import config, workspace
 from myna.artifacts import AdapterInfo, Channel, PromptFormat
-from myna.engines import Engine, Sampling, open_engine
+from myna.engines.engine import Engine, Sampling, open_engine
 from myna.errors import PeopleError
 from myna.models.bases import Base, find, find_base_of
 from myna.models.loading import WHOLE
-from myna.persona import turn_taking
+from myna.persona import next_speaker as next_speaker_
 from myna.persona.memory import Memory, open_memory
-from myna.persona.room import Room
-from myna.persona.speaking import GeneratedTurn
-from myna.samples.tokenizer import Tokenizer
+from myna.persona.prompt import Room
+from myna.persona.turn import GeneratedTurn
+from myna.rendering.tokenizer import Tokenizer
 
 CONTEXT = 4
 """A live prompt may grow to this many times a sample's length before it is trimmed."""
@@ -109,7 +109,9 @@ class Clone:
         others = [person for person in among if person != last] or list(among)
         if len(others) == 1:
             return others[0]
-        return turn_taking.choose(turn_taking.probabilities(self.engine, room, others), self.chance)
+        return next_speaker_.choose(
+            next_speaker_.probabilities(self.engine, room, others), self.chance
+        )
 
     def speak(
         self,

@@ -30,7 +30,7 @@ from myna import workspace
 from myna.errors import PeopleError, WorkspaceError
 from myna.persona.embeddings import Embedder, open_embedder
 from myna.persona.memory_index import BEFORE, holds, searchable, write
-from myna.persona.room import Line
+from myna.persona.prompt import Line
 from myna.workspace import Workspace
 
 OWNER: Literal["owner"] = "owner"

@@ -20,10 +20,10 @@ from prometheus_client import (
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myna.engines.queueing import Queue
-from myna.samples.tokenizer import Tokenizer
+from myna.rendering.tokenizer import Tokenizer
 from myna.serving.background import Made
 from myna.serving.errors import answer, as_api
-from myna.serving.spoken import Begun, Ended, Piece, Spoken
+from myna.serving.openai_generate import Begun, Ended, Piece, Spoken
 
 log = logging.getLogger("myna.access")
 

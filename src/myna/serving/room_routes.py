@@ -16,11 +16,11 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
-from myna.persona.histories import LONGEST, LONGEST_ID, Message
-from myna.persona.rooms import LiveRoom, Reply
+from myna.rooms.registry import LiveRoom, Reply
+from myna.rooms.store import LONGEST, LONGEST_ID, Message
 from myna.serving.background import EVENTS, PING, EventStream, Made, Work, alive, sse
 from myna.serving.errors import ApiError, Json
-from myna.serving.served import Served
+from myna.serving.openai_chat import Served
 from myna.serving.watched_rooms import Floor, Floors, shown
 
 MOST_PEOPLE = 100

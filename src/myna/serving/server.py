@@ -20,14 +20,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from myna import __version__
 from myna.errors import SettingsError
-from myna.persona.rooms import Rooms
-from myna.serving import errors, openai_api, room_routes
+from myna.rooms.registry import Rooms
+from myna.serving import errors, openai_routes, room_routes
 from myna.serving.access_control import Access, Guard, Limits
 from myna.serving.background import GoneError, Work
 from myna.serving.errors import Json
 from myna.serving.metrics import Observer, Watch
+from myna.serving.openai_chat import Served
 from myna.serving.room_routes import RoomApi
-from myna.serving.served import Served
 from myna.serving.watched_rooms import Floors
 
 MOST_CONNECTIONS = 400
@@ -208,7 +208,7 @@ def create_app(served: Served, rooms: Rooms, terms: Terms) -> FastAPI:
     app.state.room_api = RoomApi(served, floors, work, trusted=terms.access.loopback)
     errors.install(app)
     app.add_exception_handler(GoneError, _gone)
-    app.include_router(openai_api.router(served, work, watch))
+    app.include_router(openai_routes.router(served, work, watch))
     app.include_router(room_routes.router)
     app.include_router(operation)
     _add_middleware(app, terms, watch)

@@ -22,8 +22,8 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from myna.errors import MynaError
-from myna.persona.histories import Message
-from myna.persona.rooms import Audience, LiveRoom, Reply, Rooms
+from myna.rooms.registry import Audience, LiveRoom, Reply, Rooms
+from myna.rooms.store import Message
 from myna.serving.errors import ApiError
 from myna.serving.metrics import Watch
 

@@ -18,7 +18,7 @@ The plainest reader is a generator of `Sent`, one for each message, that
 `message_table.tables` makes tables of. That and what else several sources need is in
 `_shared`: `text` (lines in any encoding), `json_stream` (one large document, damaged or
 not), `times` (any form of time), `rows` (CSV; tables of named columns), `message_table`
-(messages, attachments, mentions), `markup`, `html`, and a platform's own (`discord`, …).
+(messages, attachments, mentions), `html` (markup as well), and a platform's own (`discord`, …).
 """
 
 from myna.sources._registry import (

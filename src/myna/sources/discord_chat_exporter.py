@@ -23,9 +23,9 @@ from myna import messages
 from myna.sources import ChatFile, Recognition, Table, Tally
 from myna.sources._shared import json_stream
 from myna.sources._shared.discord import plain
+from myna.sources._shared.html import mentions
 from myna.sources._shared.json_objects import intact, lose, without_gc
 from myna.sources._shared.json_stream import SEPARATORS, Batch, Piece, Shape
-from myna.sources._shared.markup import mentions
 from myna.sources._shared.message_table import Span, attachment_kind, lists
 from myna.sources._shared.parallel import ordered
 from myna.sources._shared.times import utc

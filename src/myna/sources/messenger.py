@@ -34,9 +34,9 @@ import polars as pl
 
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
+from myna.sources._shared.html import mentions
 from myna.sources._shared.json_objects import decode_repaired, objects
 from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces
-from myna.sources._shared.markup import mentions
 from myna.sources._shared.message_table import File, Sent, attachment_kind
 
 TITLE = "Messenger or Instagram JSON"

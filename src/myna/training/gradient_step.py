@@ -10,8 +10,8 @@ from accelerate import Accelerator
 
 from myna.errors import TrainingError
 from myna.training import distributed, hardware
+from myna.training.data import Samples
 from myna.training.loss import sample_losses
-from myna.training.samples import Samples
 
 
 class Steps:

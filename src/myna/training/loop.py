@@ -25,12 +25,11 @@ from myna.artifacts import Plan
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.training import checkpoints, distributed, hardware, methods, plan, progress
-from myna.training.batches import Schedule
+from myna.training.data import Samples, Schedule
 from myna.training.gradient_step import Steps
 from myna.training.hardware import Need
 from myna.training.loss import sample_losses
 from myna.training.progress import Curves, Progress, Watch, asked_to_stop
-from myna.training.samples import Samples
 
 TIMED_STEPS = 3
 DIVERGED = "diverged"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from myna.artifacts import Plan
 from myna.config import Train
-from myna.training.batches import Schedule
+from myna.training.data import Schedule
 
 OVERHEAD = 0.08
 """Share of a budget kept for checkpoints and sample replies."""

@@ -14,8 +14,10 @@ an adapter.json that says whose is which.
 
 from __future__ import annotations
 
+import random
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,15 +28,20 @@ from accelerate import Accelerator
 
 from myna import config, stages, workspace
 from myna.artifacts import AdapterInfo, PreparedInfo, TrainingResult
+from myna.config import Settings
+from myna.engines.transformers_engine import Transformers
 from myna.errors import TrainingError, WorkspaceError
 from myna.models.bases import Base, find
 from myna.models.loading import WHOLE, load_adapter, precision
-from myna.samples.prepare import read_samples
-from myna.samples.tokenizer import Tokenizer
+from myna.persona.scenes import situations
+from myna.persona.turn import GeneratedTurn
+from myna.preparing.prepare import read_samples
+from myna.rendering.tokenizer import Tokenizer
+from myna.training import data as samples_
 from myna.training import distributed, hardware, loop, methods
-from myna.training import samples as samples_
+from myna.training.data import Samples
 from myna.training.progress import CURVES, Watch
-from myna.training.samples import Samples
+from myna.workspace import Workspace
 
 
 def ready(space: workspace.Workspace, settings: config.Settings) -> None:
@@ -325,3 +332,27 @@ def final_loss(log: Path) -> float:
     # The tune loss stands in few lines: any number of those without one may come first.
     losses = pl.read_ndjson(log, infer_schema_length=None)["loss"]
     return float(losses.tail(max(1, len(losses) // 10)).mean())  # type: ignore[arg-type]
+
+
+COUNT = 2
+TOKENS = 40
+
+
+def preview(
+    space: Workspace, settings: Settings, model: Any, step: int
+) -> Iterator[tuple[str, str, str]]:
+    """A few of (what was said, persona, the model's answer); the same moments each time."""
+    messages = pl.read_parquet(space.prepared / "messages.parquet").filter(pl.col("part") == "tune")
+    if messages.is_empty():
+        return
+    info = PreparedInfo.load(space)
+    base = find(settings.base, weights=False)
+    engine = Transformers(base, None, base.context, model=model)
+    tokenizer = Tokenizer(base.folder)
+    sampling = settings.chat.sampling(step).narrowed(TOKENS)
+    found = situations(messages, info.personas, turns=4)
+    for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
+        room = moment.room(info.format, tokenizer, base.context - TOKENS)
+        last = room.lines[-1]
+        text = "".join(GeneratedTurn(engine, room, moment.next_person, sampling))
+        yield f"{last.person}: {last.text}"[:160], moment.next_person, text

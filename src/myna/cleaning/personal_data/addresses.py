@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from myna.cleaning.personal_data import Span, bounded
+from myna.cleaning.personal_data.spans import Span, bounded
 
 _CAP = r"[A-ZÀ-ÖØ-ÞŁŚŻŹĆĄĘÓŃČŠŽŘĚŐŰİŞĞ]"
 _NAME = rf"{_CAP}[^\W\d_]{{0,40}}+(?:['’.-][^\W\d_]{{1,40}}+){{0,3}}+"

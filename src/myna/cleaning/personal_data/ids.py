@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 
-from myna.cleaning.personal_data import Span
 from myna.cleaning.personal_data.numbers import luhn
+from myna.cleaning.personal_data.spans import Span
 
 
 def _weighted(digits: str, weights: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from myna.cleaning.personal_data import Span
+from myna.cleaning.personal_data.spans import Span
 
 _PROVIDERS = (
     "gmail|googlemail|g ?mail|hotmail|outlook|live|msn|yahoo|ymail|icloud|me|aol|gmx|web|proton"

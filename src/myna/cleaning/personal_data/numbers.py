@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import AddressValueError, IPv6Address
 
-from myna.cleaning.personal_data import Span
+from myna.cleaning.personal_data.spans import Span
 
 _CARD = re.compile(
     r"(?<!\d)(?<!\d[ .,/=-])(?:"

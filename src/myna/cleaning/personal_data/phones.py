@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import accumulate
 
-from myna.cleaning.personal_data import Span
+from myna.cleaning.personal_data.spans import Span
 
 _SEPARATORS = r"[ .\-/()–]"
 _CANDIDATE = re.compile(

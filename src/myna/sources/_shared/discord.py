@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from myna.sources import Tally
-from myna.sources._shared.markup import replaced
+from myna.sources._shared.html import replaced
 from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
 from myna.sources._shared.times import day_first, utc
 

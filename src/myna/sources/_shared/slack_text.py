@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from myna.sources._shared.markup import replaced
+from myna.sources._shared.html import replaced
 from myna.sources._shared.message_table import Span
 
 _MARKUP = re.compile(

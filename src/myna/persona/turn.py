@@ -1,0 +1,102 @@
+"""A generation: the words that a model adds to a prompt, and a persona's turn among them.
+
+Nothing is written anywhere: what becomes of the words is for whoever iterates over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing
+
+from myna.cleaning.redact_stream import RedactionStream
+from myna.engines.engine import Engine, Sampling
+from myna.persona.prompt import Room
+
+
+class Generation:
+    """The continuation of a prompt: iterate once, to hear it as it comes.
+
+    A piece may be empty, for a chance to stop: while a prompt is read, or words are held back.
+
+    Attributes:
+        engine: what generates.
+        prompt_ids: the token ids that it continues.
+        raw_text: what the model wrote so far, with what ended it.
+        finish_reason: "stop" (the model ended it), "length" (the most tokens, or the
+            context) or "cancelled"; None before, and where the iteration was broken off.
+        is_cancelled: asked before each piece; once it is true, no more is generated.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        prompt_ids: list[int],
+        sampling: Sampling,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.engine = engine
+        self.prompt_ids = prompt_ids
+        self.sampling = sampling
+        self.is_cancelled = is_cancelled
+        self.raw_text = ""
+        self.finish_reason: str | None = None
+
+    def __iter__(self) -> Generator[str]:
+        with closing(self.engine.stream(self.prompt_ids, self.sampling)) as stream:
+            while not self.is_cancelled():
+                try:
+                    piece = next(stream)
+                except StopIteration as end:
+                    self.finish_reason = end.value
+                    return
+                self.raw_text += piece
+                yield piece
+            self.finish_reason = "cancelled"
+
+
+class GeneratedTurn(Generation):
+    """A persona's turn, up to where somebody else would speak; its words come redacted.
+
+    Attributes:
+        person: who speaks.
+        opening: what the turn begins with, and they did not say themselves.
+        text: what they have said so far; once it ended, without blanks around it.
+        next_person: whom the model named as the next speaker, once it ended.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        room: Room,
+        person: str,
+        sampling: Sampling,
+        *,
+        opening: str = "",
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        super().__init__(engine, room.prompt(person, opening), sampling, is_cancelled)
+        self.person = person
+        self.opening = opening
+        self.text = ""
+        self.next_person: str | None = None
+        self._reader = room.reader()
+        self._redacted = RedactionStream(room.format.redaction)
+
+    def __iter__(self) -> Generator[str]:
+        try:
+            with closing(super().__iter__()) as pieces:
+                for piece in pieces:
+                    yield self._gain(self._redacted.feed(self._reader.feed(piece)))
+                    if self._reader.ended:
+                        self.finish_reason = "stop"
+                        break
+            if self.finish_reason != "cancelled":
+                rest = self._reader.finish(cut=self.finish_reason == "length")
+                yield self._gain(self._redacted.feed(rest) + self._redacted.finish())
+        finally:
+            self.next_person = self._reader.next_person
+            self.text = self.text.strip()
+
+    def _gain(self, words: str) -> str:
+        self.text += words
+        return words

@@ -1,0 +1,1 @@
+"""From stored messages to samples, with the ledger that accounts for every message."""

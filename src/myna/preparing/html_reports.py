@@ -1,0 +1,328 @@
+"""The report of prepare as one HTML page, all text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from itertools import pairwise
+from typing import Any
+
+from myna.cleaning.ledger import ACTIONS, Action, Ledger, Row, Share
+from myna.preparing.statistics import LENGTHS, MOST_BURST, Audit, Habits
+
+SHOWN: dict[Action, str] = {
+    "train": "trained",
+    "tune": "held out (tune)",
+    "test": "held out (test)",
+    "context": "context",
+    "drop": "dropped",
+}
+"""What becomes of messages, in the order of bars."""
+
+_STYLE = """
+:root { --train: #2f8f5b; --tune: #4c86d9; --test: #7a63cf; --context: #d09a2d;
+  --drop: #c0574f; }
+@media (prefers-color-scheme: dark) { :root { --train: #4cb67c; --tune: #6ea3ef;
+  --test: #9d88ea; --context: #dfb04b; --drop: #dc766d; } }
+section > p { margin: 0 0 .75rem; max-width: 46rem; }
+.facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr));
+  gap: .8rem; margin: 1.5rem 0 1rem; }
+.facts b { display: block; font-size: 1.5rem; font-weight: 600; letter-spacing: -.01em; }
+.facts span { color: var(--soft); font-size: .85rem; }
+.bar { display: flex; height: .7rem; border-radius: .35rem; overflow: hidden; gap: 1px;
+  background: var(--line); min-width: 7rem; }
+.bar i { display: block; height: 100%; }
+.big { height: 1.1rem; border-radius: .4rem; }
+.train { background: var(--train); fill: var(--train); }
+.tune { background: var(--tune); fill: var(--tune); }
+.test { background: var(--test); fill: var(--test); }
+.context { background: var(--context); fill: var(--context); }
+.drop { background: var(--drop); fill: var(--drop); }
+.key { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; margin-top: .7rem;
+  font-size: .85rem; color: var(--soft); }
+.key i, td > i { display: inline-block; width: .7rem; height: .7rem; border-radius: .2rem;
+  margin-right: .4rem; }
+th { text-align: left; font-weight: 500; font-size: .8rem; color: var(--soft); }
+th, td { padding: .4rem .9rem .4rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; }
+tr:last-child > td { border-bottom: 0; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.w { width: 22%; vertical-align: middle; }
+td.name { overflow-wrap: anywhere; max-width: 16rem; }
+summary { cursor: pointer; color: var(--soft); }
+details p { font-size: .88rem; overflow-wrap: anywhere; }
+tfoot td { font-weight: 600; }
+.person { display: grid; grid-template-columns: repeat(3, 1fr); gap: 1rem 1.5rem;
+  margin-bottom: 1rem; }
+.person h3 { grid-column: 1 / -1; font-size: .95rem; margin: 0; overflow-wrap: anywhere; }
+.person h3 span { color: var(--soft); font-weight: 400; font-size: .85rem; }
+@media (max-width: 44rem) { .person { grid-template-columns: 1fr; } }
+figure { margin: 0; }
+figcaption { color: var(--soft); font-size: .8rem; margin-bottom: .2rem; }
+svg { width: 100%; height: auto; display: block; }
+svg text { font: 9px system-ui, sans-serif; fill: var(--soft); }
+svg line { stroke: var(--line); }
+"""
+_WIDTH, _HEIGHT, _FOOT = 240, 76, 14
+
+
+def ledger_page(ledger: Ledger, habits: Sequence[Habits], others: int = 0) -> str:
+    """The page.
+
+    Args:
+        ledger: what became of every message.
+        habits: of the personas to draw.
+        others: how many personas are not drawn.
+    """
+    parts = [_head(ledger), _rules(ledger), _people(ledger.people)]
+    if habits:
+        parts.append(_habits(habits, others))
+    return document("myna prepare", _STYLE, "".join(parts))
+
+
+def _head(ledger: Ledger) -> str:
+    personas = [share for share in ledger.people if share.train]
+    own = sum(share.characters - share.tune - share.test for share in personas)
+    trained = sum(share.train for share in personas)
+    facts = {
+        "messages read": f"{ledger.messages:,}",
+        "messages trained": f"{ledger.total('train'):,}",
+        "held out": f"{ledger.total('tune') + ledger.total('test'):,}",
+        "of what personas wrote, held out aside, is trained": _percent(trained, own),
+        "personal data replaced": f"{sum(ledger.redacted.values()):,}",
+    }
+    balance = (
+        "In = out + dropped: every message and every character is accounted for."
+        if ledger.balanced
+        else f"The ledger does not balance: {ledger.imbalance():,} messages are nowhere. "
+        "This is a defect of myna."
+    )
+    cards = "".join(
+        f'<div class="card"><b>{value}</b><span>{what}</span></div>'
+        for what, value in facts.items()
+    )
+    totals: dict[Action, int] = {action: ledger.total(action) for action in ACTIONS}
+    keys = "".join(
+        f'<span><i class="{action}"></i>{what} {totals[action]:,} '
+        f"({_percent(totals[action], ledger.messages)})</span>"
+        for action, what in SHOWN.items()
+    )
+    return (
+        f"<h1>What became of every message</h1><p>{balance}</p>"
+        f'<div class="facts">{cards}</div><div class="card">'
+        f'{_bar(totals, "bar big")}<div class="key">{keys}</div></div>'
+    )
+
+
+def _rules(ledger: Ledger) -> str:
+    rows = "".join(_rule(row, ledger.messages) for row in ledger.rows)
+    replaced = ", ".join(f"{count:,} × {escape(kind)}" for kind, count in ledger.redacted.items())
+    notes = [f"Replaced in texts: {replaced}."] if replaced else []
+    said = "".join(f"<p>{escape(note)}</p>" for note in (*notes, *ledger.notes))
+    return (
+        '<section><h2>Ledger</h2><div class="card"><table><thead><tr><th>what</th>'
+        '<th>becomes</th><th class="n">messages</th><th class="n">share</th>'
+        '<th class="n">characters</th><th>because</th></tr></thead>'
+        f"<tbody>{rows}</tbody><tfoot><tr><td>messages read</td>"
+        f"<td>{'balanced' if ledger.balanced else 'NOT BALANCED'}</td>"
+        f'<td class="n">{ledger.messages:,}</td><td></td>'
+        f'<td class="n">{ledger.characters:,}</td><td></td></tr></tfoot></table>{said}</div>'
+        "</section>"
+    )
+
+
+def _rule(row: Row, messages: int) -> str:
+    examples = "".join(f"<p>{escape(example)}</p>" for example in row.examples)
+    why = escape(row.why)
+    if examples:
+        why = f"<details><summary>{why}</summary>{examples}</details>"
+    return (
+        f'<tr><td>{escape(row.rule)}</td><td><i class="{row.action}"></i>{SHOWN[row.action]}</td>'
+        f'<td class="n">{row.messages:,}</td><td class="n">{_percent(row.messages, messages)}</td>'
+        f'<td class="n">{row.characters:,}</td><td>{why}</td></tr>'
+    )
+
+
+def _people(people: Sequence[Share], most: int = 100) -> str:
+    rows = []
+    for share in people[:most]:
+        parts: dict[Action, int] = {
+            "train": share.train,
+            "tune": share.tune,
+            "test": share.test,
+        }
+        parts["context"] = share.characters - sum(parts.values())
+        kept = _percent(share.train, share.characters - share.tune - share.test)
+        rows.append(
+            f'<tr><td class="name">{escape(share.person)}</td>'
+            f'<td class="n">{share.characters:,}</td><td class="n">{share.train:,}</td>'
+            f'<td class="n">{share.tune + share.test:,}</td><td class="n"><b>{kept}</b></td>'
+            f'<td class="w">{_bar(parts)}</td></tr>'
+        )
+    more = f"<p>and {len(people) - most:,} more, in ledger.json</p>" if len(people) > most else ""
+    return (
+        "<section><h2>People</h2><p>Kept is the share of a person's characters that are trained, "
+        "of all that are not held out; dropped messages stand in the ledger.</p>"
+        '<div class="card"><table><thead><tr><th>person</th><th class="n">characters</th>'
+        '<th class="n">trained</th><th class="n">held out</th><th class="n">kept</th><th></th>'
+        f"</tr></thead><tbody>{''.join(rows)}</tbody></table>{more}</div></section>"
+    )
+
+
+def _habits(habits: Sequence[Habits], others: int) -> str:
+    edges = [0, *LENGTHS]
+    lengths = [f"{a + 1 if a else 0}–{b}" for a, b in pairwise(edges)]
+    lengths.append(f"{edges[-1] + 1}+")
+    bursts = [str(n) for n in range(1, MOST_BURST)] + [f"{MOST_BURST}+"]
+    cards = []
+    for own in habits:
+        charts = [
+            _chart("characters of a message", own.lengths, lengths, every=2),
+            _chart("messages of a turn", own.bursts, bursts),
+            _chart("hour of the day, UTC", own.hours, [str(hour) for hour in range(24)], every=6)
+            if any(own.hours)
+            else "<figure><figcaption>the chats have no times</figcaption></figure>",
+        ]
+        cards.append(
+            f'<div class="card person"><h3>{escape(own.person)} '
+            f"<span>{own.messages:,} messages</span></h3>{''.join(charts)}</div>"
+        )
+    more = f"<p>and {others:,} more personas</p>" if others else ""
+    return (
+        "<section><h2>How they write</h2><p>Of all messages that stay. A good clone comes close "
+        f"to these.</p>{''.join(cards)}{more}</section>"
+    )
+
+
+def _chart(title: str, counts: Sequence[int], names: Sequence[str], every: int = 1) -> str:
+    """Bars of counts as a picture, with the share of each in its tooltip."""
+    highest, total = max(counts), sum(counts)
+    step = _WIDTH / len(counts)
+    base = _HEIGHT - _FOOT
+    bars = []
+    for at, (count, name) in enumerate(zip(counts, names, strict=True)):
+        height = (base - 4) * count / highest if highest else 0
+        tip = f"{name}: {count:,} ({_percent(count, total)})"
+        bars.append(
+            f'<rect class="train" x="{at * step + 1:.1f}" y="{base - height:.1f}" '
+            f'width="{step - 2:.1f}" height="{height:.1f}" rx="1.5"><title>{tip}</title></rect>'
+        )
+        if at % every == 0:
+            bars.append(
+                f'<text x="{at * step + step / 2:.1f}" y="{_HEIGHT - 3}" '
+                f'text-anchor="middle">{name}</text>'
+            )
+    return (
+        f'<figure><figcaption>{title}</figcaption><svg viewBox="0 0 {_WIDTH} {_HEIGHT}" '
+        f'role="img" aria-label="{title}"><line x1="0" x2="{_WIDTH}" y1="{base}" y2="{base}"/>'
+        f"{''.join(bars)}</svg></figure>"
+    )
+
+
+def _bar(parts: dict[Action, int], kind: str = "bar") -> str:
+    total = sum(parts.values()) or 1
+    pieces = "".join(
+        f'<i class="{action}" style="width:{100 * parts[action] / total:.2f}%" '
+        f'title="{SHOWN[action]}: {parts[action]:,}"></i>'
+        for action in SHOWN
+        if parts.get(action)
+    )
+    return f'<div class="{kind}">{pieces}</div>'
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "–"
+
+
+_CLASSES = ("context", "reply", "end")
+
+_SAMPLES_STYLE = """
+table { width: auto; }
+td { padding: .1rem 1.5rem .1rem 0; }
+td + td { text-align: right; font-variant-numeric: tabular-nums; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
+.context { opacity: .6; }
+.reply { background: color-mix(in srgb, limegreen 30%, transparent); }
+.end { background: color-mix(in srgb, deepskyblue 40%, transparent); }
+.control { font-size: .8em; border: 1px solid; border-radius: .3em; padding: 0 .2em; }
+.fatal { color: crimson; font-weight: bold; }
+"""
+_LEGEND = (
+    '<p><span class="reply">what is said</span> is trained, and <span class="end">what ends it'
+    '</span>; <span class="context">the rest</span> is context; '
+    '<span class="control">control tokens</span> have a frame.</p>'
+)
+
+
+def samples_page(title: str, found: Audit, rows: Iterable[Mapping[str, Any]]) -> str:
+    """The page.
+
+    Args:
+        title: of the page.
+        found: of all samples.
+        rows: those to show: number, channel, segments, ids, target_spans.
+    """
+    cells = [
+        ("samples", found.samples),
+        ("tokens", found.tokens),
+        ("of them trained", found.trained),
+        ("replies", found.replies),
+        ("replies that nothing ends", found.unended),
+        ("shortest, in tokens", found.shortest),
+        ("median", found.median),
+        ("longest", found.longest),
+    ]
+    table = "".join(f"<tr><td>{name}</td><td>{number:,}</td></tr>" for name, number in cells)
+    fatal = "".join(f'<p class="fatal">{escape(line)}</p>' for line in found.fatal)
+    samples = "\n".join(map(_sample, rows))
+    head = f"<h1>{escape(title)}</h1>\n{_LEGEND}\n<table>{table}</table>\n{fatal}\n"
+    return document(title, _SAMPLES_STYLE, head + samples)
+
+
+def _sample(row: Mapping[str, Any]) -> str:
+    trained = sum(span["end"] - span["start"] for span in row["target_spans"])
+    head = f"{row['number']:,} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained"
+    body = "".join(map(_segment, row["segments"]))
+    # A newline right behind <pre> would not count.
+    return f'<h2>{escape(head)}</h2>\n<pre class="card">\n{body}</pre>'
+
+
+def _segment(segment: Mapping[str, Any]) -> str:
+    classes = _CLASSES[segment["label"]] + " control" * segment["control"]
+    return f'<span class="{classes}">{escape(segment["text"])}</span>'
+
+
+_BASE_STYLE = """:root { color-scheme: light dark; --ink: #1c1f24; --soft: #5d6673; --line: #dfe3e8;
+  --card: #fff; --page: #f5f6f8; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --soft: #98a1ad; --line: #31363d;
+  --card: #1d2126; --page: #14171a; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--page); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif; }
+main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
+h1 { font-size: 1.7rem; margin: 0; letter-spacing: -.01em; }
+h2 { font-size: 1.05rem; margin: 2.5rem 0 .75rem; }
+p { margin: .35rem 0 0; color: var(--soft); }
+.card { background: var(--card); border: 1px solid var(--line); border-radius: .6rem;
+  padding: 1rem 1.2rem; overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; }
+"""
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title><style>
+{style}</style></head>
+<body><main>{body}</main></body></html>
+"""
+
+
+def document(title: str, style: str, body: str) -> str:
+    """A page.
+
+    Args:
+        title: plain text.
+        style: CSS besides that of every page: `.card` is a box, `--ink` and the like are colours.
+        body: HTML, all text in it escaped.
+    """
+    return _PAGE.format(title=escape(title), style=_BASE_STYLE + style, body=body)

@@ -1,0 +1,1 @@
+"""Live rooms of humans and personas, and the log of them that survives a kill."""

@@ -1,1 +1,0 @@
-"""From conversations to samples: turns, windows, segments, tokens and masks."""

@@ -1,0 +1,104 @@
+"""The audit of samples."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+from myna.preparing.html_reports import samples_page
+from myna.preparing.prepare import SAMPLE_SCHEMA
+from myna.preparing.statistics import Audit, audit
+
+
+def span(start: int, end: int, words_end: int, characters: int = 2) -> dict[str, Any]:
+    """A target span that begins with its words."""
+    places = {"start": start, "end": end, "words_start": start, "words_end": words_end}
+    return {"person": "Ana", **places, "characters": characters}
+
+
+SOUND: dict[str, Any] = {
+    "part": "train",
+    "conversation": 0,
+    "space": "",
+    "channel": "tea",
+    "segments": [
+        {"text": "Ana:", "label": 0, "control": False},
+        {"text": " <b>hi</b>", "label": 1, "control": False},
+        {"text": "\n", "label": 2, "control": False},
+    ],
+    "ids": [9, 20, 21, 22, 8],
+    "target_spans": [span(2, 5, words_end=3, characters=9)],
+}
+
+
+def audited(*changes: dict[str, Any]) -> Audit:
+    rows = [{**SOUND, **change} for change in changes]
+    samples = pl.DataFrame(rows, schema=SAMPLE_SCHEMA)
+    return audit(samples, most_tokens=6, opening=[9], control=[8, 9])
+
+
+def test_sound_samples() -> None:
+    longer = {"ids": [9, 20, 21, 21, 22, 8], "target_spans": [span(2, 6, 4)]}
+    assert audited({}, {}, longer) == Audit(
+        samples=3, tokens=16, trained=10, replies=3, unended=0,
+        shortest=5, median=5, longest=6, fatal=[],
+    )  # fmt: skip
+
+
+def test_no_samples() -> None:
+    assert audited().samples == 0
+    assert audited().fatal == []
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"target_spans": []}, "have nothing that is trained"),
+        ({"ids": [9, *[20] * 6]}, "are longer than 6 tokens"),
+        ({"ids": [9, 20, 8, 22, 8]}, "have a control token within their text"),
+        ({"ids": [9, 9, 21, 22, 8]}, "begin twice"),
+        ({"target_spans": [span(2, 6, 3)]}, "have target spans that go beyond their tokens"),
+    ],
+)
+def test_what_must_not_be(change: dict[str, Any], what: str) -> None:
+    assert f"1 samples {what}, the first is 1" in audited({}, change).fatal
+
+
+MARKED: dict[str, Any] = {
+    "segments": [
+        {"text": "<s>", "label": 0, "control": True},
+        {"text": "hi", "label": 1, "control": False},
+        {"text": "</s>", "label": 2, "control": True},
+    ],
+    "ids": [9, 20, 8],
+    "target_spans": [span(1, 3, 2)],
+}
+
+
+def test_control_tokens_stand_where_the_rendering_puts_them() -> None:
+    assert audited(MARKED).fatal == []
+    typed = {**MARKED, "ids": [9, 8, 8]}
+    assert audited(MARKED, typed).fatal == [
+        "1 samples have a control token within their text, the first is 1"
+    ]
+
+
+def test_the_page_frames_control_tokens() -> None:
+    written = samples_page("tea", audited(MARKED), [{**SOUND, **MARKED, "number": 0}])
+    assert '<span class="end control">&lt;/s&gt;</span>' in written
+
+
+def test_a_reply_at_the_end_of_a_sample_is_ended_by_nothing() -> None:
+    cut = {"ids": [9, 20, 21], "target_spans": [span(2, 3, 3)]}
+    assert audited({}, cut).unended == 1
+
+
+def test_the_page_escapes_what_was_said() -> None:
+    written = samples_page("<tea>", audited({}), [{**SOUND, "number": 7}])
+    assert '<span class="reply"> &lt;b&gt;hi&lt;/b&gt;</span>' in written
+    assert "<title>&lt;tea&gt;</title>" in written
+    assert "7 · tea · 5 tokens, 3 trained" in written
+    assert "<script" not in written
+    assert "default-src 'none'" in written
