@@ -108,8 +108,8 @@ def kept_whole(files: Iterable[Log], network: disentangling.Weights | None = Non
         if said.is_empty():
             continue
         answers = disentangling.answers(read_talk(said), network)
-        found = said.with_columns(part=pl.Series(disentangling.roots(answers)))
-        sizes = found.group_by("conversation", "part").len()
+        found = said.with_columns(split=pl.Series(disentangling.roots(answers)))
+        sizes = found.group_by("conversation", "split").len()
         largest = sizes.group_by("conversation").agg(pl.col("len").max() / pl.col("len").sum())
         shares += largest["len"].to_list()
     return 100 * float(np.mean(shares))

@@ -7,7 +7,7 @@ Walks through the conversations of a split as a live room would hear them, and b
 message of a persona asks the clone how likely it is: without memory, with what full-text
 search brings up, and, where the settings name a model for it, with what search by meaning
 adds. The workspace must be trained with the rendering `transcript`; choose settings on
-`tune`, report on `test`.
+`validation`, report on `test`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     """Measure; print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path)
-    parser.add_argument("--split", default="test", choices=["tune", "test"])
+    parser.add_argument("--split", default="test", choices=["validation", "test"])
     parser.add_argument("--adapter", default=DEFAULT_ADAPTER)
     parser.add_argument("--every", type=int, default=1, help="Measure every so-manieth reply.")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
@@ -54,7 +54,7 @@ def main() -> None:
     chats = pl.read_parquet(space.prepared / "messages.parquet")
     found = list(measured(clone, memories, chats, wanted))
     characters, without = (np.array([reply[at] for reply in found]) for at in (0, 1))
-    report: dict[str, Any] = {"part": wanted.split, "replies": len(found)}
+    report: dict[str, Any] = {"split": wanted.split, "replies": len(found)}
     report["without"] = round(without.sum() / characters.sum(), 4)
     for number, name in enumerate(memories):
         tokens, with_ = np.array([reply[2][number] for reply in found]).T
@@ -75,7 +75,7 @@ def measured(
     tokens that it brings up and the bits then.
     """
     met = 0
-    part = messages.filter(pl.col("part") == wanted.split)
+    part = messages.filter(pl.col("split") == wanted.split)
     for _, said in part.group_by("conversation", maintain_order=True):
         room = clone.room([], loudest(said["person"]))
         for person, text, trained in said.select("person", "text", "trained").iter_rows():

@@ -84,7 +84,7 @@ def test_a_workspace_of_an_earlier_version_is_refused(space: Workspace) -> None:
     (space.messages / "tea").mkdir()
     (space.messages / "tea/0.parquet").touch()
     workspace.ImportRecord(space.messages / "tea", "2024", [{}], 1, 1).save()
-    with pytest.raises(WorkspaceError, match=r"prepared\.json .* run `myna prepare --again`"):
+    with pytest.raises(WorkspaceError, match=r"prepared\.json .* run `myna prepare --force`"):
         stages.status(space)
 
 
@@ -92,7 +92,7 @@ def refused(space: Workspace) -> None:
     line = r"prepared\.json is missing, damaged or of another version of myna: run `myna prepare"
     with pytest.raises(WorkspaceError, match=line):
         PreparedInfo.load(space)
-    line = r"adapter\.json is missing, damaged .* train it again with `myna train --again`$"
+    line = r"adapter\.json is missing, damaged .* train it again with `myna train --force`$"
     with pytest.raises(WorkspaceError, match=line):
         AdapterInfo.load(space, "group")
 

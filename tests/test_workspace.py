@@ -198,7 +198,7 @@ class TestDiskErrors:
 
 
 INPUTS = {"messages/a": "1", "people.toml": "2"}
-SETTINGS = {"base": "b", "split": {"tune": 0.05}}
+SETTINGS = {"base": "b", "split": {"validation": 0.05}}
 
 
 class TestManifest:
@@ -214,13 +214,13 @@ class TestManifest:
 
     def test_reasons_say_what_has_changed(self, manifest: dict[str, Any]) -> None:
         inputs = {"people.toml": "3", "messages/b": "4"}
-        settings = {"base": "c", "split": {"tune": 0.1}}
+        settings = {"base": "c", "split": {"validation": 0.1}}
         assert workspace.stale(manifest, inputs, settings) == [
             "messages/a is gone",
             "messages/b is new",
             "people.toml has changed",
             "base is now 'c', was 'b'",
-            "split.tune is now 0.1, was 0.05",
+            "split.validation is now 0.1, was 0.05",
         ]
 
     def test_tuples_and_lists_are_the_same_settings(self, manifest: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ class PreparedInfo:
             WorkspaceError: there are none, or their metadata is damaged or incomplete.
         """
         samples_manifest(space)
-        return _load(cls, space.prepared / PREPARED_FILE, "run `myna prepare --again`")
+        return _load(cls, space.prepared / PREPARED_FILE, "run `myna prepare --force`")
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class AdapterInfo:
         folder = space.adapter(name)
         if not folder.is_dir():
             raise WorkspaceError(f"there is no adapter '{name}': make it with `myna train`")
-        return _load(cls, folder / ADAPTER_FILE, "train it again with `myna train --again`")
+        return _load(cls, folder / ADAPTER_FILE, "train it again with `myna train --force`")
 
     def check_base(self, name: str, base_fingerprint: str) -> None:
         """Check that the base at hand is the one that the adapter `name` was trained on.
@@ -154,7 +154,7 @@ class AdapterInfo:
         if base_fingerprint != self.base_fingerprint:
             raise ModelError(
                 f"adapter '{name}' was trained on another {self.base} than is here now: bring "
-                "that one back, or train again with `myna train --again`"
+                "that one back, or train again with `myna train --force`"
             )
 
 

@@ -16,7 +16,7 @@ EngineName = Literal["auto", "llama.cpp", "transformers", "vllm", "openai"]
 RenderingName = Literal["transcript", "chat", "names", "mind-upload"]
 """The texts that conversations can become."""
 
-SplitName = Literal["train", "tune", "test"]
+SplitName = Literal["train", "validation", "test"]
 
 DatasetFormat = Literal[
     "sharegpt", "openai", "alpaca", "chatml", "segments", "input-output", "parquet"

@@ -119,8 +119,8 @@ def _prepared(workspace: Workspace, settings: Settings) -> Stage:
     if workspace_.read_manifest(workspace.prepared) is None:
         return Stage("prepare", "missing", "no samples yet", command="myna prepare")
     info = PreparedInfo.load(workspace)
-    parts = ", ".join(f"{n:,} {part}" for part, n in sorted(info.samples.items()))
-    summary = f"{info.trained_tokens:,} trained tokens in samples: {parts}"
+    counts = ", ".join(f"{n:,} {split}" for split, n in sorted(info.samples.items()))
+    summary = f"{info.trained_tokens:,} trained tokens in samples: {counts}"
     return _judged("prepare", summary, stale_samples(workspace, settings), "myna prepare")
 
 

@@ -26,7 +26,7 @@ def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     settings = config.Settings(
         train=config.Train(epochs=0.006, batch_tokens=256, lr=2e-3, previews=0, checks=0),
         samples=config.Samples(max_tokens=128, overlap_tokens=16),
-        split=config.Split(tune=0),
+        split=config.Split(validation=0),
         chat=config.Chat(max_reply_tokens=16),
         bot=config.Bot(servers=["*"], typing_speed=0, chattiness=0),
     )

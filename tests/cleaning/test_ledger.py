@@ -46,5 +46,5 @@ def test_it_is_read_back_from_its_json() -> None:
 
 def test_what_is_kept_is_a_share_of_what_is_not_held_out() -> None:
     assert ledger().people[0].kept == 1
-    assert Share("Ben", characters=50, train=10, tune=10).kept == 0.25
+    assert Share("Ben", characters=50, train=10, validation=10).kept == 0.25
     assert Share("Cy").kept == 0

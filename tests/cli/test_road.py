@@ -34,7 +34,7 @@ def trained(friends: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = done.json()
     assert plan["trained"]
     assert plan["tokens"] > 500
-    assert "tune loss" in done.err
+    assert "validation loss" in done.err
     return folder
 
 
@@ -148,7 +148,7 @@ def test_status_names_what_a_changed_setting_makes_stale(trained: Path, tmp_path
     assert prepared["state"] == "stale"
     assert any("conversations.gap_minutes is now 30" in r for r in prepared["reasons"])
     assert report["next"] == "myna prepare"
-    refused = run(folder, ["train", "--again"])
+    refused = run(folder, ["train", "--force"])
     assert refused.status == 1
     assert "run `myna prepare`" in refused.err
 

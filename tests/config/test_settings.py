@@ -109,7 +109,7 @@ class TestFile:
                 lr=st.floats(1e-9, 1),
                 batch_tokens=st.integers(64, 10**9),
             ),
-            split=st.builds(Split, tune=st.floats(0, 0.4)),
+            split=st.builds(Split, validation=st.floats(0, 0.4)),
             samples=st.builds(Samples, system=st.text(st.characters(exclude_characters="{}"))),
         )
     )

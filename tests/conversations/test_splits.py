@@ -13,11 +13,11 @@ from tests.chats import cleaned, table, thorough
 
 from myna.config import Split
 from myna.conversations import sessions
-from myna.conversations.splits import PARTS, hold_out, is_long, near_duplicates, runs
+from myna.conversations.splits import SPLITS, hold_out, is_long, near_duplicates, runs
 
 
 def parted(rows: list[dict[str, Any]], **settings: Any) -> pl.DataFrame:
-    split = Split(**{"tune": 0.1, "test": 0.2, "min_replies": 0, **settings})
+    split = Split(**{"validation": 0.1, "test": 0.2, "min_replies": 0, **settings})
     return hold_out(sessions.split(cleaned(table(rows)), 60), split)
 
 
@@ -26,20 +26,20 @@ def chat(count: int, *, every: float = 1, **more: Any) -> list[dict[str, Any]]:
 
 
 def sizes(frame: pl.DataFrame) -> list[int]:
-    return [frame.filter(pl.col("part") == part).height for part in PARTS]
+    return [frame.filter(pl.col("split") == split).height for split in SPLITS]
 
 
 class TestShares:
     def test_the_newest_are_test_and_before_them_tune(self) -> None:
         frame = parted(chat(100))
         assert sizes(frame) == [70, 10, 20]
-        assert frame.sort("sent_at")["part"].rle().struct.field("value").to_list() == [*PARTS]
+        assert frame.sort("sent_at")["split"].rle().struct.field("value").to_list() == [*SPLITS]
 
     @pytest.mark.parametrize(
         ("settings", "expected"),
         [
-            ({"tune": 0, "test": 0}, [100, 0, 0]),
-            ({"tune": 0}, [80, 0, 20]),
+            ({"validation": 0, "test": 0}, [100, 0, 0]),
+            ({"validation": 0}, [80, 0, 20]),
             ({"test": 0}, [90, 10, 0]),
         ],
     )
@@ -70,7 +70,7 @@ class TestShares:
 
     def test_a_border_goes_to_the_begin_of_a_conversation_near_it(self) -> None:
         rows = [{"author": "Ana", "text": f"n{n}", "at": n + 500 * (n >= 79)} for n in range(100)]
-        frame = parted(rows, tune=0)
+        frame = parted(rows, validation=0)
         assert sizes(frame) == [79, 0, 21]
         assert frame["whole"].all()
 
@@ -78,16 +78,16 @@ class TestShares:
 class TestMinReplies:
     def test_the_test_share_grows_until_a_regular_has_enough(self) -> None:
         rows = chat(200)
-        assert sizes(parted(rows, tune=0, test=0.1, min_replies=30))[2] >= 30
-        assert sizes(parted(rows, tune=0, test=0.1, min_replies=0))[2] == 20
+        assert sizes(parted(rows, validation=0, test=0.1, min_replies=30))[2] >= 30
+        assert sizes(parted(rows, validation=0, test=0.1, min_replies=0))[2] == 20
 
     def test_it_never_grows_beyond_a_fifth(self) -> None:
-        assert sizes(parted(chat(200), tune=0, test=0.1, min_replies=1000))[2] == 20
+        assert sizes(parted(chat(200), validation=0, test=0.1, min_replies=1000))[2] == 20
 
     def test_who_spoke_twice_is_no_regular_and_costs_nothing(self) -> None:
         rows = chat(200)
         rows[3]["author"] = rows[150]["author"] = "Ben"
-        assert sizes(parted(rows, tune=0, test=0.1, min_replies=20))[2] == 20
+        assert sizes(parted(rows, validation=0, test=0.1, min_replies=20))[2] == 20
 
 
 class TestNearDuplicates:
@@ -132,17 +132,17 @@ class TestNearDuplicates:
     st.sampled_from([0, 3]),
 )
 def test_parts_follow_each_other_in_time(
-    rows: list[dict[str, Any]], tune: float, test: float, min_replies: int
+    rows: list[dict[str, Any]], validation: float, test: float, min_replies: int
 ) -> None:
     said = [{"text": f"n{n}", **row} for n, row in enumerate(rows)]
-    frame = parted(said, tune=tune, test=test, min_replies=min_replies)
+    frame = parted(said, validation=validation, test=test, min_replies=min_replies)
     assert sorted(frame["text"]) == sorted(row["text"] for row in said)
     for _, channel in frame.group_by("channel"):
         ordered = channel.sort("time", nulls_last=False, maintain_order=True)
-        for earlier, later in itertools.pairwise(PARTS):
-            before = ordered.filter(pl.col("part") == earlier)["time"].drop_nulls()
-            after = ordered.filter(pl.col("part") == later)["time"].drop_nulls()
+        for earlier, later in itertools.pairwise(SPLITS):
+            before = ordered.filter(pl.col("split") == earlier)["time"].drop_nulls()
+            after = ordered.filter(pl.col("split") == later)["time"].drop_nulls()
             assert before.is_empty() or after.is_empty() or before.max() <= after.min()
     for _, one in frame.group_by("conversation"):
-        assert one["part"].n_unique() == 1
+        assert one["split"].n_unique() == 1
         assert one.select(sessions.PLACE).n_unique() == 1

@@ -33,7 +33,7 @@ def messages(*rows: Row, personas: Sequence[str] = ("Ana",)) -> pl.DataFrame:
             "person": person,
             "sent_at": START + timedelta(minutes=number),
             "conversation": 0,
-            "part": "train",
+            "split": "train",
             "trained": person in personas,
             "text": text,
         }
@@ -82,9 +82,9 @@ FRIENDS = messages(
     ("Ana", "yes, the lake", {"conversation": 1}),
     ("Ben", "rain?", {"conversation": 2}),
     ("Cy", "rain", {"conversation": 2}),
-    ("Ben", "soup?", {"conversation": 3, "part": "tune"}),
-    ("Ana", "soup", {"conversation": 3, "part": "tune"}),
-    ("Ben", "secret?", {"conversation": 4, "part": "test"}),
-    ("Ana", "only reported on", {"conversation": 4, "part": "test"}),
+    ("Ben", "soup?", {"conversation": 3, "split": "validation"}),
+    ("Ana", "soup", {"conversation": 3, "split": "validation"}),
+    ("Ben", "secret?", {"conversation": 4, "split": "test"}),
+    ("Ana", "only reported on", {"conversation": 4, "split": "test"}),
 )
 """Three friends, of whom Ana may be cloned; what she says of lol is context only."""

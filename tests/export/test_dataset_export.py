@@ -88,7 +88,7 @@ def test_what_is_context_only_is_left_out_where_it_would_be_trained(friends: Wor
 def test_parquet_holds_the_messages_themselves(friends: Workspace) -> None:
     exported(friends, "parquet")
     table = pl.read_parquet(friends.root / "exports" / "parquet" / "train.parquet")
-    whole = FRIENDS.filter(pl.col("part") == "train", pl.col("conversation") < 2)
+    whole = FRIENDS.filter(pl.col("split") == "train", pl.col("conversation") < 2)
     columns = ["conversation", "id", "sent_at", "person", "text", "trained"]
     assert table.select(columns).equals(whole.select(columns))
     assert table["role"].to_list() == [

@@ -21,7 +21,7 @@ SYSTEM = "You are {name}, with {others}."
 
 def made(*rows: Row, length: int = 8192, **options: Any) -> list[Dialogue]:
     return list(
-        dialogues(numbered(*rows), "Ana", part="train", system=SYSTEM, length=length, **options)
+        dialogues(numbered(*rows), "Ana", split="train", system=SYSTEM, length=length, **options)
     )
 
 
@@ -124,7 +124,7 @@ def test_drawn_dialogues_have_two_to_ten_turns() -> None:
 def test_a_system_line_that_fills_a_dialogue_is_refused() -> None:
     rows = numbered(("Ben", "tea?"), ("Ana", "ok"))
     with pytest.raises(SettingsError, match="--sequence-len"):
-        list(dialogues(rows, "Ana", part="train", system="x" * 500, length=1024))
+        list(dialogues(rows, "Ana", split="train", system="x" * 500, length=1024))
 
 
 def test_of_many_others_those_who_speak_most_are_named() -> None:

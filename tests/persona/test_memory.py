@@ -69,7 +69,7 @@ class Chats:
                     "person": person,
                     "sent_at": START + timedelta(minutes=len(self.rows)),
                     "conversation": conversation,
-                    "part": part,
+                    "split": part,
                     "trained": person not in untrained.split(),
                     "text": text,
                 }
@@ -239,9 +239,9 @@ class TestWhatIsRecalled:
 
 @both_ways
 class TestWhatNeverIs:
-    @pytest.mark.parametrize("part", ["tune", "test"])
+    @pytest.mark.parametrize("split", ["validation", "test"])
     def test_nothing_of_tune_or_test(self, make: Make, part: str) -> None:
-        chats = Chats().add("Ana: hm", "Ben: hm").add(*TEA, part=part)
+        chats = Chats().add("Ana: hm", "Ben: hm").add(*TEA, split=part)
         memory = make(chats)
         assert "marmalade" not in " ".join(recalled(memory))
         assert b"marmalade" not in memory.path.read_bytes()
@@ -359,7 +359,7 @@ class TestAudience:
         assert self.replies(memory, ["Eve"]) == {"quince late"}
 
     def test_those_who_only_spoke_in_the_held_out_part_were_not_there(self, make: Make) -> None:
-        chats = Chats().add("Ana: quince?", "Ben: quince").add("Eve: hi", "Eve: bye", part="test")
+        chats = Chats().add("Ana: quince?", "Ben: quince").add("Eve: hi", "Eve: bye", split="test")
         assert self.replies(make(chats), ["Eve"]) == set()
 
     def test_a_pseudonym_is_known_by_the_real_name_too(self, make: Make) -> None:

@@ -60,7 +60,7 @@ class Moment:
     """The sample of the messages, and a clone that was trained on it."""
 
     def __init__(self, settings: config.Settings, tokenizer: Tokenizer, folder: Path) -> None:
-        split = config.Split(tune=0, test=0)
+        split = config.Split(validation=0, test=0)
         settings = settings.model_copy(update={"split": split})
         export = table([{"author": name, "text": text, "at": 0} for name, text in SAID])
         people = everyone(export, Ben="context", Cy="context")
@@ -126,7 +126,7 @@ def preview(moment: Moment) -> None:
     space.prepared.mkdir(parents=True)
     workspace.write_manifest(space.prepared, inputs={}, settings={})
     moment.info.save(space.prepared)
-    held_out = moment.messages.with_columns(part=pl.lit("tune"))
+    held_out = moment.messages.with_columns(split=pl.lit("validation"))
     held_out.write_parquet(space.prepared / "messages.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Transformers", lambda *_, **__: moment.engine)

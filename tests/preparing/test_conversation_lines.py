@@ -23,12 +23,12 @@ class Conversation(NamedTuple):
 
 
 def made(rows: list[dict[str, Any]], **split: Any) -> list[Conversation]:
-    settings = Split(**{"tune": 0, "test": 0, "min_replies": 0, **split})
+    settings = Split(**{"validation": 0, "test": 0, "min_replies": 0, **split})
     kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), settings)
     said = lines(kept)
     return [
         Conversation(
-            *own.select("part", "whole").row(0),
+            *own.select("split", "whole").row(0),
             said.filter(pl.col("conversation") == number)
             .select("person", "text", "trained")
             .rows(),
@@ -85,10 +85,10 @@ def test_the_loudest_people_are_named_first() -> None:
 
 def test_a_conversation_that_a_border_cuts_is_two_and_neither_is_whole() -> None:
     rows = [{"author": "Ana", "text": f"word {number}"} for number in range(100)]
-    parts = made(rows, tune=0.1, test=0.2)
+    parts = made(rows, validation=0.1, test=0.2)
     assert [(c.part, c.whole) for c in parts] == [
         ("train", False),
-        ("tune", False),
+        ("validation", False),
         ("test", False),
     ]
     assert [len(c.lines) for c in parts] == [70, 10, 20]
@@ -122,7 +122,7 @@ def test_the_text_of_an_empty_table_is_no_conversation() -> None:
 def test_a_turn_is_what_one_person_says_until_somebody_else_speaks() -> None:
     said = [("Ana", 0), ("Ana", 1), ("Ben", 2), ("Ana", 3), ("Ana", LATER)]
     rows = [{"author": author, "text": "hi", "at": at} for author, at in said]
-    kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), Split(tune=0, test=0))
+    kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), Split(validation=0, test=0))
     assert lines(kept)["turn"].to_list() == [0, 0, 1, 2, 3]
 
 

@@ -35,7 +35,7 @@ SMALL = """
 max_tokens = 96
 overlap_tokens = 20
 [split]
-tune = 0.15
+validation = 0.15
 test = 0.2
 min_replies = 0
 [rules]
@@ -62,7 +62,7 @@ def bare(text: str) -> str:
 
 def targets(samples: pl.DataFrame, part: str | None = None) -> str:
     """All trained words of a part, without blanks; what is not trained is a tab."""
-    wanted = samples if part is None else samples.filter(pl.col("part") == part)
+    wanted = samples if part is None else samples.filter(pl.col("split") == part)
     segments = [segment for sample in wanted["segments"] for segment in sample]
     return "".join(bare(s["text"]) if s["label"] == REPLY else "\t" for s in segments)
 
@@ -149,7 +149,7 @@ def test_no_message_is_lost_and_none_leaks(
 
     # Every message of a persona that no rule drops is a target once, in its own part.
     last = {row["id"]: row for row in rows}  # of two exports, the edited one
-    part_of = {int(row["id"]): row["part"] for row in done.messages.to_dicts()}
+    part_of = {int(row["id"]): row["split"] for row in done.messages.to_dicts()}
     doubled = {
         int(row["id"])
         for row in done.messages.to_dicts()
@@ -165,14 +165,14 @@ def test_no_message_is_lost_and_none_leaks(
             assert bare(row["text"]) in targets(samples, part).replace("\t", "")
             assert targets(samples).count(mark(number)) == 1
     placed = sum(share.replies[part] for share in ledger.people for part in share.replies)
-    assert placed == sum(ledger.total(action) for action in ("tune", "test", "train"))
+    assert placed == sum(ledger.total(action) for action in ("validation", "test", "train"))
 
     for sample in samples.to_dicts():
         text = "".join(segment["text"] for segment in sample["segments"])
         assert len(sample["ids"]) <= 96
         # Chats of different channels never merge, and nothing held out is in train.
         assert {last[n]["channel"] for n in marks(text)} <= {sample["channel"]}
-        allowed = {"train": {"train"}, "tune": {"train", "tune"}}.get(sample["part"])
+        allowed = {"train": {"train"}, "validation": {"train", "validation"}}.get(sample["split"])
         assert allowed is None or {part_of[n] for n in marks(text)} <= allowed
         # Who is left out is in no sample, and who is context is in no target.
         assert not {last[n]["author"] for n in marks(text)} & {"Dee", "Beep"}

@@ -19,7 +19,7 @@ def span(start: int, end: int, words_end: int, characters: int = 2) -> dict[str,
 
 
 SOUND: dict[str, Any] = {
-    "part": "train",
+    "split": "train",
     "conversation": 0,
     "space": "",
     "channel": "tea",

@@ -37,7 +37,7 @@ from myna.training import data as trained_samples
 from myna.workspace import Workspace
 
 Base = tuple[Markup, Tokenizer]
-ALL = config.Split(tune=0, test=0)
+ALL = config.Split(validation=0, test=0)
 
 often = settings(thorough, max_examples=10)
 """For properties that are tried in every rendering."""

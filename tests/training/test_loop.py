@@ -126,7 +126,11 @@ def checked(**change: Any) -> Train:
 
 def tune_losses(work: Path) -> dict[int, float]:
     lines = [json.loads(line) for line in (work / "log.jsonl").read_text().splitlines()]
-    return {line["step"]: line["tune_loss"] for line in lines if line["tune_loss"] is not None}
+    return {
+        line["step"]: line["validation_loss"]
+        for line in lines
+        if line["validation_loss"] is not None
+    }
 
 
 STRANGERS = Samples([[9, 1, 5, 77, 30, 2, 66, 8]], [[i >= 2 for i in range(8)]])

@@ -16,7 +16,7 @@ from myna.training.plan import (
     learning_rate,
     lines,
     make,
-    tune_tokens,
+    validation_tokens,
 )
 
 SCHEDULE = Schedule([100] * 50, 100, 0)  # 50 steps of 100 tokens in an epoch
@@ -58,9 +58,9 @@ def plan(tokens: int) -> Plan:
 
 def test_checks_of_the_tune_loss_take_a_tenth_of_the_run() -> None:
     settings = Train(checks=4)
-    assert 5 * tune_tokens(plan(1_000_000), settings) / 2 == CHECKED * 1_000_000
-    assert tune_tokens(plan(100), settings) == FEWEST
-    assert tune_tokens(plan(10**9), settings) == MOST
+    assert 5 * validation_tokens(plan(1_000_000), settings) / 2 == CHECKED * 1_000_000
+    assert validation_tokens(plan(100), settings) == FEWEST
+    assert validation_tokens(plan(10**9), settings) == MOST
 
 
 def test_the_outlook_says_all_there_is_to_know_before_the_first_step() -> None:

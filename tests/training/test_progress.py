@@ -13,9 +13,9 @@ from myna.config import Train
 from myna.errors import TrainingError
 from myna.training.progress import CURVES, Curves, Progress
 
-NOW = Progress(3, 10, 2.5, 1e-3, 640, 99.0, 7.0, tune_loss=2.4, peak_share=0.5)
+NOW = Progress(3, 10, 2.5, 1e-3, 640, 99.0, 7.0, validation_loss=2.4, peak_share=0.5)
 NUMBERS = {
-    "loss": 2.5, "lr": 1e-3, "tokens": 640, "tokens_per_second": 99.0, "tune_loss": 2.4,
+    "loss": 2.5, "lr": 1e-3, "tokens": 640, "tokens_per_second": 99.0, "validation_loss": 2.4,
     "peak_share": 0.5,
 }  # fmt: skip
 

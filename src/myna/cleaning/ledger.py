@@ -1,6 +1,6 @@
 """The ledger: what came in, what went out, and why the rest did not.
 
-In = dropped + demoted to context + held out (tune, test) + trained, always, in messages
+In = dropped + demoted to context + held out (validation, test) + trained, always, in messages
 and in characters. A ledger that does not balance is a defect of myna, and says so.
 """
 
@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Action = Literal["drop", "context", "tune", "test", "train"]
-ACTIONS: tuple[Action, ...] = ("drop", "context", "tune", "test", "train")
+Action = Literal["drop", "context", "validation", "test", "train"]
+ACTIONS: tuple[Action, ...] = ("drop", "context", "validation", "test", "train")
 EXAMPLES = 3
 
 
@@ -33,14 +33,14 @@ class Share:
     person: str
     characters: int = 0
     train: int = 0
-    tune: int = 0
+    validation: int = 0
     test: int = 0
     replies: dict[str, int] = field(default_factory=dict)
 
     @property
     def kept(self) -> float:
         """The share that is trained, of all that is not held out."""
-        open_ = self.characters - self.tune - self.test
+        open_ = self.characters - self.validation - self.test
         return self.train / open_ if open_ else 0.0
 
 

@@ -105,6 +105,6 @@ def _situation(space: Workspace, personas: list[str]) -> Situation:
 
     messages = pl.read_parquet(space.prepared / "messages.parquet")
     found = situations(
-        messages.filter(pl.col("part") == "test"), personas, turns=SAID, after=SPOKEN
+        messages.filter(pl.col("split") == "test"), personas, turns=SAID, after=SPOKEN
     )
     return found[0]

@@ -34,7 +34,7 @@ def command(
     since: Annotated[str | None, typer.Option(help="Only from this day on: 2020-01-31.")] = None,
     until: Annotated[str | None, typer.Option(help="Only up to this day.")] = None,
     set_: Set = None,
-    again: Annotated[bool, typer.Option("--again", help="Even if nothing has changed.")] = False,
+    again: Annotated[bool, typer.Option("--force", help="Even if nothing has changed.")] = False,
     json_: Json = False,
 ) -> None:
     """Clean and split the messages into samples; print the ledger."""
@@ -72,7 +72,7 @@ def ready(space: Workspace, settings: Settings, *, again: bool = False) -> None:
     if manifest and not again:
         inputs, used = stages.prepare_inputs(space), stages.prepare_settings(settings)
         if not workspace.stale(manifest, inputs, used):
-            say("nothing has changed since the last time (--again makes the samples anew)")
+            say("nothing has changed since the last time (--force makes the samples anew)")
             return
     tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
     prepare.run(space, settings, tokenizer, say)
@@ -105,16 +105,16 @@ def show(ledger: Ledger, screen: Console) -> None:
     screen.print(rules)
 
     people = Table(title="People", title_justify="left")
-    for name in ("person", "characters", "trained", "tune", "test", "kept"):
+    for name in ("person", "characters", "trained", "validation", "test", "kept"):
         people.add_column(name, justify="left" if name == "person" else "right")
     for person in ledger.people:
         people.add_row(
             Text(person.person),
             f"{person.characters:,}",
             f"{person.train:,}",
-            f"{person.tune:,}",
+            f"{person.validation:,}",
             f"{person.test:,}",
-            share(person.train, person.characters - person.tune - person.test),
+            share(person.train, person.characters - person.validation - person.test),
         )
     screen.print(people)
     if ledger.redacted:

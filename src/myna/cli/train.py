@@ -32,7 +32,7 @@ def command(
     ] = None,
     adapter: Adapter = DEFAULT_ADAPTER,
     set_: Set = None,
-    again: Annotated[bool, typer.Option("--again", help="Even if the adapter is there.")] = False,
+    again: Annotated[bool, typer.Option("--force", help="Even if the adapter is there.")] = False,
     onward: Annotated[
         bool,
         typer.Option("--continue", help="Begin as the adapter is; learn from new samples."),
@@ -94,7 +94,7 @@ def ready(
             manifest, stages.train_inputs(space), stages.train_settings(settings)
         )
         if not reasons:
-            _say(f"adapter '{name}' is trained already (--again trains it anew)")
+            _say(f"adapter '{name}' is trained already (--force trains it anew)")
             plan = AdapterInfo.load(space, name).training.plan
             return {"adapter": name, "trained": False, **asdict(plan)}
         _say(f"training anew: {'; '.join(reasons)}")
@@ -151,7 +151,7 @@ class _Steps:
     def __init__(self, progress: rich.progress.Progress) -> None:
         self._progress = progress
         self._task = progress.add_task(
-            "training", total=None, loss="…", tune="–", speed="…", left="…", start=False
+            "training", total=None, loss="…", validation="–", speed="…", left="…", start=False
         )
         self._losses: list[float] = []
         self.outlooks: list[Outlook] = []
@@ -165,7 +165,8 @@ class _Steps:
         return [
             TextColumn(
                 "step {task.completed}/{task.total}  loss {task.fields[loss]}  "
-                "tune {task.fields[tune]}  {task.fields[speed]}  {task.fields[left]} left"
+                "validation {task.fields[validation]}  {task.fields[speed]}  "
+                "{task.fields[left]} left"
             )
         ]
 
@@ -193,9 +194,9 @@ class _Steps:
         )
         if self._progress.disable and (now.step % 10 == 0 or now.step == now.steps):
             _say(f"step {now.step}/{now.steps}  loss {recent:.3f}  {speed}  {left} left")
-        if now.tune_loss is not None:
-            self._progress.update(self._task, tune=f"{now.tune_loss:.3f}")
-            _say(f"step {now.step}: tune loss {now.tune_loss:.3f}")
+        if now.validation_loss is not None:
+            self._progress.update(self._task, validation=f"{now.validation_loss:.3f}")
+            _say(f"step {now.step}: validation loss {now.validation_loss:.3f}")
 
 
 def _tell_recipe(settings: Settings) -> None:
@@ -232,7 +233,7 @@ def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
 
 
 def _previewer(space: Workspace, settings: Settings) -> Any:
-    """Shows what personas answer to a moment of the tune split, as training goes on."""
+    """Shows what personas answer to a moment of the validation split, as training goes on."""
     from myna.training.run import preview
 
     screen = console(err=True)

@@ -102,9 +102,11 @@ class Conversations(Section):
 
 
 class Split(Section):
-    """What is held out, by time and per channel: the newest is `test`, before it `tune`."""
+    """What is held out, by time and per channel: the newest is `test`, before it `validation`."""
 
-    tune: float = Field(0.05, ge=0, lt=0.5, description="Share held out to stop training early.")
+    validation: float = Field(
+        0.05, ge=0, lt=0.5, description="Share held out to stop training early."
+    )
     test: float = Field(0.10, ge=0, lt=0.5, description="Share held out to report on, only.")
     min_replies: int = Field(
         20, ge=0, description="The test share grows (to 0.2 at most) until each person has these."

@@ -122,7 +122,9 @@ class Train(Section):
     checkpoint_every: Duration = Field("60s", description="Time between two checkpoints.")
     previews: int = Field(3, ge=0, description="Times that sample replies are shown on the way.")
     checks: int = Field(
-        6, ge=0, description="Times that the loss on the tune split is measured; the best stays."
+        6,
+        ge=0,
+        description="Times that the loss on the validation split is measured; the best stays.",
     )
     patience: int = Field(
         3, ge=0, description="Checks without a better loss that end the training; 0: none do."

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from myna.conversations.splits import CHANNEL, PARTS
+from myna.conversations.splits import CHANNEL, SPLITS
 from myna.messages import PLACE
 
 
@@ -61,7 +61,7 @@ def split(
 def answered(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL) -> pl.DataFrame:
     """For each reply to another conversation's message: (reply, target) row numbers.
 
-    Targets that are not among the messages are left out, and so are those of a later part:
+    Targets that are not among the messages are left out, and so are those of a later split:
     whatever its time says, nothing that is held out is brought into train.
 
     Args:
@@ -70,17 +70,17 @@ def answered(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL) -> pl.Dat
     """
     rows = messages.with_row_index("row").select(
         *(*channel, "id", "row", "reply_to", "conversation"),
-        part=pl.col("part").cast(pl.Enum(PARTS)),
+        split=pl.col("split").cast(pl.Enum(SPLITS)),
     )
     replies = rows.filter(pl.col("reply_to").is_not_null())
     targets = rows.filter(pl.col("id").is_in(replies["reply_to"].unique().implode())).select(
-        *channel, "id", target="row", target_conversation="conversation", target_part="part"
+        *channel, "id", target="row", target_conversation="conversation", target_part="split"
     )
     return (
         replies.join(targets, left_on=[*channel, "reply_to"], right_on=[*channel, "id"])
         .filter(
             pl.col("target_conversation") != pl.col("conversation"),
-            pl.col("target_part") <= pl.col("part"),
+            pl.col("target_split") <= pl.col("split"),
         )
         .select("row", "target")
     )

@@ -1,6 +1,6 @@
-"""The splits: `train`, then `tune`, then `test`, by time and per channel.
+"""The splits: `train`, then `validation`, then `test`, by time and per channel.
 
-Nothing of tune or test reaches training, memory or prompts; test is only ever reported
+Nothing of validation or test reaches training, memory or prompts; test is only ever reported
 on.
 """
 
@@ -13,7 +13,7 @@ import polars as pl
 
 from myna.config import Split
 
-PARTS = ("train", "tune", "test")
+SPLITS = ("train", "validation", "test")
 """In the order of their times."""
 
 CHANNEL = ("source", "channel_id")
@@ -36,7 +36,7 @@ MULTIPLIER = 6364136223846793005
 def hold_out(
     messages: pl.DataFrame, settings: Split, channel: Sequence[str] = CHANNEL
 ) -> pl.DataFrame:
-    """The messages with `part`; a conversation that a border cuts becomes two, not `whole`.
+    """The messages with `split`; a conversation that a border cuts becomes two, not `whole`.
 
     So does one of more than 10,000 messages: memory stays flat where a channel never rests.
 
@@ -59,27 +59,27 @@ def hold_out(
         begins=pl.int_range(pl.len()).over("conversation") == 0,
     )
     test = _test_share(ranked, settings)
-    tune = round(1 - test - settings.tune, 9)  # 0.7, not 0.7000000000000001
+    validation = round(1 - test - settings.validation, 9)  # 0.7, not 0.7000000000000001
     borders = ranked.group_by(channel).agg(
-        _border(round(1 - test, 9)).alias("test_from"), _border(tune).alias("tune_from")
+        _border(round(1 - test, 9)).alias("test_from"), _border(validation).alias("validation_from")
     )
-    part = (
+    split = (
         pl.when((pl.col("at") >= pl.col("test_from")) & (test > 0))
         .then(pl.lit("test"))
-        .when((pl.col("at") >= pl.col("tune_from")) & (settings.tune > 0))
-        .then(pl.lit("tune"))
+        .when((pl.col("at") >= pl.col("validation_from")) & (settings.validation > 0))
+        .then(pl.lit("validation"))
         .otherwise(pl.lit("train"))
     )
     parts = (
         ranked.select("row", "at", *channel)
         .join(borders, on=channel, how="left")
-        .select("row", part=part)
-        .sort("row")["part"]
+        .select("row", split=split)
+        .sort("row")["split"]
     )
     piece = pl.int_range(pl.len()).over("conversation") // MAX_MESSAGES
     cut = messages.with_columns(parts, piece=piece.cast(pl.UInt32))
-    pieces = pl.struct("part", "piece").n_unique().over("conversation")
-    number = pl.struct("conversation", "part", "piece").rle_id().cast(pl.Int64)
+    pieces = pl.struct("split", "piece").n_unique().over("conversation")
+    number = pl.struct("conversation", "split", "piece").rle_id().cast(pl.Int64)
     return cut.with_columns(whole=pieces == 1, conversation=number).drop("piece")
 
 

@@ -55,7 +55,7 @@ def write(space: Workspace, persona: str, name: str, new: Path) -> None:
     known = people.load(space.people_file)
     allowed = set(people.personas(known))
     names = [name for person in known.persons for name in (person.name, person.shown)]
-    fields = content(messages.filter(pl.col("part") == "train"), persona, allowed, names)
+    fields = content(messages.filter(pl.col("split") == "train"), persona, allowed, names)
     second, third = cards(fields)
     write_json(new / f"{name}.v2.json", second)
     write_json(new / f"{name}.v3.json", third)
@@ -109,7 +109,7 @@ def shown(messages: pl.DataFrame, persona: str, allowed: set[str]) -> Iterator[E
     found = [
         Exchange(exchange.others[-1:], exchange.own)
         for dialogue in dialogues(
-            messages, persona, part="train", system=SYSTEM, length=LENGTH, keeps_context=False
+            messages, persona, split="train", system=SYSTEM, length=LENGTH, keeps_context=False
         )
         for exchange in dialogue.exchanges
     ]

@@ -51,30 +51,30 @@ _TRAINING = {
 }
 
 
-def files(format_: Format, parts: Sequence[str], length: int) -> dict[str, str]:
+def files(format_: Format, splits: Sequence[str], length: int) -> dict[str, str]:
     """The text of each config of a format, by its file name.
 
     Args:
         format_: what the data are written in.
-        parts: the data files' names, `train` and `eval`.
+        splits: the data files' names, `train` and `eval`.
         length: most bytes of a dialogue: a sequence length that cuts nothing.
     """
     found: dict[str, str] = {}
     if format_.name in ("sharegpt", "segments", "input-output"):
-        found[AXOLOTL] = yaml(axolotl(format_, parts, length))
+        found[AXOLOTL] = yaml(axolotl(format_, splits, length))
     if format_.name in ("sharegpt", "alpaca"):
-        found[DATASET_INFO] = json.dumps(dataset_info(format_, parts), indent=1) + "\n"
-        found[LLAMA_FACTORY] = yaml(llama_factory(format_, parts, length))
+        found[DATASET_INFO] = json.dumps(dataset_info(format_, splits), indent=1) + "\n"
+        found[LLAMA_FACTORY] = yaml(llama_factory(format_, splits, length))
     return found
 
 
-def axolotl(format_: Format, parts: Sequence[str], length: int) -> dict[str, Any]:
+def axolotl(format_: Format, splits: Sequence[str], length: int) -> dict[str, Any]:
     """The config of the first project for ShareGPT, of the second for segments."""
     is_chat = format_.name == "sharegpt"
     how = _CHAT if is_chat else {"type": "input_output"}
 
-    def data(part: str) -> list[dict[str, Any]]:
-        file = f"{part}.{format_.file}"
+    def data(split: str) -> list[dict[str, Any]]:
+        file = f"{split}.{format_.file}"
         # What a file of its own holds is called the split `train`.
         return [{"path": file, "ds_type": "json", "split": "train", **how}]
 
@@ -86,7 +86,7 @@ def axolotl(format_: Format, parts: Sequence[str], length: int) -> dict[str, Any
         "load_in_8bit": not is_chat,
         "load_in_4bit": is_chat,
         "datasets": data("train"),
-        **({"test_datasets": data("eval")} if "eval" in parts else {}),
+        **({"test_datasets": data("eval")} if "eval" in splits else {}),
         "val_set_size": 0.0,
         "dataset_prepared_path": "last_run_prepared",
         "output_dir": "./qlora-out" if is_chat else "./lora-out",
@@ -102,13 +102,13 @@ def axolotl(format_: Format, parts: Sequence[str], length: int) -> dict[str, Any
         "num_epochs": 10 if is_chat else 2,
         "optimizer": "adamw_bnb_8bit" if is_chat else "adamw_torch",
         **_TRAINING,
-        **({"evals_per_epoch": 1} if "eval" in parts else {}),
+        **({"evals_per_epoch": 1} if "eval" in splits else {}),
         "saves_per_epoch": 1,
         "special_tokens": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
     }
 
 
-def dataset_info(format_: Format, parts: Sequence[str]) -> dict[str, Any]:
+def dataset_info(format_: Format, splits: Sequence[str]) -> dict[str, Any]:
     """LLaMA-Factory's description of the data files; tags left out would be unset there."""
     if format_.name == "sharegpt":
         shape: dict[str, Any] = {
@@ -126,10 +126,10 @@ def dataset_info(format_: Format, parts: Sequence[str]) -> dict[str, Any]:
         columns = {"prompt": "instruction", "query": "input", "response": "output"}
         columns |= {"system": "system", "history": "history"}
         shape = {"formatting": "alpaca", "columns": columns}
-    return {f"myna_{part}": {"file_name": f"{part}.{format_.file}", **shape} for part in parts}
+    return {f"myna_{split}": {"file_name": f"{split}.{format_.file}", **shape} for split in splits}
 
 
-def llama_factory(format_: Format, parts: Sequence[str], length: int) -> dict[str, Any]:
+def llama_factory(format_: Format, splits: Sequence[str], length: int) -> dict[str, Any]:
     """The first project's training, in LLaMA-Factory's words."""
     evaluated = {
         "eval_dataset": "myna_eval",
@@ -165,7 +165,7 @@ def llama_factory(format_: Format, parts: Sequence[str], length: int) -> dict[st
         "warmup_steps": 10,
         "optim": "adamw_bnb_8bit",
         "bf16": True,
-        **(evaluated if "eval" in parts else {}),
+        **(evaluated if "eval" in splits else {}),
     }
 
 

@@ -1,7 +1,7 @@
 """The stage: prepared messages into a folder that another tool reads.
 
 exports/FORMAT/
-train.jsonl         (or .json, .parquet) and eval.jsonl, from the split `tune`
+train.jsonl         (or .json, .parquet) and eval.jsonl, from the split `validation`
 test.jsonl          only where it is asked for
 README.txt          what is in it, what the format cannot hold, how to train
 axolotl.yml, …      configs, where the format has them
@@ -30,7 +30,7 @@ from myna.export.dialogues import Dialogue, check_system, dialogues
 from myna.export.formats import Format, Row
 from myna.workspace import Workspace
 
-PARTS = {"train": "train", "tune": "eval", "test": "test"}
+SPLITS = {"train": "train", "validation": "eval", "test": "test"}
 """The file that each split goes to."""
 
 MARK = "export"
@@ -144,20 +144,20 @@ def run(
         raise SettingsError(f"--sequence-len {length} is too short: allow {SHORTEST} at least")
     system = check_system(wanted.system or wanted.format.system)
     messages = pl.read_parquet(workspace.prepared / "messages.parquet").with_row_index("row")
-    parts = [part for part in PARTS if part != "test" or wanted.with_test]
-    shown = messages.filter(pl.col("part").is_in(parts))
+    chosen_splits = [split for split in SPLITS if split != "test" or wanted.with_test]
+    shown = messages.filter(pl.col("split").is_in(chosen_splits))
     done = Exported(wanted.format.name, str(path), list(wanted.personas))
     done.lacks = list(wanted.format.lacks)
     with workspace_.clear_disk_errors(path), workspace_.folder(path) as new:
         placed: set[int] = set()
-        for part in parts:
-            file = f"{PARTS[part]}.{wanted.format.file}"
+        for split in chosen_splits:
+            file = f"{SPLITS[split]}.{wanted.format.file}"
             if wanted.format.rows is None:
-                table = _table(shown.filter(pl.col("part") == part), wanted.personas)
+                table = _table(shown.filter(pl.col("split") == split), wanted.personas)
                 placed.update(table["row"])
                 done.rows[file] = _write_table(table.drop("row"), new / file)
             else:
-                made = _dialogues(shown, wanted, part, system, length, done, placed)
+                made = _dialogues(shown, wanted, split, system, length, done, placed)
                 rows = (row for dialogue in made for row in wanted.format.rows(dialogue))
                 done.rows[file] = _write_rows(rows, new / file)
             say(f"wrote {file}")
@@ -184,7 +184,7 @@ def run(
 def _dialogues(
     messages: pl.DataFrame,
     wanted: Wanted,
-    part: str,
+    split: str,
     system: str,
     length: int,
     done: Exported,
@@ -195,7 +195,7 @@ def _dialogues(
         for dialogue in dialogues(
             messages,
             persona,
-            part=part,
+            split=split,
             system=system,
             length=length,
             keeps_context=wanted.format.holds_loss_mask,

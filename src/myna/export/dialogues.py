@@ -117,7 +117,7 @@ def dialogues(
     messages: pl.DataFrame,
     persona: str,
     *,
-    part: str,
+    split: str,
     system: str,
     length: int,
     keeps_context: bool = True,
@@ -128,7 +128,7 @@ def dialogues(
     Args:
         messages: prepared messages with a `row` number.
         persona: who answers.
-        part: of which split; who else speaks in a channel is counted in all of them.
+        split: its name; who else speaks in a channel is counted in all of them.
         system: template of the system line (see `check_system`).
         length: most bytes of a dialogue, templates' additions included.
         keeps_context: whether the persona's messages that are not trained stay; a format
@@ -142,7 +142,7 @@ def dialogues(
     others = pl.col("person").filter(~theirs).n_unique().over(PLACE)
     found = (
         messages.with_columns(_asked(messages), named=others > 1)
-        .filter(pl.col("part") == part)
+        .filter(pl.col("split") == split)
         .filter((theirs & pl.col("trained")).any().over("conversation"))
         .filter(~theirs | pl.col("trained") | keeps_context)
         .group_by("conversation", maintain_order=True)

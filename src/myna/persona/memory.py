@@ -1,7 +1,7 @@
 """Memory of past chats: the persona's own exchanges that are most like the moment.
 
 An exchange is a turn of theirs and what was said just before it, out of the train split of
-what `myna prepare` made (redacted, names hidden, by consent); tune and test are never in
+what `myna prepare` made (redacted, names hidden, by consent); validation and test are never in
 it. SQLite's full-text search finds those that share rare words with what was just said,
 and vectors, where there is a model for them (`embeddings`), those that mean the same. The
 index lies beside the chats (`memory_index`), and is made anew when they are.
@@ -286,7 +286,7 @@ def open_memory(
                 write(pl.read_parquet(chats), path, made_from, embedder)
             except (pl.exceptions.PolarsError, sqlite3.Error) as error:
                 raise WorkspaceError(
-                    f"cannot index {chats} ({error}): run `myna prepare --again`"
+                    f"cannot index {chats} ({error}): run `myna prepare --force`"
                 ) from error
 
     def people() -> people_.People:

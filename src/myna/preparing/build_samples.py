@@ -24,7 +24,7 @@ from myna.rendering.spec import Markup
 from myna.rendering.tokenizer import Tokenizer
 
 SAMPLE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "part": pl.String,
+    "split": pl.String,
     "conversation": pl.Int64,
     "space": pl.String,
     "channel": pl.String,
@@ -37,7 +37,7 @@ MESSAGE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "sent_at": pl.Datetime("us", "UTC"),
     "kind": pl.String,
     "conversation": pl.Int64,
-    "part": pl.String,
+    "split": pl.String,
     "trained": pl.Boolean,
     "text": pl.String,
 }
@@ -106,7 +106,7 @@ def tasks(kept: pl.DataFrame, most: int = MOST) -> Iterator[Task]:
 def write(how: How, task: Task) -> Written:
     """Render and tokenise conversations; samples and messages become files beside the parts."""
     said = how.parts.load(task.messages["number"], COLUMNS)
-    own = task.messages.select("conversation", "part", "whole", "trained")
+    own = task.messages.select("conversation", "split", "whole", "trained")
     kept = said.hstack(own)
     about = task.brought.select("row", "target").hstack(
         how.parts.load(task.brought["message"]).select("person", text=shown())
@@ -126,7 +126,7 @@ def write(how: How, task: Task) -> Written:
     messages = kept.with_columns(text=shown()).select(list(MESSAGE_SCHEMA))
     messages.write_ipc(_path(how.parts, task.number, "kept"))
     done.placed = pl.Series(placed)
-    done.samples.update(samples["part"])
+    done.samples.update(samples["split"])
     done.tokens = int(samples["ids"].list.len().sum())
     done.trained_tokens = int(samples.select(trained_tokens().sum()).item())
     done.speakers = kept.group_by("source", "channel_id", "person", maintain_order=True).agg(

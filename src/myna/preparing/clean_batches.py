@@ -94,7 +94,7 @@ def read(known: Known, batch: Batch) -> Read:
     parts = Parts(known.folder, ())
     clean.select(COLUMNS).write_ipc(parts.path(batch.number))
     split = known.settings.split
-    if split.tune or split.test:
+    if split.validation or split.test:
         splits.runs(clean["text"]).write_ipc(parts.runs_path(batch.number))
     run, places = _places(clean)
     persons = pl.DataFrame({"person": known.persons}, schema={"person": pl.String})

@@ -12,7 +12,7 @@ from myna.preparing.statistics import LENGTHS, MOST_BURST, Audit, Habits
 
 SHOWN: dict[Action, str] = {
     "train": "trained",
-    "tune": "held out (tune)",
+    "validation": "held out (validation)",
     "test": "held out (test)",
     "context": "context",
     "drop": "dropped",
@@ -20,9 +20,9 @@ SHOWN: dict[Action, str] = {
 """What becomes of messages, in the order of bars."""
 
 _STYLE = """
-:root { --train: #2f8f5b; --tune: #4c86d9; --test: #7a63cf; --context: #d09a2d;
+:root { --train: #2f8f5b; --validation: #4c86d9; --test: #7a63cf; --context: #d09a2d;
   --drop: #c0574f; }
-@media (prefers-color-scheme: dark) { :root { --train: #4cb67c; --tune: #6ea3ef;
+@media (prefers-color-scheme: dark) { :root { --train: #4cb67c; --validation: #6ea3ef;
   --test: #9d88ea; --context: #dfb04b; --drop: #dc766d; } }
 section > p { margin: 0 0 .75rem; max-width: 46rem; }
 .facts { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr));
@@ -34,7 +34,7 @@ section > p { margin: 0 0 .75rem; max-width: 46rem; }
 .bar i { display: block; height: 100%; }
 .big { height: 1.1rem; border-radius: .4rem; }
 .train { background: var(--train); fill: var(--train); }
-.tune { background: var(--tune); fill: var(--tune); }
+.validation { background: var(--validation); fill: var(--validation); }
 .test { background: var(--test); fill: var(--test); }
 .context { background: var(--context); fill: var(--context); }
 .drop { background: var(--drop); fill: var(--drop); }
@@ -82,12 +82,12 @@ def ledger_page(ledger: Ledger, habits: Sequence[Habits], others: int = 0) -> st
 
 def _head(ledger: Ledger) -> str:
     personas = [share for share in ledger.people if share.train]
-    own = sum(share.characters - share.tune - share.test for share in personas)
+    own = sum(share.characters - share.validation - share.test for share in personas)
     trained = sum(share.train for share in personas)
     facts = {
         "messages read": f"{ledger.messages:,}",
         "messages trained": f"{ledger.total('train'):,}",
-        "held out": f"{ledger.total('tune') + ledger.total('test'):,}",
+        "held out": f"{ledger.total('validation') + ledger.total('test'):,}",
         "of what personas wrote, held out aside, is trained": _percent(trained, own),
         "personal data replaced": f"{sum(ledger.redacted.values()):,}",
     }
@@ -148,15 +148,15 @@ def _people(people: Sequence[Share], most: int = 100) -> str:
     for share in people[:most]:
         parts: dict[Action, int] = {
             "train": share.train,
-            "tune": share.tune,
+            "validation": share.validation,
             "test": share.test,
         }
         parts["context"] = share.characters - sum(parts.values())
-        kept = _percent(share.train, share.characters - share.tune - share.test)
+        kept = _percent(share.train, share.characters - share.validation - share.test)
         rows.append(
             f'<tr><td class="name">{escape(share.person)}</td>'
             f'<td class="n">{share.characters:,}</td><td class="n">{share.train:,}</td>'
-            f'<td class="n">{share.tune + share.test:,}</td><td class="n"><b>{kept}</b></td>'
+            f'<td class="n">{share.validation + share.test:,}</td><td class="n"><b>{kept}</b></td>'
             f'<td class="w">{_bar(parts)}</td></tr>'
         )
     more = f"<p>and {len(people) - most:,} more, in ledger.json</p>" if len(people) > most else ""

@@ -2,8 +2,8 @@
 
 prepared/
 messages.parquet    the messages that stay: person, text (as samples show it),
-                    conversation, part, trained
-samples.parquet     segments, token ids and target spans; `part` is the split
+                    conversation, split, trained
+samples.parquet     segments, token ids and target spans; `split` is the split
 ledger.json
 prepared.json       metadata: the prompt format, personas, channels, numbers
 manifest.json
@@ -171,7 +171,9 @@ def prepare(
         placed = pl.concat([pl.Series(dtype=pl.Boolean), *(done.placed for done in written)])
         account(
             ledger,
-            kept.select("number", "person", "part", "trained", "rule", "characters", placed=placed),
+            kept.select(
+                "number", "person", "split", "trained", "rule", "characters", placed=placed
+            ),
             known.persons,
             lambda some: parts.load(some["number"], ("person", "text")),
         )
@@ -214,7 +216,7 @@ def _notes(written: Sequence[Written]) -> list[str]:
     return [f"{count:,} samples {what}" for what, count in found.items() if count]
 
 
-def read_samples(workspace: Workspace, part: str | None = None) -> pl.DataFrame:
+def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame:
     """The samples of one split, or all.
 
     Raises:
@@ -225,11 +227,11 @@ def read_samples(workspace: Workspace, part: str | None = None) -> pl.DataFrame:
     if not path.exists():
         raise WorkspaceError(f"{workspace.root} has no samples: make them with `myna prepare`")
     samples = pl.read_parquet(path)
-    return samples if part is None else samples.filter(pl.col("part") == part)
+    return samples if split is None else samples.filter(pl.col("split") == split)
 
 
 TARGETS: dict[Action, tuple[str, str]] = {
-    "tune": ("tune", "held out to stop training early"),
+    "validation": ("validation", "held out to stop training early"),
     "test": ("test", "held out to report on"),
     "train": ("kept", "a person's words, trained"),
 }
@@ -251,15 +253,15 @@ def account(ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: r
         why = BY_NAME[name].why if name else ""
         ledger.rows.append(rules.entry(str(name), "context", why, met, quote))
     for action, (name, why) in TARGETS.items():
-        part = kept.filter(pl.col("placed") & (pl.col("part") == action))
-        if part.height:
-            ledger.rows.append(rules.entry(name, action, why, part, quote))
+        held = kept.filter(pl.col("placed") & (pl.col("split") == action))
+        if held.height:
+            ledger.rows.append(rules.entry(name, action, why, held, quote))
     ledger.people += _shares(kept, persons)
 
 
 def _shares(kept: pl.DataFrame, persons: Sequence[str]) -> list[Share]:
     """What became of each person's words; who wrote most comes first."""
-    ended = pl.when("placed").then("part").otherwise(pl.lit(""))
+    ended = pl.when("placed").then("split").otherwise(pl.lit(""))
     sums = kept.group_by("person", ended=ended).agg(pl.sum("characters"), pl.len())
     shares: dict[int, Share] = {}
     for person, end, characters, count in sums.sort("person", "ended").iter_rows():

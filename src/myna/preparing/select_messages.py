@@ -131,7 +131,7 @@ def choose(
 
 def _without_doubled(kept: pl.DataFrame, parts: Parts) -> pl.DataFrame:
     """The messages, those not trained that are held out and nearly stand in train."""
-    is_out = kept["part"] != "train"
+    is_out = kept["split"] != "train"
     if is_out.any():
         # Of every message: held out and long, held out and short (null), or in train.
         state = np.zeros(sum(parts.lengths), np.int8) - 1

@@ -88,7 +88,7 @@ def drafts(
     """
     said = lines(kept, brought)
     places = kept.group_by("conversation", maintain_order=True).agg(
-        pl.first("part", "space", "channel", "whole"),
+        pl.first("split", "space", "channel", "whole"),
         platform=pl.first("source"),
         date=pl.col("sent_at").drop_nulls().first().dt.strftime("%Y-%m-%d").fill_null(""),
     )
@@ -142,7 +142,7 @@ def _drafts(said: pl.DataFrame, places: pl.DataFrame, view: View) -> Drafts:
     cuts = _windows(said, turns.with_columns(pl.col("size") + costs), known, view)
     rendered = render_batch(said, cuts, view.markup, view.persona)
     ends = pl.col("whole") & pl.col("next_person").is_null() & view.markup.bare
-    samples = cuts.select("part", "conversation", "space", "channel", ends=ends)
+    samples = cuts.select("split", "conversation", "space", "channel", ends=ends)
     opened = roles(said["person"].gather(cuts["begin"]), view.markup, view.persona).sum()
     return Drafts(
         samples, rendered.segments, rendered.messages, int(cuts["led"].sum()), int(opened)

@@ -43,7 +43,7 @@ class Job:
     model: Any
     """Of `with_lora`, or with every weight to be trained."""
     samples: Samples
-    tune: Samples
+    validation: Samples
     settings: Train
     work: Path
     accelerator: Accelerator
@@ -57,14 +57,14 @@ class Job:
 def train(
     model: Any,
     samples: Samples,
-    tune: Samples,
+    validation: Samples,
     settings: Train,
     work: Path,
     watch: Watch | None = None,
 ) -> Plan:
     """Train `model` in place, as a job without more to it; see `run`."""
     return run(
-        Job(model, samples, tune, settings, work, distributed.accelerator(), watch or Watch())
+        Job(model, samples, validation, settings, work, distributed.accelerator(), watch or Watch())
     )
 
 
@@ -120,10 +120,10 @@ def run(job: Job, *, dry: bool = False) -> Plan:
             speed.add(step)
             step += 1
 
-            tune_loss = _validate(job, model, route) if step in validated else None
-            if tune_loss is not None and history.is_best(step, tune_loss):
+            validation_loss = _validate(job, model, route) if step in validated else None
+            if validation_loss is not None and history.is_best(step, validation_loss):
                 checkpoints.save_best(work / "best", step, model, main=main)
-            now = speed.progress(step, history.losses[-1], rate, tune_loss)
+            now = speed.progress(step, history.losses[-1], rate, validation_loss)
             write(now)
             watch.step(now)
             if step in previewed:
@@ -149,20 +149,20 @@ class _History:
     losses: list[float]
     """Of each step."""
     validations: dict[int, float]
-    """The tune loss after some steps."""
+    """The validation loss after some steps."""
 
-    def is_best(self, step: int, tune_loss: float) -> bool:
-        """Enter a tune loss; whether it is lower than all before."""
-        self.validations[step] = tune_loss
+    def is_best(self, step: int, validation_loss: float) -> bool:
+        """Enter a validation loss; whether it is lower than all before."""
+        self.validations[step] = validation_loss
         return self.best_step() == step
 
     def best_step(self) -> int | None:
-        """The step after which the tune loss was lowest; None without any."""
+        """The step after which the validation loss was lowest; None without any."""
         best = progress.best_validation(list(self.validations.values()))
         return None if best is None else list(self.validations)[best]
 
     def is_over(self, patience: int) -> bool:
-        """Whether the tune loss has not been better for `patience` checks."""
+        """Whether the validation loss has not been better for `patience` checks."""
         return progress.patience_is_over(list(self.validations.values()), patience)
 
 
@@ -185,7 +185,9 @@ class _Speed:
         self._ahead -= padded
         self._elapsed = time.monotonic() - self._started
 
-    def progress(self, step: int, loss: float, rate: float, tune_loss: float | None) -> Progress:
+    def progress(
+        self, step: int, loss: float, rate: float, validation_loss: float | None
+    ) -> Progress:
         """Where the run is after `step` steps."""
         per_second = self._tokens / self._elapsed
         return Progress(
@@ -196,7 +198,7 @@ class _Speed:
             tokens=self._tokens,
             tokens_per_second=per_second,
             seconds_left=self._ahead * self._elapsed / self._padded,
-            tune_loss=tune_loss,
+            validation_loss=validation_loss,
             peak_share=self._share * per_second,
         )
 
@@ -223,11 +225,11 @@ def _give_up(job: Job, astray: str) -> None:
 
 
 def _validate(job: Job, model: Any, route: Plan) -> float | None:
-    """The mean loss over the tune split, or as much of it as there is time for."""
-    tokens = plan.tune_tokens(route, job.settings)
+    """The mean loss over the validation split, or as much of it as there is time for."""
+    tokens = plan.validation_tokens(route, job.settings)
     device = job.accelerator.device
     loss: float | None = distributed.within(
-        model, job.accelerator, lambda: mean_loss(model, job.tune, device, tokens)
+        model, job.accelerator, lambda: mean_loss(model, job.validation, device, tokens)
     )
     return loss
 
@@ -235,7 +237,7 @@ def _validate(job: Job, model: Any, route: Plan) -> float | None:
 def _best(
     job: Job, model: Any, route: Plan, schedule: Schedule, step: int, history: _History
 ) -> Plan:
-    """Have the model as it was when the tune loss was lowest; the plan as it came out."""
+    """Have the model as it was when the validation loss was lowest; the plan as it came out."""
     reason = route.reason
     if step < route.steps:
         reason = f"{reason}, ended by {job.settings.patience} checks that were no better"
@@ -243,7 +245,7 @@ def _best(
     if best is not None and best < step:
         if checkpoints.load_best(job.work / "best", best, model):
             loss = history.validations[best]
-            job.watch.say(f"the best was after step {best} (tune loss {loss:.3f}): kept")
+            job.watch.say(f"the best was after step {best} (validation loss {loss:.3f}): kept")
             reason = f"{reason}; the best was after {best}"
         else:
             job.watch.say(f"the best, after step {best}, is damaged: the last is kept")
@@ -349,7 +351,11 @@ def _history(path: Path, done: int, main: bool) -> _History:
     steps = [json.loads(line) for line in lines]
     return _History(
         [step["loss"] for step in steps],
-        {step["step"]: step["tune_loss"] for step in steps if step["tune_loss"] is not None},
+        {
+            step["step"]: step["validation_loss"]
+            for step in steps
+            if step["validation_loss"] is not None
+        },
     )
 
 

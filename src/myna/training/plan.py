@@ -12,9 +12,9 @@ from myna.training.data import Schedule
 OVERHEAD = 0.08
 """Share of a budget kept for checkpoints and sample replies."""
 CHECKED = 0.1
-"""Share of a run's time that goes into measuring the tune loss, at most."""
+"""Share of a run's time that goes into measuring the validation loss, at most."""
 FEWEST, MOST = 1024, 65_536
-"""Tokens of the tune split that a loss is measured on, however short or long the run."""
+"""Tokens of the validation split that a loss is measured on, however short or long the run."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def make(schedule: Schedule, settings: Train, speed: float | None, budget: float
     return Plan(steps, tokens, steps / one_epoch, reason, speed)
 
 
-def tune_tokens(plan: Plan, settings: Train) -> int:
-    """The tokens of the tune split that each of a run's checks measures.
+def validation_tokens(plan: Plan, settings: Train) -> int:
+    """The tokens of the validation split that each of a run's checks measures.
 
     Forwards only, they take half as long as trained ones.
     """

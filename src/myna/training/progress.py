@@ -1,6 +1,6 @@
 """The progress of a run: what the caller and trackers hear of it, and when it ends early.
 
-A run ends early where its loss diverges, where the tune loss gets no better, and on Ctrl-C
+A run ends early where its loss diverges, where the validation loss gets no better, and on Ctrl-C
 or SIGTERM.
 """
 
@@ -35,7 +35,7 @@ class Progress:
     tokens: int
     tokens_per_second: float
     seconds_left: float
-    tune_loss: float | None = None
+    validation_loss: float | None = None
     peak_share: float | None = None
     """The share of the machine's own matrix-product rate that the run reaches."""
 
@@ -191,11 +191,11 @@ def is_sound(losses: Sequence[float]) -> bool:
 
 
 def best_validation(checks: Sequence[float]) -> int | None:
-    """Which of the tune losses is the lowest: the first such; None without any."""
+    """Which of the validation losses is the lowest: the first such; None without any."""
     return min(range(len(checks)), key=checks.__getitem__) if checks else None
 
 
 def patience_is_over(checks: Sequence[float], patience: int) -> bool:
-    """Whether the tune loss has not been better for `patience` checks; 0 never minds."""
+    """Whether the validation loss has not been better for `patience` checks; 0 never minds."""
     lowest = best_validation(checks)
     return bool(patience) and lowest is not None and len(checks) - 1 - lowest >= patience

@@ -4,7 +4,7 @@ adapters/NAME/
   adapter_model.safetensors, adapter_config.json    as peft keeps them
   model/                                            instead, where every weight was trained
   adapter.json                                      metadata: base, prompt format, personas
-  log.jsonl, tensorboard/                           loss, tune loss, speed of each step
+  log.jsonl, tensorboard/                           loss, validation loss, speed of each step
   seen.json                                         hashes of the samples it has seen
   manifest.json
 
@@ -167,8 +167,9 @@ class _Stage:
         work, folder = self.space.training(name), self.space.adapter(name)
         onward = self._begin(work, name)
         person = personas[0] if train.per_person else None
-        trained, tune = (
-            samples_.of(read_samples(self.space, part), person) for part in ("train", "tune")
+        trained, validation = (
+            samples_.of(read_samples(self.space, split), person)
+            for split in ("train", "validation")
         )
         every = trained
         if onward:
@@ -202,7 +203,9 @@ class _Stage:
             methods.recompute(model)
         kernels = methods.with_kernels(model, train.method, split=split)
         notes = hardware.device_name(device), reason, kernels
-        job = loop.Job(model, trained, tune, train, work, self.accelerator, self.watch, need, notes)
+        job = loop.Job(
+            model, trained, validation, train, work, self.accelerator, self.watch, need, notes
+        )
         route = loop.run(job, dry=self.dry)
         if self.dry:
             return TrainingResult(route, None)
@@ -329,7 +332,7 @@ def _goes_on(begun: dict[str, Any], wanted: dict[str, Any], *, any_rate: bool) -
 
 def final_loss(log: Path) -> float:
     """The mean loss of the last tenth of a training's steps."""
-    # The tune loss stands in few lines: any number of those without one may come first.
+    # The validation loss stands in few lines: any number of those without one may come first.
     losses = pl.read_ndjson(log, infer_schema_length=None)["loss"]
     return float(losses.tail(max(1, len(losses) // 10)).mean())  # type: ignore[arg-type]
 
@@ -342,7 +345,9 @@ def preview(
     space: Workspace, settings: Settings, model: Any, step: int
 ) -> Iterator[tuple[str, str, str]]:
     """A few of (what was said, persona, the model's answer); the same moments each time."""
-    messages = pl.read_parquet(space.prepared / "messages.parquet").filter(pl.col("part") == "tune")
+    messages = pl.read_parquet(space.prepared / "messages.parquet").filter(
+        pl.col("split") == "validation"
+    )
     if messages.is_empty():
         return
     info = PreparedInfo.load(space)
