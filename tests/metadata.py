@@ -8,7 +8,7 @@ from myna.artifacts import AdapterInfo, Plan, PreparedInfo, PromptFormat, Traini
 from myna.config import Redaction, Rules, Samples
 from myna.config.clones import SYSTEM
 from myna.config.rules import resolved
-from myna.rendering.spec import TRANSCRIPT, Markup
+from myna.rendering.spec import TRANSCRIPT, RenderingSpec
 
 NOT_REDACTED = Redaction(style="off")
 
@@ -18,7 +18,7 @@ def prompt_format(
     *,
     rules: Rules | None = None,
     redaction: Redaction | None = None,
-    markup: Markup = TRANSCRIPT,
+    spec: RenderingSpec = TRANSCRIPT,
     **samples: Any,
 ) -> PromptFormat:
     """A format with this system line and these settings of samples, and otherwise the defaults."""
@@ -26,7 +26,7 @@ def prompt_format(
         Samples(system=system, **samples),
         resolved(rules or Rules()),
         redaction or Redaction(),
-        markup,
+        spec,
     )
 
 

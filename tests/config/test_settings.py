@@ -47,7 +47,7 @@ class TestErrors:
             ),
             ("[split]\ntest = 0.5", "x.toml: split.test = 0.5: "),
             ("[chat]\nengine = 'abacus'", "x.toml: chat.engine = 'abacus': "),
-            ("[samples]\nmax_tokens = 3", "x.toml: samples.max_tokens = 3: "),
+            ("[samples]\nmax_length = 3", "x.toml: samples.max_length = 3: "),
             ("train = 3", "x.toml: train = 3: "),
             (
                 "[train]\nbudget = 'soon'",

@@ -11,7 +11,7 @@ from tests.chats import cleaned, table, texts
 from myna.config import Split
 from myna.conversations import sessions, splits
 from myna.preparing.conversation_lines import lines
-from myna.rendering.render import MOST_NAMED, entry_line, loudest
+from myna.rendering.turns import MAX_PEOPLE_NAMED, entry_line, most_active
 
 LATER = 3 * 24 * 60
 
@@ -79,8 +79,8 @@ def test_attachments_stand_behind_the_words() -> None:
 
 
 def test_the_loudest_people_are_named_first() -> None:
-    named = loudest([*(f"p{number}" for number in range(20)), "p19"])
-    assert named == ["p19", *(f"p{number}" for number in range(MOST_NAMED - 1))]
+    named = most_active([*(f"p{number}" for number in range(20)), "p19"])
+    assert named == ["p19", *(f"p{number}" for number in range(MAX_PEOPLE_NAMED - 1))]
 
 
 def test_a_conversation_that_a_border_cuts_is_two_and_neither_is_whole() -> None:

@@ -59,7 +59,7 @@ class TestPage:
     def test_a_ledger_that_does_not_balance_is_said_to(self) -> None:
         wrong = ledger()
         wrong.messages += 2
-        assert "2 messages are nowhere" in html_reports.ledger_page(wrong, [])
+        assert "2 messages are unaccounted for" in html_reports.ledger_page(wrong, [])
 
     def test_each_person_has_three_pictures(self) -> None:
         page = Elements(html_reports.ledger_page(ledger(), [ANA], others=4))
@@ -90,7 +90,7 @@ def test_no_text_is_ever_markup(text: str) -> None:
 
 
 def _rest(of: Habits) -> tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    return of.messages, of.lengths, of.bursts, of.hours
+    return of.messages, of.lengths, of.turns, of.hours
 
 
 class TestHabits:
@@ -105,7 +105,7 @@ class TestHabits:
             }
         )
         ben, ana = habits(kept, ["Ana", "Ben"], ["Ben", "Ana"])
-        assert (ben.person, ben.messages, ben.lengths[-1], ben.bursts[0]) == ("Ben", 1, 1, 1)
+        assert (ben.person, ben.messages, ben.lengths[-1], ben.turns[0]) == ("Ben", 1, 1, 1)
         assert ana.lengths == (1, 1, 1, 0, 1, 0, 0, 0, 0)
-        assert ana.bursts[:3] == (2, 1, 0)
+        assert ana.turns[:3] == (2, 1, 0)
         assert (ana.hours[12], ana.hours[22]) == (2, 2)

@@ -32,7 +32,7 @@ from myna.engines.openai_engine import GAP
 from myna.errors import ExportError
 from myna.export.dialogues import Exchange, Turn, dialogues, harmless
 from myna.export.formats import SYSTEM
-from myna.rendering.render import escape_turn
+from myna.rendering.turns import escape_turn
 from myna.workspace import Workspace, write_bytes, write_json
 
 EXAMPLES = 8

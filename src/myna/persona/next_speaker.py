@@ -18,7 +18,7 @@ def probabilities(engine: Engine, room: Room, among: Sequence[str]) -> dict[str,
     that tells no probabilities finds everybody equally likely. Where the rendering never
     names who speaks next, see `by_silence`.
     """
-    if not room.markup.names_next:
+    if not room.spec.predicts_next_speaker:
         return by_silence(room, among)
     if "next_probs" not in engine.can:
         return {person: 1 / len(among) for person in among}

@@ -20,7 +20,7 @@ from myna.persona.clone import Clone
 from myna.persona.memory import OWNER
 from myna.persona.prompt import Line, Room
 from myna.persona.turn import Generation
-from myna.rendering.render import entry_line_of
+from myna.rendering.turns import entry_line_of
 from myna.rooms.live_reply import Reply
 from myna.rooms.members import Attendance
 from myna.rooms.prompt_history import Shown, copied
