@@ -37,7 +37,10 @@ def prepare(
         frame.write_parquet(table)
         done = prepare_.prepare([table], people, settings, tokenizer, Path(folder), batch=batch)
         personas, spec = done.info.personas, done.info.format.spec
-        return Prepared(done.messages, done.samples, done.ledger, personas, spec)
+        made = (
+            pl.read_parquet(Path(folder, f"{name}.parquet")) for name in ("messages", "samples")
+        )
+        return Prepared(*made, done.ledger, personas, spec)
 
 
 def messages(space: Workspace) -> pl.DataFrame:

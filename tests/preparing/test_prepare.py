@@ -248,9 +248,7 @@ class TestHeader:
 
     def test_samples_hardly_longer_than_their_system_line(self, tokenizer: Tokenizer) -> None:
         text = f'[samples]\nmax_length = 64\nsystem = "{"a long line " * 30}"'
-        with pytest.raises(
-            SettingsError, match=r"max_length = 64 leaves too little beside"
-        ):
+        with pytest.raises(SettingsError, match=r"max_length = 64 leaves too little beside"):
             prepared([{"author": "Ana", "text": "hi"}], tokenizer, text)
 
 
@@ -293,7 +291,7 @@ class TestRun:
         space = imported(tmp_path, [{"author": "Ana", "text": "look", "files": ["image"]}])
         settings = parse(ALL_TRAINED, "test")
         done = run(space, settings, tokenizer)
-        assert read_samples(space).equals(done.samples)
+        assert read_samples(space).equals(pl.read_parquet(done.folder / "samples.parquet"))
         assert read_samples(space, "test").is_empty()
         stored = pl.read_parquet(space.prepared / "messages.parquet")
         assert stored["text"].to_list() == ["look [image]"]

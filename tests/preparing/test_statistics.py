@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from myna.preparing.build_samples import SAMPLE_SCHEMA
 from myna.preparing.html_reports import samples_page
-from myna.preparing.prepare import SAMPLE_SCHEMA
 from myna.preparing.statistics import Audit, audit
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -36,15 +36,13 @@ from myna.config.rules import BY_NAME, resolved
 from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
 from myna.preparing import build_samples, clean_batches, html_reports, select_messages
-from myna.preparing.build_samples import SAMPLE_SCHEMA, BuildConfig, BuildStats
+from myna.preparing.build_samples import BuildConfig, BuildStats
 from myna.preparing.message_store import BATCH_MESSAGES, MessageStore, batches
 from myna.preparing.statistics import Habits, habits
 from myna.rendering import renderings
 from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
-
-__all__ = ["SAMPLE_SCHEMA", "PrepareResult", "prepare", "read_samples", "run"]
 
 REPORT_FILE = "prepare.html"
 SCORES_FILE = "quality.sqlite"
@@ -61,18 +59,8 @@ class PrepareResult:
     folder: Path
     ledger: Ledger
     info: PreparedInfo
-    habits: list[Habits] = field(default_factory=list)
+    habits: list[Habits]
     """Of the personas who write most."""
-
-    @property
-    def messages(self) -> pl.DataFrame:
-        """The messages that stay."""
-        return pl.read_parquet(self.folder / "messages.parquet")
-
-    @property
-    def samples(self) -> pl.DataFrame:
-        """All samples."""
-        return pl.read_parquet(self.folder / "samples.parquet")
 
 
 def run(
