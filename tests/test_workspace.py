@@ -62,7 +62,7 @@ class TestCreate:
     def test_on_a_full_disk_there_is_no_half_a_workspace(self, tmp_path: Path) -> None:
         with pytest.raises(WorkspaceError, match="the disk is full"):
             workspace.create(tmp_path / "friends")
-        with pytest.raises(WorkspaceError, match="no myna workspace"):
+        with pytest.raises(WorkspaceError, match="not in a myna workspace"):
             workspace.find(tmp_path / "friends")
 
 

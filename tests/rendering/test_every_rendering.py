@@ -27,11 +27,10 @@ from myna.persona.prompt import Room
 from myna.preparing.conversation_lines import lines
 from myna.preparing.windowed_segments import RenderedWindows, render_windows
 from myna.rendering import renderings
-from myna.rendering import spec as spec
 from myna.rendering.encode import encode_batch, token_kinds
 from myna.rendering.render import CONTEXT, END, REPLY, render_segments
 from myna.rendering.render_batch import render_batch, with_rendered_text
-from myna.rendering.spec import RenderingSpec
+from myna.rendering.spec import TRANSCRIPT, RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import TurnLine, merge_turns, most_active
 from myna.training import data as trained_samples
@@ -312,7 +311,7 @@ class TestSystemLines:
         assert samples_of(split(HOURS, Ben="context"), chat, system="Chat.")[0]
 
     def test_one_sample_for_several_has_no_name(self, chat: Base) -> None:
-        base = spec.TRANSCRIPT, chat[1]
+        base = TRANSCRIPT, chat[1]
         with pytest.raises(SettingsError, match="a sample of transcript has 2 personas"):
             samples_of(split(HOURS), base, system="{name}")
         [first, *_], _ = samples_of(split(HOURS, Ben="context"), base, system="{name}!")
