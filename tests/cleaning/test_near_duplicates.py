@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.chats import thorough
 
 from myna.cleaning import near_duplicates
-from myna.cleaning.near_duplicates import BLOCK, found, long_texts
+from myna.cleaning.near_duplicates import MAX_BLOCK_CHARS, find_copies, long_texts
 
 SONG = (
     "the kettle is on the stove and the cups are on the shelf and nobody has time to pour it today"
@@ -25,7 +25,7 @@ def clusters(texts: pl.Series) -> np.ndarray:
 
 def named(*said: tuple[str, str]) -> list[str]:
     people, texts = zip(*said, strict=True)
-    masks = found(long_texts(pl.Series(texts), 80), pl.Series(people))
+    masks = find_copies(long_texts(pl.Series(texts), 80), pl.Series(people))
     return [
         "copypasta" if pasta else "repeated" if again else "own"
         for pasta, again in zip(masks["copypasta"], masks["repeated"], strict=True)
@@ -81,7 +81,7 @@ def test_other_texts_are_no_copies_in_any_number() -> None:
     draw = random.Random(7)
     words = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
     said = [" ".join(draw.choices(words, k=20)) for _ in range(3_000)]
-    assert sum(map(len, said)) > 3 * BLOCK  # in several blocks
+    assert sum(map(len, said)) > 3 * MAX_BLOCK_CHARS  # in several blocks
     assert clusters(pl.Series([*said, said[5]])).tolist() == [*range(3_000), 5]
 
 

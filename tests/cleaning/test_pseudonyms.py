@@ -30,7 +30,7 @@ PEOPLE = People(
 
 
 def hide(frame: pl.DataFrame, people: People) -> pl.DataFrame:
-    return pseudonyms.hide(frame, pseudonyms.hidden(frame, people))
+    return pseudonyms.replace_names(frame, pseudonyms.hidden_names(frame, people))
 
 
 def shown(text: str, *mentions: tuple[str, int, int], people: People = PEOPLE) -> pl.DataFrame:

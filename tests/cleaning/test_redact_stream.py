@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
-from myna.cleaning.redact import redact
+from myna.cleaning.redact import redact_messages
 from myna.cleaning.redact_stream import RedactionStream
 from myna.config import Redaction
 
@@ -28,7 +28,7 @@ SETTINGS = (
 
 
 def whole(text: str, settings: Redaction) -> str:
-    frame, _ = redact(table([{"author": "Ana", "text": text}]), settings)
+    frame, _ = redact_messages(table([{"author": "Ana", "text": text}]), settings)
     shown: str = frame["text"][0]
     return shown
 
@@ -44,7 +44,9 @@ def streamed(text: str, sizes: list[int], settings: Redaction) -> str:
 
 
 def test_every_known_case_comes_out_the_same() -> None:
-    frame, _ = redact(table([{"author": "Ana", "text": text} for text in PERSONAL]), Redaction())
+    frame, _ = redact_messages(
+        table([{"author": "Ana", "text": text} for text in PERSONAL]), Redaction()
+    )
     for number, (text, shown) in enumerate(zip(PERSONAL, frame["text"], strict=True)):
         assert streamed(text, [1 if number % 8 == 0 else 7], Redaction()) == shown
 
@@ -73,7 +75,7 @@ def test_plain_words_are_given_out_word_by_word() -> None:
     late = []
     for end in range(1, len(said) + 1):
         stream.feed(said[end - 1])
-        late.append(end - stream.given)
+        late.append(end - stream.released)
     assert max(late) <= len("nobody ") + 1
 
 

@@ -1,4 +1,4 @@
-"""Where a conversation begins and ends."""
+"""The borders of conversations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ DAY = 24 * 60
 
 def split(rows: list[dict[str, Any]], gap_minutes: float = 60) -> list[list[str]]:
     """The texts of each conversation."""
-    found = sessions.split(table([{"author": "Ana", **row} for row in rows]), gap_minutes)
+    found = sessions.split_conversations(
+        table([{"author": "Ana", **row} for row in rows]), gap_minutes
+    )
     assert found["conversation"].to_list() == found["conversation"].rle_id().to_list()
     grouped = found.group_by("conversation", maintain_order=True).agg("text")
     return grouped["text"].to_list()
@@ -64,7 +66,7 @@ class TestOrder:
     def test_equal_times_are_in_the_order_of_the_source(self) -> None:
         found = table([{"author": "Ana", "text": t, "at": 0} for t in "abc"])
         found = found.with_columns(position=pl.Series([2, 0, 1]))
-        assert sessions.split(found, 60)["text"].to_list() == ["b", "c", "a"]
+        assert sessions.split_conversations(found, 60)["text"].to_list() == ["b", "c", "a"]
 
     def test_messages_without_times_keep_their_order_and_stay_together(self) -> None:
         assert split(at(None, None, None)) == [["a", "b", "c"]]
@@ -75,7 +77,7 @@ class TestOrder:
 
     def test_two_files_without_times_do_not_interleave(self) -> None:
         files = [table([{"author": "Ana", "text": t, "at": None} for t in "abc"])] * 2
-        found = sessions.split(pl.concat(files), 60)
+        found = sessions.split_conversations(pl.concat(files), 60)
         assert found["text"].to_list() == ["a", "b", "c", "a", "b", "c"]
 
 
@@ -102,7 +104,7 @@ def test_no_messages_are_no_conversations() -> None:
 )
 def test_every_message_is_in_one_conversation_of_one_place(rows: list[dict[str, Any]]) -> None:
     said = table([{"author": "Ana", "text": str(n), **row} for n, row in enumerate(rows)])
-    found = sessions.split(said, 60)
+    found = sessions.split_conversations(said, 60)
     assert sorted(found["text"]) == sorted(said["text"])
     for _, one in found.group_by("conversation"):
         assert one.select(sessions.PLACE).n_unique() == 1
@@ -124,7 +126,7 @@ def chat(channel: str, within: float, between: float, talks: int = 40) -> list[d
 
 
 def gaps_of(rows: list[dict[str, Any]]) -> dict[str, float]:
-    found = sessions.gaps(sessions.split(table(rows), 60), PLACE)
+    found = sessions.estimate_gaps(sessions.split_conversations(table(rows), 60), PLACE)
     return dict(found.select(pl.col("channel_id").str.strip_prefix("/"), "gap").iter_rows())
 
 
@@ -138,8 +140,8 @@ class TestRhythm:
 
     def test_conversations_are_what_it_parts(self) -> None:
         rows = chat("slow", 20, 3000)
-        assert sessions.split(table(rows), "auto")["conversation"].n_unique() == 40
-        assert sessions.split(table(rows), 10)["conversation"].n_unique() > 300
+        assert sessions.split_conversations(table(rows), "auto")["conversation"].n_unique() == 40
+        assert sessions.split_conversations(table(rows), 10)["conversation"].n_unique() > 300
 
     @pytest.mark.parametrize("rows", [chat("small", 1, 300, talks=5), chat("even", 5, 5)])
     def test_a_small_channel_and_one_without_a_rhythm_take_an_hour(

@@ -13,12 +13,12 @@ from tests.chats import cleaned, table, thorough
 
 from myna.config import Split
 from myna.conversations import sessions
-from myna.conversations.splits import SPLITS, hold_out, is_long, near_duplicates, runs
+from myna.conversations.splits import SPLITS, assign_splits, find_leaks, is_long, shingles
 
 
 def parted(rows: list[dict[str, Any]], **settings: Any) -> pl.DataFrame:
     split = Split(**{"validation": 0.1, "test": 0.2, "min_replies": 0, **settings})
-    return hold_out(sessions.split(cleaned(table(rows)), 60), split)
+    return assign_splits(sessions.split_conversations(cleaned(table(rows)), 60), split)
 
 
 def chat(count: int, *, every: float = 1, **more: Any) -> list[dict[str, Any]]:
@@ -96,9 +96,9 @@ class TestNearDuplicates:
     def found(self, train: str, test: str) -> list[bool]:
         texts = pl.Series([train, test])
         state = pl.Series([False, True if is_long(texts)[1] else None], dtype=pl.Boolean)
-        said = runs(texts)
+        said = shingles(texts)
         parts = [said[:3], said[3:]]
-        found = near_duplicates(
+        found = find_leaks(
             lambda: (part.with_columns(held_out=state.gather(part["row"])) for part in parts)
         )
         return [row in found for row in range(2)]

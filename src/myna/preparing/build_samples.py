@@ -89,7 +89,7 @@ class Written:
 
 def tasks(kept: pl.DataFrame, most: int = MOST) -> Iterator[Task]:
     """Some conversations at a time: as many as have `most` messages, or one that is longer."""
-    answered = sessions.answered(kept, ("channel",))
+    answered = sessions.find_reply_targets(kept, ("channel",))
     message = kept["number"].gather(answered["target"])
     answered = answered.with_columns(message=message).sort("row")
     sizes = kept["conversation"].rle().struct.field("len")

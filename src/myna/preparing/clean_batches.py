@@ -9,7 +9,7 @@ person           who said it: a number, see `Known.persons`
 characters       of its text, as its author wrote it
 size, leaves, answers, long
 what conversations ask of its text
-the columns of `cleaning.signs`, and kind, is_bot, sent_at and position
+the columns of `cleaning.message_features`, and kind, is_bot, sent_at and position
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import polars as pl
 
 from myna.cleaning import near_duplicates, pseudonyms, redact, rules
 from myna.config import Rules, Settings
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 from myna.conversations import quality, splits
 from myna.messages import KINDS, PLACE
 from myna.people import People, accounts
@@ -46,8 +46,8 @@ class Known:
     folder: Path
     people: People
     persons: tuple[str, ...]
-    hidden: pseudonyms.Hidden | None
-    left_out: pl.Expr
+    hidden: pseudonyms.HiddenNames | None
+    excluded: pl.Expr
     settings: Settings
     rules: Rules
     key: bytes
@@ -58,7 +58,7 @@ class Read(NamedTuple):
 
     rows: pl.DataFrame
     places: pl.DataFrame
-    long: near_duplicates.Long
+    long: near_duplicates.LongTexts
     redacted: pl.DataFrame
 
 
@@ -77,25 +77,26 @@ def known(messages: pl.LazyFrame, people: People, settings: Settings, folder: Pa
         folder,
         people,
         tuple(dict.fromkeys(person.shown for person in people.persons)),
-        pseudonyms.hidden(messages, people),
-        rules.left_out(assigned, chosen),
+        pseudonyms.hidden_names(messages, people),
+        rules.is_excluded(assigned, chosen),
         settings,
-        resolved(settings.rules),
-        redact.secret(settings.redaction),
+        resolve_preset(settings.rules),
+        redact.redaction_key(settings.redaction),
     )
 
 
 def read(known: Known, batch: Batch) -> Read:
     """Clean a batch, store it as a part, and tell what there is to tell."""
     stored = accounts.assign(batch.read(), known.people)
-    stored = stored.with_columns(left_out=known.left_out)
-    normal, signs = rules.look(pseudonyms.hide(stored, known.hidden), known.rules)
-    clean, redacted = redact.redacted_with(normal, known.settings.redaction, known.key)
+    stored = stored.with_columns(excluded=known.excluded)
+    visible = pseudonyms.replace_names(stored, known.hidden)
+    normal, features = rules.extract_features(visible, known.rules)
+    clean, redacted = redact.redact_messages(normal, known.settings.redaction, known.key)
     parts = Parts(known.folder, ())
     clean.select(COLUMNS).write_ipc(parts.path(batch.number))
     split = known.settings.split
     if split.validation or split.test:
-        splits.runs(clean["text"]).write_ipc(parts.runs_path(batch.number))
+        splits.shingles(clean["text"]).write_ipc(parts.runs_path(batch.number))
     run, places = _places(clean)
     persons = pl.DataFrame({"person": known.persons}, schema={"person": pl.String})
     numbers = persons.with_row_index("number")
@@ -113,8 +114,8 @@ def read(known: Known, batch: Batch) -> Read:
         ),
         long=splits.is_long(clean["text"]),
     )
-    told = quality.tell(clean, known.rules)
-    return Read(rows.hstack(signs.rows).hstack(told), places, signs.long, redacted)
+    told = quality.goodbye_features(clean, known.rules)
+    return Read(rows.hstack(features.rows).hstack(told), places, features.long_texts, redacted)
 
 
 def _places(messages: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:

@@ -32,7 +32,7 @@ def shown() -> pl.Expr:
 def answered(kept: pl.DataFrame) -> pl.DataFrame:
     """What replies to other conversations bring along: row, and target, person and text of it."""
     said = kept.with_row_index("target").select("target", "person", text=shown())
-    brought = sessions.answered(kept).sort("row")
+    brought = sessions.find_reply_targets(kept).sort("row")
     return brought.join(said, on="target", maintain_order="left")
 
 

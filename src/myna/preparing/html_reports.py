@@ -7,7 +7,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from myna.cleaning.ledger import ACTIONS, Action, Ledger, Row, Share
+from myna.cleaning.ledger import ACTIONS, Action, Ledger, LedgerRow, PersonShare
 from myna.preparing.statistics import LENGTHS, MOST_BURST, Audit, Habits
 
 SHOWN: dict[Action, str] = {
@@ -131,7 +131,7 @@ def _rules(ledger: Ledger) -> str:
     )
 
 
-def _rule(row: Row, messages: int) -> str:
+def _rule(row: LedgerRow, messages: int) -> str:
     examples = "".join(f"<p>{escape(example)}</p>" for example in row.examples)
     why = escape(row.why)
     if examples:
@@ -143,7 +143,7 @@ def _rule(row: Row, messages: int) -> str:
     )
 
 
-def _people(people: Sequence[Share], most: int = 100) -> str:
+def _people(people: Sequence[PersonShare], most: int = 100) -> str:
     rows = []
     for share in people[:most]:
         parts: dict[Action, int] = {

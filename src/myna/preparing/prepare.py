@@ -30,9 +30,9 @@ from myna import stages, workers
 from myna import workspace as workspace_
 from myna.artifacts import PreparedInfo, PromptFormat
 from myna.cleaning import rules
-from myna.cleaning.ledger import Action, Ledger, Share
+from myna.cleaning.ledger import Action, Ledger, PersonShare
 from myna.config import Settings
-from myna.config.rules import BY_NAME, resolved
+from myna.config.rules import RULES_BY_NAME, resolve_preset
 from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
 from myna.preparing import build_samples, clean_batches, html_reports, select_messages
@@ -199,7 +199,7 @@ def _prompt_format(settings: Settings, markup: Markup) -> PromptFormat:
     samples = settings.samples
     return PromptFormat(
         samples.model_copy(update={"system": samples.system_lines}),
-        resolved(settings.rules),
+        resolve_preset(settings.rules),
         settings.redaction.model_copy(update={"seed": ""}),
         markup,
     )
@@ -250,22 +250,22 @@ def account(ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: r
     context = kept.filter(~pl.col("placed") & ~pl.col("trained"))
     for name in context["rule"].unique(maintain_order=True):
         met = context.filter(pl.col("rule").eq_missing(name))
-        why = BY_NAME[name].why if name else ""
-        ledger.rows.append(rules.entry(str(name), "context", why, met, quote))
+        why = RULES_BY_NAME[name].reason if name else ""
+        ledger.rows.append(rules.ledger_row(str(name), "context", why, met, quote))
     for action, (name, why) in TARGETS.items():
         held = kept.filter(pl.col("placed") & (pl.col("split") == action))
         if held.height:
-            ledger.rows.append(rules.entry(name, action, why, held, quote))
+            ledger.rows.append(rules.ledger_row(name, action, why, held, quote))
     ledger.people += _shares(kept, persons)
 
 
-def _shares(kept: pl.DataFrame, persons: Sequence[str]) -> list[Share]:
+def _shares(kept: pl.DataFrame, persons: Sequence[str]) -> list[PersonShare]:
     """What became of each person's words; who wrote most comes first."""
     ended = pl.when("placed").then("split").otherwise(pl.lit(""))
     sums = kept.group_by("person", ended=ended).agg(pl.sum("characters"), pl.len())
-    shares: dict[int, Share] = {}
+    shares: dict[int, PersonShare] = {}
     for person, end, characters, count in sums.sort("person", "ended").iter_rows():
-        share = shares.setdefault(person, Share(persons[person]))
+        share = shares.setdefault(person, PersonShare(persons[person]))
         share.characters += characters
         for action in TARGETS:
             share.replies.setdefault(action, 0)

@@ -15,7 +15,7 @@ import polars as pl
 from myna.cleaning import near_duplicates, redact, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 from myna.conversations import disentangle, llm_quality, quality, sessions, splits
 from myna.messages import PLACE
 from myna.preparing.clean_batches import Known, Read
@@ -32,15 +32,15 @@ class Gathered(NamedTuple):
     """What all messages tell, their long texts, and what was redacted in which of them."""
 
     rows: pl.DataFrame
-    long: near_duplicates.Long
+    long: near_duplicates.LongTexts
     redacted: pl.DataFrame
 
 
 def gather(read: Iterable[Read]) -> Gathered:
     """What all batches tell, in order; `place` and `channel` are in the order of their names."""
     rows: list[pl.DataFrame] = []
-    long: list[tuple[int, near_duplicates.Long]] = []
-    redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.FOUND)]
+    long: list[tuple[int, near_duplicates.LongTexts]] = []
+    redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.MATCHES)]
     places: dict[tuple[str | None, ...], int] = {}
     first = 0
     for batch in read:
@@ -64,7 +64,7 @@ def gather(read: Iterable[Read]) -> Gathered:
     every = every.with_columns(
         ranks["rank"].gather(at).alias("place"), ranks["channel"].gather(at).alias("channel")
     )
-    return Gathered(every, near_duplicates.joined(long), pl.concat(redacted))
+    return Gathered(every, near_duplicates.concatenate(long), pl.concat(redacted))
 
 
 def clean(gathered: Gathered, known: Known, parts: Parts, ledger: Ledger) -> pl.DataFrame:
@@ -77,16 +77,16 @@ def clean(gathered: Gathered, known: Known, parts: Parts, ledger: Ledger) -> pl.
     del gathered
     ledger.messages += rows.height
     ledger.characters += int(rows["characters"].sum())
-    decided = rules.decide(rows, long, known.rules)
+    decided = rules.deciding_rules(rows, long, known.rules)
     judged = rows.with_row_index("number").with_columns(rule=decided).select(_LATER)
     del rows, long, decided
-    kept = rules.settle(judged, ledger, rules.MESSAGE_RULES, known.rules, _quoting(parts))
+    kept = rules.apply_actions(judged, ledger, rules.MESSAGE_RULES, known.rules, _quoting(parts))
     stay = redacted.filter(pl.col("row").is_in(kept["number"].implode()))
-    ledger.redacted = redact.counted(stay)
+    ledger.redacted = redact.count_by_type(stay)
     return kept
 
 
-def _quoting(parts: Parts) -> rules.Quote:
+def _quoting(parts: Parts) -> rules.LoadTexts:
     return lambda some: parts.load(some["number"])
 
 
@@ -98,7 +98,7 @@ def choose(
     asked: Path,
     say: Callable[[str], None],
 ) -> pl.DataFrame:
-    """The messages that stay, in order: see `sessions.split` and `splits.hold_out`.
+    """The messages that stay, in the order of `sessions.split_conversations`, with their splits.
 
     Columns: number (among all), channel, id, reply_to, person (numbers), sent_at,
     conversation, part, whole, trained, rule (that made it context, or null) and characters.
@@ -119,13 +119,13 @@ def choose(
         return said.hstack(own)
 
     load = _quoting(parts)
-    kept = sessions.split(kept, settings.conversations.gap_minutes, _PLACE)
+    kept = sessions.split_conversations(kept, settings.conversations.gap_minutes, _PLACE)
     if settings.conversations.disentangle:
-        kept = disentangle.pull_apart(kept, talk)
+        kept = disentangle.disentangle_stretches(kept, talk)
     kept = kept.drop("place", "position", "kind")
-    kept = quality.judge(kept, ledger, resolved(settings.rules), load)
-    kept = llm_quality.judge(kept, ledger, settings.quality, asked, load, say)
-    kept = splits.hold_out(kept, settings.split, _CHANNEL)
+    kept = quality.apply_conversation_rules(kept, ledger, resolve_preset(settings.rules), load)
+    kept = llm_quality.apply_quality_scores(kept, ledger, settings.quality, asked, load, say)
+    kept = splits.assign_splits(kept, settings.split, _CHANNEL)
     return _without_doubled(kept, parts)
 
 
@@ -138,7 +138,7 @@ def _without_doubled(kept: pl.DataFrame, parts: Parts) -> pl.DataFrame:
         rows = kept["number"].to_numpy()
         state[rows] = np.where(is_out & kept["long"], 1, np.where(is_out, -1, 0))
         held_out = pl.Series(state).replace(-1, None).cast(pl.Boolean)
-        doubled = splits.near_duplicates(lambda: parts.runs(held_out))
+        doubled = splits.find_leaks(lambda: parts.runs(held_out))
         is_doubled = kept["number"].is_in(doubled.implode()) & kept["trained"]
         kept = kept.with_columns(
             trained=pl.col("trained") & ~is_doubled,

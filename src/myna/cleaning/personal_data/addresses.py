@@ -1,7 +1,6 @@
-"""Street addresses in texts: a street with a house number, as several languages write them.
+"""Street addresses in texts: a street with a house number, in several languages.
 
-An address goes from the first to the last of flat, house number, street and postcode; the
-name of a town that follows stays.
+An address spans flat, house number, street and postcode; the name of a town behind it stays.
 """
 
 from __future__ import annotations
@@ -50,23 +49,23 @@ _ENGLISH = bounded(
     rf"|style|wear|signs?)\b)\.?(?: (?:NW|NE|SW|SE|N|S|E|W|North|South|East|West)\b)?"
     rf"(?! (?:{_CAP}[a-z]+ )*\d+\b(?!\d{{4}})){_TAIL}"
 )
-_COUNTED = re.compile(
+_ARTICLE_BEFORE = re.compile(
     r"\b(?:an?|the|my|your|our|these|those|top|first|last|all|only|of) \Z", re.IGNORECASE
 )
-_OPEN_KIND = re.compile(
+_AMBIGUOUS_KIND = re.compile(
     r"\b(?:Drive|Way|Place|Court|Park|Hill|Close|Green|Row|Walk|Rise|Loop|Parade|Circle)\Z"
 )
-_GOES_ON = re.compile(
+_SENTENCE_GOES_ON = re.compile(
     r" (?!at\b|in\b|near|by\b|and\b|on\b|is\b|for\b|if\b|or\b|with|after|around|to\b|from|then"
     r"|tonight|tomorrow"
     r"|today|pls|please|rn\b|now\b|before|i\b|u\b)[a-z]"
 )
-_ASKED_FOR = (
+_ADDRESS_WORDS = (
     r"(?:\b(?:at|to|live[sd]?|living|address(?: is|'s)?|addy(?: is)?|@"
     r"|on|near|by|from|its|it's)[ :]{1,2})"
 )
-_LOWER = bounded(
-    rf"{_ASKED_FOR}(?P<at>\d{{1,5}}[a-h]? (?:[nsew] )?"
+_LOWER_CASE = bounded(
+    rf"{_ADDRESS_WORDS}(?P<at>\d{{1,5}}[a-h]? (?:[nsew] )?"
     rf"(?!more|min|of|other|different|new|big|small|separate|way|car|dirt|hard|flash|usb|disk|thumb|test|long|short)(?:(?:[a-z]{{2,15}}"
     rf"|\d{{1,3}}(?:st|nd|rd|th)) ){{1,2}}?(?:{_PLAIN_STREET})"
     rf"(?:(?:,? (?:{_UNIT}))\b)?)\b(?!['’-]| [a-z]+s\b)",
@@ -81,7 +80,7 @@ _BOX = bounded(
 # Germanic and Nordic: the kind of street ends its name, the number follows.
 _POST = r"(?:,? (?:[A-Z]{1,2}-)?(?:\d{3} ?\d{2}|\d{4}(?: ?[A-Z]{2})?)\b(?! ?(?:Uhr|€|Euro|km)))?"
 _HOUSE = rf"\d{{1,4}}(?: ?[a-hA-H]\b|[a-hA-H])?(?:[-/]\d{{1,4}}[a-h]?)?{_NO_UNIT}"
-_AT = bounded(
+_PREPOSITION_STREET = bounded(
     r"(?<!\w)(?:Am|An der|An den|Im|In der|In den|Auf der|Auf dem|Zum|Zur|Unter den|Hinter der"
     r"|Hinter dem)"
     rf" (?:{_CAP}[a-zäöüß]{{2,20}} )?{_CAP}?[a-zäöüß]{{0,20}}(?i:markt|berg|hof|bach|park|tor"
@@ -91,7 +90,7 @@ _AT = bounded(
     r"|deich|rathaus|linden|eichen|buchen|birken|born|grund|winkel|kamp|busch|horst) "
     rf"{_HOUSE}{_POST}"
 )
-_POSTED = bounded(
+_WITH_POSTCODE = bounded(
     rf"(?<!\w)(?:{_CAP}[^\W\d_]{{1,20}}|den|der|dem|de|del|la) (?:(?:{_CAP}[^\W\d_]{{1,20}}|den"
     rf"|der|dem|de|del|la) ){{0,3}}"
     rf"\d{{1,4}}[a-z]?, (?:[A-Z]{{1,2}}-)?\d{{4,5}}(?= {_CAP}[a-zäöüß]{{2}})"
@@ -191,7 +190,7 @@ _FORMS = (
     _ENGLISH,
     _BOX,
     _COMPOUND,
-    _AT,
+    _PREPOSITION_STREET,
     _FRENCH,
     _ROMANCE,
     _POLISH,
@@ -200,7 +199,7 @@ _FORMS = (
     _JAPANESE,
     _CHINESE,
     _KOREAN,
-    _POSTED,
+    _WITH_POSTCODE,
 )
 
 ADDRESS_HINTS = (
@@ -240,18 +239,18 @@ ADDRESS_HINTS = (
 
 
 def addresses(text: str) -> Iterator[Span]:
-    """Streets with a house number, and the postcode if it stands there."""
+    """Find streets with a house number, and the postcode if there is one."""
     for form in _FORMS:
-        for found in form.finditer(text):
-            end = found.end() - (found[0][-1] in ".,")
-            if form is not _ENGLISH or _is_place(text, found.start(), end):
-                yield found.start(), end
-    for found in _LOWER.finditer(text):
-        yield found.span("at")
+        for match in form.finditer(text):
+            end = match.end() - (match[0][-1] in ".,")
+            if form is not _ENGLISH or _is_street(text, match.start(), end):
+                yield match.start(), end
+    for match in _LOWER_CASE.finditer(text):
+        yield match.span("at")
 
 
-def _is_place(text: str, start: int, end: int) -> bool:
-    """Whether a number and a name with a kind of street is no title or count of things."""
-    if _COUNTED.search(text, max(0, start - 12), start):
+def _is_street(text: str, start: int, end: int) -> bool:
+    """True if a number and a name with a kind of street is no title or count."""
+    if _ARTICLE_BEFORE.search(text, max(0, start - 12), start):
         return False
-    return not (_OPEN_KIND.search(text, start, end) and _GOES_ON.match(text, end))
+    return not (_AMBIGUOUS_KIND.search(text, start, end) and _SENTENCE_GOES_ON.match(text, end))

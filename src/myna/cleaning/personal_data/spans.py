@@ -1,8 +1,8 @@
-"""Personal data in texts: a module for each kind, with what finds it and where to look.
+"""Finders of personal data: a module for each kind, with its finder and hints.
 
-A finder takes a text and yields spans, `(begin, end)` in characters. Its hint is a pattern in
-Rust's syntax that fits every text in which it could find anything, so that most texts of a
-table are never looked at one by one.
+A finder takes a text and yields spans, `(start, end)` in characters. Its hint is a pattern in
+Rust's syntax that matches every text in which it could find anything, so that most texts of a
+table are never searched one by one.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import re
 Span = tuple[int, int]
 
 _WORD = "[0-9A-Za-zÀ-ɏͰ-ӿ]"
-"""Letters that make one word with others beside them, and digits. Not `_`, which is emphasis
-as often, nor scripts that write no blanks, in which personal data stands amidst letters."""
+"""Letters and digits that form words. Without `_`, which is often emphasis, and without scripts
+that have no spaces, in which letters surround personal data."""
 _EDGES = {
     r"\b": f"(?:(?<!{_WORD})(?={_WORD})|(?<={_WORD})(?!{_WORD}))",
     r"(?<!\w)": f"(?<!{_WORD})",
