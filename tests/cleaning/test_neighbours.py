@@ -74,7 +74,7 @@ PARTS: dict[str, tuple[str, str]] = {
     # A path, such as /run/secrets/x1.
     "hunter22": ("/", ""),
 }
-"""What makes something else of it: before, and behind."""
+"""Neighbours before and behind that make it part of something else."""
 
 
 def written(before: str, item: str, after: str) -> tuple[str, int]:

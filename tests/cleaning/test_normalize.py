@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
-from myna.cleaning.normalize import normalize_messages, normalize_text, tidy_texts
+from myna.cleaning.normalize import apply_text_rules, normalize_messages, tidy_texts
 from myna.config import Rules
 from myna.config.rules import resolve_preset
 from myna.messages import tidy
@@ -19,7 +19,7 @@ DEFAULT = resolve_preset(Rules())
 
 
 def made(text: str, **settings: Any) -> str:
-    return normalize_text(text, resolve_preset(Rules(**settings)))
+    return apply_text_rules(text, resolve_preset(Rules(**settings)))
 
 
 FACES = [
@@ -62,8 +62,8 @@ WORDS = [
 class TestNothingIsLost:
     @pytest.mark.parametrize("text", [*FACES, *EMOJI, *WORDS])
     def test_faces_emoji_and_words_of_all_scripts_stay(self, text: str) -> None:
-        assert normalize_text(text, DEFAULT) == text
-        assert normalize_text(f"oh {text} yes", DEFAULT) == f"oh {text} yes"
+        assert apply_text_rules(text, DEFAULT) == text
+        assert apply_text_rules(f"oh {text} yes", DEFAULT) == f"oh {text} yes"
 
     @thorough
     @given(
@@ -77,14 +77,14 @@ class TestNothingIsLost:
         ).map(" ".join)
     )
     def test_byte_for_byte_in_any_mixture(self, text: str) -> None:
-        assert normalize_text(text, DEFAULT) == text.strip()
+        assert apply_text_rules(text, DEFAULT) == text.strip()
 
     @thorough
     @given(texts)
     @example("\xa0á\x9e¢")
     def test_done_twice_is_done_once(self, text: str) -> None:
-        once = normalize_text(text, DEFAULT)
-        assert normalize_text(once, DEFAULT) == once
+        once = apply_text_rules(text, DEFAULT)
+        assert apply_text_rules(once, DEFAULT) == once
 
 
 class TestTidied:
@@ -108,7 +108,7 @@ class TestRuns:
         ],
     )
     def test_of_letters_and_marks_become_three(self, text: str, short: str) -> None:
-        assert normalize_text(text, DEFAULT) == short
+        assert apply_text_rules(text, DEFAULT) == short
 
     @pytest.mark.parametrize(
         "text",
@@ -126,8 +126,8 @@ class TestRuns:
         ],
     )
     def test_of_links_numbers_paths_and_code_stay(self, text: str) -> None:
-        assert normalize_text(text, DEFAULT) == text
-        assert normalize_text(f"nooooo {text} noooo", DEFAULT) == f"nooo {text} nooo"
+        assert apply_text_rules(text, DEFAULT) == text
+        assert apply_text_rules(f"nooooo {text} noooo", DEFAULT) == f"nooo {text} nooo"
 
     def test_can_be_longer_or_any(self) -> None:
         assert made("sooooooo", repeats=5) == "sooooo"
@@ -147,7 +147,7 @@ class TestInvisible:
         ],
     )
     def test_characters_go(self, text: str, shown: str) -> None:
-        assert normalize_text(text, DEFAULT) == shown
+        assert apply_text_rules(text, DEFAULT) == shown
         assert made(text, repair=False) == tidy(text)
 
 
@@ -164,7 +164,7 @@ class TestMojibake:
         ],
     )
     def test_is_repaired(self, text: str, meant: str) -> None:
-        assert normalize_text(text, DEFAULT) == meant
+        assert apply_text_rules(text, DEFAULT) == meant
         assert made(text, repair=False) == tidy(text)
 
 
@@ -181,7 +181,7 @@ class TestMentions:
         ],
     )
     def test_lose_their_sign_and_nothing_else_does(self, text: str, shown: str) -> None:
-        assert normalize_text(text, DEFAULT) == shown
+        assert apply_text_rules(text, DEFAULT) == shown
         assert made(text, at_sign="keep") == text
         assert made(text, at_sign="all") == text.replace("@", "")
 
@@ -219,7 +219,7 @@ class TestMentions:
 @given(st.lists(texts))
 def test_all_at_once_is_each_by_itself(said: list[str]) -> None:
     done = normalize_messages(table([{"author": "Ana", "text": text} for text in said]), DEFAULT)
-    assert done["text"].to_list() == [normalize_text(text, DEFAULT) for text in said]
+    assert done["text"].to_list() == [apply_text_rules(text, DEFAULT) for text in said]
     assert done["characters"].to_list() == [len(tidy(text)) for text in said]
 
 

@@ -132,10 +132,8 @@ _MACHINE_LINE = (
     r"|(?:at|File|in|from) \S+[(\":,].*|Traceback|Caused by|\S+(?:Error|Exception)\b"
     r"|\[?(?:TRACE|DEBUG|INFO|WARN|WARNING|ERROR|FATAL|E|W)[\]:]"
     r"|(?:import|from|def|class|return|public|private|static|const|let|var|if|for|while|#include"
-    r"|function|fn|sudo|SELECT|INSERT)\b.*[;:{}()]"
-    r"|[{}<>#$/]|//|[\w.\-]+ *[=:] *\S"
-    r"|\S*0x[0-9a-fA-F]+|[^\n]*[;{}\\>] *$"
-    r")"
+    r"|function|fn|sudo|SELECT|INSERT)\b.*[;:{}()]|[{}<>#$/]|//|[\w.\-]+ *[=:] *\S"
+    r"|\S*0x[0-9a-fA-F]+|[^\n]*[;{}\\>] *$)"
 )
 _SYMBOL = r"[{}\[\]()=<>/\\\"|_;$#]"
 

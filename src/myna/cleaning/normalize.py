@@ -117,7 +117,7 @@ def normalize_messages(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
     changed: list[Rewritten] = []
     for row, text, spans, more_to_change in rows.iter_rows():
         if not spans:
-            changed.append((row, normalize_text(text, settings), []))
+            changed.append((row, apply_text_rules(text, settings), []))
         elif (
             not more_to_change
             and settings.at_sign == "mentions"
@@ -125,7 +125,7 @@ def normalize_messages(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
         ):
             changed.append((row, *_strip_mention_signs(text, spans)))
         else:
-            changed.append((row, *_normalize_with_spans(text, spans, settings)))
+            changed.append((row, *_apply_with_spans(text, spans, settings)))
     return rewritten(tidied, changed)
 
 
@@ -151,8 +151,8 @@ def _strip_mention_signs(
     return text.replace("@", ""), moved
 
 
-def normalize_text(text: str, settings: Rules) -> str:
-    """Normalise one text."""
+def apply_text_rules(text: str, settings: Rules) -> str:
+    """Normalise one text by the settings of `[rules]`."""
     text = _repaired(text) if settings.repair else tidy(text)
     if "@" in text:
         text = _without_at(text, settings.at_sign)
@@ -161,7 +161,7 @@ def normalize_text(text: str, settings: Rules) -> str:
     return text.strip()
 
 
-def _normalize_with_spans(
+def _apply_with_spans(
     text: str, spans: list[dict[str, Any]], settings: Rules
 ) -> tuple[str, list[dict[str, Any]]]:
     """Normalise a text with mentions; return it and the moved mentions."""
@@ -175,7 +175,7 @@ def _normalize_with_spans(
             pieces += [plain[span["start"] : span["end"]], _SPAN_EDGES[1]]
             owners.append(span["author_id"])
             end = span["end"]
-    marked = normalize_text("".join([*pieces, plain[end:]]), settings)
+    marked = apply_text_rules("".join([*pieces, plain[end:]]), settings)
     moved: list[dict[str, Any]] = []
     parts = re.split(f"[{_SPAN_EDGES[0]}{_SPAN_EDGES[1]}]", marked)
     at = 0

@@ -38,7 +38,7 @@ class HiddenNames:
 
 
 def hidden_names(messages: pl.DataFrame | pl.LazyFrame, people: People) -> HiddenNames | None:
-    """Collect the names to replace_names in a message table; None if there are none."""
+    """Collect the names to hide in a message table; None if there are none."""
     stand_ins = _stand_ins(people)
     if not stand_ins:
         return None
@@ -53,7 +53,7 @@ def replace_names(messages: pl.DataFrame, hidden: HiddenNames | None) -> pl.Data
 
     Args:
         messages: the message table, or some of it.
-        hidden: the names to replace_names.
+        hidden: the names to hide.
     """
     if hidden is None:
         return messages
@@ -73,7 +73,7 @@ def replace_names(messages: pl.DataFrame, hidden: HiddenNames | None) -> pl.Data
 
 
 def _stand_ins(people: People) -> dict[Person, str]:
-    """Return the stand-in of each person to replace_names."""
+    """Return the stand-in of each person to hide."""
     stand_ins: dict[Person, str] = {}
     taken = {person.shown for person in people.persons}
     number = 0
@@ -118,24 +118,24 @@ def _replace_in_text(
     text: str, spans: list[tuple[str | None, dict[str, Any]]], hidden: HiddenNames
 ) -> tuple[str, list[dict[str, Any]]]:
     """Replace mentions in a text, and names between them; return it and the moved mentions."""
-    mentioned_spans: list[tuple[int, int, str]] = []
+    mentions: list[tuple[int, int, str]] = []
     for stand_in, span in sorted(spans, key=lambda item: int(item[1]["start"])):
-        end = mentioned_spans[-1][1] if mentioned_spans else 0
+        end = mentions[-1][1] if mentions else 0
         if stand_in is not None and end <= span["start"] < span["end"] <= len(text):
-            mentioned_spans.append((span["start"], span["end"], f"@{stand_in}"))
+            mentions.append((span["start"], span["end"], f"@{stand_in}"))
     replacements: list[tuple[int, int, str]] = []
     end = 0
-    for own in (*mentioned_spans, (len(text), len(text), "")):
+    for own in (*mentions, (len(text), len(text), "")):
         replacements += [
             (end + m[0], end + m[1], m[2]) for m in _find_names(text[end : own[0]], hidden)
         ]
         replacements.append(own)
         end = own[1]
-    parts: list[str] = []
+    pieces: list[str] = []
     end = length = 0
     edges: list[tuple[int, int, int, int]] = []
     for start, stop, new in replacements:
-        parts += [text[end:start], new]
+        pieces += [text[end:start], new]
         begin = length + start - end
         length = begin + len(new)
         edges.append((start, stop, begin, length))
@@ -144,7 +144,7 @@ def _replace_in_text(
         span | {"start": _moved(span["start"], edges, 2), "end": _moved(span["end"], edges, 3)}
         for _, span in spans
     ]
-    return "".join(parts), moved
+    return "".join(pieces), moved
 
 
 def _moved(index: int, edges: list[tuple[int, int, int, int]], side: int) -> int:

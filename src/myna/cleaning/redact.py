@@ -19,28 +19,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from myna.cleaning.personal_data.addresses import ADDRESS_HINTS, addresses
-from myna.cleaning.personal_data.ids import ID_HINTS, ids
-from myna.cleaning.personal_data.links import EMAIL_HINT, INVITE_HINT, emails, invites
-from myna.cleaning.personal_data.numbers import (
-    CARD_HINT,
-    IBAN_HINT,
-    IP_HINT,
-    LOCATION_HINT,
-    cards,
-    ibans,
-    ips,
-    locations,
-)
-from myna.cleaning.personal_data.phones import PHONE_HINTS, phones
-from myna.cleaning.personal_data.secrets import (
-    KEY_HINT,
-    LOGIN_HINT,
-    PEM_HINT,
-    passwords,
-    private_keys,
-    tokens,
-)
+from myna.cleaning.personal_data import addresses, credentials, ids, links, numbers, phones
 from myna.cleaning.personal_data.spans import Span
 from myna.config import PersonalData, Redaction
 from myna.errors import SettingsError
@@ -64,7 +43,7 @@ class _Finder(NamedTuple):
 
     kind: PersonalData
     hints: tuple[str, ...]
-    find_personal_data: Callable[[str], Iterator[Span]]
+    find: Callable[[str], Iterator[Span]]
     in_links: bool = False
 
 
@@ -73,18 +52,18 @@ MATCHES: dict[str, type[pl.DataType]] = {"row": pl.UInt32, "kind": pl.String}
 
 # Of two matches that overlap, the first in this order counts.
 _FINDERS = (
-    _Finder("private-key", (PEM_HINT,), private_keys, in_links=True),
-    _Finder("invite", (INVITE_HINT,), invites, in_links=True),
-    _Finder("token", (KEY_HINT,), tokens, in_links=True),
-    _Finder("password", (LOGIN_HINT,), passwords, in_links=True),
-    _Finder("email", (EMAIL_HINT,), emails, in_links=True),
-    _Finder("iban", (IBAN_HINT,), ibans),
-    _Finder("card", (CARD_HINT,), cards),
-    _Finder("ip", (IP_HINT,), ips, in_links=True),
-    _Finder("location", (LOCATION_HINT,), locations, in_links=True),
-    _Finder("id", ID_HINTS, ids),
-    _Finder("phone", PHONE_HINTS, phones),
-    _Finder("address", ADDRESS_HINTS, addresses),
+    _Finder("private-key", (credentials.PEM_HINT,), credentials.private_keys, in_links=True),
+    _Finder("invite", (links.INVITE_HINT,), links.invites, in_links=True),
+    _Finder("token", (credentials.KEY_HINT,), credentials.tokens, in_links=True),
+    _Finder("password", (credentials.LOGIN_HINT,), credentials.passwords, in_links=True),
+    _Finder("email", (links.EMAIL_HINT,), links.emails, in_links=True),
+    _Finder("iban", (numbers.IBAN_HINT,), numbers.ibans),
+    _Finder("card", (numbers.CARD_HINT,), numbers.cards),
+    _Finder("ip", (numbers.IP_HINT,), numbers.ips, in_links=True),
+    _Finder("location", (numbers.LOCATION_HINT,), numbers.locations, in_links=True),
+    _Finder("id", ids.ID_HINTS, ids.ids),
+    _Finder("phone", phones.PHONE_HINTS, phones.phones),
+    _Finder("address", addresses.ADDRESS_HINTS, addresses.addresses),
 )
 _WITHOUT_DIGITS = ("private-key", "invite", "password", "email")
 """Types that may be in a text without a digit."""
@@ -197,7 +176,7 @@ def _find(text: str, finders: Iterable[_Finder]) -> list[Match]:
     taken = bytearray(len(text))
     matches: list[Match] = []
     for finder in finders:
-        for start, end in finder.find_personal_data(text):
+        for start, end in finder.find(text):
             if 1 in taken[start:end] or (not finder.in_links and 1 in links[start:end]):
                 continue
             taken[start:end] = b"\1" * (end - start)

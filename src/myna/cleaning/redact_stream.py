@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any, NamedTuple, Protocol
 
-from myna.cleaning.personal_data import addresses, ids, links, numbers, phones, secrets
+from myna.cleaning.personal_data import addresses, credentials, ids, links, numbers, phones
 from myna.cleaning.redact import PLAIN, redact_text
 from myna.config import Redaction
 
@@ -136,32 +136,16 @@ def _account_characters() -> Any:
 @cache
 def _patterns() -> tuple[Any, ...]:
     """Return the patterns of redaction, except for ids and IBANs."""
-    return tuple(
-        _partial(pattern)
-        for pattern in (
-            secrets._BEGIN,
-            secrets._KNOWN_TOKEN,
-            secrets._WEBHOOK,
-            secrets._PARAMETER,
-            secrets._NAMED_TOKEN,
-            secrets._PASSWORD_IN_URL,
-            secrets._NAMED_PASSWORD,
-            secrets._SHORT_NAMED_PASSWORD,
-            links._INVITE,
-            links._EMAIL,
-            links._BRACKETED,
-            links._SPELLED,
-            numbers._CARD,
-            numbers._IPV4,
-            numbers._IPV6,
-            numbers._PAIR,
-            numbers._SEXAGESIMAL,
-            numbers._PLUS_CODE,
-            phones._CANDIDATE,
-            *addresses._FORMS,
-            addresses._LOWER_CASE,
-        )
+    patterns = (
+        *(credentials._BEGIN, credentials._KNOWN_TOKEN, credentials._WEBHOOK),
+        *(credentials._PARAMETER, credentials._NAMED_TOKEN, credentials._PASSWORD_IN_URL),
+        *(credentials._NAMED_PASSWORD, credentials._SHORT_NAMED_PASSWORD),
+        *(links._INVITE, links._EMAIL, links._BRACKETED, links._SPELLED),
+        *(numbers._CARD, numbers._IPV4, numbers._IPV6),
+        *(numbers._PAIR, numbers._SEXAGESIMAL, numbers._PLUS_CODE),
+        *(phones._CANDIDATE, *addresses._FORMS, addresses._LOWER_CASE),
     )
+    return tuple(map(_partial, patterns))
 
 
 @cache

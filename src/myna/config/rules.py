@@ -67,14 +67,7 @@ RULES = (
     Rule("quotation", "context", "nothing but a quotation", "keep", "", ANY),
     Rule("copypasta", "context", "a long text that many paste", "keep", "over long-copy", ANY),
     Rule("repeated", "context", "nearly a copy of an earlier long text", "keep", "", ANY),
-    Rule(
-        "non-response",
-        "context",
-        "laughter, or a word that answers nothing",
-        "drop",
-        "lol, haha, gg",
-        ANY,
-    ),
+    Rule("non-response", "context", "laughter, or an empty word", "drop", "lol, haha, gg", ANY),
     Rule("keyboard-mash", "context", "keys in a row", "keep", "asdfghjkl", ANY),
     Rule("consent-context", "context", "the author's consent is context"),
     Rule(
@@ -96,12 +89,7 @@ RULES = (
         "conversation",
     ),
     Rule("quality", "keep", "of a conversation that a model scored low", stage="model"),
-    Rule(
-        "near-duplicate",
-        "context",
-        "held out, but nearly the same as a message of train",
-        stage="split",
-    ),
+    Rule("near-duplicate", "context", "held out, but nearly the same in train", stage="split"),
 )
 RULES_BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}
 

@@ -225,10 +225,7 @@ def _calls_around(messages: MessageArrays) -> tuple[Ints, Ints]:
     earlier, later = keys[np.maximum(at - 1, 0)], keys[np.minimum(at, len(keys) - 1)]
     was = (at > 0) & (earlier // (length + 1) == people)
     will = (at < len(keys)) & (later // (length + 1) == people)
-    return (
-        np.where(was, earlier % (length + 1), -1),
-        np.where(will, later % (length + 1), -1),
-    )
+    return (np.where(was, earlier % (length + 1), -1), np.where(will, later % (length + 1), -1))
 
 
 def shared_words(messages: MessageArrays) -> SharedWords:

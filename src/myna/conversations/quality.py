@@ -108,9 +108,8 @@ def split_at_goodbyes(messages: pl.DataFrame) -> pl.DataFrame:
         marked = marked.with_columns(leaves=pl.col("leaves") | still)
     last = pl.col("leaves") | (pl.col("answers") & (pl.col("passed") <= MAX_ANSWER_TIME))
     # A group is a message and the last words behind it.
-    marked = marked.with_columns(last=last).with_columns(
-        group=(~pl.col("last")).cum_sum().over(within)
-    )
+    marked = marked.with_columns(last=last)
+    marked = marked.with_columns(group=(~pl.col("last")).cum_sum().over(within))
     marked = marked.with_columns(ended=pl.col("leaves").any().over(within, "group"))
     starts = ~pl.col("last") & pl.col("ended").shift(1, fill_value=False).over(within)
     marked = marked.with_columns(starts=starts)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from myna.artifacts import PromptFormat
-from myna.cleaning.normalize import normalize_text
+from myna.cleaning.normalize import apply_text_rules
 from myna.cleaning.redact import redact_text
 from myna.people import plain_name
 from myna.rendering import render
@@ -42,7 +42,7 @@ def line_of(prompt_format: PromptFormat, person: str, text: str) -> Line:
 
     Its text is empty where nothing can be seen in it.
     """
-    text = redact_text(normalize_text(text, prompt_format.rules), prompt_format.redaction)
+    text = redact_text(apply_text_rules(text, prompt_format.rules), prompt_format.redaction)
     return Line(plain_name(person), text)
 
 

@@ -159,11 +159,7 @@ class _Kind:
 
 
 def _kind(
-    form: str,
-    check: Callable[[str], bool] = _accept,
-    *,
-    name: str = "",
-    letters: bool = False,
+    form: str, check: Callable[[str], bool] = _accept, *, name: str = "", letters: bool = False
 ) -> _Kind:
     named = re.compile(rf"(?<![^\W_])(?:{name})(?![^\W\d_])[^\n]{{0,24}}$", re.I) if name else None
     flags = re.ASCII | (re.I if name else 0)
@@ -178,8 +174,7 @@ _DOCUMENT = (
     r"(?:passport|reisepass|personalausweis|ausweis|passeport|pasaporte|passaporto|paspoort"
     r"|pass(?:nummer|nr)"
     r"|паспорт\w*|carte d'identité|id[ -]card|driv(?:er|ing)'?s? licen[cs]e|license|licence"
-    r"|führerschein\w*"
-    r"|permis|paszport\w*|dowód|dowod\w*)"
+    r"|führerschein\w*|permis|paszport\w*|dowód|dowod\w*)"
 )
 
 _KINDS = (
@@ -253,8 +248,7 @@ _KINDS = (
 )
 _NAMES = (
     r"(?:ssn|social|dni|nie|nif|cpf|pesel|pnr|cpr|nino|ni|sin|nas|idnr|tin|bsn|aadh?aa?r|uidai"
-    r"|pan|tc"
-    r"|t\.c\.|tckn|nhs|pass|permis)(?-u:\b)|personn|persnr|national insurance|steuer"
+    r"|pan|tc|t\.c\.|tckn|nhs|pass|permis)(?-u:\b)|personn|persnr|national insurance|steuer"
     r"|burgerservice|sofi"
     r"|kimlik|passport|passn|ausweis|passeport|pasaporte|passaporto|paspoort|carte d'identit"
     r"|id[ -]card|driv[a-z']+ licen|licen[cs]e|führer|paszport|dow[oó]d|आधार|паспорт|серия|инн"

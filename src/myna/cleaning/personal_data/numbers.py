@@ -9,8 +9,7 @@ from ipaddress import AddressValueError, IPv6Address
 from myna.cleaning.personal_data.spans import Span
 
 _CARD = re.compile(
-    r"(?<!\d)(?<!\d[ .,/=-])(?:"
-    r"\d{4}(?P<a>[ -]?)\d{4}(?P=a)\d{4}(?P=a)\d{1,4}(?:(?P=a)\d{3})?"
+    r"(?<!\d)(?<!\d[ .,/=-])(?:\d{4}(?P<a>[ -]?)\d{4}(?P=a)\d{4}(?P=a)\d{1,4}(?:(?P=a)\d{3})?"
     r"|3[47]\d\d(?P<b>[ -]?)\d{6}(?P=b)\d{5}"
     r"|3\d{3}(?P<c>[ -]?)\d{6}(?P=c)\d{4})(?!\d|[.,-]\d)(?! \d{4})",
     re.ASCII,
@@ -92,8 +91,7 @@ LOCATION_HINT = (
 )
 _LOCATION_WORDS = re.compile(
     r"\blat\b|\blatitude|\bcoord|\bgps\b|\bgeo\b|geo:|maps?[./]|location|standort|position"
-    r"|koordinat|"
-    r"ubicaci|coordonn|координат|坐标|座標|meet|i'?m at|live at",
+    r"|koordinat|ubicaci|coordonn|координат|坐标|座標|meet|i'?m at|live at",
     re.IGNORECASE,
 )
 

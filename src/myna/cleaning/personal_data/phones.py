@@ -50,8 +50,7 @@ _NATIONAL_LENGTHS = {
 # National forms that are rarely anything else. Separators are " ", "-", "." and "/".
 _FORMS = re.compile(
     r"(?:1[ .-])?\([2-9]\d\d\)[ .-]?[2-9]\d\d[ .-]?\d{4}"  # North America
-    r"|(?:1(?P<a>[ .-]))?[2-9]\d\d(?P<b>[ .-])[2-9]\d\d(?P=b)\d{4}"
-    r"|1?[2-9]\d\d[2-9]\d\d-\d{4}"
+    r"|(?:1(?P<a>[ .-]))?[2-9]\d\d(?P<b>[ .-])[2-9]\d\d(?P=b)\d{4}|1?[2-9]\d\d[2-9]\d\d-\d{4}"
     r"|0[67]\d{8}|07\d{9}|01[567]\d{8,9}|0[789]0\d{8}|010\d{8}|04\d{8}|05\d{9}"  # mobiles
     r"|07\d{3} ?\d{6}|07\d{3} \d{3} \d{3}"  # Britain
     r"|[6-9]\d\d(?: \d\d){3}"  # Spain
@@ -84,8 +83,7 @@ _STEMS = re.findall(
 """Word stems that announce a number without a distinctive form."""
 _PHONE_WORDS = re.compile(
     r"(?:\b(?:call|text|txt|ring|phone|fone|tele?f?|tél|telefoo?n\w*|t[eé]l[eé]\w*|teléf\w*|cell"
-    r"|mobile?"
-    r"|mobil\w*|mobiel|whats?app?|whatsap|wapp|signal|sms|fax|dial|reach|digits|contact|hmu"
+    r"|mobile?|mobil\w*|mobiel|whats?app?|whatsap|wapp|signal|sms|fax|dial|reach|digits|contact|hmu"
     r"|ruf\w*|handy\w*"
     r"|erreich\w*|appel\w+|joindre|portable|ll[aá]ma\w*|m[oó]vil|celular|cell?ulare|cel|wh?atsapp"
     r"|lig[au]\w*"
@@ -93,8 +91,7 @@ _PHONE_WORDS = re.compile(
     r"|\b(?:(?:my|his|her|their|mom'?s|dad'?s|new|the|ur|your) (?:new |old |work )?"
     r"(?:number|num|nr|#)|number(?:'s| is|s)?|nummer|num[eé]ro|numer|n[uú]mero|nr|num|numara\w*)\b"
     r"|номер|тел\.|телефон|звон|набер|ватсап|вацап|пиши на"
-    r"|電話|携帯|番号|电话|手机|手機|号码|號碼|번호|전화|연락처|رقم|هاتف|جوال|फोन|नंबर|wa\.me/|tel:)"
-    r"[^\n]{0,24}$",
+    r"|電話|携帯|番号|电话|手机|手機|号码|號碼|번호|전화|연락처|رقم|هاتف|جوال|फोन|नंबर|wa\.me/|tel:)[^\n]{0,24}$",
     re.IGNORECASE,
 )
 _ANSWER = (
@@ -106,8 +103,7 @@ _ANSWER_BEHIND = re.compile(rf"[ ,*_~|`\"'”’]{{1,5}}{_ANSWER}", re.IGNORECAS
 _OTHER_NUMBER = re.compile(
     r"(?:order|ticket|tracking|invoice|case|\bref|isbn|issn|serial|model|\bpart\b|\bsku|konto"
     r"|account"
-    r"|acct|bestell|auftrag|rechnung|sendung|commande|facture|colis|pedido|factura|encomenda"
-    r"|ordine"
+    r"|acct|bestell|auftrag|rechnung|sendung|commande|facture|colis|pedido|factura|encomenda|ordine"
     r"|zam[oó]wi|faktur|przesyłk|заказ|сч[её]т|трек|\bid\b|uuid|订单|訂單|注文|주문|version|\bbuild"
     r"|seed|sequence|score|\bpin\b|\bcode\b|\botp\b|\bean\b|\bupc|barcode|\bbug|issue|\bpage|lotto|loto\b"
     r"|\blot\b|numbers|item|product|artikel|customer|kunden|client|siparis|sipariş|flight|vol\b)"

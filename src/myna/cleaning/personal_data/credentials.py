@@ -31,21 +31,18 @@ _KNOWN_TOKEN = re.compile(
 )
 _WEBHOOK = re.compile(
     r"(?:discord(?:app)?\.com/api/webhooks/\d{5,25}/"
-    r"|hooks\.slack\.com/services/T\w{5,20}/B\w{5,20}/)"
-    r"(?P<value>[\w-]{16,128}+)",
+    r"|hooks\.slack\.com/services/T\w{5,20}/B\w{5,20}/)(?P<value>[\w-]{16,128}+)",
     re.IGNORECASE,
 )
 _KEY_WORD = (
     r"(?:api|access|auth\w*|client|secret|private|bot|refresh|session|license|licence|account"
-    r"|encryption"
-    r"|master|signing|deploy|service|user|app|oauth2?|webhook|master|storage)"
+    r"|encryption|master|signing|deploy|service|user|app|oauth2?|webhook|master|storage)"
 )
 _NAMED_TOKEN = re.compile(
     r"(?<![^\W_])(?:"
     rf"(?:\w{{1,20}}[_-])?{_KEY_WORD}?[ _-]?(?:key|token|secret|credentials?|bearer)s?"
     r"|bearer|clave|schlüssel|schluessel|jeton|clé|chave|chiave|ключ|токен|секрет|密钥|令牌|トークン|キー"
-    r"|토큰|키)"
-    r"[\"'`]?(?: (?:id|value|here|for \w{1,20}))?"
+    r"|토큰|키)[\"'`]?(?: (?:id|value|here|for \w{1,20}))?"
     r"(?:\s{0,3}(?::|=|=>|->|：|is|ist|est|es|é|è|to|は|是)(?:\s{0,3}bearer)?)?\s{0,3}[\"'`“«]?"
     r"(?<![A-Za-z0-9])(?P<value>[A-Za-z0-9_\-+/=.~]{16,512}+)",
     re.IGNORECASE,
@@ -61,8 +58,7 @@ KEY_HINT = (
     r"|lin_api|nvapi|eyJ|[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.|mfa\.|[0-9]:AA"
     r"|api/webhooks/|hooks\.slack"
     r"|(?i:key|token|secret|credential|bearer|clave|schl(?:ü|ue)ssel|jeton|clé|chave|chiave|ключ"
-    r"|токен"
-    r"|секрет|密钥|令牌|トークン|キー|토큰|키)"
+    r"|токен|секрет|密钥|令牌|トークン|キー|토큰|키)"
     r"[^\n]*[A-Za-z0-9_\-+/=.~]{16}|(?i:token|key|secret|sig|signature|auth|password|pwd)="
 )
 
@@ -81,8 +77,8 @@ _FOR_WHAT = (
 _STRONG = r"\s{0,3}(?:[:=：]|=>|->|→)\s{0,3}"
 _WEAK = (
     r"(?:\s{1,3}(?:is now|is still|is|was|its|it's|ist jetzt|ist|lautet|war|est|c'est|es|é|è|era"
-    r"|jest|to"
-    r"|это|är|er|on|to be)|'s|\s{0,3}(?:—|–|-|は|是|为|是：|은|는|을))\s{1,3}|(?:は|是|为|은 |는 )"
+    r"|jest|to|это|är|er|on|to be)"
+    r"|'s|\s{0,3}(?:—|–|-|は|是|为|是：|은|는|을))\s{1,3}|(?:は|是|为|은 |는 )"
 )
 _VALUE = (
     r"(?:[\"“«](?P<quoted>[^\"”»\n]{3,64}+)[\"”»]"
