@@ -1,4 +1,4 @@
-"""Commands for bots: known ones, and prefixes that bots answer to."""
+"""Detectors of bot commands, keyboard mash, pastes and quotations."""
 
 from __future__ import annotations
 

@@ -205,7 +205,7 @@ PERSONAL = ["a.b@example.org", "+44 7700 900456", "203.0.113.42", "discord.gg/te
 
 @thorough
 @given(texts, st.sampled_from(PERSONAL), texts)
-def test_whatever_stands_around_it_is_kept(before: str, item: str, after: str) -> None:
+def test_the_text_around_is_kept(before: str, item: str, after: str) -> None:
     shown = redacted(f"{before} \n{item}\n {after}")
     assert item not in shown
     if not find_personal_data(before) and not find_personal_data(after):
@@ -214,7 +214,7 @@ def test_whatever_stands_around_it_is_kept(before: str, item: str, after: str) -
 
 @thorough
 @given(st.lists(st.sampled_from([*PERSONAL, "password:", "1", "-", "http://", "key "]) | st.text()))
-def test_what_is_found_stands_in_order_without_overlap(parts: list[str]) -> None:
+def test_matches_are_in_order_without_overlap(parts: list[str]) -> None:
     text = " ".join(parts)
     found = find_personal_data(text)
     ends = [0, *(match.end for match in found)]
@@ -224,7 +224,7 @@ def test_what_is_found_stands_in_order_without_overlap(parts: list[str]) -> None
 
 @thorough
 @given(st.lists(st.sampled_from(PERSONAL) | texts, max_size=6))
-def test_the_table_shows_what_find_tells(parts: list[str]) -> None:
+def test_the_table_has_the_matches_of_find_personal_data(parts: list[str]) -> None:
     text = " ".join(parts)
     found = find_personal_data(text)
     frame, matches = redact_messages(table([{"author": "Ana", "text": text}]), DEFAULT)

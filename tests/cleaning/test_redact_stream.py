@@ -1,4 +1,4 @@
-"""Redaction of a text that is still being written."""
+"""Redaction of a text that is still being generated."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_pieces_joined_are_the_whole_text_redacted(
     assert streamed(text, sizes, settings) == whole(text, settings)
 
 
-def test_plain_words_are_given_out_word_by_word() -> None:
+def test_plain_words_are_released_word_by_word() -> None:
     stream = RedactionStream(Redaction())
     said = "the lake was cold, and nobody went in but me. "
     late = []
@@ -79,7 +79,7 @@ def test_plain_words_are_given_out_word_by_word() -> None:
     assert max(late) <= len("nobody ") + 1
 
 
-def test_numbers_that_are_nobodys_are_given_out() -> None:
+def test_numbers_that_are_not_personal_are_released() -> None:
     stream = RedactionStream(Redaction())
     assert stream.feed("in 1969 it took 8 days, ").startswith("in 1969 it took 8 days")
 
@@ -95,6 +95,6 @@ def test_numbers_that_are_nobodys_are_given_out() -> None:
         ("join discord.gg/te", "join "),
     ],
 )
-def test_what_may_be_personal_is_held_back_from_its_beginning(so_far: str, given: str) -> None:
+def test_possible_personal_data_is_held_back_from_its_start(so_far: str, given: str) -> None:
     stream = RedactionStream(Redaction())
     assert "".join(map(stream.feed, so_far)) == given

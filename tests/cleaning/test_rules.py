@@ -1,4 +1,4 @@
-"""The rules about single messages: which one decides, and what the ledger says of it."""
+"""The rules about messages: the deciding rule, and the rows of the ledger."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestRules:
         assert kept.select("person", "text", "trained").rows() == [("Ana", "привет", True)]
         assert dropped == {}
 
-    def test_each_kind_that_is_nobodys_words_is_dropped_by_its_name(self) -> None:
+    def test_each_kind_without_own_words_is_dropped_by_its_name(self) -> None:
         rows = [{"author": "Ana", "text": "x", "kind": kind} for kind in KINDS]
         kept, dropped = verdicts(rows)
         assert kept["kind"].to_list() == ["text", "entry"]
@@ -131,7 +131,7 @@ SAMPLES = {
     "non-response": "lmaooo",
     "keyboard-mash": "asdfghjkl",
 }
-"""A message that meets each rule about what is said."""
+"""A message that meets each rule about texts."""
 
 
 def talk(text: str) -> list[dict[str, Any]]:
@@ -308,7 +308,7 @@ class TestOneEntryEach:
         wanted = {rule.name for rule in RULES if rule.stage == "conversation"}
         assert set(quality.DETECTORS) == wanted
 
-    def test_resolved_twice_is_resolved_once(self) -> None:
+    def test_resolving_twice_is_resolving_once(self) -> None:
         for preset in ("default", DISCORD_MISTRAL):
             once = resolve_preset(Rules(preset=preset))
             assert resolve_preset(once) == once
@@ -411,7 +411,7 @@ def test_a_name_that_matches_nothing_is_an_error(wanted: dict[str, Any]) -> None
         chosen(**wanted)
 
 
-def test_channels_with_counts_and_what_somebody_said_who_may_be_shown(tmp_path: Path) -> None:
+def test_channels_with_counts_and_a_sample_of_somebody_who_consents(tmp_path: Path) -> None:
     frame = table(ROWS)
     frame.write_parquet(tmp_path / "t.parquet")
     found = rules.list_channels([tmp_path / "t.parquet"], everyone(frame, Cy="no"))
@@ -426,7 +426,7 @@ def test_channels_with_counts_and_what_somebody_said_who_may_be_shown(tmp_path: 
     assert rules.list_channels([], everyone(frame)).is_empty()
 
 
-def test_a_day_that_is_none_is_refused() -> None:
+def test_an_invalid_day_is_refused() -> None:
     for day in ("yesterday", "2024-13-01", "1.5.2024"):
         with pytest.raises(ValueError, match="since"):
             Filter(since=day)

@@ -52,11 +52,11 @@ def tangled(*authors: str) -> bool:
     return bool(found[0])
 
 
-class TestPullingApart:
+class TestDisentangling:
     def test_two_conversations_at_once(self) -> None:
         assert conversation_starts(said(TANGLED)).to_list() == [0, 1, 0, 1, 0, 1, 0, 1, 0]
 
-    def test_who_answers_whom(self) -> None:
+    def test_the_links(self) -> None:
         assert disentangle.predict_links(said(TANGLED)).to_list() == [0, 1, 0, 1, 2, 3, 4, 5, 6]
 
     def test_without_times(self) -> None:
@@ -128,7 +128,7 @@ class TestStretches:
         found = conversation_starts(talk).to_list()
         assert found == [0, 1, 0, 1, 0, 1, 0, 1, 0, 9, 10, 9, 10, 9, 10, 9, 10, 9]
 
-    def test_a_long_stretch_is_looked_at_in_pieces(self) -> None:
+    def test_a_long_stretch_is_scored_in_chunks(self) -> None:
         talk = pl.concat([said(TANGLED)] * 300)
         whole = disentangle.predict_links(talk)
         before, disentangle.CHUNK_MESSAGES = disentangle.CHUNK_MESSAGES, 500
@@ -144,7 +144,7 @@ class TestStretches:
         assert conversation_starts(empty()).to_list() == []
 
 
-class TestWhatMayBeTangled:
+class TestIsTangled:
     def test_four_people_may_hold_two_conversations(self) -> None:
         assert tangled(*"abcd")
 
@@ -180,7 +180,7 @@ class TestWhatMayBeTangled:
         max_size=20,
     )
 )
-def test_whatever_is_said_each_message_is_in_one_conversation(rows: list[dict[str, Any]]) -> None:
+def test_each_message_is_in_one_conversation(rows: list[dict[str, Any]]) -> None:
     talk = in_stretches(table(rows))
     answers, begins = disentangle.predict_links(talk), conversation_starts(talk)
     own = pl.int_range(talk.height, eager=True)

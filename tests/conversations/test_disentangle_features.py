@@ -29,7 +29,7 @@ def test_features_of_pairs_do_not_depend_on_the_block() -> None:
     assert np.array_equal(there[90:110], part_there)
 
 
-def test_threads_know_who_spoke_and_who_was_called() -> None:
+def test_neighbours_are_rows_and_people_around_a_message() -> None:
     said = disentangle_features.message_arrays(
         table(
             [

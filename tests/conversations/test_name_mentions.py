@@ -22,11 +22,11 @@ def called(text: str, **more: Any) -> list[tuple[str, int]]:
     )
     names = dict(zip(found.people.tolist(), (*PEOPLE, "me"), strict=False))
     last = zip(found.called[-1].tolist(), found.certainty[-1].tolist(), strict=True)
-    return [(names[number], surely) for number, surely in last if number >= 0]
+    return [(names[number], certainty) for number, certainty in last if number >= 0]
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "surely"),
+    ("text", "name", "certainty"),
     [
         ("Samantha: tea?", "Samantha", MARKED),
         ("samantha, tea?", "Samantha", MARKED),
@@ -40,8 +40,8 @@ def called(text: str, **more: Any) -> list[tuple[str, int]]:
         ("Xi: 好的", "Xi", MARKED),
     ],
 )
-def test_a_name_in_the_text(text: str, name: str, surely: int) -> None:
-    assert called(text) == [(name, surely)]
+def test_a_name_in_the_text(text: str, name: str, certainty: int) -> None:
+    assert called(text) == [(name, certainty)]
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_no_name(text: str) -> None:
     assert called(text) == []
 
 
-def test_the_surest_first() -> None:
+def test_the_most_certain_first() -> None:
     assert called("bob: ask samantha") == [("bob_", MARKED), ("Samantha", OUTER)]
 
 

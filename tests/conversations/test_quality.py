@@ -1,4 +1,4 @@
-"""The rules about conversations: where somebody leaves, and poor ones."""
+"""The rules about conversations: goodbyes and low quality."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class TestEnds:
     def test_a_goodbye_at_the_end_ends_nothing_more(self) -> None:
         assert pieces("Ana tea?", "Ben gtg") == [["tea?", "gtg"]]
 
-    def test_talk_of_goodbyes_is_none(self) -> None:
+    def test_a_mention_of_a_goodbye_is_none(self) -> None:
         said = ("Ana are you going to sleep?", "Ben no, she said good night to me", "Ana ok")
         assert len(pieces(*said)) == 1
 
@@ -122,7 +122,7 @@ class TestLowQuality:
         assert ledger.balanced
 
 
-def test_the_recipe_drops_poor_conversations_and_those_that_somebody_ends() -> None:
+def test_the_preset_drops_poor_conversations_and_those_with_a_goodbye() -> None:
     long = "a long line that goes on for more than thirty characters"
     rows = [
         {"author": "Ana", "text": text, "at": at}

@@ -49,7 +49,7 @@ class TestGaps:
         assert len(split(at(0, 1, 100), gap)) == (3 if gap < 1 else 1)
 
 
-class TestPlaces:
+class TestThreads:
     def test_chats_of_different_channels_never_merge(self) -> None:
         rows = [{"text": str(n), "at": n, "channel": "ab"[n % 2]} for n in range(6)]
         assert split(rows) == [["0", "2", "4"], ["1", "3", "5"]]
@@ -102,7 +102,7 @@ def test_no_messages_are_no_conversations() -> None:
         )
     )
 )
-def test_every_message_is_in_one_conversation_of_one_place(rows: list[dict[str, Any]]) -> None:
+def test_every_message_is_in_one_conversation_of_one_thread(rows: list[dict[str, Any]]) -> None:
     said = table([{"author": "Ana", "text": str(n), **row} for n, row in enumerate(rows)])
     found = sessions.split_conversations(said, 60)
     assert sorted(found["text"]) == sorted(said["text"])
@@ -115,13 +115,13 @@ def test_every_message_is_in_one_conversation_of_one_place(rows: list[dict[str, 
 
 def chat(channel: str, within: float, between: float, talks: int = 40) -> list[dict[str, Any]]:
     """Talks of ten messages, with silences of so many minutes, each some more or less."""
-    chance = random.Random(channel)
+    rng = random.Random(channel)
     minute, rows = 0.0, []
     for _ in range(talks):
         for _ in range(10):
-            minute += within * chance.lognormvariate(0, 0.4)
+            minute += within * rng.lognormvariate(0, 0.4)
             rows.append({"author": "Ana", "text": "tea", "channel": channel, "at": minute})
-        minute += between * chance.lognormvariate(0, 0.4)
+        minute += between * rng.lognormvariate(0, 0.4)
     return [{**row, "id": f"{channel} {n}"} for n, row in enumerate(rows)]
 
 
@@ -130,8 +130,8 @@ def gaps_of(rows: list[dict[str, Any]]) -> dict[str, float]:
     return dict(found.select(pl.col("channel_id").str.strip_prefix("/"), "gap").iter_rows())
 
 
-class TestRhythm:
-    """The gap that a channel's own rhythm tells."""
+class TestEstimatedGaps:
+    """The gap estimated from a thread's silences."""
 
     def test_it_lies_between_answering_and_coming_back(self) -> None:
         found = gaps_of([*chat("brisk", 0.3, 120), *chat("slow", 20, 3000)])

@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from myna.cleaning.personal_data.spans import replace_spans
 from myna.messages import Rewritten, rewritten
 from myna.people import People, Person
 from myna.people.accounts import account
@@ -131,32 +132,7 @@ def _replace_in_text(
         ]
         replacements.append(own)
         end = own[1]
-    pieces: list[str] = []
-    end = length = 0
-    edges: list[tuple[int, int, int, int]] = []
-    for start, stop, new in replacements:
-        pieces += [text[end:start], new]
-        begin = length + start - end
-        length = begin + len(new)
-        edges.append((start, stop, begin, length))
-        end = stop
-    moved = [
-        span | {"start": _moved(span["start"], edges, 2), "end": _moved(span["end"], edges, 3)}
-        for _, span in spans
-    ]
-    return "".join(pieces), moved
-
-
-def _moved(index: int, edges: list[tuple[int, int, int, int]], side: int) -> int:
-    """Return the new index of a character; one inside a replacement moves to its edge."""
-    before = (0, 0, 0, 0)
-    for edge in edges:
-        if index < edge[0] or (index == edge[0] and side == 3):
-            break
-        if index < edge[1] or (index == edge[1] and side == 3):
-            return edge[side]
-        before = edge
-    return before[3] + index - before[1]
+    return replace_spans(text, replacements, (span for _, span in spans))
 
 
 def _find_names(text: str, hidden: HiddenNames) -> Iterator[tuple[int, int, str]]:

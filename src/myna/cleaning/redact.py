@@ -14,13 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from hashlib import blake2b
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import polars as pl
 
 from myna.cleaning.personal_data import addresses, credentials, ids, links, numbers, phones
-from myna.cleaning.personal_data.spans import Span
+from myna.cleaning.personal_data.spans import Span, replace_spans
 from myna.config import PersonalData, Redaction
 from myna.errors import SettingsError
 from myna.messages import Rewritten, rewritten
@@ -196,27 +195,18 @@ def _add_matches(matches: list[Match], more: Iterable[Match]) -> list[Match]:
 def _replace(
     text: str, mentions: list[dict[str, Any]], matches: list[Match], style: str, key: bytes
 ) -> tuple[str, list[dict[str, Any]]]:
-    """Replace the matches in a text; return it and the moved mentions."""
-    pieces: list[str] = []
-    growths: list[int] = []
-    end = 0
-    for match in matches:
-        original = text[match.start : match.end]
-        new = fake(match.kind, original, key) if style == "fake" else _placeholder(match.kind)
-        pieces += [text[end : match.start], new]
-        growths.append(len(new) - len(original))
-        end = match.end
-    shifts = [0, *accumulate(growths)]
+    """Replace the matches in a text; return it and the moved mentions, without replaced ones."""
+    replacements: list[tuple[int, int, str]] = []
+    for start, end, kind in matches:
+        new = fake(kind, text[start:end], key) if style == "fake" else _placeholder(kind)
+        replacements.append((start, end, new))
     ends = [match.end for match in matches]
-    kept = []
-    for mention in mentions:
+
+    def is_kept(mention: dict[str, Any]) -> bool:
         passed = bisect_right(ends, mention["start"])
-        if passed == len(matches) or mention["end"] <= matches[passed].start:
-            shift = shifts[passed]
-            kept.append(
-                mention | {"start": mention["start"] + shift, "end": mention["end"] + shift}
-            )
-    return "".join([*pieces, text[end:]]), kept
+        return passed == len(matches) or mention["end"] <= matches[passed].start
+
+    return replace_spans(text, replacements, filter(is_kept, mentions))
 
 
 def _placeholder(kind: str) -> str:
@@ -279,7 +269,7 @@ def _word(number: int) -> str:
 
 
 PRESIDIO_HINT = r"\d"
-"""A pattern of texts in which Presidio can find_personal_data anything."""
+"""A pattern of texts in which Presidio can find anything."""
 
 MIN_PRESIDIO_SCORE = 0.5
 """Guesses at bare numbers score lower."""
@@ -335,7 +325,7 @@ def presidio_finder() -> Callable[[str], list[Match]]:
     )
     entities = [name for name in analyzer.get_supported_entities() if name in PRESIDIO_KINDS]
 
-    def find_personal_data(text: str) -> list[Match]:
+    def find(text: str) -> list[Match]:
         results = analyzer.analyze(
             text, language="en", entities=entities, score_threshold=MIN_PRESIDIO_SCORE
         )
@@ -343,4 +333,4 @@ def presidio_finder() -> Callable[[str], list[Match]]:
             Match(match.start, match.end, PRESIDIO_KINDS[match.entity_type]) for match in results
         )
 
-    return find_personal_data
+    return find
