@@ -102,22 +102,22 @@ def kept_whole(files: Iterable[Log], weights: disentangling.Weights | None = Non
     """
     shares: list[float] = []
     for file in files:
-        said = regrouped(file, repeat(1)).filter(
+        messages = regrouped(file, repeat(1)).filter(
             pl.col("author_id").n_unique().over("conversation") >= 4
         )
-        if said.is_empty():
+        if messages.is_empty():
             continue
-        answers = disentangling.best_links(message_arrays(said), weights)
-        found = said.with_columns(split=pl.Series(disentangling.roots(answers)))
+        answers = disentangling.best_links(message_arrays(messages), weights)
+        found = messages.with_columns(split=pl.Series(disentangling.roots(answers)))
         sizes = found.group_by("conversation", "split").len()
         largest = sizes.group_by("conversation").agg(pl.col("len").max() / pl.col("len").sum())
         shares += largest["len"].to_list()
     return 100 * float(np.mean(shares))
 
 
-def read(said: pl.DataFrame, without: Iterable[str] = ()) -> MessageArrays:
+def to_arrays(messages: pl.DataFrame, without: Iterable[str] = ()) -> MessageArrays:
     """Convert a log to arrays, without times or names if asked."""
-    found = message_arrays(said.drop("sent_at") if "times" in without else said)
+    found = message_arrays(messages.drop("sent_at") if "times" in without else messages)
     if "names" not in without:
         return found
     stranger = TRAITS.index("calls a stranger")
@@ -237,7 +237,7 @@ def main() -> None:
     seconds = 0.0
     for file in files:
         began = time.perf_counter()
-        answers = disentangling.best_links(read(file.messages, options.without), weights)
+        answers = disentangling.best_links(to_arrays(file.messages, options.without), weights)
         seconds += time.perf_counter() - began
         found[file.name] = file.answered(answers)
     if options.save:

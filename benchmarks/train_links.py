@@ -41,13 +41,13 @@ share of correct links (on the held-out files)."""
 
 @dataclass
 class Examples:
-    """Messages with their candidates: features, existing candidates, correct candidates."""
+    """Messages with their candidates: features, and masks of existing and correct ones."""
 
     rows: Tensor
     single: Tensor
     pairs: Tensor
-    there: Tensor
-    right: Tensor
+    exists: Tensor
+    correct: Tensor
 
 
 class Network(nn.Module):
@@ -56,7 +56,7 @@ class Network(nn.Module):
     def __init__(self, examples: list[Examples]) -> None:
         """Create the layers; features are standardised first, which `weights` folds away."""
         super().__init__()
-        pairs = torch.cat([e.pairs[e.there][::40].float() for e in examples])
+        pairs = torch.cat([e.pairs[e.exists][::40].float() for e in examples])
         single = torch.cat([e.single for e in examples])
         self.scales = [(t.mean(0), t.std(0) + 1e-3) for t in (pairs, single)]
         self.pair = nn.Linear(pairs.shape[1], FIRST_UNITS)
@@ -76,7 +76,7 @@ class Network(nn.Module):
         first = first + self.answer(single)[rows][:, None] + self.target(single)[candidates]
         second = torch.relu(self.second(self.drop(torch.relu(first))))
         scores = self.out(second)[..., 0]
-        return scores.masked_fill(~examples.there[batch], -1e4).log_softmax(1)
+        return scores.masked_fill(~examples.exists[batch], -1e4).log_softmax(1)
 
     def weights(self) -> Weights:
         """Return the weights for features that are not standardised."""
@@ -95,44 +95,46 @@ class Network(nn.Module):
 
 def examples(log: Log, without: list[str]) -> Examples:
     """Collect the annotated messages of a log whose answers are among the candidates."""
-    said = log.messages
+    messages = log.messages
     if "others" in without:
-        sizes = random.Random(len(said))
-        said = disentangle.regrouped(log, iter(lambda: sizes.choice((1, 1, 2, 3, 5)), 0))
+        sizes = random.Random(len(messages))
+        messages = disentangle.regrouped(log, iter(lambda: sizes.choice((1, 1, 2, 3, 5)), 0))
     elif "past" in without:
-        cuts = np.cumsum(np.random.default_rng(len(said)).integers(10, 200, len(said)))
-        said = said.with_columns(conversation=pl.Series(np.searchsorted(cuts, range(len(said)))))
-    found = disentangle.read(said, without)
-    row_of = {line: row for row, line in enumerate(said["line"])}
-    thread, shared = (
-        disentangle_features.find_neighbours(found),
-        disentangle_features.shared_words(found),
-    )
+        cuts = np.cumsum(np.random.default_rng(len(messages)).integers(10, 200, len(messages)))
+        messages = messages.with_columns(
+            conversation=pl.Series(np.searchsorted(cuts, range(len(messages))))
+        )
+    arrays = disentangle.to_arrays(messages, without)
+    row_of = {line: row for row, line in enumerate(messages["line"])}
+    neighbours = disentangle_features.find_neighbours(arrays)
+    shared = disentangle_features.shared_words(arrays)
     lines = sorted(line for line in log.annotated if line in row_of)
     rows = np.array([row_of[line] for line in lines])
     begin = rows.min()
-    told, there = disentangle_features.pair_features(found, thread, shared, begin, rows.max() + 1)
-    right = np.zeros((len(rows), disentangle_features.CANDIDATES), bool)
+    values, exists = disentangle_features.pair_features(
+        arrays, neighbours, shared, begin, rows.max() + 1
+    )
+    correct = np.zeros((len(rows), disentangle_features.CANDIDATES), bool)
     for number, line in enumerate(lines):
-        ago = [rows[number] - row_of[a] for a in log.annotated[line] if a in row_of]
-        right[number, [place for place in ago if place < disentangle_features.CANDIDATES]] = True
-    there = there[rows - begin]
-    right &= there
-    kept = right.any(axis=1)
+        distances = [rows[number] - row_of[a] for a in log.annotated[line] if a in row_of]
+        correct[number, [distance for distance in distances if distance < correct.shape[1]]] = True
+    exists = exists[rows - begin]
+    correct &= exists
+    kept = correct.any(axis=1)
     return Examples(
         rows=torch.from_numpy(rows[kept]),
-        single=torch.from_numpy(disentangle_features.message_features(found, thread)),
-        pairs=torch.from_numpy(told.transpose(1, 2, 0)[rows[kept] - begin].astype(np.float16)),
-        there=torch.from_numpy(there[kept]),
-        right=torch.from_numpy(right[kept]),
+        single=torch.from_numpy(disentangle_features.message_features(arrays, neighbours)),
+        pairs=torch.from_numpy(values.transpose(1, 2, 0)[rows[kept] - begin].astype(np.float16)),
+        exists=torch.from_numpy(exists[kept]),
+        correct=torch.from_numpy(correct[kept]),
     )
 
 
-def train(network: Network, given: list[Examples], epochs: int) -> None:
+def train(network: Network, data: list[Examples], epochs: int) -> None:
     """Fit the network; any of several answers of a message is correct."""
     batches = [
         (one, batch)
-        for one in given
+        for one in data
         for batch in torch.randperm(len(one.rows)).split(BATCH_MESSAGES)
         if len(batch)
     ]
@@ -145,8 +147,8 @@ def train(network: Network, given: list[Examples], epochs: int) -> None:
         random.shuffle(batches)
         total = 0.0
         for one, batch in batches:
-            likely = network(one, batch).masked_fill(~one.right[batch], -1e4)
-            loss = -likely.logsumexp(1).mean()
+            log_probabilities = network(one, batch).masked_fill(~one.correct[batch], -1e4)
+            loss = -log_probabilities.logsumexp(1).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -165,20 +167,26 @@ def main() -> None:
     options = parser.parse_args()
     logs = disentangle.logs(options.folder)
     random.Random(5).shuffle(logs)
-    held_out, known = logs[:HELD_OUT_FILES], logs[HELD_OUT_FILES:]
+    held_out, training = logs[:HELD_OUT_FILES], logs[HELD_OUT_FILES:]
     random.seed(options.seed)
     torch.manual_seed(options.seed)
-    less = [[what for what in ("times", "names", "past") if random.random() < 0.5] for _ in known]
-    given = [examples(log, []) for log in known]
-    given += [examples(log, without) for log, without in zip(known, less, strict=True) if without]
-    given += [examples(log, ["others"]) for log in known]
-    network = Network(given)
-    train(network, given, options.epochs)
+    removed = [
+        [name for name in ("times", "names", "past") if random.random() < 0.5] for _ in training
+    ]
+    data = [examples(log, []) for log in training]
+    data += [
+        examples(log, without) for log, without in zip(training, removed, strict=True) if without
+    ]
+    data += [examples(log, ["others"]) for log in training]
+    network = Network(data)
+    train(network, data, options.epochs)
     weights = network.weights()
     np.savez(options.out, **vars(weights))
     for without in ([], ["times"], ["names"], ["times", "names"]):
         found = {
-            log.name: log.answered(best_links(disentangle.read(log.messages, without), weights))
+            log.name: log.answered(
+                best_links(disentangle.to_arrays(log.messages, without), weights)
+            )
             for log in held_out
         }
         figures = disentangle.score({log.name: log.annotated for log in held_out}, found)
