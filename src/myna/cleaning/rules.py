@@ -127,24 +127,16 @@ def apply_actions(
 
 
 def ledger_row(
-    name: str,
-    action: Action,
-    reason: str,
-    messages: pl.DataFrame,
-    load: LoadTexts = lambda rows: rows,
+    name: str, action: Action, reason: str, messages: pl.DataFrame, load: LoadTexts
 ) -> LedgerRow:
-    """Return the ledger's row for messages that met one rule."""
+    """Return the ledger's row for messages that met one rule, with a few as `person: text`."""
     sample = load(messages.gather_every(max(1, messages.height // MAX_EXAMPLES)).head(MAX_EXAMPLES))
-    characters = int(messages["characters"].sum())
-    return LedgerRow(name, action, reason, messages.height, characters, example_lines(sample))
-
-
-def example_lines(messages: pl.DataFrame) -> list[str]:
-    """Return each message as a short line `person: text`."""
-    return [
+    lines = [
         f"{person}: {text or '(no text)'}".replace("\n", " / ")[:100]
-        for person, text in messages.select("person", "text").iter_rows()
+        for person, text in sample.select("person", "text").iter_rows()
     ]
+    characters = int(messages["characters"].sum())
+    return LedgerRow(name, action, reason, messages.height, characters, lines)
 
 
 def _is_duplicate(rows: pl.DataFrame) -> pl.Series:
