@@ -7,7 +7,7 @@ from typing import Any
 from myna.artifacts import AdapterInfo, Plan, PreparedInfo, PromptFormat, TrainingResult
 from myna.config import Redaction, Rules, Samples
 from myna.config.clones import SYSTEM
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 from myna.rendering.spec import TRANSCRIPT, RenderingSpec
 
 NOT_REDACTED = Redaction(style="off")
@@ -24,7 +24,7 @@ def prompt_format(
     """A format with this system line and these settings of samples, and otherwise the defaults."""
     return PromptFormat(
         Samples(system=system, **samples),
-        resolved(rules or Rules()),
+        resolve_preset(rules or Rules()),
         redaction or Redaction(),
         spec,
     )

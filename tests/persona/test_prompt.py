@@ -40,8 +40,8 @@ def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
     tokenizer: Tokenizer, history: list[tuple[str, str]]
 ) -> None:
     export = table([{"author": name, "text": text} for name, text in history])
-    kept = sessions.split(cleaned(export), gap_minutes=60)
-    kept = splits.hold_out(kept, config.Split(validation=0, test=0))
+    kept = sessions.split_conversations(cleaned(export), gap_minutes=60)
+    kept = splits.assign_splits(kept, config.Split(validation=0, test=0))
     said = lines(kept)
     room, sample = None, []
     if said.height:
@@ -176,8 +176,8 @@ class TestRoom:
 @pytest.mark.parametrize("prompt", ["", "What is a cup?"])
 def test_an_entry_is_asked_for_as_in_its_sample(tokenizer: Tokenizer, prompt: str) -> None:
     entry = {"author": "Ana", "text": "Note: rain.", "kind": "entry", "thread": prompt or None}
-    kept = sessions.split(cleaned(table([entry])), gap_minutes=60)
-    said = lines(splits.hold_out(kept, config.Split(validation=0, test=0)))
+    kept = sessions.split_conversations(cleaned(table([entry])), gap_minutes=60)
+    said = lines(splits.assign_splits(kept, config.Split(validation=0, test=0)))
     room = room_of(tokenizer, ["Ana"])
     asked = room.prompt("Ana", entry_line(prompt, "2024-05-01"))
     whole = pl.DataFrame({"header": [room.header()], "begin": [0], "start": [0], "end": [2]})

@@ -64,8 +64,8 @@ class TestCut:
 def said(rows: list[tuple[str, str]]) -> pl.DataFrame:
     """The lines of one conversation."""
     chat = table([{"author": name, "text": text, "at": 0} for name, text in rows])
-    kept = sessions.split(cleaned(chat), 60)
-    return lines(splits.hold_out(kept, Split(validation=0, test=0)))
+    kept = sessions.split_conversations(cleaned(chat), 60)
+    return lines(splits.assign_splits(kept, Split(validation=0, test=0)))
 
 
 def fitting(found: pl.DataFrame, tokenizer: Tokenizer, room: int = ROOM) -> pl.DataFrame:

@@ -44,8 +44,8 @@ often = settings(thorough, max_examples=10)
 
 
 def split(rows: list[dict[str, Any]], **consents: Any) -> pl.DataFrame:
-    kept = sessions.split(cleaned(table(rows), **consents), gap_minutes=60)
-    return splits.hold_out(kept, ALL).with_columns(doubled=pl.lit(False))
+    kept = sessions.split_conversations(cleaned(table(rows), **consents), gap_minutes=60)
+    return splits.assign_splits(kept, ALL).with_columns(doubled=pl.lit(False))
 
 
 def samples_of(
@@ -170,7 +170,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
 ) -> None:
     spec, tokenizer = rendering_of
     export = table([{"author": name, "text": text, "at": 0} for name, text in history])
-    kept = splits.hold_out(sessions.split(cleaned(export), gap_minutes=60), ALL)
+    kept = splits.assign_splits(sessions.split_conversations(cleaned(export), gap_minutes=60), ALL)
     said = lines(kept)
     if not said.height:
         return

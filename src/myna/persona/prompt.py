@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from myna.artifacts import PromptFormat
-from myna.cleaning.normalize import normal
-from myna.cleaning.redact import redacted
+from myna.cleaning.normalize import apply_text_rules
+from myna.cleaning.redact import redact_text
 from myna.people import plain_name
 from myna.rendering.render import Segment, encode_segments, render_segments
 from myna.rendering.spec import RenderingSpec
@@ -49,7 +49,7 @@ def line_of(prompt_format: PromptFormat, person: str, text: str) -> Line:
 
     Its text is empty where nothing can be seen in it.
     """
-    text = redacted(normal(text, prompt_format.rules), prompt_format.redaction)
+    text = redact_text(apply_text_rules(text, prompt_format.rules), prompt_format.redaction)
     return Line(plain_name(person), text)
 
 

@@ -93,7 +93,7 @@ def conversation_batches(
     kept: pl.DataFrame, max_messages: int = BATCH_MESSAGES
 ) -> Iterator[ConversationBatch]:
     """Batch conversations: as many as have `max_messages`, or one that is longer."""
-    answered = sessions.answered(kept, ("channel",))
+    answered = sessions.find_reply_targets(kept, ("channel",))
     message = kept["number"].gather(answered["target"])
     answered = answered.with_columns(message=message).sort("row")
     sizes = kept["conversation"].rle().struct.field("len")

@@ -95,7 +95,7 @@ class LiveRoom(Attendance):
                     spoken.add(message.person)
                     continue
                 burst = True
-                named = message.to or name_mentions.named(message.text, here, addressed=True)
+                named = message.to or name_mentions.named_people(message.text, here, addressed=True)
                 wanted += [n for n in named if n in here and n not in spoken and n not in wanted]
             return wanted
 
