@@ -16,7 +16,7 @@ from myna.workspace import Workspace
 
 State = Literal["missing", "unfinished", "stale", "done"]
 
-ONLY_HOW = {"budget", "checkpoint_every", "previews", "part_tokens", "tensorboard", "wandb"}
+ONLY_HOW = {"budget", "checkpoint_every", "previews", "micro_batch_tokens", "tensorboard", "wandb"}
 """Settings of training that leave what is trained as it is."""
 
 

@@ -108,7 +108,7 @@ def test_no_line_of_escaped_text_looks_like_a_turn(text: str) -> None:
     assert not any(LOOKS_LIKE_TURN.match(line) for line in render.escape(text).split("\n"))
 
 
-def test_what_is_no_beginning_of_a_turn_stays_as_it_is() -> None:
+def test_what_is_no_beginning_of_a_turn_stays_is_given() -> None:
     for text in ("10:30 is fine", "https://myna.example", ":teapot: hot", "a" * 50 + ": b"):
         assert render.escape(text) == text
 
