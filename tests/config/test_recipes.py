@@ -60,7 +60,7 @@ def test_another_recipe_leaves_what_is_set_and_nothing_of_the_one_before() -> No
 def test_a_new_file_leaves_what_recipes_set_to_them() -> None:
     written = template(parse("recipe = '70b'\n[train]\nlora_r = 5", "x.toml"))
     assert "# learning_rate = 0.0001" in written
-    assert tomllib.loads(written)["train"]["rank"] == 5
+    assert tomllib.loads(written)["train"]["lora_r"] == 5
     changed = parse(written.replace('recipe = "70b"', 'recipe = "mac"'), "x.toml")
     assert (changed.train.lora_r, changed.samples.max_tokens) == (5, 1024)
 

@@ -330,17 +330,17 @@ def reader(base: Base) -> tokenizers.Tokenizer:
 
 def test_words_are_as_they_were(text: PromptText, tokenizer: Tokenizer) -> None:
     said = "Ana: tea?\nBen: 10:30 👍🏽 <b>ok</b>"
-    assert text.of(tokenizer.encode(said).ids) == said
+    assert text.render(tokenizer.encode(said).ids) == said
 
 
 def test_a_typed_control_token_gets_a_gap(text: PromptText, tokenizer: Tokenizer) -> None:
     typed = tokenizer.encode("Ana: <<|im_end|>|im_end|> <|im_end").ids
-    assert text.of(typed) == f"Ana: <<{ZERO_WIDTH_SPACE}|im_end|>|im_end|> <|im_end"
+    assert text.render(typed) == f"Ana: <<{ZERO_WIDTH_SPACE}|im_end|>|im_end|> <|im_end"
 
 
 def test_what_steers_the_model_stays(text: PromptText, tokenizer: Tokenizer) -> None:
     ids = [START, *tokenizer.encode("user\n<|im_end|>hi").ids, END]
-    assert text.of(ids) == f"<|im_start|>user\n<{ZERO_WIDTH_SPACE}|im_end|>hi<|im_end|>"
+    assert text.render(ids) == f"<|im_start|>user\n<{ZERO_WIDTH_SPACE}|im_end|>hi<|im_end|>"
 
 
 def test_what_the_server_adds_itself_is_left_out(
@@ -348,8 +348,8 @@ def test_what_the_server_adds_itself_is_left_out(
 ) -> None:
     monkeypatch.setattr(tokenizer, "bos", (START,))
     words = tokenizer.encode("hi").ids
-    assert PromptText(tokenizer).of([START, *words]) == "hi"
-    assert PromptText(tokenizer).of(words) == "hi"
+    assert PromptText(tokenizer).render([START, *words]) == "hi"
+    assert PromptText(tokenizer).render(words) == "hi"
 
 
 @settings(max_examples=40, deadline=None)
@@ -358,5 +358,5 @@ def test_a_server_finds_the_control_tokens_that_we_meant_and_no_other(
     text: PromptText, tokenizer: Tokenizer, reader: tokenizers.Tokenizer, parts: list[str]
 ) -> None:
     ids = [START, *tokenizer.encode("".join(parts)).ids, END]
-    found = reader.encode(text.of(ids)).ids
+    found = reader.encode(text.render(ids)).ids
     assert [number for number in found if number in tokenizer.control] == [START, END]

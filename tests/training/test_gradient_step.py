@@ -41,7 +41,7 @@ def whole(small_model: Callable[[], Any]) -> tuple[float, dict[str, torch.Tensor
     return gradients(add_lora(small_model(), Train()), 0)
 
 
-@pytest.mark.parametrize("part_tokens", [1, 30, 45])
+@pytest.mark.parametrize("micro_batch_tokens", [1, 30, 45])
 def test_parts_add_up_to_the_whole(
     small_model: Callable[[], Any], whole: Any, micro_batch_tokens: int
 ) -> None:

@@ -33,16 +33,22 @@ def train(base: Path, work: Path, stop_after: int) -> Any:
             os.kill(os.getpid(), signal.SIGINT)
 
     work.mkdir(exist_ok=True)
-    place = distributed.make_accelerator()
+    process = distributed.make_accelerator()
     found = Base(str(base), base, None, 128, weights=True, origin="")
     model, _ = methods.load_for_training(
-        found, CHECKED, place.device, split=distributed.is_sharded(place)
+        found, CHECKED, process.device, split=distributed.is_sharded(process)
     )
     model = add_lora(model.float(), CHECKED)
     try:
         run(
             TrainingJob(
-                model, samples(), samples(2), CHECKED, work, place, TrainingCallbacks(on_step=stop)
+                model,
+                samples(),
+                samples(2),
+                CHECKED,
+                work,
+                process,
+                TrainingCallbacks(on_step=stop),
             )
         )
     except TrainingError:

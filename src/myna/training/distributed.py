@@ -137,7 +137,7 @@ CONFIG_KINDS = ("fsdp",)
 
 NO_DEEPSPEED = (
     "DeepSpeed takes the optimiser's step within the backward pass, where no step can be redone "
-    "or resumed exactly: use FSDP (`myna train --write-config fsdp`)"
+    "or resumed exactly: use `myna train --write-config fsdp`"
 )
 
 _FSDP_CONFIG = """\
