@@ -1,4 +1,4 @@
-"""Batches shared out to processes, and cut into parts."""
+"""Batches split over processes, and into micro-batches."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ def test_every_sample_of_a_batch_is_in_one_share(sizes: list[int], processes: in
 
 
 @given(lengths, st.integers(1, 500))
-def test_parts_hold_every_sample_once_and_keep_their_bound(sizes: list[int], most: int) -> None:
+def test_micro_batches_hold_every_sample_once_and_keep_their_bound(
+    sizes: list[int], max_tokens: int
+) -> None:
     batch = [*range(len(sizes))]
-    parts = micro_batches(batch, sizes, most)
-    assert sorted(i for part in parts for i in part) == batch
-    for part in parts:
-        assert len(part) == 1 or len(part) * max(sizes[i] for i in part) <= most
+    batches = micro_batches(batch, sizes, max_tokens)
+    assert sorted(i for each in batches for i in each) == batch
+    for each in batches:
+        assert len(each) == 1 or len(each) * max(sizes[i] for i in each) <= max_tokens
 
 
-def test_without_a_bound_there_is_one_part() -> None:
+def test_without_a_bound_there_is_one_micro_batch() -> None:
     assert micro_batches([2, 0, 1], [5, 6, 4], 0) == [[2, 0, 1]]
     assert micro_batches([], [], 0) == []

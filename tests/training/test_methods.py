@@ -1,4 +1,4 @@
-"""Methods: what is trained of a base, and how it is kept."""
+"""Training methods: the trained weights, and saving them."""
 
 from __future__ import annotations
 

@@ -57,10 +57,10 @@ def space(prepared: Workspace, tmp_path: Path) -> Workspace:
 
 
 def train(
-    space: Workspace, *changes: str, callbacks: TrainingCallbacks | None = None, **how: Any
+    space: Workspace, *changes: str, callbacks: TrainingCallbacks | None = None, **options: Any
 ) -> TrainingResult:
     settings = override(space.settings(), [f"train.{change}" for change in changes])
-    return run(space, settings, "group", callbacks or TrainingCallbacks(), **how)
+    return run(space, settings, "group", callbacks or TrainingCallbacks(), **options)
 
 
 def state_of_training(space: Workspace) -> str:
@@ -180,7 +180,7 @@ class TestGoingOn:
         with pytest.raises(TrainingError, match="there is no adapter 'group' to continue training"):
             train(space, continue_training=True)
 
-    def test_a_lower_rate_goes_on_where_the_loss_went_astray(self, space: Workspace) -> None:
+    def test_a_lower_rate_resumes_a_diverged_run(self, space: Workspace) -> None:
         def stop(now: StepMetrics) -> None:
             if now.step == 2:
                 raise KeyboardInterrupt
@@ -188,8 +188,8 @@ class TestGoingOn:
         always = "checkpoint_every=0.0001s"
         with pytest.raises(TrainingError):
             train(space, always, callbacks=TrainingCallbacks(on_step=stop))
-        astray = space.training("group") / "diverged"
-        astray.write_text("the loss rose\n")
+        diverged = space.training("group") / "diverged"
+        diverged.write_text("the loss rose\n")
         said: list[str] = []
         train(space, always, "learning_rate=0.001", callbacks=TrainingCallbacks(report=said.append))
         assert any(line.startswith("resuming after step") for line in said)

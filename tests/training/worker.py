@@ -66,9 +66,9 @@ def base_in(folder: Path) -> Path:
 if __name__ == "__main__":
     given = Path(sys.argv[1])
     for told in sys.argv[2:]:
-        name, how, step = told.split(":")
+        name, mode, step = told.split(":")
         # As `accelerate launch` tells of a config, the one way that it has.
-        os.environ["ACCELERATE_USE_FSDP"] = "true" if how == "split" else "false"
+        os.environ["ACCELERATE_USE_FSDP"] = "true" if mode == "split" else "false"
         AcceleratorState._reset_state(reset_partial_state=True)
         model = train(given / "base", given / name, int(step))
-        assert all(hasattr(p, "full_tensor") == (how == "split") for p in model.parameters())
+        assert all(hasattr(p, "full_tensor") == (mode == "split") for p in model.parameters())

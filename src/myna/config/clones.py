@@ -103,7 +103,7 @@ class Train(Section):
     lora_alpha: float = Field(
         default("train.lora_alpha"),
         gt=0,
-        description="LoRA scale: the update is multiplied by lora_alpha / lora_r.",
+        description="The update is scaled by lora_alpha / lora_r.",
     )
     learning_rate: float = Field(
         default("train.learning_rate"), gt=0, description="Peak learning rate."
@@ -127,15 +127,9 @@ class Train(Section):
     seed: int = Field(0, description="Seed of the sample order and of the LoRA initialisation.")
     checkpoint_every: Duration = Field("60s", description="Time between two checkpoints.")
     previews: int = Field(3, ge=0, description="Times that sample replies are shown on the way.")
-    validations: int = Field(
-        6,
-        ge=0,
-        description="Validation runs before the last step; the best checkpoint is kept.",
-    )
+    validations: int = Field(6, ge=0, description="Validation runs on the way; the best stays.")
     patience: int = Field(
-        3,
-        ge=0,
-        description="Validation runs without a lower loss before training stops; 0: never stop.",
+        3, ge=0, description="Validation runs without a lower loss that stop training; 0: never."
     )
     tensorboard: bool = Field(True, description="Log metrics for TensorBoard.")
     wandb: str = Field(

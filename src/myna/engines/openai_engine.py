@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from myna.config import Sampling, Server
@@ -138,19 +139,17 @@ class OpenAI:
         return count in (len(ids), len(ids) + 1)  # some add a BOS token
 
     def _accepts(self, options: dict[str, Any]) -> bool:
-        try:
+        with suppress(RefusedError):
             ids = self._tokenizer.encode(_PROBE_TEXT).ids
             self._client.request_json("POST", COMPLETIONS, {**self._request(ids, 1), **options})
-        except RefusedError:
-            return False
-        return True
+            return True
+        return False
 
     def _returns_logprobs(self, count: int) -> bool:
-        try:
+        with suppress(RefusedError):
             ids = self._tokenizer.encode(_PROBE_TEXT).ids
             return bool(self._request_probs(self._request(ids, 1), count))
-        except RefusedError:
-            return False
+        return False
 
     def _request_probs(self, body: dict[str, Any], count: int) -> dict[int, float]:
         """Request next-token probabilities, by token id; empty if the server returns none."""

@@ -53,12 +53,11 @@ def load_for_training(
         # Small updates vanish in 16 bits: trained weights stay in 32.
         if dtype == torch.bfloat16:
             reason += "; the weights are kept in float32"
-        return load_base(base, dtype=torch.float32, device=device, to_split=split), reason
+        dtype = torch.float32
     four_bits = settings.method == "qlora"
     if four_bits:
         reason += "; the base in 4 bits (NF4, double quantisation), for method qlora"
-    model = load_base(base, dtype=dtype, device=device, four_bits=four_bits, to_split=split)
-    return model, reason
+    return load_base(base, dtype=dtype, device=device, four_bits=four_bits, to_split=split), reason
 
 
 def add_lora(model: Any, settings: Train) -> Any:

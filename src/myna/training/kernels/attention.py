@@ -172,13 +172,7 @@ def packed_attention(
 
         before = -1 if window is None else window - 1
         return varlen_attn(  # type: ignore[return-value]
-            q,
-            k,
-            v,
-            ends,
-            ends,
-            longest,
-            longest,
+            *(q, k, v, ends, ends, longest, longest),
             scale=scale,
             window_size=(before, 0),
             enable_gqa=q.shape[1] != k.shape[1],
