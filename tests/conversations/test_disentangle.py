@@ -96,7 +96,7 @@ Ben: black please
         assert apart["conversation"].to_list() == [0] * 5 + [1] * 4
         assert apart.columns == talk.columns
 
-    def test_what_is_not_tangled_stays_as_it_is(self) -> None:
+    def test_what_is_not_tangled_stays_is_given(self) -> None:
         talk = in_stretches(table([{"author": a, "text": "hm", "at": 0} for a in "abcabc"]))
         assert disentangle.disentangle_stretches(talk).equals(talk)
 

@@ -130,7 +130,7 @@ def preview(moment: Moment) -> None:
     held_out.write_parquet(space.prepared / "messages.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Transformers", lambda *_, **__: moment.engine)
-        [_] = run.preview(space, moment.settings, None, 1)
+        [_] = run.preview_replies(space, moment.settings, None, 1)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=["default", "mistral", "off", "chat", "names"])

@@ -149,8 +149,12 @@ def test_masks_of_each_person_add_up_to_the_mask_of_all(
     made, _ = samples_of(kept, rendering_of, max_length=300, window=window, system=system)
     for sample in made:
         table = pl.DataFrame([sample])
-        [mask] = trained_samples.of(table).loss_masks
-        own = [mask for who in ("Ana", "Ben") for mask in trained_samples.of(table, who).loss_masks]
+        [mask] = trained_samples.samples_from_table(table).loss_masks
+        own = [
+            mask
+            for who in ("Ana", "Ben")
+            for mask in trained_samples.samples_from_table(table, who).loss_masks
+        ]
         assert list(map(sum, zip(*own, strict=True))) == mask
         # Exactly the trained render_segments are in it, the tokens that open a turn as well.
         tokenizer, ids = rendering_of[1], sample["ids"]

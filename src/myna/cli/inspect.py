@@ -79,12 +79,12 @@ def command(
 
 
 def _audited(space: Workspace, samples: pl.DataFrame) -> Audit:
-    from myna.models.bases import find
+    from myna.models.bases import find_base
     from myna.preparing.statistics import audit
     from myna.rendering.tokenizer import Tokenizer
 
     settings = space.settings()
-    tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
+    tokenizer = Tokenizer(find_base(settings.base, weights=False, report=say).folder)
     return audit(
         samples,
         max_length=settings.samples.max_length,

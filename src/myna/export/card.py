@@ -28,7 +28,7 @@ import polars as pl
 from myna import people
 from myna.cleaning.redact import redact_text
 from myna.config import Redaction
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import ExportError
 from myna.export.dialogues import Exchange, Turn, dialogues, harmless
 from myna.export.formats import SYSTEM
@@ -155,7 +155,7 @@ def clean(text: str) -> str:
 
 def plain(text: str) -> str:
     """A text without anything that a reader of cards, or a model, would take for a sign."""
-    return _MACRO.sub(lambda sign: sign[0] + GAP, harmless(text))
+    return _MACRO.sub(lambda sign: sign[0] + ZERO_WIDTH_SPACE, harmless(text))
 
 
 def cards(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

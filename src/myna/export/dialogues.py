@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import SettingsError
 from myna.messages import PLACE
 from myna.preparing.windows import middle_blank
@@ -28,9 +28,9 @@ OPENING = "[start]"
 """What a human says where the persona opens and a format wants a human first."""
 
 _TYPED = re.compile(
-    rf"<{GAP}*+(?=[|｜][^\s|｜<>\[\]{GAP}]{{1,40}}+[|｜]>"
+    rf"<{ZERO_WIDTH_SPACE}*+(?=[|｜][^\s|｜<>\[\]{ZERO_WIDTH_SPACE}]{{1,40}}+[|｜]>"
     r"|/?s>|(?:unk|pad|mask|bos|eos|(?:start|end)_of_turn)>)"
-    rf"|\[{GAP}*+(?=/?INST\]|start\])"
+    rf"|\[{ZERO_WIDTH_SPACE}*+(?=/?INST\]|start\])"
 )
 
 
@@ -43,7 +43,7 @@ def harmless(text: str) -> str:
     """
     if "<" not in text and "[" not in text:
         return text
-    return _TYPED.sub(lambda sign: sign[0] + GAP, text)
+    return _TYPED.sub(lambda sign: sign[0] + ZERO_WIDTH_SPACE, text)
 
 
 TURN = 40

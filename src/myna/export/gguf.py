@@ -10,7 +10,7 @@ from pathlib import Path
 from myna.errors import EngineError, ExportError
 from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written
 from myna.export.prompt_templates import jinja
-from myna.models.adapter_gguf import ADAPTER_FILE, convert
+from myna.models.adapter_gguf import ADAPTER_FILE, write_adapter_gguf
 from myna.workspace import write_text
 
 TEMPLATE = "template.jinja"
@@ -62,7 +62,7 @@ def convert_checked(trained: Trained, adapter: Path, new: Path) -> None:
         ExportError: llama.cpp cannot run adapters of this architecture.
     """
     try:
-        convert(adapter, trained.base, new / ADAPTER_FILE)
+        write_adapter_gguf(adapter, trained.base, new / ADAPTER_FILE)
     except EngineError as error:
         what = str(error).partition(': use engine = "transformers"')[0]
         raise ExportError(f"{what}: run `myna export merged` instead") from error

@@ -75,7 +75,7 @@ def speak(
         BusyError: too many wait.
         EngineError: the engine failed.
     """
-    with served.queue.turn(key, gone):
+    with served.queue.slot(key, gone):
         for index in range(request.n or 1):
             if gone():
                 return
@@ -191,7 +191,7 @@ def complete(
         EngineError: the engine failed.
     """
     prompts = [_prompt(served, text) for text in request.prompts]
-    with served.queue.turn(key, gone):
+    with served.queue.slot(key, gone):
         for index in range(len(prompts) * (request.n or 1)):
             if gone():
                 return
