@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from myna.cli import demo, prepare
-from myna.cli._terminal import colour_of
+from myna.cli._terminal import person_colours
 from myna.workspace import Workspace
 
 FOLDER = Path(__file__).parent
@@ -35,15 +35,15 @@ def recorder() -> Console:
 
 def main(folder: Path) -> None:
     """Draw both."""
-    space = Workspace(folder.resolve())
+    workspace = Workspace(folder.resolve())
     console = recorder()
-    prepare.show(prepare.read_ledger(space), console)
+    prepare.print_ledger(prepare.read_ledger(workspace), console)
     write(console, "ledger.svg", "myna prepare")
 
     console = recorder()
-    talk = demo.talk(space, quiet=True)
+    talk = demo.talk(workspace, quiet=True)
     people = sorted({line["person"] for lines in talk.values() for line in lines})
-    colours = colour_of(people)
+    colours = person_colours(people)
     headings = {
         "said": "What was said:",
         "clones": "What the clones say next:",

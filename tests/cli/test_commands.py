@@ -1,4 +1,4 @@
-"""What the commands print, and the one clear line where something is wrong."""
+"""Output and error messages of the commands."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_a_folder_gives_its_chats_whatever_else_is_in_it(myna: Myna, tmp_path: P
     assert done.status == 0
     assert done.json()["stored"] == 30
     assert done.json()["no_chats"] == {".png": 1}
-    assert "left out 1 files that are no chats: 1 .png" in done.err
+    assert "left out 1 files that are not chat exports: 1 .png" in done.err
 
 
 def test_a_truncated_export_gives_its_complete_messages_and_says_what_is_lost(
@@ -141,19 +141,19 @@ def test_the_ledger_balances_and_inspect_shows_samples(friends: Path) -> None:
     assert sample["target_spans"][-1]["end"] <= len(sample["ids"]) <= 128
     missing = run(friends, ["inspect", "99999"])
     assert missing.status == 2
-    assert "train has samples 0 to" in missing.err
+    assert "no sample 99999: train has samples 0 to" in missing.err
 
 
 def test_inspect_audits_searches_and_writes_a_page(friends: Path) -> None:
     audited = run(friends, ["inspect", "--audit", "--json"])
     assert (audited.status, audited.json()["fatal"]) == (0, [])
-    assert "nothing is wrong" in run(friends, ["inspect", "--audit"]).out
+    assert "no problem found" in run(friends, ["inspect", "--audit"]).out
     [sample] = run(friends, ["inspect", "0", "--json"]).json()
     word = next(s["text"].split()[-1] for s in sample["segments"] if s["label"] == 1)
     found = run(friends, ["inspect", "--search", word.upper(), "--json"]).json()
     assert found
     assert all(word.lower() in str(sample["segments"]).lower() for sample in found)
-    assert "stands in no sample" in run(friends, ["inspect", "--search", "~~~"]).err
+    assert "no sample contains '~~~'" in run(friends, ["inspect", "--search", "~~~"]).err
     page = friends / "samples.html"
     assert run(friends, ["inspect", "--html", str(page), "-n", "2"]).status == 0
     assert page.read_text("utf-8").count("<pre>") == 2

@@ -75,7 +75,7 @@ def test_the_clones_talk_through_a_pipe(trained: Path) -> None:
     assert len(spoken) >= 5
     assert set(spoken) <= {"Ana", "Ben", "Cy"}
     assert "You are Ben now" in done.err
-    assert "there is no /nonsense" in done.err
+    assert "there is no command /nonsense" in done.err
     assert start(trained, ["chat", "--seed", "1"], typed).out == done.out
 
 
@@ -109,7 +109,7 @@ def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Pat
     lines = done.out.splitlines()
     assert lines[:2] == ["Eve: who wants soup", answer]
     assert "Eve: so nobody" in lines
-    assert "They have forgotten" in done.err
+    assert "New context: the personas no longer see the messages" in done.err
 
 
 def test_a_room_of_last_time_must_be_there(trained: Path, tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ def test_a_room_of_last_time_must_be_there(trained: Path, tmp_path: Path) -> Non
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("rooms.sqlite*"))
     done = start(folder, ["chat", "--room", "last"], "")
     assert done.status == 1
-    assert "there is no room of last time: begin one with `myna chat`" in done.err
+    assert "there is no room to resume yet: start one with `myna chat`" in done.err
     assert start(folder, ["chat"], "").status == 0
     assert start(folder, ["chat", "--room", "last"], "").status == 1
 
