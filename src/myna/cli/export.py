@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DEFAULT_ADAPTER, listed
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DEFAULT_ADAPTER, join_with_or
 from myna.cli._terminal import Adapter, Json, console, find_workspace, note, print_json
 
 if TYPE_CHECKING:
@@ -27,8 +27,8 @@ def command(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help=f"A data set for another trainer: {listed(DATASET_FORMATS)}. Or the clone for a "
-            f"program that runs it: {listed(CLONE_FORMATS)}.",
+            help=f"A data set for a trainer: {join_with_or(DATASET_FORMATS)}. Or the clone for a "
+            f"program that runs it: {join_with_or(CLONE_FORMATS)}.",
         ),
     ],
     person: Annotated[

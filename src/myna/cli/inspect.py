@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.choices import SPLITS, listed
+from myna.choices import SPLITS, join_with_or
 from myna.cli._terminal import Json, console, find_workspace, note, print_json
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def command(
         int | None, typer.Argument(help="The sample's number. Default: some at random.")
     ] = None,
     split: Annotated[
-        str, typer.Option(metavar="NAME", help=f"The split: {listed(SPLITS)}.")
+        str, typer.Option(metavar="NAME", help=f"The split: {join_with_or(SPLITS)}.")
     ] = "train",
     count: Annotated[int, typer.Option("-n", help="Number of random samples.")] = 3,
     search: Annotated[
@@ -53,7 +53,7 @@ def command(
     workspace = find_workspace(ctx)
     samples = read_samples(workspace, split)
     if not samples.height:
-        raise SettingsError(f"the split '{split}' has no samples: choose {listed(SPLITS)}")
+        raise SettingsError(f"the split '{split}' has no samples: choose {join_with_or(SPLITS)}")
     if number is not None and not 0 <= number < samples.height:
         raise SettingsError(f"no sample {number}: {split} has samples 0 to {samples.height - 1}")
     findings = _audit(workspace, samples) if audit or html else None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from myna.config.fields import LISTED, Address, Day, Names, Section, is_here
+from myna.config.fields import COMMA_SEPARATED, Address, Day, Names, Section, is_loopback
 
 _NAMES = 'Names with * and ?; "!name" leaves out. None means all.'
 
@@ -46,7 +46,7 @@ class Redaction(Section):
         "placeholder",
         description="[email] and the like; values that are plainly made up; or no redaction.",
     )
-    types: Annotated[list[PersonalData], LISTED] = Field(
+    types: Annotated[list[PersonalData], COMMA_SEPARATED] = Field(
         list(get_args(PersonalData)), description="What to look for."
     )
     presidio: bool = Field(
@@ -79,7 +79,7 @@ class Quality(Section):
 
     @model_validator(mode="after")
     def _near(self) -> Quality:
-        if self.action != "keep" and not self.allow_remote and not is_here(self.url):
+        if self.action != "keep" and not self.allow_remote and not is_loopback(self.url):
             raise ValueError(
                 f"{self.url} is another machine, and would get your chats to read: "
                 "set allow_remote = true if that is meant"
