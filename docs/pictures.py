@@ -1,4 +1,4 @@
-"""Draws the README's pictures from what the demo made: docs/ledger.svg and docs/talk.svg.
+"""Draw the README's pictures from the demo's workspace: docs/ledger.svg and docs/talk.svg.
 
 python docs/pictures.py [apollo-11]
 """
@@ -22,19 +22,19 @@ WIDTH = 92
 
 
 def write(console: Console, name: str, title: str) -> None:
-    """Save what was printed; fonts are the reader's own, nothing is loaded from elsewhere."""
+    """Save the recorded output as SVG that loads no fonts from elsewhere."""
     svg = console.export_svg(title=title)
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     (FOLDER / name).write_text(svg, "utf-8")
 
 
 def recorder() -> Console:
-    """A console that prints nowhere and remembers."""
+    """A console that only records."""
     return Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False)
 
 
 def main(folder: Path) -> None:
-    """Draw both."""
+    """Draw both pictures."""
     workspace = Workspace(folder.resolve())
     console = recorder()
     prepare.print_ledger(prepare.read_ledger(workspace), console)

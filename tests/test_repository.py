@@ -28,6 +28,7 @@ MAX_FUNCTION_LINES = 80
 MIN_FILE_LINES = 60
 """Of a module that only one other imports: shorter ones belong into that one."""
 
+COMMANDS = typer.main.get_command(app).commands
 PLUGIN_FOLDERS = ("sources", "cli", "engines", "export", "evaluation")
 """Folders with one file for each reader, command, engine, export target and metric."""
 
@@ -143,9 +144,6 @@ def test_the_commands_and_options_of_a_page_exist(page: Path) -> None:
     known |= {"--debug", "--folder", "--version", "--api"}  # the last is text-generation-webui's
     known |= set(re.findall(r"--[a-z][\w-]*", scripts))
     assert set(re.findall(r"`(--[a-z][\w-]*)", text)) <= known
-
-
-COMMANDS = typer.main.get_command(app).commands
 
 
 def options(command: click.Command) -> set[str]:
