@@ -23,9 +23,9 @@ def test_a_new_workspace_is_private(myna: Myna, tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / ".gitignore").read_text() == "*\n"
     assert "# Highest learning rate." in (folder / "myna.toml").read_text()
-    again = myna("new", "friends")
-    assert again.status == 1
-    assert "workspace already" in again.err
+    repeated = myna("new", "friends")
+    assert repeated.status == 1
+    assert "workspace already" in repeated.err
 
 
 def test_outside_a_workspace_every_command_says_how_to_make_one(myna: Myna) -> None:
@@ -43,8 +43,8 @@ def test_import_tells_what_it_read_and_adds_only_what_is_new(myna: Myna, tmp_pat
     assert first.status == 0
     assert first.json()["messages"] == first.json()["stored"] == 30
     assert sorted(first.json()["people"]) == ["Ana", "Ben", "Cy"]
-    again = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
-    assert (again["messages"], again["stored"]) == (30, 0)
+    reimported = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
+    assert (reimported["messages"], reimported["stored"]) == (30, 0)
     export(tmp_path, messages=40)
     longer = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
     assert (longer["messages"], longer["stored"]) == (40, 10)
@@ -67,7 +67,7 @@ def test_consent_is_asked_for_before_anything_is_read(myna: Myna, tmp_path: Path
         ("notes.txt", b"milk, eggs and bread\n", "no chat that myna knows"),
     ],
 )
-def test_a_file_that_is_no_chat_is_one_clear_line(
+def test_a_file_that_is_not_a_chat_export_is_one_clear_line(
     myna: Myna, tmp_path: Path, name: str, content: bytes, line: str
 ) -> None:
     myna("new", "friends")
@@ -210,11 +210,11 @@ class TestPeople:
         assert asked.status == 2
         assert "--yes" in asked.err
         assert myna("-C", "friends", "people", "forget", "ana", "--yes").status == 0
-        again = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
-        assert sorted(again["people"]) == ["Ben", "Cy"]
+        reimported = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
+        assert sorted(reimported["people"]) == ["Ben", "Cy"]
         assert "prepare" in myna("-C", "friends", "status").out
 
-    def test_somebody_whom_nobody_knows_is_one_clear_line(self, myna: Myna, friends: Path) -> None:
+    def test_an_unknown_person_is_one_clear_line(self, myna: Myna, friends: Path) -> None:
         done = myna("-C", "friends", "people", "allow", "Zed")
         assert done.status == 1
         assert "nobody here is called 'Zed'" in done.err

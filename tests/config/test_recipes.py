@@ -1,4 +1,4 @@
-"""Recipes: what they set, and what goes before them."""
+"""Recipes: the settings that they set, and what overrides them."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def test_without_a_recipe_there_is_the_laptops() -> None:
 def test_the_file_goes_before_the_recipe_and_the_command_line_before_both() -> None:
     settings = parse("recipe = '3090'\nbase = 'mine'\n[train]\nepochs = 3", "x.toml")
     assert (settings.base, settings.train.epochs, settings.train.rank) == ("mine", 3, 32)
-    again = override(settings, ["train.rank=8"])
-    assert (again.base, again.train.epochs, again.train.rank) == ("mine", 3, 8)
-    assert again.train.lr == RECIPES["3090"]["train.lr"].value
+    overridden = override(settings, ["train.rank=8"])
+    assert (overridden.base, overridden.train.epochs, overridden.train.rank) == ("mine", 3, 8)
+    assert overridden.train.lr == RECIPES["3090"]["train.lr"].value
 
 
 def test_another_recipe_leaves_what_is_set_and_nothing_of_the_one_before() -> None:
@@ -59,6 +59,6 @@ def test_a_new_file_leaves_what_recipes_set_to_them() -> None:
     assert (changed.train.rank, changed.samples.max_tokens) == (5, 1024)
 
 
-def test_a_recipe_that_nobody_knows_is_named() -> None:
+def test_a_recipe_that_does_not_exist_is_named() -> None:
     with pytest.raises(SettingsError, match="recipe = '4090'"):
         parse("recipe = '4090'", "x.toml")

@@ -1,4 +1,4 @@
-"""The settings: what the file says, what may stand in it, what a wrong value says."""
+"""Settings: the file, allowed values, and error messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TestDurations:
 
 class TestErrors:
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "message"),
         [
             ("[train]\nrank = 0", "x.toml: train.rank = 0: "),
             ("[train]\nrank = 1.5", "x.toml: train.rank = 1.5: "),
@@ -64,8 +64,8 @@ class TestErrors:
             ("[rules]\nrepeats = 1", "x.toml: rules.repeats = 1: 1 would make 'god' of 'good': "),
         ],
     )
-    def test_a_wrong_value_names_its_field_and_itself(self, text: str, said: str) -> None:
-        with pytest.raises(SettingsError, match=re.escape(said)) as error:
+    def test_a_wrong_value_names_its_field_and_itself(self, text: str, message: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(message)) as error:
             parse(text, "x.toml")
         assert "\n" not in str(error.value)
 
@@ -149,7 +149,7 @@ class TestOverride:
         assert override(Settings(), []) == Settings()
 
     @pytest.mark.parametrize(
-        ("assignment", "said"),
+        ("assignment", "message"),
         [
             ("train.rank", "--set train.rank: write it as section.key=value"),
             ("trian.rank=4", "--set trian.rank=4: there is no section 'trian'"),
@@ -160,6 +160,6 @@ class TestOverride:
             ("=4", "--set: there is no setting ''"),
         ],
     )
-    def test_a_wrong_one_says_what_is_wrong(self, assignment: str, said: str) -> None:
-        with pytest.raises(SettingsError, match=re.escape(said)):
+    def test_a_wrong_one_says_what_is_wrong(self, assignment: str, message: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(message)):
             override(Settings(), [assignment])
