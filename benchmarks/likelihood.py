@@ -36,12 +36,12 @@ def main() -> None:
     space = Workspace(folder.resolve())
     apollo11.import_transcript(space)
     settings = config.override(space.settings(), ["train.previews=2", *wanted.set])
-    prepare.ready(space, settings)
+    prepare.prepare_if_stale(space, settings)
     epochs = wanted.epochs or wanted.tokens / _tokens(space)
     settings = config.override(settings, [f"train.num_train_epochs={epochs}"])
-    trained = train.ready(space, settings, DEFAULT_ADAPTER)
-    report = evaluate.measured(space, DEFAULT_ADAPTER)
-    evaluate.show(report)
+    trained = train.train_if_stale(space, settings, DEFAULT_ADAPTER)
+    report = evaluate.evaluate_if_stale(space, DEFAULT_ADAPTER)
+    evaluate.print_report(report)
     print(
         json.dumps(
             {

@@ -158,7 +158,7 @@ def _workspace(given: Path | None, folder: Path) -> Any:
     workspace.create(folder / "apollo-11")
     space = Workspace(folder / "apollo-11")
     apollo11.import_transcript(space)
-    prepare.ready(space, space.settings())
+    prepare.prepare_if_stale(space, space.settings())
     return space
 
 

@@ -12,7 +12,7 @@ from tests.bots import simulated  # noqa: F401  # lets buttons through
 from myna import apollo11, config, workspace
 from myna.bots.discord_client import DiscordBot
 from myna.cli import prepare, train
-from myna.cli.bot import hosting_of
+from myna.cli.bot import open_bot
 from myna.rooms.live_room import LiveRoom
 from myna.workspace import Workspace
 
@@ -35,8 +35,8 @@ def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     space = workspace.create(tmp_path_factory.mktemp("apollo") / "crew", settings)
     settings = space.settings()
     apollo11.import_transcript(space)
-    prepare.ready(space, settings)
-    train.ready(space, settings, "group")
+    prepare.prepare_if_stale(space, settings)
+    train.train_if_stale(space, settings, "group")
     return space
 
 
@@ -96,7 +96,7 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
             assert not any(line.startswith(f"{n}:") for line in text.splitlines() for n in CREW)
 
     chats = {file: workspace.fingerprint(file) for file in apollo.message_files()}
-    with hosting_of(apollo, "group", settings, "discord") as (outbox, consents, make):
+    with open_bot(apollo, "group", settings, "discord") as (outbox, consents, make):
         assert set(CREW) <= set(consents.speakers())
         asyncio.run(play())
     # What was said stands in the room only: nothing that training reads has changed.

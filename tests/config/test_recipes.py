@@ -1,4 +1,4 @@
-"""Recipes: what they set, and what goes before them."""
+"""Recipes: the settings that they set, and what overrides them."""
 
 from __future__ import annotations
 
@@ -43,9 +43,13 @@ def test_the_file_goes_before_the_recipe_and_the_command_line_before_both() -> N
         3,
         32,
     )
-    again = override(settings, ["train.lora_r=8"])
-    assert (again.base, again.train.num_train_epochs, again.train.lora_r) == ("mine", 3, 8)
-    assert again.train.learning_rate == RECIPES["3090"]["train.learning_rate"].value
+    overridden = override(settings, ["train.lora_r=8"])
+    assert (overridden.base, overridden.train.num_train_epochs, overridden.train.lora_r) == (
+        "mine",
+        3,
+        8,
+    )
+    assert overridden.train.learning_rate == RECIPES["3090"]["train.learning_rate"].value
 
 
 def test_another_recipe_leaves_what_is_set_and_nothing_of_the_one_before() -> None:
@@ -65,6 +69,6 @@ def test_a_new_file_leaves_what_recipes_set_to_them() -> None:
     assert (changed.train.lora_r, changed.samples.max_length) == (5, 1024)
 
 
-def test_a_recipe_that_nobody_knows_is_named() -> None:
+def test_a_recipe_that_does_not_exist_is_named() -> None:
     with pytest.raises(SettingsError, match="recipe = '4090'"):
         parse("recipe = '4090'", "x.toml")

@@ -1,4 +1,4 @@
-"""The settings: what the file says, what may stand in it, what a wrong value says."""
+"""Settings: the file, allowed values, and error messages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class TestDurations:
 
 class TestErrors:
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "message"),
         [
             ("[train]\nlora_r = 0", "x.toml: train.lora_r = 0: "),
             ("[train]\nlora_r = 1.5", "x.toml: train.lora_r = 1.5: "),
@@ -64,8 +64,8 @@ class TestErrors:
             ("[rules]\nrepeats = 1", "x.toml: rules.repeats = 1: 1 would turn 'good' into 'god': "),
         ],
     )
-    def test_a_wrong_value_names_its_field_and_itself(self, text: str, said: str) -> None:
-        with pytest.raises(SettingsError, match=re.escape(said)) as error:
+    def test_a_wrong_value_names_its_field_and_itself(self, text: str, message: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(message)) as error:
             parse(text, "x.toml")
         assert "\n" not in str(error.value)
 
@@ -151,7 +151,7 @@ class TestOverride:
         assert override(Settings(), []) == Settings()
 
     @pytest.mark.parametrize(
-        ("assignment", "said"),
+        ("assignment", "message"),
         [
             ("train.lora_r", "--set train.lora_r: write it as section.key=value"),
             ("trian.rank=4", "--set trian.rank=4: there is no section 'trian'"),
@@ -162,6 +162,6 @@ class TestOverride:
             ("=4", "--set: there is no setting ''"),
         ],
     )
-    def test_a_wrong_one_says_what_is_wrong(self, assignment: str, said: str) -> None:
-        with pytest.raises(SettingsError, match=re.escape(said)):
+    def test_a_wrong_one_says_what_is_wrong(self, assignment: str, message: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(message)):
             override(Settings(), [assignment])

@@ -1,27 +1,27 @@
-"""`myna doctor`: what this machine can train, and what is missing."""
+"""`myna doctor`: what works on this machine, and which bases it can train."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from myna.cli._terminal import Json, console, emit, say
+from myna.cli._terminal import Json, console, note, print_json
 
 NAME = "doctor"
 
 
-def command(json_: Json = False) -> None:
-    """Say what is installed, what works here, and which bases fit the memory."""
-    say("trying things out")
+def command(as_json: Json = False) -> None:
+    """Check what is installed and works here, and which bases fit the memory."""
+    note("checking this machine")
     from myna.training.doctor import diagnose
 
     report = diagnose()
-    if json_:
-        emit(report)
+    if as_json:
+        print_json(report)
     else:
-        show(report)
+        print_report(report)
 
 
-def show(report: dict[str, Any]) -> None:
+def print_report(report: dict[str, Any]) -> None:
     """Print a report for people."""
     from rich.table import Table
 

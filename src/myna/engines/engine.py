@@ -14,7 +14,7 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from myna.choices import ENGINES, listed
+from myna.choices import ENGINES, join_with_or
 from myna.config import Sampling, Server
 from myna.errors import EngineError, SettingsError
 from myna.models.bases import Base, find_base
@@ -126,7 +126,7 @@ def choose_engine(name: str, base: Base) -> str:
     if name in SERVER_ENGINES:
         return name
     if name not in ENGINES:
-        raise EngineError(f"no engine called {name!r}: use {listed(ENGINES)}")
+        raise EngineError(f"no engine called {name!r}: use {join_with_or(ENGINES)}")
     for_llamacpp = base.gguf is not None and _installed("xllamacpp")
     if name == "transformers" or (name == "auto" and not for_llamacpp):
         if not _installed("torch", "transformers"):
