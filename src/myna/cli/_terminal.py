@@ -28,6 +28,8 @@ COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "bright_cyan", "
 
 def find_workspace(ctx: typer.Context) -> Workspace:
     """The workspace of this command: of --folder, or of the current folder."""
+    from myna.workspace import find
+
     return find(Path(ctx.obj or "."))
 
 

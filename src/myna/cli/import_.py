@@ -62,6 +62,7 @@ def command(
     """Import chat exports of any platform; `--list` says which."""
     from myna import people, sources
     from myna.errors import SettingsError, SourceError
+    from myna.importing.discover import find
     from myna.sources import given_columns
 
     if list_:
