@@ -12,7 +12,7 @@ from tests.metadata import prompt_format
 
 from myna.export import formats as exported
 from myna.export.dialogues import dialogues
-from myna.persona.prompt import Room
+from myna.persona.prompt import PromptBuilder
 from myna.rendering import renderings
 from myna.rendering.encode import prompt_ids
 from myna.rendering.render import Part, merge, segments
@@ -80,8 +80,8 @@ def test_its_control_tokens_are_the_bases_own(base: Base) -> None:
 
 
 def test_a_prompt_ends_with_the_personas_name(base: Base) -> None:
-    room = Room(prompt_format(SYSTEM, markup=base[0]), base[1], ["Mira"], 999)
+    builder = PromptBuilder(prompt_format(SYSTEM, markup=base[0]), base[1], ["Mira"], 999)
     for who, text in CHAT[:-2]:
-        room.say(who, text)
+        builder.add(who, text)
     text = "".join(str(one["text"]) for one in GOLDEN)
-    assert base[1].decode(room.prompt("Mira")) == text.partition(" tomorrow")[0]
+    assert base[1].decode(builder.prompt("Mira")) == text.partition(" tomorrow")[0]

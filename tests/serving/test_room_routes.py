@@ -15,7 +15,7 @@ import httpx2 as httpx
 import pytest
 from tests.serving.conftest import KEYED, Serving, Starter, eventually
 
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.serving import watched_rooms
 from myna.serving.access_control import Access
 from myna.serving.server import Terms
@@ -270,7 +270,7 @@ class TestEvents:
 
     def test_what_another_process_does_is_told_too(self, room: Room) -> None:
         hers = room.do("say", person="Zoe", text="soup?")["message"]["id"]
-        other = Histories(room.serving.rooms.histories.path)
+        other = RoomStore(room.serving.rooms.store.path)
         with room.events(after=room.last_event()) as events:
             his = other.add(room.name, "Max", "hello")
             assert his

@@ -128,14 +128,14 @@ def hosting_of(
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
-    from myna.rooms.store import Histories
+    from myna.rooms.store import RoomStore
 
-    clone = open_clone(space, name, settings, say=say)
+    clone = open_clone(space, name, settings, report=say)
     consents = Consents(space, clone.personas)
     outbox = Outbox(space.bots / f"{platform}.sqlite")
-    histories = Histories(space.rooms_file)
+    store = RoomStore(space.rooms_file)
     slots = clone.engine.slots
-    rooms = Rooms(clone, histories, Queue(slots, 1000))
+    rooms = Rooms(clone, store, Queue(slots, 1000))
 
     def hosting(front: Front) -> Host:
         return Host(
@@ -155,7 +155,7 @@ def hosting_of(
         yield outbox, consents, hosting
     finally:
         outbox.close()
-        histories.close()
+        store.close()
         clone.close()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from myna.persona.clone import Clone
-    from myna.rooms.registry import LiveRoom, Reply, Rooms
+    from myna.rooms.registry import LiveReply, LiveRoom, Rooms
 
 NAME = "chat"
 ANSWERS = 3
@@ -68,15 +68,15 @@ def command(
     from myna.errors import MynaError
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
-    from myna.rooms.store import Histories
+    from myna.rooms.store import RoomStore
 
     workspace = here(ctx)
     settings = config.override(workspace.settings(), set_ or [])
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
-    clone = open_clone(workspace, adapter, settings, seed=seed, say=say)
-    with closing(clone), closing(Histories(workspace.rooms_file)) as histories:
+    clone = open_clone(workspace, adapter, settings, seed=seed, report=say)
+    with closing(clone), closing(RoomStore(workspace.rooms_file)) as store:
         chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
-        rooms = Rooms(clone, histories, Queue(1, 1))
+        rooms = Rooms(clone, store, Queue(1, 1))
         live, resumed = _open(rooms, room, chosen)
         me = people.plain_name(as_ or (live.humans or ["Me"])[-1])
         live.join(me)
@@ -165,7 +165,7 @@ class Talk:
             "/talk": self._talk,
             "/essay": lambda prompt: self._write(prompt=prompt),
             "/journal": lambda day: self._write(day=day),
-            "/retry": lambda _: self._show(self.room.retry()),
+            "/retry": lambda _: self._show(self.room.regenerate()),
             "/forget": self._forget,
             "/help": lambda _: say(HELP),
         }
@@ -205,7 +205,7 @@ class Talk:
             return
         self._show(self.room.speak(self.room.personas[0], opening=entry_line(**asked)))
 
-    def _show(self, reply: Reply) -> bool:
+    def _show(self, reply: LiveReply) -> bool:
         """Print what a persona says as they say it; False where Ctrl-C stopped them."""
         style = colour_of(self.clone.personas)[reply.person]
         self.screen.print(f"{reply.person}: ", style=f"bold {style}", end="")

@@ -12,7 +12,7 @@ from myna.cli import evaluate, prepare, train
 from myna.cli._terminal import Json, colour_of, console, emit, say
 
 if TYPE_CHECKING:
-    from myna.persona.scenes import Situation
+    from myna.persona.scenes import Scene
     from myna.workspace import Workspace
 
 NAME = "demo"
@@ -50,7 +50,7 @@ def command(
     report = evaluate.measured(space, DEFAULT_ADAPTER)
     if not json_:
         evaluate.show(report)
-    say("6. A situation that the clone has never seen")
+    say("6. A scene that the clone has never seen")
     spoken = talk(space, quiet=json_)
     if json_:
         emit({"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": spoken})
@@ -58,12 +58,13 @@ def command(
 
 
 def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
-    """The crew goes on from a situation of the test split; beside it, what was said."""
+    """Let the crew continue a scene of the test split; show what they really said, too."""
     from myna.persona.clone import open_clone
 
-    clone = open_clone(space, DEFAULT_ADAPTER, space.settings(), seed=11, say=say)
-    moment = _situation(space, clone.personas)
-    room = moment.room(clone.format, clone.tokenizer, clone.max_prompt_tokens(clone.chat))
+    clone = open_clone(space, DEFAULT_ADAPTER, space.settings(), seed=11, report=say)
+    scene = _scene(space, clone.personas)
+    budget = clone.prompt_budget(clone.chat)
+    builder = scene.prompt_builder(clone.format, clone.tokenizer, budget)
     colours = colour_of(clone.personas)
     screen = console()
 
@@ -74,37 +75,39 @@ def talk(space: Workspace, *, quiet: bool) -> dict[str, Any]:
 
     if not quiet:
         screen.print("What was said:", style="dim")
-    for line in moment.said:
+    for line in scene.before:
         show(line.person, line.text)
     if not quiet:
         screen.print("What the clones say next:", style="dim")
-    crew = [p for p in room.members if p in clone.personas]
+    crew = [p for p in builder.members if p in clone.personas]
     for _ in range(SPOKEN):
-        person = clone.next_speaker(room, crew)
+        person = clone.next_speaker(builder, crew)
         show(person, "", end="")
-        turn = clone.speak(room, person)
+        turn = clone.speak(builder, person)
         for words in turn:
             if not quiet:
                 screen.print(words, end="")
-        room.say(person, turn.text)
+        builder.add(person, turn.text)
         if not quiet:
             screen.print()
     if not quiet:
         screen.print("What was really said next:", style="dim")
-    for line in moment.after:
+    for line in scene.after:
         show(line.person, line.text)
     clone.close()
-    plain = [[vars(line) for line in lines] for lines in (moment.said, room.lines, moment.after)]
-    return {"said": plain[0], "clones": plain[1][len(moment.said) :], "really": plain[2]}
+    plain = [
+        [vars(line) for line in lines] for lines in (scene.before, builder.messages, scene.after)
+    ]
+    return {"said": plain[0], "clones": plain[1][len(scene.before) :], "really": plain[2]}
 
 
-def _situation(space: Workspace, personas: list[str]) -> Situation:
+def _scene(space: Workspace, personas: list[str]) -> Scene:
     import polars as pl
 
-    from myna.persona.scenes import situations
+    from myna.persona.scenes import find_scenes
 
     messages = pl.read_parquet(space.prepared / "messages.parquet")
-    found = situations(
+    found = find_scenes(
         messages.filter(pl.col("split") == "test"), personas, turns=SAID, after=SPOKEN
     )
     return found[0]

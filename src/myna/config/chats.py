@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from myna.config.fields import LISTED, Address, Day, Names, Section, is_here
+from myna.config.fields import LISTED, Address, Day, Names, Section, is_local
 
 _NAMES = 'Names with * and ?; "!name" leaves out. None means all.'
 
@@ -79,7 +79,7 @@ class Quality(Section):
 
     @model_validator(mode="after")
     def _near(self) -> Quality:
-        if self.action != "keep" and not self.allow_remote and not is_here(self.url):
+        if self.action != "keep" and not self.allow_remote and not is_local(self.url):
             raise ValueError(
                 f"{self.url} is another machine, and would get your chats to read: "
                 "set allow_remote = true if that is meant"

@@ -1,4 +1,4 @@
-"""Kinds of settings that several sections have."""
+"""Types of settings that several sections share."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Section(BaseModel):
 
 
 def seconds(duration: str) -> float:
-    """The seconds in "4m", "90s", "1h30m" or "1.5h".
+    """Read a duration such as "4m", "90s", "1h30m" or "1.5h".
 
     Raises:
-        SettingsError: it is none of these.
+        SettingsError: it is no duration.
 
     """
     parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", duration.strip())
@@ -58,13 +58,13 @@ def _day(value: str) -> str:
 
 
 def _listed(value: object) -> object:
-    """A list, as `--set` gives it: with commas."""
+    """Split a comma-separated text, as `--set` gives it."""
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
 Day = Annotated[str, AfterValidator(_day)]
 LISTED = BeforeValidator(_listed)
-"""Takes text with commas for a list."""
+"""Also accepts a comma-separated text."""
 
 Names = Annotated[list[str], LISTED]
 
@@ -84,8 +84,8 @@ def _address(value: str) -> str:
 Address = Annotated[str, AfterValidator(_address)]
 
 
-def is_here(url: str) -> bool:
-    """Whether an address is this machine's own."""
+def is_local(url: str) -> bool:
+    """Return True if an address is this machine's own."""
     from ipaddress import ip_address
     from urllib.parse import urlsplit
 
@@ -104,34 +104,35 @@ Temperature = Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)]
 TopP = Annotated[float, Field(ge=0, le=1)]
 TopK = Annotated[int, Field(ge=0)]
 MinP = Annotated[float, Field(ge=0, le=1)]
-RepeatPenalty = Annotated[float, Field(gt=0, le=10)]
+RepetitionPenalty = Annotated[float, Field(gt=0, le=10)]
 MaxTokens = Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen, and how many come.
+    """Sampling parameters, and the length of the text.
 
-    The penalty comes first, then top_k, top_p and min_p, each narrowing what the one
-    before it left; the temperature acts on what remains.
+    The penalty comes first, then top_k, top_p and min_p, each of the tokens that the one
+    before it left; the temperature acts on those that remain.
     """
 
     temperature: Temperature = 0.9
-    """Above 1 evens out what is left, below sharpens it; 0 is greedy decoding."""
+    """Above 1 flattens the probabilities, below sharpens them; 0 is greedy decoding."""
     top_p: TopP = 0.95
-    """Nucleus threshold: keep the most probable tokens that make up this much; 1 keeps all."""
+    """Nucleus (top-p) threshold: keep the most probable tokens of this total; 1 keeps all."""
     top_k: TopK = 0
     """Keep the k most probable tokens; 0 keeps all."""
     min_p: MinP = 0.05
     """Drop tokens less probable than this share of the most probable one; 0 drops none."""
-    repeat_penalty: RepeatPenalty = 1.0
+    repetition_penalty: RepetitionPenalty = 1.0
     """Lowers the odds of the last 64 tokens; 1 leaves them."""
-    max_tokens: MaxTokens = 160
-    """The most tokens of a text."""
+    max_new_tokens: MaxTokens = 160
+    """The longest text, in tokens."""
     seed: int | None = None
-    """The same seed gives the same text; None gives another each time."""
+    """The same seed gives the same text; None draws one."""
 
-    def narrowed(self, max_tokens: int | None = None, **changes: Any) -> Sampling:
-        """The same with `changes`, and at most `max_tokens`, which never raises its own."""
-        most = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
-        return replace(self, max_tokens=most, **changes)
+    def narrowed(self, max_new_tokens: int | None = None, **changes: Any) -> Sampling:
+        """The same with `changes`, and with the smaller of both `max_new_tokens`."""
+        own = self.max_new_tokens
+        longest = own if max_new_tokens is None else min(max_new_tokens, own)
+        return replace(self, max_new_tokens=longest, **changes)

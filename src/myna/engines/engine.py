@@ -57,7 +57,7 @@ class Engine(Protocol):
 
         A piece is whole characters, control tokens left out; it may be empty, while a
         long prompt is being read, for a chance to stop. The generator returns "stop"
-        when the model ended its text, and "length" when `sampling.max_tokens` or the context
+        when the model ended its text, and "length" when `sampling.max_new_tokens` or the context
         did. Closing it stops the generation.
 
         Raises:

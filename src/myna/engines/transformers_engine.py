@@ -124,7 +124,7 @@ class Transformers:
         else:
             random.manual_seed(sampling.seed)
         decoder = DecodeStream(ids=ids[-8:], skip_special_tokens=True)
-        longest = min(len(prompt) + sampling.max_tokens, self.context)
+        longest = min(len(prompt) + sampling.max_new_tokens, self.context)
         while len(ids) < longest:
             token = choose_token(self._last_logits(ids), sampling, ids[-_PENALTY_WINDOW:], random)
             if token in self._ends:
@@ -224,10 +224,10 @@ def choose_token(
 ) -> int:
     """One token out of `logits` (vocabulary,), narrowed in llama.cpp's order."""
     logits = logits.clone()
-    if sampling.repeat_penalty != 1.0:
+    if sampling.repetition_penalty != 1.0:
         seen = torch.tensor(sorted(set(recent)))
         odds = logits[seen]
-        penalty = sampling.repeat_penalty
+        penalty = sampling.repetition_penalty
         logits[seen] = torch.where(odds > 0, odds / penalty, odds * penalty)
     if sampling.temperature <= 0:
         return int(logits.argmax())

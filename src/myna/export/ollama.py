@@ -60,7 +60,7 @@ def modelfile(trained: Trained, voice: Voice) -> str:
         f"PARAMETER min_p {chat.min_p}",
         "PARAMETER top_k 0",
         "PARAMETER repeat_penalty 1",
-        f"PARAMETER num_predict {chat.max_reply_tokens}",
+        f"PARAMETER num_predict {chat.max_new_tokens}",
         f"PARAMETER num_ctx {min(trained.base.context, 4096)}",
     ]
     return "\n".join(lines) + "\n"

@@ -42,7 +42,7 @@ def write(trained: Trained, new: Path, path: Path, done: Written) -> None:
         "preset": name,
         "custom_system_message": voice.system,
         "custom_stopping_strings": ", ".join(_literal(stop) for stop in voice.stops()),
-        "max_new_tokens": chat.max_reply_tokens,
+        "max_new_tokens": chat.max_new_tokens,
         "auto_max_new_tokens": False,
         "instruction_template_str": jinja(voice),
     }

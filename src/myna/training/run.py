@@ -33,7 +33,7 @@ from myna.engines.transformers_engine import Transformers
 from myna.errors import TrainingError, WorkspaceError
 from myna.models.bases import Base, find
 from myna.models.loading import WHOLE, load_adapter, precision
-from myna.persona.scenes import situations
+from myna.persona.scenes import find_scenes
 from myna.persona.turn import GeneratedTurn
 from myna.preparing.prepare import read_samples
 from myna.rendering.tokenizer import Tokenizer
@@ -355,9 +355,9 @@ def preview(
     engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
     sampling = settings.chat.sampling(step).narrowed(TOKENS)
-    found = situations(messages, info.personas, turns=4)
+    found = find_scenes(messages, info.personas, turns=4)
     for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
-        room = moment.room(info.format, tokenizer, base.context - TOKENS)
-        last = room.lines[-1]
-        text = "".join(GeneratedTurn(engine, room, moment.next_person, sampling))
+        builder = moment.prompt_builder(info.format, tokenizer, base.context - TOKENS)
+        last = builder.messages[-1]
+        text = "".join(GeneratedTurn(engine, builder, moment.next_person, sampling))
         yield f"{last.person}: {last.text}"[:160], moment.next_person, text
