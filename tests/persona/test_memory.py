@@ -163,7 +163,7 @@ class TestByMeaning:
 
     def test_the_nearest_of_very_many_are_found(self, tmp_path: Path) -> None:
         chats = Chats()
-        for number in range(3 * memory_index.AT_ONCE):
+        for number in range(3 * memory_index.VECTORS_PER_ROW):
             chats.add(f"Ben: {number}", "Ana: well", place="xyz"[number % 3])
 
         def angle(text: str) -> list[float]:

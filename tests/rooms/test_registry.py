@@ -67,8 +67,8 @@ class TestWhatIsSaid:
         words = "".join(e if isinstance(e, str) else f"<{e.text}>" for e in events)
         assert words == "yes<yes>\nplease<please>\nBen and I<Ben and I>"
         assert said(room) == ["Ana: soup?", "Cy: yes", "Cy: please", "Cy: Ben and I"]
-        assert len({m.turn for m in reply.said}) == 1
-        assert all(m.by_clone for m in reply.said)
+        assert len({m.turn for m in reply.completed}) == 1
+        assert all(m.by_clone for m in reply.completed)
         assert (reply.finish_reason, reply.next_person) == ("stop", "Ana")
 
     def test_each_message_is_stored_when_it_is_complete(self, make: Make) -> None:
@@ -233,7 +233,7 @@ class TestWhoSpeaks:
         room.say("Ana", "and?")
         hear(room.speak())
         room.dismiss("Ben")
-        with pytest.raises(PeopleError, match="nobody is here"):
+        with pytest.raises(PeopleError, match="no persona is here"):
             room.speak()
 
     def test_a_human_may_be_the_one_to_speak_next(self, make: Make) -> None:
@@ -385,7 +385,7 @@ class TestChanges:
         for number in range(40):
             room.say("Ana", f"this is number {number} of them")
         hear(reply := room.speak("Cy"))
-        assert script.sampled[-1].max_tokens == 100
+        assert script.sampled[-1].max_new_tokens == 100
         assert reply.prompt_tokens <= 100
 
     def test_where_its_replies_are_shorter_its_prompts_are_longer(self, make: Make) -> None:
@@ -394,7 +394,7 @@ class TestChanges:
         room.configure({"max_new_tokens": 10})
         room.say("Ana", "word " * 165)
         hear(reply := room.speak("Cy"))
-        assert script.sampled[-1].max_tokens == 10
+        assert script.sampled[-1].max_new_tokens == 10
         assert 150 < reply.prompt_tokens <= 190
 
 

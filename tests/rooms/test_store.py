@@ -139,13 +139,13 @@ def test_a_person_is_erased_from_every_room(store: RoomStore, path: Path) -> Non
 
 def test_rooms_and_their_settings_outlive_the_file_being_closed(path: Path) -> None:
     first = RoomStore(path)
-    first.keep("b", {"humans": ["Ánna"], "notes": {"n": 1}})
-    first.keep("a", {})
-    first.keep("b", {"humans": []})
+    first.save_settings("b", {"humans": ["Ánna"], "notes": {"n": 1}})
+    first.save_settings("a", {})
+    first.save_settings("b", {"humans": []})
     first.add("b", "Ana", "kept")
     first.close()
     again = RoomStore(path)
-    assert again.rooms() == ["b", "a"]
+    assert again.room_ids() == ["b", "a"]
     assert again.settings("b") == {"humans": []}
     assert again.settings("c") is None
     assert texts(again.messages("b")) == ["kept"]

@@ -280,7 +280,7 @@ class TestEvents:
             other.delete(room.name, hers)
             assert until(events, "deleted")[-1]["data"] == {"id": hers}
             settings = other.settings(room.name) or {}
-            other.keep(room.name, {**settings, "humans": ["Max"]})
+            other.save_settings(room.name, {**settings, "humans": ["Max"]})
             assert until(events, "room")[-1]["data"]["room"]["humans"] == ["Max"]
             room.do("speak", person="Ana")
             assert room.serving.engine.prompts[-1].endswith(": Ana, Ben, Max.\nMax: hello!\nAna:")
@@ -348,7 +348,7 @@ def test_a_full_history_is_read_ahead_while_nobody_waits(room: Room) -> None:
         room.do("speak", person="Ana")
         room.do("say", person="Zoe", text="go on")
         eventually(lambda: room.serving.queue.running == 0)
-    assert engine.sampled[-1].max_tokens == 1, "nothing is said, only read"
+    assert engine.sampled[-1].max_new_tokens == 1, "nothing is said, only read"
 
     @pytest.mark.parametrize("said", ["", " +49 30 1234", " fine\nAn"])
     def test_a_client_that_goes_while_words_are_held_back_stops_them(
