@@ -66,7 +66,7 @@ def test_system_line_first_own_words_between_newlines_end_token_last(base: Base)
 def test_the_same_as_the_export(base: Base) -> None:
     for chat in (CHAT, [("Mira", "hello?"), *CHAT], [("friend", "a\nMira: b"), ("Mira", "c")]):
         rows = numbered(*chat, personas=["Mira"])
-        [dialogue] = dialogues(rows, "Mira", split="train", system=SYSTEM, length=4096)
+        [dialogue] = dialogues(rows, "Mira", split="train", system=SYSTEM, max_bytes=4096)
         text = "".join(str(one["text"]) for one in exported.segments(dialogue))
         assert "".join(str(one["text"]) for one in labelled(base, chat)) == text
 

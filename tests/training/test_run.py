@@ -214,7 +214,7 @@ def test_another_base_of_the_same_name_is_refused_in_one_line(space: Workspace) 
         for do in (
             lambda: evaluation.run(space, "group", lambda _: None, lambda *_: None),
             lambda: open_clone(space, "group", talking(space)),
-            lambda: clone_export.read(space, "group", None),
+            lambda: clone_export.load_clone(space, "group", None),
             lambda: train(space, onward=True),
         ):
             with pytest.raises(ModelError, match="adapter 'group' was trained on another"):

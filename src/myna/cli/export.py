@@ -14,7 +14,7 @@ from myna.cli._terminal import Adapter, Json, console, emit, here, say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from myna.export.dataset_export import Exported, Wanted
+    from myna.export.dataset_export import DatasetExportReport, DatasetOptions
     from myna.workspace import Workspace
 
 NAME = "export"
@@ -68,7 +68,7 @@ def command(
     """Write the prepared chats, or the clone, in another tool's format."""
     from myna.errors import ExportError
     from myna.export import dataset_export, formats
-    from myna.export.clone_targets import TARGETS
+    from myna.export.clone_export import TARGETS
 
     if person is not None and everyone:
         raise ExportError("--person and --everyone exclude each other: leave one of them out")
@@ -78,9 +78,9 @@ def command(
         _export_clone(space, format_, to, adapter, person, everyone=everyone, as_json=json_)
         return
     chosen = formats.find(format_)
-    personas = dataset_export.personas(space, person, everyone=everyone)
-    wanted = dataset_export.Wanted(chosen, personas, with_test, system, sequence_len)
-    _export_dataset(space, wanted, to, push, sure=yes, as_json=json_)
+    personas = dataset_export.choose_personas(space, person, everyone=everyone)
+    options = dataset_export.DatasetOptions(chosen, personas, with_test, system, sequence_len)
+    _export_dataset(space, options, to, push, sure=yes, as_json=json_)
 
 
 def _refuse(target: str, **given: object) -> None:
@@ -95,7 +95,7 @@ def _refuse(target: str, **given: object) -> None:
 
 def _export_dataset(
     space: Workspace,
-    wanted: Wanted,
+    options: DatasetOptions,
     to: Path | None,
     push: str | None,
     *,
@@ -105,13 +105,12 @@ def _export_dataset(
     """Export the prepared chats, and upload them if that is wished."""
     from myna.errors import ExportError
     from myna.export import dataset_export
-    from myna.export import dataset_export as push_
 
-    repository = push_.checked(push) if push is not None else None
+    repository = dataset_export.check_repository(push) if push is not None else None
     if repository and not sure and not sys.stdin.isatty():
         raise ExportError("nobody is here to confirm an upload: add --yes if you mean it")
     done = dataset_export.run(
-        space, wanted, dataset_export.target(space, wanted.format.name, to), say
+        space, options, dataset_export.export_folder(space, options.format.name, to), say
     )
     if not as_json:
         show(done, console())
@@ -134,10 +133,10 @@ def _export_clone(
 ) -> None:
     """Export the clone itself."""
     from myna.export import dataset_export
-    from myna.export.clone_targets import Chosen, export
+    from myna.export.clone_export import CloneSelection, export_clone
 
-    path = dataset_export.target(space, target, to)
-    done = export(space, target, Chosen(adapter, person, everyone), path, say)
+    path = dataset_export.export_folder(space, target, to)
+    done = export_clone(space, target, CloneSelection(adapter, person, everyone), path, say)
     if as_json:
         emit(vars(done))
         return
@@ -151,7 +150,7 @@ def _export_clone(
     say(f"Next: {done.folder}/README.txt says how to run it")
 
 
-def _pushed(done: Exported, repository: str, *, sure: bool) -> str | None:
+def _pushed(done: DatasetExportReport, repository: str, *, sure: bool) -> str | None:
     """Upload an export if that is confirmed; where it is then."""
     from myna.export.dataset_export import push
 
@@ -165,7 +164,7 @@ def _pushed(done: Exported, repository: str, *, sure: bool) -> str | None:
     return push(Path(done.folder), done.files, repository)
 
 
-def show(done: Exported, screen: Console) -> None:
+def show(done: DatasetExportReport, screen: Console) -> None:
     """Print what an export holds, and what it does not."""
     from rich.table import Table
 
