@@ -26,7 +26,7 @@ from myna.choices import DEFAULT_ADAPTER
 from myna.persona.clone import Clone, open_clone
 from myna.persona.memory import OWNER, Memory
 from myna.persona.prompt import PromptBuilder, PromptMessage
-from myna.rendering.render import loudest
+from myna.rendering.turns import most_active
 
 RESAMPLES = 2000
 
@@ -76,7 +76,7 @@ def measured(
     since_measured = 0
     held_out = messages.filter(pl.col("split") == options.split)
     for _, conversation in held_out.group_by("conversation", maintain_order=True):
-        builder = clone.prompt_builder([], loudest(conversation["person"]))
+        builder = clone.prompt_builder([], most_active(conversation["person"]))
         for person, text, trained in conversation.select("person", "text", "trained").iter_rows():
             is_new_turn = not builder.messages or builder.messages[-1].person != person
             is_reply = trained and is_new_turn and bool(builder.messages)

@@ -21,7 +21,7 @@ from myna.rendering import renderings
 @pytest.fixture
 def builder(tmp_path: Path) -> PromptBuilder:
     tokenizer = make(tmp_path, KINDS["default-system"])
-    shape = prompt_format("{name}.", markup=renderings.of("chat", tokenizer))
+    shape = prompt_format("{name}.", spec=renderings.rendering_spec("chat", tokenizer))
     return PromptBuilder(shape, tokenizer, ["Ana", "Ben", "Cy"], 999)
 
 
@@ -102,7 +102,9 @@ class TestWhoSpeaksNext:
         assert probabilities(cast(Engine, None), builder, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
 
     def test_names_name_who_is_next(self, builder: PromptBuilder) -> None:
-        builder.format = prompt_format("{name}.", markup=renderings.of("names", builder.tokenizer))
+        builder.format = prompt_format(
+            "{name}.", spec=renderings.rendering_spec("names", builder.tokenizer)
+        )
         builder.add("Ben", "hm")
         assert builder.tokenizer.decode(builder.name_ids("Ana")) == "<|im_start|>Ana\n"
         assert builder.prompt_before_name() + builder.name_ids("Ana") == builder.prompt("Ana")

@@ -170,7 +170,7 @@ class Starter:
             engines=dict(own),
             tokenizer=self.tokenizer,
             personas=PERSONAS,
-            format=prompt_format(max_tokens=context),
+            format=prompt_format(max_length=context),
             channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_new_tokens=60),
             rng=random.Random(1),

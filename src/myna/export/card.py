@@ -26,14 +26,14 @@ from typing import Any
 import polars as pl
 
 from myna import people
-from myna.cleaning.redact import redacted
+from myna.cleaning.redact import redact_text
 from myna.config import Redaction
 from myna.engines.openai_engine import GAP
 from myna.errors import ExportError
 from myna.export.clone_export import CloneExportReport, slugs
 from myna.export.dialogues import Exchange, Turn, dialogues, neutralize
 from myna.export.formats import SYSTEM
-from myna.rendering.render import escape_turn
+from myna.rendering.turns import escape_turn
 from myna.workspace import Workspace, write_bytes, write_json
 
 EXAMPLES = 8
@@ -174,7 +174,7 @@ def greeting(messages: pl.DataFrame, persona: str, own: Sequence[str]) -> str:
 
 def clean(text: str) -> str:
     """A text without personal data, macros and control tokens."""
-    return neutralize_macros(redacted(text, Redaction()))
+    return neutralize_macros(redact_text(text, Redaction()))
 
 
 def neutralize_macros(text: str) -> str:

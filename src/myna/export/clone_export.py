@@ -22,11 +22,15 @@ from myna.export.prompt_templates import Voice, text_before_system
 from myna.models.bases import Base, find_base_of
 from myna.models.fetch import Say, silent
 from myna.models.loading import WHOLE
-from myna.rendering import render
-from myna.rendering.render import MOST_NAMED
 from myna.rendering.tokenizer import Tokenizer
-from myna.workspace import Workspace, clear_disk_errors, write_manifest, write_text
-from myna.workspace import folder as atomic_folder
+from myna.rendering.turns import MAX_PEOPLE_NAMED, system_line
+from myna.workspace import (
+    Workspace,
+    atomic_folder,
+    explain_disk_errors,
+    write_manifest,
+    write_text,
+)
 
 TARGETS: dict[str, str] = {
     "gguf": "a LoRA for llama.cpp and KoboldCpp",
@@ -184,8 +188,8 @@ def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
     )
     others = [person for person in channel.people if person != persona]
     user = others[0] if others else "User"
-    members = tuple(dict.fromkeys([*channel.people[:MOST_NAMED], persona, user]))
-    system = render.system_line(
+    members = tuple(dict.fromkeys([*channel.people[:MAX_PEOPLE_NAMED], persona, user]))
+    system = system_line(
         info.format.samples.system_lines[0],
         people=members,
         space=channel.space,
@@ -197,9 +201,9 @@ def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
         user=user,
         system=system,
         people=members,
-        markup=info.format.markup,
+        spec=info.format.spec,
         adapter=adapter,
-        before_system=text_before_system(info.format.markup, Tokenizer(base.folder)),
+        before_system=text_before_system(info.format.spec, Tokenizer(base.folder)),
     )
 
 
@@ -213,7 +217,7 @@ def _write_folder(
         WorkspaceError: the disk is full, or forbidden.
     """
     path = Path(report.folder)
-    with clear_disk_errors(path), atomic_folder(path) as new:
+    with explain_disk_errors(path), atomic_folder(path) as new:
         write(new)
         write_text(new / "README.txt", _readme(report))
         report.files = sorted(

@@ -153,7 +153,7 @@ def run(
     selected = messages.filter(pl.col("split").is_in(splits))
     report = DatasetExportReport(options.format.name, str(path), list(options.personas))
     report.lacks = list(options.format.lacks)
-    with workspace_.clear_disk_errors(path), workspace_.folder(path) as new:
+    with workspace_.explain_disk_errors(path), workspace_.atomic_folder(path) as new:
         placed: set[int] = set()
         for split in splits:
             file = f"{SPLITS[split]}.{options.format.file}"

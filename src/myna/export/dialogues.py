@@ -22,8 +22,8 @@ import polars as pl
 from myna.engines.openai_engine import GAP
 from myna.errors import SettingsError
 from myna.messages import PLACE
-from myna.preparing.windows import halfway
-from myna.rendering.render import entry_line, escape, loudest
+from myna.preparing.windows import middle_blank
+from myna.rendering.turns import entry_line, escape, most_active
 
 OPENING = "[start]"
 """The human's message if the persona speaks first and the format wants a human first."""
@@ -213,7 +213,7 @@ def _system_line(
     template: str, max_bytes: int, persona: str, people: Sequence[str], space: str, channel: str
 ) -> str:
     """The template filled in: one line, naming as many others as fit."""
-    others = loudest(person for person in people if person != persona)
+    others = most_active(person for person in people if person != persona)
     while _bytes(line := _filled(template, persona, others, space, channel)) > max_bytes:
         if not others:
             raise SettingsError(
@@ -327,7 +327,7 @@ def _split_text(text: str, budget: int) -> Iterator[str]:
     if len(text) < 2 or _bytes(escape(text)) < budget:
         yield text
         return
-    middle = halfway(text)
+    middle = middle_blank(text)
     for half in (text[:middle].strip(), text[middle:].strip()):
         if half:
             yield from _split_text(half, budget)

@@ -84,6 +84,6 @@ def check_loading(clone: ExportedClone, file: Path) -> str:
 def example_prompt(clone: ExportedClone) -> str:
     """A chat that the first persona continues."""
     voice = clone.voices[0]
-    header = voice.before_system + voice.system + voice.markup.header_end
+    header = voice.before_system + voice.system + voice.spec.header_end
     message = voice.between("start", "user") + voice.lead("user") + "Hello!"
     return header + message + voice.between("user", "assistant")

@@ -34,7 +34,7 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
     base = find(clone.base.name, weights=True, say=clone.report)
     clone.report(f"merging '{adapter.name}' into {base.name}")
     tokenizer = Tokenizer(base.folder)
-    ids = [*tokenizer.bos, *tokenizer.encode(PROBE).ids]
+    ids = [*tokenizer.bos_ids, *tokenizer.encode(PROBE).ids]
     model = load_adapter(load(base, dtype=_dtype(base), device="cpu"), adapter)
     before = _logprobs(model, ids)
     with quiet():

@@ -60,7 +60,7 @@ class Clone:
             prompt_budget=self.prompt_budget(self.chat),
             space=channel.space,
             channel=channel.channel,
-            name="" if self.format.markup.per_persona else self.personas[0],
+            name="" if self.format.spec.per_persona else self.personas[0],
             platform=channel.source,
         )
         # Names can have any number of tokens, and must leave enough of the budget to messages.
@@ -72,7 +72,7 @@ class Clone:
 
     def prompt_budget(self, chat: config.Chat) -> int:
         """The most tokens of a prompt, where turns are as long as `chat` allows."""
-        longest = min(CONTEXT_FACTOR * self.format.samples.max_tokens, self.engine.context)
+        longest = min(CONTEXT_FACTOR * self.format.samples.max_length, self.engine.context)
         return longest - self._max_new_tokens(chat)
 
     def _max_new_tokens(self, chat: config.Chat) -> int:
@@ -157,7 +157,7 @@ def open_clone(
     """
     info = AdapterInfo.load(workspace, name)
     base = find_base_of(name, info, weights=False, say=report)
-    context = min(base.context, (CONTEXT_FACTOR + 1) * info.format.samples.max_tokens)
+    context = min(base.context, (CONTEXT_FACTOR + 1) * info.format.samples.max_length)
 
     def engine(adapter: str) -> Engine:
         return _engine(base, workspace.adapter(adapter), context, settings, report)

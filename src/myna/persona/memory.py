@@ -30,7 +30,7 @@ from myna.errors import PeopleError, WorkspaceError
 from myna.persona.embeddings import Embedder, open_embedder
 from myna.persona.memory_index import CONTEXT_TURNS, is_current, searchable, write
 from myna.persona.prompt import PromptMessage
-from myna.workspace import Workspace, clear_disk_errors, fingerprint
+from myna.workspace import Workspace, explain_disk_errors, fingerprint
 
 OWNER: Literal["owner"] = "owner"
 """The audience of a room that only the owner of the workspace reads, such as one in their
@@ -284,7 +284,7 @@ def open_memory(
     made_from = fingerprint(chats)
     if not is_current(path, made_from, embedder.id if embedder else None):
         report("indexing past chats")
-        with clear_disk_errors(path):
+        with explain_disk_errors(path):
             try:
                 write(pl.read_parquet(chats), path, made_from, embedder)
             except (pl.exceptions.PolarsError, sqlite3.Error) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from myna.conversations.name_mentions import named
+from myna.conversations.name_mentions import named_people
 from myna.engines.engine import Engine
 from myna.persona.prompt import PromptBuilder
 
@@ -18,7 +18,7 @@ def probabilities(engine: Engine, builder: PromptBuilder, among: Sequence[str]) 
     without probabilities finds everybody equally likely. Where the rendering never
     names who speaks next, see `probabilities_by_silence`.
     """
-    if not builder.markup.names_next:
+    if not builder.spec.predicts_next_speaker:
         return probabilities_by_silence(builder, among)
     uniform = {person: 1 / len(among) for person in among}
     if "next_probs" not in engine.can:
@@ -36,7 +36,7 @@ def probabilities_by_silence(builder: PromptBuilder, among: Sequence[str]) -> di
     Somebody silent for n messages is n times as likely as whoever has just spoken.
     """
     messages = builder.messages
-    addressed = named(messages[-1].text, among, addressed=True) if messages else []
+    addressed = named_people(messages[-1].text, among, addressed=True) if messages else []
     silence = dict.fromkeys(among, len(messages) + 1)
     for ago, message in zip(range(len(messages), 0, -1), messages, strict=True):
         if message.person in silence:

@@ -11,14 +11,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from myna.artifacts import PromptFormat
-from myna.cleaning.normalize import normal
-from myna.cleaning.redact import redacted
+from myna.cleaning.normalize import apply_text_rules
+from myna.cleaning.redact import redact_text
 from myna.people import plain_name
-from myna.rendering import render
-from myna.rendering.encode import prompt_ids
-from myna.rendering.render import Part, Turn, merge
-from myna.rendering.spec import Markup
+from myna.rendering.render import Segment, encode_segments, render_segments
+from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import (
+    LOOKS_LIKE_TURN,
+    Turn,
+    TurnLine,
+    may_be_turn,
+    merge_turns,
+    system_line,
+    unescape,
+)
 
 TRIMMED_SHARE = 0.5
 """Share of the budget that is used after a history is trimmed: in big steps, so that the
@@ -40,7 +47,7 @@ def prompt_message(prompt_format: PromptFormat, person: str, text: str) -> Promp
 
     Its text is empty where nothing in it can be seen.
     """
-    text = redacted(normal(text, prompt_format.rules), prompt_format.redaction)
+    text = redact_text(apply_text_rules(text, prompt_format.rules), prompt_format.redaction)
     return PromptMessage(plain_name(person), text)
 
 
@@ -74,9 +81,9 @@ class PromptBuilder:
     """Characters left out at its beginning."""
 
     @property
-    def markup(self) -> Markup:
+    def spec(self) -> RenderingSpec:
         """The rendering that the model was trained with."""
-        return self.format.markup
+        return self.format.spec
 
     def add(self, person: str, text: str) -> None:
         """Add a message; nothing in its text can end it or begin another one."""
@@ -92,16 +99,16 @@ class PromptBuilder:
 
     def header(self, person: str | None = None) -> str:
         """The system line and its end, as a turn of `person` has it."""
-        line = render.system_line(
+        line = system_line(
             self.format.samples.system_lines[0],
             people=self.members,
             space=self.space,
             channel=self.channel,
-            name=(person or "") if self.markup.per_persona else self.name,
+            name=(person or "") if self.spec.per_persona else self.name,
             date=self.day,
             platform=self.platform,
         )
-        return line + self.markup.header_end
+        return line + self.spec.header_end
 
     def turns(self) -> list[Turn]:
         """The turns that prompts show."""
@@ -112,7 +119,7 @@ class PromptBuilder:
         if self.recalled:
             i = max(len(messages) - RECENT_MESSAGES, 0)
             messages[i:i] = self.recalled
-        return merge((message.person, Part(message.text)) for message in messages)
+        return merge_turns((message.person, TurnLine(message.text)) for message in messages)
 
     def prompt(self, person: str, opening: str = "") -> list[int]:
         """Token ids after which `person` speaks; a long history is trimmed from its beginning.
@@ -162,17 +169,18 @@ class PromptBuilder:
         return len(self.messages[self._first].text) - self._cut if self.messages else 0
 
     def _ids(self, person: str | None, opening: str = "") -> list[int]:
-        segments = render.segments(
-            self.markup, self.header(person), self.turns(), persona=person, next_person=person
+        segments = render_segments(
+            self.spec, self.header(person), self.turns(), persona=person, next_person=person
         )
         if opening and person is not None:
-            lead = self.markup.lead(self.markup.role(person, person))
-            segments.append(render.Segment(lead + opening))
-        return prompt_ids(segments, self.tokenizer, bare=self.markup.bare)
+            prefix = self.spec.prefix(self.spec.role(person, person))
+            segments.append(Segment(prefix + opening))
+        special = self.spec.add_special_tokens
+        return encode_segments(segments, self.tokenizer, add_special_tokens=special)[0]
 
     def turn_reader(self) -> TurnReader:
         """A reader of a persona's turn, by the rendering."""
-        return TokenEndedReader() if self.markup.ends_by_token else TurnReader()
+        return TokenEndedReader() if self.spec.ends_with_control_token else TurnReader()
 
 
 class TurnReader:
@@ -208,17 +216,17 @@ class TurnReader:
                 self._first = False
                 continue
             line, newline, rest = rest.partition("\n")  # held is "\n" + a line
-            start = render.LOOKS_LIKE_TURN.match(line + newline)
+            start = LOOKS_LIKE_TURN.match(line + newline)
             if start and (newline or start.end() < len(line)):
                 self.ended = True
                 self.next_person = line[: start.end() - 1]
             elif newline:
-                out += "\n" + render.unescape(line)
+                out += "\n" + unescape(line)
                 self._held = newline + rest
-            elif render.may_be_turn(line):
+            elif may_be_turn(line):
                 break
             else:
-                out += "\n" + render.unescape(line)
+                out += "\n" + unescape(line)
                 self._held = ""
                 self._first = True  # the rest of this line is the person's
         return self._tidy(out)
@@ -231,14 +239,14 @@ class TurnReader:
         if self.ended:
             return ""
         line = self._held[1:]
-        start = render.LOOKS_LIKE_TURN.match(line)
+        start = LOOKS_LIKE_TURN.match(line)
         self.ended = True
         if start and start.end() == len(line):
             self.next_person = line[:-1]
             return ""
         if cut:
             return ""
-        return self._tidy("\n" + render.unescape(line)) if line.strip() else ""
+        return self._tidy("\n" + unescape(line)) if line.strip() else ""
 
     def _tidy(self, out: str) -> str:
         if not self._given:

@@ -8,8 +8,8 @@ import polars as pl
 
 from myna.artifacts import PromptFormat
 from myna.persona.prompt import PromptBuilder, PromptMessage
-from myna.rendering.render import Part, loudest, merge
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import TurnLine, merge_turns, most_active
 
 MAX_TURN_CHARS = 400
 """The longest turn in a scene, in characters: one can be read at a glance."""
@@ -42,7 +42,7 @@ class Scene:
             self.space,
             self.channel,
             messages=[*self.before],
-            name="" if prompt_format.markup.per_persona else self.next_person,
+            name="" if prompt_format.spec.per_persona else self.next_person,
         )
 
 
@@ -58,7 +58,7 @@ def find_scenes(
     for _, rows in messages.group_by("conversation", maintain_order=True):
         all_turns = _turns(rows)
         space, channel = rows.select("space", "channel").row(0)
-        people = loudest(rows["person"])
+        people = most_active(rows["person"])
         for i in range(turns, len(all_turns) - after + 1, turns):
             before, behind = all_turns[i - turns : i], all_turns[i : i + after]
             both = [*before, *behind]
@@ -72,5 +72,6 @@ def find_scenes(
 
 def _turns(rows: pl.DataFrame) -> list[PromptMessage]:
     """Each turn as one message, with its lines below each other."""
-    parts = ((person, Part(text)) for person, text in rows.select("person", "text").iter_rows())
-    return [PromptMessage(t.person, "\n".join(p.text for p in t.parts)) for t in merge(parts)]
+    rows = rows.select("person", "text")
+    turns = merge_turns((person, TurnLine(text)) for person, text in rows.iter_rows())
+    return [PromptMessage(t.person, "\n".join(line.text for line in t.lines)) for t in turns]

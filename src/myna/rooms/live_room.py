@@ -21,7 +21,7 @@ from myna.persona.clone import Clone
 from myna.persona.memory import OWNER
 from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.persona.turn import Generation
-from myna.rendering.render import entry_line_of
+from myna.rendering.turns import entry_line_of
 from myna.rooms.live_reply import LiveReply
 from myna.rooms.members import RoomMembers
 from myna.rooms.prompt_history import PromptHistory
@@ -97,7 +97,7 @@ class LiveRoom(RoomMembers):
                     answered.add(message.person)
                     continue
                 is_human = True
-                named = message.to or name_mentions.named(message.text, here, addressed=True)
+                named = message.to or name_mentions.named_people(message.text, here, addressed=True)
                 addressed |= dict.fromkeys(n for n in named if n in here and n not in answered)
             return list(addressed)
 

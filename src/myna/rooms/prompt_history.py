@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from myna.persona.clone import Clone
 from myna.persona.prompt import PromptBuilder, PromptMessage, prompt_message
-from myna.rendering.render import MOST_NAMED
+from myna.rendering.turns import MAX_PEOPLE_NAMED
 from myna.rooms.store import Message, RoomStore
 
 
@@ -94,7 +94,7 @@ class PromptHistory:
         """The builder of prompts, with all messages, or with those before a turn."""
         if self._builder is None:
             # The latest to join: a system line names no more people than in training.
-            named = humans[-max(MOST_NAMED - len(personas), 1) :]
+            named = humans[-max(MAX_PEOPLE_NAMED - len(personas), 1) :]
             self._builder = self._clone.prompt_builder(named, personas)
         shown = (m for m in self.messages if before is None or m.turn < before)
         self._builder.messages = [m for m in map(self._prompt_message, shown) if m.text]
