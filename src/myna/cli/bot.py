@@ -124,14 +124,14 @@ def open_bot(
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
-    from myna.rooms.store import Histories
+    from myna.rooms.store import RoomStore
 
-    clone = open_clone(workspace, name, settings, say=note)
+    clone = open_clone(workspace, name, settings, report=note)
     consents = Consents(workspace, clone.personas)
     outbox = Outbox(workspace.bots / f"{platform}.sqlite")
-    histories = Histories(workspace.rooms_file)
+    store = RoomStore(workspace.rooms_file)
     slots = clone.engine.slots
-    rooms = Rooms(clone, histories, Queue(slots, 1000))
+    rooms = Rooms(clone, store, Queue(slots, 1000))
 
     def make_host(front: Front) -> Host:
         return Host(
@@ -151,7 +151,7 @@ def open_bot(
         yield outbox, consents, make_host
     finally:
         outbox.close()
-        histories.close()
+        store.close()
         clone.close()
 
 

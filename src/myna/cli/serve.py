@@ -59,17 +59,17 @@ def command(
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
-    from myna.rooms.store import Histories
+    from myna.rooms.store import RoomStore
     from myna.serving.access_control import Access, Limits
     from myna.serving.openai_chat import Served
     from myna.serving.server import Terms, create_app
 
     key = server.checked_key(_read_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     with server.bind(host, port) as listening:
-        clone = open_clone(workspace, adapter, settings, say=note)
+        clone = open_clone(workspace, adapter, settings, report=note)
         try:
             queue = Queue(clone.engine.slots, waiting)
-            histories = Histories(workspace.rooms_file)
+            store = RoomStore(workspace.rooms_file)
             access = Access(
                 key=key,
                 hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
@@ -78,7 +78,7 @@ def command(
             )
             terms = Terms(access=access, limits=Limits(a_minute=rate))
             served = Served(clone, queue, adapter, people.plain_name(default_author))
-            app = create_app(served, Rooms(clone, histories, queue), terms)
+            app = create_app(served, Rooms(clone, store, queue), terms)
             _set_up_log()
             on_ready = partial(_print_urls, listening, clone, served.models(), as_json=as_json)
             server.run(server.Server(app, terms.grace_seconds, on_ready), listening)
