@@ -83,10 +83,10 @@ def failure(name: str, file: Mutilated) -> str:
     tally = Tally()
     try:
         sources.recognise(file)
-        frames = list(sources.source(name).read(file, tally))
+        frames = list(sources.load_source(name).read(file, tally))
         for frame in frames:
             frame.to_dicts()
-            if frame.schema != messages.empty().schema:
+            if frame.schema != messages.empty_table().schema:
                 return "another schema"
     except SourceError as error:
         return "an error of several lines" if "\n" in str(error) else ""

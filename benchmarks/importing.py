@@ -56,7 +56,7 @@ from myna.sources._shared import json_objects, json_stream, telegram_messages
 Decode = Callable[[Path], object]
 
 
-def _items(shape: json_stream.Shape, decoder: msgspec.json.Decoder[Any], path: Path) -> None:
+def _items(shape: json_stream.ListPattern, decoder: msgspec.json.Decoder[Any], path: Path) -> None:
     """The items of a document's list, in flat memory."""
     with path.open("rb") as stream, json_objects.without_gc():
         for piece in json_stream.pieces(stream, shape):
@@ -96,7 +96,7 @@ def _select(path: Path) -> None:
 
 _discord = partial(_items, discord_chat_exporter._SHAPE, discord_chat_exporter._MESSAGES)
 
-_telegram = partial(_items, telegram_messages.SHAPE, telegram_messages.MESSAGES)
+_telegram = partial(_items, telegram_messages.MESSAGE_LIST, telegram_messages.MESSAGES_DECODER)
 _BULKY = 60_000_000
 """Bytes of an export with much around each text, or with a fast reader."""
 
@@ -172,7 +172,7 @@ class Result(NamedTuple):
     def to_row(self) -> list[str]:
         """The cells of its row of the table."""
         source, variant, *_ = FORMATS[self.format]
-        title = sources.source(source).TITLE + (f": {variant}" if variant else "")
+        title = sources.load_source(source).TITLE + (f": {variant}" if variant else "")
         rates = [self._rate(taken) for taken in (self.decoding, self.reading, self.importing)]
         return [title, f"{self.bytes / self.messages:,.0f}", *rates, f"{self.peak_MB:,} MB"]
 
@@ -200,12 +200,12 @@ def decoding(decode: Decode, files: list[ChatFile]) -> float:
 
 def reading(source: str, files: list[ChatFile], folder: Path, count: int) -> float:
     """Seconds to read the files to tables; of those made in other processes, to their files."""
-    read = sources.source(source).read
+    read = sources.load_source(source).read
     found, tallies = 0, [Tally() for _ in files]
     with tempfile.TemporaryDirectory(dir=folder) as tables:
         begun = time.perf_counter()
         for file, tally in zip(files, tallies, strict=True):
-            for frame in read(replace(file, spool=Path(tables)), tally):
+            for frame in read(replace(file, spool_dir=Path(tables)), tally):
                 found += frame.height
         taken = time.perf_counter() - begun
     lost = [tally for tally in tallies if tally.skipped or tally.unread_bytes]

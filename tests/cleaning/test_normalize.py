@@ -13,7 +13,7 @@ from tests.chats import table, texts, thorough
 from myna.cleaning.normalize import normal, normalised, tidied
 from myna.config import Rules
 from myna.config.rules import resolved
-from myna.messages import tidy
+from myna.messages import normalize_text
 
 DEFAULT = resolved(Rules())
 
@@ -91,7 +91,9 @@ class TestTidied:
     @thorough
     @given(st.lists(texts | st.text(st.characters(exclude_categories=["Cs"]))))
     def test_is_what_tidy_makes_of_each(self, said: list[str]) -> None:
-        assert tidied(pl.Series(said, dtype=pl.String)).to_list() == [tidy(text) for text in said]
+        assert tidied(pl.Series(said, dtype=pl.String)).to_list() == [
+            normalize_text(text) for text in said
+        ]
 
 
 class TestRuns:
@@ -146,7 +148,7 @@ class TestInvisible:
     )
     def test_characters_go(self, text: str, shown: str) -> None:
         assert normal(text, DEFAULT) == shown
-        assert made(text, repair=False) == tidy(text)
+        assert made(text, repair=False) == normalize_text(text)
 
 
 class TestMojibake:
@@ -163,7 +165,7 @@ class TestMojibake:
     )
     def test_is_repaired(self, text: str, meant: str) -> None:
         assert normal(text, DEFAULT) == meant
-        assert made(text, repair=False) == tidy(text)
+        assert made(text, repair=False) == normalize_text(text)
 
 
 class TestMentions:
@@ -218,7 +220,7 @@ class TestMentions:
 def test_all_at_once_is_each_by_itself(said: list[str]) -> None:
     done = normalised(table([{"author": "Ana", "text": text} for text in said]), DEFAULT)
     assert done["text"].to_list() == [normal(text, DEFAULT) for text in said]
-    assert done["characters"].to_list() == [len(tidy(text)) for text in said]
+    assert done["characters"].to_list() == [len(normalize_text(text)) for text in said]
 
 
 @thorough

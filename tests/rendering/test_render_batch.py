@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.chats import names, texts, thorough
 
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.preparing.conversation_lines import numbered
 from myna.preparing.windows import cut
 from myna.rendering import render
@@ -19,7 +19,9 @@ from myna.rendering.render_batch import render_batch, with_written
 from myna.rendering.spec import Markup
 from myna.rendering.tokenizer import Tokenizer
 
-messages = st.tuples(st.integers(0, 1), names, texts.map(tidy).filter(bool), st.booleans())
+messages = st.tuples(
+    st.integers(0, 1), names, texts.map(normalize_text).filter(bool), st.booleans()
+)
 
 
 def framed(rows: list[tuple[int, str, str, bool]]) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from myna import messages
-from myna.sources import ChatFile, Tally, source
+from myna.sources import ChatFile, Tally, load_source
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -59,10 +59,10 @@ def read() -> Read:
 
     def read_all(name: str, file: ChatFile) -> tuple[pl.DataFrame, Tally]:
         tally = Tally()
-        frames = list(source(name).read(file, tally))
+        frames = list(load_source(name).read(file, tally))
         for frame in frames:
-            assert frame.schema == messages.empty().schema
-        table = pl.concat([messages.empty(), *frames])
+            assert frame.schema == messages.empty_table().schema
+        table = pl.concat([messages.empty_table(), *frames])
         assert table.height == tally.read
         assert tally.bytes_done == file.size
         return table, tally

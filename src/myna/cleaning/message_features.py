@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from myna.cleaning import detectors, near_duplicates, phrases
 from myna.config import Rules
-from myna.messages import KEY
+from myna.messages import MESSAGE_KEY
 
 INVISIBLE = r"^[\s\x{115f}\x{1160}\x{2800}\x{3164}\x{ffa0}]*$"
 """Blanks, and letters of no ink, as they are typed to send nothing."""
@@ -89,7 +89,7 @@ def read(
     for number in reversed(range(len(rules))):
         if rules[number] in met:
             decided[met[rules[number]]] = number
-    rows = messages.select(pl.struct(*KEY).hash().alias("id"), "edited").with_columns(
+    rows = messages.select(pl.struct(*MESSAGE_KEY).hash().alias("id"), "edited").with_columns(
         met=pl.Series(decided),
         open=is_open,
         prefix=_hashed(light, pl.lit(True), detectors.COMMAND_PREFIX, detectors.command_prefix),

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from myna.config import Rules
-from myna.messages import Rewritten, rewritten, tidy
+from myna.messages import TextChange, normalize_text, replace_texts
 
 LINE_END = "\r\n?|[\v\f\x85\u2028\u2029]"
 CONTROL = "[\0-\x08\x0e-\x1f\x7f-\x9f]"
@@ -116,7 +116,7 @@ def normalised(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
     odd = _picking("keep", repeats, repair)
     rows = messages.select("text", "mentions").with_row_index("row").filter(picked)
     rows = rows.with_columns(odd=pl.col("text").str.contains(odd))
-    changed: list[Rewritten] = []
+    changed: list[TextChange] = []
     for row, text, spans, is_odd in rows.iter_rows():
         if not spans:
             changed.append((row, normal(text, settings), []))
@@ -124,7 +124,7 @@ def normalised(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
             changed.append((row, *_unmarked(text, spans)))
         else:
             changed.append((row, *_with_spans(text, spans, settings)))
-    return rewritten(ready, changed)
+    return replace_texts(ready, changed)
 
 
 def _is_plain(text: str, spans: list[dict[str, Any]]) -> bool:
@@ -149,7 +149,7 @@ def _unmarked(text: str, spans: list[dict[str, Any]]) -> tuple[str, list[dict[st
 
 def normal(text: str, settings: Rules) -> str:
     """One text, normalised."""
-    text = _legible(text) if settings.repair else tidy(text)
+    text = _legible(text) if settings.repair else normalize_text(text)
     if "@" in text:
         text = _without_at(text, settings.at_sign)
     if settings.repeats:
@@ -210,7 +210,7 @@ def _legible(text: str) -> str:
             import ftfy  # only few chats need it
 
             text = ftfy.fix_encoding(text)
-        text = _visible(tidy(text))
+        text = _visible(normalize_text(text))
         if text == before or not _SUSPECT.search(text):
             break
     return text

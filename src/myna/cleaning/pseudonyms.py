@@ -16,7 +16,7 @@ from typing import Any
 
 import polars as pl
 
-from myna.messages import Rewritten, rewritten
+from myna.messages import TextChange, replace_texts
 from myna.people import People, Person
 from myna.people.accounts import account
 
@@ -66,11 +66,11 @@ def hide(messages: pl.DataFrame, hidden: Hidden | None) -> pl.DataFrame:
     is_named = pl.col("text").str.contains_any(list(hidden.names))
     named = is_named if hidden.names else pl.lit(False)
     met = rows.filter(mentioned | named).select("row", "source", "text", "mentions")
-    changed: list[Rewritten] = []
+    changed: list[TextChange] = []
     for row, source, text, spans in met.iter_rows():
         mine = [(hidden.accounts.get(f"{source}:{span['author_id']}"), span) for span in spans]
         changed.append((row, *_hidden(text, mine, hidden)))
-    return rewritten(messages, changed)
+    return replace_texts(messages, changed)
 
 
 def _stand_ins(people: People) -> dict[Person, str]:

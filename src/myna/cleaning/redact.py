@@ -44,7 +44,7 @@ from myna.cleaning.personal_data.secrets import (
 from myna.cleaning.personal_data.spans import Span
 from myna.config import PersonalData, Redaction
 from myna.errors import SettingsError
-from myna.messages import Rewritten, rewritten
+from myna.messages import TextChange, replace_texts
 
 
 class Found(NamedTuple):
@@ -154,7 +154,7 @@ def redacted_with(
         .filter(looked_at)
     )
     kinds: list[tuple[int, str]] = []
-    changed: list[Rewritten] = []
+    changed: list[TextChange] = []
     for row, text, mentions, plain, *hinted in met.iter_rows():
         likely = [finder for finder, there in zip(_FINDERS, hinted, strict=True) if there]
         found = _found(plain, likely)
@@ -167,7 +167,7 @@ def redacted_with(
             changed.append((row, *_replaced(text, mentions or [], found, instead)))
     if not changed:
         return messages, nothing
-    return rewritten(messages, changed), pl.DataFrame(kinds, schema=FOUND, orient="row")
+    return replace_texts(messages, changed), pl.DataFrame(kinds, schema=FOUND, orient="row")
 
 
 def redacted(text: str, settings: Redaction) -> str:

@@ -63,7 +63,7 @@ def command(
     from myna import people, sources
     from myna.errors import SettingsError, SourceError
     from myna.importing.discover import find
-    from myna.sources import given_columns
+    from myna.sources import parse_columns
 
     if list_:
         _list(json_)
@@ -72,9 +72,9 @@ def command(
         raise SettingsError("say which files or folders to import: myna import PATH")
     workspace = here(ctx)
     if source:
-        sources.source(source)  # a wrong name is said before anything is read
+        sources.load_source(source)  # a wrong name is said before anything is read
     chosen = _consent(consent, people.load(workspace.people_file))
-    found = find(paths, source, given_columns(columns) if columns else None)
+    found = find(paths, source, parse_columns(columns) if columns else None)
     results = _import(workspace, found, chosen)
     troubles = [*found.troubles, *(result.trouble for result in results if result.trouble)]
     everyone = [person.name for person in people.load(workspace.people_file).persons]
@@ -206,7 +206,7 @@ def _list(json_: bool) -> None:
 
     from myna import sources
 
-    found = {name: sources.source(name) for name in sources.names()}
+    found = {name: sources.load_source(name) for name in sources.names()}
     if json_:
         emit(
             [

@@ -21,11 +21,11 @@ import numpy.typing as npt
 import polars as pl
 
 from myna.conversations.splits import CHANNEL, SPLITS
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 
 
 def split(
-    messages: pl.DataFrame, gap_minutes: float | Literal["auto"], place: Sequence[str] = PLACE
+    messages: pl.DataFrame, gap_minutes: float | Literal["auto"], place: Sequence[str] = CHANNEL_KEY
 ) -> pl.DataFrame:
     """The messages in order, with `conversation` (a number, from 0).
 

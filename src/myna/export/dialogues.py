@@ -20,7 +20,7 @@ import polars as pl
 
 from myna.engines.openai_engine import GAP
 from myna.errors import SettingsError
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.preparing.windows import halfway
 from myna.rendering.render import entry_line, escape, loudest
 
@@ -139,7 +139,7 @@ def dialogues(
         SettingsError: the system line leaves no room for words.
     """
     theirs = pl.col("person") == persona
-    others = pl.col("person").filter(~theirs).n_unique().over(PLACE)
+    others = pl.col("person").filter(~theirs).n_unique().over(CHANNEL_KEY)
     found = (
         messages.with_columns(_asked(messages), named=others > 1)
         .filter(pl.col("split") == split)

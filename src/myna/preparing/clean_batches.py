@@ -24,7 +24,7 @@ from myna.cleaning import near_duplicates, pseudonyms, redact, rules
 from myna.config import Rules, Settings
 from myna.config.rules import resolved
 from myna.conversations import quality, splits
-from myna.messages import KINDS, PLACE
+from myna.messages import CHANNEL_KEY, KINDS
 from myna.people import People, accounts
 from myna.preparing.message_store import Batch, Parts
 
@@ -119,11 +119,11 @@ def read(known: Known, batch: Batch) -> Read:
 
 def _places(messages: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """For each message the number of its place, and the places by their numbers."""
-    where = messages.select(PLACE)
-    run = where.select(pl.struct(PLACE).rle_id()).to_series()
+    where = messages.select(CHANNEL_KEY)
+    run = where.select(pl.struct(CHANNEL_KEY).rle_id()).to_series()
     firsts = where.filter(run.diff().fill_null(1) != 0)
     places = firsts.unique(maintain_order=True)
     numbers = firsts.join(
-        places.with_row_index("place"), on=PLACE, nulls_equal=True, maintain_order="left"
+        places.with_row_index("place"), on=CHANNEL_KEY, nulls_equal=True, maintain_order="left"
     )
     return numbers["place"].gather(run), places

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 from myna.engines.queueing import Queue
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.persona.turn import GeneratedTurn
 from myna.rooms.store import Message
 
@@ -192,4 +192,4 @@ def _plain(piece: str) -> str:
     """A piece without control characters, its line ends as newlines; its blanks stay."""
     if piece.isprintable():
         return piece
-    return tidy(f".{piece}.")[1:-1]
+    return normalize_text(f".{piece}.")[1:-1]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.errors import RoomError
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.rooms.database import Database
 
 VERSION = 1
@@ -314,7 +314,7 @@ def checked(text: str) -> str:
     Raises:
         RoomError: it is.
     """
-    text = tidy(text)
+    text = normalize_text(text)
     if not text:
         raise RoomError("there is nothing in the message: say something")
     if len(text) > LONGEST:

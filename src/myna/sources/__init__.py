@@ -26,27 +26,27 @@ from myna.sources._registry import (
     Recognition,
     Source,
     Tally,
-    given_columns,
+    load_source,
     names,
+    parse_columns,
     recognise,
-    source,
 )
-from myna.sources._shared.files import ChatFile, is_archive, members
-from myna.sources._shared.parallel import Table, table_name, unspooled
+from myna.sources._shared.files import ChatFile, archive_members, is_archive
+from myna.sources._shared.parallel import StoredTable, load_table, table_file_name
 
 __all__ = [
     "FEATURES",
     "ChatFile",
     "Recognition",
     "Source",
-    "Table",
+    "StoredTable",
     "Tally",
-    "given_columns",
+    "archive_members",
     "is_archive",
-    "members",
+    "load_source",
+    "load_table",
     "names",
+    "parse_columns",
     "recognise",
-    "source",
-    "table_name",
-    "unspooled",
+    "table_file_name",
 ]

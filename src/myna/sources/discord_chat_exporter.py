@@ -20,15 +20,15 @@ import msgspec
 import polars as pl
 
 from myna import messages
-from myna.sources import ChatFile, Recognition, Table, Tally
+from myna.sources import ChatFile, Recognition, StoredTable, Tally
 from myna.sources._shared import json_stream
-from myna.sources._shared.discord import plain
-from myna.sources._shared.html import mentions
-from myna.sources._shared.json_objects import intact, lose, without_gc
-from myna.sources._shared.json_stream import SEPARATORS, Batch, Piece, Shape
-from myna.sources._shared.message_table import Span, attachment_kind, lists
-from myna.sources._shared.parallel import ordered
-from myna.sources._shared.times import utc
+from myna.sources._shared.discord import resolve_markup
+from myna.sources._shared.html import find_mentions
+from myna.sources._shared.json_objects import decode_items, report_cut_off, without_gc
+from myna.sources._shared.json_stream import SEPARATORS, ItemBatch, ListPattern, Piece
+from myna.sources._shared.message_table import MentionSpan, attachment_kind, list_column
+from myna.sources._shared.parallel import map_in_order
+from myna.sources._shared.times import parse_times
 
 TITLE = "DiscordChatExporter JSON"
 READS = (
@@ -36,7 +36,7 @@ READS = (
     *("voice", "calls", "system", "bots"),
 )
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     # Every message begins like this, and nothing else in the document does.
     boundary=re.compile(
@@ -135,7 +135,7 @@ def recognise(file: ChatFile) -> Recognition | None:
     return None
 
 
-def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | StoredTable]:
     """The messages, in the file's order; ``position`` is the order of their ids.
 
     Raises:
@@ -148,7 +148,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
         head = _document(around[0].data + b"]}") if around[0].kind == "head" else None
         chat = _chat(file, head, tally)
         work = partial(_batch, chat=chat)
-        for frame, part in ordered(work, chain(begin, batches), file):
+        for frame, part in map_in_order(work, chain(begin, batches), file):
             tally.add(part)
             if frame.height:
                 yield frame
@@ -157,19 +157,19 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
         _check_end(head, end.data, tally)
     else:
         no_list = (
-            f"{file.place} is no DiscordChatExporter JSON: it has no list of messages; "
+            f"{file.location} is no DiscordChatExporter JSON: it has no list of messages; "
             "export the chat again, choosing JSON as the format"
         )
-        lose(end, tally, no_list, "what follows its last message is lost")
+        report_cut_off(end, tally, no_list, "what follows its last message is lost")
     tally.bytes_done = file.size
 
 
 @without_gc()
-def _batch(batch: Batch, chat: _Chat) -> tuple[pl.DataFrame, Tally]:
+def _batch(batch: ItemBatch, chat: _Chat) -> tuple[pl.DataFrame, Tally]:
     """The message table of some items, and what became of them."""
     tally = Tally()
     columns: _Columns = defaultdict(list)
-    for piece in json_stream.load(batch, _SHAPE):
+    for piece in json_stream.load_batch(batch, _SHAPE):
         _add(columns, piece, chat, tally)
         tally.bytes_done = piece.end
     return _table(columns, chat), tally
@@ -237,7 +237,7 @@ def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
 
 def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
     """Add the messages of a piece: comprehensions for what all have, a loop for the rest."""
-    found = intact(piece, _MESSAGES, _SHAPE, tally)
+    found = decode_items(piece, _MESSAGES, _SHAPE, tally)
     tally.read += len(found)
     before = len(columns["id"])
     text = [message.content or "" for message in found]
@@ -288,12 +288,12 @@ def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
 def _table(columns: _Columns, chat: _Chat) -> pl.DataFrame:
     """The message table of columns as `_add` fills them."""
     height = len(columns["id"])
-    times = utc(columns["sent_at"])
+    times = parse_times(columns["sent_at"])
     special = {
         "sent_at": times["sent_at"],
         "zone_assumed": times["zone_assumed"],
-        "attachments": lists("attachments", height, columns["attachments"]),
-        "mentions": lists("mentions", height, columns["mentions"]),
+        "attachments": list_column("attachments", height, columns["attachments"]),
+        "mentions": list_column("mentions", height, columns["mentions"]),
     }
     return messages.table({**columns, **special}).with_columns(
         source=pl.lit("discord"),
@@ -306,11 +306,11 @@ def _table(columns: _Columns, chat: _Chat) -> pl.DataFrame:
     )
 
 
-def _shown(message: _Message, chat: _Chat) -> tuple[str, list[Span]]:
+def _shown(message: _Message, chat: _Chat) -> tuple[str, list[MentionSpan]]:
     """The text with its markup resolved, and the mentions in it."""
     users = {user.id: user.nickname or user.name or "unknown" for user in message.mentions}
-    text, spans = plain(message.content or "", users, chat.channels)
+    text, spans = resolve_markup(message.content or "", users, chat.channels)
     # Before 2.40 a mention could show either name.
     names = {user.name: user.id for user in message.mentions if user.name}
     names |= {user.nickname: user.id for user in message.mentions if user.nickname}
-    return text, mentions(text, names, spans)
+    return text, find_mentions(text, names, spans)

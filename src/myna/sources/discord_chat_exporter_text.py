@@ -38,9 +38,16 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import Place, attached, place, reading, sent, space
-from myna.sources._shared.message_table import File, Sent
-from myna.sources._shared.text import head_lines, lines
+from myna.sources._shared.discord import (
+    Channel,
+    attachment_at,
+    channel_from_file_name,
+    detect_order,
+    message_from_fields,
+    server_name,
+)
+from myna.sources._shared.message_table import Attachment, ParsedMessage
+from myna.sources._shared.text import head_lines, read_lines
 
 TITLE = "DiscordChatExporter TXT"
 READS = ("text", "mentions", "forwards", "attachments", "stickers", "voice", "calls", "system")
@@ -75,13 +82,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     dates = [date for before, line in pairwise(["", *first]) if (date := _date(before, line))]
     shapes = Counter(map(_shape, dates))
     shape = max(shapes, key=lambda shape: shapes[shape], default="")
-    step, months_first = reading([date for date in dates if _shape(date) == shape], tally)
-    parts = _parts(lines(file, tally), shape)
+    step, months_first = detect_order([date for date in dates if _shape(date) == shape], tally)
+    parts = _parts(read_lines(file, tally), shape)
     found = (
         _message(message, here, number * step)
         for number, (here, message) in enumerate(_counted(parts, file, tally))
     )
-    yield from message_table.tables(found, "discord", tally, months_first=months_first)
+    yield from message_table.message_tables(found, "discord", tally, months_first=months_first)
 
 
 class _Part(NamedTuple):
@@ -134,13 +141,13 @@ def _shape(date: str) -> str:
 
 def _counted(
     parts: Iterator[_Part], file: ChatFile, tally: Tally
-) -> Iterator[tuple[Place, list[str]]]:
+) -> Iterator[tuple[Channel, list[str]]]:
     """Where each message was, and its lines; what the export says is compared with them.
 
     Raises:
         SourceError: there is neither a preamble nor a message.
     """
-    here = place(file.name)
+    here = channel_from_file_name(file.name)
     # Of the export at hand; a file may be several in a row.
     found, promised, is_open = 0, None, True
     total = 0
@@ -153,7 +160,7 @@ def _counted(
             if after.kind == "end" and not is_last:
                 # Nothing says whether there was more of it.
                 end = file.size - tally.unread_bytes
-                tally.lose(max(0, end - _size(part.lines)), end)
+                tally.skip_bytes(max(0, end - _size(part.lines)), end)
                 continue
             found += 1
             total += 1
@@ -173,7 +180,7 @@ def _counted(
             tally.skip("lines outside of messages", f"line {part.number}: {stray[0]}", len(stray))
     if not is_export:
         raise SourceError(
-            f"{file.place} is no DiscordChatExporter TXT: it has no messages such as "
+            f"{file.location} is no DiscordChatExporter TXT: it has no messages such as "
             "'[date] name'; export the chat again, choosing TXT or, better, JSON as the format"
         )
     _compare(promised, found, tally)
@@ -183,13 +190,15 @@ def _counted(
         tally.notes.append("the export holds no messages")
 
 
-def _preamble(lines: list[str], here: Place) -> tuple[Place, int | None]:
+def _preamble(lines: list[str], here: Channel) -> tuple[Channel, int | None]:
     """Where it was, and how many messages there are if this is an old export."""
     guild = lines[1].removeprefix("Guild: ")
     key, _, path = lines[2].partition(": ") if len(lines) > 2 else ("", "", "")
     channel = path.rpartition(" / ")[2] if key == "Channel" else here.channel
     is_old = lines[-2].startswith("Messages: ") and lines[-1].startswith("Range:")
-    return Place(space(guild), channel, here.channel_id), _number(lines[-2]) if is_old else None
+    return Channel(server_name(guild), channel, here.channel_id), _number(
+        lines[-2]
+    ) if is_old else None
 
 
 def _number(line: str) -> int:
@@ -208,11 +217,11 @@ def _size(lines: list[str]) -> int:
     return sum(len(line.encode("utf-8", "replace")) + 1 for line in lines)
 
 
-def _message(lines: list[str], here: Place, position: int) -> Sent:
+def _message(lines: list[str], here: Channel, position: int) -> ParsedMessage:
     """A message of its lines, the first of which has the date and the author."""
     date, _, author = lines[0].removeprefix("[").partition("] ")
     content: list[str] = []
-    files: list[File] = []
+    files: list[Attachment] = []
     block, reached = "", 0
     is_forward = False
     for before, line in pairwise(lines):
@@ -223,10 +232,10 @@ def _message(lines: list[str], here: Place, position: int) -> Sent:
             content.append(line)
         elif line.strip() and not is_forward:
             if block == "{Attachments}":
-                files.append(attached(line))
+                files.append(attachment_at(line))
             elif block == "{Stickers}":
-                files.append(File("sticker", attached(line).name))
-    return sent(
+                files.append(Attachment("sticker", attachment_at(line).name))
+    return message_from_fields(
         here,
         author.removesuffix(" (pinned)"),
         date,

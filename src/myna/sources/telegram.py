@@ -38,21 +38,21 @@ from typing import BinaryIO
 import msgspec
 import polars as pl
 
-from myna.sources import ChatFile, Recognition, Table, Tally
+from myna.sources import ChatFile, Recognition, StoredTable, Tally
 from myna.sources._shared import json_stream
-from myna.sources._shared.files import HEAD
-from myna.sources._shared.json_objects import decode_repaired, is_whole, lose
+from myna.sources._shared.files import HEAD_BYTES
+from myna.sources._shared.json_objects import decode_repaired, is_complete, report_cut_off
 from myna.sources._shared.json_stream import SEPARATORS, Piece
-from myna.sources._shared.parallel import ordered, unspooled
+from myna.sources._shared.parallel import load_table, map_in_order
 from myna.sources._shared.telegram_messages import (
-    DELETED,
-    SHAPE,
-    SHIFT,
+    DELETED_ACCOUNT,
+    MESSAGE_LIST,
+    OLD_ID_SHIFT,
     Chat,
-    Task,
-    Topics,
-    batch,
-    peer,
+    ChatBatch,
+    ForumTopics,
+    account_id,
+    decode_batch,
 )
 
 TITLE = "Telegram Desktop JSON"
@@ -61,7 +61,7 @@ READS = (
     *("voice", "calls", "system", "bots"),
 )
 
-_ONE = SHAPE._replace(several=False)
+_ONE = MESSAGE_LIST._replace(has_many_lists=False)
 
 # Groups are not possessive: before Python 3.11.5 those go wrong.
 _SCALAR = rb'(?:null|-?[0-9]++|"[^"\\]*+(?:\\.[^"\\]*+)*")'
@@ -102,12 +102,12 @@ def recognise(file: ChatFile) -> Recognition | None:
         return Recognition("telegram", 0.98, "it is an account's data, with Telegram's chats")
     if b'"messages"' in head and _TYPE.search(head):
         return Recognition("telegram", 0.98, "its chat is of a type of Telegram's")
-    if _IS_ONE.match(head) and _DATE.search(head) and SHAPE.boundary.search(head):
+    if _IS_ONE.match(head) and _DATE.search(head) and MESSAGE_LIST.boundary.search(head):
         return Recognition("telegram", 0.9, "its messages are Telegram's")
     return None
 
 
-def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | StoredTable]:
     """The messages, in the file's order; ``position`` is the order of their ids in a chat.
 
     Raises:
@@ -115,14 +115,14 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
     """
     around: list[Piece] = []  # what is no message: heads, and tail or what is lost
     is_one = _IS_ONE.match(file.head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
-    topics = Topics()
+    topics = ForumTopics()
     with file.open() as stream:
         tasks = (_one if is_one else _all)(file, stream, around, tally)
-        for found, (part, begun) in ordered(batch, tasks, file):
+        for found, (part, begun) in map_in_order(decode_batch, tasks, file):
             tally.add(part)
             topics.roots |= begun
             if found.height and topics.roots:
-                yield topics.sorted(unspooled(found))
+                yield topics.sorted(load_table(found))
             elif found.height:
                 yield found
     end = around[-1]
@@ -130,14 +130,16 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
         _check_end(end, is_one, tally)
     else:
         no_list = (
-            f"{file.place} has no chats of Telegram Desktop: it has no list of messages; "
+            f"{file.location} has no chats of Telegram Desktop: it has no list of messages; "
             "export again with chats, choosing JSON as the format"
         )
-        lose(end, tally, no_list, "what follows its last message is lost")
+        report_cut_off(end, tally, no_list, "what follows its last message is lost")
     tally.bytes_done = file.size
 
 
-def _one(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) -> Iterator[Task]:
+def _one(
+    file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally
+) -> Iterator[ChatBatch]:
     """The batches of a document that is one chat."""
     chat = None
     for found in json_stream.batches(file, stream, _ONE, around):
@@ -147,17 +149,19 @@ def _one(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) ->
         yield [(chat, found)]
 
 
-def _all(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) -> Iterator[Task]:
+def _all(
+    file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally
+) -> Iterator[ChatBatch]:
     """The batches of a document of many chats, most of which are small."""
-    task: Task = []
+    task: ChatBatch = []
     size = 0
     handles: dict[str, str] = {}
     chat: Chat | None = None
-    for piece in json_stream.pieces(stream, SHAPE):
+    for piece in json_stream.pieces(stream, MESSAGE_LIST):
         if chat is not None and piece.kind == "items":
             task.append((chat, [piece]))
             size += len(piece.data)
-            if size >= json_stream.BATCH:
+            if size >= json_stream.BATCH_BYTES:
                 yield task
                 task, size = [], 0
             continue
@@ -174,7 +178,7 @@ def _all(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) ->
 
 def _chat(head: bytes, file: ChatFile, handles: dict[str, str], tally: Tally) -> Chat:
     """The chat whose messages begin behind this."""
-    near = head.removeprefix(b"\xef\xbb\xbf")[-HEAD:]
+    near = head.removeprefix(b"\xef\xbb\xbf")[-HEAD_BYTES:]
     begins = [found.start() for found in _OBJECT.finditer(near)]
     fields = _ChatFields()
     with suppress(ValueError, RecursionError, IndexError):
@@ -184,10 +188,10 @@ def _chat(head: bytes, file: ChatFile, handles: dict[str, str], tally: Tally) ->
     if name is None:
         if fields.id is None:
             tally.notes.append("a chat does not say which it is: named after the file")
-        name = PurePath(file.name).stem if fields.id is None else DELETED
+        name = PurePath(file.name).stem if fields.id is None else DELETED_ACCOUNT
     number = fields.id if fields.id is not None else name
     if isinstance(number, int) and _OLD_SENDER.search(file.head):
-        number %= SHIFT
+        number %= OLD_ID_SHIFT
     is_user = kind.endswith("_chat") or kind in _UNNAMED
     prefix = "user" if is_user else "chat" if kind == "private_group" else "channel"
     return Chat(f"{prefix}{number}", name, kind, handles)
@@ -214,17 +218,17 @@ def _other_than(chat: Chat, head: bytes) -> str | None:
     if chat.type not in ("personal_chat", "bot_chat"):
         return None
     senders = re.finditer(rb'"(?:from|actor)_id"\s*:\s*(?:"(user[0-9]+)"|([0-9]{1,20}))', head)
-    found = (one[1].decode() if one[1] else peer(int(one[2])) for one in senders)
+    found = (one[1].decode() if one[1] else account_id(int(one[2])) for one in senders)
     return next((sender for sender in found if sender != chat.id), None)
 
 
 def _check_end(end: Piece, is_one: bool, tally: Tally) -> None:
     """Note what the end of a document says about it."""
     rest = end.data.lstrip(SEPARATORS)
-    if not is_whole((b"{" if is_one else b'{"chats":{"list":[{') + rest):
+    if not is_complete((b"{" if is_one else b'{"chats":{"list":[{') + rest):
         what = "none is missing" if is_one else "there may have been more chats"
         tally.notes.append(f"the export breaks off behind a last message: {what}")
         if rest.strip(SEPARATORS + b"}]"):
-            tally.lose(end.start, end.end)
+            tally.skip_bytes(end.start, end.end)
     if not tally.read and not tally.skipped:
         tally.notes.append("the export holds no messages")

@@ -56,22 +56,22 @@ from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import whatsapp_formats as forms
 from myna.sources._shared import whatsapp_words as words
-from myna.sources._shared.message_table import Ids, lists
-from myna.sources._shared.text import blocks, encoding, head_lines
-from myna.sources._shared.times import UTC
+from myna.sources._shared.message_table import MessageIds, list_column
+from myna.sources._shared.text import detect_encoding, head_lines, read_blocks
+from myna.sources._shared.times import UTC_TIME
 from myna.sources._shared.whatsapp_lines import (
-    ORDERS,
+    DATE_ORDERS,
     Content,
-    Form,
-    Order,
-    day_of,
-    fields,
-    found_form,
-    lines_by,
-    notice,
-    order_of,
-    person,
-    said_in,
+    DateOrder,
+    LineFormat,
+    date_numbers,
+    detect_date_order,
+    detect_line_format,
+    parse_author,
+    parse_content,
+    parse_lines,
+    parse_notice,
+    to_date,
 )
 
 TITLE = "WhatsApp chat export"
@@ -96,11 +96,11 @@ _UNSENT = re.compile(r"_chat(?: \d+)?$", re.IGNORECASE)
 def recognise(file: ChatFile) -> Recognition | None:
     """By its first lines, and surer where the file or its folder is named by WhatsApp."""
     lines = [line for line in head_lines(file) if line.strip()]
-    form = found_form(pl.Series(lines, dtype=pl.String))
+    form = detect_line_format(pl.Series(lines, dtype=pl.String))
     if form is None:
         return None
-    heads = lines_by(pl.Series(lines), form)
-    named = "whatsapp" in f"{file.name} {file.folder}".lower() or bool(
+    heads = parse_lines(pl.Series(lines), form)
+    named = "whatsapp" in f"{file.name} {file.folder_name}".lower() or bool(
         _UNSENT.match(_stem(file.name))
     )
     marked = any("\u200e" in line for line in lines)
@@ -132,7 +132,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     found = _survey(file, tally)
     if found is None:
         raise SourceError(
-            f"{file.place} is no WhatsApp chat: no line begins with a date, a time and a name; "
+            f"{file.location} is no WhatsApp chat: no line begins with a date, a time and a name; "
             "export the chat again, choosing 'Export chat' in its menu"
         )
     form, order = found
@@ -156,8 +156,8 @@ class _Chat:
 
     channel: str
     is_ios: bool
-    order: Order
-    ids: Ids = field(default_factory=lambda: Ids(REMEMBERED))
+    order: DateOrder
+    ids: MessageIds = field(default_factory=lambda: MessageIds(REMEMBERED))
     authors: set[str] = field(default_factory=set)  # their ids, until there are more than two
     unread: int = 0  # times that cannot be
     first_unread: str = ""
@@ -166,7 +166,7 @@ class _Chat:
 def _stem(name: str) -> str:
     """A file's or folder's name without extension and the mark of a second download."""
     stem = name[: -len(".txt")] if name.lower().endswith(".txt") else name
-    return _COPY.sub("", forms.bare(stem))
+    return _COPY.sub("", forms.normalize(stem))
 
 
 def _channel(file: ChatFile) -> str:
@@ -174,7 +174,7 @@ def _channel(file: ChatFile) -> str:
 
     Where neither names it, a notice of iOS that is written in the chat's name does.
     """
-    stem, folder = _stem(file.name), _stem(PurePath(file.folder).name.removesuffix(".zip"))
+    stem, folder = _stem(file.name), _stem(PurePath(file.folder_name).name.removesuffix(".zip"))
     if name := forms.chat_name(stem):
         return name
     if not _UNSENT.match(stem):
@@ -183,31 +183,31 @@ def _channel(file: ChatFile) -> str:
         return name
     for line in head_lines(file, 5):
         before, colon, text = line.rpartition("] ")[2].partition(": ")
-        if colon and forms.bare(text).startswith(forms.NOTICES):
-            return forms.bare(before)
+        if colon and forms.normalize(text).startswith(forms.NOTICE_BEGINNINGS):
+            return forms.normalize(before)
     return folder or stem
 
 
-def _survey(file: ChatFile, tally: Tally) -> tuple[Form, Order] | None:
+def _survey(file: ChatFile, tally: Tally) -> tuple[LineFormat, DateOrder] | None:
     """The form of a file's messages and the order of its dates; None where it has no message.
 
     This looks at the dates alone, and only at as many as it takes.
     """
     form, dates, order, is_clear = None, list[str](), None, True
-    for block in blocks(file, Tally()):
+    for block in read_blocks(file, Tally()):
         lines = _lines(block)
-        form = form or found_form(lines)
+        form = form or detect_line_format(lines)
         if form is None:
             continue
-        dates += [text for text, _ in groupby(lines_by(lines, form).filter("begins")["date"])]
-        order, is_clear, is_certain = order_of(dates)
+        dates += [text for text, _ in groupby(parse_lines(lines, form).filter("begins")["date"])]
+        order, is_clear, is_certain = detect_date_order(dates)
         if is_certain or len(dates) > MOST_DATES:
             break
     if form is None or order is None:
         return None
     if not is_clear:
-        example = forms.bare(dates[0])
-        tally.notes.append(f"dates such as {example} were read with the {ORDERS[order]} first")
+        example = forms.normalize(dates[0])
+        tally.notes.append(f"dates such as {example} were read with the {DATE_ORDERS[order]} first")
     return form, order
 
 
@@ -216,15 +216,15 @@ def _lines(block: str) -> pl.Series:
     return pl.Series([block[:-1]]).str.split("\n").explode()
 
 
-def _messages(file: ChatFile, form: Form, tally: Tally) -> Iterator[pl.DataFrame]:
+def _messages(file: ChatFile, form: LineFormat, tally: Tally) -> Iterator[pl.DataFrame]:
     """Whole messages: the columns of `lines_by`, of first lines, and more (the other lines).
 
     Each of those has its line's end in front.
     """
     kept = ""  # the last message, which may go on in the next block
     number = 0
-    for block in blocks(file, tally):
-        lines = lines_by(_lines(kept + block), form)
+    for block in read_blocks(file, tally):
+        lines = parse_lines(_lines(kept + block), form)
         number += block.count("\n")
         if (rows := lines["begins"].arg_true()).is_empty():
             lead, last = 0 if kept else lines.height, 0
@@ -245,18 +245,18 @@ def _messages(file: ChatFile, form: Form, tally: Tally) -> Iterator[pl.DataFrame
         tally.unread_bytes += cut - tally.unread_from
         tally.notes.append("nor is the message before it, which may go on there")
     elif kept:
-        yield _grouped(lines_by(_lines(kept), form))
+        yield _grouped(parse_lines(_lines(kept), form))
 
 
-def _begins(file: ChatFile, start: int, form: Form) -> bool:
+def _begins(file: ChatFile, start: int, form: LineFormat) -> bool:
     """Whether a message begins in the line that the file breaks off in."""
-    name = encoding(file.head)
+    name = detect_encoding(file.head)
     if name == "utf-16":
         name += "-be" if file.head.startswith(BOM_UTF16_BE) else "-le"
     with file.open() as stream:
         stream.seek(start)
         line = stream.read(1_000).decode(name, "replace")
-    return bool(lines_by(pl.Series([line]), form)["begins"][0])
+    return bool(parse_lines(pl.Series([line]), form)["begins"][0])
 
 
 def _grouped(lines: pl.DataFrame) -> pl.DataFrame:
@@ -275,7 +275,7 @@ def _table(heads: pl.DataFrame, chat: _Chat, tally: Tally) -> pl.DataFrame:
     """The message table of messages as `_messages` finds them."""
     height = heads.height
     name, body = _name_and_body(heads["rest"])
-    people = {raw: person(raw) for raw in name.unique().drop_nulls()}
+    people = {raw: parse_author(raw) for raw in name.unique().drop_nulls()}
     author, author_id = (
         _mapped(name, {raw: who and who[place] for raw, who in people.items()}, pl.String)
         for place in (0, 1)
@@ -298,8 +298,8 @@ def _table(heads: pl.DataFrame, chat: _Chat, tally: Tally) -> pl.DataFrame:
             "kind": pl.repeat("text", height, eager=True).scatter(rows, [s.kind for s in said]),
             "text": text.scatter(rows, [s.text for s in said]),
             "edited": pl.repeat(False, height, eager=True).scatter(rows, [s.edited for s in said]),
-            "attachments": lists("attachments", height, _flat(rows, [s.files for s in said])),
-            "mentions": lists("mentions", height, _flat(rows, [s.mentions for s in said])),
+            "attachments": list_column("attachments", height, _flat(rows, [s.files for s in said])),
+            "mentions": list_column("mentions", height, _flat(rows, [s.mentions for s in said])),
         }
     )
     tally.read += height
@@ -327,8 +327,8 @@ def _rare(
     """The rows of messages that may be more than what somebody typed, and what they are."""
     rare = (
         author.is_null()
-        | text.str.contains_any(list(words.TYPICAL))
-        | body.is_in(pl.Series(words.WHOLE).implode())
+        | text.str.contains_any(list(words.SPECIAL_MARKERS))
+        | body.is_in(pl.Series(words.SPECIAL_FIRST_LINES).implode())
     )
     rows = rare.arg_true()
     columns = (author, body, heads["rest"], heads["more"])
@@ -337,12 +337,12 @@ def _rare(
     said = []
     for who, first, rest, more in zip(*picked, strict=True):
         if who is None:
-            said.append(notice(rest + more))
+            said.append(parse_notice(rest + more))
         elif more:
-            said.append(said_in(first, more, is_ios))
+            said.append(parse_content(first, more, is_ios))
         else:
             if first not in often:
-                often[first] = said_in(first, more, is_ios)
+                often[first] = parse_content(first, more, is_ios)
             said.append(often[first])
     return rows.to_list(), said
 
@@ -359,12 +359,12 @@ def _whose_export(
 ) -> str | None:
     """Who is told that they deleted a message themselves."""
     for row, what in zip(rows, said, strict=True):
-        if what.kind == "deleted" and forms.key(body[row]) in words.YOU_DELETED:
+        if what.kind == "deleted" and forms.phrase_key(body[row]) in words.YOU_DELETED:
             return str(author_id[row])
     return None
 
 
-def _ids(heads: pl.DataFrame, ids: Ids) -> list[str]:
+def _ids(heads: pl.DataFrame, ids: MessageIds) -> list[str]:
     """Ids of the lines as they stand, so that they are the same in a later export.
 
     A checksum is enough to tell apart what was written within a minute.
@@ -380,13 +380,13 @@ def _ids(heads: pl.DataFrame, ids: Ids) -> list[str]:
 
 def _sent_at(heads: pl.DataFrame, chat: _Chat) -> pl.Series:
     """When messages were sent; times that cannot be are null, and counted."""
-    dates = {text: day_of(fields(text), chat.order) for text in heads["date"].unique()}
+    dates = {text: to_date(date_numbers(text), chat.order) for text in heads["date"].unique()}
     days = {text: day and (day - date(1970, 1, 1)).days for text, day in dates.items()}
     day = _mapped(heads["date"], days, pl.Int64)
-    sent_at = ((day * 86_400 + heads["time"]) * 1_000_000).cast(UTC)
+    sent_at = ((day * 86_400 + heads["time"]) * 1_000_000).cast(UTC_TIME)
     if unread := sent_at.null_count():
         row = sent_at.is_null().arg_max() or 0
-        chat.first_unread = chat.first_unread or forms.bare(
+        chat.first_unread = chat.first_unread or forms.normalize(
             heads["line"][row].removesuffix(heads["rest"][row])
         ).rstrip(" -")
         chat.unread += unread

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.sources._shared import json_stream
-from myna.sources._shared.json_stream import Shape, pieces, scan
+from myna.sources._shared.json_stream import ListPattern, pieces, scan
 
-SHAPE = Shape(
+SHAPE = ListPattern(
     key=b"list",
     boundary=re.compile(rb',\s*(?=\{\s*"id"\s*:\s*[0-9]+\s*,\s*"item"\s*:)'),
     ending=re.compile(rb'\]\s*,\s*"end"\s*:\s*true\s*\}\s*\Z'),
@@ -83,7 +83,7 @@ def test_scan_stops_at_what_is_no_json(data: bytes) -> None:
 def test_pieces_add_up_to_the_document(
     chunk: int, known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
     order = ("id", "item") if known else ("item", "id")
     items = [{key: i if key == "id" else {"id": i, "x": ']}"{'} for key in order} for i in range(9)]
     data = json.dumps({"before": {"a": [1]}, "list": items, "end": True}).encode()
@@ -101,7 +101,7 @@ def test_without_the_list_all_is_lost() -> None:
     assert [tuple(p) for p in pieces(BytesIO(data), SHAPE)] == [("lost", 0, data)]
 
 
-SEVERAL = SHAPE._replace(several=True)
+SEVERAL = SHAPE._replace(has_many_lists=True)
 
 
 def lists(of: dict[str, list[Any]]) -> bytes:
@@ -112,7 +112,7 @@ def lists(of: dict[str, list[Any]]) -> bytes:
 
 @pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
 def test_of_several_lists_each_has_its_head(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
     item = {"id": 1, "item": '"list": [ ]'}
     data = lists({"one": [item] * 3, "none": [], "two": [item]})
     found = list(pieces(BytesIO(data), SEVERAL))
@@ -133,7 +133,7 @@ def test_of_several_lists_each_has_its_head(chunk: int, monkeypatch: pytest.Monk
 def test_damage_in_one_list_leaves_the_next_one_its_head(
     damaged: bytes, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
     data = lists({"one": [{"id": 1, "item": 0}, "DAMAGED"], "two": [{"id": 3, "item": 0}]})
     found = list(pieces(BytesIO(data.replace(b'"DAMAGED"', damaged)), SEVERAL))
     heads = [p.data.rpartition(b'"name": ')[2] for p in found if p.kind == "head"]

@@ -13,9 +13,14 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from myna.sources import Tally
-from myna.sources._shared.html import replaced
-from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
-from myna.sources._shared.times import day_first, utc
+from myna.sources._shared.html import replace_markup
+from myna.sources._shared.message_table import (
+    Attachment,
+    MentionSpan,
+    ParsedMessage,
+    attachment_kind,
+)
+from myna.sources._shared.times import detect_day_first, parse_times
 
 # Accounts had four digits behind their names until 2023.
 _FULL_NAME = re.compile(r"(?s)(?P<name>.+)#[0-9]{4}")
@@ -37,25 +42,25 @@ _CALL = re.compile(r"Started a call(?: that lasted -?[0-9,]+ minutes)?\.")
 _AMERICAN = re.compile(r"[1-9][0-9]?/[1-9][0-9]?/[0-9]{4} [0-9]{1,2}:[0-9]{2}\s[AP]M")
 
 
-def sent(
-    place: Place,
+def message_from_fields(
+    place: Channel,
     author: str,
     date: str,
     content: str,
     *,
     author_id: str | None = None,
-    files: Sequence[File] = (),
+    files: Sequence[Attachment] = (),
     is_forward: bool = False,
     position: int | None = None,
-) -> Sent:
+) -> ParsedMessage:
     """A message of its parts; an author without an id is known by the full name.
 
     Markup that the exporter was told to leave is resolved as far as a message alone allows:
     a text that depended on others would give the message another id in a longer export.
     """
     name = match["name"] if (match := _FULL_NAME.fullmatch(author)) else author
-    text, mentions = plain(content, {}, {})
-    return Sent(
+    text, mentions = resolve_markup(content, {}, {})
+    return ParsedMessage(
         author=name,
         author_id=author_id or author,
         handle=name,
@@ -64,14 +69,14 @@ def sent(
         space=place.space,
         channel=place.channel,
         channel_id=place.channel_id,
-        kind="forward" if is_forward else kind_of(content, place),
+        kind="forward" if is_forward else message_kind(content, place),
         attachments=tuple(files),
         mentions=tuple(mentions),
         position=position,
     )
 
 
-def kind_of(content: str, place: Place) -> str:
+def message_kind(content: str, place: Channel) -> str:
     """The kind of a message by its text; groups that people join are on no server."""
     if _CALL.fullmatch(content):
         return "call"
@@ -80,13 +85,13 @@ def kind_of(content: str, place: Place) -> str:
     return "system" if not place.space and _GROUP.fullmatch(content) else "text"
 
 
-def attached(place: str) -> File:
+def attachment_at(place: str) -> Attachment:
     """An attachment, by its address, or by its path on disk if it was downloaded."""
     name = re.split(r"[/\\]", place.partition("?")[0])[-1]
-    return File(attachment_kind(name), name)
+    return Attachment(attachment_kind(name), name)
 
 
-def reading(dates: Sequence[str], tally: Tally) -> tuple[int, bool | None]:
+def detect_order(dates: Sequence[str], tally: Tally) -> tuple[int, bool | None]:
     """The order of an export's messages and of its dates, from a sample of dates.
 
     Where they do not tell days from months, but are as in the United States, with neither
@@ -96,11 +101,11 @@ def reading(dates: Sequence[str], tally: Tally) -> tuple[int, bool | None]:
         1, or -1 where the newest message is the first; whether months come first, or None
         for `tables` to find out.
     """
-    days_first, is_certain = day_first(dates)
+    days_first, is_certain = detect_day_first(dates)
     is_american = not is_certain and all(map(_AMERICAN.fullmatch, dates))
     if is_american:
         tally.notes.append("dates such as 3/4/2020 were read as the fourth of March")
-    times = utc(dates, days_first and not is_american)["sent_at"].drop_nulls()
+    times = parse_times(dates, days_first and not is_american)["sent_at"].drop_nulls()
     step = -1 if len(times) > 1 and times[0] > times[-1] else 1
     return step, True if is_american else None
 
@@ -111,7 +116,7 @@ _NAME = re.compile(r"(?s)(?P<path>.*) \[(?P<id>[0-9]+)\](?: \([^()]*\))*")
 _PART = re.compile(r" \[part [0-9]+\](?: \([0-9]+\))?\Z")
 
 
-class Place(NamedTuple):
+class Channel(NamedTuple):
     """A channel: its server ("" for none), name and id."""
 
     space: str
@@ -119,7 +124,7 @@ class Place(NamedTuple):
     channel_id: str | None
 
 
-def place(name: str) -> Place:
+def channel_from_file_name(name: str) -> Channel:
     """The channel of a file's messages, by the file's name: the same for all parts.
 
     A name that its user chose is the channel's, on no server and without an id. What
@@ -129,14 +134,14 @@ def place(name: str) -> Place:
     stem = _PART.sub("", PurePath(name).stem)
     match = _NAME.fullmatch(stem)
     if match is None:
-        return Place("", stem, None)
+        return Channel("", stem, None)
     guild, dash, rest = match["path"].partition(" - ")
     if not dash:
-        return Place("", guild, match["id"])
-    return Place(space(guild), rest.rpartition(" - ")[2], match["id"])
+        return Channel("", guild, match["id"])
+    return Channel(server_name(guild), rest.rpartition(" - ")[2], match["id"])
 
 
-def space(guild: str) -> str:
+def server_name(guild: str) -> str:
     """The server's name, "" for the one that the exporter invents for chats on none."""
     return "" if guild == "Direct Messages" else guild
 
@@ -151,9 +156,9 @@ _MARKUP = re.compile(
 _TIME_STYLES = {"t": "%H:%M", "T": "%H:%M:%S", "d": "%Y-%m-%d", "D": "%Y-%m-%d"}
 
 
-def plain(
+def resolve_markup(
     text: str, users: Mapping[str, str], channels: Mapping[str, str]
-) -> tuple[str, list[Span]]:
+) -> tuple[str, list[MentionSpan]]:
     """The text as a reader of the chat saw it, and the mentions that were markup.
 
     Someone or something that nobody named becomes ``@unknown``, ``@role``, ``#channel``.
@@ -165,7 +170,9 @@ def plain(
     """
     if "<" not in text:
         return text, []
-    return replaced(text, _MARKUP, lambda match: (_shown(match, users, channels), match["user"]))
+    return replace_markup(
+        text, _MARKUP, lambda match: (_shown(match, users, channels), match["user"])
+    )
 
 
 def _shown(match: re.Match[str], users: Mapping[str, str], channels: Mapping[str, str]) -> str:
@@ -199,7 +206,7 @@ class TextBuilder:
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.length = 0
-        self.spans: list[Span] = []
+        self.spans: list[MentionSpan] = []
         self.values: dict[str, str] = {}  # attributes of what is in it
         self.link = 0, ""  # the number of its first piece, and its address
         self.due = self.in_block = False  # a new line is; it is a block of code
@@ -218,34 +225,34 @@ class TextBuilder:
         """All that was said."""
         return "".join(self.pieces)
 
-    def done(self) -> tuple[str, list[Span]]:
+    def done(self) -> tuple[str, list[MentionSpan]]:
         """The text without outer blanks, and the mentions in it."""
         text = self.text
         before = len(text) - len(text.lstrip())
         text = text.strip()
-        moved = [Span(id_, begin - before, end - before) for id_, begin, end in self.spans]
+        moved = [MentionSpan(id_, begin - before, end - before) for id_, begin, end in self.spans]
         return text, [span for span in moved if 0 <= span.start < span.end <= len(text)]
 
 
-def emoji(name: str) -> str:
+def emoji_text(name: str) -> str:
     """An emoji as text: the names of custom ones are of letters, digits and underscores."""
     name = name.strip(":")
     return f":{name}:" if re.fullmatch(r"[0-9A-Za-z_~]+", name) else name
 
 
-def base(address: str) -> str:
+def file_name(address: str) -> str:
     """The name of a file, from its address."""
     return re.split(r"[/\\]", address.partition("?")[0])[-1]
 
 
-def number_of(id_: str | None) -> int | None:
+def snowflake_number(id_: str | None) -> int | None:
     """An id as a number that has its place in a table."""
     if id_ is None or not re.fullmatch("[0-9]{1,19}", id_):
         return None
     return int(id_) if int(id_) < 2**63 else None
 
 
-def moment(number: int | None) -> int | None:
+def snowflake_time(number: int | None) -> int | None:
     """The time of an id, in microseconds since 1970, if it is one of Discord's."""
     if number is None or number < _SHORTEST_ID:
         return None

@@ -12,18 +12,23 @@ from typing import NamedTuple
 
 from myna.sources import Tally
 from myna.sources._shared.discord import (
-    Place,
+    Channel,
     TextBuilder,
-    base,
-    emoji,
-    kind_of,
-    moment,
-    number_of,
-    space,
+    emoji_text,
+    file_name,
+    message_kind,
+    server_name,
+    snowflake_number,
+    snowflake_time,
 )
-from myna.sources._shared.discord import plain as without_markup
-from myna.sources._shared.html import HtmlToken, attributes, plain
-from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
+from myna.sources._shared.discord import resolve_markup as without_markup
+from myna.sources._shared.html import HtmlToken, attributes, unescape
+from myna.sources._shared.message_table import (
+    Attachment,
+    MentionSpan,
+    ParsedMessage,
+    attachment_kind,
+)
 
 _DEEPEST = 200
 """Elements within elements; a page of the exporter has some twenty."""
@@ -98,8 +103,8 @@ class Message:
     has_text: bool = False
     author: Author | None = None
     edited: bool = False
-    mentions: list[Span] = field(default_factory=list)
-    files: list[File] = field(default_factory=list)
+    mentions: list[MentionSpan] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
 
 
 class _Element(NamedTuple):
@@ -113,10 +118,10 @@ class _Element(NamedTuple):
     values: Mapping[str, str]
 
 
-class Page:
+class PageReader:
     """Where in a page its reader is, and what is known there."""
 
-    def __init__(self, place: Place, users: dict[str, Author], zone: str, tally: Tally) -> None:
+    def __init__(self, place: Channel, users: dict[str, Author], zone: str, tally: Tally) -> None:
         self.place = place
         self.users = users
         self.names = {user.id: user.name for user in users.values() if user.id}
@@ -138,10 +143,10 @@ class Page:
         """For whom text is that comes now."""
         return self.open[-1].heard if self.open else ""
 
-    def take(self, part: HtmlToken) -> Iterator[Sent]:
+    def take(self, part: HtmlToken) -> Iterator[ParsedMessage]:
         """Go on by a tag and the text before it; the messages that end there."""
         if part.text and self.heard not in ("", "nothing"):
-            self.said.add(plain(part.text))
+            self.said.add(unescape(part.text))
         tag = part.tag
         if tag in ("div", "span"):
             yield from self._open(part)
@@ -153,9 +158,9 @@ class Page:
             self.said.values |= attributes(part.attributes)
         elif tag == "source" and self.message and b"Embedded gifv" in part.attributes:
             address = attributes(part.attributes).get("src", "")
-            self.message.files.append(File("gif", base(address)))
+            self.message.files.append(Attachment("gif", file_name(address)))
 
-    def _open(self, part: HtmlToken) -> Iterator[Sent]:
+    def _open(self, part: HtmlToken) -> Iterator[ParsedMessage]:
         if len(self.open) >= _DEEPEST:
             self.open.clear()
             self.spoil("its elements lie too deep", part.begin)
@@ -216,7 +221,9 @@ class Page:
         elif self.message and role == "forward":
             self.message.kind = "forward"
 
-    def _begin(self, role: str, values: Mapping[str, str], part: HtmlToken) -> Iterator[Sent]:
+    def _begin(
+        self, role: str, values: Mapping[str, str], part: HtmlToken
+    ) -> Iterator[ParsedMessage]:
         """A message or a group begins: what is open ends here, or should have ended before."""
         if self.message and self.message.is_implied:
             yield from self._end(part.begin)
@@ -239,7 +246,7 @@ class Page:
             self.tally.skip("damaged message", f"bytes {self.message.begin} to {end}: {problem}")
             self.message = None
 
-    def _imply(self, part: HtmlToken) -> Iterator[Sent]:
+    def _imply(self, part: HtmlToken) -> Iterator[ParsedMessage]:
         """Part of a message without an element of its own; where others have one, damage."""
         if self.message and not self.message.is_implied:
             if self.message.has_text:
@@ -258,7 +265,7 @@ class Page:
         """What a reply's head tells: the message answered, or the command that was run."""
         if not any(element.role == "reply" for element in self.open):
             return
-        target: Page | Message = self.message or self
+        target: PageReader | Message = self.message or self
         if any(name.endswith(("reply-link", "reference-link")) for name in classes):
             match = _SCROLL.search(values.get("onclick", ""))
             target.reply_to = match[1] if match else None
@@ -270,7 +277,7 @@ class Page:
             # Only "used /command" has no link in it.
             self.message.kind = "command"
 
-    def _close(self, part: HtmlToken) -> Iterator[Sent]:
+    def _close(self, part: HtmlToken) -> Iterator[ParsedMessage]:
         tag = part.tag[1:]
         if tag == "span" and (not self.open or self.open[-1].tag != "span"):
             return
@@ -280,7 +287,7 @@ class Page:
             if element.tag == tag:
                 return
 
-    def _closed(self, element: _Element, part: HtmlToken) -> Iterator[Sent]:
+    def _closed(self, element: _Element, part: HtmlToken) -> Iterator[ParsedMessage]:
         """What an element tells now that it is whole."""
         role, said, message = element.role, self.said, self.message
         if role == "message" or (role == "group" and message and message.is_implied):
@@ -325,15 +332,15 @@ class Page:
             name = said.values.get("title") or " ".join(said.text.split())
             if match := _FILE.fullmatch(name):
                 name = match[1]
-            name = name or base(said.values.get("src") or said.values.get("href", ""))
-            message.files.append(File(attachment_kind(name), name))
+            name = name or file_name(said.values.get("src") or said.values.get("href", ""))
+            message.files.append(Attachment(attachment_kind(name), name))
         elif element.role == "sticker":
-            message.files.append(File("sticker", element.title))
+            message.files.append(Attachment("sticker", element.title))
 
     def _mention(self, element: _Element) -> None:
         user = self.users.get(element.title)
         if user and user.id and self.said.length > element.begin:
-            self.said.spans.append(Span(user.id, element.begin, self.said.length))
+            self.said.spans.append(MentionSpan(user.id, element.begin, self.said.length))
 
     def _mark(self, part: HtmlToken) -> None:
         """A tag in a text."""
@@ -342,7 +349,7 @@ class Page:
             self.said.add("\n")
         elif tag == "img":
             values = attributes(part.attributes)
-            self.said.add(emoji(values.get("alt") or values.get("title", "")))
+            self.said.add(emoji_text(values.get("alt") or values.get("title", "")))
         elif tag == "a":
             self._link(part)
         elif tag in _BLOCKS:
@@ -354,7 +361,7 @@ class Page:
         elif part.tag == "/code":
             self.said.due, self.said.in_block = self.said.in_block, False
         elif tag and tag not in _INLINE:
-            self.said.add(f"<{part.tag}{plain(part.attributes)}>")
+            self.said.add(f"<{part.tag}{unescape(part.attributes)}>")
 
     def _link(self, part: HtmlToken) -> None:
         """A link is its address, or as it was written where it has another text."""
@@ -376,7 +383,7 @@ class Page:
             digits = "".join(c for c in text if "0" <= c <= "9")
             self.promised = int(digits) if 0 < len(digits) < 15 else None
 
-    def _end(self, end: int) -> Iterator[Sent]:
+    def _end(self, end: int) -> Iterator[ParsedMessage]:
         """The message that is open, now that it has ended."""
         message, self.message = self.message, None
         if message is None:
@@ -388,22 +395,22 @@ class Page:
             self.tally.skip("damaged message", place)
             return
         channel = self._channel()
-        number = number_of(message.id)
+        number = snowflake_number(message.id)
         time = message.time or self.time
         text, mentions = message.text, message.mentions
         if not mentions:
             text, mentions = without_markup(text, self.names, {})
-        yield Sent(
+        yield ParsedMessage(
             author=author.name,
             text=text,
-            sent_at=moment(number) or (time and time + self.zone) or None,
+            sent_at=snowflake_time(number) or (time and time + self.zone) or None,
             channel=channel.channel,
             space=channel.space,
             channel_id=channel.channel_id,
             id=message.id,
             author_id=author.id or author.full,
             handle=_FOUR_DIGITS.sub("", author.full),
-            kind=kind_of(text, channel) if message.kind == "text" else message.kind,
+            kind=message_kind(text, channel) if message.kind == "text" else message.kind,
             reply_to=message.reply_to,
             is_bot=author.is_bot,
             edited=message.edited,
@@ -412,9 +419,9 @@ class Page:
             position=number,
         )
 
-    def _channel(self) -> Place:
+    def _channel(self) -> Channel:
         """Where the messages were sent: by the preamble, and the file's name for the id."""
         if len(self.entries) < 2:
             return self.place
         guild, channel = self.entries[:2]
-        return Place(space(guild), channel.rpartition(" / ")[2], self.place.channel_id)
+        return Channel(server_name(guild), channel.rpartition(" / ")[2], self.place.channel_id)

@@ -13,8 +13,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
-from myna.sources._shared.message_table import Span
-from myna.sources._shared.text import BLOCK, open_text
+from myna.sources._shared.message_table import MentionSpan
+from myna.sources._shared.text import BLOCK_CHARS, open_text
 
 MAX_TAG_BYTES = 2**16
 """Bytes of a tag; what begins like one and does not end within so many is text."""
@@ -54,7 +54,7 @@ class HtmlToken(NamedTuple):
     end: int
 
 
-def tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
+def html_tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
     """The page's tags with the text between them, comments left out; the stream is closed.
 
     Args:
@@ -64,7 +64,7 @@ def tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
     buffer, start = b"", 0
     with open_text(stream, head) as text:
         while True:
-            block = text.read(BLOCK).encode("utf-8", "surrogatepass")
+            block = text.read(BLOCK_CHARS).encode("utf-8", "surrogatepass")
             buffer += block
             done = position = 0
             waiting = len(buffer)
@@ -90,7 +90,7 @@ def tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
             buffer, start = buffer[done:], start + done
 
 
-def plain(text: bytes) -> str:
+def unescape(text: bytes) -> str:
     """Text as it is shown: decoded, its character references resolved."""
     shown = text.decode("utf-8", "replace")
     if "&" not in shown:
@@ -105,13 +105,13 @@ def attributes(raw: bytes) -> dict[str, str]:
     """A tag's attributes by their names in lower case; of several with one name, the first."""
     found: dict[str, str] = {}
     for name, *values in _ATTRIBUTE.findall(raw):
-        found.setdefault(name.decode("latin-1").lower(), plain(b"".join(values)))
+        found.setdefault(name.decode("latin-1").lower(), unescape(b"".join(values)))
     return found
 
 
-def replaced(
+def replace_markup(
     text: str, markup: re.Pattern[str], shown: Callable[[re.Match[str]], tuple[str, str | None]]
-) -> tuple[str, list[Span]]:
+) -> tuple[str, list[MentionSpan]]:
     """The text with each stretch of markup replaced, and the mentions that were markup.
 
     Args:
@@ -120,20 +120,22 @@ def replaced(
         shown: what the chat showed in its place, and, of a mention, whose account it is.
     """
     done: list[str] = []
-    spans: list[Span] = []
+    spans: list[MentionSpan] = []
     length = after = 0  # of what is done, and behind the last markup in `text`
     for match in markup.finditer(text):
         words, account = shown(match)
         done += [text[after : match.start()], words]
         length += match.start() - after
         if account:
-            spans.append(Span(account, length, length + len(words)))
+            spans.append(MentionSpan(account, length, length + len(words)))
         length += len(words)
         after = match.end()
     return "".join([*done, text[after:]]), spans
 
 
-def mentions(text: str, names: Mapping[str, str], known: list[Span]) -> list[Span]:
+def find_mentions(
+    text: str, names: Mapping[str, str], known: list[MentionSpan]
+) -> list[MentionSpan]:
     """Spans of ``@name`` in the text, besides those that are known, in order.
 
     Args:
@@ -150,7 +152,7 @@ def mentions(text: str, names: Mapping[str, str], known: list[Span]) -> list[Spa
         while start >= 0:
             end = start + len(shown)
             if start not in taken:
-                spans.append(Span(names[name], start, end))
+                spans.append(MentionSpan(names[name], start, end))
                 taken.update(i for i in range(start, end) if text[i] == "@")
             start = text.find(shown, end)
     return sorted(spans, key=lambda span: span.start)

@@ -13,7 +13,14 @@ import msgspec
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally
-from myna.sources._shared.json_stream import HEAD_LIMIT, SEPARATORS, Piece, Shape, pieces, scan
+from myna.sources._shared.json_stream import (
+    MAX_HEAD_BYTES,
+    SEPARATORS,
+    ListPattern,
+    Piece,
+    pieces,
+    scan,
+)
 
 T = TypeVar("T")
 
@@ -31,15 +38,15 @@ class Damage(NamedTuple):
     problem: str
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """For the user."""
         return f"bytes {self.start} to {self.end}: {self.problem}"
 
 
-def objects(
+def read_objects(
     file: ChatFile,
     decoder: msgspec.json.Decoder[list[T]],
-    shape: Shape,
+    shape: ListPattern,
     tally: Tally,
     no_list: str,
     missing: str = "what follows its last message is lost",
@@ -60,40 +67,40 @@ def objects(
     with file.open() as stream:
         for piece in pieces(stream, shape):
             if piece.kind == "items":
-                yield from intact(piece, decoder, shape, tally)
+                yield from decode_items(piece, decoder, shape, tally)
             elif piece.kind == "lost":
-                lose(piece, tally, no_list, missing)
-            elif piece.kind == "tail" and not is_whole(b"{" + piece.data.lstrip(SEPARATORS)):
+                report_cut_off(piece, tally, no_list, missing)
+            elif piece.kind == "tail" and not is_complete(b"{" + piece.data.lstrip(SEPARATORS)):
                 tally.notes.append("the export breaks off behind its last message: none is missing")
             tally.bytes_done = piece.end
 
 
-def intact(
-    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: Shape, tally: Tally
+def decode_items(
+    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: ListPattern, tally: Tally
 ) -> list[T]:
     """The objects in a piece of items; the tally learns of what is damaged."""
-    found, damages = decode(piece, decoder, shape)
+    found, damages = decode_with_damages(piece, decoder, shape)
     for damage in damages:
-        tally.skip("damaged message", damage.place)
+        tally.skip("damaged message", damage.location)
     return found
 
 
-def lose(end: Piece, tally: Tally, no_list: str, missing: str) -> None:
+def report_cut_off(end: Piece, tally: Tally, no_list: str, missing: str) -> None:
     """Tell of a document that breaks off.
 
     Raises:
         SourceError: with the text `no_list`, where it is a whole one without the list.
     """
-    if end.start == 0 and is_whole(end.data):
+    if end.start == 0 and is_complete(end.data):
         raise SourceError(no_list)
-    tally.lose(end.start, end.end)
+    tally.skip_bytes(end.start, end.end)
     tally.notes.append(f"the export breaks off: {missing}")
 
 
-def is_whole(data: bytes) -> bool:
+def is_complete(data: bytes) -> bool:
     """Whether this is a whole document, or anything else but the beginning of one."""
     data = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not data.startswith(b"{") or len(data) > HEAD_LIMIT:
+    if not data.startswith(b"{") or len(data) > MAX_HEAD_BYTES:
         return True
     try:
         decode_repaired(data, _ANY)
@@ -102,8 +109,8 @@ def is_whole(data: bytes) -> bool:
     return True
 
 
-def decode(
-    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: Shape
+def decode_with_damages(
+    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: ListPattern
 ) -> tuple[list[T], list[Damage]]:
     """The objects in a piece of items, and the stretches of it that are none.
 

@@ -26,14 +26,14 @@ from typing import BinaryIO, Literal, NamedTuple
 
 from myna.sources._shared.files import ChatFile
 
-CHUNK = 2**19
+CHUNK_BYTES = 2**19
 """Bytes read at a time: few enough that memory is used again before it has to be cleared
 or fetched. What is found does not depend on it."""
 
-BATCH = 2**24
+BATCH_BYTES = 2**24
 """Bytes of a document that become one table, or a little more."""
 
-HEAD_LIMIT = 64 * 2**20
+MAX_HEAD_BYTES = 64 * 2**20
 """A document whose list has not begun after so many bytes is given up."""
 
 SEPARATORS = b", \t\r\n"
@@ -108,7 +108,7 @@ def scan(data: bytes) -> Scan:
         position += 1
 
 
-class Shape(NamedTuple):
+class ListPattern(NamedTuple):
     """What a kind of document is cut by.
 
     Attributes:
@@ -122,23 +122,23 @@ class Shape(NamedTuple):
     key: bytes
     boundary: re.Pattern[bytes]
     ending: re.Pattern[bytes]
-    several: bool = False
+    has_many_lists: bool = False
 
 
-def pieces(stream: BinaryIO, shape: Shape) -> Iterator[Piece]:
+def pieces(stream: BinaryIO, shape: ListPattern) -> Iterator[Piece]:
     """Cut the document that the stream begins with; but for separators, all is in a piece."""
-    begun = yield from _head(stream, shape, 0, stream.read(CHUNK), "lost")
+    begun = yield from _head(stream, shape, 0, stream.read(CHUNK_BYTES), "lost")
     if begun:
         yield from _lists(stream, shape, *begun)
 
 
-def pieces_from(stream: BinaryIO, shape: Shape, start: int) -> Iterator[Piece]:
+def pieces_from(stream: BinaryIO, shape: ListPattern, start: int) -> Iterator[Piece]:
     """Cut the rest of a document, from an item's begin on."""
     stream.seek(start)
-    yield from _lists(stream, shape, start, stream.read(CHUNK))
+    yield from _lists(stream, shape, start, stream.read(CHUNK_BYTES))
 
 
-def _lists(stream: BinaryIO, shape: Shape, start: int, buffer: bytes) -> Iterator[Piece]:
+def _lists(stream: BinaryIO, shape: ListPattern, start: int, buffer: bytes) -> Iterator[Piece]:
     """The pieces of one list after the other, with what stands between and behind them."""
     begun: tuple[int, bytes] | None = (start, buffer)
     while begun and (ended := (yield from _items(stream, shape, *begun))):
@@ -146,22 +146,28 @@ def _lists(stream: BinaryIO, shape: Shape, start: int, buffer: bytes) -> Iterato
 
 
 def _head(
-    stream: BinaryIO, shape: Shape, start: int, buffer: bytes, otherwise: Literal["lost", "tail"]
+    stream: BinaryIO,
+    shape: ListPattern,
+    start: int,
+    buffer: bytes,
+    otherwise: Literal["lost", "tail"],
 ) -> Generator[Piece, None, tuple[int, bytes] | None]:
     """The piece that a list begins behind, and what follows; `otherwise` where none does."""
-    is_last = otherwise == "tail" and not shape.several
+    is_last = otherwise == "tail" and not shape.has_many_lists
     more = buffer
     while is_last or (head := _opening(shape).search(buffer)) is None:
         more = _more(stream, buffer)
         buffer += more
-        if not more or len(buffer) > HEAD_LIMIT:
+        if not more or len(buffer) > MAX_HEAD_BYTES:
             yield Piece(otherwise, start, buffer)
             return None
     yield Piece("head", start, buffer[: head.end()])
     return start + head.end(), buffer[head.end() :]
 
 
-def spans(stream: BinaryIO, shape: Shape, begin: int, end: int, step: int) -> Iterator[range]:
+def split_at_items(
+    stream: BinaryIO, shape: ListPattern, begin: int, end: int, step: int
+) -> Iterator[range]:
     """Stretches of whole items, some `step` bytes each, found by looking at their edges only.
 
     They follow each other from `begin`, an item's begin, to the last item's begin that was
@@ -170,7 +176,7 @@ def spans(stream: BinaryIO, shape: Shape, begin: int, end: int, step: int) -> It
     while begin + 2 * step < end:
         at = begin + step
         stream.seek(at)
-        window = stream.read(CHUNK)
+        window = stream.read(CHUNK_BYTES)
         while (edge := shape.boundary.search(window)) is None:
             more = _more(stream, window)
             window += more
@@ -183,19 +189,19 @@ def spans(stream: BinaryIO, shape: Shape, begin: int, end: int, step: int) -> It
     yield range(begin, begin)
 
 
-def _opening(shape: Shape) -> re.Pattern[bytes]:
+def _opening(shape: ListPattern) -> re.Pattern[bytes]:
     """What the list begins with; compiled once, since `re` remembers."""
     return re.compile(rb'"' + re.escape(shape.key) + rb'"\s*:\s*\[')
 
 
 def _items(
-    stream: BinaryIO, shape: Shape, start: int, buffer: bytes
+    stream: BinaryIO, shape: ListPattern, start: int, buffer: bytes
 ) -> Generator[Piece, None, tuple[int, bytes] | None]:
     """The pieces of one list; what follows it, or None where nothing does."""
     known = False  # whether this document's items have boundaries
     more = b"more"  # until nothing comes
     while True:
-        following = _opening(shape).search(buffer) if shape.several else None
+        following = _opening(shape).search(buffer) if shape.has_many_lists else None
         last = _last(shape.boundary, buffer, following.start() if following else len(buffer))
         if last:
             known = True
@@ -214,7 +220,9 @@ def _items(
         if found.why == "closed":
             return start + rest + 1, buffer[rest + 1 :]
         is_damaged = found.why == "damaged"
-        ahead = _before_next_list(shape, buffer, rest) if is_damaged and shape.several else None
+        ahead = (
+            _before_next_list(shape, buffer, rest) if is_damaged and shape.has_many_lists else None
+        )
         if is_damaged and not known and (resume := _next_item(buffer[:ahead], rest)):
             yield Piece("items", start, buffer[: resume.start()])
             start, buffer = start + resume.end(), buffer[resume.end() :]
@@ -236,7 +244,7 @@ def _items(
 
 def _more(stream: BinaryIO, buffer: bytes) -> bytes:
     """The next bytes: at least as many as are waiting, so that long items stay linear."""
-    return stream.read(max(CHUNK, len(buffer)))
+    return stream.read(max(CHUNK_BYTES, len(buffer)))
 
 
 def _last(pattern: re.Pattern[bytes], data: bytes, end: int) -> re.Match[bytes] | None:
@@ -260,7 +268,7 @@ def _next_item(data: bytes, position: int) -> re.Match[bytes] | None:
     return same.search(data, position)
 
 
-def _before_next_list(shape: Shape, data: bytes, position: int) -> int | None:
+def _before_next_list(shape: ListPattern, data: bytes, position: int) -> int | None:
     """Where, behind damage at `position`, the list is closed that another one follows."""
     if (opening := _opening(shape).search(data, position)) is None:
         return None
@@ -271,22 +279,24 @@ def _before_next_list(shape: Shape, data: bytes, position: int) -> int | None:
     return None if closing < 0 else closing
 
 
-Batch = list[Piece] | tuple[Path, range]
+ItemBatch = list[Piece] | tuple[Path, range]
 """Pieces of items: at hand, or where they stand for whoever works on them to read."""
 
 
-def batches(file: ChatFile, stream: BinaryIO, shape: Shape, around: list[Piece]) -> Iterator[Batch]:
+def batches(
+    file: ChatFile, stream: BinaryIO, shape: ListPattern, around: list[Piece]
+) -> Iterator[ItemBatch]:
     """The document's items, some `BATCH` bytes at a time; the other pieces go to `around`.
 
     Of a large file on disk only the edges of batches are looked at here.
     """
     found = pieces(stream, shape)
-    if file.local and file.size > 2 * BATCH and not shape.several:
+    if file.local_path and file.size > 2 * BATCH_BYTES and not shape.has_many_lists:
         around.append(head := next(found))
         if head.kind == "head":
-            for span in spans(stream, shape, head.end, file.size, BATCH):
+            for span in split_at_items(stream, shape, head.end, file.size, BATCH_BYTES):
                 if span:
-                    yield file.local, span
+                    yield file.local_path, span
             found = pieces_from(stream, shape, span.stop)
     batch: list[Piece] = []
     size = 0
@@ -296,14 +306,14 @@ def batches(file: ChatFile, stream: BinaryIO, shape: Shape, around: list[Piece])
             continue
         batch.append(piece)
         size += len(piece.data)
-        if size >= BATCH:
+        if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
 
 
-def load(batch: Batch, shape: Shape) -> Iterator[Piece]:
+def load_batch(batch: ItemBatch, shape: ListPattern) -> Iterator[Piece]:
     """The pieces of a batch, none much longer than `CHUNK`: larger ones are decoded slower."""
     if isinstance(batch, list):
         yield from batch
@@ -313,7 +323,7 @@ def load(batch: Batch, shape: Shape) -> Iterator[Piece]:
         start = stream.seek(span.start)
         buffer = b""
         while (after := start + len(buffer)) < span.stop:
-            buffer += stream.read(min(max(CHUNK, len(buffer)), span.stop - after))
+            buffer += stream.read(min(max(CHUNK_BYTES, len(buffer)), span.stop - after))
             if last := _last(shape.boundary, buffer, len(buffer)):
                 yield Piece("items", start, buffer[: last.start()])
                 start, buffer = start + last.end(), buffer[last.end() :]

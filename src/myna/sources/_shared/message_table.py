@@ -16,19 +16,19 @@ import polars as pl
 from myna import messages
 from myna.messages import SCHEMA
 from myna.sources import Tally
-from myna.sources._shared.times import UTC, day_first, sayable, utc
+from myna.sources._shared.times import UTC_TIME, detect_day_first, in_datetime_range, parse_times
 
-BATCH = 50_000
+TABLE_ROWS = 50_000
 """Rows in a message table."""
 
-SAMPLE = 5_000
+DATE_SAMPLE_MESSAGES = 5_000
 """Messages whose dates say whether days come before months."""
 
-REMEMBERED = 200_000
+MAX_REMEMBERED = 200_000
 """How many different messages back one that is the same counts as another one."""
 
 
-class Span(NamedTuple):
+class MentionSpan(NamedTuple):
     """A mention: whose account, and from where to where in the text, in characters."""
 
     author_id: str
@@ -36,14 +36,14 @@ class Span(NamedTuple):
     end: int
 
 
-class File(NamedTuple):
+class Attachment(NamedTuple):
     """An attachment: one of messages.ATTACHMENT_KINDS, and its name."""
 
     kind: str
     name: str
 
 
-class Sent(NamedTuple):
+class ParsedMessage(NamedTuple):
     """One message as a reader found it; what the format does not have stays at its default.
 
     ``sent_at`` is a time as the format writes it (any that `times.utc` reads), or whole
@@ -67,13 +67,13 @@ class Sent(NamedTuple):
     reply_to: str | None = None
     is_bot: bool = False
     edited: bool = False
-    attachments: tuple[File, ...] = ()
-    mentions: tuple[Span, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    mentions: tuple[MentionSpan, ...] = ()
     position: int | None = None
 
 
-def tables(
-    found: Iterable[Sent],
+def message_tables(
+    found: Iterable[ParsedMessage],
     source: str,
     tally: Tally,
     *,
@@ -92,18 +92,18 @@ def tables(
     """
     found = iter(found)
     if months_first is None:
-        sample = list(islice(found, SAMPLE))
+        sample = list(islice(found, DATE_SAMPLE_MESSAGES))
         found = chain(sample, found)
         texts = [sent.sent_at for sent in sample if isinstance(sent.sent_at, str)]
-        days_first, certain = day_first(texts)
+        days_first, certain = detect_day_first(texts)
         if not certain:
             tally.notes.append("dates such as 3/4/2020 were read as the third of April")
     else:
         days_first = not months_first
-    ids = Ids()
+    ids = MessageIds()
     unread: list[str | int] = []
     lost = 0
-    while batch := list(islice(found, BATCH)):
+    while batch := list(islice(found, TABLE_ROWS)):
         frame = _table(batch, source, days_first, ids, tally.read)
         if zone_assumed is not None:
             frame = frame.with_columns(zone_assumed=pl.lit(zone_assumed))
@@ -117,7 +117,9 @@ def tables(
         tally.notes.append(f"{lost:,} times could not be read, the first: '{unread[0]}'")
 
 
-def _table(batch: list[Sent], source: str, days_first: bool, ids: Ids, before: int) -> pl.DataFrame:
+def _table(
+    batch: list[ParsedMessage], source: str, days_first: bool, ids: MessageIds, before: int
+) -> pl.DataFrame:
     (
         author, text, sent_at, channel, space, channel_id, thread, id_, author_id, handle, kind,
         reply_to, is_bot, edited, attachments, mentions, position,
@@ -143,8 +145,8 @@ def _table(batch: list[Sent], source: str, days_first: bool, ids: Ids, before: i
             "reply_to": reply_to,
             "is_bot": is_bot,
             "edited": edited,
-            "attachments": lists("attachments", len(batch), _flat(attachments)),
-            "mentions": lists("mentions", len(batch), _flat(mentions)),
+            "attachments": list_column("attachments", len(batch), _flat(attachments)),
+            "mentions": list_column("mentions", len(batch), _flat(mentions)),
         }
     ).with_columns(source=pl.lit(source))
 
@@ -153,8 +155,10 @@ def _times(sent_at: tuple[str | int | None, ...], days_first: bool) -> pl.DataFr
     """Columns ``sent_at`` and ``zone_assumed``."""
     texts = [None if isinstance(time, int) else time for time in sent_at]
     micros = [time if isinstance(time, int) and abs(time) < 2**63 else None for time in sent_at]
-    given = pl.lit(pl.Series("given", micros, pl.Int64).cast(UTC))
-    return utc(texts, days_first).with_columns(sent_at=pl.coalesce(sayable(given), "sent_at"))
+    given = pl.lit(pl.Series("given", micros, pl.Int64).cast(UTC_TIME))
+    return parse_times(texts, days_first).with_columns(
+        sent_at=pl.coalesce(in_datetime_range(given), "sent_at")
+    )
 
 
 def _flat(column: tuple[tuple[tuple[object, ...], ...], ...]) -> list[tuple[object, ...]]:
@@ -162,16 +166,16 @@ def _flat(column: tuple[tuple[tuple[object, ...], ...], ...]) -> list[tuple[obje
     return [(row, *item) for row, items in enumerate(column) if items for item in items]
 
 
-class Ids:
+class MessageIds:
     """Ids for messages that have none: the same for the same file, whatever is added to it."""
 
     def __init__(self, remembered: int | None = None) -> None:
-        self.remembered = remembered or REMEMBERED
+        self.remembered = remembered or MAX_REMEMBERED
         # Two generations, so that memory stays flat.
         self.recent: dict[str, int] = {}
         self.older: dict[str, int] = {}
 
-    def new(self, sent: Sent) -> str:
+    def new(self, sent: ParsedMessage) -> str:
         """The id of this message, another one for each of several that are the same."""
         parts = (
             sent.channel_id or f"{sent.space}/{sent.channel}",
@@ -226,7 +230,7 @@ def attachment_kind(name: str) -> str:
     return _KIND_OF.get(name.rpartition(".")[2].lower(), "file")
 
 
-def lists(column: str, height: int, structs: Sequence[tuple[Any, ...]]) -> pl.Series:
+def list_column(column: str, height: int, structs: Sequence[tuple[Any, ...]]) -> pl.Series:
     """A column of lists of structs, from flat tuples: far faster than nested objects.
 
     Args:

@@ -23,9 +23,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered(
+def map_in_order(
     function: Callable[[T], tuple[pl.DataFrame, R]], tasks: Iterable[T], file: ChatFile
-) -> Iterator[tuple[pl.DataFrame | Table, R]]:
+) -> Iterator[tuple[pl.DataFrame | StoredTable, R]]:
     """The messages and what else a function makes of each task, in the tasks' order.
 
     Few tasks are waiting at a time. Other processes write the messages to `file.spool`,
@@ -46,27 +46,29 @@ def ordered(
         return
     with workers.pool(count) as pool:
         submitted = (
-            pool.submit(_work, function, task, file.spool and file.spool / table_name(number))
+            pool.submit(
+                _work, function, task, file.spool_dir and file.spool_dir / table_file_name(number)
+            )
             for number, task in enumerate(tasks, 1)
         )
         try:
             yield from workers.in_order(submitted, count + 1)
         except BrokenProcessPool as error:
             raise SourceError(
-                f"{file.place}: a process that read it was stopped: close other programs, try again"
+                f"{file.location}: a process that read it was stopped: close other programs, retry"
             ) from error
 
 
 def _work(
     function: Callable[[T], tuple[pl.DataFrame, R]], task: T, path: Path | None
-) -> tuple[pl.DataFrame | Table, R]:
+) -> tuple[pl.DataFrame | StoredTable, R]:
     """Work on a task, and store the messages if there is a path for them."""
     frame, rest = function(task)
-    return (frame, rest) if path is None or frame.is_empty() else (store(frame, path), rest)
+    return (frame, rest) if path is None or frame.is_empty() else (store_table(frame, path), rest)
 
 
 @dataclass(frozen=True)
-class Table:
+class StoredTable:
     """A message table that is stored already, in place of a frame."""
 
     path: Path
@@ -74,9 +76,9 @@ class Table:
     height: int
 
 
-def unspooled(found: pl.DataFrame | Table) -> pl.DataFrame:
+def load_table(found: pl.DataFrame | StoredTable) -> pl.DataFrame:
     """The messages of a batch in memory; the file of a stored table is deleted."""
-    if not isinstance(found, Table):
+    if not isinstance(found, StoredTable):
         return found
     import polars as pl
 
@@ -85,14 +87,14 @@ def unspooled(found: pl.DataFrame | Table) -> pl.DataFrame:
     return frame
 
 
-def table_name(number: int) -> str:
+def table_file_name(number: int) -> str:
     """The name of a file's n-th table; they sort as they follow each other."""
     return f"{number:07}.parquet"
 
 
-def store(frame: pl.DataFrame, path: Path) -> Table:
+def store_table(frame: pl.DataFrame, path: Path) -> StoredTable:
     """Write a message table, which has messages, to a file."""
-    from myna.messages import COMPRESSION  # it needs polars
+    from myna.messages import PARQUET_COMPRESSION  # it needs polars
 
-    frame.write_parquet(path, compression=COMPRESSION)
-    return Table(path, frame.item(0, "source"), frame.height)
+    frame.write_parquet(path, compression=PARQUET_COMPRESSION)
+    return StoredTable(path, frame.item(0, "source"), frame.height)

@@ -18,7 +18,7 @@ import polars as pl
 from myna import messages
 from myna.sources import ChatFile, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Sent
+from myna.sources._shared.message_table import ParsedMessage
 
 Row = Mapping[str, str]
 
@@ -42,11 +42,13 @@ _TRUE = ("1", "true", "t", "yes", "y")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d")
 
 
-HELD = tuple(_NAMES)
+COLUMN_ROLES = tuple(_NAMES)
 """What the columns of a table may hold."""
 
 
-def columns(names: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, str] | None:
+def match_columns(
+    names: Iterable[str], given: Mapping[str, str] | None = None
+) -> dict[str, str] | None:
     """The named columns by what they hold; None without both a text and an author.
 
     A time of day in a column of its own, beside the date's, is called ``clock``. What the
@@ -71,21 +73,23 @@ def columns(names: Iterable[str], given: Mapping[str, str] | None = None) -> dic
     return found
 
 
-def tables(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+def tables_from_rows(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """Message tables of rows, each a mapping by the keys of `columns`.
 
     What names no channel is in the one named after the file: so the ids in two files,
     which often count from 1, do not meet.
     """
     channel = PurePath(file.name).stem
-    yield from message_table.tables((_message(row, channel) for row in rows), "generic", tally)
+    yield from message_table.message_tables(
+        (_message(row, channel) for row in rows), "generic", tally
+    )
     if not tally.read:
         tally.notes.append("the table holds no messages")
 
 
-def _message(row: Row, channel: str) -> Sent:
+def _message(row: Row, channel: str) -> ParsedMessage:
     kind = row.get("kind", "")
-    return Sent(
+    return ParsedMessage(
         author=row["author"],
         text=row["text"],
         sent_at=_time(row) or None,
@@ -115,7 +119,7 @@ class CsvHeader(NamedTuple):
     names: list[str]
 
 
-def csv_header(text: str, is_header: Callable[[list[str]], object]) -> CsvHeader | None:
+def find_csv_header(text: str, is_header: Callable[[list[str]], object]) -> CsvHeader | None:
     """The first row of a table that begins with this text, if it is as wanted."""
     for line in re.split(r"\r\n?|\n", text, maxsplit=10)[:10]:
         found = [
@@ -132,7 +136,7 @@ def csv_header(text: str, is_header: Callable[[list[str]], object]) -> CsvHeader
     return None
 
 
-def csv_rows(
+def read_csv_rows(
     lines: Iterable[str], header: CsvHeader, columns: Mapping[str, str], size: int, tally: Tally
 ) -> Iterator[dict[str, str]]:
     """The rows of a table; those that are damaged are counted in the tally.
@@ -213,5 +217,5 @@ def _records(
         if lines.taken[-1].endswith(("\n", "\r")):
             yield number, cells
         else:  # it may be cut off anywhere
-            tally.lose(max(0, size - sum(len(line.encode()) for line in lines.taken)), size)
+            tally.skip_bytes(max(0, size - sum(len(line.encode()) for line in lines.taken)), size)
             tally.notes.append(f"the file breaks off in line {number}: that row is not read")

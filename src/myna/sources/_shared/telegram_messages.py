@@ -16,12 +16,17 @@ import polars as pl
 from myna import messages
 from myna.sources import Tally
 from myna.sources._shared import json_stream
-from myna.sources._shared.json_objects import decode, without_gc
-from myna.sources._shared.json_stream import SEPARATORS, Batch, Piece, Shape
-from myna.sources._shared.message_table import REMEMBERED, Span, attachment_kind, lists
-from myna.sources._shared.times import UTC, sayable, utc
+from myna.sources._shared.json_objects import decode_with_damages, without_gc
+from myna.sources._shared.json_stream import SEPARATORS, ItemBatch, ListPattern, Piece
+from myna.sources._shared.message_table import (
+    MAX_REMEMBERED,
+    MentionSpan,
+    attachment_kind,
+    list_column,
+)
+from myna.sources._shared.times import UTC_TIME, in_datetime_range, parse_times
 
-SHAPE = Shape(
+MESSAGE_LIST = ListPattern(
     key=b"messages",
     # Every message begins like this, and nothing else in such a list does.
     boundary=re.compile(
@@ -29,10 +34,10 @@ SHAPE = Shape(
     ),
     # Known by the indentation: otherwise a message that is cut off could end like this.
     ending=re.compile(rb"\]\r?\n(?:\}|   \}\r?\n  \]\r?\n \}\r?\n\})\s*\Z"),
-    several=True,
+    has_many_lists=True,
 )
 
-DELETED = "Deleted Account"
+DELETED_ACCOUNT = "Deleted Account"
 _CALLS = ("phone_call", "group_call", "conference_call")
 _MEDIA = {
     "sticker": "sticker",
@@ -42,7 +47,7 @@ _MEDIA = {
     "video_file": "video",
     "audio_file": "file",
 }
-SHIFT = 2**32
+OLD_ID_SHIFT = 2**32
 
 
 class _Part(msgspec.Struct, gc=False):
@@ -86,7 +91,7 @@ class _Message(msgspec.Struct, gc=False, rename={"sender": "from"}):
     contact_information: msgspec.Raw = msgspec.Raw()
 
 
-MESSAGES = msgspec.json.Decoder(list[_Message])
+MESSAGES_DECODER = msgspec.json.Decoder(list[_Message])
 
 
 class Chat(NamedTuple):
@@ -98,44 +103,44 @@ class Chat(NamedTuple):
     handles: dict[str, str]  # accounts whose login names are known
 
 
-Task = list[tuple[Chat, Batch]]
+ChatBatch = list[tuple[Chat, ItemBatch]]
 
 
-def peer(number: int) -> str:
+def account_id(number: int) -> str:
     """An account's id as newer exports write it, from an old one's number."""
-    return f"{'channel' if number >= 2 * SHIFT else 'user'}{number % SHIFT}"
+    return f"{'channel' if number >= 2 * OLD_ID_SHIFT else 'user'}{number % OLD_ID_SHIFT}"
 
 
 _Columns = defaultdict[str, list[Any]]
 """Columns of the message table by name; those of lists hold tuples that begin with a row."""
 
-Roots = dict[tuple[str, str], str]
+TopicRoots = dict[tuple[str, str], str]
 """Topics of forums: what the thread is called, by chat and the id of what began it."""
 
 
 @without_gc()
-def batch(task: Task) -> tuple[pl.DataFrame, tuple[Tally, Roots]]:
+def decode_batch(task: ChatBatch) -> tuple[pl.DataFrame, tuple[Tally, TopicRoots]]:
     """The message table of some items, what became of them, and topics that begin there."""
     tally = Tally()
     columns: _Columns = defaultdict(list)
-    roots: Roots = {}
+    roots: TopicRoots = {}
     for place, (chat, batch) in enumerate(task):
-        for piece in json_stream.load(batch, SHAPE):
+        for piece in json_stream.load_batch(batch, MESSAGE_LIST):
             _add(columns, piece, place, chat, roots, tally)
             tally.bytes_done = piece.end
     return _table(columns, [chat for chat, _ in task]), (tally, roots)
 
 
 def _add(
-    columns: _Columns, piece: Piece, place: int, chat: Chat, roots: Roots, tally: Tally
+    columns: _Columns, piece: Piece, place: int, chat: Chat, roots: TopicRoots, tally: Tally
 ) -> None:
     """Add the messages of a piece: comprehensions for what all have, a loop for the rest."""
-    found, damages = decode(piece, MESSAGES, SHAPE)
+    found, damages = decode_with_damages(piece, MESSAGES_DECODER, MESSAGE_LIST)
     for damage in damages:
         # Behind damage at the end of all chats' list, its brackets can be left over.
         if not piece.data[damage.start - piece.start :].strip(SEPARATORS + b"]}"):
             continue
-        tally.skip("damaged message", damage.place)
+        tally.skip("damaged message", damage.location)
     every, found = found, [message for message in found if message.type != "unsupported"]
     if unsupported := len(every) - len(found):
         example = next(message.id for message in every if message.type == "unsupported")
@@ -174,7 +179,7 @@ def _add(
     columns["chat"] += [place] * len(found)
     columns["id"] += [str(message.id) for message in found]
     columns["author_id"] += senders
-    columns["author"] += [name or DELETED for name in shown]
+    columns["author"] += [name or DELETED_ACCOUNT for name in shown]
     columns["unix"] += [message.date_unixtime for message in found]
     columns["local"] += [None if message.date_unixtime else message.date for message in found]
     columns["kind"] += kind
@@ -194,7 +199,7 @@ def _notice(message: _Message) -> str:
     return f"{said}: {message.title}" if message.title else said
 
 
-def _shown(parts: str | list[str | _Part], chat: Chat) -> tuple[str, str, list[Span]]:
+def _shown(parts: str | list[str | _Part], chat: Chat) -> tuple[str, str, list[MentionSpan]]:
     """The text as it was shown, without what it quotes; its kind, and the mentions in it."""
     own = [part for part in parts if isinstance(part, str) or part.type != "blockquote"]
     has_quote = len(own) < len(parts)
@@ -202,7 +207,7 @@ def _shown(parts: str | list[str | _Part], chat: Chat) -> tuple[str, str, list[S
     if has_quote and not "".join(p if isinstance(p, str) else p.text for p in own).strip():
         own, kind = list(parts), "forward"
     done: list[str] = []
-    spans: list[Span] = []
+    spans: list[MentionSpan] = []
     length = 0
     for number, part in enumerate(own):
         shown = part if isinstance(part, str) else part.text
@@ -215,7 +220,7 @@ def _shown(parts: str | list[str | _Part], chat: Chat) -> tuple[str, str, list[S
             elif part.type == "bot_command" and number == 0:
                 kind = "command"
             if account and shown:
-                spans.append(Span(account, length, length + len(shown)))
+                spans.append(MentionSpan(account, length, length + len(shown)))
         elif has_quote and not length:
             shown = shown.lstrip("\n")
         done.append(shown)
@@ -252,7 +257,7 @@ def _name(path: str) -> str:
 def _sender(number: int | None, name: str | None, chat: Chat) -> tuple[str, str | None]:
     """Account and name where the account is a number, or is not said."""
     if number is not None:
-        return peer(number), name
+        return account_id(number), name
     if name is None and chat.type.endswith("_channel"):
         return chat.id, chat.name
     return name or "deleted", name
@@ -276,8 +281,8 @@ def _table(columns: _Columns, chats: list[Chat]) -> pl.DataFrame:
         "channel_id": ids.gather(places),
         "sent_at": times["sent_at"],
         "zone_assumed": times["zone_assumed"],
-        "attachments": lists("attachments", height, columns["attachments"]),
-        "mentions": lists("mentions", height, columns["mentions"]),
+        "attachments": list_column("attachments", height, columns["attachments"]),
+        "mentions": list_column("mentions", height, columns["mentions"]),
     }
     return messages.table({**columns, **special}).with_columns(
         source=pl.lit("telegram"),
@@ -290,28 +295,30 @@ def _times(unix: list[str | int | None], local: list[str | None]) -> pl.DataFram
     """Columns ``sent_at`` and ``zone_assumed``."""
     seconds = pl.Series("seconds", unix, pl.String, strict=False).cast(pl.Int64, strict=False)
     frame = seconds.to_frame().select(
-        sent_at=sayable(
-            pl.when(pl.col("seconds").abs() < 2**40).then(pl.col("seconds") * 1_000_000).cast(UTC)
+        sent_at=in_datetime_range(
+            pl.when(pl.col("seconds").abs() < 2**40)
+            .then(pl.col("seconds") * 1_000_000)
+            .cast(UTC_TIME)
         ),
         zone_assumed=False,
     )
     if not frame["sent_at"].null_count():
         return frame
-    read = utc(local)
+    read = parse_times(local)
     return frame.select(
         sent_at=pl.coalesce("sent_at", read["sent_at"]),
         zone_assumed=pl.col("sent_at").is_null() & read["zone_assumed"],
     )
 
 
-class Topics:
+class ForumTopics:
     """The topics of forums, and which messages are in them."""
 
     def __init__(self) -> None:
-        self.roots: Roots = {}
+        self.roots: TopicRoots = {}
         # Two generations, so that memory stays flat: what is answered is seldom old.
-        self.recent: Roots = {}
-        self.older: Roots = {}
+        self.recent: TopicRoots = {}
+        self.older: TopicRoots = {}
 
     def sorted(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The messages with their topics as threads; only true replies stay such."""
@@ -329,7 +336,7 @@ class Topics:
                     self.recent[chat, number] = thread
             threads.append(thread)
             replies.append(reply)
-        if len(self.recent) > REMEMBERED:
+        if len(self.recent) > MAX_REMEMBERED:
             self.recent, self.older = {}, self.recent
         return frame.with_columns(
             thread=pl.Series(threads, dtype=pl.String), reply_to=pl.Series(replies, dtype=pl.String)

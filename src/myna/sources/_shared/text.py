@@ -9,10 +9,10 @@ from typing import BinaryIO
 
 from myna.sources import ChatFile, Tally
 
-BLOCK = 2**22
+BLOCK_CHARS = 2**22
 """Characters read at a time."""
 
-LONGEST_LINE = 2**26
+MAX_LINE_CHARS = 2**26
 """Characters of a line; what is longer is no line of a chat, and is left unread."""
 
 _BOMS = {
@@ -22,7 +22,7 @@ _BOMS = {
 }
 
 
-def encoding(head: bytes) -> str:
+def detect_encoding(head: bytes) -> str:
     """The encoding of a file that begins so: UTF-16, or else UTF-8."""
     for bom, name in _BOMS.items():
         if head.startswith(bom):
@@ -42,12 +42,12 @@ def open_text(stream: BinaryIO, head: bytes) -> TextIOWrapper:
     A byte that is no UTF-8 is read as Windows-1252 has it. So no sample has to decide
     for the whole of the file, and a single damaged byte does not matter.
     """
-    name = encoding(head)
+    name = detect_encoding(head)
     errors = "replace" if name.startswith("utf-16") else "myna.windows-1252"
     return TextIOWrapper(stream, encoding=name, errors=errors, newline="")
 
 
-def blocks(
+def read_blocks(
     file: ChatFile, tally: Tally, is_whole: Callable[[str], bool] | None = None
 ) -> Iterator[str]:
     r"""A text file in blocks of whole lines, whose ends are ``\n`` whatever they were.
@@ -64,7 +64,7 @@ def blocks(
         kept: list[str] = []  # the beginning of a line
         length = number = 0
         too_long = False
-        while block := text.read(BLOCK):
+        while block := text.read(BLOCK_CHARS):
             tally.bytes_done = min(file.size, stream.tell())
             if too_long:
                 _, end, block = block.partition("\n")
@@ -80,19 +80,21 @@ def blocks(
                 yield done
             kept.append(begun)
             length += len(begun)
-            if length > LONGEST_LINE:
-                tally.skip("line too long", f"line {number + 1}: over {LONGEST_LINE:,} characters")
+            if length > MAX_LINE_CHARS:
+                tally.skip(
+                    "line too long", f"line {number + 1}: over {MAX_LINE_CHARS:,} characters"
+                )
                 kept, length, too_long = [], 0, True
         left = "".join(kept)
         if left and is_whole is not None and is_whole(left):
             yield f"{left}\n"
         elif left:
-            tally.lose(max(0, file.size - _size(left, text.encoding)), file.size)
+            tally.skip_bytes(max(0, file.size - _size(left, text.encoding)), file.size)
             tally.notes.append(f"the file breaks off in line {number + 1}: that line is not read")
         tally.bytes_done = file.size
 
 
-def lines(
+def read_lines(
     file: ChatFile, tally: Tally, is_whole: Callable[[str], bool] | None = None
 ) -> Iterator[tuple[int, str]]:
     """The lines of a text file with their numbers, from 1, without their ends; see `blocks`.
@@ -101,7 +103,7 @@ def lines(
         SourceError: the file cannot be read.
     """
     number = 0
-    for block in blocks(file, tally, is_whole):
+    for block in read_blocks(file, tally, is_whole):
         for line in block[:-1].split("\n"):
             number += 1
             yield number, line
@@ -120,7 +122,7 @@ def head_lines(file: ChatFile, most: int = 50) -> list[str]:
 
 def head_text(file: ChatFile) -> str:
     """The file's first bytes as text."""
-    name = encoding(file.head)
+    name = detect_encoding(file.head)
     errors = "replace" if name.startswith("utf-16") else "myna.windows-1252"
     return file.head.decode(name, errors)
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import polars as pl
 
-UTC = pl.Datetime("us", "UTC")
+UTC_TIME = pl.Datetime("us", "UTC")
 
 # "26-Jun-19 06:26 PM", "2020-01-02T03:04:05.678+05:30", "Mon, 2 Jan 2006 15:04:05 -0700".
 # The date is whatever stands before the time of day, and the zone may be absent.
@@ -25,7 +25,7 @@ _NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 
 
-def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
+def parse_times(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
     """Read times of any usual form: columns ``sent_at`` and ``zone_assumed``.
 
     ISO 8601, numbers since 1970 (seconds, or by their size milli-, micro- or
@@ -39,7 +39,7 @@ def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
     """
     frame = pl.DataFrame({"text": values}, schema={"text": pl.String})
     iso = pl.col("text").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-    frame = frame.with_columns(sent_at=sayable(iso), zone_assumed=pl.lit(False))
+    frame = frame.with_columns(sent_at=in_datetime_range(iso), zone_assumed=pl.lit(False))
     if frame["sent_at"].null_count() == frame["text"].null_count():
         return frame.drop("text")
     parts = frame.select(
@@ -50,14 +50,14 @@ def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
     ).unnest("date")
     parts = parts.with_columns(month_0=_month("field_0"), month_1=_month("field_1"))
     return parts.with_columns(written=_date(day_first) + _time_of_day() - _zone()).select(
-        sent_at=sayable(pl.coalesce("sent_at", "number", "written")),
+        sent_at=in_datetime_range(pl.coalesce("sent_at", "number", "written")),
         zone_assumed=pl.coalesce("sent_at", "number").is_null()
         & pl.col("written").is_not_null()
         & (pl.col("zone").fill_null("") == ""),
     )
 
 
-def day_first(times: Iterable[str]) -> tuple[bool, bool]:
+def detect_day_first(times: Iterable[str]) -> tuple[bool, bool]:
     """True if dates in figures have the day before the month; and whether that is certain.
 
     A field above 12 is a day. Failing that, times are mostly in order, so the reading in
@@ -87,7 +87,7 @@ def _changes(field: list[int]) -> int:
     return sum(a != b for a, b in pairwise(field))
 
 
-def sayable(time: pl.Expr) -> pl.Expr:
+def in_datetime_range(time: pl.Expr) -> pl.Expr:
     """The time, or null where it is in a year that no datetime can say."""
     return pl.when(time.dt.year().is_between(1, 9999)).then(time)
 
@@ -107,7 +107,7 @@ def _since_1970() -> pl.Expr:
         .when(number.abs() < 1e20)
         .then(pl.coalesce(whole // 1000, (number / 1000).round()))
     )
-    return micro.cast(pl.Int64, strict=False).cast(UTC)
+    return micro.cast(pl.Int64, strict=False).cast(UTC_TIME)
 
 
 def _date(day_first: bool) -> pl.Expr:
@@ -125,7 +125,7 @@ def _date(day_first: bool) -> pl.Expr:
     date = pl.format(
         "{}-{}-{}", year + century, pl.coalesce(month, figure.cast(pl.Int8, strict=False)), day
     )
-    return date.str.to_date("%Y-%m-%d", strict=False).cast(UTC)
+    return date.str.to_date("%Y-%m-%d", strict=False).cast(UTC_TIME)
 
 
 def _month(field: str) -> pl.Expr:

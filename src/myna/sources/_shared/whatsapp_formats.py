@@ -7,27 +7,27 @@ from __future__ import annotations
 
 import re
 
-MARKS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c\ufeff"
+DIRECTION_MARKS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u061c\ufeff"
 """Characters that only say in which direction text runs, and the mark of byte order."""
 
-_NO_MARKS = dict.fromkeys(map(ord, MARKS))
+_NO_MARKS = dict.fromkeys(map(ord, DIRECTION_MARKS))
 
 
-def unmarked(text: str) -> str:
+def strip_marks(text: str) -> str:
     """The text without direction marks."""
     return text.translate(_NO_MARKS)
 
 
-def bare(text: str) -> str:
+def normalize(text: str) -> str:
     """The text without direction marks, its blanks plain ones."""
     if text.isascii():
         return " ".join(text.split())
-    return " ".join(unmarked(text).replace("\u2011", "-").split())
+    return " ".join(strip_marks(text).replace("\u2011", "-").split())
 
 
-def key(text: str) -> str:
+def phrase_key(text: str) -> str:
     """What is the same for all forms in which an app writes a phrase."""
-    return bare(text).strip("<> .。،।").lower()
+    return normalize(text).strip("<> .。،।").lower()
 
 
 def phrases(text: str) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def phrases(text: str) -> tuple[str, ...]:
 
 
 def _plain(word: str) -> str:
-    return re.sub(r"[\s.'’\"״]", "", bare(word).lower())
+    return re.sub(r"[\s.'’\"״]", "", normalize(word).lower())
 
 
 _BEFORE_NOON = phrases("""
@@ -71,16 +71,16 @@ _NEITHER = phrases("""
     hod. | g. | godz. | ч. | ур. | น. | 时 | 時
 """)
 
-HALVES: dict[str, str] = {
+HALVES_OF_DAY: dict[str, str] = {
     **{_plain(word): "" for word in _NEITHER},
     **{_plain(word): "p" for word in _AFTER_NOON},
     **{_plain(word): "a" for word in _BEFORE_NOON},
 }
 
 
-def half(word: str) -> str | None:
+def half_of_day(word: str) -> str | None:
     """Which half of the day a word beside a time means: "a", "p", neither (""), or None."""
-    return HALVES.get(_plain(word))
+    return HALVES_OF_DAY.get(_plain(word))
 
 
 _NAMED = re.compile(
@@ -105,7 +105,7 @@ def chat_name(stem: str) -> str | None:
     return None
 
 
-NOTICES = phrases("""
+NOTICE_BEGINNINGS = phrases("""
     Messages and calls are end-to-end encrypted | Messages you send to this |
     Messages to this chat | Messages to this group |
     Nachrichten und Anrufe sind Ende-zu-Ende | Nachrichten in diesem Chat |

@@ -15,15 +15,15 @@ import polars as pl
 
 from myna.sources._shared import whatsapp_formats as forms
 from myna.sources._shared import whatsapp_words as words
-from myna.sources._shared.message_table import File, Span, attachment_kind
+from myna.sources._shared.message_table import Attachment, MentionSpan, attachment_kind
 
-EARLIEST = 2009
+EARLIEST_YEAR = 2009
 """The year of WhatsApp's first version."""
 
 # Rust's regular expressions, which take linear time. None of them holds a nested group that
 # can match the same characters in two ways.
 _FIGURE = "[0-9٠-٩۰-۹०-९০-৯]"
-_MARKS = f"[{forms.MARKS}]*"
+_MARKS = f"[{forms.DIRECTION_MARKS}]*"
 _BLANK = "[ \u00a0\u202f\u2009]"
 _BETWEEN = f"[\u200e\u200f]?[-./年月]{_BLANK}?[\u200e\u200f]?"
 _DATE = (
@@ -37,24 +37,24 @@ _CLOCK = (
 )
 _AFTER = f"{_BLANK}?(?<after>{_WORD}(?:{_BLANK}{_WORD}){{0,3}})"
 _COMMA = f"{_MARKS}[,،]?{_BLANK}*{_MARKS}"
-WORDS = "words"
+ANY_WORDS = "words"
 _TIMES = {
     "24 hours": _CLOCK,
     "a word before": f"{_BEFORE}{_CLOCK}",
     "a word behind": f"{_CLOCK}{_AFTER}",
-    WORDS: f"(?:{_BEFORE})?{_CLOCK}(?:{_AFTER})?",
+    ANY_WORDS: f"(?:{_BEFORE})?{_CLOCK}(?:{_AFTER})?",
 }
 
 
-class Form(NamedTuple):
+class LineFormat(NamedTuple):
     """The form in which a file writes the beginning of a message."""
 
     layout: str
     hours: str
 
 
-FORMS = {
-    Form(layout, hours): f"^{_MARKS}{begin}{first}{_COMMA}{second}{end}(?<rest>.*)$"
+LINE_FORMATS = {
+    LineFormat(layout, hours): f"^{_MARKS}{begin}{first}{_COMMA}{second}{end}(?<rest>.*)$"
     for hours, time in _TIMES.items()
     for layout, begin, first, second, end in (
         ("dash", "", _DATE, time, f"{_BLANK}[-–]{_BLANK}"),
@@ -67,37 +67,37 @@ FORMS = {
 """The beginnings of a message. A file has one of them throughout, so that a line of another
 form is a text that somebody copied."""
 
-SAMPLE = 2_000
+FORMAT_SAMPLE_LINES = 2_000
 """Lines that tell a file's form."""
 
-Order = tuple[int, int, int]
+DateOrder = tuple[int, int, int]
 """Where year, month and day stand in a date."""
 
-ORDERS: dict[Order, str] = {(2, 1, 0): "day", (2, 0, 1): "month", (0, 1, 2): "year"}
+DATE_ORDERS: dict[DateOrder, str] = {(2, 1, 0): "day", (2, 0, 1): "month", (0, 1, 2): "year"}
 """The orders that there are, the likeliest first, and what then stands first."""
 
 
-def found_form(lines: pl.Series) -> Form | None:
+def detect_line_format(lines: pl.Series) -> LineFormat | None:
     """The form (of FORMS) that most of the first lines have; None where no line has any."""
-    for some in (lines.head(SAMPLE), lines.slice(SAMPLE)):
+    for some in (lines.head(FORMAT_SAMPLE_LINES), lines.slice(FORMAT_SAMPLE_LINES)):
         likely = [
             form
-            for form, pattern in FORMS.items()
-            if form.hours == WORDS and some.str.contains(pattern).any()
+            for form, pattern in LINE_FORMATS.items()
+            if form.hours == ANY_WORDS and some.str.contains(pattern).any()
         ]
         if likely and (layout := _commonest(some, likely)):
-            return _commonest(some, [form for form in FORMS if form.layout == layout.layout])
+            return _commonest(some, [form for form in LINE_FORMATS if form.layout == layout.layout])
     return None
 
 
-def _commonest(lines: pl.Series, forms: list[Form]) -> Form | None:
+def _commonest(lines: pl.Series, forms: list[LineFormat]) -> LineFormat | None:
     """The form that most of the lines have, the first of several; None where none has any."""
-    counts = {form: int(lines_by(lines, form)["begins"].sum()) for form in forms}
+    counts = {form: int(parse_lines(lines, form)["begins"].sum()) for form in forms}
     best = max(forms, key=lambda form: counts[form])
     return best if counts[best] else None
 
 
-def lines_by(lines: pl.Series, form: Form) -> pl.DataFrame:
+def parse_lines(lines: pl.Series, form: LineFormat) -> pl.DataFrame:
     """Lines as a form sees them.
 
     Returns:
@@ -105,11 +105,11 @@ def lines_by(lines: pl.Series, form: Form) -> pl.DataFrame:
         is not), date, time (seconds since midnight, null where there is no such time) and
         rest (what stands behind them).
     """
-    found = lines.str.extract_groups(FORMS[form]).struct.unnest()
+    found = lines.str.extract_groups(LINE_FORMATS[form]).struct.unnest()
     none = pl.lit(None, pl.String)
     found = found.with_columns(none.alias(w) for w in ("before", "after") if w not in found)
     halves = {
-        word: forms.half(word)
+        word: forms.half_of_day(word)
         for side in ("before", "after")
         for word in found[side].unique().drop_nulls()
     }
@@ -145,14 +145,14 @@ def _number(figures: pl.Series) -> pl.Series:
     return figures.replace_strict(known, default=None, return_dtype=pl.Int64)
 
 
-def order_of(dates: list[str]) -> tuple[Order, bool, bool]:
+def detect_date_order(dates: list[str]) -> tuple[DateOrder, bool, bool]:
     """The order of year, month and day in dates, whether it is clear, and whether certain."""
-    dated = [fields(text) for text in dates]
+    dated = [date_numbers(text) for text in dates]
     american = any(re.match(r"[1-9]/\d{1,2}/\d\d$", text) for text in dates)
     readings = []
-    for order in sorted(ORDERS, key=lambda order: american and ORDERS[order] != "month"):
-        read = [day_of(numbers, order) for numbers in dated]
-        known = [day for day in read if day is not None and day.year >= EARLIEST]
+    for order in sorted(DATE_ORDERS, key=lambda order: american and DATE_ORDERS[order] != "month"):
+        read = [to_date(numbers, order) for numbers in dated]
+        known = [day for day in read if day is not None and day.year >= EARLIEST_YEAR]
         turns = sum(a > b for a, b in pairwise(known))
         changes = sum(a.day != b.day for a, b in pairwise(known))
         readings.append(((len(read) - len(known), turns, -changes), order, read))
@@ -164,7 +164,7 @@ def order_of(dates: list[str]) -> tuple[Order, bool, bool]:
     return best[1], is_clear, all(score[0] > best[0][0] for score, _ in others)
 
 
-def fields(text: str) -> tuple[int, int, int]:
+def date_numbers(text: str) -> tuple[int, int, int]:
     """A date's three numbers, in the order in which they stand, years of Japan's eras as ours."""
     first, second, third = [int(number) for number in re.findall(r"\d+", text)][:3]
     for era, before in (("H", 1988), ("R", 2018)):
@@ -175,7 +175,7 @@ def fields(text: str) -> tuple[int, int, int]:
     return first, second, third
 
 
-def day_of(fields: tuple[int, int, int], order: Order) -> date | None:
+def to_date(fields: tuple[int, int, int], order: DateOrder) -> date | None:
     """The date, or None where there is no such day."""
     year, month, day = (fields[place] for place in order)
     if year < 100:
@@ -206,13 +206,13 @@ class Content(NamedTuple):
     kind: str
     text: str
     edited: bool = False
-    files: tuple[File, ...] = ()
-    mentions: tuple[Span, ...] = ()
+    files: tuple[Attachment, ...] = ()
+    mentions: tuple[MentionSpan, ...] = ()
 
 
-def person(raw: str) -> tuple[str, str] | None:
+def parse_author(raw: str) -> tuple[str, str] | None:
     """The name shown and the key of an account, or None for what is no name."""
-    name = forms.bare(raw)
+    name = forms.normalize(raw)
     if not name or len(name) > 100 or len(_QUOTES.findall(name)) % 2:
         return None
     if _NUMBER.fullmatch(name):
@@ -224,14 +224,14 @@ def person(raw: str) -> tuple[str, str] | None:
     return name, name
 
 
-def notice(text: str) -> Content:
+def parse_notice(text: str) -> Content:
     """A notice of the app itself."""
-    text = forms.unmarked(text)
-    is_call = forms.key(text) in words.CALLS
+    text = forms.strip_marks(text)
+    is_call = forms.phrase_key(text) in words.CALLS
     return Content("call" if is_call else "system", "" if is_call else text)
 
 
-def said_in(body: str, more: str, is_ios: bool) -> Content:
+def parse_content(body: str, more: str, is_ios: bool) -> Content:
     """The content of somebody's message, where there may be more to it than text.
 
     Args:
@@ -239,23 +239,23 @@ def said_in(body: str, more: str, is_ios: bool) -> Content:
         more: its other lines, each with its line's end in front.
         is_ios: whether U+200E begins what is no person's text.
     """
-    plain, whole = forms.bare(body), "" if more else forms.key(body)
+    plain, whole = forms.normalize(body), "" if more else forms.phrase_key(body)
     is_deleted = whole in words.DELETED or whole in words.YOU_DELETED
-    if is_deleted or (whole and plain.startswith(words.DELETED_BY)):
+    if is_deleted or (whole and plain.startswith(words.DELETED_BEGINNINGS)):
         return Content("deleted", "")
     is_marked = is_ios and body.startswith("\u200e")
-    if whole in words.CALLS or (is_marked and plain.startswith(words.CALL_BEGINS)):
+    if whole in words.CALLS or (is_marked and plain.startswith(words.CALL_BEGINNINGS)):
         return Content("call", "")
     if whole == words.NULL and not is_ios:
-        return Content("text", "", files=(File("file", ""),))
+        return Content("text", "", files=(Attachment("file", ""),))
     body, more, edited = _unedited(body, more)
     if found := _media(body, more):
         text, file = found
         return _with_mentions(text, edited, (file,))
     if plain in words.POLL:
         return _with_mentions(_poll(more), edited)
-    if (is_marked and body[1:2] != "@") or plain.startswith(forms.NOTICES):
-        return notice(body + more)
+    if (is_marked and body[1:2] != "@") or plain.startswith(forms.NOTICE_BEGINNINGS):
+        return parse_notice(body + more)
     return _with_mentions(body + more, edited)
 
 
@@ -265,24 +265,26 @@ def _unedited(body: str, more: str) -> tuple[str, str, bool]:
     begin = whole.rfind("<")
     if begin <= 0 or not whole.endswith(">"):
         return body, more, False
-    phrase, before = forms.key(whole[begin:]), whole[:begin].rstrip(" ")
-    is_marked = before.rstrip(forms.MARKS) and before.endswith("\u200e") and ":" not in phrase
-    if phrase not in words.EDITED and not (is_marked and phrase not in words.OMITTED):
+    phrase, before = forms.phrase_key(whole[begin:]), whole[:begin].rstrip(" ")
+    is_marked = (
+        before.rstrip(forms.DIRECTION_MARKS) and before.endswith("\u200e") and ":" not in phrase
+    )
+    if phrase not in words.EDITED and not (is_marked and phrase not in words.OMITTED_MEDIA):
         return body, more, False
-    body, end, more = before.rstrip(f" {forms.MARKS}").partition("\n")
+    body, end, more = before.rstrip(f" {forms.DIRECTION_MARKS}").partition("\n")
     return body, end + more, True
 
 
-def _media(body: str, more: str) -> tuple[str, File] | None:
+def _media(body: str, more: str) -> tuple[str, Attachment] | None:
     """The caption of media, and the media; None where there is none.
 
     A caption keeps the line's end that stood between: cleaning takes outer blanks away.
     """
-    if found := words.OMITTED.get(forms.key(body)):
-        file, caption = File(*found), forms.bare(more)
+    if found := words.OMITTED_MEDIA.get(forms.phrase_key(body)):
+        file, caption = Attachment(*found), forms.normalize(more)
         # Of a document its name is left, in the caption's place.
         if file == ("file", "") and caption.rpartition(".")[2].lower() in _DOCUMENTS:
-            return "", File("file", caption)
+            return "", Attachment("file", caption)
         return more, file
     for kind_of in (_attached, _file_attached, _place):
         if attached := kind_of(body, more):
@@ -290,59 +292,59 @@ def _media(body: str, more: str) -> tuple[str, File] | None:
     return None
 
 
-def _attached(body: str, more: str) -> tuple[str, File] | None:
+def _attached(body: str, more: str) -> tuple[str, Attachment] | None:
     """Media of iOS, behind their caption: `<attached: name>`, or what stands for them."""
     whole = (body + more).rstrip()
     before, mark, last = whole.rpartition("\u200e")
-    if mark and (found := words.OMITTED.get(forms.key(last))):
+    if mark and (found := words.OMITTED_MEDIA.get(forms.phrase_key(last))):
         kind, name = found
-        return _titled(before, File(kind, name))
+        return _titled(before, Attachment(kind, name))
     if not whole.endswith(">"):
         return None
     before, begin, last = whole.rpartition("<")
     word, colon, name = last.removesuffix(">").partition(":")
-    name = forms.bare(name)
+    name = forms.normalize(name)
     is_file = _NUMBERED.match(name) or (
-        (before.endswith("\u200e") or forms.key(word) in words.ATTACHED)
+        (before.endswith("\u200e") or forms.phrase_key(word) in words.ATTACHED)
         and _EXTENSION.fullmatch(name)
     )
     if not (begin and colon and len(word) <= 40 and is_file):
         return None
-    return _titled(before, File(_kind(name), name))
+    return _titled(before, Attachment(_kind(name), name))
 
 
-def _titled(before: str, file: File) -> tuple[str, File]:
+def _titled(before: str, file: Attachment) -> tuple[str, Attachment]:
     """The caption before a file; before a document stand its title and its pages instead."""
     title, is_document, _ = before.partition(" • ")
     if not is_document:
-        return before.rstrip(f" {forms.MARKS}"), file
-    return "", file if file.name else File(file.kind, forms.bare(title))
+        return before.rstrip(f" {forms.DIRECTION_MARKS}"), file
+    return "", file if file.name else Attachment(file.kind, forms.normalize(title))
 
 
-def _file_attached(body: str, more: str) -> tuple[str, File] | None:
+def _file_attached(body: str, more: str) -> tuple[str, Attachment] | None:
     """Media of Android, with a caption in the lines below: `name (file attached)`."""
     match = _FILE_ATTACHED.fullmatch(body) if len(body) < 400 else None
     if match is None:
         return None
-    name = forms.bare(match[1])
-    is_known = forms.key(match[2]) in words.FILE_ATTACHED
+    name = forms.normalize(match[1])
+    is_known = forms.phrase_key(match[2]) in words.FILE_ATTACHED
     if not is_known and not (body.startswith("\u200e") and _EXTENSION.fullmatch(name)):
         return None
     # The caption of a document is its name once more.
-    is_title = forms.bare(more) in (name, name.rpartition(".")[0])
-    return "" if is_title else more, File(_kind(name), name)
+    is_title = forms.normalize(more) in (name, name.rpartition(".")[0])
+    return "" if is_title else more, Attachment(_kind(name), name)
 
 
-def _place(body: str, more: str) -> tuple[str, File] | None:
+def _place(body: str, more: str) -> tuple[str, Attachment] | None:
     """A place on a map: its name, if it has one, stands before the link or in lines above."""
     above, end, last = (body + more).rpartition("\n")
     match = _PLACE.fullmatch(last) if len(last) < 1_000 else None
     if match is None:
         return None
-    if forms.key(match[1]) in words.LOCATION:
-        return above + end, File("file", "location")
+    if forms.phrase_key(match[1]) in words.LOCATION_WORDS:
+        return above + end, Attachment("file", "location")
     is_marked = body.startswith("\u200e")
-    return (above + end + match[1], File("file", "location")) if is_marked else None
+    return (above + end + match[1], Attachment("file", "location")) if is_marked else None
 
 
 def _kind(name: str) -> str:
@@ -359,7 +361,7 @@ def _kind(name: str) -> str:
 
 def _poll(lines: str) -> str:
     """A poll's question and its answers, one a line, without the votes."""
-    before, question, *options = [*forms.unmarked(lines).split("\n"), ""]
+    before, question, *options = [*forms.strip_marks(lines).split("\n"), ""]
     answers = []
     for option in filter(None, options):
         answer = option.partition(":")[2].strip()
@@ -367,14 +369,14 @@ def _poll(lines: str) -> str:
     return "\n".join([before, question, *answers]) if question else ""
 
 
-def _with_mentions(text: str, edited: bool = False, files: tuple[File, ...] = ()) -> Content:
+def _with_mentions(text: str, edited: bool = False, files: tuple[Attachment, ...] = ()) -> Content:
     """A text with its mentions found: `@` and a number, or a name between isolates."""
-    text = text.lstrip(forms.MARKS)
+    text = text.lstrip(forms.DIRECTION_MARKS)
     parts: list[str] = []
     spans = []
     length = end = 0
     for match in _MENTION.finditer(text):
-        account = person(match[1] or match[2])
+        account = parse_author(match[1] or match[2])
         if account is None:
             continue
         name, author_id = account
@@ -382,6 +384,6 @@ def _with_mentions(text: str, edited: bool = False, files: tuple[File, ...] = ()
             author_id = f"+{author_id}"
         parts += (text[end : match.start()], f"@{name}")
         length += match.start() - end + len(name) + 1
-        spans.append(Span(author_id, length - len(name) - 1, length))
+        spans.append(MentionSpan(author_id, length - len(name) - 1, length))
         end = match.end()
     return Content("text", "".join([*parts, text[end:]]), edited, files, tuple(spans))

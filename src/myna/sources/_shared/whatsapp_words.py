@@ -24,7 +24,7 @@ they write themselves, is seen in any language.
 
 from __future__ import annotations
 
-from myna.sources._shared.whatsapp_formats import key, phrases
+from myna.sources._shared.whatsapp_formats import phrase_key, phrases
 
 # Android does not say which kind of media it was.
 _MEDIA = phrases("""
@@ -182,10 +182,10 @@ _LOCATION = phrases("""
     位置 | 位
 """)
 
-LOCATION = frozenset(map(key, _LOCATION))
+LOCATION_WORDS = frozenset(map(phrase_key, _LOCATION))
 
-OMITTED: dict[str, tuple[str, str]] = {
-    key(phrase): (kind, name)
+OMITTED_MEDIA: dict[str, tuple[str, str]] = {
+    phrase_key(phrase): (kind, name)
     for kind, name, phrases in (
         ("file", "", _MEDIA),
         ("file", "", _ONCE),
@@ -218,7 +218,7 @@ _FILE_ATTACHED = phrases("""
     파일 첨부됨 | 附件檔案 | 文件附件
 """)
 
-FILE_ATTACHED = frozenset(map(key, _FILE_ATTACHED))
+FILE_ATTACHED = frozenset(map(phrase_key, _FILE_ATTACHED))
 """Android: `IMG-20200102-WA0003.jpg (file attached)`."""
 
 _ATTACHED = phrases("""
@@ -229,7 +229,7 @@ _ATTACHED = phrases("""
     संलग्न केले | જોડાયેલ | แนบ | đính kèm | 添付ファイル | 첨부됨 | 附件
 """)
 
-ATTACHED = frozenset(map(key, _ATTACHED))
+ATTACHED = frozenset(map(phrase_key, _ATTACHED))
 """iOS: `<attached: 00000012-PHOTO-2020-01-02-10-15-30.jpg>`."""
 
 _DELETED = phrases("""
@@ -261,7 +261,7 @@ _DELETED = phrases("""
     This message was deleted by an admin
 """)
 
-DELETED = frozenset(map(key, _DELETED))
+DELETED = frozenset(map(phrase_key, _DELETED))
 
 _YOU_DELETED = phrases("""
     You deleted this message | Du hast diese Nachricht gelöscht | Eliminaste este mensaje |
@@ -293,10 +293,10 @@ _YOU_DELETED = phrases("""
     您已刪除此訊息 | 您已删除这条消息 | 您删除这个信息
 """)
 
-YOU_DELETED = frozenset(map(key, _YOU_DELETED))
+YOU_DELETED = frozenset(map(phrase_key, _YOU_DELETED))
 """Whoever is said to have deleted this made the export."""
 
-DELETED_BY = phrases("""
+DELETED_BEGINNINGS = phrases("""
     This message was deleted by admin | Diese Nachricht wurde von Admin |
     Diese Nachricht wurde vom Admin | You deleted this message as admin
 """)
@@ -318,7 +318,7 @@ _EDITED = phrases("""
     이 메시지는 수정되었습니다 | 此訊息已編輯 | 这条消息已编辑 | 此消息已编辑
 """)
 
-EDITED = frozenset(map(key, _EDITED))
+EDITED = frozenset(map(phrase_key, _EDITED))
 """What stands in `<...>` behind the text of an edited message."""
 
 _CALLS = phrases("""
@@ -356,9 +356,9 @@ _CALLS = phrases("""
     未接视频通话 | 未接语音通话 | 未接視像通話
 """)
 
-CALLS = frozenset(map(key, _CALLS))
+CALLS = frozenset(map(phrase_key, _CALLS))
 
-CALL_BEGINS = phrases("""
+CALL_BEGINNINGS = phrases("""
     Voice call | Video call | Missed voice call | Missed video call | Sprachanruf |
     Videoanruf | Verpasster | Llamada de voz | Videollamada | Llamada perdida | Appel vocal |
     Appel vidéo | Chiamata vocale | Videochiamata | Chamada de voz | Chamada de vídeo |
@@ -384,14 +384,14 @@ NULL = "null"
 
 """What Android writes of media that can be looked at once (UNVERIFIED: seen in files)."""
 
-TYPICAL: tuple[str, ...] = (
+SPECIAL_MARKERS: tuple[str, ...] = (
     *("<", ">", "\u200e", "\u2068", "@", "WhatsApp", "Waiting for this message"),
     *("maps.google.com", "foursquare.com"),
     *(f"({phrase})" for phrase in _FILE_ATTACHED),
 )
 """A message without any of these, and that is not one of `WHOLE`, is only what it says."""
 
-WHOLE: tuple[str, ...] = tuple(
+SPECIAL_FIRST_LINES: tuple[str, ...] = tuple(
     form
     for phrases in (
         *(_IMAGE, _VIDEO, _VOICE, _STICKER, _GIF, _DOCUMENT, _CONTACT, _ONCE, _LIVE_LOCATION),
