@@ -45,7 +45,7 @@ class Mutilated(ChatFile):
     data: bytes = b""
 
     @property
-    def local(self) -> None:
+    def local_path(self) -> None:
         """It has no file of its own on disk."""
 
     @property

@@ -1,4 +1,4 @@
-"""How fast exports become stored messages, beside how fast they are only decoded.
+"""The speed of imports, beside that of decoding alone.
 
 python benchmarks/importing.py [--messages N | --bytes N] [FORMAT | SOURCE…] [--runs 3] [--table]
 python benchmarks/importing.py discord-large --bytes 5000000000 --folder /on/disk
@@ -102,7 +102,7 @@ _BULKY = 60_000_000
 
 
 class Format(NamedTuple):
-    """What is measured: the source, what of it, how it is decoded, how much by default."""
+    """A format to measure: its source and variant, its decoder, and the default amount."""
 
     source: str
     variant: str
@@ -150,7 +150,7 @@ FORMATS = {
 
 
 class Result(NamedTuple):
-    """What was measured of a format; seconds are medians."""
+    """The measurements of a format; seconds are medians."""
 
     format: str
     messages: int
@@ -161,7 +161,7 @@ class Result(NamedTuple):
     peak_MB: int  # noqa: N815 (megabytes)
 
     def to_json(self) -> dict[str, str | int | float]:
-        """The rates, too."""
+        """The measurements with rates, as JSON."""
         rates = {}
         for what in ("decoding", "reading", "importing"):
             seconds = getattr(self, what)
@@ -282,7 +282,7 @@ def measure(name: str, folder: Path, messages: int, size: int, runs: int) -> Res
 
 
 def is_in_memory(folder: Path) -> bool:
-    """Whether a folder's files take memory, which would then be missing."""
+    """True if a folder is on a file system in memory, which would distort the peak."""
     mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
     around = [(len(place), kind) for place, kind in mounts if folder.is_relative_to(place)]
     return max(around, default=(0, ""))[1] in ("tmpfs", "ramfs")

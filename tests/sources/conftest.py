@@ -21,12 +21,12 @@ Read = Callable[..., tuple[pl.DataFrame, Tally]]
 
 @dataclass(frozen=True)
 class MemoryFile(ChatFile):
-    """A file whose bytes are at hand; others stand beside it as beside `path`."""
+    """A file in memory; its siblings are those of `path`."""
 
     data: bytes = b""
 
     @property
-    def local(self) -> None:
+    def local_path(self) -> None:
         return None
 
     @property

@@ -338,7 +338,7 @@ def test_lines_before_the_first_message_are_counted(chat) -> None:
 
 def test_a_message_without_end_is_given_up(chat, monkeypatch) -> None:
     monkeypatch.setattr("myna.sources._shared.text.BLOCK_CHARS", 100)
-    monkeypatch.setattr(whatsapp, "LONGEST_MESSAGE", 300)
+    monkeypatch.setattr(whatsapp, "MAX_MESSAGE_CHARS", 300)
     long = "13/5/20, 9:05 - Ada: tea\n" + "more of it\n" * 60
     table = chat(long + "13/5/20, 9:06 - Bo: yes\n")
     assert table["text"].to_list() == ["yes"]

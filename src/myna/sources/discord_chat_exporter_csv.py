@@ -69,9 +69,9 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         rows = read_csv_rows(text, header, columns, file.size, tally)
         sample = list(islice(rows, message_table.DATE_SAMPLE_MESSAGES))
         step, months_first = detect_order([row["Date"] for row in sample], tally)
-        found = _messages(chain(sample, rows), channel_from_file_name(file.name), step)
+        parsed = _messages(chain(sample, rows), channel_from_file_name(file.name), step)
         for frame in message_table.message_tables(
-            found, "discord", tally, months_first=months_first
+            parsed, "discord", tally, months_first=months_first
         ):
             tally.bytes_done = stream.tell()
             yield frame
@@ -85,12 +85,12 @@ def _is_header(cells: Sequence[str]) -> bool:
 
 
 def _messages(
-    rows: Iterable[Mapping[str, str]], place: Channel, step: int
+    rows: Iterable[Mapping[str, str]], channel: Channel, step: int
 ) -> Iterator[ParsedMessage]:
-    """What the rows say."""
+    """The messages in the rows."""
     for number, row in enumerate(rows):
         yield message_from_fields(
-            place,
+            channel,
             row["Author"],
             row["Date"],
             row["Content"].replace("\r\n", "\n"),
@@ -101,7 +101,7 @@ def _messages(
 
 
 def _files(cell: str) -> list[Attachment]:
-    """What was attached: each is in some place, so has a slash, whatever the folder's name."""
+    """The attachments in a cell: each address or path has a slash."""
     parts = cell.split(",") if cell else []
-    placed = [part for part in parts if "/" in part or "\\" in part]
-    return [attachment_at(part) for part in placed or parts]
+    addresses = [part for part in parts if "/" in part or "\\" in part]
+    return [attachment_at(part) for part in addresses or parts]

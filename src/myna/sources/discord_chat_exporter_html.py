@@ -76,26 +76,28 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
     page = PageReader(channel_from_file_name(file.name), users, zone, tally)
     with file.open() as stream:
-        for part in html_tokens(stream, file.head):
-            for sent in page.take(part):
-                page.found += 1
-                tally.bytes_done = min(part.end, file.size)
-                yield sent
-    if not page.is_known:
+        for token in html_tokens(stream, file.head):
+            for message in page.feed(token):
+                page.message_count += 1
+                tally.bytes_done = min(token.end, file.size)
+                yield message
+    if not page.has_log:
         raise SourceError(
             f"{file.location} is no page of DiscordChatExporter: it has no chat log; "
             "export the chat again, as HTML or better as JSON"
         )
-    if not page.is_whole:
-        begin = page.message.begin if page.message else page.whole_until
+    if not page.is_complete:
+        begin = page.message.begin if page.message else page.complete_until
         tally.skip_bytes(min(begin, file.size), file.size)
-        tally.notes.append(f"the page breaks off after {page.found:,} messages")
+        tally.notes.append(f"the page breaks off after {page.message_count:,} messages")
     elif page.message:
-        page.spoil("the page ends before it", file.size)
-    found = page.found + sum(tally.skipped.values())
-    if page.promised is not None and page.promised != found:
-        tally.notes.append(f"the page speaks of {page.promised:,} messages, but holds {found:,}")
-    elif not found and page.is_whole:
+        page.drop_message("the page ends before it", file.size)
+    count = page.message_count + sum(tally.skipped.values())
+    if page.expected_count is not None and page.expected_count != count:
+        tally.notes.append(
+            f"the page speaks of {page.expected_count:,} messages, but holds {count:,}"
+        )
+    elif not count and page.is_complete:
         tally.notes.append("the page holds no messages")
 
 

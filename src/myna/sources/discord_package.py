@@ -30,10 +30,10 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import resolve_markup
+from myna.sources._shared.discord import attachment_at, resolve_markup, snowflake_number
 from myna.sources._shared.json_objects import decode_items
 from myna.sources._shared.json_stream import ListPattern, pieces_from
-from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import Attachment, ParsedMessage
 from myna.sources._shared.rows import find_csv_header, read_csv_rows
 from myna.sources._shared.text import head_text, open_text
 
@@ -57,7 +57,7 @@ _ACCOUNTS = ("account", "compte", "アカウント", "konto", "cuenta", "conta")
 
 _FOUR_DIGITS = re.compile(r"#[0-9]{1,4}\Z")
 
-_NOTHING = (
+_NO_MESSAGES = (
     "{} has none of the messages of a Discord data package: give the package.zip that Discord "
     "sent, or its folder 'messages'"
 )
@@ -102,13 +102,13 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def _is_empty(file: ChatFile) -> bool:
-    """Whether it is the list of a channel in which nothing was written."""
+    """True for the list of a channel without messages."""
     in_channel = _CHANNEL_FOLDER.fullmatch(file.folder_name)
     return in_channel is not None and _EMPTY.fullmatch(file.head) is not None
 
 
 def _is_part(name: str, file: ChatFile) -> bool:
-    """Whether the package has the file besides its messages."""
+    """True for the package's other files."""
     if name not in ("channel.json", "index.json", "user.json"):
         return False
     head = head_text(file).removeprefix("\ufeff")
@@ -126,18 +126,18 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file holds no messages of the package, or cannot be read.
     """
-    messages = _listed(file, tally) if _LIST.match(file.head) else _tabled(file, tally)
+    messages = _read_list(file, tally) if _LIST.match(file.head) else _read_table(file, tally)
     yield from message_table.message_tables(
-        _sents(messages, file, tally), "discord", tally, zone_assumed=False
+        _parse(messages, file, tally), "discord", tally, zone_assumed=False
     )
     if not tally.read and _LIST.match(file.head) and not _is_empty(file):
-        raise SourceError(_NOTHING.format(file.location))
+        raise SourceError(_NO_MESSAGES.format(file.location))
     if not (tally.read or tally.skipped or tally.unread_bytes):
         tally.notes.append("nothing was written in this channel")
     tally.bytes_done = file.size
 
 
-def _listed(file: ChatFile, tally: Tally) -> Iterator[_Message]:
+def _read_list(file: ChatFile, tally: Tally) -> Iterator[_Message]:
     """The messages of a list."""
     begun = _LIST.match(file.head)
     with file.open() as stream:
@@ -153,11 +153,11 @@ def _listed(file: ChatFile, tally: Tally) -> Iterator[_Message]:
             tally.bytes_done = piece.end
 
 
-def _tabled(file: ChatFile, tally: Tally) -> Iterator[_Message]:
+def _read_table(file: ChatFile, tally: Tally) -> Iterator[_Message]:
     """The messages of a table."""
     header = find_csv_header(head_text(file), _is_header)
     if header is None:
-        raise SourceError(_NOTHING.format(file.location))
+        raise SourceError(_NO_MESSAGES.format(file.location))
     columns = {name: name for name in _COLUMNS}
     with file.open() as stream, open_text(stream, file.head) as lines:
         for row in read_csv_rows(lines, header, columns, file.size, tally):
@@ -165,8 +165,8 @@ def _tabled(file: ChatFile, tally: Tally) -> Iterator[_Message]:
             yield _Message(**row)
 
 
-def _sents(messages: Iterator[_Message], file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
-    """The messages, all of one author."""
+def _parse(messages: Iterator[_Message], file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
+    """The messages as parsed, all of one author."""
     channel: _Channel | None = None
     for message in messages:
         if channel is None:
@@ -188,26 +188,19 @@ def _sents(messages: Iterator[_Message], file: ChatFile, tally: Tally) -> Iterat
             id=number or None,
             attachments=tuple(_files(message.Attachments or "")),
             mentions=tuple(mentions),
-            position=_position(number),
+            position=snowflake_number(number),
         )
-
-
-def _position(number: str) -> int | None:
-    """The place of an id in the order of ids."""
-    is_number = re.fullmatch("[0-9]{1,19}", number) and int(number) < 2**63
-    return int(number) if is_number else None
 
 
 def _files(addresses: str) -> Iterator[Attachment]:
     for address in addresses.split():
-        name = address.partition("?")[0].rpartition("/")[2]
-        yield Attachment(attachment_kind(name), name)
+        yield attachment_at(address)
 
 
 def _account(file: ChatFile, tally: Tally) -> tuple[str, str | None, str]:
-    """The id, login name and shown name of whoever requested the package."""
-    found = (file.sibling(f"../../{folder}/user.json") for folder in _ACCOUNTS)
-    user = next((_companion(account) for account in found if account), {})
+    """The id, login name and display name of the account that requested the package."""
+    files = (file.sibling(f"../../{folder}/user.json") for folder in _ACCOUNTS)
+    user = next((_companion(account) for account in files if account), {})
     id_ = _text(user.get("id"))
     if not id_:
         tally.notes.append(
@@ -222,9 +215,9 @@ def _account(file: ChatFile, tally: Tally) -> tuple[str, str | None, str]:
 
 
 def _channel(file: ChatFile, me: str, name: str) -> _Channel:
-    """Where a file's messages were sent."""
-    beside = file.sibling("channel.json")
-    channel = _companion(beside) if beside else {}
+    """The channel of a file's messages."""
+    about = file.sibling("channel.json")
+    channel = _companion(about) if about else {}
     folder = _CHANNEL_FOLDER.fullmatch(file.folder_name)
     id_ = _text(channel.get("id")) or (folder[1] if folder else None)
     users = {me: name}
@@ -244,7 +237,7 @@ def _channel(file: ChatFile, me: str, name: str) -> _Channel:
 
 
 def _title(file: ChatFile, id_: str | None) -> str:
-    """A channel's title in the index, "" where there is none."""
+    """A channel's title in the index, or ""."""
     index = file.sibling("../index.json")
     if index is None:
         return ""

@@ -153,8 +153,9 @@ def _open(file: ChatFile, tally: Tally) -> sqlite3.Connection:
         raise _trouble(file, error) from error
     if missing:
         database.close()
+        tables = ", ".join(sorted(missing))
         raise SourceError(
-            f"{file.location} is no message database: it lacks {', '.join(sorted(missing))}; "
+            f"{file.location} is no message database: it has no table {tables}; "
             "the right one is ~/Library/Messages/chat.db"
         )
     return database

@@ -108,4 +108,4 @@ def test_no_page_takes_long_or_much_memory(begin: bytes) -> None:
     began = time.perf_counter()
     longest = max(len(part.text) for part in html_tokens(io.BytesIO(page), page[:1000]))
     assert time.perf_counter() - began < 5
-    assert longest <= 2 * html.BLOCK + html.MAX_TAG_BYTES
+    assert longest <= 2 * html.BLOCK_CHARS + html.MAX_TAG_BYTES

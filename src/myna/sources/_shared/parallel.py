@@ -1,4 +1,4 @@
-"""Work on large files, shared out to the machine's cores, and the tables that it leaves."""
+"""Read large files in several processes, and the message tables that these store."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 MAX_WORKERS = 8
-"""Reading the disk and writing the tables keep up with no more."""
+"""Processes at most: disks do not keep up with more."""
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -26,19 +26,18 @@ R = TypeVar("R")
 def map_in_order(
     function: Callable[[T], tuple[pl.DataFrame, R]], tasks: Iterable[T], file: ChatFile
 ) -> Iterator[tuple[pl.DataFrame | StoredTable, R]]:
-    """The messages and what else a function makes of each task, in the tasks' order.
+    """Apply a function to each task, and yield its messages and other results in order.
 
-    Few tasks are waiting at a time. Other processes write the messages to `file.spool`,
-    where there is such a folder: to send them from process to process takes longer than
-    to decode them.
+    Few tasks are waiting at a time. Other processes write the messages to `file.spool_dir`,
+    if that is set: to send them between processes takes longer than to decode them.
 
     Args:
-        function: of a module, since other processes call it by name.
-        tasks: made while earlier ones are worked on.
-        file: what is read; a small one is read in this process.
+        function: at the top level of a module, since other processes call it by name.
+        tasks: generated while earlier ones are worked on.
+        file: the file to read; a small one is read in this process.
 
     Raises:
-        SourceError: the system stopped a process, most likely for want of memory.
+        SourceError: the system stopped a process, most likely for lack of memory.
     """
     count = min(workers.cores(), MAX_WORKERS)
     if not file.is_large or count < 2:
@@ -55,45 +54,46 @@ def map_in_order(
             yield from workers.in_order(submitted, count + 1)
         except BrokenProcessPool as error:
             raise SourceError(
-                f"{file.location}: a process that read it was stopped: close other programs, retry"
+                f"{file.location}: a process that read it was stopped: "
+                "close other programs, try again"
             ) from error
 
 
 def _work(
     function: Callable[[T], tuple[pl.DataFrame, R]], task: T, path: Path | None
 ) -> tuple[pl.DataFrame | StoredTable, R]:
-    """Work on a task, and store the messages if there is a path for them."""
+    """Apply the function to a task, and store the messages if they have a path."""
     frame, rest = function(task)
     return (frame, rest) if path is None or frame.is_empty() else (store_table(frame, path), rest)
 
 
 @dataclass(frozen=True)
 class StoredTable:
-    """A message table that is stored already, in place of a frame."""
+    """A message table that a reader has stored already."""
 
     path: Path
     source: str
     height: int
 
 
-def load_table(found: pl.DataFrame | StoredTable) -> pl.DataFrame:
-    """The messages of a batch in memory; the file of a stored table is deleted."""
-    if not isinstance(found, StoredTable):
-        return found
+def load_table(table: pl.DataFrame | StoredTable) -> pl.DataFrame:
+    """Load a batch of messages into memory; the file of a stored table is deleted."""
+    if not isinstance(table, StoredTable):
+        return table
     import polars as pl
 
-    frame = pl.read_parquet(found.path)
-    found.path.unlink()
+    frame = pl.read_parquet(table.path)
+    table.path.unlink()
     return frame
 
 
 def table_file_name(number: int) -> str:
-    """The name of a file's n-th table; they sort as they follow each other."""
+    """The name of a file's n-th table; names sort by number."""
     return f"{number:07}.parquet"
 
 
 def store_table(frame: pl.DataFrame, path: Path) -> StoredTable:
-    """Write a message table, which has messages, to a file."""
+    """Write a message table, which must not be empty, to a file."""
     from myna.messages import PARQUET_COMPRESSION  # it needs polars
 
     frame.write_parquet(path, compression=PARQUET_COMPRESSION)

@@ -18,7 +18,7 @@ from myna.sources._shared.message_table import MAX_REMEMBERED, Attachment, attac
 from myna.sources._shared.text import MAX_LINE_CHARS, read_lines
 
 MENTION_PLACEHOLDER = "\ufffc"
-"""What a message has in place of a mention, whose account stands beside the text."""
+"""The character that stands for a mention; its account is in another field."""
 
 LONG_TEXT_TYPE = "text/x-signal-plain"
 """The content type of the rest of a long text, which Signal sends as a file."""
@@ -39,7 +39,7 @@ def attachment(name: str, content_type: str) -> Attachment:
 class MessageLines(NamedTuple):
     """A message in a text: its first line's number and match, and the lines that follow.
 
-    The last one of a file may have been cut off at the end of any of its lines.
+    The last message of a file may have been cut off at the end of any line.
     """
 
     number: int
@@ -59,10 +59,9 @@ def match_heads(
 def split_messages(
     found: Iterable[tuple[int, str, re.Match[str] | None]], tally: Tally
 ) -> Iterator[MessageLines]:
-    """The messages of a text, from lines as `headed` gives them.
+    """Split a text into messages, from the lines of `match_heads`.
 
-    A file that breaks off within a line may do so within its last message, which then is
-    counted and not read.
+    The last message of a file that breaks off within a line is counted as skipped.
     """
     begun: MessageLines | None = None
     length = 0
@@ -88,12 +87,12 @@ def split_messages(
 
 
 def count_cut_off(message: MessageLines, tally: Tally) -> None:
-    """Count the last message of a file, whose text may not be there or not be whole."""
+    """Count the last message of a file as skipped, since its text may be incomplete."""
     tally.skip("message broken off", f"line {message.number}")
 
 
 def read_objects(file: ChatFile, tally: Tally) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file of one a line, with their line numbers; a list may be around them."""
+    """The JSON objects of a file, one on each line, with line numbers; brackets are optional."""
     is_open = False
     for number, line in read_lines(file, tally):
         item = line.strip(" \t\ufeff\0")
@@ -112,7 +111,7 @@ def read_objects(file: ChatFile, tally: Tally) -> Iterator[tuple[int, dict[str, 
 
 
 class RecentIds:
-    """The ids of the latest messages by when they were sent, which is how Signal quotes them."""
+    """The ids of the latest messages by the time sent, which is how Signal quotes them."""
 
     def __init__(self) -> None:
         # Two generations, so that memory stays flat.
@@ -126,15 +125,15 @@ class RecentIds:
             self.ids, self.older = {}, self.ids
 
     def get(self, sent: str) -> str | None:
-        """The message that was sent then, if it is known."""
+        """The id of the message sent at that time, if known."""
         return self.ids.get(sent) or self.older.get(sent)
 
 
 def as_text(value: Any) -> str:
-    """A value that should be a text; anything else is none."""
+    """The value if it is a text, else ""."""
     return value if isinstance(value, str) else ""
 
 
 def as_dicts(value: Any) -> list[dict[str, Any]]:
-    """A value that should be a list of objects; what is not of it is left out."""
+    """The objects in the value if it is a list, else none."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

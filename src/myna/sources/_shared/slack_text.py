@@ -1,4 +1,4 @@
-"""What Slack's messages say: mrkdwn, the blocks of rich texts, and attachments.
+"""The text of Slack's messages: mrkdwn, the blocks of rich texts, and attachments.
 
 Mrkdwn is as Slack's reference has it ("Formatting text for app surfaces"): `<…>` is markup
 and `& < >` are entities, so a `<` in it is never the text's own. Blocks are those of its
@@ -25,7 +25,7 @@ _SCHEME = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
 
 
 def message_mrkdwn(item: dict[str, Any], subtype: str) -> str:
-    """A message's text as mrkdwn, from wherever it stands."""
+    """A message's text as mrkdwn, from its text, blocks or attachments."""
     text = get_text(item, "text")
     if subtype == "file_share" and (upload := _UPLOAD.match(text)):
         return text[upload.end() :]
@@ -104,29 +104,29 @@ def _escaped(text: str) -> str:
 def resolve_markup(
     text: str, users: Mapping[str, str], channels: Mapping[str, str]
 ) -> tuple[str, list[MentionSpan]]:
-    """The text as a reader of the chat saw it, and the mentions in it.
+    """The text as displayed in the chat, and the mentions in it.
 
     Args:
         text: mrkdwn.
-        users: names shown, by account.
+        users: display names, by account.
         channels: names, by id.
     """
     if "<" not in text and "&" not in text:
         return text, []
-    return replace_markup(text, _MARKUP, lambda match: _shown(match, users, channels))
+    return replace_markup(text, _MARKUP, lambda match: _display(match, users, channels))
 
 
-def _shown(
+def _display(
     match: re.Match[str], users: Mapping[str, str], channels: Mapping[str, str]
 ) -> tuple[str, str | None]:
-    """What the chat showed in place of this markup, and the account that it mentions."""
+    """The displayed text of this markup, and the account that it mentions."""
     target, label = match["target"], _unescaped(match["label"] or "")
     if match["mark"] == "@":
         return "@" + (users.get(target) or label.removeprefix("@") or target), target
-    return _unmentioned(match, channels), None
+    return _display_link(match, channels), None
 
 
-def _unmentioned(match: re.Match[str], channels: Mapping[str, str]) -> str:
+def _display_link(match: re.Match[str], channels: Mapping[str, str]) -> str:
     if entity := match["entity"]:
         return _ENTITIES[entity]
     target, label = match["target"], _unescaped(match["label"] or "")
@@ -150,7 +150,7 @@ def _unescaped(text: str) -> str:
 
 
 def get_text(item: Mapping[str, Any], key: str) -> str:
-    """A field that is text, or "" whatever else it may be."""
+    """A field that is text, or else ""."""
     value = item.get(key)
     if isinstance(value, float):
         return f"{value:.6f}"  # a time that some tool took for a number
@@ -158,12 +158,12 @@ def get_text(item: Mapping[str, Any], key: str) -> str:
 
 
 def get_object(item: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A field that is an object, or an empty one."""
+    """A field that is an object, or else an empty one."""
     value = item.get(key)
     return value if isinstance(value, dict) else {}
 
 
 def get_objects(item: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """The objects of a field that is a list of some."""
+    """The objects in a field that is a list, or else none."""
     value = item.get(key)
     return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []

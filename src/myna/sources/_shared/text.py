@@ -1,4 +1,4 @@
-"""Text files in whatever encoding they came."""
+"""Text files in any encoding, read by lines or by blocks of lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BLOCK_CHARS = 2**22
 """Characters read at a time."""
 
 MAX_LINE_CHARS = 2**26
-"""Characters of a line; what is longer is no line of a chat, and is left unread."""
+"""Characters of a line; a longer one is left unread."""
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -23,7 +23,7 @@ _BOMS = {
 
 
 def detect_encoding(head: bytes) -> str:
-    """The encoding of a file that begins so: UTF-16, or else UTF-8."""
+    """The encoding of a file with these first bytes: UTF-16, or else UTF-8."""
     for bom, name in _BOMS.items():
         if head.startswith(bom):
             return name
@@ -37,10 +37,10 @@ def detect_encoding(head: bytes) -> str:
 
 
 def open_text(stream: BinaryIO, head: bytes) -> TextIOWrapper:
-    """Read a stream as text, its line ends as they are.
+    """Open a stream as text, with its line ends unchanged.
 
-    A byte that is no UTF-8 is read as Windows-1252 has it. So no sample has to decide
-    for the whole of the file, and a single damaged byte does not matter.
+    A byte that is no UTF-8 is read as Windows-1252, so that no sample has to decide for
+    the whole file, and a single damaged byte does not matter.
     """
     name = detect_encoding(head)
     errors = "replace" if name.startswith("utf-16") else "myna.windows-1252"
@@ -50,11 +50,10 @@ def open_text(stream: BinaryIO, head: bytes) -> TextIOWrapper:
 def read_blocks(
     file: ChatFile, tally: Tally, is_whole: Callable[[str], bool] | None = None
 ) -> Iterator[str]:
-    r"""A text file in blocks of whole lines, whose ends are ``\n`` whatever they were.
+    r"""Read a text file in blocks of whole lines, with ``\n`` for any line end.
 
-    A last line that nothing ends may be cut off anywhere, so it is not read, unless
-    `is_whole` knows it for a whole one: the tally says so, and of how many bytes.
-    `tally.bytes_done` follows.
+    A last line without an end may be cut off, so it is counted as unread, unless
+    `is_whole` accepts it. `tally.bytes_done` follows.
 
     Raises:
         SourceError: the file cannot be read.
@@ -97,7 +96,7 @@ def read_blocks(
 def read_lines(
     file: ChatFile, tally: Tally, is_whole: Callable[[str], bool] | None = None
 ) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers, from 1, without their ends; see `blocks`.
+    """Read the lines of a text file with their numbers, from 1, without ends; see `read_blocks`.
 
     Raises:
         SourceError: the file cannot be read.
@@ -110,12 +109,12 @@ def read_lines(
 
 
 def _size(text: str, encoding: str) -> int:
-    """Bytes of the file that a text takes, if its line ends are single characters."""
+    """The size of a text in the file, in bytes, if its line ends are single characters."""
     return len(text.encode("utf-16-le" if encoding.startswith("utf-16") else "utf-8", "replace"))
 
 
 def head_lines(file: ChatFile, most: int = 50) -> list[str]:
-    """The file's first lines, without their ends; of a line that is cut off, its begin."""
+    """The file's first lines without their ends; the last may be cut off."""
     text = head_text(file).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n", most)[:most]
 
@@ -128,7 +127,7 @@ def head_text(file: ChatFile) -> str:
 
 
 def _windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Decode what UTF-8 could not."""
+    """Decode bytes that are no UTF-8."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.end].decode("cp1252", "replace"), error.end

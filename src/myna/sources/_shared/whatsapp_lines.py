@@ -1,7 +1,7 @@
-"""The lines of WhatsApp's export: where a message begins, and what it says.
+"""The lines of WhatsApp's export: the beginnings of messages, and their content.
 
-Its beginning has one of several forms, with dates and times of any language; behind it
-stands what may be more than a person's text.
+A beginning has one of several formats, with dates and times in any language. The content
+may be more than a person's text.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _TIMES = {
 
 
 class LineFormat(NamedTuple):
-    """The form in which a file writes the beginning of a message."""
+    """The format of the first lines of messages in a file."""
 
     layout: str
     hours: str
@@ -64,21 +64,21 @@ LINE_FORMATS = {
         ("colon", "", _DATE, time, f":{_BLANK}"),
     )
 }
-"""The beginnings of a message. A file has one of them throughout, so that a line of another
-form is a text that somebody copied."""
+"""Patterns of the first line of a message. A file has one of them throughout, so that a line of
+another format is text that somebody copied."""
 
 FORMAT_SAMPLE_LINES = 2_000
-"""Lines that tell a file's form."""
+"""Lines from which a file's format is detected."""
 
 DateOrder = tuple[int, int, int]
-"""Where year, month and day stand in a date."""
+"""The positions of year, month and day in a date."""
 
 DATE_ORDERS: dict[DateOrder, str] = {(2, 1, 0): "day", (2, 0, 1): "month", (0, 1, 2): "year"}
-"""The orders that there are, the likeliest first, and what then stands first."""
+"""The known orders, the likeliest first, with the name of their first field."""
 
 
 def detect_line_format(lines: pl.Series) -> LineFormat | None:
-    """The form (of FORMS) that most of the first lines have; None where no line has any."""
+    """The format of most of the first lines; None if no line has any."""
     for some in (lines.head(FORMAT_SAMPLE_LINES), lines.slice(FORMAT_SAMPLE_LINES)):
         likely = [
             form
@@ -91,33 +91,32 @@ def detect_line_format(lines: pl.Series) -> LineFormat | None:
 
 
 def _commonest(lines: pl.Series, forms: list[LineFormat]) -> LineFormat | None:
-    """The form that most of the lines have, the first of several; None where none has any."""
+    """The format of most lines, the first of several; None if no line has any."""
     counts = {form: int(parse_lines(lines, form)["begins"].sum()) for form in forms}
     best = max(forms, key=lambda form: counts[form])
     return best if counts[best] else None
 
 
 def parse_lines(lines: pl.Series, form: LineFormat) -> pl.DataFrame:
-    """Lines as a form sees them.
+    """Parse lines by a format.
 
     Returns:
-        Columns line, begins (whether it is a message's first; the others are null where it
-        is not), date, time (seconds since midnight, null where there is no such time) and
-        rest (what stands behind them).
+        Columns line, begins (True for a message's first line; the next are null for others),
+        date, time (seconds since midnight, null if invalid) and rest (the text behind them).
     """
-    found = lines.str.extract_groups(LINE_FORMATS[form]).struct.unnest()
+    parsed = lines.str.extract_groups(LINE_FORMATS[form]).struct.unnest()
     none = pl.lit(None, pl.String)
-    found = found.with_columns(none.alias(w) for w in ("before", "after") if w not in found)
+    parsed = parsed.with_columns(none.alias(w) for w in ("before", "after") if w not in parsed)
     halves = {
         word: forms.half_of_day(word)
         for side in ("before", "after")
-        for word in found[side].unique().drop_nulls()
+        for word in parsed[side].unique().drop_nulls()
     }
-    strange = [word for word, half in halves.items() if half is None]
+    unknown = [word for word, half in halves.items() if half is None]
     later = [word for word, half in halves.items() if half == "p"]
     timed = [word for word, half in halves.items() if half]
-    found = found.with_columns(
-        _number(found[part]).alias(part) for part in ("hour", "minute", "second")
+    parsed = parsed.with_columns(
+        _number(parsed[part]).alias(part) for part in ("hour", "minute", "second")
     )
     hour = pl.col("hour")
     either = [pl.col(side).fill_null("") for side in ("before", "after")]
@@ -125,19 +124,19 @@ def parse_lines(lines: pl.Series, form: LineFormat) -> pl.DataFrame:
     is_later = pl.any_horizontal(side.is_in(later) for side in either)
     hour = pl.when(is_half).then(hour % 12 + 12 * is_later).otherwise(hour)
     minute, second = pl.col("minute"), pl.col("second").fill_null(0)
-    there_is = (hour < 24) & (minute < 60) & (second < 61)
-    is_word = pl.any_horizontal(side.is_in(strange) for side in either)
-    return found.select(
+    is_valid = (hour < 24) & (minute < 60) & (second < 61)
+    is_word = pl.any_horizontal(side.is_in(unknown) for side in either)
+    return parsed.select(
         line=lines,
         begins=pl.col("date").is_not_null() & ~is_word,
         date="date",
-        time=pl.when(there_is).then((hour * 60 + minute) * 60 + second),
+        time=pl.when(is_valid).then((hour * 60 + minute) * 60 + second),
         rest="rest",
     )
 
 
 def _number(figures: pl.Series) -> pl.Series:
-    """The number that figures of any script say."""
+    """Parse figures of any script."""
     number = figures.cast(pl.Int64, strict=False)
     if number.null_count() == figures.null_count():
         return number
@@ -146,7 +145,7 @@ def _number(figures: pl.Series) -> pl.Series:
 
 
 def detect_date_order(dates: list[str]) -> tuple[DateOrder, bool, bool]:
-    """The order of year, month and day in dates, whether it is clear, and whether certain."""
+    """Detect the order of year, month and day in dates; True if it is clear, True if certain."""
     dated = [date_numbers(text) for text in dates]
     american = any(re.match(r"[1-9]/\d{1,2}/\d\d$", text) for text in dates)
     readings = []
@@ -165,7 +164,7 @@ def detect_date_order(dates: list[str]) -> tuple[DateOrder, bool, bool]:
 
 
 def date_numbers(text: str) -> tuple[int, int, int]:
-    """A date's three numbers, in the order in which they stand, years of Japan's eras as ours."""
+    """A date's three numbers as written, with years of Japan's eras converted."""
     first, second, third = [int(number) for number in re.findall(r"\d+", text)][:3]
     for era, before in (("H", 1988), ("R", 2018)):
         if text.startswith(era):
@@ -175,9 +174,9 @@ def date_numbers(text: str) -> tuple[int, int, int]:
     return first, second, third
 
 
-def to_date(fields: tuple[int, int, int], order: DateOrder) -> date | None:
-    """The date, or None where there is no such day."""
-    year, month, day = (fields[place] for place in order)
+def to_date(numbers: tuple[int, int, int], order: DateOrder) -> date | None:
+    """The date, or None if there is no such day."""
+    year, month, day = (numbers[position] for position in order)
     if year < 100:
         year += 2000
     if 2400 < year < 2700:  # of the Buddhist era
@@ -196,7 +195,7 @@ _MENTION = re.compile(
 _NUMBERED = re.compile(r"\d{8}-")
 _FILE_ATTACHED = re.compile(r"(.{1,300}) \(([^()]{1,60})\)\s*")
 _EXTENSION = re.compile(r".*\.\w{0,8}")
-_PLACE = re.compile(r"(.{0,300}?): ?https://(?:maps\.google\.com/\?q=|foursquare\.com/)\S*\s*")
+_MAP_LINK = re.compile(r"(.{0,300}?): ?https://(?:maps\.google\.com/\?q=|foursquare\.com/)\S*\s*")
 _DOCUMENTS = ("csv", "doc", "docx", "pdf", "ppt", "pptx", "rtf", "txt", "xls", "xlsx", "zip")
 
 
@@ -211,7 +210,7 @@ class Content(NamedTuple):
 
 
 def parse_author(raw: str) -> tuple[str, str] | None:
-    """The name shown and the key of an account, or None for what is no name."""
+    """The display name and the key of an account, or None if this is no name."""
     name = forms.normalize(raw)
     if not name or len(name) > 100 or len(_QUOTES.findall(name)) % 2:
         return None
@@ -232,12 +231,12 @@ def parse_notice(text: str) -> Content:
 
 
 def parse_content(body: str, more: str, is_ios: bool) -> Content:
-    """The content of somebody's message, where there may be more to it than text.
+    """Parse the content of a person's message, which may be more than text.
 
     Args:
-        body: its first line, with the marks that it had.
-        more: its other lines, each with its line's end in front.
-        is_ios: whether U+200E begins what is no person's text.
+        body: its first line, with its direction marks.
+        more: its other lines, each with a line end in front.
+        is_ios: True if text by the app itself begins with U+200E.
     """
     plain, whole = forms.normalize(body), "" if more else forms.phrase_key(body)
     is_deleted = whole in words.DELETED or whole in words.YOU_DELETED
@@ -249,8 +248,8 @@ def parse_content(body: str, more: str, is_ios: bool) -> Content:
     if whole == words.NULL and not is_ios:
         return Content("text", "", files=(Attachment("file", ""),))
     body, more, edited = _unedited(body, more)
-    if found := _media(body, more):
-        text, file = found
+    if media := _media(body, more):
+        text, file = media
         return _with_mentions(text, edited, (file,))
     if plain in words.POLL:
         return _with_mentions(_poll(more), edited)
@@ -260,7 +259,7 @@ def parse_content(body: str, more: str, is_ios: bool) -> Content:
 
 
 def _unedited(body: str, more: str) -> tuple[str, str, bool]:
-    """The first line and the others without the mark of an edit, and whether there was one."""
+    """The first line and the others without the mark of an edit; True if there was one."""
     whole = (body + more).rstrip()
     begin = whole.rfind("<")
     if begin <= 0 or not whole.endswith(">"):
@@ -276,24 +275,24 @@ def _unedited(body: str, more: str) -> tuple[str, str, bool]:
 
 
 def _media(body: str, more: str) -> tuple[str, Attachment] | None:
-    """The caption of media, and the media; None where there is none.
+    """The caption and the attachment of a message with media, else None.
 
-    A caption keeps the line's end that stood between: cleaning takes outer blanks away.
+    A caption keeps the line end before it: cleaning strips outer blanks.
     """
     if found := words.OMITTED_MEDIA.get(forms.phrase_key(body)):
         file, caption = Attachment(*found), forms.normalize(more)
-        # Of a document its name is left, in the caption's place.
+        # A document leaves its name in place of the caption.
         if file == ("file", "") and caption.rpartition(".")[2].lower() in _DOCUMENTS:
             return "", Attachment("file", caption)
         return more, file
-    for kind_of in (_attached, _file_attached, _place):
+    for kind_of in (_attached, _file_attached, _map_place):
         if attached := kind_of(body, more):
             return attached
     return None
 
 
 def _attached(body: str, more: str) -> tuple[str, Attachment] | None:
-    """Media of iOS, behind their caption: `<attached: name>`, or what stands for them."""
+    """Media of iOS, behind their caption: `<attached: name>`, or a phrase for omitted media."""
     whole = (body + more).rstrip()
     before, mark, last = whole.rpartition("\u200e")
     if mark and (found := words.OMITTED_MEDIA.get(forms.phrase_key(last))):
@@ -314,7 +313,7 @@ def _attached(body: str, more: str) -> tuple[str, Attachment] | None:
 
 
 def _titled(before: str, file: Attachment) -> tuple[str, Attachment]:
-    """The caption before a file; before a document stand its title and its pages instead."""
+    """The caption before a file; a document has its title and pages there instead."""
     title, is_document, _ = before.partition(" • ")
     if not is_document:
         return before.rstrip(f" {forms.DIRECTION_MARKS}"), file
@@ -330,15 +329,15 @@ def _file_attached(body: str, more: str) -> tuple[str, Attachment] | None:
     is_known = forms.phrase_key(match[2]) in words.FILE_ATTACHED
     if not is_known and not (body.startswith("\u200e") and _EXTENSION.fullmatch(name)):
         return None
-    # The caption of a document is its name once more.
+    # The caption of a document repeats its name.
     is_title = forms.normalize(more) in (name, name.rpartition(".")[0])
     return "" if is_title else more, Attachment(_kind(name), name)
 
 
-def _place(body: str, more: str) -> tuple[str, Attachment] | None:
-    """A place on a map: its name, if it has one, stands before the link or in lines above."""
+def _map_place(body: str, more: str) -> tuple[str, Attachment] | None:
+    """A place on a map: its name, if any, is before the link or in lines above."""
     above, end, last = (body + more).rpartition("\n")
-    match = _PLACE.fullmatch(last) if len(last) < 1_000 else None
+    match = _MAP_LINK.fullmatch(last) if len(last) < 1_000 else None
     if match is None:
         return None
     if forms.phrase_key(match[1]) in words.LOCATION_WORDS:
