@@ -103,11 +103,6 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
     )
 
 
-def empty_table() -> pl.DataFrame:
-    """A message table without rows."""
-    return pl.DataFrame(schema=SCHEMA)
-
-
 TextChange = tuple[int, str, list[dict[str, Any]]]
 """A row, its new text, and its mentions at their new positions."""
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.chats import names, table, texts, thorough
 
 from myna.conversations import disentangle, disentangle_features, sessions
-from myna.messages import empty_table
+from myna.messages import SCHEMA
 
 TANGLED = """
 Ana: anyone awake? my bread did not rise at all
@@ -134,8 +134,8 @@ class TestStretches:
         assert (whole == pieces).mean() > 0.99  # type: ignore[operator]
 
     def test_no_messages(self) -> None:
-        assert disentangle.links(empty_table()).to_list() == []
-        assert disentangle.disentangle(empty_table()).to_list() == []
+        assert disentangle.links(pl.DataFrame(schema=SCHEMA)).to_list() == []
+        assert disentangle.disentangle(pl.DataFrame(schema=SCHEMA)).to_list() == []
 
 
 class TestWhatMayBeTangled:
@@ -157,7 +157,7 @@ class TestWhatMayBeTangled:
         assert found.to_list() == [False] * 4 + [True] * 4
 
     def test_no_messages(self) -> None:
-        assert disentangle.is_tangled(in_stretches(empty_table())).to_list() == []
+        assert disentangle.is_tangled(in_stretches(pl.DataFrame(schema=SCHEMA))).to_list() == []
 
 
 @thorough

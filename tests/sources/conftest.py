@@ -61,8 +61,8 @@ def read() -> Read:
         tally = Tally()
         frames = list(load_source(name).read(file, tally))
         for frame in frames:
-            assert frame.schema == messages.empty_table().schema
-        table = pl.concat([messages.empty_table(), *frames])
+            assert frame.schema == pl.Schema(messages.SCHEMA)
+        table = pl.concat([pl.DataFrame(schema=messages.SCHEMA), *frames])
         assert table.height == tally.read
         assert tally.bytes_done == file.size
         return table, tally

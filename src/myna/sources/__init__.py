@@ -14,7 +14,7 @@ of a damaged file it yields every complete message and counts the unread bytes. 
 platform, add one module and its fixtures: nothing else is touched.
 
 The plainest reader is a generator of `ParsedMessage`, from which
-`message_table.message_tables` makes tables. Other shared modules are in `_shared`: `text`
+`message_table.to_tables` makes tables. Other shared modules are in `_shared`: `text`
 (lines in any encoding), `json_stream` (large documents, damaged or not), `times`, `rows` (CSV;
 tables of named columns), `html`, and those of one platform (`discord`, …).
 """

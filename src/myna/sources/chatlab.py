@@ -154,7 +154,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     else:
         chat = _chat(file, _document(file), tally)
         found = _from_document(file, chat, tally)
-    yield from message_table.message_tables(
+    yield from message_table.to_tables(
         found, chat.source, tally, zone_assumed=False, months_first=False
     )
     tally.bytes_done = file.size

@@ -25,7 +25,7 @@ from myna.sources._shared.discord import file_name, resolve_markup
 from myna.sources._shared.html import find_mentions
 from myna.sources._shared.json_objects import decode_items, report_cut_off, without_gc
 from myna.sources._shared.json_stream import SEPARATORS, ItemBatch, ListPattern, Piece
-from myna.sources._shared.message_table import Columns, MentionSpan, attachment_kind, from_columns
+from myna.sources._shared.message_table import Columns, Mention, attachment_kind, from_columns
 from myna.sources._shared.parallel import map_in_order
 from myna.sources._shared.times import parse_times
 
@@ -292,7 +292,7 @@ def _table(columns: Columns, chat: _Chat) -> pl.DataFrame:
     )
 
 
-def _display_text(message: _Message, chat: _Chat) -> tuple[str, list[MentionSpan]]:
+def _display_text(message: _Message, chat: _Chat) -> tuple[str, list[Mention]]:
     """The text with its markup resolved, and the mentions in it."""
     users = {user.id: user.nickname or user.name or "unknown" for user in message.mentions}
     text, spans = resolve_markup(message.content or "", users, chat.channels)

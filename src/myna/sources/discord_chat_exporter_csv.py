@@ -26,7 +26,7 @@ from myna.sources._shared import message_table
 from myna.sources._shared.discord import (
     Channel,
     attachment_at,
-    channel_from_file_name,
+    channel_of,
     detect_order,
     message_from_fields,
 )
@@ -69,10 +69,8 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         rows = read_csv_rows(text, header, columns, file.size, tally)
         sample = list(islice(rows, message_table.DATE_SAMPLE_MESSAGES))
         step, months_first = detect_order([row["Date"] for row in sample], tally)
-        parsed = _messages(chain(sample, rows), channel_from_file_name(file.name), step)
-        for frame in message_table.message_tables(
-            parsed, "discord", tally, months_first=months_first
-        ):
+        parsed = _messages(chain(sample, rows), channel_of(file.name), step)
+        for frame in message_table.to_tables(parsed, "discord", tally, months_first=months_first):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size

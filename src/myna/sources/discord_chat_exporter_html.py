@@ -36,7 +36,7 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import channel_from_file_name
+from myna.sources._shared.discord import channel_of
 from myna.sources._shared.discord_page import Author, PageReader
 from myna.sources._shared.html import html_tokens, unescape
 from myna.sources._shared.message_table import ParsedMessage
@@ -68,13 +68,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the page holds no chat log, or the file cannot be read.
     """
-    yield from message_table.message_tables(_messages(file, tally), "discord", tally)
+    yield from message_table.to_tables(_messages(file, tally), "discord", tally)
     tally.bytes_done = file.size
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
-    page = PageReader(channel_from_file_name(file.name), users, zone, tally)
+    page = PageReader(channel_of(file.name), users, zone, tally)
     with file.open() as stream:
         for token in html_tokens(stream, file.head):
             for message in page.feed(token):

@@ -41,7 +41,7 @@ from myna.sources._shared import message_table
 from myna.sources._shared.discord import (
     Channel,
     attachment_at,
-    channel_from_file_name,
+    channel_of,
     detect_order,
     message_from_fields,
     server_name,
@@ -88,7 +88,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         _message(message, channel, number * step)
         for number, (channel, message) in enumerate(_checked_messages(parts, file, tally))
     )
-    yield from message_table.message_tables(found, "discord", tally, months_first=months_first)
+    yield from message_table.to_tables(found, "discord", tally, months_first=months_first)
 
 
 class _Section(NamedTuple):
@@ -147,7 +147,7 @@ def _checked_messages(
     Raises:
         SourceError: there is neither a preamble nor a message.
     """
-    channel = channel_from_file_name(file.name)
+    channel = channel_of(file.name)
     # Of the current export; a file may hold several in a row.
     count, expected, is_open = 0, None, True
     total = 0

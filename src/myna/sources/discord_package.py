@@ -127,7 +127,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no messages of the package, or cannot be read.
     """
     messages = _read_list(file, tally) if _LIST.match(file.head) else _read_table(file, tally)
-    yield from message_table.message_tables(
+    yield from message_table.to_tables(
         _parse(messages, file, tally), "discord", tally, zone_assumed=False
     )
     if not tally.read and _LIST.match(file.head) and not _is_empty(file):

@@ -38,12 +38,7 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.json_objects import decode_repaired, read_objects
 from myna.sources._shared.json_stream import ListPattern, pieces
-from myna.sources._shared.message_table import (
-    Attachment,
-    MentionSpan,
-    ParsedMessage,
-    attachment_kind,
-)
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 
 TITLE = "Element (Matrix) JSON"
 READS = (
@@ -127,7 +122,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         room.learn(event)
     tally.me = room.me()
     found = _messages(_events(file, tally), room, tally)
-    yield from message_table.message_tables(
+    yield from message_table.to_tables(
         found, "matrix", tally, zone_assumed=False, months_first=False
     )
     if not tally.read:
@@ -188,7 +183,7 @@ def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Parse
     if in_thread and relation.get("is_falling_back") is True:
         reply_to = ""
     kind, text, files = _said(type_, content)
-    mentions: tuple[MentionSpan, ...] = ()
+    mentions: tuple[Mention, ...] = ()
     if id_ in room.deleted or "redacted_because" in unsigned:
         kind, text, files = "deleted", "", ()
     elif kind == "text":
@@ -197,9 +192,7 @@ def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Parse
         text, mentions = _with_mentions(text, _text(content.get("formatted_body")))
         text = f"/me {text}" if msgtype == "m.emote" else text
         mentions = tuple(
-            MentionSpan(span.author_id, span.start + 4, span.end + 4)
-            if msgtype == "m.emote"
-            else span
+            Mention(span.author_id, span.start + 4, span.end + 4) if msgtype == "m.emote" else span
             for span in mentions
         )
     sender = _text(event.get("sender"))
@@ -248,10 +241,10 @@ def _file_kind(content: dict[str, Any], name: str) -> str:
     return "video" if content.get("msgtype") == "m.video" else attachment_kind(name)
 
 
-def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[MentionSpan, ...]]:
+def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[Mention, ...]]:
     """The text with `@name` for each link to a person, and where those are."""
     done: list[str] = []
-    spans: list[MentionSpan] = []
+    spans: list[Mention] = []
     length = after = 0  # of what is done, and behind the last mention in `text`
     for match in islice(_PILL.finditer(formatted), _MOST_MENTIONS):
         account, label = unquote(match[1]), html.unescape(match[2])
@@ -264,7 +257,7 @@ def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[MentionSpan, .
         name = "@" + label.removeprefix("@")
         done += [text[after:start], name]
         length += start - after
-        spans.append(MentionSpan(account, length, length + len(name)))
+        spans.append(Mention(account, length, length + len(name)))
         length += len(name)
         after = start + len(shown)
     return "".join([*done, text[after:]]), tuple(spans)

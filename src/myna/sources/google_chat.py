@@ -120,7 +120,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no list of messages, or cannot be read.
     """
     found = _messages(file, tally)
-    yield from message_table.message_tables(found, "google_chat", tally, months_first=True)
+    yield from message_table.to_tables(found, "google_chat", tally, months_first=True)
     if not (tally.read or tally.skipped or tally.unread_bytes):
         tally.notes.append("the export holds no messages")
 

@@ -123,7 +123,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     with closing(_open(file, tally)) as database:
         found = _messages(database, file, tally)
-        yield from message_table.message_tables(
+        yield from message_table.to_tables(
             found, "imessage", tally, zone_assumed=False, months_first=False
         )
     tally.bytes_done = file.size

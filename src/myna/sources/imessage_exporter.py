@@ -113,7 +113,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no message of this format, or cannot be read.
     """
     found = _messages(file, tally)
-    yield from message_table.message_tables(
+    yield from message_table.to_tables(
         found, "imessage", tally, zone_assumed=True, months_first=True
     )
     if not (tally.read or tally.skipped.keys() - {"outside of messages"}):

@@ -189,9 +189,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: no line is that of a log, or the file cannot be read.
     """
-    yield from message_table.message_tables(
-        _messages(file, tally), "irc", tally, months_first=False
-    )
+    yield from message_table.to_tables(_messages(file, tally), "irc", tally, months_first=False)
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:

@@ -163,7 +163,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         raise SourceError(f"{file.location} is no journal: it is no text; give one that is")
     is_json = head_text(file).lstrip("\ufeff \r\n\t").startswith("{")
     found = _json_entries(file, tally) if is_json else _text_entries(file, tally)
-    yield from message_table.message_tables(found, "journal", tally)
+    yield from message_table.to_tables(found, "journal", tally)
 
 
 def _text_entries(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:

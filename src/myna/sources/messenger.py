@@ -156,7 +156,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     if len(chat.people) == 2 and chat.name in chat.people:
         tally.me = chat.people[chat.people[0] == chat.name]
     found = _messages(file, chat, tally)
-    yield from message_table.message_tables(
+    yield from message_table.to_tables(
         found, chat.source, tally, zone_assumed=False, months_first=False
     )
     if not tally.read and not tally.skipped and not tally.notes:

@@ -84,7 +84,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     tally.me = _ME
     found = _from_data(file, tally) if _is_data(file) else _from_text(file, tally)
-    yield from message_table.message_tables(found, "signal", tally, months_first=False)
+    yield from message_table.to_tables(found, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
             f"{file.location} holds no message of signal-export: give the chat.md or the "

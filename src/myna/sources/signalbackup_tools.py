@@ -103,7 +103,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         with file.open() as stream, open_text(stream, file.head) as text:
             rows = read_csv_rows(text, header, columns, file.size, tally)
             found = _from_rows(rows, stem, tally)
-            for frame in message_table.message_tables(found, "signal", tally, months_first=False):
+            for frame in message_table.to_tables(found, "signal", tally, months_first=False):
                 tally.bytes_done = stream.tell()
                 yield frame
             tally.bytes_done = file.size
@@ -112,7 +112,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         return
     name = _NAME.fullmatch(stem)
     found = _from_text(file, name[1] if name else stem, tally)
-    yield from message_table.message_tables(found, "signal", tally, months_first=False)
+    yield from message_table.to_tables(found, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
             f"{file.location} holds no message of signalbackup-tools: export the chat again with "

@@ -51,7 +51,7 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Attachment, MentionSpan, MessageIds, ParsedMessage
+from myna.sources._shared.message_table import Attachment, Mention, MessageIds, ParsedMessage
 from myna.sources._shared.signal import (
     LONG_TEXT_TYPE,
     MENTION_PLACEHOLDER,
@@ -106,7 +106,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     tally.me = _ME
     is_list = any(line.lstrip().startswith(("[", "{")) for line in head_lines(file, 3))
     found = _from_list(file, tally) if is_list else _from_text(file, tally)
-    yield from message_table.message_tables(found, "signal", tally, months_first=False)
+    yield from message_table.to_tables(found, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
             f"{file.location} holds no message of sigtop: export the chat again with "
@@ -266,11 +266,11 @@ def _account(record: dict[str, Any], prefix: str) -> str:
     return next(filter(None, found), "")
 
 
-def _shown(body: str, ranges: list[dict[str, Any]]) -> tuple[str, tuple[MentionSpan, ...]]:
+def _shown(body: str, ranges: list[dict[str, Any]]) -> tuple[str, tuple[Mention, ...]]:
     """The text with its mentions, whose names the export does not have."""
     units = body.encode("utf-16-le", "surrogatepass")
     done: list[str] = []
-    spans: list[MentionSpan] = []
+    spans: list[Mention] = []
     length = after = 0  # of what is done, and behind the last mention in `units`
 
     def add(part: str) -> None:
@@ -287,7 +287,7 @@ def _shown(body: str, ranges: list[dict[str, Any]]) -> tuple[str, tuple[MentionS
         begin, end = 2 * start, 2 * (start + size)
         if after <= begin <= end <= len(units):
             add(_text(units[after:begin]))
-            spans.append(MentionSpan(account, length, length + len("@unknown")))
+            spans.append(Mention(account, length, length + len("@unknown")))
             add("@unknown")
             after = end
     add(_text(units[after:]))

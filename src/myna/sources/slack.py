@@ -30,12 +30,7 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.json_objects import decode_items, decode_repaired
 from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces_from
-from myna.sources._shared.message_table import (
-    Attachment,
-    MentionSpan,
-    ParsedMessage,
-    attachment_kind,
-)
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 from myna.sources._shared.slack_text import (
     get_object,
     get_objects,
@@ -146,9 +141,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file is no list, or cannot be read.
     """
-    yield from message_table.message_tables(
-        _messages(file, tally), "slack", tally, months_first=False
-    )
+    yield from message_table.to_tables(_messages(file, tally), "slack", tally, months_first=False)
     tally.bytes_done = file.size
 
 
@@ -266,7 +259,7 @@ def _message(item: Any, place: _Place, workspace: _Workspace, tally: Tally) -> P
         kind = "forward"
     elif subtype == "me_message":
         text = f"*{text}*"
-        spans = [MentionSpan(span.author_id, span.start + 1, span.end + 1) for span in spans]
+        spans = [Mention(span.author_id, span.start + 1, span.end + 1) for span in spans]
     account = get_text(comment, "user") or get_text(item, "user")
     if kind == "call":
         account = get_text(get_object(item, "room"), "created_by") or account

@@ -13,12 +13,7 @@ from typing import NamedTuple
 
 from myna.sources import Tally
 from myna.sources._shared.html import replace_markup
-from myna.sources._shared.message_table import (
-    Attachment,
-    MentionSpan,
-    ParsedMessage,
-    attachment_kind,
-)
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 from myna.sources._shared.times import detect_day_first, parse_times
 
 # Accounts had four digits behind their names until 2023.
@@ -98,7 +93,7 @@ def detect_order(dates: Sequence[str], tally: Tally) -> tuple[int, bool | None]:
 
     Returns:
         1, or -1 if the newest message is the first; True if months come first, or None for
-        `message_tables` to detect it.
+        `to_tables` to detect it.
     """
     days_first, is_certain = detect_day_first(dates)
     is_american = not is_certain and all(map(_AMERICAN.fullmatch, dates))
@@ -123,7 +118,7 @@ class Channel(NamedTuple):
     channel_id: str | None
 
 
-def channel_from_file_name(name: str) -> Channel:
+def channel_of(name: str) -> Channel:
     """The channel of a file's messages by the file's name, the same for all parts.
 
     A name that the user chose is the channel's, without a server or an id. Names between
@@ -157,7 +152,7 @@ _TIME_STYLES = {"t": "%H:%M", "T": "%H:%M:%S", "d": "%Y-%m-%d", "D": "%Y-%m-%d"}
 
 def resolve_markup(
     text: str, users: Mapping[str, str], channels: Mapping[str, str]
-) -> tuple[str, list[MentionSpan]]:
+) -> tuple[str, list[Mention]]:
     """The text as displayed in the chat, and the mentions that were markup.
 
     Unknown names become ``@unknown``, ``@role``, ``#channel``.

@@ -22,12 +22,7 @@ from myna.sources._shared.discord import (
 )
 from myna.sources._shared.discord_page_text import TextBuilder
 from myna.sources._shared.html import HtmlToken, attributes, unescape
-from myna.sources._shared.message_table import (
-    Attachment,
-    MentionSpan,
-    ParsedMessage,
-    attachment_kind,
-)
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 
 _MAX_DEPTH = 200
 """Elements within elements; a page of the exporter has some twenty."""
@@ -97,7 +92,7 @@ class Message:
     has_text: bool = False
     author: Author | None = None
     edited: bool = False
-    mentions: list[MentionSpan] = field(default_factory=list)
+    mentions: list[Mention] = field(default_factory=list)
     files: list[Attachment] = field(default_factory=list)
 
 
@@ -334,7 +329,7 @@ class PageReader:
     def _add_mention(self, element: _Element) -> None:
         user = self.users.get(element.title)
         if user and user.id and self.builder.length > element.begin:
-            self.builder.spans.append(MentionSpan(user.id, element.begin, self.builder.length))
+            self.builder.spans.append(Mention(user.id, element.begin, self.builder.length))
 
     def _read_count(self, text: str) -> None:
         """Parse the number of messages that the page claims to have."""

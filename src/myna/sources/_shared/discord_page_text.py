@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from myna.sources._shared.html import HtmlToken, attributes, unescape
-from myna.sources._shared.message_table import MentionSpan
+from myna.sources._shared.message_table import Mention
 
 # Tags on lines of their own, and all others that the exporter writes. Unknown tags are
 # Discord's markup where the exporter was told to keep it: <a:wave:80>.
@@ -19,7 +19,7 @@ class TextBuilder:
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.length = 0
-        self.spans: list[MentionSpan] = []
+        self.spans: list[Mention] = []
         self.values: dict[str, str] = {}  # attributes of the elements inside
         self.link = 0, ""  # the number of its first piece, and its address
         self.needs_newline = self.in_block = False  # a block is one of code
@@ -72,12 +72,12 @@ class TextBuilder:
         """The text so far."""
         return "".join(self.pieces)
 
-    def finish(self) -> tuple[str, list[MentionSpan]]:
+    def finish(self) -> tuple[str, list[Mention]]:
         """The text without outer blanks, and the mentions in it."""
         text = self.text
         before = len(text) - len(text.lstrip())
         text = text.strip()
-        moved = [MentionSpan(id_, begin - before, end - before) for id_, begin, end in self.spans]
+        moved = [Mention(id_, begin - before, end - before) for id_, begin, end in self.spans]
         return text, [span for span in moved if 0 <= span.start < span.end <= len(text)]
 
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
-from myna.sources._shared.message_table import MentionSpan
+from myna.sources._shared.message_table import Mention
 from myna.sources._shared.text import BLOCK_CHARS, open_text
 
 MAX_TAG_BYTES = 2**16
@@ -107,7 +107,7 @@ def attributes(raw: bytes) -> dict[str, str]:
 
 def replace_markup(
     text: str, markup: re.Pattern[str], replace: Callable[[re.Match[str]], tuple[str, str | None]]
-) -> tuple[str, list[MentionSpan]]:
+) -> tuple[str, list[Mention]]:
     """Replace markup in a text; the new text, and the mentions that were markup.
 
     Args:
@@ -116,22 +116,20 @@ def replace_markup(
         replace: its replacement, and the account if it is a mention.
     """
     pieces: list[str] = []
-    spans: list[MentionSpan] = []
+    spans: list[Mention] = []
     length = after = 0  # of the pieces; end of the last markup in `text`
     for match in markup.finditer(text):
         replacement, account = replace(match)
         pieces += [text[after : match.start()], replacement]
         length += match.start() - after
         if account:
-            spans.append(MentionSpan(account, length, length + len(replacement)))
+            spans.append(Mention(account, length, length + len(replacement)))
         length += len(replacement)
         after = match.end()
     return "".join([*pieces, text[after:]]), spans
 
 
-def find_mentions(
-    text: str, names: Mapping[str, str], known: list[MentionSpan]
-) -> list[MentionSpan]:
+def find_mentions(text: str, names: Mapping[str, str], known: list[Mention]) -> list[Mention]:
     """Find further mentions, as ``@name``, in the text; all spans in order.
 
     Args:
@@ -148,7 +146,7 @@ def find_mentions(
         while start >= 0:
             end = start + len(mention)
             if start not in taken:
-                spans.append(MentionSpan(names[name], start, end))
+                spans.append(Mention(names[name], start, end))
                 taken.update(i for i in range(start, end) if text[i] == "@")
             start = text.find(mention, end)
     return sorted(spans, key=lambda span: span.start)

@@ -79,7 +79,7 @@ def decode_items(
     piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: ListPattern, tally: Tally
 ) -> list[T]:
     """Decode a piece of items; count damaged ones in the tally."""
-    items, damages = decode_with_damages(piece, decoder, shape)
+    items, damages = decode(piece, decoder, shape)
     for damage in damages:
         tally.skip("damaged message", damage.location)
     return items
@@ -109,7 +109,7 @@ def is_complete(data: bytes) -> bool:
     return True
 
 
-def decode_with_damages(
+def decode(
     piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: ListPattern
 ) -> tuple[list[T], list[Damage]]:
     """Decode a piece of items: the objects, and the damaged stretches.

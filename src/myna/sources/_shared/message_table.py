@@ -28,7 +28,7 @@ MAX_REMEMBERED = 200_000
 """Different messages that are remembered to tell identical ones apart."""
 
 
-class MentionSpan(NamedTuple):
+class Mention(NamedTuple):
     """A mention: the account, and [start, end) in the text, in characters."""
 
     author_id: str
@@ -67,11 +67,11 @@ class ParsedMessage(NamedTuple):
     is_bot: bool = False
     edited: bool = False
     attachments: tuple[Attachment, ...] = ()
-    mentions: tuple[MentionSpan, ...] = ()
+    mentions: tuple[Mention, ...] = ()
     position: int | None = None
 
 
-def message_tables(
+def to_tables(
     parsed: Iterable[ParsedMessage],
     source: str,
     tally: Tally,

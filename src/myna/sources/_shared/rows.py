@@ -79,9 +79,7 @@ def tables_from_rows(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Itera
     do not collide.
     """
     channel = PurePath(file.name).stem
-    yield from message_table.message_tables(
-        (_message(row, channel) for row in rows), "generic", tally
-    )
+    yield from message_table.to_tables((_message(row, channel) for row in rows), "generic", tally)
     if not tally.read:
         tally.notes.append("the table holds no messages")
 

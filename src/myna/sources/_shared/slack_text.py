@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from myna.sources._shared.html import replace_markup
-from myna.sources._shared.message_table import MentionSpan
+from myna.sources._shared.message_table import Mention
 
 _MARKUP = re.compile(
     r"<(?P<mark>[@#!]?)(?P<target>[^<>|\n]*)(?:\|(?P<label>[^<>\n]*))?>|&(?P<entity>amp|lt|gt);"
@@ -103,7 +103,7 @@ def _escaped(text: str) -> str:
 
 def resolve_markup(
     text: str, users: Mapping[str, str], channels: Mapping[str, str]
-) -> tuple[str, list[MentionSpan]]:
+) -> tuple[str, list[Mention]]:
     """The text as displayed in the chat, and the mentions in it.
 
     Args:

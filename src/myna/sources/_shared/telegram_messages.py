@@ -15,12 +15,12 @@ import polars as pl
 
 from myna.sources import Tally
 from myna.sources._shared import json_stream
-from myna.sources._shared.json_objects import decode_with_damages, without_gc
+from myna.sources._shared.json_objects import decode, without_gc
 from myna.sources._shared.json_stream import SEPARATORS, ItemBatch, ListPattern, Piece
 from myna.sources._shared.message_table import (
     MAX_REMEMBERED,
     Columns,
-    MentionSpan,
+    Mention,
     attachment_kind,
     from_columns,
 )
@@ -132,7 +132,7 @@ def _add(
     columns: Columns, piece: Piece, chat_index: int, chat: Chat, roots: TopicRoots, tally: Tally
 ) -> None:
     """Add a piece's messages: comprehensions for common fields, a loop for rare ones."""
-    decoded, damages = decode_with_damages(piece, MESSAGES_DECODER, MESSAGE_LIST)
+    decoded, damages = decode(piece, MESSAGES_DECODER, MESSAGE_LIST)
     for damage in damages:
         # Behind damage at the end of the list of chats, its brackets can be left over.
         if not piece.data[damage.start - piece.start :].strip(SEPARATORS + b"]}"):
@@ -199,7 +199,7 @@ def _notice(message: _Message) -> str:
 
 def _display_text(
     entities: str | list[str | _TextEntity], chat: Chat
-) -> tuple[str, str, list[MentionSpan]]:
+) -> tuple[str, str, list[Mention]]:
     """The text as displayed, without quotations; its kind, and the mentions in it."""
     own = [entity for entity in entities if isinstance(entity, str) or entity.type != "blockquote"]
     has_quote = len(own) < len(entities)
@@ -207,7 +207,7 @@ def _display_text(
     if has_quote and not "".join(p if isinstance(p, str) else p.text for p in own).strip():
         own, kind = list(entities), "forward"
     pieces: list[str] = []
-    spans: list[MentionSpan] = []
+    spans: list[Mention] = []
     length = 0
     for number, entity in enumerate(own):
         piece = entity if isinstance(entity, str) else entity.text
@@ -220,7 +220,7 @@ def _display_text(
             elif entity.type == "bot_command" and number == 0:
                 kind = "command"
             if account and piece:
-                spans.append(MentionSpan(account, length, length + len(piece)))
+                spans.append(Mention(account, length, length + len(piece)))
         elif has_quote and not length:
             piece = piece.lstrip("\n")
         pieces.append(piece)

@@ -15,7 +15,7 @@ import polars as pl
 
 from myna.sources._shared import whatsapp_formats as forms
 from myna.sources._shared import whatsapp_words as words
-from myna.sources._shared.message_table import Attachment, MentionSpan, attachment_kind
+from myna.sources._shared.message_table import Attachment, Mention, attachment_kind
 
 EARLIEST_YEAR = 2009
 """The year of WhatsApp's first version."""
@@ -206,7 +206,7 @@ class Content(NamedTuple):
     text: str
     edited: bool = False
     files: tuple[Attachment, ...] = ()
-    mentions: tuple[MentionSpan, ...] = ()
+    mentions: tuple[Mention, ...] = ()
 
 
 def parse_author(raw: str) -> tuple[str, str] | None:
@@ -383,6 +383,6 @@ def _with_mentions(text: str, edited: bool = False, files: tuple[Attachment, ...
             author_id = f"+{author_id}"
         parts += (text[end : match.start()], f"@{name}")
         length += match.start() - end + len(name) + 1
-        spans.append(MentionSpan(author_id, length - len(name) - 1, length))
+        spans.append(Mention(author_id, length - len(name) - 1, length))
         end = match.end()
     return Content("text", "".join([*parts, text[end:]]), edited, files, tuple(spans))
