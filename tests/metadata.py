@@ -7,8 +7,8 @@ from typing import Any
 from myna.artifacts import AdapterInfo, Plan, PreparedInfo, PromptFormat, TrainingResult
 from myna.config import Redaction, Rules, Samples
 from myna.config.clones import SYSTEM
-from myna.config.rules import resolved
-from myna.rendering.spec import TRANSCRIPT, Markup
+from myna.config.rules import resolve_preset
+from myna.rendering.spec import TRANSCRIPT, RenderingSpec
 
 NOT_REDACTED = Redaction(style="off")
 
@@ -18,15 +18,15 @@ def prompt_format(
     *,
     rules: Rules | None = None,
     redaction: Redaction | None = None,
-    markup: Markup = TRANSCRIPT,
+    spec: RenderingSpec = TRANSCRIPT,
     **samples: Any,
 ) -> PromptFormat:
     """A format with this system line and these settings of samples, and otherwise the defaults."""
     return PromptFormat(
         Samples(system=system, **samples),
-        resolved(rules or Rules()),
+        resolve_preset(rules or Rules()),
         redaction or Redaction(),
-        markup,
+        spec,
     )
 
 

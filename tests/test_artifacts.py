@@ -42,7 +42,7 @@ def without_a_rule(data: dict[str, Any]) -> None:
 
 
 def without_a_default(data: dict[str, Any]) -> None:
-    del data["format"]["markup"]["bare"]
+    del data["format"]["spec"]["add_special_tokens"]
 
 
 def with_more(data: dict[str, Any]) -> None:

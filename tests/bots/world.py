@@ -137,7 +137,7 @@ class World:
             engine=self.engine,
             tokenizer=self.tokenizer,
             personas=list(FRIENDS),
-            format=prompt_format(max_tokens=4096),
+            format=prompt_format(max_length=4096),
             channels=[Channel("s", "tea", list(FRIENDS))],
             chat=config.Chat(),
             chance=random.Random(1),

@@ -233,7 +233,7 @@ class TestPeople:
         assert done.json()["balanced"]
         slip = myna("-C", "friends", "prepare", "--channel", "no such")
         assert slip.status == 2
-        assert "fits nothing that was imported: see `myna channels`" in slip.err
+        assert "matches nothing that was imported: see `myna channels`" in slip.err
 
 
 def test_what_is_read_is_listed(myna: Myna) -> None:

@@ -46,7 +46,7 @@ def test_an_adapter_holds_all_that_talking_needs(trained: Path) -> None:
     }  # fmt: skip
     info = AdapterInfo.load(Workspace(trained), "group")
     assert sorted(info.personas) == ["Ana", "Ben", "Cy"]
-    assert info.format.samples.max_tokens == 128
+    assert info.format.samples.max_length == 128
     assert not list((trained / "adapters").glob(".*.training"))
 
 

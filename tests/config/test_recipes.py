@@ -56,7 +56,7 @@ def test_a_new_file_leaves_what_recipes_set_to_them() -> None:
     assert "# lr = 0.0001" in written
     assert tomllib.loads(written)["train"]["rank"] == 5
     changed = parse(written.replace('recipe = "70b"', 'recipe = "mac"'), "x.toml")
-    assert (changed.train.rank, changed.samples.max_tokens) == (5, 1024)
+    assert (changed.train.rank, changed.samples.max_length) == (5, 1024)
 
 
 def test_a_recipe_that_nobody_knows_is_named() -> None:

@@ -47,7 +47,7 @@ class TestErrors:
             ),
             ("[split]\ntest = 0.5", "x.toml: split.test = 0.5: "),
             ("[chat]\nengine = 'abacus'", "x.toml: chat.engine = 'abacus': "),
-            ("[samples]\nmax_tokens = 3", "x.toml: samples.max_tokens = 3: "),
+            ("[samples]\nmax_length = 3", "x.toml: samples.max_length = 3: "),
             ("train = 3", "x.toml: train = 3: "),
             (
                 "[train]\nbudget = 'soon'",
@@ -61,7 +61,7 @@ class TestErrors:
             ("[samples]\nsystem = '{'", "x.toml: samples.system = '{': only "),
             ("[rules]\nlink-only = 'dorp'", "x.toml: rules.link-only = 'dorp': "),
             ("[rules]\nsystem = 'keep'", "x.toml: rules.system = 'keep': "),
-            ("[rules]\nrepeats = 1", "x.toml: rules.repeats = 1: 1 would make 'god' of 'good': "),
+            ("[rules]\nrepeats = 1", "x.toml: rules.repeats = 1: 1 would turn 'good' into 'god': "),
         ],
     )
     def test_a_wrong_value_names_its_field_and_itself(self, text: str, said: str) -> None:

@@ -359,4 +359,4 @@ def test_a_server_finds_the_control_tokens_that_we_meant_and_no_other(
 ) -> None:
     ids = [START, *tokenizer.encode("".join(parts)).ids, END]
     found = reader.encode(text.of(ids)).ids
-    assert [number for number in found if number in tokenizer.control] == [START, END]
+    assert [number for number in found if number in tokenizer.control_ids] == [START, END]

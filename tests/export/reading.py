@@ -14,7 +14,7 @@ from typing import Any
 from myna.engines.openai_engine import GAP
 from myna.export.dialogues import OPENING, Dialogue
 from myna.export.formats import BOS, EOS
-from myna.rendering.render import LOOKS_LIKE_TURN, unescape
+from myna.rendering.turns import LOOKS_LIKE_TURN, unescape
 
 Spoken = list[tuple[str, str]]
 

@@ -62,7 +62,7 @@ def trained(tmp_path: Path) -> Trained:
         adapter_info(
             base=base.name,
             base_fingerprint=base.fingerprint,
-            format=prompt_format(max_tokens=128),
+            format=prompt_format(max_length=128),
             personas=list(personas),
             channels=[Channel("", "tea", ["Ben", "Ana", "Cy"])],
             **more,

@@ -138,7 +138,7 @@ def test_transformers_reads_the_folder_with_the_same_tokens(
     for text in VARIED:
         ids = theirs(text, add_special_tokens=False, split_special_tokens=True).input_ids
         assert ids == tokenizer.encode(text).ids, text
-    assert theirs.eos_token_id == tokenizer.eos
+    assert theirs.eos_token_id == tokenizer.eos_id
     assert "<|im_start|>" in theirs.apply_chat_template(
         [{"role": "user", "content": "hi"}], tokenize=False
     )

@@ -69,8 +69,8 @@ class Moment:
         export.write_parquet(folder / "table.parquet")
         made = prepare([folder / "table.parquet"], people, settings, tokenizer, folder)
         self.info = made.info
-        self.messages = made.messages
-        [self.sample] = made.samples["ids"].to_list()
+        self.messages = pl.read_parquet(folder / "messages.parquet")
+        [self.sample] = pl.read_parquet(folder / "samples.parquet")["ids"].to_list()
         self.engine = Asked(tokenizer)
         self.clone = Clone(
             engine=cast(Engine, self.engine),

@@ -21,7 +21,7 @@ from myna.rendering import renderings
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     tokenizer = make(tmp_path, KINDS["default-system"])
-    shape = prompt_format("{name}.", markup=renderings.of("chat", tokenizer))
+    shape = prompt_format("{name}.", spec=renderings.rendering_spec("chat", tokenizer))
     return Room(shape, tokenizer, ["Ana", "Ben", "Cy"], 999)
 
 
@@ -96,7 +96,9 @@ class TestWhoSpeaksNext:
         assert probabilities(cast(Engine, None), room, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
 
     def test_names_name_who_is_next(self, room: Room) -> None:
-        room.format = prompt_format("{name}.", markup=renderings.of("names", room.tokenizer))
+        room.format = prompt_format(
+            "{name}.", spec=renderings.rendering_spec("names", room.tokenizer)
+        )
         room.say("Ben", "hm")
         assert room.tokenizer.decode(room.cue_ids("Ana")) == "<|im_start|>Ana\n"
         assert room.before_cue() + room.cue_ids("Ana") == room.prompt("Ana")

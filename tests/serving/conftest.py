@@ -170,7 +170,7 @@ class Starter:
             engines=dict(own),
             tokenizer=self.tokenizer,
             personas=PERSONAS,
-            format=prompt_format(max_tokens=context),
+            format=prompt_format(max_length=context),
             channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_reply_tokens=60),
             chance=random.Random(1),

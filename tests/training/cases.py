@@ -64,7 +64,7 @@ def workspace_of(
     if not root.exists():
         settings = override(
             Settings(base=str(base)),
-            ["samples.max_tokens=128", "train.batch_tokens=512", "train.epochs=1",
+            ["samples.max_length=128", "train.batch_tokens=512", "train.epochs=1",
              "train.lr=0.02", "train.previews=0", "train.rank=4", "train.checks=2", *changes],
         )  # fmt: skip
         create(root, settings)

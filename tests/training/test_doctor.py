@@ -39,7 +39,7 @@ def test_the_advice_is_the_largest_recipe_that_fits(card: int, recipe: str) -> N
 def test_a_smaller_card_is_advised_shorter_samples() -> None:
     rows = fitting(12 * GB, 2, four_bits=True)
     report = {"bases": rows, "accelerator": "CUDA", "free_memory": 12 * GB}
-    assert advice(report) == 'recipe = "3090" with samples.max_tokens = 1024'
+    assert advice(report) == 'recipe = "3090" with samples.max_length = 1024'
 
 
 def test_without_bitsandbytes_nothing_is_advised_that_needs_it() -> None:

@@ -74,7 +74,7 @@ def test_a_step_that_ran_out_of_memory_is_redone_in_halves_and_said_once(
 
 
 def test_a_sample_that_alone_does_not_fit_ends_with_advice(model: Any) -> None:
-    with pytest.raises(TrainingError, match=r"a sample of 15 tokens does not fit .*max_tokens"):
+    with pytest.raises(TrainingError, match=r"a sample of 15 tokens does not fit .*max_length"):
         gradients(with_lora(model, Train()), 0, limited(0))
 
 

@@ -71,7 +71,7 @@ def ready(space: Workspace, settings: Settings, *, again: bool = False) -> None:
     manifest = workspace.read_manifest(space.prepared)
     if manifest and not again:
         inputs, used = stages.prepare_inputs(space), stages.prepare_settings(settings)
-        if not workspace.stale(manifest, inputs, used):
+        if not workspace.stale_reasons(manifest, inputs, used):
             say("nothing has changed since the last time (--force makes the samples anew)")
             return
     tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)

@@ -90,7 +90,7 @@ def ready(
     manifest = workspace.read_manifest(space.adapter(name))
     unfinished = (space.training(name) / "checkpoints").exists()
     if manifest and not (again or onward or dry or unfinished):
-        reasons = workspace.stale(
+        reasons = workspace.stale_reasons(
             manifest, stages.train_inputs(space), stages.train_settings(settings)
         )
         if not reasons:

@@ -60,11 +60,11 @@ class Samples(Section):
     )
     window: Literal["fit", "random"] = Field(
         "fit",
-        description="fit: as long as max_tokens allows; random: 2 to 10 turns, drawn at random.",
+        description="fit: as long as max_length allows; random: 2 to 10 turns, drawn at random.",
     )
     seed: int = Field(0, description="Of what is drawn: random windows, and the system line.")
-    max_tokens: int = Field(
-        default("samples.max_tokens"),
+    max_length: int = Field(
+        default("samples.max_length"),
         ge=64,
         description="Longest sample, in the base model's own tokens.",
     )

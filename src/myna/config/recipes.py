@@ -25,7 +25,7 @@ LLAMA_70B = "meta-llama/Llama-3.1-70B"
 RECIPES: dict[str, dict[str, Choice]] = {
     "laptop": {
         "base": Choice("smollm2-135m", "small enough to train in minutes on two CPU cores"),
-        "samples.max_tokens": Choice(
+        "samples.max_length": Choice(
             512, "a chat's last twenty lines or so; attention stays cheap"
         ),
         "train.method": Choice("lora", "at 270 MB the base needs no quantisation"),
@@ -37,7 +37,7 @@ RECIPES: dict[str, dict[str, Choice]] = {
     },
     "3090": {
         "base": Choice(MISTRAL, "the strongest base that one 24 GB card trains with ease"),
-        "samples.max_tokens": Choice(8192, "as long as that base was trained on"),
+        "samples.max_length": Choice(8192, "as long as that base was trained on"),
         "train.method": Choice("qlora", "in 4 bits the base takes 4 GB of the 24"),
         "train.rank": Choice(32, "a whole server's people in one adapter"),
         "train.alpha": Choice(16.0, "half the rank, as the example that this follows has it"),
@@ -47,7 +47,7 @@ RECIPES: dict[str, dict[str, Choice]] = {
     },
     "a40": {
         "base": Choice(MISTRAL, "a base model: it has no assistant's manners to unlearn"),
-        "samples.max_tokens": Choice(2048, "two people's talk in windows of a few turns"),
+        "samples.max_length": Choice(2048, "two people's talk in windows of a few turns"),
         "train.method": Choice("lora", "48 GB hold the base in 16 bits, nothing is rounded"),
         "train.rank": Choice(32, "one person's ways and what they know"),
         "train.alpha": Choice(16.0, "half the rank, as for the 3090"),
@@ -59,7 +59,7 @@ RECIPES: dict[str, dict[str, Choice]] = {
         "base": Choice(
             "mistralai/Mistral-Nemo-Base-2407", "12B in 16 bits leaves 50 of 80 GB for long samples"
         ),
-        "samples.max_tokens": Choice(8192, "long rooms; the memory is there"),
+        "samples.max_length": Choice(8192, "long rooms; the memory is there"),
         "train.method": Choice("lora", "16 bits are faster than 4 where they fit"),
         "train.rank": Choice(64, "a large base and many chats can use it"),
         "train.alpha": Choice(32.0, "half the rank"),
@@ -69,7 +69,7 @@ RECIPES: dict[str, dict[str, Choice]] = {
     },
     "70b": {
         "base": Choice(LLAMA_70B, "the hub wants its licence accepted once"),
-        "samples.max_tokens": Choice(4096, "longer samples would not fit beside the weights"),
+        "samples.max_length": Choice(4096, "longer samples would not fit beside the weights"),
         "train.method": Choice("qlora", "in 4 bits 70B take 38 GB: one 80 GB card, or two of 48"),
         "train.rank": Choice(16, "a large base needs few new directions"),
         "train.alpha": Choice(16.0, "the rank: the update counts once"),
@@ -81,7 +81,7 @@ RECIPES: dict[str, dict[str, Choice]] = {
         "base": Choice(
             "HuggingFaceTB/SmolLM2-360M-Instruct", "1.5 GB beside all else in 8 GB of shared memory"
         ),
-        "samples.max_tokens": Choice(1024, "a chat's last forty lines or so"),
+        "samples.max_length": Choice(1024, "a chat's last forty lines or so"),
         "train.method": Choice("lora", "4-bit training needs bitsandbytes, which Macs lack"),
         "train.rank": Choice(16, "room for a few people's ways of talking"),
         "train.alpha": Choice(32.0, "twice the rank: the update counts double"),
@@ -91,7 +91,7 @@ RECIPES: dict[str, dict[str, Choice]] = {
     },
     "cluster": {
         "base": Choice(LLAMA_70B, "split over the cards (myna train --write-config fsdp)"),
-        "samples.max_tokens": Choice(8192, "long rooms"),
+        "samples.max_length": Choice(8192, "long rooms"),
         "train.method": Choice("lora", "16 bits, split by FSDP: 140 GB over eight cards"),
         "train.rank": Choice(64, "many chats can use it"),
         "train.alpha": Choice(32.0, "half the rank"),

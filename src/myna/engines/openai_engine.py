@@ -127,7 +127,7 @@ class OpenAI:
 
     def _tries_ids(self) -> bool:
         """Whether the server takes token ids: it counts as many as it was sent."""
-        ids = [*self._tokenizer.bos, *self._tokenizer.encode(_PROBE).ids]
+        ids = [*self._tokenizer.bos_ids, *self._tokenizer.encode(_PROBE).ids]
         body = {"model": self._model, "prompt": ids, "max_tokens": 1}
         try:
             answer = self._client.ask("POST", COMPLETIONS, body)
@@ -265,15 +265,15 @@ class PlainText:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
-        names = [tokenizer.decode([number]) for number in tokenizer.control]
-        self._names = dict(zip(tokenizer.control, names, strict=True))
+        names = [tokenizer.decode([number]) for number in tokenizer.control_ids]
+        self._names = dict(zip(tokenizer.control_ids, names, strict=True))
         longest_first = sorted(filter(None, names), key=len, reverse=True)
         self._typed = re.compile(f"(?=(?:{'|'.join(map(re.escape, longest_first))}))")
         self._any = bool(longest_first)
 
     def of(self, prompt: Sequence[int]) -> str:
         """The text of `prompt`."""
-        bos = self._tokenizer.bos
+        bos = self._tokenizer.bos_ids
         ids = list(prompt)
         if bos and tuple(ids[: len(bos)]) == bos:
             ids = ids[len(bos) :]

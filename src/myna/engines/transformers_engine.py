@@ -108,7 +108,7 @@ class Transformers:
         self._shared: _Shared | None = _of(base) if model is None else _Shared(model)
         self._adapter = self._shared.add(adapter) if adapter and model is None else None
         self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(base.folder / "tokenizer.json"))
-        self._ends = Tokenizer(base.folder).ends
+        self._ends = Tokenizer(base.folder).end_ids
         self._cache: Any = None
         self._stepping = threading.RLock()
         self._cached: list[int] = []

@@ -78,6 +78,6 @@ def run(
         ],
     }
     manifest = {"inputs": stages.evaluate_inputs(space, name), "settings": {}}
-    with workspace.clear_disk_errors(space.reports):
+    with workspace.explain_disk_errors(space.reports):
         workspace.write_json(space.reports / f"{name}.json", {**report, "manifest": manifest})
     return report

@@ -21,9 +21,8 @@ from myna.export.prompt_templates import Voice, opening
 from myna.models.bases import Base, find_base_of
 from myna.models.fetch import Say, silent
 from myna.models.loading import WHOLE
-from myna.rendering import render
-from myna.rendering.render import MOST_NAMED
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import MAX_PEOPLE_NAMED, system_line
 from myna.workspace import Workspace
 
 
@@ -137,8 +136,8 @@ def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
     )
     others = [person for person in place.people if person != persona]
     user = others[0] if others else "User"
-    members = tuple(dict.fromkeys([*place.people[:MOST_NAMED], persona, user]))
-    line = render.system_line(
+    members = tuple(dict.fromkeys([*place.people[:MAX_PEOPLE_NAMED], persona, user]))
+    line = system_line(
         info.format.samples.system_lines[0],
         people=members,
         space=place.space,
@@ -150,9 +149,9 @@ def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
         user=user,
         system=line,
         people=members,
-        markup=info.format.markup,
+        spec=info.format.spec,
         adapter=adapter,
-        opening=opening(info.format.markup, Tokenizer(base.folder)),
+        opening=opening(info.format.spec, Tokenizer(base.folder)),
     )
 
 
@@ -171,7 +170,7 @@ def run(space: Workspace, done: Written, about: str, write: Callable[[Path], Non
         WorkspaceError: the disk is full, or forbidden.
     """
     path = Path(done.folder)
-    with workspace_.clear_disk_errors(path), workspace_.folder(path) as new:
+    with workspace_.explain_disk_errors(path), workspace_.atomic_folder(path) as new:
         write(new)
         workspace_.write_text(new / "README.txt", _readme(done, about))
         done.files = sorted(

@@ -21,8 +21,8 @@ import polars as pl
 from myna.engines.openai_engine import GAP
 from myna.errors import SettingsError
 from myna.messages import CHANNEL_KEY
-from myna.preparing.windows import halfway
-from myna.rendering.render import entry_line, escape, loudest
+from myna.preparing.windows import middle_blank
+from myna.rendering.turns import entry_line, escape, most_active
 
 OPENING = "[start]"
 """What a human says where the persona opens and a format wants a human first."""
@@ -214,7 +214,7 @@ def _system_line(
     template: str, most: int, persona: str, people: Sequence[str], space: str, channel: str
 ) -> str:
     """The template filled in: one line, of as many others as `most` bytes hold."""
-    others = loudest(person for person in people if person != persona)
+    others = most_active(person for person in people if person != persona)
     while _bytes(line := _filled(template, persona, others, space, channel)) > most:
         if not others:
             raise SettingsError(
@@ -328,7 +328,7 @@ def _halves(text: str, room: int) -> Iterator[str]:
     if len(text) < 2 or _bytes(escape(text)) < room:
         yield text
         return
-    at = halfway(text)
+    at = middle_blank(text)
     for half in (text[:at].strip(), text[at:].strip()):
         if half:
             yield from _halves(half, room)

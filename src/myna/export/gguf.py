@@ -87,7 +87,7 @@ def prompt_of(trained: Trained) -> str:
     """The beginning of a text that the first persona goes on with."""
     voice = trained.voices[0]
     said = voice.between("start", "user") + voice.lead("user") + "Hello!"
-    line = voice.opening + voice.system + voice.markup.header_end
+    line = voice.opening + voice.system + voice.spec.header_end
     return line + said + voice.between("user", "assistant")
 
 

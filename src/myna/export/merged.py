@@ -82,7 +82,7 @@ def _probe(base: Base) -> list[int]:
     from myna.rendering.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(base.folder)
-    return [*tokenizer.bos, *tokenizer.encode(PROBE).ids]
+    return [*tokenizer.bos_ids, *tokenizer.encode(PROBE).ids]
 
 
 def _logprobs(model: Any, ids: list[int]) -> Any:

@@ -57,7 +57,7 @@ class Clone:
             most_tokens=self.max_prompt_tokens(self.chat),
             space=place.space,
             channel=place.channel,
-            name="" if self.format.markup.per_persona else self.personas[0],
+            name="" if self.format.spec.per_persona else self.personas[0],
             platform=place.source,
         )
         # Names of many tokens, and there are no bounds to those, must leave room for words.
@@ -69,7 +69,7 @@ class Clone:
 
     def max_prompt_tokens(self, chat: config.Chat) -> int:
         """The most tokens of a prompt, where replies are as long as `chat` allows."""
-        longest = min(CONTEXT * self.format.samples.max_tokens, self.engine.context)
+        longest = min(CONTEXT * self.format.samples.max_length, self.engine.context)
         return longest - self._max_reply_tokens(chat)
 
     def _max_reply_tokens(self, chat: config.Chat) -> int:
@@ -156,7 +156,7 @@ def open_clone(
     """
     info = AdapterInfo.load(space, name)
     base = find_base_of(name, info, weights=False, say=say)
-    context = min(base.context, (CONTEXT + 1) * info.format.samples.max_tokens)
+    context = min(base.context, (CONTEXT + 1) * info.format.samples.max_length)
 
     def engine(adapter: str) -> Engine:
         return _engine(base, space.adapter(adapter), context, settings, say)

@@ -20,7 +20,7 @@ from myna.persona.clone import Clone
 from myna.persona.memory import OWNER
 from myna.persona.prompt import Line, Room
 from myna.persona.turn import Generation
-from myna.rendering.render import entry_line_of
+from myna.rendering.turns import entry_line_of
 from myna.rooms.live_reply import Reply
 from myna.rooms.members import Attendance
 from myna.rooms.prompt_history import Shown, copied
@@ -95,7 +95,7 @@ class LiveRoom(Attendance):
                     spoken.add(message.person)
                     continue
                 burst = True
-                named = message.to or name_mentions.named(message.text, here, addressed=True)
+                named = message.to or name_mentions.named_people(message.text, here, addressed=True)
                 wanted += [n for n in named if n in here and n not in spoken and n not in wanted]
             return wanted
 

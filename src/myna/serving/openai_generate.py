@@ -206,7 +206,7 @@ def _prompt(served: Served, text: str) -> list[int]:
     ids: list[int] = []
     if len(text) <= context * LONGEST_TOKEN:
         tokenizer = served.clone.tokenizer
-        ids = [*tokenizer.bos, *tokenizer.encode(text or "\n").ids]
+        ids = [*tokenizer.bos_ids, *tokenizer.encode(text or "\n").ids]
     if not ids or len(ids) >= context:
         raise ApiError(
             400,

@@ -42,7 +42,7 @@ def save(folder: Path, step: int, model: Any, optimizer: Any, *, main: bool = Tr
     tensors = state(model, optimizer)
     if not main:
         return
-    with workspace.folder(folder / f"step-{step:07d}") as new:
+    with workspace.atomic_folder(folder / f"step-{step:07d}") as new:
         save_file(tensors, new / "state.safetensors")
         workspace.write_json(new / "step.json", {"step": step})
     for old in _newest_first(folder)[KEPT:]:
@@ -67,7 +67,7 @@ def save_best(folder: Path, step: int, model: Any, *, main: bool = True) -> None
     """Write what is trained, in the place of the best that was there before."""
     tensors = state(model)
     if main:
-        with workspace.folder(folder) as new:
+        with workspace.atomic_folder(folder) as new:
             save_file(tensors, new / "state.safetensors")
             workspace.write_json(new / "step.json", {"step": step})
 

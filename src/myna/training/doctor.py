@@ -154,7 +154,7 @@ def advice(report: dict[str, Any]) -> str:
             if works[method] is not None and free >= 0.85 * gigabytes * 1e9:
                 return f'recipe = "{recipe}"'
         if works["qlora"] is not None:
-            return 'recipe = "3090" with samples.max_tokens = 1024'
+            return 'recipe = "3090" with samples.max_length = 1024'
     return 'recipe = "laptop"'
 
 

@@ -84,7 +84,7 @@ class Steps:
         if cannot:
             raise TrainingError(
                 f"a sample of {max(self._lengths):,} tokens does not fit the memory: lower "
-                'samples.max_tokens and run `myna prepare`, or use train.method = "qlora"'
+                'samples.max_length and run `myna prepare`, or use train.method = "qlora"'
             )
         self.part_tokens = max(1, largest // 2)
         if not self._told:

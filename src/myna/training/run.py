@@ -96,8 +96,8 @@ def run(
     whole = _together(done)
     if accelerator.is_main_process and not dry:
         with (
-            workspace.clear_disk_errors(space.adapter(name)),
-            workspace.folder(space.adapter(name)) as new,
+            workspace.explain_disk_errors(space.adapter(name)),
+            workspace.atomic_folder(space.adapter(name)) as new,
         ):
             job.write_metadata(new, personas, whole, names)
     accelerator.wait_for_everyone()
@@ -148,7 +148,7 @@ class _Stage:
             if finished is not None:
                 return finished
             self.watch.say(f"training {personas[0]}")
-        with workspace.clear_disk_errors(self.space.training(name)):
+        with workspace.explain_disk_errors(self.space.training(name)):
             return self._train(name, personas)
 
     def _finished(self, name: str) -> TrainingResult | None:
@@ -157,7 +157,7 @@ class _Stage:
         if manifest is None or self.onward or self.space.training(name).exists():
             return None
         wanted = stages.train_inputs(self.space), stages.train_settings(self.settings)
-        if workspace.stale(manifest, *wanted):
+        if workspace.stale_reasons(manifest, *wanted):
             return None
         self.watch.say(f"adapter '{name}' is trained already")
         return AdapterInfo.load(self.space, name).training
@@ -280,7 +280,7 @@ class _Stage:
             methods.save(model, self.base, self.settings.train, folder, main=False)
             return
         seen = set(workspace.read_json(folder / "seen.json") or []) if onward else set()
-        with workspace.folder(folder) as new:
+        with workspace.atomic_folder(folder) as new:
             methods.save(model, self.base, self.settings.train, new)
             shutil.copy(work / "log.jsonl", new / "log.jsonl")
             if (work / CURVES).exists():
