@@ -18,7 +18,7 @@ from myna.config import Filter, Rules, Settings, parse, template
 from myna.config.rules import DISCORD_MISTRAL, RULES, resolve_preset, rule_action
 from myna.conversations import quality
 from myna.errors import SettingsError
-from myna.messages import KINDS, tidy
+from myna.messages import KINDS, normalize_text
 from myna.people import People, Person, accounts
 
 
@@ -349,7 +349,7 @@ def test_what_comes_in_is_dropped_or_stays(
     frame = table(rows)
     kept = cleaned(frame, ledger, Rules(**settings), Ana=consent, batch=5)
     assert ledger.messages == len(rows)
-    assert ledger.characters == sum(len(tidy(row["text"])) for row in rows)
+    assert ledger.characters == sum(len(normalize_text(row["text"])) for row in rows)
     assert ledger.total("drop") + kept.height == len(rows)
     dropped = sum(row.characters for row in ledger.rows)
     assert dropped + kept["characters"].sum() == ledger.characters

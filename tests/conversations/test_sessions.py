@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.chats import table, thorough
 
 from myna.conversations import sessions
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 
 DAY = 24 * 60
 
@@ -126,7 +126,7 @@ def chat(channel: str, within: float, between: float, talks: int = 40) -> list[d
 
 
 def gaps_of(rows: list[dict[str, Any]]) -> dict[str, float]:
-    found = sessions.estimate_gaps(sessions.split_conversations(table(rows), 60), PLACE)
+    found = sessions.estimate_gaps(sessions.split_conversations(table(rows), 60), CHANNEL_KEY)
     return dict(found.select(pl.col("channel_id").str.strip_prefix("/"), "gap").iter_rows())
 
 

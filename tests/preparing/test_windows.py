@@ -10,7 +10,7 @@ from tests.chats import cleaned, names, table, texts, thorough
 
 from myna.config import Split
 from myna.conversations import sessions, splits
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.preparing import windows
 from myna.preparing.conversation_lines import lines
 from myna.preparing.windows import Window, split_into_windows
@@ -91,7 +91,11 @@ short_names = names.map(lambda name: name[:9].strip())
 @pytest.mark.model
 class TestFitting:
     @thorough
-    @given(st.lists(st.tuples(short_names, lengthy.map(tidy).filter(bool)), min_size=1, max_size=9))
+    @given(
+        st.lists(
+            st.tuples(short_names, lengthy.map(normalize_text).filter(bool)), min_size=1, max_size=9
+        )
+    )
     def test_nothing_is_lost_and_each_turn_fits(
         self, tokenizer: Tokenizer, rows: list[tuple[str, str]]
     ) -> None:

@@ -22,7 +22,7 @@ from myna import config
 from myna.artifacts import AdapterInfo
 from myna.conversations import sessions, splits
 from myna.errors import SettingsError
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.persona.prompt import PromptBuilder
 from myna.preparing.conversation_lines import lines
 from myna.preparing.windowed_segments import RenderedWindows, render_windows
@@ -210,7 +210,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
 
 @often
 @given(
-    st.lists(st.tuples(names, texts.map(tidy).filter(bool)), min_size=1, max_size=5),
+    st.lists(st.tuples(names, texts.map(normalize_text).filter(bool)), min_size=1, max_size=5),
     st.integers(1, 9),
 )
 def test_a_turn_is_read_back_from_a_stream(

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from myna.cleaning.personal_data.spans import replace_spans
-from myna.messages import Rewritten, rewritten
+from myna.messages import TextChange, replace_texts
 from myna.people import People, Person
 from myna.people.accounts import account
 
@@ -66,11 +66,11 @@ def replace_names(messages: pl.DataFrame, hidden: HiddenNames | None) -> pl.Data
     names = list(hidden.names)
     is_named = pl.col("text").str.contains_any(names) if names else pl.lit(False)
     affected = rows.filter(is_mentioned | is_named).select("row", "source", "text", "mentions")
-    changed: list[Rewritten] = []
+    changed: list[TextChange] = []
     for row, source, text, spans in affected.iter_rows():
         mine = [(hidden.accounts.get(f"{source}:{span['author_id']}"), span) for span in spans]
         changed.append((row, *_replace_in_text(text, mine, hidden)))
-    return rewritten(messages, changed)
+    return replace_texts(messages, changed)
 
 
 def _stand_ins(people: People) -> dict[Person, str]:

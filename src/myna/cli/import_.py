@@ -63,7 +63,7 @@ def command(
     from myna import people, sources
     from myna.errors import SettingsError, SourceError
     from myna.importing.discover import find
-    from myna.sources import given_columns
+    from myna.sources import parse_columns
 
     if list_:
         _print_sources(as_json)
@@ -72,9 +72,9 @@ def command(
         raise SettingsError("no files given: type `myna import PATH`")
     workspace = find_workspace(ctx)
     if source:
-        sources.source(source)  # raises for an unknown name before anything is read
+        sources.load_source(source)  # raises for an unknown name before anything is read
     new_consent = _consent(consent, people.load(workspace.people_file))
-    discovery = find(paths, source, given_columns(columns) if columns else None)
+    discovery = find(paths, source, parse_columns(columns) if columns else None)
     results = _import(workspace, discovery, new_consent)
     troubles = [*discovery.troubles, *(result.trouble for result in results if result.trouble)]
     everyone = [person.name for person in people.load(workspace.people_file).persons]
@@ -206,7 +206,7 @@ def _print_sources(as_json: bool) -> None:
 
     from myna import sources
 
-    readers = {name: sources.source(name) for name in sources.names()}
+    readers = {name: sources.load_source(name) for name in sources.names()}
     if as_json:
         print_json(
             [

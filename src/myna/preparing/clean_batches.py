@@ -25,7 +25,7 @@ from myna.cleaning import near_duplicates, pseudonyms, redact, rules
 from myna.config import Rules, Settings
 from myna.config.rules import resolve_preset
 from myna.conversations import quality, splits
-from myna.messages import KINDS, PLACE
+from myna.messages import CHANNEL_KEY, KINDS
 from myna.people import People, accounts
 from myna.preparing.message_store import MessageBatch, MessageStore
 
@@ -125,10 +125,10 @@ def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
 
 def _places(messages: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """For each message the number of its place, and the places by their numbers."""
-    run = messages.select(pl.struct(PLACE).rle_id()).to_series()
-    firsts = messages.select(PLACE).filter(run.diff().fill_null(1) != 0)
+    run = messages.select(pl.struct(CHANNEL_KEY).rle_id()).to_series()
+    firsts = messages.select(CHANNEL_KEY).filter(run.diff().fill_null(1) != 0)
     places = firsts.unique(maintain_order=True)
     numbers = firsts.join(
-        places.with_row_index("place"), on=PLACE, nulls_equal=True, maintain_order="left"
+        places.with_row_index("place"), on=CHANNEL_KEY, nulls_equal=True, maintain_order="left"
     )
     return numbers["place"].gather(run), places

@@ -17,7 +17,7 @@ from myna.cleaning.ledger import Ledger
 from myna.config import Settings
 from myna.config.rules import resolve_preset
 from myna.conversations import disentangle, llm_quality, quality, sessions, splits
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.preparing.clean_batches import BatchFeatures, CleaningContext
 from myna.preparing.message_store import MessageStore
 
@@ -50,12 +50,12 @@ def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
         long.append((first, batch.long))
         redacted.append(batch.redacted.with_columns((pl.col("row") + first).cast(pl.UInt32)))
         first += batch.rows.height
-    table = pl.DataFrame(list(places), schema=dict.fromkeys(PLACE, pl.String), orient="row")
+    table = pl.DataFrame(list(places), schema=dict.fromkeys(CHANNEL_KEY, pl.String), orient="row")
     # The order of names, and null first, as in a sort by the names themselves.
-    order = table.with_row_index("number").sort(*PLACE, nulls_last=False)
+    order = table.with_row_index("number").sort(*CHANNEL_KEY, nulls_last=False)
     ranks = (
         order.with_row_index("rank")
-        .with_columns(channel=pl.struct(PLACE[:2]).rle_id())
+        .with_columns(channel=pl.struct(CHANNEL_KEY[:2]).rle_id())
         .sort("number")
     )
     every = pl.concat(rows)
