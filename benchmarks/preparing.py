@@ -23,7 +23,7 @@ from pathlib import Path
 
 import exports
 from myna import workspace
-from myna.importing.discover import find
+from myna.importing.discover import discover_chats
 from myna.importing.import_files import import_files
 from myna.models import bases
 from myna.preparing.prepare import run
@@ -43,7 +43,7 @@ def main() -> None:
             Path(folder, "export").mkdir()
             exports.EXPORTS["discord-small"](Path(folder, "export"), wanted.messages, 0, 0)
         space = workspace.create(Path(folder, "w"))
-        found = find(wanted.export or [Path(folder, "export")])
+        found = discover_chats(wanted.export or [Path(folder, "export")])
         list(import_files(space, found.chats, consent="clone"))
         settings = space.settings()
         taken = []

@@ -18,7 +18,7 @@ import polars as pl
 
 from myna.messages import Rewritten, rewritten
 from myna.people import People, Person
-from myna.people.accounts import account
+from myna.people.accounts import account_expr
 
 SHORTEST = 3
 """Characters of a name that is looked for in the open."""
@@ -43,7 +43,7 @@ def hidden(messages: pl.DataFrame | pl.LazyFrame, people: People) -> Hidden | No
     stand_ins = _stand_ins(people)
     if not stand_ins:
         return None
-    shown = messages.lazy().select("author", "handle", account=account()).unique().collect()
+    shown = messages.lazy().select("author", "handle", account=account_expr()).unique().collect()
     names = _known_names(shown, people, stand_ins)
     owners = {a: stand_ins[p] for p in people.persons if p in stand_ins for a in p.accounts}
     return Hidden(owners, names) if owners or names else None
@@ -76,7 +76,7 @@ def hide(messages: pl.DataFrame, hidden: Hidden | None) -> pl.DataFrame:
 def _stand_ins(people: People) -> dict[Person, str]:
     """Whose names are hidden, and what stands in for them."""
     found: dict[Person, str] = {}
-    taken = {person.shown for person in people.persons}
+    taken = {person.display_name for person in people.persons}
     number = 0
     for person in people.persons:
         if person.is_bot:

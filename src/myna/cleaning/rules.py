@@ -50,7 +50,7 @@ def look(messages: pl.DataFrame, settings: Rules) -> Looked:
     the ledger counts.
 
     Args:
-        messages: with `person`, `consent` (myna.people.accounts.assign) and `left_out`
+        messages: with `person`, `consent` (myna.people.accounts.assign_persons) and `left_out`
             (myna.cleaning.rules).
         settings: which are `resolved`.
     """
@@ -234,7 +234,7 @@ def channels(tables: list[Path], people: People) -> pl.DataFrame:
         return pl.DataFrame()
     known = [account for p in people.persons if p.consent != "no" for account in p.accounts]
     said = (pl.col("kind") == "text") & (pl.col("text").str.len_chars() >= 12)
-    may_be_shown = said & accounts.account().is_in(known)
+    may_be_shown = said & accounts.account_expr().is_in(known)
     shown = pl.format("{}: {}", "author", pl.col("text").str.replace_all(r"\s+", " "))
     likely = shown.filter(may_be_shown)
     return (

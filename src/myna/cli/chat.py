@@ -75,10 +75,10 @@ def command(
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
     clone = open_clone(workspace, adapter, settings, seed=seed, say=say)
     with closing(clone), closing(Histories(workspace.rooms_file)) as histories:
-        chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
+        chosen = [people.match_name(n, clone.personas) for n in with_] if with_ else None
         rooms = Rooms(clone, histories, Queue(1, 1))
         live, resumed = _open(rooms, room, chosen)
-        me = people.plain_name(as_ or (live.humans or ["Me"])[-1])
+        me = people.sanitize_name(as_ or (live.humans or ["Me"])[-1])
         live.join(me)
         talk = Talk(clone, live, me, console())
         typed = sys.stdin.isatty()
@@ -223,7 +223,7 @@ class Talk:
         from myna import people
 
         if names:
-            chosen = [people.find(n, self.clone.personas) for n in names.split(",")]
+            chosen = [people.match_name(n, self.clone.personas) for n in names.split(",")]
             for name in self.room.personas:
                 if name not in chosen:
                     self.room.dismiss(name)
@@ -238,7 +238,7 @@ class Talk:
         from myna import people
 
         self.room.leave(self.me)
-        self.me = people.plain_name(name or "Me")
+        self.me = people.sanitize_name(name or "Me")
         self.room.join(self.me)
         say(f"You are {self.me} now.")
 

@@ -12,7 +12,7 @@ from myna.cli._terminal import Json, console, emit, here, say
 
 if TYPE_CHECKING:
     from myna.people import People
-    from myna.people.overview import Line, Suggestion
+    from myna.people.overview import MergeSuggestion, PersonSummary
 
 NAME = "people"
 
@@ -30,10 +30,10 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
     from myna.people import consent, overview
 
     space = here(ctx)
-    gone = consent.load(space.opt_outs_file)
+    gone = consent.load_opt_outs(space.opt_outs_file)
     everyone, tables = people.load(space.people_file), space.message_files()
-    lines = overview.lines(everyone, tables)
-    suggestions = overview.suggestions(everyone, tables)
+    lines = overview.summarize_persons(everyone, tables)
+    suggestions = overview.suggest_merges(everyone, tables)
     if json_:
         emit(
             {
@@ -61,7 +61,9 @@ def merge(ctx: typer.Context, name: Person, other: Person) -> None:
     """Make two persons one: OTHER's accounts become NAME's."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.merge(people, name, other), f"{other} is {name} now")
+    _change(
+        ctx, lambda people: consent.merge_persons(people, name, other), f"{other} is {name} now"
+    )
 
 
 @app.command()
@@ -69,7 +71,9 @@ def rename(ctx: typer.Context, name: Person, new: str) -> None:
     """Call a person by another name."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.rename(people, name, new), f"{name} is called {new} now")
+    _change(
+        ctx, lambda people: consent.rename_person(people, name, new), f"{name} is called {new} now"
+    )
 
 
 @app.command()
@@ -77,7 +81,7 @@ def me(ctx: typer.Context, name: Person) -> None:
     """Say who you are; you may be cloned."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.me(people, name), f"you are {name}")
+    _change(ctx, lambda people: consent.set_me(people, name), f"you are {name}")
 
 
 @app.command()
@@ -123,14 +127,14 @@ def forget(
     from myna.people import forgetting
 
     space = here(ctx)
-    person = people.person(people.load(space.people_file), name)
+    person = people.find_person(people.load(space.people_file), name)
     if not yes:
         if not sys.stdin.isatty():
             raise SettingsError(f"say --yes to erase {person.name} for good")
         typer.confirm(f"Erase {person.name} for good?", abort=True, err=True)
     if said := forget_in_rooms(space, person):
         say(f"erased {said:,} messages from rooms; what a bot has posted, delete there")
-    erased = forgetting.forget(space, person)
+    erased = forgetting.forget_person(space, person)
     say(f"erased {erased:,} messages, and the samples and reports made of them")
     say("adapters that were trained on them are stale. Next: myna prepare, then myna train")
 
@@ -143,7 +147,7 @@ def _consent(
     for name in names:
         _change(
             ctx,
-            partial(consent.consent, name=name, value=value, pseudonym=pseudonym),
+            partial(consent.set_consent, name=name, value=value, pseudonym=pseudonym),
             f"{name} {said}",
         )
 
@@ -158,7 +162,7 @@ def _change(ctx: typer.Context, change: Callable[[People], People], said: str) -
     say(f"{said}. Next: myna prepare")
 
 
-def _show(lines: list[Line]) -> None:
+def _show(lines: list[PersonSummary]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -189,7 +193,7 @@ def _show(lines: list[Line]) -> None:
     console().print(table)
 
 
-def _suggest(suggestions: list[Suggestion]) -> None:
+def _suggest(suggestions: list[MergeSuggestion]) -> None:
     for found in suggestions:
         say(
             f"{found.first} and {found.second} may be one person ({found.because}): "

@@ -78,7 +78,7 @@ def command(
                 loopback=server.is_loopback(host),
             )
             terms = Terms(access=access, limits=Limits(a_minute=rate))
-            served = Served(clone, queue, adapter, people.plain_name(default_author))
+            served = Served(clone, queue, adapter, people.sanitize_name(default_author))
             app = create_app(served, Rooms(clone, histories, queue), terms)
             _log()
             ready = partial(_ready, listening, clone, served.models(), json_=json_)

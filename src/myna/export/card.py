@@ -53,8 +53,8 @@ def write(space: Workspace, persona: str, name: str, new: Path) -> None:
     """
     messages = pl.read_parquet(space.prepared / "messages.parquet").with_row_index("row")
     known = people.load(space.people_file)
-    allowed = set(people.personas(known))
-    names = [name for person in known.persons for name in (person.name, person.shown)]
+    allowed = set(people.persona_names(known))
+    names = [name for person in known.persons for name in (person.name, person.display_name)]
     fields = content(messages.filter(pl.col("split") == "train"), persona, allowed, names)
     second, third = cards(fields)
     write_json(new / f"{name}.v2.json", second)

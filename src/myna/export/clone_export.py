@@ -115,14 +115,14 @@ def read(space: Workspace, name: str, persona: str | None, say: Say = silent) ->
     """
     info = AdapterInfo.load(space, name)
     base = find_base_of(name, info, weights=False, say=say)
-    allowed = people.personas(people.load(space.people_file))
+    allowed = people.persona_names(people.load(space.people_file))
     gone = [person for person in info.personas if person not in allowed]
     if gone:
         raise PeopleError(
             f"{', '.join(gone)}, whom '{name}' has learned to speak like, may no longer be cloned: "
             "train it anew with `myna train`"
         )
-    chosen = [people.find(persona, info.personas)] if persona else info.personas
+    chosen = [people.match_name(persona, info.personas)] if persona else info.personas
     voices = [
         _voice(space.adapter(info.adapters.get(one, name)), info, base, one) for one in chosen
     ]

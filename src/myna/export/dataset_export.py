@@ -98,8 +98,8 @@ def personas(workspace: Workspace, name: str | None, *, everyone: bool = False) 
     if everyone:
         return tuple(known)
     if name is not None:
-        return (people_.find(name, known),)
-    me = people_.person(people, people.me).shown if people.me else None
+        return (people_.match_name(name, known),)
+    me = people_.find_person(people, people.me).display_name if people.me else None
     return (me,) if me in known else tuple(known)
 
 

@@ -157,7 +157,7 @@ class Memory:
             ):
                 for rank, turn in enumerate(found, 1):
                     scores[turn] += 1 / (RANKS + rank)
-            willing = {p.shown for p in people.persons if p.consent != "no"}
+            willing = {p.display_name for p in people.persons if p.consent != "no"}
             best = sorted(scores, key=lambda turn: -scores[turn])
             exchanges = (self._exchange(turn, scores[turn], allowed, willing) for turn in best)
             return [exchange for exchange in exchanges if exchange]
@@ -204,8 +204,8 @@ class Memory:
             return None
         known: dict[str, str] = {}
         for person in people.persons:
-            for name in (person.name, person.shown, *person.accounts):
-                known[name] = person.shown
+            for name in (person.name, person.display_name, *person.accounts):
+                known[name] = person.display_name
         shown = {known.get(name) for name in audience}
         if None in shown:
             return {}

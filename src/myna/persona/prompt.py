@@ -13,7 +13,7 @@ from datetime import datetime
 from myna.artifacts import PromptFormat
 from myna.cleaning.normalize import normal
 from myna.cleaning.redact import redacted
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.rendering import render
 from myna.rendering.encode import prompt_ids
 from myna.rendering.render import Part, Turn, merge
@@ -43,7 +43,7 @@ def line_of(prompt_format: PromptFormat, person: str, text: str) -> Line:
     Its text is empty where nothing can be seen in it.
     """
     text = redacted(normal(text, prompt_format.rules), prompt_format.redaction)
-    return Line(plain_name(person), text)
+    return Line(sanitize_name(person), text)
 
 
 @dataclass

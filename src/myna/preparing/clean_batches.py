@@ -72,11 +72,11 @@ def known(messages: pl.LazyFrame, people: People, settings: Settings, folder: Pa
     chosen = settings.filter
     by_name = chosen.spaces or chosen.channels or chosen.threads or chosen.people
     there = messages.select(named).unique() if by_name else messages.select(named).head(0)
-    assigned = accounts.assign(there.collect(), people)
+    assigned = accounts.assign_persons(there.collect(), people)
     return Known(
         folder,
         people,
-        tuple(dict.fromkeys(person.shown for person in people.persons)),
+        tuple(dict.fromkeys(person.display_name for person in people.persons)),
         pseudonyms.hidden(messages, people),
         rules.left_out(assigned, chosen),
         settings,
@@ -87,7 +87,7 @@ def known(messages: pl.LazyFrame, people: People, settings: Settings, folder: Pa
 
 def read(known: Known, batch: Batch) -> Read:
     """Clean a batch, store it as a part, and tell what there is to tell."""
-    stored = accounts.assign(batch.read(), known.people)
+    stored = accounts.assign_persons(batch.read(), known.people)
     stored = stored.with_columns(left_out=known.left_out)
     normal, signs = rules.look(pseudonyms.hide(stored, known.hidden), known.rules)
     clean, redacted = redact.redacted_with(normal, known.settings.redaction, known.key)

@@ -140,7 +140,7 @@ def prepare(
             filter names what is not there.
         PeopleError: nobody may be cloned.
     """
-    personas = people_.personas(people)
+    personas = people_.persona_names(people)
     if not personas:
         raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
     markup = renderings.of(settings.samples.rendering, tokenizer)

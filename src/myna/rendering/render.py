@@ -29,16 +29,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from myna.people import NAME_LENGTH
+from myna.people import MAX_NAME_CHARS
 from myna.rendering.spec import Markup
 
 CONTEXT, REPLY, END = 0, 1, 2
 """Labels: not trained; the words of a reply; what ends it. Trained is whatever is not 0."""
 
-LOOKS_LIKE_TURN = re.compile(rf"[^\s:][^:\n]{{0,{NAME_LENGTH}}}:(?=\s|\Z)")
+LOOKS_LIKE_TURN = re.compile(rf"[^\s:][^:\n]{{0,{MAX_NAME_CHARS}}}:(?=\s|\Z)")
 """The beginning of a line that would be read as somebody's turn."""
 
-_MAY_BE = re.compile(rf"(?: *[^\s:][^:\n]{{0,{NAME_LENGTH}}}:?| *)\Z")
+_MAY_BE = re.compile(rf"(?: *[^\s:][^:\n]{{0,{MAX_NAME_CHARS}}}:?| *)\Z")
 
 _ESCAPE = re.compile(rf"(?m)^(?= *{LOOKS_LIKE_TURN.pattern.replace(chr(92) + 'Z', '$')})")
 

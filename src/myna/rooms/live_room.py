@@ -14,7 +14,7 @@ from myna.conversations import name_mentions
 from myna.engines.engine import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.clone import Clone
 from myna.persona.memory import OWNER
@@ -72,7 +72,7 @@ class LiveRoom(Attendance):
         """
         if not any(char.isprintable() and not char.isspace() for char in text):
             return None
-        person = plain_name(person)
+        person = sanitize_name(person)
         with self._lock:
             message = self._histories.add(self.id, person, text, key=key, to=to)
             if message is not None:

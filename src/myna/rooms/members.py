@@ -9,7 +9,7 @@ from typing import Any
 
 from myna import config
 from myna.errors import SettingsError
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.persona.clone import Clone
 from myna.persona.memory import OWNER, Audience
 from myna.rooms.store import Histories
@@ -21,7 +21,7 @@ OWN = ("temperature", "top_p", "min_p", "max_reply_tokens", "memory")
 class Attendance:
     """The humans and personas in a room, who can read it, and its own settings.
 
-    Names are made to fit before a colon (`people.plain_name`) wherever they come in.
+    Names are made to fit before a colon (`people.sanitize_name`) wherever they come in.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Attendance:
     def leave(self, name: str) -> None:
         """A human goes."""
         with self._lock:
-            self._change(humans=[h for h in self.humans if h != plain_name(name)])
+            self._change(humans=[h for h in self.humans if h != sanitize_name(name)])
 
     def summon(self, name: str) -> None:
         """A persona comes in.
@@ -120,7 +120,7 @@ class Attendance:
     ) -> None:
         """Humans come in; personas and audience are these, unless None leaves them."""
         with self._lock:
-            here = list(dict.fromkeys([*self.humans, *map(plain_name, humans)]))
+            here = list(dict.fromkeys([*self.humans, *map(sanitize_name, humans)]))
             if here != self.humans:
                 self._change(humans=here)
             if personas is not None and list(personas) != self._settings["personas"]:
