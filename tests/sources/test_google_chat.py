@@ -108,5 +108,5 @@ def test_no_messages_are_told_of(read, memory_file) -> None:
 @pytest.mark.parametrize("data", [b'{"tea": []}', b"tea", b"[]"])
 def test_another_file_is_an_error(data: bytes, read, memory_file) -> None:
     assert source("google_chat").recognise(memory_file(data, "messages.json")) is None
-    with pytest.raises(SourceError, match=r"messages\.json is no export of Google Chat"):
+    with pytest.raises(SourceError, match=r"messages\.json is not an export of Google Chat"):
         read("google_chat", memory_file(data, "messages.json"))
