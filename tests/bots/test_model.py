@@ -24,8 +24,10 @@ TURNS = 10
 def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Clones of the crew after a few steps of training."""
     settings = config.Settings(
-        train=config.Train(epochs=0.006, batch_tokens=256, lr=2e-3, previews=0, checks=0),
-        samples=config.Samples(max_tokens=128, overlap_tokens=16),
+        train=config.Train(
+            num_train_epochs=0.006, batch_tokens=256, learning_rate=2e-3, previews=0, validations=0
+        ),
+        samples=config.Samples(max_length=128, overlap_tokens=16),
         split=config.Split(validation=0),
         chat=config.Chat(max_reply_tokens=16),
         bot=config.Bot(servers=["*"], typing_speed=0, chattiness=0),

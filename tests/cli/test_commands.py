@@ -113,10 +113,12 @@ def test_a_truncated_export_gives_its_complete_messages_and_says_what_is_lost(
 def test_a_wrong_setting_names_its_field(myna: Myna, tmp_path: Path) -> None:
     myna("new", "friends")
     settings = tmp_path / "friends" / "myna.toml"
-    settings.write_text(settings.read_text().replace("# lr = 0.001", "lr = -1"))
+    settings.write_text(
+        settings.read_text().replace("# learning_rate = 0.001", "learning_rate = -1")
+    )
     done = myna("-C", "friends", "status")
     assert done.status == 2
-    assert "train.lr = -1" in done.err
+    assert "train.learning_rate = -1" in done.err
     assert myna("-C", "friends", "train", "--set", "train.nonsense=1").status == 2
 
 
@@ -233,7 +235,7 @@ class TestPeople:
         assert done.json()["balanced"]
         slip = myna("-C", "friends", "prepare", "--channel", "no such")
         assert slip.status == 2
-        assert "fits nothing that was imported: see `myna channels`" in slip.err
+        assert "matches nothing that was imported: see `myna channels`" in slip.err
 
 
 def test_what_is_read_is_listed(myna: Myna) -> None:

@@ -21,7 +21,7 @@ from myna.rooms.store import Histories
 from myna.workspace import Workspace
 
 pytestmark = pytest.mark.model
-SHORT = ["--set", "train.epochs=0.5", "--set", "train.previews=1"]
+SHORT = ["--set", "train.num_train_epochs=0.5", "--set", "train.previews=1"]
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_an_adapter_holds_all_that_talking_needs(trained: Path) -> None:
     }  # fmt: skip
     info = AdapterInfo.load(Workspace(trained), "group")
     assert sorted(info.personas) == ["Ana", "Ben", "Cy"]
-    assert info.format.samples.max_tokens == 128
+    assert info.format.samples.max_length == 128
     assert not list((trained / "adapters").glob(".*.training"))
 
 
@@ -154,7 +154,7 @@ def test_status_names_what_a_changed_setting_makes_stale(trained: Path, tmp_path
 
 
 def test_training_that_is_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    many = ["train.epochs=2", "train.batch_tokens=128", "train.checkpoint_every=0.1s"]
+    many = ["train.num_train_epochs=2", "train.batch_tokens=128", "train.checkpoint_every=0.1s"]
     unbroken = workspace_of(tmp_path / "unbroken", make_base(tmp_path / "tiny"), changes=many).root
     broken = tmp_path / "broken"
     shutil.copytree(unbroken, broken)
@@ -172,7 +172,7 @@ def test_training_that_is_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -
     process.wait()
 
     assert run(broken, ["status", "--json"]).json()["next"] == "myna train"
-    assert "going on after step" in run(broken, ["train"]).err
+    assert "resuming after step" in run(broken, ["train"]).err
     assert run(unbroken, ["train"]).status == 0
     whole, resumed = (losses(folder / "adapters" / "group") for folder in (unbroken, broken))
     assert resumed == pytest.approx(whole, abs=1e-3)

@@ -151,7 +151,7 @@ class Host:
         speakers: Sequence[str] | None = None
         if to in present:
             speakers = [to]
-        elif called := name_mentions.named(text, present):
+        elif called := name_mentions.named_people(text, present):
             speakers = called[:MOST_ANSWERS]
         elif name_mentions.names_everyone(text):
             speakers = present[:MOST_ANSWERS]

@@ -20,7 +20,7 @@ def command(ctx: typer.Context, json_: Json = False) -> None:
     from myna.cleaning import rules
 
     space = here(ctx)
-    found = rules.channels(space.message_files(), people.load(space.people_file))
+    found = rules.list_channels(space.message_files(), people.load(space.people_file))
     if json_:
         emit(found.to_dicts())
         return

@@ -198,7 +198,7 @@ class Talk:
 
     def _write(self, **asked: str) -> None:
         """Have the first who is here write an entry."""
-        from myna.rendering.render import entry_line
+        from myna.rendering.turns import entry_line
 
         if not self.room.personas:
             say("nobody is here to write: /who NAME brings somebody in")

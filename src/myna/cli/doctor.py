@@ -12,9 +12,9 @@ NAME = "doctor"
 def command(json_: Json = False) -> None:
     """Say what is installed, what works here, and which bases fit the memory."""
     say("trying things out")
-    from myna.training.doctor import examine
+    from myna.training.doctor import diagnose
 
-    report = examine()
+    report = diagnose()
     if json_:
         emit(report)
     else:
@@ -25,7 +25,7 @@ def show(report: dict[str, Any]) -> None:
     """Print a report for people."""
     from rich.table import Table
 
-    from myna.training.doctor import advice
+    from myna.training.doctor import recommended_recipe
 
     screen = console()
     screen.print(f"myna {report['myna']}, Python {report['python']}")
@@ -50,4 +50,4 @@ def show(report: dict[str, Any]) -> None:
         needs = (row[method] for method in ("qlora", "lora", "full"))
         table.add_row(row["base"], *(f"{n / 1e9:.1f}" if n else "–" for n in needs))
     screen.print(table)
-    screen.print(f"advice     {advice(report)}")
+    screen.print(f"advice     {recommended_recipe(report)}")

@@ -30,7 +30,9 @@ def measured(space: Workspace, name: str) -> dict[str, Any]:
     from myna import stages, workspace
 
     report: dict[str, Any] | None = workspace.read_json(space.reports / f"{name}.json")
-    if report and not workspace.stale(report["manifest"], stages.evaluate_inputs(space, name), {}):
+    if report and not workspace.stale_reasons(
+        report["manifest"], stages.evaluate_inputs(space, name), {}
+    ):
         say("nothing has changed since this was measured")
         return report
     say("loading torch")

@@ -60,7 +60,7 @@ def command(
     rows = [] if audit and not html else _chosen(samples, number, search, count, seed)
     if html and found:
         title = f"{space.root.name}: {split}"
-        with workspace.clear_disk_errors(html):
+        with workspace.explain_disk_errors(html):
             workspace.write_bytes(html, samples_page(title, found, rows).encode())
         say(f"{len(rows):,} of {samples.height:,} samples are in {html}")
     elif json_:
@@ -79,17 +79,17 @@ def command(
 
 
 def _audited(space: Workspace, samples: pl.DataFrame) -> Audit:
-    from myna.models.bases import find
+    from myna.models.bases import find_base
     from myna.preparing.statistics import audit
     from myna.rendering.tokenizer import Tokenizer
 
     settings = space.settings()
-    tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
+    tokenizer = Tokenizer(find_base(settings.base, weights=False, report=say).folder)
     return audit(
         samples,
-        most_tokens=settings.samples.max_tokens,
-        opening=tokenizer.bos,
-        control=tokenizer.control,
+        max_length=settings.samples.max_length,
+        bos_ids=tokenizer.bos_ids,
+        control=tokenizer.control_ids,
     )
 
 
@@ -121,7 +121,7 @@ def _show(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None
         f"── {name} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained", style="dim"
     )
     for segment in row["segments"]:
-        colour = ("", "green", "cyan")[segment["label"]]
+        colour = ("", "green", "cyan")[segment["kind"]]
         style = f"{colour} reverse dim" if segment["control"] else colour
         screen.print(segment["text"], style=style, end="")
     bare = not any(segment["control"] for segment in row["segments"])

@@ -154,10 +154,10 @@ def _consent(
 
 def _change(ctx: typer.Context, change: Callable[[People], People], said: str) -> None:
     from myna import people
-    from myna.workspace import clear_disk_errors
+    from myna.workspace import explain_disk_errors
 
     path = here(ctx).people_file
-    with clear_disk_errors(path):
+    with explain_disk_errors(path):
         people.save(path, change(people.load(path)))
     say(f"{said}. Next: myna prepare")
 

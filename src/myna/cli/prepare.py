@@ -64,17 +64,17 @@ def command(
 def ready(space: Workspace, settings: Settings, *, again: bool = False) -> None:
     """Have samples that hold: those of before, or new ones."""
     from myna import stages, workspace
-    from myna.models.bases import find
+    from myna.models.bases import find_base
     from myna.preparing import prepare
     from myna.rendering.tokenizer import Tokenizer
 
     manifest = workspace.read_manifest(space.prepared)
     if manifest and not again:
         inputs, used = stages.prepare_inputs(space), stages.prepare_settings(settings)
-        if not workspace.stale(manifest, inputs, used):
+        if not workspace.stale_reasons(manifest, inputs, used):
             say("nothing has changed since the last time (--force makes the samples anew)")
             return
-    tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
+    tokenizer = Tokenizer(find_base(settings.base, weights=False, report=say).folder)
     prepare.run(space, settings, tokenizer, say)
 
 

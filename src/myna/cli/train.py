@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import rich.progress
 
     from myna.config import Settings
-    from myna.training.plan import Outlook
-    from myna.training.progress import Progress
+    from myna.training.plan import TrainingEstimate
+    from myna.training.progress import StepMetrics
     from myna.workspace import Workspace
 
 NAME = "train"
@@ -33,7 +33,7 @@ def command(
     adapter: Adapter = DEFAULT_ADAPTER,
     set_: Set = None,
     again: Annotated[bool, typer.Option("--force", help="Even if the adapter is there.")] = False,
-    onward: Annotated[
+    continue_training: Annotated[
         bool,
         typer.Option("--continue", help="Begin as the adapter is; learn from new samples."),
     ] = False,
@@ -55,7 +55,9 @@ def command(
     if write_config is not None:
         _write_config(space, settings, write_config)
         return
-    done = ready(space, settings, adapter, again=again, onward=onward, dry=dry_run)
+    done = ready(
+        space, settings, adapter, again=again, continue_training=continue_training, dry_run=dry_run
+    )
     if not _main():
         return
     if json_:
@@ -80,8 +82,8 @@ def ready(
     name: str,
     *,
     again: bool = False,
-    onward: bool = False,
-    dry: bool = False,
+    continue_training: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Have an adapter that holds: that of before, or a new one; what its training was."""
     from myna import stages, workspace
@@ -89,8 +91,8 @@ def ready(
 
     manifest = workspace.read_manifest(space.adapter(name))
     unfinished = (space.training(name) / "checkpoints").exists()
-    if manifest and not (again or onward or dry or unfinished):
-        reasons = workspace.stale(
+    if manifest and not (again or continue_training or dry_run or unfinished):
+        reasons = workspace.stale_reasons(
             manifest, stages.train_inputs(space), stages.train_settings(settings)
         )
         if not reasons:
@@ -98,7 +100,7 @@ def ready(
             plan = AdapterInfo.load(space, name).training.plan
             return {"adapter": name, "trained": False, **asdict(plan)}
         _say(f"training anew: {'; '.join(reasons)}")
-    return _train(space, settings, name, dry=dry, onward=onward)
+    return _train(space, settings, name, dry_run=dry_run, continue_training=continue_training)
 
 
 def _say(line: str) -> None:
@@ -107,24 +109,26 @@ def _say(line: str) -> None:
 
 
 def _train(
-    space: Workspace, settings: Settings, name: str, *, dry: bool, onward: bool
+    space: Workspace, settings: Settings, name: str, *, dry_run: bool, continue_training: bool
 ) -> dict[str, Any]:
     _tell_recipe(settings)
     _say("loading torch")
     with needing_training():
         from myna.training import run as stage
-        from myna.training.progress import Watch
+        from myna.training.progress import TrainingCallbacks
     with bar(*_Steps.columns()) as progress:
         steps = _Steps(progress)
-        watch = Watch(_say, steps.step, _previewer(space, settings), steps.outlook)
-        done = stage.run(space, settings, name, watch, dry=dry, onward=onward)
-    outlooks = steps.outlooks
+        callbacks = TrainingCallbacks(_say, steps.step, _previewer(space, settings), steps.estimate)
+        done = stage.run(
+            space, settings, name, callbacks, dry_run=dry_run, continue_training=continue_training
+        )
+    estimates = steps.estimates
     return {
         "adapter": name,
-        "trained": not dry,
+        "trained": not dry_run,
         **asdict(done.plan),
         "loss": done.loss,
-        "outlook": asdict(outlooks[0]) if len(outlooks) == 1 else {},
+        "outlook": asdict(estimates[0]) if len(estimates) == 1 else {},
     }
 
 
@@ -154,7 +158,7 @@ class _Steps:
             "training", total=None, loss="…", validation="–", speed="…", left="…", start=False
         )
         self._losses: list[float] = []
-        self.outlooks: list[Outlook] = []
+        self.estimates: list[TrainingEstimate] = []
         """One of each adapter."""
 
     @staticmethod
@@ -170,15 +174,15 @@ class _Steps:
             )
         ]
 
-    def outlook(self, outlook: Outlook) -> None:
+    def estimate(self, estimate: TrainingEstimate) -> None:
         """Print what is known before the first step."""
-        from myna.training.plan import lines
+        from myna.training.plan import estimate_lines
 
-        self.outlooks.append(outlook)
-        for line in lines(outlook):
+        self.estimates.append(estimate)
+        for line in estimate_lines(estimate):
             _say(f"  {line}")
 
-    def step(self, now: Progress) -> None:
+    def step(self, now: StepMetrics) -> None:
         """Show where the training is."""
         self._losses.append(now.loss)
         recent = sum(self._losses[-10:]) / len(self._losses[-10:])
@@ -208,7 +212,7 @@ def _tell_recipe(settings: Settings) -> None:
         section, _, key = name.rpartition(".")
         value = getattr(getattr(settings, section) if section else settings, key)
         same = value == choice.value
-        reason = choice.why if same else f"set here; the recipe has {_shown(choice.value)}"
+        reason = choice.reason if same else f"set here; the recipe has {_shown(choice.value)}"
         _say(f"  {name} = {_shown(value)}: {reason}")
 
 
@@ -221,9 +225,9 @@ def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
     from myna.workspace import write_text
 
     with needing_training():
-        from myna.training.distributed import config_text
+        from myna.training.distributed import accelerate_config
 
-    text = config_text(kind, settings.train)
+    text = accelerate_config(kind, settings.train)
     path: Path = space.root / f"{kind}.yaml"
     write_text(path, text)
     say(
@@ -234,12 +238,12 @@ def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
 
 def _previewer(space: Workspace, settings: Settings) -> Any:
     """Shows what personas answer to a moment of the validation split, as training goes on."""
-    from myna.training.run import preview
+    from myna.training.run import preview_replies
 
     screen = console(err=True)
 
     def show(model: Any, step: int) -> None:
-        for asked, person, text in preview(space, settings, model, step):
+        for asked, person, text in preview_replies(space, settings, model, step):
             screen.print(f"  {asked}", style="dim")
             screen.print(f"  {person}: {text}", style="italic")
 

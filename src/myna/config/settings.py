@@ -19,7 +19,7 @@ from myna.choices import listed
 from myna.config.chats import Conversations, Filter, Quality, Redaction, Split
 from myna.config.clones import Bot, Chat, Samples, Server, Train
 from myna.config.fields import Section
-from myna.config.recipes import DEFAULT, RECIPES, Choice, default
+from myna.config.recipes import DEFAULT_RECIPE, RECIPES, Choice, default
 from myna.config.rules import Rules
 from myna.errors import SettingsError
 
@@ -34,7 +34,7 @@ class Settings(Section):
     """Everything in myna.toml."""
 
     recipe: Annotated[str, AfterValidator(_recipe)] = Field(
-        DEFAULT,
+        DEFAULT_RECIPE,
         description=f"The machine to train on ({listed(tuple(RECIPES))}): sets the base, the "
         "method, lengths and rates that fit it, where these are not set below.",
     )
@@ -59,7 +59,9 @@ class Settings(Section):
     @classmethod
     def _with_recipe(cls, data: Any, make: ModelWrapValidatorHandler[Settings]) -> Settings:
         """What is not set has the recipe's value, and still counts as not set."""
-        recipe = RECIPES.get(str(data.get("recipe", DEFAULT))) if isinstance(data, dict) else None
+        recipe = (
+            RECIPES.get(str(data.get("recipe", DEFAULT_RECIPE))) if isinstance(data, dict) else None
+        )
         if not recipe:
             return make(data)
         filled, missing = _filled(data, recipe)
@@ -203,6 +205,6 @@ def _entry(section: Section, table: str, key: str, value: object) -> list[str]:
     written = item(value).as_string()
     field = type(section).model_fields[key]
     line = f"{field.alias or key} = {written}"
-    if f"{table}{key}" in RECIPES[DEFAULT] and key not in section.model_fields_set:
+    if f"{table}{key}" in RECIPES[DEFAULT_RECIPE] and key not in section.model_fields_set:
         line = f"# {line}"  # the recipe's
     return [f"# {field.description}", line]

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DatasetFormat, listed
 from myna.errors import ExportError
 from myna.export.dialogues import OPENING, Dialogue, Draw, Exchange, Turn, harmless
-from myna.rendering.render import escape_turn
+from myna.rendering.turns import escape_turn
 
 BOS, EOS = "<s>", "</s>"
 

@@ -136,7 +136,7 @@ class _GroupImport:
             slug = re.sub(r"[^\w.-]+", "-", new_files[0][0].path.stem).strip("-.")[:40] or "chat"
             folder = self.workspace.messages
             with (
-                workspace_.clear_disk_errors(folder),
+                workspace_.explain_disk_errors(folder),
                 workspace_.temporary_folder(folder / slug) as temp_dir,
             ):
                 write_table(self._new_messages(new_files, temp_dir), temp_dir)
@@ -147,7 +147,7 @@ class _GroupImport:
                     digest = hashlib.sha256("".join(r.sha256 for r in read).encode()).hexdigest()
                     workspace_.replace_folder(temp_dir, folder / f"{slug}-{digest[:10]}")
         elif self.accounts:
-            with workspace_.clear_disk_errors(self.workspace.people_file):
+            with workspace_.explain_disk_errors(self.workspace.people_file):
                 self._add_people()
         return self.results
 

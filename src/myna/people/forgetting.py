@@ -34,7 +34,7 @@ def forget_person(workspace: Workspace, person: Person) -> int:
         WorkspaceError: the disk is full, or may not be written.
     """
     erased = 0
-    with workspace_.clear_disk_errors(workspace.root):
+    with workspace_.explain_disk_errors(workspace.root):
         for record in workspace.import_records():
             counts = [_erase_in_table(table, person) for table in record.tables]
             if any(count is not None for count in counts):

@@ -15,7 +15,7 @@ from myna.engines.queueing import Queue
 from myna.people import sanitize_name
 from myna.persona.clone import Clone
 from myna.persona.prompt import Room
-from myna.rendering.render import MOST_NAMED, escape_turn
+from myna.rendering.turns import MAX_PEOPLE_NAMED, escape_turn
 from myna.serving.errors import ApiError
 from myna.serving.openai_requests import ChatMessage, ChatRequest
 
@@ -57,14 +57,14 @@ def chat(served: Served, request: ChatRequest) -> Chat:
     ]
     # Who spoke last stands in the system line for sure.
     speakers = dict.fromkeys(person for person, _ in reversed(said) if person not in present)
-    others = list(speakers)[: max(MOST_NAMED - len(present), 1)] or [sanitize_name(served.me)]
+    others = list(speakers)[: max(MAX_PEOPLE_NAMED - len(present), 1)] or [sanitize_name(served.me)]
     room = clone.room(others, present)
     for person, text in said:
         room.say(person, text)
     last = request.messages[-1]
     if last.role == "assistant" and fitting[-1:] == [last] and _goes_on(room, said[-1][0], among):
         begun = room.lines.pop()
-        escaped = room.markup.role(begun.person, begun.person) in room.markup.escaped
+        escaped = room.spec.role(begun.person, begun.person) in room.spec.escaped
         opening = escape_turn([begun.text])[0] if escaped else begun.text
         return Chat(room, [begun.person], shows_names, opening)
     return Chat(room, among, shows_names)

@@ -75,7 +75,7 @@ def speak(
         BusyError: too many wait.
         EngineError: the engine failed.
     """
-    with served.queue.turn(key, gone):
+    with served.queue.slot(key, gone):
         for index in range(request.n or 1):
             if gone():
                 return
@@ -191,7 +191,7 @@ def complete(
         EngineError: the engine failed.
     """
     prompts = [_prompt(served, text) for text in request.prompts]
-    with served.queue.turn(key, gone):
+    with served.queue.slot(key, gone):
         for index in range(len(prompts) * (request.n or 1)):
             if gone():
                 return
@@ -206,7 +206,7 @@ def _prompt(served: Served, text: str) -> list[int]:
     ids: list[int] = []
     if len(text) <= context * LONGEST_TOKEN:
         tokenizer = served.clone.tokenizer
-        ids = [*tokenizer.bos, *tokenizer.encode(text or "\n").ids]
+        ids = [*tokenizer.bos_ids, *tokenizer.encode(text or "\n").ids]
     if not ids or len(ids) >= context:
         raise ApiError(
             400,
