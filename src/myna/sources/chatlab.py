@@ -8,7 +8,7 @@ After its specification (ChatLab, docs: chatlab-format.md):
   with ``#`` are comments.
 - A message is ``sender, accountName, groupNickname?, timestamp`` in seconds UTC, ``type,
   content``, which may be null, ``platformMessageId?, replyToMessageId?``. A member's
-  ``platformId`` is the messages' ``sender``; ``ownerId`` is that of who exported it.
+  ``platformId`` is the messages' ``sender``; ``ownerId`` is that of the exporter.
 - The types are those of `_KINDS` and `_MEDIA`. Version 0.0.1 has no ids and no lines.
 
 Assumed, for the specification does not say it: the content of media is a placeholder such
@@ -127,7 +127,7 @@ class _Chat(NamedTuple):
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the key "chatlab" with a version in it."""
+    """Recognise the format by the key "chatlab" with a version in it."""
     text = head_text(file).removeprefix("\ufeff")
     if _DOCUMENT.search(text) is None:
         return None
