@@ -60,29 +60,29 @@ def command(
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
     from myna.rooms.store import Histories
-    from myna.serving.access_control import Access, Limits
-    from myna.serving.openai_chat import Served
-    from myna.serving.server import Terms, create_app
+    from myna.serving.access_control import AccessRules, RequestLimits
+    from myna.serving.openai_chat import ServedModels
+    from myna.serving.server import ServerOptions, create_app
 
-    key = server.checked_key(_key(key_file, os.environ.get("MYNA_API_KEY")), host)
+    key = server.validated_key(_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     settings = config.override(workspace.settings(), set_ or [])
     with server.bind(host, port) as listening:
         clone = open_clone(workspace, adapter, settings, say=say)
         try:
             queue = Queue(clone.engine.slots, waiting)
             histories = Histories(workspace.rooms_file)
-            access = Access(
+            access = AccessRules(
                 key=key,
-                hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
-                origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
-                loopback=server.is_loopback(host),
+                allowed_hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
+                allowed_origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
+                listens_on_loopback=server.is_loopback(host),
             )
-            terms = Terms(access=access, limits=Limits(a_minute=rate))
-            served = Served(clone, queue, adapter, people.plain_name(default_author))
-            app = create_app(served, Rooms(clone, histories, queue), terms)
+            options = ServerOptions(access=access, limits=RequestLimits(requests_per_minute=rate))
+            models = ServedModels(clone, queue, adapter, people.plain_name(default_author))
+            app = create_app(models, Rooms(clone, histories, queue), options)
             _log()
-            ready = partial(_ready, listening, clone, served.models(), json_=json_)
-            server.run(server.Server(app, terms.grace_seconds, ready), listening)
+            ready = partial(_ready, listening, clone, models.ids(), json_=json_)
+            server.run(server.Server(app, options.shutdown_seconds, ready), listening)
         finally:
             clone.close()
 
@@ -128,7 +128,7 @@ def _log() -> None:
 def _ready(listening: socket.socket, clone: Clone, models: list[str], *, json_: bool) -> None:
     from myna.serving import server
 
-    url = server.address(listening)
+    url = server.url_of(listening)
     report: dict[str, Any] = {"url": url, "openai": f"{url}/v1", "models": models}
     if json_:
         emit(report)
