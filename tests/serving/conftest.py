@@ -51,7 +51,7 @@ class Scripted:
         self.slots = slots
         self.says: Callable[[str], str] = lambda _: " ok\n"
         self.likely: dict[str, float] = {}
-        """How likely the next letters are; of all others, a little."""
+        """Probabilities of the next letters; all others get a little."""
         self.go = threading.Event()
         self.go.set()
         self.held_from = 0

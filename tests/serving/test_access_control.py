@@ -1,4 +1,4 @@
-"""Who may come in, how often, and with how much."""
+"""Hosts, origins, keys, and limits of requests."""
 
 from __future__ import annotations
 

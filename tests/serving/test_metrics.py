@@ -1,4 +1,4 @@
-"""What is counted and logged, and what never is."""
+"""Metrics and the access log, and what never is in them."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Room:
 
     @contextmanager
     def events(self, after: str | None = None, **headers: str) -> Iterator[Iterator[Body]]:
-        """What happens in the room, as it happens."""
+        """The room's events, as they come."""
         after_ = {"after": after} if after else {}
         path = f"{self.path}/events"
         with (

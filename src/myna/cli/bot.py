@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from myna import config
-    from myna.bots.consent import Consents
+    from myna.bots.consent import ConsentChecker
     from myna.bots.front import Front
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
@@ -58,17 +58,17 @@ def discord(
         raise BotError("discord.py is not installed: run `pip install 'myna[bots]'`")
     from myna.bots import discord_setup
 
-    space = here(ctx)
-    settings = config.override(space.settings(), set_ or [])
-    token = discord_setup.token()
+    workspace = here(ctx)
+    settings = config.override(workspace.settings(), set_ or [])
+    token = discord_setup.load_token()
     log_to(sys.stderr, [token], debug="--debug" in sys.argv)
     if invite:
-        typer.echo(asyncio.run(discord_setup.invitation(token)))
+        typer.echo(asyncio.run(discord_setup.bot_invite_url(token)))
     elif check:
-        _report(asyncio.run(discord_setup.check(token, settings.bot.servers)), json_)
+        _report(asyncio.run(discord_setup.check_setup(token, settings.bot.servers)), json_)
     else:
-        with hosting_of(space, adapter, settings, "discord") as (outbox, consents, hosting):
-            _until_stopped(_discord(settings.bot, token, outbox, consents, hosting))
+        with bot_parts(workspace, adapter, settings, "discord") as (outbox, consents, make_host):
+            _until_stopped(_discord(settings.bot, token, outbox, consents, make_host))
 
 
 @app.command()
@@ -85,7 +85,7 @@ def irc(
     import os
 
     from myna import config
-    from myna.bots.irc_connection import Address
+    from myna.bots.irc_connection import ServerAddress
     from myna.bots.irc_front import IrcBot
     from myna.errors import SettingsError
 
@@ -93,20 +93,20 @@ def irc(
     if colon and not port.isdecimal():
         raise SettingsError(f"--server {server}: write it as HOST or HOST:PORT")
     password = os.environ.get("MYNA_IRC_PASSWORD", "")
-    address = Address(host, int(port or (6697 if tls else 6667)), tls, password)
-    space = here(ctx)
-    settings = config.override(space.settings(), set_ or [])
+    address = ServerAddress(host, int(port or (6697 if tls else 6667)), tls, password)
+    workspace = here(ctx)
+    settings = config.override(workspace.settings(), set_ or [])
     log_to(sys.stderr, [password], debug="--debug" in sys.argv)
-    with hosting_of(space, adapter, settings, "irc") as (_, _consents, hosting):
-        _until_stopped(IrcBot(address, nick, channel, settings.bot, hosting).run())
+    with bot_parts(workspace, adapter, settings, "irc") as (_, _consents, make_host):
+        _until_stopped(IrcBot(address, nick, channel, settings.bot, make_host).run())
 
 
 @app.command()
-def off(ctx: typer.Context) -> None:
+def off_file(ctx: typer.Context) -> None:
     """Silence the clones at once, in all servers, until `myna bot on`."""
-    space = here(ctx)
-    space.bots.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (space.bots / OFF).touch()
+    workspace = here(ctx)
+    workspace.bots.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (workspace.bots / OFF).touch()
     say("the clones are silent. Next: myna bot on")
 
 
@@ -118,11 +118,11 @@ def on(ctx: typer.Context) -> None:
 
 
 @contextmanager
-def hosting_of(
-    space: Workspace, name: str, settings: config.Settings, platform: str
-) -> Iterator[tuple[Outbox, Consents, Callable[[Front], Host]]]:
+def bot_parts(
+    workspace: Workspace, name: str, settings: config.Settings, platform: str
+) -> Iterator[tuple[Outbox, ConsentChecker, Callable[[Front], Host]]]:
     """The clone, its rooms and what the bot has still to say."""
-    from myna.bots.consent import Consents
+    from myna.bots.consent import ConsentChecker
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
     from myna.engines.queueing import Queue
@@ -130,29 +130,29 @@ def hosting_of(
     from myna.rooms.registry import Rooms
     from myna.rooms.store import Histories
 
-    clone = open_clone(space, name, settings, say=say)
-    consents = Consents(space, clone.personas)
-    outbox = Outbox(space.bots / f"{platform}.sqlite")
-    histories = Histories(space.rooms_file)
+    clone = open_clone(workspace, name, settings, say=say)
+    consents = ConsentChecker(workspace, clone.personas)
+    outbox = Outbox(workspace.bots / f"{platform}.sqlite")
+    histories = Histories(workspace.rooms_file)
     slots = clone.engine.slots
     rooms = Rooms(clone, histories, Queue(slots, 1000))
 
-    def hosting(front: Front) -> Host:
+    def make_host(front: Front) -> Host:
         return Host(
             rooms,
             outbox,
             consents,
             settings.bot,
             front,
-            off=space.bots / OFF,
-            count=lambda text: len(clone.tokenizer.encode(text).ids),
+            off_file=workspace.bots / OFF,
+            count_tokens=lambda text: len(clone.tokenizer.encode(text).ids),
             slots=slots,
         )
 
     try:
         if not consents.speakers():
             say("nobody consents to be cloned just now, so all are silent: see `myna people`")
-        yield outbox, consents, hosting
+        yield outbox, consents, make_host
     finally:
         outbox.close()
         histories.close()
@@ -163,21 +163,21 @@ async def _discord(
     settings: config.Bot,
     token: str,
     outbox: Outbox,
-    consents: Consents,
-    hosting: Callable[[Front], Host],
+    consents: ConsentChecker,
+    make_host: Callable[[Front], Host],
 ) -> None:
     import discord
 
     from myna.bots.discord_client import DiscordBot
-    from myna.bots.discord_setup import explained
+    from myna.bots.discord_setup import to_bot_error
 
     if not settings.servers:
         say('no server is on the list, so all are silent: [bot] servers = ["ID"] in myna.toml')
-    async with DiscordBot(settings, outbox, consents, hosting) as client:
+    async with DiscordBot(settings, outbox, consents, make_host) as client:
         try:
             await client.start(token)
         except (discord.DiscordException, OSError) as error:
-            raise explained(error) from None
+            raise to_bot_error(error) from None
 
 
 def _until_stopped(running: Coroutine[Any, Any, None]) -> None:
@@ -197,20 +197,20 @@ def _until_stopped(running: Coroutine[Any, Any, None]) -> None:
     asyncio.run(run())
 
 
-def _report(findings: Any, as_json: bool) -> None:
+def _report(report: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
     from myna.errors import BotError
 
     if as_json:
-        emit({**asdict(findings), "is_well": findings.is_well})
+        emit({**asdict(report), "is_well": report.is_complete})
     else:
-        say(f"the token is good: {findings.name}")
-        for server, lacks in findings.servers.items():
-            say(f"{server}: {'; '.join(lacks) or 'all is well'}")
-        for line in findings.missing:
+        say(f"the token is good: {report.name}")
+        for server, missing in report.servers.items():
+            say(f"{server}: {'; '.join(missing) or 'all is well'}")
+        for line in report.missing:
             say(line)
-    if not findings.is_well:
+    if not report.is_complete:
         raise BotError("something is missing: see above, and docs/discord.md")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from myna.choices import ENGINES, listed
-from myna.config import Sampling, Server
+from myna.config import EngineServer, Sampling
 from myna.errors import EngineError, SettingsError
 from myna.models.bases import Base, find
 from myna.models.fetch import Say, silent
@@ -89,7 +89,7 @@ def open_engine(
     *,
     context: int = DEFAULT_CONTEXT,
     slots: int = 1,
-    server: Server | None = None,
+    server: EngineServer | None = None,
     say: Say = silent,
 ) -> Engine:
     """Load `base`, with the LoRA of the folder `adapter` on it, in the engine `name`.

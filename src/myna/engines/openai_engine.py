@@ -15,7 +15,7 @@ import re
 from collections.abc import Generator, Sequence
 from typing import Any
 
-from myna.config import Server
+from myna.config import EngineServer
 from myna.engines.client import Client, RefusedError
 from myna.engines.engine import Sampling, check_prompt
 from myna.errors import EngineError
@@ -40,7 +40,7 @@ class OpenAI:
     name = "openai"
 
     def __init__(
-        self, base: Base, server: Server, context: int, slots: int, model: str | None = None
+        self, base: Base, server: EngineServer, context: int, slots: int, model: str | None = None
     ) -> None:
         """`model` is what the server calls the model; None: find out from `server`."""
         self.slots = slots
@@ -230,7 +230,7 @@ def models(client: Client) -> dict[str, dict[str, Any]]:
     return {str(one["id"]): one for one in entries if isinstance(one, dict) and "id" in one}
 
 
-def chosen_model(server: Server, served: dict[str, dict[str, Any]]) -> str:
+def chosen_model(server: EngineServer, served: dict[str, dict[str, Any]]) -> str:
     """What the server calls the model of the settings, or its only one.
 
     Raises:

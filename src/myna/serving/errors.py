@@ -73,29 +73,16 @@ def compact_json(data: Any) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+_FIELDS: dict[str, Any] = {
+    **{key: {"type": "string"} for key in ("message", "type")},
+    **{key: {"type": ["string", "null"]} for key in ("param", "code")},
+}
+_ERROR = {"type": "object", "required": list(_FIELDS), "properties": _FIELDS}
+_BODY = {"type": "object", "required": ["error"], "properties": {"error": _ERROR}}
 OPENAPI_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": "An error, in OpenAI's shape",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["error"],
-                    "properties": {
-                        "error": {
-                            "type": "object",
-                            "required": ["message", "type", "param", "code"],
-                            "properties": {
-                                "message": {"type": "string"},
-                                "type": {"type": "string"},
-                                "param": {"type": ["string", "null"]},
-                                "code": {"type": ["string", "null"]},
-                            },
-                        }
-                    },
-                }
-            }
-        },
+        "content": {"application/json": {"schema": _BODY}},
     }
     for status in ("4XX", "5XX")
 }

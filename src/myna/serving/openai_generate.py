@@ -111,7 +111,7 @@ def _with_leading_space(turn: Generation) -> Generator[str]:
 
 def _stream_choice(
     models: ServedModels,
-    request: SamplingRequest,
+    request: ChatRequest | CompletionRequest,
     generation: Generation,
     pieces: Generator[str, None, object],
     index: int,

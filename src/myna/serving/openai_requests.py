@@ -112,11 +112,6 @@ class SamplingRequest(RequestBody):
         return {name: value for name, value in sent.items() if value is not None}
 
     @property
-    def num_top_logprobs(self) -> int | None:
-        """Number of alternatives for each token; None: no log-probabilities."""
-        return None
-
-    @property
     def includes_usage(self) -> bool:
         """True if a streamed response ends with its token counts."""
         return bool(self.stream_options and self.stream_options.include_usage)

@@ -80,12 +80,7 @@ class ResponseBuilder:
         choice: JsonObject = {"index": end.index, "finish_reason": end.finish_reason}
         if not self.chat:
             return choice | {"text": end.text, "logprobs": _text_logprobs(end.logprobs)}
-        message = {
-            "role": "assistant",
-            "name": end.person,
-            "content": end.text,
-            "refusal": None,
-        }
+        message = {"role": "assistant", "name": end.person, "content": end.text, "refusal": None}
         return choice | {"message": message, "logprobs": _chat_logprobs(end.logprobs)}
 
     def chunks(self, event: ChoiceEvent) -> list[JsonObject]:
