@@ -27,7 +27,7 @@ from myna.choices import DEFAULT_ADAPTER
 from myna.persona.clone import Clone, open_clone
 from myna.persona.memory import OWNER, Memory
 from myna.persona.prompt import Line, Room
-from myna.rendering.render import loudest
+from myna.rendering.turns import most_active
 
 RESAMPLES = 2000
 
@@ -77,7 +77,7 @@ def measured(
     met = 0
     part = messages.filter(pl.col("split") == wanted.split)
     for _, said in part.group_by("conversation", maintain_order=True):
-        room = clone.room([], loudest(said["person"]))
+        room = clone.room([], most_active(said["person"]))
         for person, text, trained in said.select("person", "text", "trained").iter_rows():
             opens = not room.lines or room.lines[-1].person != person
             met += trained and opens and bool(room.lines) and person in clone.personas

@@ -1,11 +1,10 @@
-"""How fast stored messages become stored samples: cleaned, split, rendered and tokenised.
+"""Speed and memory of `myna prepare`: stored messages cleaned, split, rendered and tokenised.
 
 python benchmarks/preparing.py [--messages 1000000] [--runs 3] [--export FILE…]
 
 Generated messages (benchmarks/exports.py), or those of exports of yours; every rule and
-redaction as they are by default. Median of the runs; the start of other processes counts.
-`peak_mb` is the memory of all processes together at its highest, pages that they share
-counted once (Linux only).
+redaction with its default. Median of the runs; the start of worker processes counts.
+`peak_mb` is the peak memory of all processes together, shared pages counted once (Linux only).
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import exports
-from myna import workspace
 from myna.importing.discover import find
 from myna.importing.import_files import import_files
 from myna.models import bases
 from myna.preparing.prepare import run
 from myna.rendering.tokenizer import Tokenizer
+from myna.workspace import create
 
 
 def main() -> None:
@@ -36,71 +35,71 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--export", type=Path, nargs="*", default=[])
-    wanted = parser.parse_args()
-    tokenizer = Tokenizer(bases.find(bases.DEFAULT, weights=False).folder)
+    options = parser.parse_args()
+    tokenizer = Tokenizer(bases.find_base(bases.DEFAULT_BASE, weights=False).folder)
     with tempfile.TemporaryDirectory() as folder:
-        if not wanted.export:
+        if not options.export:
             Path(folder, "export").mkdir()
-            exports.EXPORTS["discord-small"](Path(folder, "export"), wanted.messages, 0, 0)
-        space = workspace.create(Path(folder, "w"))
-        found = find(wanted.export or [Path(folder, "export")])
-        list(import_files(space, found.chats, consent="clone"))
-        settings = space.settings()
-        taken = []
-        with peak() as memory:
-            for _ in range(wanted.runs):
-                begun = time.perf_counter()
-                done = run(space, settings, tokenizer)
-                taken.append(time.perf_counter() - begun)
-        seconds = statistics.median(taken)
-        result = {
-            "messages": done.ledger.messages,
-            "samples": sum(done.info.samples.values()),
-            "tokens": done.info.tokens,
-            "balanced": done.ledger.balanced,
-            "messages_s": round(done.ledger.messages / seconds),
-            "tokens_s": round(done.info.tokens / seconds),
-            "peak_mb": round(max(memory) / 1e6),
+            exports.EXPORTS["discord-small"](Path(folder, "export"), options.messages, 0, 0)
+        workspace = create(Path(folder, "w"))
+        discovered = find(options.export or [Path(folder, "export")])
+        list(import_files(workspace, discovered.chats, consent="clone"))
+        settings = workspace.settings()
+        run_seconds = []
+        with memory_samples() as samples:
+            for _ in range(options.runs):
+                start = time.perf_counter()
+                result = run(workspace, settings, tokenizer)
+                run_seconds.append(time.perf_counter() - start)
+        seconds = statistics.median(run_seconds)
+        report = {
+            "messages": result.ledger.messages,
+            "samples": sum(result.info.samples.values()),
+            "tokens": result.info.tokens,
+            "balanced": result.ledger.balanced,
+            "messages_s": round(result.ledger.messages / seconds),
+            "tokens_s": round(result.info.tokens / seconds),
+            "peak_mb": round(max(samples) / 1e6),
         }
-    print(json.dumps(result))
+    print(json.dumps(report))
 
 
 @contextmanager
-def peak() -> Iterator[list[int]]:
-    """Bytes of memory of this process and its children, looked at five times a second."""
-    seen = [0]
+def memory_samples() -> Iterator[list[int]]:
+    """Bytes of memory of this process and its children, sampled five times a second."""
+    samples = [0]
     done = threading.Event()
 
-    def watch() -> None:
+    def sample() -> None:
         while not done.wait(0.2):
-            seen.append(sum(map(memory, family(os.getpid()))))
+            samples.append(sum(map(memory, family(os.getpid()))))
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
+    thread = threading.Thread(target=sample)
+    thread.start()
     try:
-        yield seen
+        yield samples
     finally:
         done.set()
-        watcher.join()
+        thread.join()
 
 
 def family(process: int) -> list[int]:
-    """A process and all that it has begun."""
-    found = [process]
+    """A process and its descendants."""
+    processes = [process]
     for tasks in Path(f"/proc/{process}/task").glob("*/children"):
         with suppress(OSError):
             for child in tasks.read_text().split():
-                found += family(int(child))
-    return found
+                processes += family(int(child))
+    return processes
 
 
 def memory(process: int) -> int:
-    """Bytes of a process, its part of what it shares with others."""
+    """Bytes of a process, with its share of shared pages."""
     try:
-        told = Path(f"/proc/{process}/smaps_rollup").read_text()
+        text = Path(f"/proc/{process}/smaps_rollup").read_text()
     except OSError:
         return 0
-    return sum(int(line.split()[1]) * 1024 for line in told.splitlines() if line[:4] == "Pss:")
+    return sum(int(line.split()[1]) * 1024 for line in text.splitlines() if line[:4] == "Pss:")
 
 
 if __name__ == "__main__":

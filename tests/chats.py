@@ -19,8 +19,9 @@ from myna.config import Redaction, Rules, Settings
 from myna.people import People, Person, accounts, plain_name
 from myna.preparing import clean_batches, message_store, select_messages
 from myna.rendering import render
-from myna.rendering.render import Segment, Turn
+from myna.rendering.render import Segment
 from myna.rendering.spec import TRANSCRIPT
+from myna.rendering.turns import Turn
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -124,12 +125,16 @@ def cleaned(
     with tempfile.TemporaryDirectory() as folder:
         table = Path(folder, "table.parquet")
         frame.write_parquet(table)
-        known = clean_batches.known(pl.scan_parquet(table), people, settings, Path(folder))
-        none = message_store.Batch(0, 0, (message_store.Piece(table, 0, 0),))
-        shared = list(message_store.batches([table], batch)) or [none]
-        stored = message_store.Parts(Path(folder), tuple(part.length for part in shared))
-        gathered = select_messages.gather(clean_batches.read(known, part) for part in shared)
-        kept = select_messages.clean(gathered, known, stored, ledger or Ledger())
+        context = clean_batches.cleaning_context(
+            pl.scan_parquet(table), people, settings, Path(folder)
+        )
+        empty = message_store.MessageBatch(0, (message_store.TableSlice(table, 0, 0),))
+        batches = list(message_store.batches([table], batch)) or [empty]
+        stored = message_store.MessageStore(Path(folder), tuple(one.length for one in batches))
+        features = select_messages.gather_features(
+            clean_batches.clean_batch(context, one) for one in batches
+        )
+        kept = select_messages.apply_message_rules(features, context, stored, ledger or Ledger())
         numbers = kept["number"]
         told = kept.select("rule", "trained", "characters")
         said = stored.load(numbers, ("text", "mentions"))
@@ -144,4 +149,4 @@ def found(*rows: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:
 
 def transcript(header: str, turns: Sequence[Turn], next_person: str | None = None) -> list[Segment]:
     """The segments of turns in a transcript."""
-    return render.segments(TRANSCRIPT, header, turns, next_person=next_person)
+    return render.render_segments(TRANSCRIPT, header, turns, next_person=next_person)

@@ -12,7 +12,7 @@ from myna.cleaning.ledger import Ledger
 from myna.config import Settings
 from myna.people import People
 from myna.preparing import prepare as prepare_
-from myna.rendering.spec import Markup
+from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
@@ -25,7 +25,7 @@ class Prepared:
     samples: pl.DataFrame
     ledger: Ledger
     personas: list[str]
-    markup: Markup
+    spec: RenderingSpec
 
 
 def prepare(
@@ -36,8 +36,11 @@ def prepare(
         table = Path(folder, "table.parquet")
         frame.write_parquet(table)
         done = prepare_.prepare([table], people, settings, tokenizer, Path(folder), batch=batch)
-        personas, markup = done.info.personas, done.info.format.markup
-        return Prepared(done.messages, done.samples, done.ledger, personas, markup)
+        personas, spec = done.info.personas, done.info.format.spec
+        made = (
+            pl.read_parquet(Path(folder, f"{name}.parquet")) for name in ("messages", "samples")
+        )
+        return Prepared(*made, done.ledger, personas, spec)
 
 
 def messages(space: Workspace) -> pl.DataFrame:

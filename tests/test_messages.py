@@ -72,7 +72,7 @@ class TestTidy:
         assert tidy(text) == tidied
 
     @given(texts | st.text(st.characters(), max_size=9))
-    def test_what_is_tidy_stays_as_it_is(self, text: str) -> None:
+    def test_what_is_tidy_stays_is_given(self, text: str) -> None:
         once = tidy(text)
         assert tidy(once) == once
         assert once.encode().decode() == once

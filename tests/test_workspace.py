@@ -62,7 +62,7 @@ class TestCreate:
     def test_on_a_full_disk_there_is_no_half_a_workspace(self, tmp_path: Path) -> None:
         with pytest.raises(WorkspaceError, match="the disk is full"):
             workspace.create(tmp_path / "friends")
-        with pytest.raises(WorkspaceError, match="no myna workspace"):
+        with pytest.raises(WorkspaceError, match="not in a myna workspace"):
             workspace.find(tmp_path / "friends")
 
 
@@ -86,7 +86,7 @@ class TestFind:
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", ".hidden", "/tmp"])  # noqa: S108
 def test_an_adapters_name_does_not_lead_out_of_the_workspace(space: Workspace, name: str) -> None:
-    with pytest.raises(WorkspaceError, match="is no adapter's name"):
+    with pytest.raises(WorkspaceError, match="is not a name for an adapter"):
         space.adapter(name)
 
 
@@ -114,18 +114,18 @@ class TestWriting:
 class TestFolder:
     @pytest.fixture
     def target(self, tmp_path: Path) -> Path:
-        with workspace.folder(tmp_path / "stages" / "prepared") as new:
+        with workspace.atomic_folder(tmp_path / "stages" / "prepared") as new:
             (new / "x").write_text("old")
         return tmp_path / "stages" / "prepared"
 
     def test_the_new_one_takes_the_place_of_the_old(self, target: Path) -> None:
-        with workspace.folder(target) as new:
+        with workspace.atomic_folder(target) as new:
             (new / "y").write_text("new")
             assert content(target) == {"x": "old"}
         assert content(target.parent) == {"prepared/y": "new"}
 
     def test_a_failure_while_it_is_filled_leaves_the_old(self, target: Path) -> None:
-        with pytest.raises(ZeroDivisionError), workspace.folder(target) as new:
+        with pytest.raises(ZeroDivisionError), workspace.atomic_folder(target) as new:
             (new / "x").write_text(f"half: {1 / 0}")
         assert content(target.parent) == {"prepared/x": "old"}
 
@@ -142,7 +142,10 @@ class TestFolder:
             return rename(self, to)
 
         monkeypatch.setattr(Path, "rename", fail)
-        with pytest.raises(OSError, match="Permission denied"), workspace.folder(target) as new:
+        with (
+            pytest.raises(OSError, match="Permission denied"),
+            workspace.atomic_folder(target) as new,
+        ):
             (new / "x").write_text("new")
         assert content(target.parent) == {"prepared/x": "old"}
 
@@ -162,7 +165,7 @@ class TestFolder:
     def test_what_kills_left_over_is_used_or_swept_away(self, target: Path) -> None:
         (target.parent / ".prepared.new-abc").mkdir()
         target.rename(target.parent / ".prepared.old")
-        with pytest.raises(ValueError, match="bad"), workspace.folder(target):
+        with pytest.raises(ValueError, match="bad"), workspace.atomic_folder(target):
             raise ValueError("bad")
         assert content(target.parent) == {"prepared/x": "old"}
         assert [f.name for f in target.parent.iterdir()] == ["prepared"]
@@ -170,12 +173,12 @@ class TestFolder:
 
 class TestDiskErrors:
     def said(self, error: Exception) -> str:
-        with pytest.raises(WorkspaceError) as raised, workspace.clear_disk_errors(Path("here")):
+        with pytest.raises(WorkspaceError) as raised, workspace.explain_disk_errors(Path("here")):
             raise error
         return str(raised.value)
 
     def test_a_full_disk_is_one_line_with_what_to_do(self) -> None:
-        line = "the disk is full at here: make room and run the command again; "
+        line = "the disk is full at here: free some space and run the command again; "
         assert self.said(OSError(errno.ENOSPC, "x")).startswith(line)
         assert self.said(OSError(errno.EDQUOT, "x")).startswith(line)
 
@@ -188,12 +191,12 @@ class TestDiskErrors:
     def test_polars_tells_of_a_full_disk_in_words(self) -> None:
         with (
             pytest.raises(WorkspaceError, match="the disk is full"),
-            workspace.clear_disk_errors(Path("here")),
+            workspace.explain_disk_errors(Path("here")),
         ):
             pl.DataFrame({"a": range(9999)}).write_parquet("/dev/full")
 
     def test_what_is_no_disk_error_goes_through(self) -> None:
-        with pytest.raises(ValueError, match="odd"), workspace.clear_disk_errors(Path("here")):
+        with pytest.raises(ValueError, match="odd"), workspace.explain_disk_errors(Path("here")):
             raise ValueError("odd")
 
 
@@ -210,12 +213,12 @@ class TestManifest:
         return found
 
     def test_what_it_was_made_from_still_holds(self, manifest: dict[str, Any]) -> None:
-        assert workspace.stale(manifest, INPUTS, SETTINGS) == []
+        assert workspace.stale_reasons(manifest, INPUTS, SETTINGS) == []
 
     def test_reasons_say_what_has_changed(self, manifest: dict[str, Any]) -> None:
         inputs = {"people.toml": "3", "messages/b": "4"}
         settings = {"base": "c", "split": {"validation": 0.1}}
-        assert workspace.stale(manifest, inputs, settings) == [
+        assert workspace.stale_reasons(manifest, inputs, settings) == [
             "messages/a is gone",
             "messages/b is new",
             "people.toml has changed",
@@ -225,7 +228,7 @@ class TestManifest:
 
     def test_tuples_and_lists_are_the_same_settings(self, manifest: dict[str, Any]) -> None:
         manifest = json.loads(json.dumps({**manifest, "settings": {"x": (1, 2)}}))
-        assert workspace.stale(manifest, INPUTS, {"x": (1, 2)}) == []
+        assert workspace.stale_reasons(manifest, INPUTS, {"x": (1, 2)}) == []
 
     def test_a_stage_that_was_never_run_has_none(self, tmp_path: Path) -> None:
         assert workspace.read_manifest(tmp_path) is None

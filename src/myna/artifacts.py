@@ -1,11 +1,11 @@
-"""Typed metadata of what stages leave in a workspace: prepared samples and trained adapters.
+"""Typed metadata of the artifacts in a workspace: prepared samples and trained adapters.
 
     prepared/prepared.json         PreparedInfo
     adapters/NAME/adapter.json     AdapterInfo
 
-Each is written by its stage, and read by all that comes after it, with the same checks and
-the same words where it does not hold. Nothing in them depends on the defaults of the version
-that reads: a file that lacks a field, or has one too many, is refused.
+Each is written by its stage and read by all later ones, with the same checks and messages.
+Nothing in them depends on the defaults of the version that reads: a file that lacks a field,
+or has one too many, is refused.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from myna import workspace
 from myna.config import Redaction, Rules, Samples
 from myna.errors import ModelError, WorkspaceError
-from myna.rendering.spec import TRANSCRIPT, Markup
-from myna.workspace import Workspace
+from myna.rendering.spec import TRANSCRIPT, RenderingSpec
+from myna.workspace import Workspace, read_manifest, write_json
 
 PREPARED_FILE, ADAPTER_FILE = "prepared.json", "adapter.json"
 
@@ -32,7 +31,7 @@ Info = TypeVar("Info")
 
 @dataclass(frozen=True)
 class PromptFormat:
-    """Everything that decides how messages become prompt tokens, besides the tokenizer.
+    """The settings by which messages become prompt tokens, besides the tokenizer.
 
     Samples are made with it, adapters keep it, and every prompt at chat time is made with it.
     """
@@ -42,13 +41,13 @@ class PromptFormat:
     rules: Rules
     """With the preset and the defaults of the version that made the samples filled in."""
     redaction: Redaction
-    """Without its secret: no way leads back from made-up values."""
-    markup: Markup = TRANSCRIPT
+    """Without its secret, so that made-up values cannot be traced back."""
+    spec: RenderingSpec = TRANSCRIPT
 
 
 @dataclass(frozen=True)
 class Channel:
-    """A channel that samples come from, with the people who say most in it, those first."""
+    """A channel that samples come from, with the people in it, the most active first."""
 
     space: str
     channel: str
@@ -67,7 +66,7 @@ class PreparedInfo:
     """SHA-256 of samples.parquet."""
     format: PromptFormat
     personas: list[str]
-    """Those who may be cloned and have something to learn from."""
+    """The people who may be cloned and have words in the train split."""
     channels: list[Channel]
     """The busiest first."""
     messages: int
@@ -80,21 +79,21 @@ class PreparedInfo:
 
     def save(self, folder: Path) -> None:
         """Write the metadata into the folder of the samples."""
-        workspace.write_json(folder / PREPARED_FILE, _plain(self))
+        write_json(folder / PREPARED_FILE, _plain(self))
 
     @classmethod
-    def load(cls, space: Workspace) -> PreparedInfo:
+    def load(cls, workspace: Workspace) -> PreparedInfo:
         """Read the metadata of a workspace's samples.
 
         Raises:
             WorkspaceError: there are none, or their metadata is damaged or incomplete.
         """
-        samples_manifest(space)
-        return _load(cls, space.prepared / PREPARED_FILE, "run `myna prepare --force`")
+        samples_manifest(workspace)
+        return _load(cls, workspace.prepared / PREPARED_FILE, "run `myna prepare --force`")
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """The steps of a training run, and why there are as many."""
 
     steps: int
@@ -109,14 +108,14 @@ class Plan:
 class TrainingResult:
     """A finished training, or with `--dry-run` the plan of one."""
 
-    plan: Plan
+    plan: TrainingPlan
     loss: float | None
     """Mean over the last tenth of the steps, nats per trained token; None of a plan."""
 
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """Metadata of a trained adapter: all that talking with it takes besides its weights."""
+    """Metadata of a trained adapter: all that a clone needs besides its weights."""
 
     base: str
     """The base model as the settings name it."""
@@ -131,16 +130,16 @@ class AdapterInfo:
 
     def save(self, folder: Path) -> None:
         """Write the metadata into the folder of the adapter."""
-        workspace.write_json(folder / ADAPTER_FILE, _plain(self))
+        write_json(folder / ADAPTER_FILE, _plain(self))
 
     @classmethod
-    def load(cls, space: Workspace, name: str) -> AdapterInfo:
+    def load(cls, workspace: Workspace, name: str) -> AdapterInfo:
         """Read the metadata of the adapter `name`.
 
         Raises:
             WorkspaceError: there is no such adapter, or its metadata is damaged or incomplete.
         """
-        folder = space.adapter(name)
+        folder = workspace.adapter(name)
         if not folder.is_dir():
             raise WorkspaceError(f"there is no adapter '{name}': make it with `myna train`")
         return _load(cls, folder / ADAPTER_FILE, "train it again with `myna train --force`")
@@ -158,15 +157,15 @@ class AdapterInfo:
             )
 
 
-def samples_manifest(space: Workspace) -> dict[str, Any]:
-    """Read the manifest of a workspace's samples: what they were made from.
+def samples_manifest(workspace: Workspace) -> dict[str, Any]:
+    """Read the manifest of a workspace's samples.
 
     Raises:
         WorkspaceError: there are no samples, or the manifest is damaged.
     """
-    manifest = workspace.read_manifest(space.prepared)
+    manifest = read_manifest(workspace.prepared)
     if manifest is None:
-        raise WorkspaceError(f"{space.root} has no samples: make them with `myna prepare`")
+        raise WorkspaceError(f"{workspace.root} has no samples: make them with `myna prepare`")
     return manifest
 
 

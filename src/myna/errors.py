@@ -3,16 +3,16 @@
     MynaError
     ├── SettingsError     a wrong value in myna.toml or on the command line
     ├── WorkspaceError    not a workspace, a stage that is missing, a disk that is full
-    ├── SourceError       a file that is no chat, or cannot be read
-    ├── PeopleError       a person whom nobody knows, or without consent
+    ├── SourceError       not a chat export, or a file that cannot be read
+    ├── PeopleError       an unknown person, or one without consent
     ├── ModelError        a base model or an adapter that is missing or damaged
-    ├── EngineError       an engine that cannot do what it is asked for
-    │   └── BusyError     more is asked of it at once than can wait
-    ├── RoomError         a room that cannot be, or a message that cannot stand in one
-    │   └── SpeakingError     somebody speaks there already
-    ├── TrainingError     training that would train nothing, or went astray
-    ├── ExportError       a format that nobody knows, or nothing to write in it
-    └── BotError          a bot that cannot connect, or lacks what it needs
+    ├── EngineError       an engine that cannot do a request
+    │   └── BusyError         its queue is full
+    ├── RoomError         an impossible room, or a message that is unknown or refused
+    │   └── SpeakingError     a live reply is being generated already
+    ├── TrainingError     training that would train nothing, or diverged
+    ├── ExportError       an unknown format, or nothing to write in it
+    └── BotError          a bot that cannot connect, or lacks permissions
 
 Every message is one line for people: what is wrong, where, what to do next. The
 command line prints it without a stack trace (``--debug`` shows that) and exits with
@@ -37,11 +37,11 @@ class WorkspaceError(MynaError):
 
 
 class SourceError(MynaError):
-    """A file that is no chat, or one that cannot be read."""
+    """Not a chat export, or a file that cannot be read."""
 
 
 class PeopleError(MynaError):
-    """A person whom nobody knows, or who may not be cloned."""
+    """An unknown person, or one who may not be cloned."""
 
 
 class ModelError(MynaError):
@@ -49,33 +49,33 @@ class ModelError(MynaError):
 
 
 class EngineError(MynaError):
-    """An engine that cannot do what it is asked for."""
+    """An engine that cannot do a request."""
 
 
 class BusyError(EngineError):
-    """More is asked of an engine at once than can wait in line: ask again later."""
+    """The queue of an engine is full: ask again later."""
 
 
 class RoomError(MynaError):
-    """A room that cannot be, or a message that is not there or cannot be said."""
+    """An impossible room, or a message that is unknown or refused."""
 
 
 class SpeakingError(RoomError):
-    """Somebody speaks in the room already."""
+    """A live reply is being generated in the room already."""
 
 
 class TrainingError(MynaError):
-    """Training that would train nothing, or that went astray."""
+    """Training that would train nothing, or that diverged."""
 
 
 class ExportError(MynaError):
-    """A format that nobody knows, nothing to write in it, or nowhere to put it."""
+    """An unknown format, nothing to write in it, or nowhere to put it."""
 
 
 class BotError(MynaError):
-    """A bot that cannot connect, or lacks what it needs there."""
+    """A bot that cannot connect, or lacks permissions."""
 
 
-def first_line(error: BaseException, most: int = 200) -> str:
-    """What another library's exception says, on one line of at most `most` characters."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+def first_line(error: BaseException, max_chars: int = 200) -> str:
+    """The first line of another library's exception, of at most `max_chars` characters."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:max_chars]

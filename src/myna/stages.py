@@ -1,4 +1,4 @@
-"""The stages of a workspace: what each was made from, whether that still holds.
+"""The stages of a workspace: the inputs and settings of each, and if they still hold.
 
 Light on purpose: `myna status` reads manifests, never a table or a model.
 """
@@ -16,20 +16,27 @@ from myna.workspace import Workspace
 
 State = Literal["missing", "unfinished", "stale", "done"]
 
-ONLY_HOW = {"budget", "checkpoint_every", "previews", "part_tokens", "tensorboard", "wandb"}
-"""Settings of training that leave what is trained as it is."""
+RUNTIME_SETTINGS = {
+    "budget",
+    "checkpoint_every",
+    "previews",
+    "micro_batch_tokens",
+    "tensorboard",
+    "wandb",
+}
+"""Settings of training that do not change the adapter."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What there is of one stage."""
+    """The state of one stage."""
 
     name: str
     state: State
     summary: str
     reasons: list[str] = field(default_factory=list)
     command: str = ""
-    """What to type to bring it up to date; empty when it is."""
+    """The command that brings it up to date; empty if it is."""
 
 
 def prepare_inputs(workspace: Workspace) -> dict[str, str]:
@@ -50,15 +57,15 @@ def prepare_settings(settings: Settings) -> dict[str, Any]:
 
 
 def stale_samples(workspace: Workspace, settings: Settings | None = None) -> list[str]:
-    """Reasons why the samples no longer hold; without `settings`, only those in their inputs.
+    """The reasons why the samples are stale; without `settings`, only those in their inputs.
 
     Raises:
         WorkspaceError: there are no samples.
     """
     manifest = samples_manifest(workspace)
     if settings is None:
-        return workspace_.stale({**manifest, "settings": {}}, prepare_inputs(workspace), {})
-    return workspace_.stale(manifest, prepare_inputs(workspace), prepare_settings(settings))
+        return workspace_.stale_reasons({**manifest, "settings": {}}, prepare_inputs(workspace), {})
+    return workspace_.stale_reasons(manifest, prepare_inputs(workspace), prepare_settings(settings))
 
 
 def train_inputs(workspace: Workspace) -> dict[str, str]:
@@ -69,10 +76,10 @@ def train_inputs(workspace: Workspace) -> dict[str, str]:
 
 
 def train_settings(settings: Settings) -> dict[str, Any]:
-    """The settings that an adapter depends on; a budget only says when to stop."""
+    """The settings that an adapter depends on."""
     return {
         "base": settings.base,
-        "train": settings.train.model_dump(exclude=ONLY_HOW),
+        "train": settings.train.model_dump(exclude=RUNTIME_SETTINGS),
     }
 
 
@@ -80,7 +87,7 @@ def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
     """Fingerprints of the samples and the adapter that `evaluate` compares."""
     folder = workspace.adapter(adapter)
     weights = folder / "adapter_model.safetensors"
-    if not weights.exists():  # a whole model: gigabytes, and the manifest tells them apart
+    if not weights.exists():  # a full model: gigabytes, and its manifest tells them apart
         weights = folder / workspace_.MANIFEST
     return {**train_inputs(workspace), f"adapter {adapter}": workspace_.fingerprint(weights)}
 
@@ -102,7 +109,7 @@ def status(workspace: Workspace, adapter: str = DEFAULT_ADAPTER) -> list[Stage]:
 
 
 def next_command(stages: list[Stage]) -> str:
-    """What to type next."""
+    """The command to type next."""
     return next((stage.command for stage in stages if stage.command), "myna chat")
 
 
@@ -121,29 +128,29 @@ def _prepared(workspace: Workspace, settings: Settings) -> Stage:
     info = PreparedInfo.load(workspace)
     counts = ", ".join(f"{n:,} {split}" for split, n in sorted(info.samples.items()))
     summary = f"{info.trained_tokens:,} trained tokens in samples: {counts}"
-    return _judged("prepare", summary, stale_samples(workspace, settings), "myna prepare")
+    return _stale_or_done("prepare", summary, stale_samples(workspace, settings), "myna prepare")
 
 
 def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
-    command = _about("myna train", adapter)
+    command = _for_adapter("myna train", adapter)
     manifest = workspace_.read_manifest(workspace.adapter(adapter))
     work = workspace.training(adapter)
     last = max((work / "checkpoints").glob("step-*"), default=None)
     if last is not None:
-        begun = workspace_.read_json(work / "plan.json") or {}
+        plan_json = workspace_.read_json(work / "plan.json") or {}
         reached = int(last.name.removeprefix("step-"))
-        summary = f"stopped after step {reached:,} of {begun.get('steps', 0):,}"
+        summary = f"stopped after step {reached:,} of {plan_json.get('steps', 0):,}"
         return Stage("train", "unfinished", summary, ["training was interrupted"], command)
     if manifest is None:
         return Stage("train", "missing", "no adapter yet", command=command)
     plan = AdapterInfo.load(workspace, adapter).training.plan
     summary = f"adapter '{adapter}': {plan.tokens:,} tokens in {plan.steps:,} steps"
-    reasons = workspace_.stale(manifest, train_inputs(workspace), train_settings(settings))
-    return _judged("train", summary, reasons, command)
+    reasons = workspace_.stale_reasons(manifest, train_inputs(workspace), train_settings(settings))
+    return _stale_or_done("train", summary, reasons, command)
 
 
 def _evaluated(workspace: Workspace, adapter: str) -> Stage:
-    command = _about("myna evaluate", adapter)
+    command = _for_adapter("myna evaluate", adapter)
     report = workspace_.read_json(workspace.reports / f"{adapter}.json")
     if report is None:
         return Stage("evaluate", "missing", "not measured yet", command=command)
@@ -151,16 +158,16 @@ def _evaluated(workspace: Workspace, adapter: str) -> Stage:
         f"{report['base']:.3f} → {report['clone']:.3f} bits per character "
         f"({report['change']:+.1%}) on the test split"
     )
-    reasons = workspace_.stale(report["manifest"], evaluate_inputs(workspace, adapter), {})
-    return _judged("evaluate", summary, reasons, command)
+    reasons = workspace_.stale_reasons(report["manifest"], evaluate_inputs(workspace, adapter), {})
+    return _stale_or_done("evaluate", summary, reasons, command)
 
 
-def _about(command: str, adapter: str) -> str:
-    """A command as it is typed for this adapter."""
+def _for_adapter(command: str, adapter: str) -> str:
+    """A command with the option that names the adapter, if it takes one."""
     return command if adapter == DEFAULT_ADAPTER else f"{command} --adapter {adapter}"
 
 
-def _judged(name: str, summary: str, reasons: list[str], command: str) -> Stage:
+def _stale_or_done(name: str, summary: str, reasons: list[str], command: str) -> Stage:
     if reasons:
         return Stage(name, "stale", summary, reasons, command)
     return Stage(name, "done", summary)

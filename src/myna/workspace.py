@@ -7,12 +7,12 @@
       prepared/              from `myna prepare`
       adapters/NAME/         from `myna train`
       reports/               from `myna evaluate`
-      rooms.sqlite           what is said in live rooms
-      opt-outs.json          who took themselves out where their clone speaks
-      bots/                  what bots have still to say, from `myna bot`
+      rooms.sqlite           live rooms
+      opt-outs.json          people who opted out of their clone on a platform
+      bots/                  state of bots, from `myna bot`
 
-A stage's manifest says what it was made from. It is stale when one of these has changed
-since, and `stale` says which. Whatever is written appears whole or not at all.
+A stage's manifest has the fingerprints of its inputs and its settings; the stage is stale
+once one of them has changed. Files and folders are written whole or not at all.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ IMPORT_RECORD = "import.json"
 
 @dataclass(frozen=True)
 class ImportRecord:
-    """The record of one import; its message tables lie beside it."""
+    """The record of one import, in the folder of its message tables."""
 
     folder: Path
     imported_at: str
     """ISO time, in UTC."""
     files: list[dict[str, Any]]
-    """What became of each file."""
+    """The result for each file."""
     messages: int
     """Messages in the files."""
     stored: int
@@ -89,7 +89,7 @@ class ImportRecord:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The folder `root` and where things are in it."""
+    """The folder `root` of a project and the paths in it."""
 
     root: Path
 
@@ -129,17 +129,17 @@ class Workspace:
 
     @property
     def rooms_file(self) -> Path:
-        """rooms.sqlite: what is said in live rooms, never trained on."""
+        """rooms.sqlite: live rooms, never trained on."""
         return self.root / "rooms.sqlite"
 
     @property
     def opt_outs_file(self) -> Path:
-        """opt-outs.json: who took themselves out where their clone speaks."""
+        """opt-outs.json: people who opted out of their clone on a platform."""
         return self.root / "opt-outs.json"
 
     @property
     def bots(self) -> Path:
-        """The folder of what bots remember, never trained on."""
+        """The folder of the state of bots, never trained on."""
         return self.root / "bots"
 
     @property
@@ -154,7 +154,9 @@ class Workspace:
             WorkspaceError: the name would lead out of the workspace.
         """
         if not name or name != Path(name).name or name.startswith("."):
-            raise WorkspaceError(f"'{name}' is no adapter's name: use letters, digits, - and _")
+            raise WorkspaceError(
+                f"'{name}' is not a name for an adapter: use letters, digits, - and _"
+            )
         return self.root / "adapters" / name
 
     def training(self, name: str) -> Path:
@@ -168,7 +170,7 @@ class Workspace:
 
 
 def create(root: Path, settings: config.Settings | None = None) -> Workspace:
-    """A new workspace in the folder `root`, made if it is not there.
+    """Create a workspace in the folder `root`, which is made if it is missing.
 
     Raises:
         WorkspaceError: there is one already, or a repository, or it cannot be written.
@@ -178,10 +180,10 @@ def create(root: Path, settings: config.Settings | None = None) -> Workspace:
         raise WorkspaceError(f"{root} is a myna workspace already: cd there and go on")
     if (root / ".gitignore").exists():
         raise WorkspaceError(
-            f"{root} has a .gitignore of its own, and chats belong into no repository: "
+            f"{root} has a .gitignore of its own, and chats do not belong in a repository: "
             "make the workspace in a new folder"
         )
-    with clear_disk_errors(root):
+    with explain_disk_errors(root):
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o700)  # chats are private
         write_text(root / ".gitignore", "*\n")
@@ -190,7 +192,7 @@ def create(root: Path, settings: config.Settings | None = None) -> Workspace:
 
 
 def find(start: Path) -> Workspace:
-    """The workspace that `start` lies in.
+    """Find the workspace that `start` is in.
 
     Raises:
         WorkspaceError: there is none.
@@ -201,12 +203,12 @@ def find(start: Path) -> Workspace:
             for stage in (folder / "prepared", *(folder / "adapters").glob(".*.old")):
                 recover(stage.with_name(stage.name.removeprefix(".").removesuffix(".old")))
             return Workspace(folder)
-    raise WorkspaceError(f"{start} is no myna workspace: make one with `myna new NAME`")
+    raise WorkspaceError(f"{start} is not in a myna workspace: make one with `myna new NAME`")
 
 
 @contextmanager
-def clear_disk_errors(place: Path) -> Iterator[None]:
-    """Turn what the operating system says of a full or forbidden disk into one line.
+def explain_disk_errors(path: Path) -> Iterator[None]:
+    """Turn the system's error for a full or forbidden disk into one line.
 
     Raises:
         WorkspaceError: in place of OSError.
@@ -219,20 +221,20 @@ def clear_disk_errors(place: Path) -> Iterator[None]:
             raise
         if number in (errno.ENOSPC, errno.EDQUOT):
             raise WorkspaceError(
-                f"the disk is full at {place}: make room and run the command again; "
-                "what was there before is as it was"
+                f"the disk is full at {path}: free some space and run the command again; "
+                "the old files are unchanged"
             ) from error
-        why = os.strerror(number) if number else error
-        where = getattr(error, "filename", None) or place
-        raise WorkspaceError(f"cannot write {where}: {why}") from error
+        reason = os.strerror(number) if number else error
+        path = getattr(error, "filename", None) or path
+        raise WorkspaceError(f"cannot write {path}: {reason}") from error
 
 
 def _system_error(error: Exception) -> int | None:
     """The operating system's number for an error, 0 for an unknown one; None for others."""
     if isinstance(error, OSError):
         return error.errno or 0
-    said = re.search(r"\(os error (\d+)\)", str(error))  # polars tells it in words only
-    return int(said[1]) if said else None
+    match = re.search(r"\(os error (\d+)\)", str(error))  # polars has it in its text only
+    return int(match[1]) if match else None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -261,7 +263,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON; None where there is no file.
+    """Read JSON; None if there is no file.
 
     Raises:
         WorkspaceError: the file is damaged.
@@ -277,8 +279,8 @@ def read_json(path: Path) -> Any:
 
 
 @contextmanager
-def folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which takes `target`'s place once it is whole.
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which replaces `target` once it is whole.
 
     A failure leaves the old folder, and so does a kill: see `replace_folder`.
     """
@@ -327,20 +329,15 @@ def recover(target: Path) -> None:
 
 
 def fingerprint(path: Path) -> str:
-    """SHA-256 of a file; "" where there is none."""
+    """SHA-256 of a file; "" if there is none."""
     if not path.is_file():
         return ""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_manifest(
-    stage: Path,
-    *,
-    inputs: Mapping[str, str],
-    settings: Mapping[str, Any],
-) -> None:
-    """Say what a stage's folder was made from."""
+def write_manifest(stage: Path, *, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> None:
+    """Write the inputs and settings of a stage into its folder."""
     write_json(
         stage / MANIFEST,
         {
@@ -354,18 +351,17 @@ def write_manifest(
 
 
 def read_manifest(stage: Path) -> dict[str, Any] | None:
-    """A stage's manifest; None where it has not been run, or lacks a file that it made."""
+    """A stage's manifest; None if it has not been run, or one of its files is missing."""
     manifest: dict[str, Any] | None = read_json(stage / MANIFEST)
     if not manifest or not manifest.keys() >= {"inputs", "settings", "outputs"}:
         return None
-    lost = [name for name in manifest["outputs"] if not (stage / name).exists()]
-    return None if lost else manifest
+    return manifest if all((stage / name).exists() for name in manifest["outputs"]) else None
 
 
-def stale(
+def stale_reasons(
     manifest: dict[str, Any], inputs: Mapping[str, str], settings: Mapping[str, Any]
 ) -> list[str]:
-    """Why a stage must be run again; empty when its manifest still holds."""
+    """The reasons to run a stage again; empty if its manifest still holds."""
     reasons = []
     before = manifest["inputs"]
     for name in sorted(before.keys() | inputs.keys()):

@@ -18,7 +18,7 @@ from myna.bots.consent import ConsentChecker
 from myna.bots.front import Front
 from myna.bots.host import Host
 from myna.bots.outbox import Outbox
-from myna.engines.engine import Sampling
+from myna.config import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import EngineError
 from myna.people import People, Person
@@ -137,7 +137,7 @@ class World:
             engine=self.engine,
             tokenizer=self.tokenizer,
             personas=list(FRIENDS),
-            format=prompt_format(max_tokens=4096),
+            format=prompt_format(max_length=4096),
             channels=[Channel("s", "tea", list(FRIENDS))],
             chat=config.Chat(),
             chance=random.Random(1),

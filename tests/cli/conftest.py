@@ -22,7 +22,7 @@ from myna.cli import main
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed, and how it ended."""
+    """Output and exit status of a command."""
 
     out: str
     err: str
@@ -84,11 +84,11 @@ def friends(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for line in (
         ["new", "friends"],
         ["-C", "friends", "import", "walks.jsonl", "--consent", "clone"],
-        ["-C", "friends", "prepare", "--set", "samples.max_tokens=128"],
+        ["-C", "friends", "prepare", "--set", "samples.max_length=128"],
     ):
         done = run(folder, line)
         assert done.status == 0, done.err
     settings = folder / "friends" / "myna.toml"
-    text = settings.read_text("utf-8").replace("# max_tokens = 512", "max_tokens = 128")
+    text = settings.read_text("utf-8").replace("# max_length = 512", "max_length = 128")
     settings.write_text(text.replace("# batch_tokens = 1024", "batch_tokens = 256"), "utf-8")
     return folder / "friends"

@@ -15,8 +15,8 @@ from tests.engines.servers import KEY, llama_server
 from myna.export.prompt_templates import Voice, go, jinja, opening
 from myna.models.bases import Base
 from myna.rendering import render, renderings
-from myna.rendering.render import Part, Turn
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import Turn, TurnLine
 
 pytestmark = pytest.mark.model
 
@@ -25,7 +25,7 @@ SYSTEM = "A chat in tea: Ana, Ben, Cy."
 
 
 def voice(style: str, tokenizer: Tokenizer, persona: str = "Ana", user: str = "Ben") -> Voice:
-    found = renderings.of(style, tokenizer)
+    found = renderings.rendering_spec(style, tokenizer)
     people = (user, persona, "Cy")
     return Voice(persona, user, SYSTEM, people, found, Path(), opening(found, tokenizer))
 
@@ -40,10 +40,10 @@ def filled(voice: Voice, *said: tuple[str, str], system: str | None = None) -> s
 
 def trained_on(voice: Voice, *said: tuple[str, str]) -> str:
     names = {"user": voice.user, "assistant": voice.persona}
-    turns = [Turn(names[role], (Part(text),)) for role, text in said]
-    header = voice.system + voice.markup.header_end
-    shown = render.segments(
-        voice.markup, header, turns, persona=voice.persona, next_person=voice.persona
+    turns = [Turn(names[role], (TurnLine(text),)) for role, text in said]
+    header = voice.system + voice.spec.header_end
+    shown = render.render_segments(
+        voice.spec, header, turns, persona=voice.persona, next_person=voice.persona
     )
     return "".join(segment.text for segment in shown)
 

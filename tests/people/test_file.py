@@ -13,7 +13,7 @@ from tests.chats import found, table, texts, thorough
 from myna import people
 from myna.errors import PeopleError
 from myna.people import NAME_LENGTH, People, Person, accounts, plain_name
-from myna.rendering.render import LOOKS_LIKE_TURN
+from myna.rendering.turns import LOOKS_LIKE_TURN
 
 
 class TestPlainName:

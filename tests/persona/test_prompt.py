@@ -17,11 +17,11 @@ from myna.conversations import sessions, splits
 from myna.messages import tidy
 from myna.persona.prompt import Line, Room, TurnReader
 from myna.preparing.conversation_lines import lines
-from myna.rendering.encode import encode
-from myna.rendering.render import Part, entry_line, loudest, merge
-from myna.rendering.render_batch import render, with_written
+from myna.rendering.encode import encode_batch
+from myna.rendering.render_batch import render_batch, with_rendered_text
 from myna.rendering.spec import TRANSCRIPT
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import TurnLine, entry_line, merge_turns, most_active
 
 LONG = 10**6
 
@@ -40,17 +40,17 @@ def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
     tokenizer: Tokenizer, history: list[tuple[str, str]]
 ) -> None:
     export = table([{"author": name, "text": text} for name, text in history])
-    kept = sessions.split(cleaned(export), gap_minutes=60)
-    kept = splits.hold_out(kept, config.Split(validation=0, test=0))
+    kept = sessions.split_conversations(cleaned(export), gap_minutes=60)
+    kept = splits.assign_splits(kept, config.Split(validation=0, test=0))
     said = lines(kept)
     room, sample = None, []
     if said.height:
-        room = room_of(tokenizer, loudest(said["person"]))
+        room = room_of(tokenizer, most_active(said["person"]))
         whole = (room.header(), 0, 0, said.height, None)
         schema = ["header", "begin", "start", "end", "next_person"]
         window = pl.DataFrame([whole], schema=schema, orient="row").cast({"next_person": pl.String})
-        segments = render(with_written(said, TRANSCRIPT), window).segments
-        sample = encode(segments, tokenizer, ends=np.array([True]))["ids"][0].to_list()
+        segments = render_batch(with_rendered_text(said, TRANSCRIPT), window).segments
+        sample = encode_batch(segments, tokenizer, add_eos=np.array([True]))["ids"][0].to_list()
     called = {p.accounts[0].partition(":")[2]: p.name for p in everyone(export).persons}
     stays = {int(number) for number in kept["id"]}
     for number, (name, text) in enumerate(history):
@@ -81,7 +81,7 @@ def test_what_is_typed_is_made_normal_as_in_training(tokenizer: Tokenizer) -> No
 def test_a_turn_is_read_back_from_pieces_of_any_size(
     lines: list[tuple[str, str]], sizes: list[int]
 ) -> None:
-    turns = merge((name, Part(text)) for name, text in lines)
+    turns = merge_turns((name, TurnLine(text)) for name, text in lines)
     following = [*(turn.person for turn in turns[1:]), None]
     for at, (turn, next_person) in enumerate(zip(turns, following, strict=True)):
         rest = transcript("", turns[at:])[2:]
@@ -94,7 +94,7 @@ def test_a_turn_is_read_back_from_pieces_of_any_size(
             if not stream:
                 break
         heard += reader.finish()
-        assert heard == "\n".join(part.text for part in turn.parts)
+        assert heard == "\n".join(part.text for part in turn.lines)
         assert reader.next_person == next_person
 
 
@@ -176,14 +176,16 @@ class TestRoom:
 @pytest.mark.parametrize("prompt", ["", "What is a cup?"])
 def test_an_entry_is_asked_for_as_in_its_sample(tokenizer: Tokenizer, prompt: str) -> None:
     entry = {"author": "Ana", "text": "Note: rain.", "kind": "entry", "thread": prompt or None}
-    kept = sessions.split(cleaned(table([entry])), gap_minutes=60)
-    said = lines(splits.hold_out(kept, config.Split(validation=0, test=0)))
+    kept = sessions.split_conversations(cleaned(table([entry])), gap_minutes=60)
+    said = lines(splits.assign_splits(kept, config.Split(validation=0, test=0)))
     room = room_of(tokenizer, ["Ana"])
     asked = room.prompt("Ana", entry_line(prompt, "2024-05-01"))
     whole = pl.DataFrame({"header": [room.header()], "begin": [0], "start": [0], "end": [2]})
     window = whole.with_columns(next_person=pl.lit(None, pl.String))
-    [sample] = encode(
-        render(with_written(said, TRANSCRIPT), window).segments, tokenizer, ends=np.array([True])
+    [sample] = encode_batch(
+        render_batch(with_rendered_text(said, TRANSCRIPT), window).segments,
+        tokenizer,
+        add_eos=np.array([True]),
     ).to_dicts()
     assert sample["ids"][: len(asked)] == asked
     assert sample["target_spans"][0]["words_start"] == len(asked)

@@ -44,7 +44,7 @@ SAID = [
 SETTINGS = [
     config.Settings(),
     config.Settings(
-        rules=config.Rules(preset="seed", repeats=0, non_response="keep"),
+        rules=config.Rules(preset="discord-mistral", repeats=0, non_response="keep"),
         redaction=config.Redaction(types=["email", "card"]),
     ),
     config.Settings(
@@ -69,8 +69,8 @@ class Moment:
         export.write_parquet(folder / "table.parquet")
         made = prepare([folder / "table.parquet"], people, settings, tokenizer, folder)
         self.info = made.info
-        self.messages = made.messages
-        [self.sample] = made.samples["ids"].to_list()
+        self.messages = pl.read_parquet(folder / "messages.parquet")
+        [self.sample] = pl.read_parquet(folder / "samples.parquet")["ids"].to_list()
         self.engine = Asked(tokenizer)
         self.clone = Clone(
             engine=cast(Engine, self.engine),
@@ -131,10 +131,10 @@ def preview(moment: Moment) -> None:
     held_out.write_parquet(space.prepared / "messages.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Transformers", lambda *_, **__: moment.engine)
-        [_] = run.preview(space, moment.settings, None, 1)
+        [_] = run.preview_replies(space, moment.settings, None, 1)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "seed", "off", "chat", "names"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "mistral", "off", "chat", "names"])
 @pytest.mark.parametrize("made", [live_room, api, scene, preview])
 def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
     made: Callable[[Moment], None],

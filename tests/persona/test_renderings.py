@@ -11,7 +11,8 @@ from tests.bases import KINDS, make
 from tests.metadata import prompt_format
 
 from myna import config
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.persona.next_speaker import by_silence, probabilities
 from myna.persona.prompt import Room, WholeReader
 from myna.persona.turn import GeneratedTurn
@@ -21,7 +22,7 @@ from myna.rendering import renderings
 @pytest.fixture
 def room(tmp_path: Path) -> Room:
     tokenizer = make(tmp_path, KINDS["default-system"])
-    shape = prompt_format("{name}.", markup=renderings.of("chat", tokenizer))
+    shape = prompt_format("{name}.", spec=renderings.rendering_spec("chat", tokenizer))
     return Room(shape, tokenizer, ["Ana", "Ben", "Cy"], 999)
 
 
@@ -96,7 +97,9 @@ class TestWhoSpeaksNext:
         assert probabilities(cast(Engine, None), room, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
 
     def test_names_name_who_is_next(self, room: Room) -> None:
-        room.format = prompt_format("{name}.", markup=renderings.of("names", room.tokenizer))
+        room.format = prompt_format(
+            "{name}.", spec=renderings.rendering_spec("names", room.tokenizer)
+        )
         room.say("Ben", "hm")
         assert room.tokenizer.decode(room.cue_ids("Ana")) == "<|im_start|>Ana\n"
         assert room.before_cue() + room.cue_ids("Ana") == room.prompt("Ana")

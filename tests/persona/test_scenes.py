@@ -10,8 +10,8 @@ from tests.metadata import prompt_format
 
 from myna.persona.prompt import Line
 from myna.persona.scenes import LONGEST, Situation, situations
-from myna.rendering.render import MOST_NAMED
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import MAX_PEOPLE_NAMED
 
 
 def prepared(*lines: tuple[str, str], conversation: int = 0) -> pl.DataFrame:
@@ -64,7 +64,7 @@ def test_the_liveliest_come_first_and_long_turns_are_left_out() -> None:
 def test_those_who_speak_most_are_named_as_in_training() -> None:
     crowd = [(f"p{n}", "hi") for n in range(30)] + [("p29", "again"), ("Ana", "hi"), ("p29", "x")]
     people = found(prepared(*crowd), " ".join(f"p{n}" for n in range(30)))[0].people
-    assert len(people) == MOST_NAMED
+    assert len(people) == MAX_PEOPLE_NAMED
     assert people[0] == "p29"
 
 

@@ -11,7 +11,7 @@ from tests.chats import cleaned, table, texts
 from myna.config import Split
 from myna.conversations import sessions, splits
 from myna.preparing.conversation_lines import lines
-from myna.rendering.render import MOST_NAMED, entry_line, loudest
+from myna.rendering.turns import MAX_PEOPLE_NAMED, entry_line, most_active
 
 LATER = 3 * 24 * 60
 
@@ -24,7 +24,7 @@ class Conversation(NamedTuple):
 
 def made(rows: list[dict[str, Any]], **split: Any) -> list[Conversation]:
     settings = Split(**{"validation": 0, "test": 0, "min_replies": 0, **split})
-    kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), settings)
+    kept = splits.assign_splits(sessions.split_conversations(cleaned(table(rows)), 60), settings)
     said = lines(kept)
     return [
         Conversation(
@@ -79,8 +79,8 @@ def test_attachments_stand_behind_the_words() -> None:
 
 
 def test_the_loudest_people_are_named_first() -> None:
-    named = loudest([*(f"p{number}" for number in range(20)), "p19"])
-    assert named == ["p19", *(f"p{number}" for number in range(MOST_NAMED - 1))]
+    named = most_active([*(f"p{number}" for number in range(20)), "p19"])
+    assert named == ["p19", *(f"p{number}" for number in range(MAX_PEOPLE_NAMED - 1))]
 
 
 def test_a_conversation_that_a_border_cuts_is_two_and_neither_is_whole() -> None:
@@ -122,7 +122,9 @@ def test_the_text_of_an_empty_table_is_no_conversation() -> None:
 def test_a_turn_is_what_one_person_says_until_somebody_else_speaks() -> None:
     said = [("Ana", 0), ("Ana", 1), ("Ben", 2), ("Ana", 3), ("Ana", LATER)]
     rows = [{"author": author, "text": "hi", "at": at} for author, at in said]
-    kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), Split(validation=0, test=0))
+    kept = splits.assign_splits(
+        sessions.split_conversations(cleaned(table(rows)), 60), Split(validation=0, test=0)
+    )
     assert lines(kept)["turn"].to_list() == [0, 0, 1, 2, 3]
 
 

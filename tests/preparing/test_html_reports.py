@@ -10,18 +10,18 @@ import polars as pl
 from hypothesis import given
 from tests.chats import START, texts, thorough
 
-from myna.cleaning.ledger import Ledger, Row, Share
+from myna.cleaning.ledger import Ledger, LedgerRow, PersonShare
 from myna.preparing import html_reports
 from myna.preparing.statistics import Habits, habits
 
 
 def ledger(text: str = "tea") -> Ledger:
     rows = [
-        Row("link-only", "context", "nothing but a link", 2, 20, [f"{text}: {text}"]),
-        Row("bot", "drop", "written by a bot", 1, 10, []),
-        Row("kept", "train", "trained", 7, 70, []),
+        LedgerRow("link-only", "context", "nothing but a link", 2, 20, [f"{text}: {text}"]),
+        LedgerRow("bot", "drop", "written by a bot", 1, 10, []),
+        LedgerRow("kept", "train", "trained", 7, 70, []),
     ]
-    people = [Share(text, 90, 70, 0, 0, {"train": 7})]
+    people = [PersonShare(text, 90, 70, 0, 0, {"train": 7})]
     return Ledger(10, 100, rows, people, {"email": 3}, ["a note"])
 
 
@@ -59,7 +59,7 @@ class TestPage:
     def test_a_ledger_that_does_not_balance_is_said_to(self) -> None:
         wrong = ledger()
         wrong.messages += 2
-        assert "2 messages are nowhere" in html_reports.ledger_page(wrong, [])
+        assert "2 messages are unaccounted for" in html_reports.ledger_page(wrong, [])
 
     def test_each_person_has_three_pictures(self) -> None:
         page = Elements(html_reports.ledger_page(ledger(), [ANA], others=4))
@@ -90,7 +90,7 @@ def test_no_text_is_ever_markup(text: str) -> None:
 
 
 def _rest(of: Habits) -> tuple[int, tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    return of.messages, of.lengths, of.bursts, of.hours
+    return of.messages, of.lengths, of.turns, of.hours
 
 
 class TestHabits:
@@ -105,7 +105,7 @@ class TestHabits:
             }
         )
         ben, ana = habits(kept, ["Ana", "Ben"], ["Ben", "Ana"])
-        assert (ben.person, ben.messages, ben.lengths[-1], ben.bursts[0]) == ("Ben", 1, 1, 1)
+        assert (ben.person, ben.messages, ben.lengths[-1], ben.turns[0]) == ("Ben", 1, 1, 1)
         assert ana.lengths == (1, 1, 1, 0, 1, 0, 0, 0, 0)
-        assert ana.bursts[:3] == (2, 1, 0)
+        assert ana.turns[:3] == (2, 1, 0)
         assert (ana.hours[12], ana.hours[22]) == (2, 2)

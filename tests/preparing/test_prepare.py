@@ -32,7 +32,7 @@ CONSENTS = {"Ana": "clone", "Ben": "clone", "Cy": "context", "Dee": "no"}
 
 SMALL = """
 [samples]
-max_tokens = 96
+max_length = 96
 overlap_tokens = 20
 [split]
 validation = 0.15
@@ -43,7 +43,7 @@ copypasta = "keep"
 repeated = "keep"
 repeats = 0
 """
-ALL_TRAINED = '[split]\ntune = 0\ntest = 0\n[samples]\nsystem = "Chat."\n'
+ALL_TRAINED = '[split]\nvalidation = 0\ntest = 0\n[samples]\nsystem = "Chat."\n'
 
 
 def prepared(
@@ -64,7 +64,7 @@ def targets(samples: pl.DataFrame, part: str | None = None) -> str:
     """All trained words of a part, without blanks; what is not trained is a tab."""
     wanted = samples if part is None else samples.filter(pl.col("split") == part)
     segments = [segment for sample in wanted["segments"] for segment in sample]
-    return "".join(bare(s["text"]) if s["label"] == REPLY else "\t" for s in segments)
+    return "".join(bare(s["text"]) if s["kind"] == REPLY else "\t" for s in segments)
 
 
 def mark(number: int) -> str:
@@ -182,7 +182,7 @@ def test_no_message_is_lost_and_none_leaks(
             assert span["person"] in ("Ana", "Ben")
             assert span["characters"] > 0
             words += tokenizer.decode(sample["ids"][span["words_start"] : span["words_end"]])
-        assert words == "".join(s["text"] for s in sample["segments"] if s["label"] == REPLY)
+        assert words == "".join(s["text"] for s in sample["segments"] if s["kind"] == REPLY)
 
 
 class TestTargets:
@@ -209,14 +209,14 @@ class TestTargets:
     def test_leading_and_trailing_turns_of_anyone_stay(self, tokenizer: Tokenizer) -> None:
         rows = [{"author": a, "text": a.lower()} for a in ("Cy", "Ana", "Ana", "Cy")]
         [sample] = prepared(rows, tokenizer).samples.to_dicts()
-        shown = [(segment["text"], segment["label"]) for segment in sample["segments"]]
+        shown = [(segment["text"], segment["kind"]) for segment in sample["segments"]]
         assert "".join(text for text, _ in shown) == "Chat.\nCy: cy\nAna: ana\nana\nCy: cy\n"
         assert "".join(text for text, label in shown if label) == " ana\nana\nCy:"
 
     def test_the_end_of_a_conversation_is_trained(self, tokenizer: Tokenizer) -> None:
         rows = [{"author": "Ana", "text": "bye"}, {"author": "Ana", "text": "hi", "at": 999}]
         for sample in prepared(rows, tokenizer).samples.to_dicts():
-            assert sample["ids"][-1] == tokenizer.eos
+            assert sample["ids"][-1] == tokenizer.eos_id
             assert sample["target_spans"][-1]["end"] == len(sample["ids"])
 
     def test_what_is_held_out_nearly_as_it_was_trained_is_context(
@@ -224,7 +224,7 @@ class TestTargets:
     ) -> None:
         rows = [{"author": "Ana", "text": f"number {n}", "at": n * 90} for n in range(10)]
         rows[0]["text"] = rows[9]["text"] = "the kettle is on and everybody gets a cup of tea"
-        done = prepared(rows, tokenizer, "[split]\ntune = 0\ntest = 0.2\nmin_replies = 0")
+        done = prepared(rows, tokenizer, "[split]\nvalidation = 0\ntest = 0.2\nmin_replies = 0")
         found = {row.rule: (row.action, row.messages) for row in done.ledger.rows}
         assert found == {
             "near-duplicate": ("context", 1), "test": ("test", 1), "kept": ("train", 8)
@@ -240,15 +240,17 @@ class TestHeader:
         ]
         rows += [{"author": "Ana", "text": "hi"}] * 3
         rows = [{**row, "id": n} for n, row in enumerate(rows)]
-        done = prepared(rows, tokenizer, "[samples]\nmax_tokens = 160\n[split]\ntune=0\ntest=0")
+        done = prepared(
+            rows, tokenizer, "[samples]\nmax_length = 160\n[split]\nvalidation=0\ntest=0"
+        )
         header = done.samples["segments"][0][0]["text"]
         assert "Ana" in header
         assert tokenizer.count([header])[0] <= 40
         assert done.ledger.total("train") == 63
 
     def test_samples_hardly_longer_than_their_system_line(self, tokenizer: Tokenizer) -> None:
-        text = f'[samples]\nmax_tokens = 64\nsystem = "{"a long line " * 30}"'
-        with pytest.raises(SettingsError, match=r"samples.max_tokens = 64 leaves too little room"):
+        text = f'[samples]\nmax_length = 64\nsystem = "{"a long line " * 30}"'
+        with pytest.raises(SettingsError, match=r"max_length = 64 leaves too little beside"):
             prepared([{"author": "Ana", "text": "hi"}], tokenizer, text)
 
 
@@ -291,7 +293,7 @@ class TestRun:
         space = imported(tmp_path, [{"author": "Ana", "text": "look", "files": ["image"]}])
         settings = parse(ALL_TRAINED, "test")
         done = run(space, settings, tokenizer)
-        assert read_samples(space).equals(done.samples)
+        assert read_samples(space).equals(pl.read_parquet(done.folder / "samples.parquet"))
         assert read_samples(space, "test").is_empty()
         stored = pl.read_parquet(space.prepared / "messages.parquet")
         assert stored["text"].to_list() == ["look [image]"]
@@ -345,7 +347,7 @@ def test_other_processes_make_the_same(tokenizer: Tokenizer, monkeypatch) -> Non
         {"author": ("Ana", "Ben")[n % 3 % 2], "text": f"n {n}", "at": 50 * n} for n in range(90)
     ]
     here = prepared(rows, tokenizer)
-    monkeypatch.setattr(workers, "FROM", 1)
+    monkeypatch.setattr(workers, "MIN_MESSAGES", 1)
     monkeypatch.setattr(workers, "cores", lambda: 2)
     there = prepared(rows, tokenizer, batch=20)
     assert there.samples.equals(here.samples)

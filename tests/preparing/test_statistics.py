@@ -7,8 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from myna.preparing.build_samples import SAMPLE_SCHEMA
 from myna.preparing.html_reports import samples_page
-from myna.preparing.prepare import SAMPLE_SCHEMA
 from myna.preparing.statistics import Audit, audit
 
 
@@ -24,9 +24,9 @@ SOUND: dict[str, Any] = {
     "space": "",
     "channel": "tea",
     "segments": [
-        {"text": "Ana:", "label": 0, "control": False},
-        {"text": " <b>hi</b>", "label": 1, "control": False},
-        {"text": "\n", "label": 2, "control": False},
+        {"text": "Ana:", "kind": 0, "control": False},
+        {"text": " <b>hi</b>", "kind": 1, "control": False},
+        {"text": "\n", "kind": 2, "control": False},
     ],
     "ids": [9, 20, 21, 22, 8],
     "target_spans": [span(2, 5, words_end=3, characters=9)],
@@ -58,7 +58,7 @@ def test_no_samples() -> None:
         ({"target_spans": []}, "have nothing that is trained"),
         ({"ids": [9, *[20] * 6]}, "are longer than 6 tokens"),
         ({"ids": [9, 20, 8, 22, 8]}, "have a control token within their text"),
-        ({"ids": [9, 9, 21, 22, 8]}, "begin twice"),
+        ({"ids": [9, 9, 21, 22, 8]}, "have a doubled BOS"),
         ({"target_spans": [span(2, 6, 3)]}, "have target spans that go beyond their tokens"),
     ],
 )
@@ -68,9 +68,9 @@ def test_what_must_not_be(change: dict[str, Any], what: str) -> None:
 
 MARKED: dict[str, Any] = {
     "segments": [
-        {"text": "<s>", "label": 0, "control": True},
-        {"text": "hi", "label": 1, "control": False},
-        {"text": "</s>", "label": 2, "control": True},
+        {"text": "<s>", "kind": 0, "control": True},
+        {"text": "hi", "kind": 1, "control": False},
+        {"text": "</s>", "kind": 2, "control": True},
     ],
     "ids": [9, 20, 8],
     "target_spans": [span(1, 3, 2)],

@@ -13,8 +13,8 @@ from myna.conversations import sessions, splits
 from myna.messages import tidy
 from myna.preparing import windows
 from myna.preparing.conversation_lines import lines
-from myna.preparing.windows import Window, cut
-from myna.rendering.render_batch import with_written
+from myna.preparing.windows import Window, split_into_windows
+from myna.rendering.render_batch import with_rendered_text
 from myna.rendering.spec import TRANSCRIPT
 from myna.rendering.tokenizer import Tokenizer
 
@@ -23,19 +23,22 @@ ROOM = 90
 
 class TestCut:
     def test_what_fits_is_one_window(self) -> None:
-        assert list(cut([10, 20, 30], room=60, overlap=20)) == [Window(0, 0, 3)]
+        assert list(split_into_windows([10, 20, 30], room=60, overlap=20)) == [Window(0, 0, 3)]
 
     def test_a_window_begins_with_context_that_fits_twice(self) -> None:
-        assert list(cut([20, 20, 20, 20, 20], room=60, overlap=20)) == [
+        assert list(split_into_windows([20, 20, 20, 20, 20], room=60, overlap=20)) == [
             Window(0, 0, 3),
             Window(2, 3, 5),
         ]
 
     def test_context_gives_way_to_a_turn_that_needs_the_room(self) -> None:
-        assert list(cut([20, 30, 50], room=60, overlap=40)) == [Window(0, 0, 2), Window(2, 2, 3)]
+        assert list(split_into_windows([20, 30, 50], room=60, overlap=40)) == [
+            Window(0, 0, 2),
+            Window(2, 2, 3),
+        ]
 
     def test_without_overlap_nothing_is_repeated(self) -> None:
-        found = list(cut([9] * 40, room=60, overlap=0))
+        found = list(split_into_windows([9] * 40, room=60, overlap=0))
         assert all(window.begin == window.start for window in found)
 
     @given(
@@ -45,7 +48,7 @@ class TestCut:
     def test_each_turn_is_in_one_window_and_each_window_fits(
         self, sizes: list[int], overlap: int
     ) -> None:
-        found = list(cut(sizes, room=60, overlap=overlap))
+        found = list(split_into_windows(sizes, room=60, overlap=overlap))
         assert [n for w in found for n in range(w.start, w.end)] == list(range(len(sizes)))
         for window in found:
             assert window.begin <= window.start < window.end
@@ -61,19 +64,19 @@ class TestCut:
 def said(rows: list[tuple[str, str]]) -> pl.DataFrame:
     """The lines of one conversation."""
     chat = table([{"author": name, "text": text, "at": 0} for name, text in rows])
-    kept = sessions.split(cleaned(chat), 60)
-    return lines(splits.hold_out(kept, Split(validation=0, test=0)))
+    kept = sessions.split_conversations(cleaned(chat), 60)
+    return lines(splits.assign_splits(kept, Split(validation=0, test=0)))
 
 
 def fitting(found: pl.DataFrame, tokenizer: Tokenizer, room: int = ROOM) -> pl.DataFrame:
-    written = with_written(found, TRANSCRIPT)
-    known = windows.turns(written).with_columns(room=pl.lit(room))
+    written = with_rendered_text(found, TRANSCRIPT)
+    known = windows.turn_table(written).with_columns(room=pl.lit(room))
     known = known.with_columns(size=pl.Series(tokenizer.count(known["text"].to_list())))
-    return windows.fitting(written, known, tokenizer.count).drop("written")
+    return windows.split_long_turns(written, known, tokenizer.count).drop("written")
 
 
 def turns(found: pl.DataFrame) -> pl.DataFrame:
-    return windows.turns(with_written(found, TRANSCRIPT))
+    return windows.turn_table(with_rendered_text(found, TRANSCRIPT))
 
 
 def bare(text: str) -> str:

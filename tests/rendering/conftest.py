@@ -6,7 +6,7 @@ import pytest
 from tests.bases import KINDS, make
 
 from myna.rendering import renderings
-from myna.rendering.spec import Markup
+from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 
 RENDERINGS = {
@@ -23,7 +23,7 @@ RENDERINGS = {
 @pytest.fixture(scope="module", params=RENDERINGS)
 def rendering_of(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Markup, Tokenizer]:
+) -> tuple[RenderingSpec, Tokenizer]:
     style, kind = RENDERINGS[request.param]
     tokenizer = make(tmp_path_factory.mktemp(request.param), KINDS[kind])
-    return renderings.of(style, tokenizer), tokenizer
+    return renderings.rendering_spec(style, tokenizer), tokenizer

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from tests.chats import names, texts, thorough, transcript
 
 from myna.messages import tidy
-from myna.rendering.encode import encode, loss_mask, prompt_ids, token_kinds
-from myna.rendering.render import CONTEXT, END, REPLY, Part, Segment, merge
-from myna.rendering.tokenizer import Encoding, Tokenizer, Tokens
+from myna.rendering.encode import encode_batch, loss_mask, token_kinds
+from myna.rendering.render import CONTEXT, END, REPLY, Segment, encode_segments
+from myna.rendering.tokenizer import BatchEncoding, Encoding, Tokenizer
+from myna.rendering.turns import TurnLine, merge_turns
 
 pytestmark = pytest.mark.model
 
@@ -24,7 +25,7 @@ CONTROL = range(17)
 
 def spelt(segments: list[Segment], wanted: set[int]) -> list[int]:
     """The places of the characters with these labels."""
-    marks = [segment.label for segment in segments for _ in segment.text]
+    marks = [segment.kind for segment in segments for _ in segment.text]
     return [at for at, mark in enumerate(marks) if mark in wanted]
 
 
@@ -46,7 +47,7 @@ messages = st.tuples(names, texts.map(tidy).filter(bool), st.booleans())
 def framed(*samples: list[Segment]) -> pl.DataFrame:
     """The segments of samples as `encode` takes them."""
     rows = [
-        (number, segment.text, segment.label, segment.control, segment.person)
+        (number, segment.text, segment.kind, segment.control, segment.person)
         for number, segments in enumerate(samples)
         for segment in segments
     ]
@@ -60,7 +61,7 @@ def words(text: str) -> Segment:
 
 
 def encoded(segments: list[Segment], tokenizer: Tokenizer, *, ends: bool) -> dict[str, Any]:
-    [row] = encode(framed(segments), tokenizer, ends=np.array([ends])).to_dicts()
+    [row] = encode_batch(framed(segments), tokenizer, add_eos=np.array([ends])).to_dicts()
     return row
 
 
@@ -76,7 +77,7 @@ def test_exactly_the_trained_words_and_what_ends_them_are_trained(
     next_person: str | None,
     ends: bool,
 ) -> None:
-    turns = merge((name, Part(text, trained)) for name, text, trained in lines)
+    turns = merge_turns((name, TurnLine(text, trained)) for name, text, trained in lines)
     segments = transcript("A chat.\n", turns, next_person=next_person)
     sample = encoded(segments, tokenizer, ends=ends)
     text = "".join(segment.text for segment in segments)
@@ -90,9 +91,9 @@ def test_exactly_the_trained_words_and_what_ends_them_are_trained(
     assert body == encoding.ids
     assert tokenizer.decode(body) == text
     assert not set(body) & set(CONTROL)
-    assert not ends or sample["ids"][-1] == tokenizer.eos
-    assert [(s["text"], s["label"]) for s in sample["segments"]] == [
-        (s.text, s.label) for s in segments
+    assert not ends or sample["ids"][-1] == tokenizer.eos_id
+    assert [(s["text"], s["kind"]) for s in sample["segments"]] == [
+        (s.text, s.kind) for s in segments
     ]
 
 
@@ -101,7 +102,7 @@ def test_samples_are_apart(tokenizer: Tokenizer) -> None:
         [Segment("Ana:"), words(" hi 🚀"), Segment("\n", END, person="Ana")],
         [Segment("Ana:"), words(" it is late"), words("\nok"), Segment("\nBen:")],
     ]
-    both = encode(framed(*samples), tokenizer, ends=np.array([True, False])).to_dicts()
+    both = encode_batch(framed(*samples), tokenizer, add_eos=np.array([True, False])).to_dicts()
     assert both == [
         encoded(segments, tokenizer, ends=ends)
         for segments, ends in zip(samples, (True, False), strict=True)
@@ -120,17 +121,17 @@ def test_samples_are_apart(tokenizer: Tokenizer) -> None:
 def test_a_prompt_that_ends_at_a_colon_is_the_beginning_of_all_that_may_follow(
     tokenizer: Tokenizer, before: str, after: str
 ) -> None:
-    prompt = prompt_ids([Segment(f"{before}\nBuzz:")], tokenizer)
-    whole = prompt_ids([Segment(f"{before}\nBuzz: x{after}")], tokenizer)
+    prompt = encode_segments([Segment(f"{before}\nBuzz:")], tokenizer)[0]
+    whole = encode_segments([Segment(f"{before}\nBuzz: x{after}")], tokenizer)[0]
     assert whole[: len(prompt)] == prompt
 
 
 def test_the_end_token_is_trained_as_the_last_words_are(tokenizer: Tokenizer) -> None:
     for trained, label in ((True, END), (False, CONTEXT)):
-        turns = merge([("Ana", Part("bye", trained))])
+        turns = merge_turns([("Ana", TurnLine("bye", trained))])
         segments = transcript("A chat.\n", turns)
         sample = encoded(segments, tokenizer, ends=True)
-        assert (sample["ids"][-1], kinds(sample)[-1]) == (tokenizer.eos, label)
+        assert (sample["ids"][-1], kinds(sample)[-1]) == (tokenizer.eos_id, label)
 
 
 def test_a_token_that_reaches_into_untrained_text_is_not_trained(
@@ -140,8 +141,8 @@ def test_a_token_that_reaches_into_untrained_text_is_not_trained(
     # As a tokenizer cuts it that joins a full stop and the newline behind it.
     starts, ends = np.array([0, 4, 7, 9, 16]), np.array([4, 7, 9, 16, 18])
     ids = np.array([50, 51, 52, 53, 54], dtype=np.uint32)
-    cut = Tokens(ids, np.array([5]), starts, ends)
-    monkeypatch.setattr(tokenizer, "encode_all", lambda _: cut)
+    cut = BatchEncoding(ids, np.array([5]), starts, ends)
+    monkeypatch.setattr(tokenizer, "encode_batch", lambda _: cut)
     sample = encoded(segments, tokenizer, ends=False)
     assert kinds(sample) == [CONTEXT, REPLY, CONTEXT, CONTEXT, REPLY]
     assert [(span["start"], span["end"]) for span in sample["target_spans"]] == [(1, 2), (4, 5)]

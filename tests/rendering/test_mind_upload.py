@@ -14,10 +14,10 @@ from myna.export import formats as exported
 from myna.export.dialogues import dialogues
 from myna.persona.prompt import Room
 from myna.rendering import renderings
-from myna.rendering.encode import prompt_ids
-from myna.rendering.render import Part, merge, segments
-from myna.rendering.spec import Markup
+from myna.rendering.render import encode_segments, render_segments
+from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import TurnLine, merge_turns
 
 SYSTEM = "CONTEXT: Mira, who paints boats, is talking to a friend."
 
@@ -41,21 +41,21 @@ GOLDEN = [
     {"label": True, "text": "\nMira: tomorrow\nor the day after</s>"},
 ]
 
-Base = tuple[Markup, Tokenizer]
+Base = tuple[RenderingSpec, Tokenizer]
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Base:
     tokenizer = make(tmp_path, KINDS["text-markers"])
-    return renderings.of("mind-upload", tokenizer), tokenizer
+    return renderings.rendering_spec("mind-upload", tokenizer), tokenizer
 
 
 def labelled(base: Base, chat: list[tuple[str, str]]) -> list[dict[str, object]]:
-    turns = merge((who, Part(text, trained=who == "Mira")) for who, text in chat)
-    found = segments(base[0], SYSTEM, turns, persona="Mira")
+    turns = merge_turns((who, TurnLine(text, trained=who == "Mira")) for who, text in chat)
+    found = render_segments(base[0], SYSTEM, turns, persona="Mira")
     return [
         {"label": trained, "text": "".join(s.text for s in run)}
-        for trained, run in groupby(found, key=lambda s: s.label > 0)
+        for trained, run in groupby(found, key=lambda s: s.kind > 0)
     ]
 
 
@@ -73,14 +73,16 @@ def test_the_same_as_the_export(base: Base) -> None:
 
 def test_its_control_tokens_are_the_bases_own(base: Base) -> None:
     tokenizer = base[1]
-    turns = merge((who, Part(text)) for who, text in [*CHAT[:-1], ("Mira", "</s>")])
-    ids = prompt_ids(segments(base[0], SYSTEM, turns, persona="Mira"), tokenizer, bare=False)
-    assert [i for i in ids if i in tokenizer.control] == [*tokenizer.bos, tokenizer.eos]
-    assert (ids[0], ids[-1]) == (tokenizer.bos[0], tokenizer.eos)
+    turns = merge_turns((who, TurnLine(text)) for who, text in [*CHAT[:-1], ("Mira", "</s>")])
+    ids = encode_segments(
+        render_segments(base[0], SYSTEM, turns, persona="Mira"), tokenizer, add_special_tokens=False
+    )[0]
+    assert [i for i in ids if i in tokenizer.control_ids] == [*tokenizer.bos_ids, tokenizer.eos_id]
+    assert (ids[0], ids[-1]) == (tokenizer.bos_ids[0], tokenizer.eos_id)
 
 
 def test_a_prompt_ends_with_the_personas_name(base: Base) -> None:
-    room = Room(prompt_format(SYSTEM, markup=base[0]), base[1], ["Mira"], 999)
+    room = Room(prompt_format(SYSTEM, spec=base[0]), base[1], ["Mira"], 999)
     for who, text in CHAT[:-2]:
         room.say(who, text)
     text = "".join(str(one["text"]) for one in GOLDEN)

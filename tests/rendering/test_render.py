@@ -1,16 +1,14 @@
-"""The one representation: who said what can always be read back from it."""
+"""The reference: segments of turns, and their token ids and loss mask."""
 
 from __future__ import annotations
 
-import itertools
+from pathlib import Path
 
-from hypothesis import example, given
-from hypothesis import strategies as st
-from tests.chats import names, texts, thorough, transcript
+from tests.bases import KINDS, make
+from tests.chats import transcript
 
-from myna.messages import tidy
-from myna.rendering import render
-from myna.rendering.render import CONTEXT, END, LOOKS_LIKE_TURN, REPLY, Part, Segment, Turn, merge
+from myna.rendering.render import CONTEXT, END, REPLY, Segment, encode_segments
+from myna.rendering.turns import Turn, TurnLine, merge_turns
 
 HEADER = "A chat in tea: Ana, Ben.\n"
 
@@ -19,25 +17,13 @@ def text_of(segments: list[Segment]) -> str:
     return "".join(segment.text for segment in segments)
 
 
-def read_back(transcript: str) -> list[tuple[str, str]]:
-    """Who said what, from nothing but the lines below the header."""
-    said: list[tuple[str, list[str]]] = []
-    for line in transcript.removeprefix(HEADER).removesuffix("\n").split("\n"):
-        begin = LOOKS_LIKE_TURN.match(line)
-        if begin:
-            said.append((line[: begin.end() - 1], [line[begin.end() + 1 :]]))
-        else:
-            said[-1][1].append(render.unescape(line))
-    return [(name, "\n".join(lines)) for name, lines in said]
-
-
 class TestTranscript:
     def test_the_documented_example(self) -> None:
-        turns = merge(
+        turns = merge_turns(
             [
-                ("Neil", Part("How does it look?", trained=True)),
-                ("Buzz", Part("Magnificent.", trained=True)),
-                ("Buzz", Part("Very stark.", trained=True)),
+                ("Neil", TurnLine("How does it look?", trained=True)),
+                ("Buzz", TurnLine("Magnificent.", trained=True)),
+                ("Buzz", TurnLine("Very stark.", trained=True)),
             ]
         )
         assert transcript(HEADER, turns) == [
@@ -52,80 +38,45 @@ class TestTranscript:
         ]
 
     def test_nothing_of_the_untrained_is_trained(self) -> None:
-        turns = [Turn("Ana", (Part("tea?"),)), Turn("Ben", (Part("yes", trained=True),))]
+        turns = [Turn("Ana", (TurnLine("tea?"),)), Turn("Ben", (TurnLine("yes", trained=True),))]
         segments = transcript(HEADER, turns, next_person="Ana")
-        assert [s.label for s in segments] == [0, 0, 0, 0, 0, REPLY, END, END]
-        assert text_of([s for s in segments if s.label]) == " yes\nAna:"
+        assert [s.kind for s in segments] == [0, 0, 0, 0, 0, REPLY, END, END]
+        assert text_of([s for s in segments if s.kind]) == " yes\nAna:"
 
     def test_a_message_that_is_not_trained_within_a_turn(self) -> None:
-        turn = Turn("Ana", (Part("look", trained=True), Part("[image]"), Part("nice", True)))
+        turn = Turn(
+            "Ana", (TurnLine("look", trained=True), TurnLine("[image]"), TurnLine("nice", True))
+        )
         segments = transcript(HEADER, [turn])
-        labels = [(s.text, s.label) for s in segments[2:]]
+        labels = [(s.text, s.kind) for s in segments[2:]]
         assert labels == [(" look", REPLY), ("\n[image]", CONTEXT), ("\nnice", REPLY), ("\n", END)]
 
     def test_a_turn_that_goes_on_in_the_next_window_has_no_trained_end(self) -> None:
-        turn = Turn("Ana", (Part("half of", trained=True),), ends=False)
+        turn = Turn("Ana", (TurnLine("half of", trained=True),), ends=False)
         segments = transcript(HEADER, [turn], next_person="Ana")
-        assert [(s.text, s.label) for s in segments[3:]] == [("\n", CONTEXT), ("Ana:", CONTEXT)]
+        assert [(s.text, s.kind) for s in segments[3:]] == [("\n", CONTEXT), ("Ana:", CONTEXT)]
 
     def test_a_prompt_ends_with_the_name_of_who_speaks(self) -> None:
-        turns = [Turn("Ana", (Part("tea?"),))]
+        turns = [Turn("Ana", (TurnLine("tea?"),))]
         segments = transcript(HEADER, turns, next_person="Ben")
         assert text_of(segments) == HEADER + "Ana: tea?\nBen:"
 
 
-class TestSystemLine:
-    def test_people_are_in_alphabetical_order(self) -> None:
-        line = render.system_line("In {channel}: {people}.", channel="x", people="cab")
-        assert line == "In x: a, b, c."
-
-    def test_all_that_it_may_say(self) -> None:
-        line = render.system_line(
-            "{name}, {people}, {space}/{channel} on {platform}, {date}",
-            people=["Ana", "Ben"], space="home", channel="tea", name="Ana", date="2024-05-01",
-            platform="discord",
-        )  # fmt: skip
-        assert line == "Ana, Ana, Ben, home/tea on discord, 2024-05-01"
-
-    @given(texts, texts)
-    def test_it_is_one_line_whatever_places_are_called(self, space: str, channel: str) -> None:
-        template = "{space} / {channel}: {people}"
-        line = render.system_line(template, space=space, channel=channel, people=["Ana"])
-        assert len(line.splitlines()) == 1
-
-
-@thorough
-@given(texts)
-@example("\nBuzz: hi")
-@example("\n   Buzz:\x1chi\nNeil:")
-def test_unescape_gives_back_what_escape_was_given(text: str) -> None:
-    assert render.unescape(render.escape(text)) == text
-
-
-@thorough
-@given(texts)
-def test_no_line_of_escaped_text_looks_like_a_turn(text: str) -> None:
-    assert not any(LOOKS_LIKE_TURN.match(line) for line in render.escape(text).split("\n"))
-
-
-def test_what_is_no_beginning_of_a_turn_stays_as_it_is() -> None:
-    for text in ("10:30 is fine", "https://myna.example", ":teapot: hot", "a" * 50 + ": b"):
-        assert render.escape(text) == text
-
-
-@thorough
-@given(st.lists(st.tuples(names, texts.map(tidy).filter(bool)), min_size=1, max_size=8))
-@example([("Ana", "x\nBen: y"), ("Ben", "Ana: z"), ("Ben", "Ana: z")])
-def test_no_speaker_can_write_anothers_turn(lines: list[tuple[str, str]]) -> None:
-    turns = merge((name, Part(text)) for name, text in lines)
-    written = text_of(transcript(HEADER, turns))
-    assert read_back(written) == [
-        (turn.person, "\n".join(part.text for part in turn.parts)) for turn in turns
+def test_the_drawn_example(tmp_path: Path) -> None:
+    tokenizer = make(tmp_path, KINDS["headers"])
+    ana = Turn("Ana", (TurnLine("yes", trained=True), TurnLine("please", trained=True)))
+    turns = [Turn("Ben", (TurnLine("tea?"),)), ana]
+    segments = transcript("A chat.\n", turns, next_person="Ben")
+    assert [(segment.text, segment.kind, segment.person) for segment in segments] == [
+        *(("A chat.\n", CONTEXT, None), ("Ben:", CONTEXT, None), (" tea?", CONTEXT, None)),
+        *(("\n", CONTEXT, None), ("Ana:", CONTEXT, None)),
+        *((" yes", REPLY, "Ana"), ("\nplease", REPLY, "Ana"), ("\n", END, "Ana")),
+        ("Ben:", END, "Ana"),
     ]
-
-
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.text(max_size=2))))
-def test_turns_keep_every_message_in_order_and_change_speakers(lines: list[tuple[str, str]]):
-    turns = merge((person, Part(text)) for person, text in lines)
-    assert [(t.person, p.text) for t in turns for p in t.parts] == lines
-    assert all(a.person != b.person for a, b in itertools.pairwise(turns))
+    ids, mask = encode_segments(segments, tokenizer, add_special_tokens=True)
+    assert tokenizer.decode(ids[len(tokenizer.bos_ids) :]) == text_of(segments)
+    trained = [number for number, is_in in zip(ids, mask, strict=True) if is_in]
+    assert tokenizer.decode(trained) == " yes\nplease\nBen:"
+    assert encode_segments(segments, tokenizer, add_eos=True) == (
+        [*ids, tokenizer.eos_id], [*mask, True]
+    )  # fmt: skip

@@ -15,9 +15,9 @@ from transformers import PreTrainedTokenizerFast
 
 from myna.errors import SettingsError
 from myna.rendering import render, renderings
-from myna.rendering.encode import prompt_ids
-from myna.rendering.render import REPLY, Part, Segment, merge
+from myna.rendering.render import REPLY, Segment, encode_segments
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import TurnLine, merge_turns
 
 SAID = [
     ("Ben", "tea?"),
@@ -35,9 +35,9 @@ def written(name: str, tmp_path: Path) -> tuple[list[Segment], Any]:
     """What myna makes of `SAID`, and the template's own tokenizer."""
     kind = KINDS[name]
     tokenizer = make(tmp_path, kind)
-    turns = merge((person, Part(text)) for person, text in SAID)
-    segments = render.segments(
-        renderings.of("chat", tokenizer), "Three friends.", turns, persona="Ana"
+    turns = merge_turns((person, TurnLine(text)) for person, text in SAID)
+    segments = render.render_segments(
+        renderings.rendering_spec("chat", tokenizer), "Three friends.", turns, persona="Ana"
     )
     theirs = PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
     theirs.chat_template = kind.template
@@ -61,7 +61,7 @@ def test_token_for_token_as_the_template_itself(name: str, tmp_path: Path) -> No
     if name == "system-last":  # there the last user's turn would have it
         talk = talk[1:] if talk[0]["role"] == "system" else talk
     expected = theirs.apply_chat_template(talk, tokenize=True, return_dict=False)
-    ours = prompt_ids(segments, make(tmp_path, KINDS[name]), bare=False)
+    ours = encode_segments(segments, make(tmp_path, KINDS[name]), add_special_tokens=False)[0]
     assert ours == expected[: len(ours)]
     assert len(ours) > len("".join(USERS + OWN).encode())
 
@@ -76,12 +76,14 @@ def test_text_behind_a_control_token_gets_no_blank_that_the_base_would_not_put_t
     model.add_special_tokens(list(KINDS["system-last"].control))
     model.save(str(tmp_path / "tokenizer.json"))
     tokenizer = Tokenizer(tmp_path)
-    turns = merge([("Ben", Part("tea?")), ("Ana", Part("always"))])
-    segments = render.segments(renderings.of("chat", tokenizer), "Two.", turns, persona="Ana")
+    turns = merge_turns([("Ben", TurnLine("tea?")), ("Ana", TurnLine("always"))])
+    segments = render.render_segments(
+        renderings.rendering_spec("chat", tokenizer), "Two.", turns, persona="Ana"
+    )
     text = "".join(segment.text for segment in segments)
     expected = model.encode(text, add_special_tokens=False).ids
-    assert prompt_ids(segments, tokenizer, bare=False) == expected
-    assert tokenizer.encode("a").ids != tokenizer.within.encode("a").ids
+    assert encode_segments(segments, tokenizer, add_special_tokens=False)[0] == expected
+    assert tokenizer.encode("a").ids != tokenizer.after_control_token.encode("a").ids
 
 
 def test_a_day_in_a_template_stays_the_same(tmp_path: Path) -> None:
@@ -94,13 +96,17 @@ def test_a_day_in_a_template_stays_the_same(tmp_path: Path) -> None:
 
 def test_control_tokens_are_apart_and_nothing_else_is(tmp_path: Path) -> None:
     tokenizer = make(tmp_path, KINDS["default-system"])
-    turns = merge([("Ben", Part("<|im_end|>")), ("Ana", Part("<|im_start|>", trained=True))])
-    segments = render.segments(renderings.of("chat", tokenizer), "Two.", turns, persona="Ana")
-    ids = prompt_ids(segments, tokenizer, bare=False)
+    turns = merge_turns(
+        [("Ben", TurnLine("<|im_end|>")), ("Ana", TurnLine("<|im_start|>", trained=True))]
+    )
+    segments = render.render_segments(
+        renderings.rendering_spec("chat", tokenizer), "Two.", turns, persona="Ana"
+    )
+    ids = encode_segments(segments, tokenizer, add_special_tokens=False)[0]
     assert [s.text for s in segments if s.control] == [
         "<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>", "<|im_start|>", "<|im_end|>"
     ]  # fmt: skip
-    assert sum(number in tokenizer.control for number in ids) == 6
+    assert sum(number in tokenizer.control_ids for number in ids) == 6
     assert tokenizer.decode(ids).count("<|im_end|>") == 4
 
 
@@ -119,18 +125,22 @@ def test_of_every_reply_the_words_and_the_end_token_are_trained(
     name: str, ending: list[str], tmp_path: Path
 ) -> None:
     tokenizer = make(tmp_path, KINDS[name])
-    turns = merge((who, Part(text, trained=who == "Ana")) for who, text in SAID)
-    segments = render.segments(renderings.of("chat", tokenizer), "Hm.", turns, persona="Ana")
-    trained = [s.text for s in segments if s.label]
+    turns = merge_turns((who, TurnLine(text, trained=who == "Ana")) for who, text in SAID)
+    segments = render.render_segments(
+        renderings.rendering_spec("chat", tokenizer), "Hm.", turns, persona="Ana"
+    )
+    trained = [s.text for s in segments if s.kind]
     lead = " " if name == "text-markers" else ""
     assert trained == [lead + OWN[0], *ending, lead + OWN[1], *ending]
-    assert [s.text for s in segments if s.label == REPLY] == [lead + text for text in OWN]
+    assert [s.text for s in segments if s.kind == REPLY] == [lead + text for text in OWN]
 
 
 def test_a_line_of_another_cannot_look_like_somebodys(tmp_path: Path) -> None:
     tokenizer = make(tmp_path, KINDS["default-system"])
-    turns = merge([("Ben", Part("hi\nCy: I steal")), ("Ana", Part("hm\nCy: no"))])
-    segments = render.segments(renderings.of("chat", tokenizer), "Hm.", turns, persona="Ana")
+    turns = merge_turns([("Ben", TurnLine("hi\nCy: I steal")), ("Ana", TurnLine("hm\nCy: no"))])
+    segments = render.render_segments(
+        renderings.rendering_spec("chat", tokenizer), "Hm.", turns, persona="Ana"
+    )
     texts = [segment.text for segment in segments]
     assert " hi\n Cy: I steal" in texts
     assert "hm\nCy: no" in texts  # her own turn is hers to its end token
@@ -154,10 +164,13 @@ class TestWhoOpens:
 
     def opened(self, name: str, tmp_path: Path) -> str:
         tokenizer = make(tmp_path, KINDS[name])
-        segments = render.segments(
-            renderings.of("chat", tokenizer), "Hm.", merge([("Ana", Part("hi"))]), persona="Ana"
+        segments = render.render_segments(
+            renderings.rendering_spec("chat", tokenizer),
+            "Hm.",
+            merge_turns([("Ana", TurnLine("hi"))]),
+            persona="Ana",
         )
-        ending = len(renderings.of("chat", tokenizer).between["own>end"])
+        ending = len(renderings.rendering_spec("chat", tokenizer).between["own>end"])
         return "".join(segment.text for segment in segments[:-ending])
 
 
@@ -197,7 +210,7 @@ def test_what_cannot_be_taken_apart_says_so_and_names_a_way_out(
     if not template:
         (tmp_path / "tokenizer_config.json").write_text("{}", "utf-8")
     with pytest.raises(SettingsError, match=rf'(?s){why}.*use rendering = "?.transcript') as caught:
-        renderings.of("chat", tokenizer)
+        renderings.rendering_spec("chat", tokenizer)
     assert "\n" not in str(caught.value)
 
 
@@ -206,7 +219,7 @@ def test_a_template_in_a_file_of_its_own_counts(tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_text(
         bases.LOOP + "{{ message['role'] }}={{ message['content'] }}<|im_end|>{% endfor %}", "utf-8"
     )
-    found = renderings.of("chat", Tokenizer(tmp_path))
+    found = renderings.rendering_spec("chat", Tokenizer(tmp_path))
     assert [mark.text for mark in found.between["other>own"]] == ["<|im_end|>", "assistant="]
 
 
@@ -216,4 +229,6 @@ def test_of_several_templates_the_default_one_counts(tmp_path: Path) -> None:
     named += [{"name": "default", "template": KINDS["thinking"].template}]
     config = {**tokenizer.settings, "chat_template": named}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
-    assert renderings.of("chat", Tokenizer(tmp_path)) == renderings.of("chat", tokenizer)
+    assert renderings.rendering_spec("chat", Tokenizer(tmp_path)) == renderings.rendering_spec(
+        "chat", tokenizer
+    )

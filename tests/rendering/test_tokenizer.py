@@ -13,7 +13,7 @@ from tests.bases import KINDS, make
 from tests.chats import texts, thorough
 
 from myna.errors import ModelError
-from myna.rendering.tokenizer import Many, Tokenizer
+from myna.rendering.tokenizer import BatchTokenizer, Tokenizer
 
 
 def folder(path: Path, **files: object) -> Path:
@@ -37,7 +37,7 @@ class TestEnds:
         base = folder(
             tmp_path, generation_config={"eos_token_id": [1, 3]}, config={"eos_token_id": 3}
         )
-        assert Tokenizer(base).eos == 1
+        assert Tokenizer(base).eos_id == 1
 
     @pytest.mark.parametrize(
         "files",
@@ -48,7 +48,7 @@ class TestEnds:
         ],
     )
     def test_it_is_found_wherever_a_base_says_it(self, tmp_path: Path, files: dict) -> None:
-        assert Tokenizer(folder(tmp_path, **files)).eos == 3
+        assert Tokenizer(folder(tmp_path, **files)).eos_id == 3
 
     def test_a_base_that_says_it_nowhere(self, tmp_path: Path) -> None:
         with pytest.raises(ModelError, match="names no end-of-text token"):
@@ -56,7 +56,7 @@ class TestEnds:
 
     def test_what_a_model_wants_before_any_text(self, tmp_path: Path) -> None:
         tokenizer = Tokenizer(folder(tmp_path, config={"eos_token_id": 3}))
-        assert tokenizer.bos == (2,)
+        assert tokenizer.bos_ids == (2,)
         assert tokenizer.encode("a b").ids == [0, 1]
 
 
@@ -81,12 +81,12 @@ class TestEmbedded:
 
     def test_the_ways_to_encode_agree(self, tokenizer: Tokenizer) -> None:
         some = ["Ana: tea?\n", "", "<|im_end|> 🚀", "\U0004ffff"]
-        for tokens in (tokenizer.encode_all(some), tokenizer.encode_all([])):
+        for tokens in (tokenizer.encode_batch(some), tokenizer.encode_batch([])):
             assert len(tokens.ids) == len(tokens.starts) == len(tokens.ends) == tokens.counts.sum()
         each = [tokenizer.encode(text).ids for text in some]
-        assert tokenizer.encode_all(some).ids.tolist() == [i for ids in each for i in ids]
+        assert tokenizer.encode_batch(some).ids.tolist() == [i for ids in each for i in ids]
         assert tokenizer.count(some) == [len(ids) for ids in each]
-        assert "".join(tokenizer.tokens(each[0])) == some[0]
+        assert "".join(tokenizer.decode([i]) for i in each[0]) == some[0]
 
     @thorough
     @given(st.lists(texts, max_size=5))
@@ -95,7 +95,7 @@ class TestEmbedded:
         self, tokenizer: Tokenizer, some: list[str]
     ) -> None:
         assert tokenizer._many._fast is not None
-        fast, standard = tokenizer.encode_all(some), tokenizer._many.standard(some)
+        fast, standard = tokenizer.encode_batch(some), tokenizer._batch.encode_standard(some)
         assert fast.ids.tolist() == standard.ids.tolist()
         assert fast.counts.tolist() == standard.counts.tolist()
         # Of a character that is several tokens, the standard way says of each that it is all.
@@ -105,13 +105,13 @@ class TestEmbedded:
     def test_a_fast_way_that_differs_is_not_taken(
         self, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(Many, "_ids", lambda *_: [1])
+        monkeypatch.setattr(BatchTokenizer, "_ids", lambda *_: [1])
         assert Tokenizer(tokenizer.folder)._many._fast is None
 
 
 def test_a_tokenizer_of_another_kind_is_read_too(tmp_path: Path) -> None:
     tokenizer = Tokenizer(folder(tmp_path, config={"eos_token_id": 3}))
-    tokens = tokenizer.encode_all(["a b", "é b a"])
+    tokens = tokenizer.encode_batch(["a b", "é b a"])
     assert tokens.ids.tolist() == [0, 1, 4, 1, 0]
     assert (tokens.starts.tolist(), tokens.ends.tolist()) == ([0, 2, 3, 6, 8], [1, 3, 5, 7, 9])
 
@@ -126,6 +126,6 @@ def test_tokens_that_are_not_called_special_are_not_read_out_of_text_either(
     changed = Tokenizer(tmp_path)
     for text in ("a<think>b", "<think>"):
         assert changed.encode(text).ids == whole.encode(text).ids
-        assert changed.encode_all([text]).ids.tolist() == whole.encode(text).ids
-    assert changed.control_id("<think>") in changed.control
+        assert changed.encode_batch([text]).ids.tolist() == whole.encode(text).ids
+    assert changed.control_id("<think>") in changed.control_ids
     assert len(changed.encode("\t\t").ids) == 1  # that is text, and has always been

@@ -21,7 +21,8 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
 from myna.artifacts import Channel
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
 from myna.rendering.tokenizer import Tokenizer
@@ -170,7 +171,7 @@ class Starter:
             engines=dict(own),
             tokenizer=self.tokenizer,
             personas=PERSONAS,
-            format=prompt_format(max_tokens=context),
+            format=prompt_format(max_length=context),
             channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_reply_tokens=60),
             chance=random.Random(1),

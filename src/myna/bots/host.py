@@ -149,7 +149,7 @@ class Host:
         speakers: Sequence[str] | None = None
         if to in present:
             speakers = [to]
-        elif mentioned := name_mentions.named(text, present):
+        elif mentioned := name_mentions.named_people(text, present):
             speakers = mentioned[:MAX_ANSWERS]
         elif name_mentions.names_everyone(text):
             speakers = present[:MAX_ANSWERS]

@@ -26,13 +26,13 @@ from typing import Any
 import polars as pl
 
 from myna import people
-from myna.cleaning.redact import redacted
+from myna.cleaning.redact import redact_text
 from myna.config import Redaction
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import ExportError
 from myna.export.dialogues import Exchange, Turn, dialogues, harmless
 from myna.export.formats import SYSTEM
-from myna.rendering.render import escape_turn
+from myna.rendering.turns import escape_turn
 from myna.workspace import Workspace, write_bytes, write_json
 
 EXAMPLES = 8
@@ -150,12 +150,12 @@ def greeting(messages: pl.DataFrame, persona: str, own: Sequence[str]) -> str:
 
 def clean(text: str) -> str:
     """A text without personal data, and without anything that a reader would replace."""
-    return plain(redacted(text, Redaction()))
+    return plain(redact_text(text, Redaction()))
 
 
 def plain(text: str) -> str:
     """A text without anything that a reader of cards, or a model, would take for a sign."""
-    return _MACRO.sub(lambda sign: sign[0] + GAP, harmless(text))
+    return _MACRO.sub(lambda sign: sign[0] + ZERO_WIDTH_SPACE, harmless(text))
 
 
 def cards(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

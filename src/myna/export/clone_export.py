@@ -18,12 +18,11 @@ from myna.artifacts import AdapterInfo, Channel
 from myna.errors import ExportError, PeopleError
 from myna.export.dataset_export import MARK
 from myna.export.prompt_templates import Voice, opening
-from myna.models.bases import Base, find_base_of
-from myna.models.fetch import Say, silent
-from myna.models.loading import WHOLE
-from myna.rendering import render
-from myna.rendering.render import MOST_NAMED
+from myna.models.bases import Base, find_adapter_base
+from myna.models.fetch import Reporter, silent
+from myna.models.loading import FULL_MODEL_FOLDER
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import MAX_PEOPLE_NAMED, system_line
 from myna.workspace import Workspace
 
 
@@ -43,7 +42,7 @@ class Trained:
     base: Base
     voices: tuple[Voice, ...]
     chat: config.Chat
-    say: Say = silent
+    say: Reporter = silent
 
     def only_adapter(self) -> Path:
         """The folder of the adapter.
@@ -65,7 +64,7 @@ class Trained:
             ExportError: as `only_adapter`, or every weight was trained.
         """
         folder = self.only_adapter()
-        if (folder / WHOLE).is_dir():
+        if (folder / FULL_MODEL_FOLDER).is_dir():
             raise ExportError(
                 f"'{folder.name}' is no LoRA, every weight of it was trained: run `myna export "
                 "merged` instead"
@@ -105,7 +104,7 @@ NO_ESCAPES = (
 ONE_USER = "groups: there is one user, who speaks for one person, and nobody else is heard"
 
 
-def read(space: Workspace, name: str, persona: str | None, say: Say = silent) -> Trained:
+def read(space: Workspace, name: str, persona: str | None, say: Reporter = silent) -> Trained:
     """The adapter `name` of a workspace, with one persona or, without, all who speak with it.
 
     Raises:
@@ -114,7 +113,7 @@ def read(space: Workspace, name: str, persona: str | None, say: Say = silent) ->
         ModelError: the base is missing, or another one than it was trained on.
     """
     info = AdapterInfo.load(space, name)
-    base = find_base_of(name, info, weights=False, say=say)
+    base = find_adapter_base(name, info, weights=False, report=say)
     allowed = people.personas(people.load(space.people_file))
     gone = [person for person in info.personas if person not in allowed]
     if gone:
@@ -137,8 +136,8 @@ def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
     )
     others = [person for person in place.people if person != persona]
     user = others[0] if others else "User"
-    members = tuple(dict.fromkeys([*place.people[:MOST_NAMED], persona, user]))
-    line = render.system_line(
+    members = tuple(dict.fromkeys([*place.people[:MAX_PEOPLE_NAMED], persona, user]))
+    line = system_line(
         info.format.samples.system_lines[0],
         people=members,
         space=place.space,
@@ -150,9 +149,9 @@ def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
         user=user,
         system=line,
         people=members,
-        markup=info.format.markup,
+        spec=info.format.spec,
         adapter=adapter,
-        opening=opening(info.format.markup, Tokenizer(base.folder)),
+        opening=opening(info.format.spec, Tokenizer(base.folder)),
     )
 
 
@@ -171,7 +170,7 @@ def run(space: Workspace, done: Written, about: str, write: Callable[[Path], Non
         WorkspaceError: the disk is full, or forbidden.
     """
     path = Path(done.folder)
-    with workspace_.clear_disk_errors(path), workspace_.folder(path) as new:
+    with workspace_.explain_disk_errors(path), workspace_.atomic_folder(path) as new:
         write(new)
         workspace_.write_text(new / "README.txt", _readme(done, about))
         done.files = sorted(

@@ -8,7 +8,7 @@ from pathlib import Path
 from myna.choices import DEFAULT_ADAPTER
 from myna.export.clone_export import Trained, Written, read, run, slugs
 from myna.export.dataset_export import personas
-from myna.models.fetch import Say, silent
+from myna.models.fetch import Reporter, silent
 from myna.workspace import Workspace
 
 TARGETS: dict[str, str] = {
@@ -30,7 +30,9 @@ class Chosen:
     everyone: bool = False
 
 
-def export(space: Workspace, target: str, chosen: Chosen, path: Path, say: Say = silent) -> Written:
+def export(
+    space: Workspace, target: str, chosen: Chosen, path: Path, say: Reporter = silent
+) -> Written:
     """Write one of `TARGETS` into the folder `path`, which appears whole or not at all.
 
     Raises:

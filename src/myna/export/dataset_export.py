@@ -148,7 +148,7 @@ def run(
     shown = messages.filter(pl.col("split").is_in(chosen_splits))
     done = Exported(wanted.format.name, str(path), list(wanted.personas))
     done.lacks = list(wanted.format.lacks)
-    with workspace_.clear_disk_errors(path), workspace_.folder(path) as new:
+    with workspace_.explain_disk_errors(path), workspace_.atomic_folder(path) as new:
         placed: set[int] = set()
         for split in chosen_splits:
             file = f"{SPLITS[split]}.{wanted.format.file}"

@@ -18,19 +18,19 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import SettingsError
 from myna.messages import PLACE
-from myna.preparing.windows import halfway
-from myna.rendering.render import entry_line, escape, loudest
+from myna.preparing.windows import middle_blank
+from myna.rendering.turns import entry_line, escape, most_active
 
 OPENING = "[start]"
 """What a human says where the persona opens and a format wants a human first."""
 
 _TYPED = re.compile(
-    rf"<{GAP}*+(?=[|｜][^\s|｜<>\[\]{GAP}]{{1,40}}+[|｜]>"
+    rf"<{ZERO_WIDTH_SPACE}*+(?=[|｜][^\s|｜<>\[\]{ZERO_WIDTH_SPACE}]{{1,40}}+[|｜]>"
     r"|/?s>|(?:unk|pad|mask|bos|eos|(?:start|end)_of_turn)>)"
-    rf"|\[{GAP}*+(?=/?INST\]|start\])"
+    rf"|\[{ZERO_WIDTH_SPACE}*+(?=/?INST\]|start\])"
 )
 
 
@@ -43,7 +43,7 @@ def harmless(text: str) -> str:
     """
     if "<" not in text and "[" not in text:
         return text
-    return _TYPED.sub(lambda sign: sign[0] + GAP, text)
+    return _TYPED.sub(lambda sign: sign[0] + ZERO_WIDTH_SPACE, text)
 
 
 TURN = 40
@@ -214,7 +214,7 @@ def _system_line(
     template: str, most: int, persona: str, people: Sequence[str], space: str, channel: str
 ) -> str:
     """The template filled in: one line, of as many others as `most` bytes hold."""
-    others = loudest(person for person in people if person != persona)
+    others = most_active(person for person in people if person != persona)
     while _bytes(line := _filled(template, persona, others, space, channel)) > most:
         if not others:
             raise SettingsError(
@@ -328,7 +328,7 @@ def _halves(text: str, room: int) -> Iterator[str]:
     if len(text) < 2 or _bytes(escape(text)) < room:
         yield text
         return
-    at = halfway(text)
+    at = middle_blank(text)
     for half in (text[:at].strip(), text[at:].strip()):
         if half:
             yield from _halves(half, room)

@@ -10,7 +10,7 @@ from pathlib import Path
 from myna.errors import EngineError, ExportError
 from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written
 from myna.export.prompt_templates import jinja
-from myna.models.adapter_gguf import ADAPTER_FILE, convert
+from myna.models.adapter_gguf import ADAPTER_FILE, write_adapter_gguf
 from myna.workspace import write_text
 
 TEMPLATE = "template.jinja"
@@ -62,7 +62,7 @@ def convert_checked(trained: Trained, adapter: Path, new: Path) -> None:
         ExportError: llama.cpp cannot run adapters of this architecture.
     """
     try:
-        convert(adapter, trained.base, new / ADAPTER_FILE)
+        write_adapter_gguf(adapter, trained.base, new / ADAPTER_FILE)
     except EngineError as error:
         what = str(error).partition(': use engine = "transformers"')[0]
         raise ExportError(f"{what}: run `myna export merged` instead") from error
@@ -87,7 +87,7 @@ def prompt_of(trained: Trained) -> str:
     """The beginning of a text that the first persona goes on with."""
     voice = trained.voices[0]
     said = voice.between("start", "user") + voice.lead("user") + "Hello!"
-    line = voice.opening + voice.system + voice.markup.header_end
+    line = voice.opening + voice.system + voice.spec.header_end
     return line + said + voice.between("user", "assistant")
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written
 from myna.export.prompt_templates import jinja
-from myna.models.bases import Base, find
+from myna.models.bases import Base, find_base
 from myna.models.libraries import quiet
-from myna.models.loading import load, load_adapter
+from myna.models.loading import load_adapter, load_base
 from myna.workspace import write_text
 
 TOKEN_FILES = (
@@ -30,10 +30,10 @@ def write(trained: Trained, new: Path, path: Path, done: Written) -> None:
         ExportError: it cannot be had of what is trained.
     """
     adapter = trained.only_adapter()
-    base = find(trained.base.name, weights=True, say=trained.say)
+    base = find_base(trained.base.name, weights=True, report=trained.say)
     trained.say(f"merging '{adapter.name}' into {base.name}")
     ids = _probe(base)
-    model = load_adapter(load(base, dtype=_dtype(base), device="cpu"), adapter)
+    model = load_adapter(load_base(base, dtype=_dtype(base), device="cpu"), adapter)
     before = _logprobs(model, ids)
     with quiet():
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
@@ -48,7 +48,7 @@ def write(trained: Trained, new: Path, path: Path, done: Written) -> None:
     del model
     trained.say("loading it back")
     merged = Base(str(path), new, None, base.context, True, "")
-    after = _logprobs(load(merged, dtype=dtype, device="cpu"), ids)
+    after = _logprobs(load_base(merged, dtype=dtype, device="cpu"), ids)
     off = float((before - after).abs().max())
     done.checked = (
         f"transformers loads it, and its log-probabilities are those of the adapter on its base "
@@ -82,7 +82,7 @@ def _probe(base: Base) -> list[int]:
     from myna.rendering.tokenizer import Tokenizer
 
     tokenizer = Tokenizer(base.folder)
-    return [*tokenizer.bos, *tokenizer.encode(PROBE).ids]
+    return [*tokenizer.bos_ids, *tokenizer.encode(PROBE).ids]
 
 
 def _logprobs(model: Any, ids: list[int]) -> Any:

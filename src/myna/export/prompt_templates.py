@@ -2,7 +2,7 @@ r"""How another program makes the prompts that a clone was trained on: as a chat
 
 Runners know a system message, a user and an assistant. Here the assistant is a persona
 and the user is the person who said most beside them; what stands between their turns
-comes from the very markup of the training. The template is Jinja, as transformers,
+comes from the very spec that the adapter was trained with. The template is Jinja, as transformers,
 llama.cpp, vLLM and text-generation-webui read it, or Go's, as Ollama does.
 
 What no template can do: escape a line in a message that looks like another's turn.
@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from myna.rendering.spec import Mark, Markup
+from myna.rendering.spec import Delimiter, RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 
 USER, ASSISTANT = "user", "assistant"
@@ -30,7 +30,7 @@ class Voice:
         user: whom the user speaks for.
         system: the system line.
         people: everyone whose turn may be next.
-        markup: of the rendering that the adapter was trained with.
+        spec: the rendering that the adapter was trained with.
         adapter: the folder of the adapter.
         opening: what stands before the system line, but for what runners put there.
     """
@@ -39,40 +39,40 @@ class Voice:
     user: str
     system: str
     people: tuple[str, ...]
-    markup: Markup
+    spec: RenderingSpec
     adapter: Path
     opening: str = ""
 
     def between(self, before: str, after: str) -> str:
         """All from the end of a turn ("start", "user", "assistant") to the next one's words."""
-        role = self.markup.role(self.persona, self.persona)
+        role = self.spec.role(self.persona, self.persona)
         roles = {USER: "other", ASSISTANT: role, "start": "start"}
         name = {USER: self.user, ASSISTANT: self.persona}[after]
-        return self._text(self.markup.between[f"{roles[before]}>{roles[after]}"], name)
+        return self._text(self.spec.between[f"{roles[before]}>{roles[after]}"], name)
 
     def lead(self, after: str) -> str:
         """What somebody's words begin with."""
-        role = self.markup.role(self.persona, self.persona)
-        return self.markup.lead(role if after == ASSISTANT else "other")
+        role = self.spec.role(self.persona, self.persona)
+        return self.spec.prefix(role if after == ASSISTANT else "other")
 
     def stops(self) -> list[str]:
         """What ends the persona's turn; one text for each person who may be next."""
-        own = self.markup.role(self.persona, self.persona)
-        marks = self.markup.between[f"{own}>other"]
-        if self.markup.ends_by_token:
-            return [next(mark.text for mark in marks if mark.control)]
-        return [self._text(marks, person) for person in self.people if person != self.persona]
+        own = self.spec.role(self.persona, self.persona)
+        delimiters = self.spec.between[f"{own}>other"]
+        if self.spec.ends_with_control_token:
+            return [next(one.text for one in delimiters if one.control)]
+        return [self._text(delimiters, person) for person in self.people if person != self.persona]
 
-    def _text(self, marks: Sequence[Mark], name: str) -> str:
+    def _text(self, delimiters: Sequence[Delimiter], name: str) -> str:
         return "".join(
-            (self.markup.called(name) if mark.named else "") + mark.text for mark in marks
+            (self.spec.written_name(name) if one.named else "") + one.text for one in delimiters
         )
 
 
-def opening(markup: Markup, tokenizer: Tokenizer) -> str:
-    """What a markup puts before the system line, without what runners put before any text."""
-    begin = {tokenizer.token(number) for number in tokenizer.bos}
-    return "".join(mark.text for mark in markup.opening if mark.text not in begin)
+def opening(spec: RenderingSpec, tokenizer: Tokenizer) -> str:
+    """The text before the system line, without the tokens that runners put before any text."""
+    begin = {tokenizer.control_token(number) for number in tokenizer.bos_ids}
+    return "".join(one.text for one in spec.opening if one.text not in begin)
 
 
 def jinja(voice: Voice) -> str:
@@ -87,7 +87,7 @@ def jinja(voice: Voice) -> str:
             f"{{%- set ns.system = {words} -%}}",
             "{%- endif -%}{%- endfor -%}",
             f"{{{{- {_quoted(voice.opening)} + ns.system -}}}}",
-            f"{{{{- {_quoted(voice.markup.header_end)} -}}}}",
+            f"{{{{- {_quoted(voice.spec.header_end)} -}}}}",
             "{%- for m in messages -%}",
             "{%- if m['role'] == 'assistant' -%}",
             _jinja_between(voice, ASSISTANT),
@@ -126,7 +126,7 @@ def go(voice: Voice) -> str:
             "{{- if .System }}{{ .System }}{{ else }}",
             _go(voice.system),
             "{{- end -}}",
-            _go(voice.markup.header_end),
+            _go(voice.spec.header_end),
             '{{- range .Messages }}{{ if eq .Role "assistant" -}}',
             _go_between(voice, ASSISTANT),
             _go_words(voice, ASSISTANT),

@@ -131,7 +131,7 @@ class _Group:
             slug = re.sub(r"[^\w.-]+", "-", fresh[0][0].path.stem).strip("-.")[:40] or "chat"
             folder = self.workspace.messages
             with (
-                workspace_.clear_disk_errors(folder),
+                workspace_.explain_disk_errors(folder),
                 workspace_.temporary_folder(folder / slug) as new,
             ):
                 store(self._flow(fresh, new), new)
@@ -142,7 +142,7 @@ class _Group:
                     digest = hashlib.sha256("".join(r.sha256 for r in read).encode()).hexdigest()
                     workspace_.replace_folder(new, folder / f"{slug}-{digest[:10]}")
         elif self.seen:
-            with workspace_.clear_disk_errors(self.workspace.people_file):
+            with workspace_.explain_disk_errors(self.workspace.people_file):
                 self._meet()
         return self.results
 

@@ -35,7 +35,7 @@ def forget(workspace: Workspace, person: Person) -> int:
         WorkspaceError: the disk is full, or may not be written.
     """
     erased = 0
-    with workspace_.clear_disk_errors(workspace.root):
+    with workspace_.explain_disk_errors(workspace.root):
         for record in workspace.import_records():
             found = [_forget_in(table, person) for table in record.tables]
             if any(number is not None for number in found):

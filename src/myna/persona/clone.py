@@ -9,10 +9,11 @@ from pathlib import Path
 
 from myna import config, workspace
 from myna.artifacts import AdapterInfo, Channel, PromptFormat
-from myna.engines.engine import Engine, Sampling, open_engine
+from myna.config import Sampling
+from myna.engines.engine import Engine, open_engine
 from myna.errors import PeopleError
-from myna.models.bases import Base, find, find_base_of
-from myna.models.loading import WHOLE
+from myna.models.bases import Base, find_adapter_base, find_base
+from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.memory import Memory, open_memory
 from myna.persona.prompt import Room
@@ -57,7 +58,7 @@ class Clone:
             most_tokens=self.max_prompt_tokens(self.chat),
             space=place.space,
             channel=place.channel,
-            name="" if self.format.markup.per_persona else self.personas[0],
+            name="" if self.format.spec.per_persona else self.personas[0],
             platform=place.source,
         )
         # Names of many tokens, and there are no bounds to those, must leave room for words.
@@ -69,7 +70,7 @@ class Clone:
 
     def max_prompt_tokens(self, chat: config.Chat) -> int:
         """The most tokens of a prompt, where replies are as long as `chat` allows."""
-        longest = min(CONTEXT * self.format.samples.max_tokens, self.engine.context)
+        longest = min(CONTEXT * self.format.samples.max_length, self.engine.context)
         return longest - self._max_reply_tokens(chat)
 
     def _max_reply_tokens(self, chat: config.Chat) -> int:
@@ -155,8 +156,8 @@ def open_clone(
         EngineError: the engine of the settings cannot run it.
     """
     info = AdapterInfo.load(space, name)
-    base = find_base_of(name, info, weights=False, say=say)
-    context = min(base.context, (CONTEXT + 1) * info.format.samples.max_tokens)
+    base = find_adapter_base(name, info, weights=False, report=say)
+    context = min(base.context, (CONTEXT + 1) * info.format.samples.max_length)
 
     def engine(adapter: str) -> Engine:
         return _engine(base, space.adapter(adapter), context, settings, say)
@@ -185,13 +186,13 @@ def _engine(
     say: Callable[[str], None],
 ) -> Engine:
     """The engine with the adapter in `folder`, or with the whole model that was trained."""
-    is_whole = (folder / WHOLE).is_dir()
+    is_whole = (folder / FULL_MODEL_FOLDER).is_dir()
     return open_engine(
         settings.chat.engine,
-        find(str(folder / WHOLE), weights=False) if is_whole else base,
+        find_base(str(folder / FULL_MODEL_FOLDER), weights=False) if is_whole else base,
         None if is_whole else folder,
         context=context,
         slots=settings.chat.slots,
         server=settings.engine,
-        say=say,
+        report=say,
     )

@@ -281,7 +281,7 @@ def open_memory(
     made_from = workspace.fingerprint(chats)
     if not holds(path, made_from, embedder.id if embedder else None):
         say("indexing past chats")
-        with workspace.clear_disk_errors(path):
+        with workspace.explain_disk_errors(path):
             try:
                 write(pl.read_parquet(chats), path, made_from, embedder)
             except (pl.exceptions.PolarsError, sqlite3.Error) as error:

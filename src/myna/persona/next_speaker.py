@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from myna.conversations.name_mentions import named
+from myna.conversations.name_mentions import named_people
 from myna.engines.engine import Engine
 from myna.persona.prompt import Room
 
@@ -18,7 +18,7 @@ def probabilities(engine: Engine, room: Room, among: Sequence[str]) -> dict[str,
     that tells no probabilities finds everybody equally likely. Where the rendering never
     names who speaks next, see `by_silence`.
     """
-    if not room.markup.names_next:
+    if not room.spec.predicts_next_speaker:
         return by_silence(room, among)
     if "next_probs" not in engine.can:
         return {person: 1 / len(among) for person in among}
@@ -36,7 +36,7 @@ def by_silence(room: Room, among: Sequence[str]) -> dict[str, float]:
 
     Somebody silent for n messages is n times as likely as who has just spoken.
     """
-    called = named(room.lines[-1].text, among, addressed=True) if room.lines else []
+    called = named_people(room.lines[-1].text, among, addressed=True) if room.lines else []
     silent = dict.fromkeys(among, len(room.lines) + 1)
     for ago, line in zip(range(len(room.lines), 0, -1), room.lines, strict=True):
         if line.person in silent:

@@ -11,14 +11,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from myna.artifacts import PromptFormat
-from myna.cleaning.normalize import normal
-from myna.cleaning.redact import redacted
+from myna.cleaning.normalize import apply_text_rules
+from myna.cleaning.redact import redact_text
 from myna.people import plain_name
-from myna.rendering import render
-from myna.rendering.encode import prompt_ids
-from myna.rendering.render import Part, Turn, merge
-from myna.rendering.spec import Markup
+from myna.rendering.render import Segment, encode_segments, render_segments
+from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import (
+    LOOKS_LIKE_TURN,
+    Turn,
+    TurnLine,
+    may_be_turn,
+    merge_turns,
+    system_line,
+    unescape,
+)
 
 TRIM = 0.5
 """Share of the context that stays when a history is trimmed: in big steps, so that the
@@ -42,7 +49,7 @@ def line_of(prompt_format: PromptFormat, person: str, text: str) -> Line:
 
     Its text is empty where nothing can be seen in it.
     """
-    text = redacted(normal(text, prompt_format.rules), prompt_format.redaction)
+    text = redact_text(apply_text_rules(text, prompt_format.rules), prompt_format.redaction)
     return Line(plain_name(person), text)
 
 
@@ -76,9 +83,9 @@ class Room:
     """Characters left out at its beginning."""
 
     @property
-    def markup(self) -> Markup:
+    def spec(self) -> RenderingSpec:
         """The rendering that the model was trained with."""
-        return self.format.markup
+        return self.format.spec
 
     def say(self, person: str, text: str) -> None:
         """Add a message: whatever it looks like, it stays one of its author's."""
@@ -94,16 +101,16 @@ class Room:
 
     def header(self, person: str | None = None) -> str:
         """The system line, as `person` has it."""
-        line = render.system_line(
+        line = system_line(
             self.format.samples.system_lines[0],
             people=self.members,
             space=self.space,
             channel=self.channel,
-            name=(person or "") if self.markup.per_persona else self.name,
+            name=(person or "") if self.spec.per_persona else self.name,
             date=self.day,
             platform=self.platform,
         )
-        return line + self.markup.header_end
+        return line + self.spec.header_end
 
     def turns(self) -> list[Turn]:
         """The history that prompts show."""
@@ -113,7 +120,7 @@ class Room:
         if self.recalled:
             at = max(len(lines) - RECENT, 0)
             lines[at:at] = self.recalled
-        return merge((line.person, Part(line.text)) for line in lines)
+        return merge_turns((line.person, TurnLine(line.text)) for line in lines)
 
     def prompt(self, person: str, opening: str = "") -> list[int]:
         """Token ids after which `person` speaks; the oldest words go if it is long.
@@ -166,21 +173,24 @@ class Room:
         return len(self.lines[self._from].text) - self._cut if self.lines else 0
 
     def _ids(self, person: str | None, opening: str = "") -> list[int]:
-        shown = render.segments(
-            self.markup,
+        segments = render_segments(
+            self.spec,
             self.header(person),
             self.turns(),
             persona=person,
             next_person=person,
         )
         if opening and person is not None:
-            lead = self.markup.lead(self.markup.role(person, person))
-            shown.append(render.Segment(lead + opening))
-        return prompt_ids(shown, self.tokenizer, bare=self.markup.bare)
+            lead = self.spec.prefix(self.spec.role(person, person))
+            segments.append(Segment(lead + opening))
+        ids, _ = encode_segments(
+            segments, self.tokenizer, add_special_tokens=self.spec.add_special_tokens
+        )
+        return ids
 
     def reader(self) -> TurnReader:
         """What reads a persona's turn out of a stream."""
-        return WholeReader() if self.markup.ends_by_token else TurnReader()
+        return WholeReader() if self.spec.ends_with_control_token else TurnReader()
 
 
 class TurnReader:
@@ -216,17 +226,17 @@ class TurnReader:
                 self._first = False
                 continue
             line, newline, rest = rest.partition("\n")  # held is "\n" + a line
-            start = render.LOOKS_LIKE_TURN.match(line + newline)
+            start = LOOKS_LIKE_TURN.match(line + newline)
             if start and (newline or start.end() < len(line)):
                 self.ended = True
                 self.next_person = line[: start.end() - 1]
             elif newline:
-                out += "\n" + render.unescape(line)
+                out += "\n" + unescape(line)
                 self._held = newline + rest
-            elif render.may_be_turn(line):
+            elif may_be_turn(line):
                 break
             else:
-                out += "\n" + render.unescape(line)
+                out += "\n" + unescape(line)
                 self._held = ""
                 self._first = True  # the rest of this line is the person's
         return self._tidy(out)
@@ -240,14 +250,14 @@ class TurnReader:
         if self.ended:
             return ""
         line = self._held[1:]
-        start = render.LOOKS_LIKE_TURN.match(line)
+        start = LOOKS_LIKE_TURN.match(line)
         self.ended = True
         if start and start.end() == len(line):
             self.next_person = line[:-1]
             return ""
         if cut:
             return ""  # what is held back is held because it may be a name
-        return self._tidy("\n" + render.unescape(line)) if line.strip() else ""
+        return self._tidy("\n" + unescape(line)) if line.strip() else ""
 
     def _tidy(self, out: str) -> str:
         if not self._given:

@@ -8,8 +8,8 @@ import polars as pl
 
 from myna.artifacts import PromptFormat
 from myna.persona.prompt import Line, Room
-from myna.rendering.render import Part, loudest, merge
 from myna.rendering.tokenizer import Tokenizer
+from myna.rendering.turns import TurnLine, merge_turns, most_active
 
 LONGEST = 400
 """Characters of the longest turn in a situation: one can be read at a glance."""
@@ -40,7 +40,7 @@ class Situation:
             self.space,
             self.channel,
             lines=[*self.said],
-            name="" if prompt_format.markup.per_persona else self.next_person,
+            name="" if prompt_format.spec.per_persona else self.next_person,
         )
 
 
@@ -56,7 +56,7 @@ def situations(
     for _, rows in messages.group_by("conversation", maintain_order=True):
         lines = _turns(rows)
         space, channel = rows.select("space", "channel").row(0)
-        people = loudest(rows["person"])
+        people = most_active(rows["person"])
         for at in range(turns, len(lines) - after + 1, turns):
             said, next_ = lines[at - turns : at], lines[at : at + after]
             around = [*said, *next_]
@@ -69,5 +69,5 @@ def situations(
 
 
 def _turns(rows: pl.DataFrame) -> list[Line]:
-    said = ((person, Part(text)) for person, text in rows.select("person", "text").iter_rows())
-    return [Line(turn.person, "\n".join(p.text for p in turn.parts)) for turn in merge(said)]
+    said = ((person, TurnLine(text)) for person, text in rows.select("person", "text").iter_rows())
+    return [Line(turn.person, "\n".join(p.text for p in turn.lines)) for turn in merge_turns(said)]

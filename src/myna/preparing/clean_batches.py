@@ -1,15 +1,16 @@
-"""Reading: what some thousands of stored messages tell by themselves, each batch alone.
+"""Clean some thousands of stored messages at a time, each batch by itself.
 
-They become a part on disk, with normal, redacted texts and stand-ins for names that must
-not be read. What judging them beside all others takes are numbers, a few of each message:
+A batch becomes a file of the message store, with normalised, redacted texts and pseudonyms
+for people who must stay unknown. All else that the rules need are a few numbers of each
+message, its features:
 
-id, reply_to     of the message, and of the one that it answers (hashes; or null)
-place            where it was said: a number, see `Read.places`
-person           who said it: a number, see `Known.persons`
-characters       of its text, as its author wrote it
-size, leaves, answers, long
-what conversations ask of its text
-the columns of `cleaning.signs`, and kind, is_bot, sent_at and position
+    id, reply_to     of the message, and of the one that it answers (hashes; or null)
+    place            number of its channel and thread, see `BatchFeatures.places`
+    person           number of its author, see `CleaningContext.persons`
+    characters       of its text, as its author wrote it
+    size, leaves, answers, long
+                     features for splitting conversations
+    kind, is_bot, sent_at, position, and the columns of `cleaning.message_features`
 """
 
 from __future__ import annotations
@@ -22,82 +23,85 @@ import polars as pl
 
 from myna.cleaning import near_duplicates, pseudonyms, redact, rules
 from myna.config import Rules, Settings
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 from myna.conversations import quality, splits
 from myna.messages import KINDS, PLACE
 from myna.people import People, accounts
-from myna.preparing.message_store import Batch, Parts
+from myna.preparing.message_store import MessageBatch, MessageStore
 
 COLUMNS = (
     *("source", "space", "channel", "channel_id", "thread", "id", "author_id", "author", "handle"),
     *("sent_at", "kind", "text", "reply_to", "attachments", "mentions", "person"),
 )
-"""What a part has of messages."""
+"""The columns of the message store."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What goes for all batches.
+class CleaningContext:
+    """The settings and facts that all batches share.
 
-    `persons` are the names of people by their numbers; `key` is what made-up values are made
-    with.
+    `persons` are the names of people by their numbers; made-up values are derived from `key`.
     """
 
     folder: Path
     people: People
     persons: tuple[str, ...]
-    hidden: pseudonyms.Hidden | None
-    left_out: pl.Expr
+    hidden: pseudonyms.HiddenNames | None
+    excluded: pl.Expr
     settings: Settings
     rules: Rules
     key: bytes
 
 
-class Read(NamedTuple):
-    """What a batch tells: see above; and its places, long texts and personal data."""
+class BatchFeatures(NamedTuple):
+    """The features of a batch's messages; and its places, long texts and personal data."""
 
     rows: pl.DataFrame
     places: pl.DataFrame
-    long: near_duplicates.Long
+    long: near_duplicates.LongTexts
     redacted: pl.DataFrame
 
 
-def known(messages: pl.LazyFrame, people: People, settings: Settings, folder: Path) -> Known:
-    """What goes for all batches of messages.
+def cleaning_context(
+    messages: pl.LazyFrame, people: People, settings: Settings, folder: Path
+) -> CleaningContext:
+    """The context for cleaning all these messages.
 
     Raises:
-        SettingsError: the filter names what is not there.
+        SettingsError: the filter names somebody or something that is not there.
     """
-    named = ("source", "author_id", "author", "is_bot", "space", "channel", "thread")
+    columns = ("source", "author_id", "author", "is_bot", "space", "channel", "thread")
     chosen = settings.filter
     by_name = chosen.spaces or chosen.channels or chosen.threads or chosen.people
-    there = messages.select(named).unique() if by_name else messages.select(named).head(0)
+    there = messages.select(columns).unique() if by_name else messages.select(columns).head(0)
     assigned = accounts.assign(there.collect(), people)
-    return Known(
+    return CleaningContext(
         folder,
         people,
         tuple(dict.fromkeys(person.shown for person in people.persons)),
-        pseudonyms.hidden(messages, people),
-        rules.left_out(assigned, chosen),
+        pseudonyms.hidden_names(messages, people),
+        rules.is_excluded(assigned, chosen),
         settings,
-        resolved(settings.rules),
-        redact.secret(settings.redaction),
+        resolve_preset(settings.rules),
+        redact.redaction_key(settings.redaction),
     )
 
 
-def read(known: Known, batch: Batch) -> Read:
-    """Clean a batch, store it as a part, and tell what there is to tell."""
-    stored = accounts.assign(batch.read(), known.people)
-    stored = stored.with_columns(left_out=known.left_out)
-    normal, signs = rules.look(pseudonyms.hide(stored, known.hidden), known.rules)
-    clean, redacted = redact.redacted_with(normal, known.settings.redaction, known.key)
-    parts = Parts(known.folder, ())
-    clean.select(COLUMNS).write_ipc(parts.path(batch.number))
-    split = known.settings.split
+def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
+    """Clean a batch, write it into the message store, and compute its features."""
+    stored = accounts.assign(batch.read(), context.people)
+    stored = stored.with_columns(excluded=context.excluded)
+    normal, features = rules.extract_features(
+        pseudonyms.replace_names(stored, context.hidden), context.rules
+    )
+    clean, redacted = redact.redact_messages(normal, context.settings.redaction, context.key)
+    store = MessageStore(context.folder, ())
+    clean.select(COLUMNS).write_ipc(store.path(batch.number))
+    split = context.settings.split
     if split.validation or split.test:
-        splits.runs(clean["text"]).write_ipc(parts.runs_path(batch.number))
-    run, places = _places(clean)
-    persons = pl.DataFrame({"person": known.persons}, schema={"person": pl.String})
+        splits.shingles(clean["text"]).write_ipc(store.runs_path(batch.number))
+    place, places = _places(clean)
+    persons = pl.DataFrame({"person": context.persons}, schema={"person": pl.String})
     numbers = persons.with_row_index("number")
     rows = clean.select(
         *("kind", "is_bot", "sent_at", "position", "person", "reply_to"),
@@ -106,22 +110,23 @@ def read(known: Known, batch: Batch) -> Read:
     rows = rows.select(
         pl.col("kind").cast(pl.Enum(KINDS)),
         *("is_bot", "sent_at", "position", "characters"),
-        place=run,
+        place=place,
         person="number",
         reply_to=pl.when(pl.col("reply_to").is_not_null()).then(
             pl.struct("source", "channel_id", "reply_to").hash()
         ),
         long=splits.is_long(clean["text"]),
     )
-    told = quality.tell(clean, known.rules)
-    return Read(rows.hstack(signs.rows).hstack(told), places, signs.long, redacted)
+    told = quality.goodbye_features(clean, context.rules)
+    return BatchFeatures(
+        rows.hstack(features.rows).hstack(told), places, features.long_texts, redacted
+    )
 
 
 def _places(messages: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """For each message the number of its place, and the places by their numbers."""
-    where = messages.select(PLACE)
-    run = where.select(pl.struct(PLACE).rle_id()).to_series()
-    firsts = where.filter(run.diff().fill_null(1) != 0)
+    run = messages.select(pl.struct(PLACE).rle_id()).to_series()
+    firsts = messages.select(PLACE).filter(run.diff().fill_null(1) != 0)
     places = firsts.unique(maintain_order=True)
     numbers = firsts.join(
         places.with_row_index("place"), on=PLACE, nulls_equal=True, maintain_order="left"

@@ -1,4 +1,4 @@
-"""The report of prepare as one HTML page, all text escaped."""
+"""HTML pages: the ledger of `myna prepare`, and samples. All text in them is escaped."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from myna.cleaning.ledger import ACTIONS, Action, Ledger, Row, Share
-from myna.preparing.statistics import LENGTHS, MOST_BURST, Audit, Habits
+from myna.cleaning.ledger import ACTIONS, Action, Ledger, LedgerRow, PersonShare
+from myna.preparing.statistics import LENGTH_BINS, MAX_TURN_MESSAGES, Audit, Habits
 
-SHOWN: dict[Action, str] = {
+ACTION_LABELS: dict[Action, str] = {
     "train": "trained",
     "validation": "held out (validation)",
     "test": "held out (test)",
     "context": "context",
     "drop": "dropped",
 }
-"""What becomes of messages, in the order of bars."""
+"""The actions of the ledger as pages name them, in the order of bars."""
 
 _STYLE = """
 :root { --train: #2f8f5b; --validation: #4c86d9; --test: #7a63cf; --context: #d09a2d;
@@ -67,17 +67,17 @@ _WIDTH, _HEIGHT, _FOOT = 240, 76, 14
 
 
 def ledger_page(ledger: Ledger, habits: Sequence[Habits], others: int = 0) -> str:
-    """The page.
+    """The page of the ledger.
 
     Args:
-        ledger: what became of every message.
+        ledger: of all messages.
         habits: of the personas to draw.
-        others: how many personas are not drawn.
+        others: number of personas that are not drawn.
     """
-    parts = [_head(ledger), _rules(ledger), _people(ledger.people)]
+    sections = [_head(ledger), _rules(ledger), _people(ledger.people)]
     if habits:
-        parts.append(_habits(habits, others))
-    return document("myna prepare", _STYLE, "".join(parts))
+        sections.append(_habits(habits, others))
+    return _document("myna prepare", _STYLE, "".join(sections))
 
 
 def _head(ledger: Ledger) -> str:
@@ -94,18 +94,18 @@ def _head(ledger: Ledger) -> str:
     balance = (
         "In = out + dropped: every message and every character is accounted for."
         if ledger.balanced
-        else f"The ledger does not balance: {ledger.imbalance():,} messages are nowhere. "
+        else f"The ledger does not balance: {ledger.imbalance():,} messages are unaccounted for. "
         "This is a defect of myna."
     )
     cards = "".join(
-        f'<div class="card"><b>{value}</b><span>{what}</span></div>'
-        for what, value in facts.items()
+        f'<div class="card"><b>{value}</b><span>{name}</span></div>'
+        for name, value in facts.items()
     )
     totals: dict[Action, int] = {action: ledger.total(action) for action in ACTIONS}
     keys = "".join(
-        f'<span><i class="{action}"></i>{what} {totals[action]:,} '
+        f'<span><i class="{action}"></i>{label} {totals[action]:,} '
         f"({_percent(totals[action], ledger.messages)})</span>"
-        for action, what in SHOWN.items()
+        for action, label in ACTION_LABELS.items()
     )
     return (
         f"<h1>What became of every message</h1><p>{balance}</p>"
@@ -118,7 +118,7 @@ def _rules(ledger: Ledger) -> str:
     rows = "".join(_rule(row, ledger.messages) for row in ledger.rows)
     replaced = ", ".join(f"{count:,} × {escape(kind)}" for kind, count in ledger.redacted.items())
     notes = [f"Replaced in texts: {replaced}."] if replaced else []
-    said = "".join(f"<p>{escape(note)}</p>" for note in (*notes, *ledger.notes))
+    notes_html = "".join(f"<p>{escape(note)}</p>" for note in (*notes, *ledger.notes))
     return (
         '<section><h2>Ledger</h2><div class="card"><table><thead><tr><th>what</th>'
         '<th>becomes</th><th class="n">messages</th><th class="n">share</th>'
@@ -126,40 +126,41 @@ def _rules(ledger: Ledger) -> str:
         f"<tbody>{rows}</tbody><tfoot><tr><td>messages read</td>"
         f"<td>{'balanced' if ledger.balanced else 'NOT BALANCED'}</td>"
         f'<td class="n">{ledger.messages:,}</td><td></td>'
-        f'<td class="n">{ledger.characters:,}</td><td></td></tr></tfoot></table>{said}</div>'
+        f'<td class="n">{ledger.characters:,}</td><td></td></tr></tfoot></table>{notes_html}</div>'
         "</section>"
     )
 
 
-def _rule(row: Row, messages: int) -> str:
+def _rule(row: LedgerRow, messages: int) -> str:
     examples = "".join(f"<p>{escape(example)}</p>" for example in row.examples)
-    why = escape(row.why)
+    why, label = escape(row.why), ACTION_LABELS[row.action]
     if examples:
         why = f"<details><summary>{why}</summary>{examples}</details>"
     return (
-        f'<tr><td>{escape(row.rule)}</td><td><i class="{row.action}"></i>{SHOWN[row.action]}</td>'
+        f'<tr><td>{escape(row.rule)}</td><td><i class="{row.action}"></i>{label}</td>'
         f'<td class="n">{row.messages:,}</td><td class="n">{_percent(row.messages, messages)}</td>'
         f'<td class="n">{row.characters:,}</td><td>{why}</td></tr>'
     )
 
 
-def _people(people: Sequence[Share], most: int = 100) -> str:
+def _people(people: Sequence[PersonShare], max_rows: int = 100) -> str:
     rows = []
-    for share in people[:most]:
-        parts: dict[Action, int] = {
+    for share in people[:max_rows]:
+        characters: dict[Action, int] = {
             "train": share.train,
             "validation": share.validation,
             "test": share.test,
         }
-        parts["context"] = share.characters - sum(parts.values())
+        characters["context"] = share.characters - sum(characters.values())
         kept = _percent(share.train, share.characters - share.validation - share.test)
         rows.append(
             f'<tr><td class="name">{escape(share.person)}</td>'
             f'<td class="n">{share.characters:,}</td><td class="n">{share.train:,}</td>'
             f'<td class="n">{share.validation + share.test:,}</td><td class="n"><b>{kept}</b></td>'
-            f'<td class="w">{_bar(parts)}</td></tr>'
+            f'<td class="w">{_bar(characters)}</td></tr>'
         )
-    more = f"<p>and {len(people) - most:,} more, in ledger.json</p>" if len(people) > most else ""
+    others = len(people) - max_rows
+    more = f"<p>and {others:,} more, in ledger.json</p>" if others > 0 else ""
     return (
         "<section><h2>People</h2><p>Kept is the share of a person's characters that are trained, "
         "of all that are not held out; dropped messages stand in the ledger.</p>"
@@ -170,15 +171,15 @@ def _people(people: Sequence[Share], most: int = 100) -> str:
 
 
 def _habits(habits: Sequence[Habits], others: int) -> str:
-    edges = [0, *LENGTHS]
+    edges = [0, *LENGTH_BINS]
     lengths = [f"{a + 1 if a else 0}–{b}" for a, b in pairwise(edges)]
     lengths.append(f"{edges[-1] + 1}+")
-    bursts = [str(n) for n in range(1, MOST_BURST)] + [f"{MOST_BURST}+"]
+    sizes = [str(n) for n in range(1, MAX_TURN_MESSAGES)] + [f"{MAX_TURN_MESSAGES}+"]
     cards = []
     for own in habits:
         charts = [
             _chart("characters of a message", own.lengths, lengths, every=2),
-            _chart("messages of a turn", own.bursts, bursts),
+            _chart("messages of a turn", own.turns, sizes),
             _chart("hour of the day, UTC", own.hours, [str(hour) for hour in range(24)], every=6)
             if any(own.hours)
             else "<figure><figcaption>the chats have no times</figcaption></figure>",
@@ -200,16 +201,16 @@ def _chart(title: str, counts: Sequence[int], names: Sequence[str], every: int =
     step = _WIDTH / len(counts)
     base = _HEIGHT - _FOOT
     bars = []
-    for at, (count, name) in enumerate(zip(counts, names, strict=True)):
+    for i, (count, name) in enumerate(zip(counts, names, strict=True)):
         height = (base - 4) * count / highest if highest else 0
         tip = f"{name}: {count:,} ({_percent(count, total)})"
         bars.append(
-            f'<rect class="train" x="{at * step + 1:.1f}" y="{base - height:.1f}" '
+            f'<rect class="train" x="{i * step + 1:.1f}" y="{base - height:.1f}" '
             f'width="{step - 2:.1f}" height="{height:.1f}" rx="1.5"><title>{tip}</title></rect>'
         )
-        if at % every == 0:
+        if i % every == 0:
             bars.append(
-                f'<text x="{at * step + step / 2:.1f}" y="{_HEIGHT - 3}" '
+                f'<text x="{i * step + step / 2:.1f}" y="{_HEIGHT - 3}" '
                 f'text-anchor="middle">{name}</text>'
             )
     return (
@@ -219,15 +220,15 @@ def _chart(title: str, counts: Sequence[int], names: Sequence[str], every: int =
     )
 
 
-def _bar(parts: dict[Action, int], kind: str = "bar") -> str:
-    total = sum(parts.values()) or 1
+def _bar(counts: dict[Action, int], classes: str = "bar") -> str:
+    total = sum(counts.values()) or 1
     pieces = "".join(
-        f'<i class="{action}" style="width:{100 * parts[action] / total:.2f}%" '
-        f'title="{SHOWN[action]}: {parts[action]:,}"></i>'
-        for action in SHOWN
-        if parts.get(action)
+        f'<i class="{action}" style="width:{100 * counts[action] / total:.2f}%" '
+        f'title="{ACTION_LABELS[action]}: {counts[action]:,}"></i>'
+        for action in ACTION_LABELS
+        if counts.get(action)
     )
-    return f'<div class="{kind}">{pieces}</div>'
+    return f'<div class="{classes}">{pieces}</div>'
 
 
 def _percent(part: int, whole: int) -> str:
@@ -248,35 +249,35 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; }
 .fatal { color: crimson; font-weight: bold; }
 """
 _LEGEND = (
-    '<p><span class="reply">what is said</span> is trained, and <span class="end">what ends it'
-    '</span>; <span class="context">the rest</span> is context; '
+    '<p><span class="reply">Replies</span> and their <span class="end">end-of-turn tokens</span> '
+    'are trained; <span class="context">the rest</span> is context; '
     '<span class="control">control tokens</span> have a frame.</p>'
 )
 
 
-def samples_page(title: str, found: Audit, rows: Iterable[Mapping[str, Any]]) -> str:
-    """The page.
+def samples_page(title: str, audit: Audit, rows: Iterable[Mapping[str, Any]]) -> str:
+    """The page of samples.
 
     Args:
         title: of the page.
-        found: of all samples.
+        audit: of all samples.
         rows: those to show: number, channel, segments, ids, target_spans.
     """
     cells = [
-        ("samples", found.samples),
-        ("tokens", found.tokens),
-        ("of them trained", found.trained),
-        ("replies", found.replies),
-        ("replies that nothing ends", found.unended),
-        ("shortest, in tokens", found.shortest),
-        ("median", found.median),
-        ("longest", found.longest),
+        ("samples", audit.samples),
+        ("tokens", audit.tokens),
+        ("of them trained", audit.trained),
+        ("replies", audit.replies),
+        ("replies without a trained end", audit.unended),
+        ("shortest, in tokens", audit.shortest),
+        ("median", audit.median),
+        ("longest", audit.longest),
     ]
     table = "".join(f"<tr><td>{name}</td><td>{number:,}</td></tr>" for name, number in cells)
-    fatal = "".join(f'<p class="fatal">{escape(line)}</p>' for line in found.fatal)
+    fatal = "".join(f'<p class="fatal">{escape(line)}</p>' for line in audit.fatal)
     samples = "\n".join(map(_sample, rows))
     head = f"<h1>{escape(title)}</h1>\n{_LEGEND}\n<table>{table}</table>\n{fatal}\n"
-    return document(title, _SAMPLES_STYLE, head + samples)
+    return _document(title, _SAMPLES_STYLE, head + samples)
 
 
 def _sample(row: Mapping[str, Any]) -> str:
@@ -288,7 +289,7 @@ def _sample(row: Mapping[str, Any]) -> str:
 
 
 def _segment(segment: Mapping[str, Any]) -> str:
-    classes = _CLASSES[segment["label"]] + " control" * segment["control"]
+    classes = _CLASSES[segment["kind"]] + " control" * segment["control"]
     return f'<span class="{classes}">{escape(segment["text"])}</span>'
 
 
@@ -317,12 +318,6 @@ _PAGE = """<!doctype html>
 """
 
 
-def document(title: str, style: str, body: str) -> str:
-    """A page.
-
-    Args:
-        title: plain text.
-        style: CSS besides that of every page: `.card` is a box, `--ink` and the like are colours.
-        body: HTML, all text in it escaped.
-    """
+def _document(title: str, style: str, body: str) -> str:
+    """An HTML document with a plain-text title, further CSS, and a body of escaped HTML."""
     return _PAGE.format(title=escape(title), style=_BASE_STYLE + style, body=body)

@@ -1,17 +1,17 @@
 """From stored messages to samples, with the ledger that accounts for all of them.
 
-prepared/
-messages.parquet    the messages that stay: person, text (as samples show it),
-                    conversation, split, trained
-samples.parquet     segments, token ids and target spans; `split` is the split
-ledger.json
-prepared.json       metadata: the prompt format, personas, channels, numbers
-manifest.json
+    prepared/
+      messages.parquet    the messages that stay: person, text (as samples show it),
+                          conversation, split, trained
+      samples.parquet     split, segments, token ids and target spans
+      ledger.json
+      prepared.json       metadata: the prompt format, personas, channels, numbers
+      manifest.json
 
-Texts are never all in memory. Batches of stored messages become parts on disk, each by
-itself (`reading`); a few numbers of every message decide what becomes of it (`choosing`);
-batches of whole conversations become samples, again each by itself (`writing`). Where
-there are many messages, batches are shared out to processes.
+Texts are never all in memory. Batches of stored messages are cleaned onto disk, each by
+itself (`clean_batches`); a few numbers of every message decide what becomes of it
+(`select_messages`); batches of whole conversations become samples, again each by itself
+(`build_samples`). Many messages are shared out to worker processes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -30,54 +30,42 @@ from myna import stages, workers
 from myna import workspace as workspace_
 from myna.artifacts import PreparedInfo, PromptFormat
 from myna.cleaning import rules
-from myna.cleaning.ledger import Action, Ledger, Share
+from myna.cleaning.ledger import Action, Ledger, PersonShare
 from myna.config import Settings
-from myna.config.rules import BY_NAME, resolved
+from myna.config.rules import RULES_BY_NAME, resolve_preset
 from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
 from myna.preparing import build_samples, clean_batches, html_reports, select_messages
-from myna.preparing.build_samples import SAMPLE_SCHEMA, How, Written
-from myna.preparing.message_store import MOST, Parts, batches
+from myna.preparing.build_samples import BuildConfig, BuildStats
+from myna.preparing.message_store import BATCH_MESSAGES, MessageStore, batches
 from myna.preparing.statistics import Habits, habits
 from myna.rendering import renderings
-from myna.rendering.spec import Markup
+from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
-__all__ = ["SAMPLE_SCHEMA", "Prepared", "prepare", "read_samples", "run"]
+REPORT_FILE = "prepare.html"
+SCORES_FILE = "quality.sqlite"
+MAX_PERSONAS_DRAWN = 12
+"""Most personas whose habits are in the report."""
 
-REPORT = "prepare.html"
-SCORES = "quality.sqlite"
-MOST_DRAWN = 12
-"""Personas whose habits are in the report."""
-
-Say = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass
-class Prepared:
-    """What a run of prepare yields, beside the tables in `folder`."""
+class PrepareResult:
+    """The results of `prepare` beside the tables in `folder`."""
 
     folder: Path
     ledger: Ledger
     info: PreparedInfo
-    habits: list[Habits] = field(default_factory=list)
+    habits: list[Habits]
     """Of the personas who write most."""
-
-    @property
-    def messages(self) -> pl.DataFrame:
-        """The messages that stay."""
-        return pl.read_parquet(self.folder / "messages.parquet")
-
-    @property
-    def samples(self) -> pl.DataFrame:
-        """All samples."""
-        return pl.read_parquet(self.folder / "samples.parquet")
 
 
 def run(
-    workspace: Workspace, settings: Settings, tokenizer: Tokenizer, say: Say = lambda _: None
-) -> Prepared:
+    workspace: Workspace, settings: Settings, tokenizer: Tokenizer, report: Report = lambda _: None
+) -> PrepareResult:
     """Prepare all that was imported; the old output stays until the new one is whole.
 
     Raises:
@@ -92,24 +80,24 @@ def run(
         )
     people = people_.load(workspace.people_file)
     with (
-        workspace_.clear_disk_errors(workspace.prepared),
-        workspace_.folder(workspace.prepared) as new,
+        workspace_.explain_disk_errors(workspace.prepared),
+        workspace_.atomic_folder(workspace.prepared) as new,
     ):
-        kept = workspace.root / SCORES
-        done = prepare(tables, people, settings, tokenizer, new, say, scores=kept)
-        workspace_.write_json(new / "ledger.json", done.ledger.to_json())
-        done.info.save(new)
+        scores = workspace.root / SCORES_FILE
+        result = prepare(tables, people, settings, tokenizer, new, report, scores=scores)
+        workspace_.write_json(new / "ledger.json", result.ledger.to_json())
+        result.info.save(new)
         workspace_.write_manifest(
             new,
             inputs=stages.prepare_inputs(workspace),
             settings=stages.prepare_settings(settings),
         )
-    done.folder = workspace.prepared
+    result.folder = workspace.prepared
     html = html_reports.ledger_page(
-        done.ledger, done.habits, len(done.info.personas) - len(done.habits)
+        result.ledger, result.habits, len(result.info.personas) - len(result.habits)
     )
-    workspace_.write_text(workspace.reports / REPORT, html)
-    return done
+    workspace_.write_text(workspace.reports / REPORT_FILE, html)
+    return result
 
 
 def prepare(
@@ -118,102 +106,106 @@ def prepare(
     settings: Settings,
     tokenizer: Tokenizer,
     folder: Path,
-    say: Say = lambda _: None,
+    report: Report = lambda _: None,
     *,
     scores: Path | None = None,
-    batch: int = MOST,
-) -> Prepared:
+    batch: int = BATCH_MESSAGES,
+) -> PrepareResult:
     """Clean, split and render the messages of tables, into the tables in a folder.
 
     Args:
         tables: of stored messages, in the order in which they were imported.
-        people: who is who.
+        people: the file people.toml.
         settings: all of them.
         tokenizer: of the base model.
-        folder: gets `messages.parquet` and `samples.parquet`.
-        say: is told how far it is.
-        scores: keeps those of the quality pass; else they are forgotten.
-        batch: messages that are looked at together.
+        folder: for `messages.parquet` and `samples.parquet`.
+        report: called with lines on the progress.
+        scores: the file that keeps the scores of the quality pass; None to forget them.
+        batch: messages of a batch.
 
     Raises:
         SettingsError: the samples are hardly longer than their own system line, or the
-            filter names what is not there.
+            filter names somebody or something that is not there.
         PeopleError: nobody may be cloned.
     """
     personas = people_.personas(people)
     if not personas:
         raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
-    markup = renderings.of(settings.samples.rendering, tokenizer)
+    spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)
     ledger = Ledger()
-    shared = list(batches(tables, batch))
-    total = sum(part.length for part in shared)
-    say(f"cleaning {total:,} messages")
+    message_batches = list(batches(tables, batch))
+    total = sum(one.length for one in message_batches)
+    report(f"cleaning {total:,} messages")
     with (
-        tempfile.TemporaryDirectory(dir=folder, prefix=".parts-") as place,
-        workers.crew(total) as crew,
+        tempfile.TemporaryDirectory(dir=folder, prefix=".batches-") as temp_dir,
+        workers.worker_pool(total) as pool,
     ):
-        known = clean_batches.known(pl.scan_parquet(list(tables)), people, settings, Path(place))
-        parts = Parts(Path(place), tuple(part.length for part in shared))
-        read = crew.each(partial(clean_batches.read, known), shared)
-        asked = scores or Path(place, SCORES)
-        kept = select_messages.clean(select_messages.gather(read), known, parts, ledger)
-        kept = select_messages.choose(kept, parts, ledger, settings, asked, say)
-        speaking = kept.filter("trained")["person"].unique(maintain_order=True)
-        named = tuple(known.persons[number] for number in speaking)
-        how = How(parts, settings.samples, tokenizer, markup, named)
-        written: list[Written] = []
-        count = 0
-        for done in crew.each(partial(build_samples.write, how), build_samples.tasks(kept, batch)):
-            written.append(done)
-            count += done.samples.total()
-            say(f"rendered {count:,} samples")
-        build_samples.join(parts, len(written), folder)
-        placed = pl.concat([pl.Series(dtype=pl.Boolean), *(done.placed for done in written)])
-        account(
-            ledger,
-            kept.select(
-                "number", "person", "split", "trained", "rule", "characters", placed=placed
-            ),
-            known.persons,
-            lambda some: parts.load(some["number"], ("person", "text")),
+        context = clean_batches.cleaning_context(
+            pl.scan_parquet(list(tables)), people, settings, Path(temp_dir)
         )
-    ledger.notes += _notes(written)
+        store = MessageStore(Path(temp_dir), tuple(one.length for one in message_batches))
+        features = pool.map(partial(clean_batches.clean_batch, context), message_batches)
+        kept = select_messages.apply_message_rules(
+            select_messages.gather_features(features), context, store, ledger
+        )
+        scores = scores or Path(temp_dir, SCORES_FILE)
+        kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
+        numbers = kept.filter("trained")["person"].unique(maintain_order=True)
+        named = tuple(context.persons[number] for number in numbers)
+        config = BuildConfig(store, settings.samples, tokenizer, spec, named)
+        build = partial(build_samples.build_batch, config)
+        built: list[BuildStats] = []
+        count = 0
+        for stats in pool.map(build, build_samples.conversation_batches(kept, batch)):
+            built.append(stats)
+            count += stats.samples.total()
+            report(f"rendered {count:,} samples")
+        build_samples.join_files(store, len(built), folder)
+        is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
+        columns = ("number", "person", "split", "trained", "rule", "characters")
+        add_to_ledger(
+            ledger,
+            kept.select(columns, is_target=is_target),
+            context.persons,
+            lambda some: store.load(some["number"], ("person", "text")),
+        )
+    ledger.notes += _notes(built)
     trained = [share.person for share in ledger.people if share.replies["train"]]
     info = PreparedInfo(
         tokenizer_fingerprint=tokenizer.fingerprint,
         samples_fingerprint=workspace_.fingerprint(folder / "samples.parquet"),
-        format=_prompt_format(settings, markup),
+        format=_prompt_format(settings, spec),
         personas=[person for person in personas if person in trained],
-        channels=build_samples.channels(done.speakers for done in written),
+        channels=build_samples.channels(one.speakers for one in built),
         messages=ledger.messages,
         conversations=kept["conversation"].n_unique(),
-        samples=dict(sum((done.samples for done in written), Counter[str]())),
-        tokens=sum(done.tokens for done in written),
-        trained_tokens=sum(done.trained_tokens for done in written),
+        samples=dict(sum((one.samples for one in built), Counter[str]())),
+        tokens=sum(one.tokens for one in built),
+        trained_tokens=sum(one.trained_tokens for one in built),
     )
-    return Prepared(folder, ledger, info, habits(kept, known.persons, trained[:MOST_DRAWN]))
+    drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
+    return PrepareResult(folder, ledger, info, drawn)
 
 
-def _prompt_format(settings: Settings, markup: Markup) -> PromptFormat:
+def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
     """The format of the samples, which no later default changes."""
     samples = settings.samples
     return PromptFormat(
         samples.model_copy(update={"system": samples.system_lines}),
-        resolved(settings.rules),
+        resolve_preset(settings.rules),
         settings.redaction.model_copy(update={"seed": ""}),
-        markup,
+        spec,
     )
 
 
-def _notes(written: Sequence[Written]) -> list[str]:
-    """What else is to say of samples in which a persona should not speak first."""
-    found = {
-        "begin with the turn before what they train, so that no persona opens them": sum(
-            done.led for done in written
-        ),
-        "are opened by the persona, whom nobody spoke before": sum(done.opened for done in written),
+def _notes(built: Sequence[BuildStats]) -> list[str]:
+    """Notes on samples in which a persona should not speak first."""
+    extended, opened = sum(one.extended for one in built), sum(one.opened for one in built)
+    notes = {
+        "begin one turn earlier, so that the persona's own turn is not the first": extended,
+        "begin with the persona's own turn, as nobody spoke before": opened,
     }
-    return [f"{count:,} samples {what}" for what, count in found.items() if count]
+    return [f"{count:,} samples {note}" for note, count in notes.items() if count]
 
 
 def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame:
@@ -221,7 +213,6 @@ def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame
 
     Raises:
         WorkspaceError: `prepare` has not been run.
-
     """
     path = workspace.prepared / "samples.parquet"
     if not path.exists():
@@ -235,41 +226,43 @@ TARGETS: dict[Action, tuple[str, str]] = {
     "test": ("test", "held out to report on"),
     "train": ("kept", "a person's words, trained"),
 }
-"""What becomes of targets: the name and the reason of the ledger's row."""
+"""The ledger's rows for targets: name and reason by action."""
 
 
-def account(ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: rules.Quote) -> None:
-    """Enter what became of every message that stayed, from the samples themselves.
+def add_to_ledger(
+    ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: rules.LoadTexts
+) -> None:
+    """Add every message that stayed to the ledger, as the samples themselves have it.
 
     Args:
         ledger: is written to.
-        kept: the frame of `choosing.choose`, with `placed`: which messages are targets.
+        kept: the frame of `split_conversations`, with `is_target`: True for trained messages.
         persons: the names of people by their numbers.
         quote: gives the messages that the ledger quotes.
     """
-    context = kept.filter(~pl.col("placed") & ~pl.col("trained"))
+    context = kept.filter(~pl.col("is_target") & ~pl.col("trained"))
     for name in context["rule"].unique(maintain_order=True):
-        met = context.filter(pl.col("rule").eq_missing(name))
-        why = BY_NAME[name].why if name else ""
-        ledger.rows.append(rules.entry(str(name), "context", why, met, quote))
+        messages = context.filter(pl.col("rule").eq_missing(name))
+        why = RULES_BY_NAME[name].reason if name else ""
+        ledger.rows.append(rules.ledger_row(str(name), "context", why, messages, quote))
     for action, (name, why) in TARGETS.items():
-        held = kept.filter(pl.col("placed") & (pl.col("split") == action))
+        held = kept.filter(pl.col("is_target") & (pl.col("split") == action))
         if held.height:
-            ledger.rows.append(rules.entry(name, action, why, held, quote))
+            ledger.rows.append(rules.ledger_row(name, action, why, held, quote))
     ledger.people += _shares(kept, persons)
 
 
-def _shares(kept: pl.DataFrame, persons: Sequence[str]) -> list[Share]:
-    """What became of each person's words; who wrote most comes first."""
-    ended = pl.when("placed").then("split").otherwise(pl.lit(""))
-    sums = kept.group_by("person", ended=ended).agg(pl.sum("characters"), pl.len())
-    shares: dict[int, Share] = {}
-    for person, end, characters, count in sums.sort("person", "ended").iter_rows():
-        share = shares.setdefault(person, Share(persons[person]))
+def _shares(kept: pl.DataFrame, persons: Sequence[str]) -> list[PersonShare]:
+    """The shares of people by the use of their words, the largest first."""
+    target = pl.when("is_target").then("split").otherwise(pl.lit(""))
+    sums = kept.group_by("person", target=target).agg(pl.sum("characters"), pl.len())
+    shares: dict[int, PersonShare] = {}
+    for person, action, characters, count in sums.sort("person", "target").iter_rows():
+        share = shares.setdefault(person, PersonShare(persons[person]))
         share.characters += characters
-        for action in TARGETS:
-            share.replies.setdefault(action, 0)
-        if end:
-            setattr(share, end, characters)
-            share.replies[end] = count
+        for name in TARGETS:
+            share.replies.setdefault(name, 0)
+        if action:
+            setattr(share, action, characters)
+            share.replies[action] = count
     return sorted(shares.values(), key=lambda share: -share.characters)

@@ -1,4 +1,4 @@
-"""Choosing: what becomes of each message, from what all of them tell.
+"""Select the messages for samples by the features of all of them.
 
 Only numbers of all messages are in memory here, never their texts.
 """
@@ -15,11 +15,11 @@ import polars as pl
 from myna.cleaning import near_duplicates, redact, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 from myna.conversations import disentangle, llm_quality, quality, sessions, splits
 from myna.messages import PLACE
-from myna.preparing.clean_batches import Known, Read
-from myna.preparing.message_store import Parts
+from myna.preparing.clean_batches import BatchFeatures, CleaningContext
+from myna.preparing.message_store import MessageStore
 
 _CHANNEL, _PLACE = ("channel",), ("place",)
 _LATER = (
@@ -28,22 +28,22 @@ _LATER = (
 )
 
 
-class Gathered(NamedTuple):
-    """What all messages tell, their long texts, and what was redacted in which of them."""
+class MessageFeatures(NamedTuple):
+    """The features of all messages, their long texts, and the personal data found in them."""
 
     rows: pl.DataFrame
-    long: near_duplicates.Long
+    long: near_duplicates.LongTexts
     redacted: pl.DataFrame
 
 
-def gather(read: Iterable[Read]) -> Gathered:
-    """What all batches tell, in order; `place` and `channel` are in the order of their names."""
+def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
+    """Join the features of all batches; `place` and `channel` are in the order of their names."""
     rows: list[pl.DataFrame] = []
-    long: list[tuple[int, near_duplicates.Long]] = []
-    redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.FOUND)]
+    long: list[tuple[int, near_duplicates.LongTexts]] = []
+    redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.MATCHES)]
     places: dict[tuple[str | None, ...], int] = {}
     first = 0
-    for batch in read:
+    for batch in batches:
         numbers = [places.setdefault(place, len(places)) for place in batch.places.iter_rows()]
         own = pl.Series(numbers, dtype=pl.UInt32).gather(batch.rows["place"])
         rows.append(batch.rows.with_columns(place=own))
@@ -64,84 +64,86 @@ def gather(read: Iterable[Read]) -> Gathered:
     every = every.with_columns(
         ranks["rank"].gather(at).alias("place"), ranks["channel"].gather(at).alias("channel")
     )
-    return Gathered(every, near_duplicates.joined(long), pl.concat(redacted))
+    return MessageFeatures(every, near_duplicates.concatenate(long), pl.concat(redacted))
 
 
-def clean(gathered: Gathered, known: Known, parts: Parts, ledger: Ledger) -> pl.DataFrame:
+def apply_message_rules(
+    features: MessageFeatures, context: CleaningContext, store: MessageStore, ledger: Ledger
+) -> pl.DataFrame:
     """The messages that the rules about messages leave, with `number`, `rule` and `trained`.
 
-    The ledger gets a row for each rule that dropped something, and what was redacted in the
-    messages that stay.
+    The ledger gets a row for each rule that dropped something, and the personal data redacted
+    in the messages that stay.
     """
-    rows, long, redacted = gathered
-    del gathered
+    rows, long, redacted = features
+    del features
     ledger.messages += rows.height
     ledger.characters += int(rows["characters"].sum())
-    decided = rules.decide(rows, long, known.rules)
+    decided = rules.deciding_rules(rows, long, context.rules)
     judged = rows.with_row_index("number").with_columns(rule=decided).select(_LATER)
     del rows, long, decided
-    kept = rules.settle(judged, ledger, rules.MESSAGE_RULES, known.rules, _quoting(parts))
+    kept = rules.apply_actions(judged, ledger, rules.MESSAGE_RULES, context.rules, _quoting(store))
     stay = redacted.filter(pl.col("row").is_in(kept["number"].implode()))
-    ledger.redacted = redact.counted(stay)
+    ledger.redacted = redact.count_by_type(stay)
     return kept
 
 
-def _quoting(parts: Parts) -> rules.Quote:
-    return lambda some: parts.load(some["number"])
+def _quoting(store: MessageStore) -> rules.LoadTexts:
+    return lambda some: store.load(some["number"])
 
 
-def choose(
+def split_conversations(
     kept: pl.DataFrame,
-    parts: Parts,
+    store: MessageStore,
     ledger: Ledger,
     settings: Settings,
-    asked: Path,
-    say: Callable[[str], None],
+    scores: Path,
+    report: Callable[[str], None],
 ) -> pl.DataFrame:
-    """The messages that stay, in order: see `sessions.split` and `splits.hold_out`.
+    """The messages that stay, in the order of `sessions.split_conversations`, with their splits.
 
     Columns: number (among all), channel, id, reply_to, person (numbers), sent_at,
-    conversation, part, whole, trained, rule (that made it context, or null) and characters.
+    conversation, split, whole, trained, rule (that made it context, or null) and characters.
     The ledger gets a row for each rule that dropped something.
 
     Args:
-        kept: as `clean` leaves them.
-        parts: the messages.
+        kept: of `apply_message_rules`.
+        store: the messages.
         ledger: is written to.
         settings: all of them.
-        asked: the file of scores that a model gave.
-        say: is told how far it is.
+        scores: the file of quality scores that a model gave.
+        report: called with lines on the progress.
     """
 
-    def talk(some: pl.DataFrame) -> pl.DataFrame:
-        said = parts.load(some["number"], ("author_id", "author", "text", "handle", "mentions"))
+    def texts(some: pl.DataFrame) -> pl.DataFrame:
+        columns = ("author_id", "author", "text", "handle", "mentions")
         own = some.select("id", "reply_to", "time", "conversation", person="person")
-        return said.hstack(own)
+        return store.load(some["number"], columns).hstack(own)
 
-    load = _quoting(parts)
-    kept = sessions.split(kept, settings.conversations.gap_minutes, _PLACE)
+    load = _quoting(store)
+    kept = sessions.split_conversations(kept, settings.conversations.gap_minutes, _PLACE)
     if settings.conversations.disentangle:
-        kept = disentangle.pull_apart(kept, talk)
+        kept = disentangle.disentangle_stretches(kept, texts)
     kept = kept.drop("place", "position", "kind")
-    kept = quality.judge(kept, ledger, resolved(settings.rules), load)
-    kept = llm_quality.judge(kept, ledger, settings.quality, asked, load, say)
-    kept = splits.hold_out(kept, settings.split, _CHANNEL)
-    return _without_doubled(kept, parts)
+    kept = quality.apply_conversation_rules(kept, ledger, resolve_preset(settings.rules), load)
+    kept = llm_quality.apply_quality_scores(kept, ledger, settings.quality, scores, load, report)
+    kept = splits.assign_splits(kept, settings.split, _CHANNEL)
+    return _without_near_duplicates(kept, store)
 
 
-def _without_doubled(kept: pl.DataFrame, parts: Parts) -> pl.DataFrame:
-    """The messages, those not trained that are held out and nearly stand in train."""
+def _without_near_duplicates(kept: pl.DataFrame, store: MessageStore) -> pl.DataFrame:
+    """Make context of held-out messages that nearly stand in the train split."""
     is_out = kept["split"] != "train"
     if is_out.any():
         # Of every message: held out and long, held out and short (null), or in train.
-        state = np.zeros(sum(parts.lengths), np.int8) - 1
+        state = np.zeros(sum(store.lengths), np.int8) - 1
         rows = kept["number"].to_numpy()
         state[rows] = np.where(is_out & kept["long"], 1, np.where(is_out, -1, 0))
         held_out = pl.Series(state).replace(-1, None).cast(pl.Boolean)
-        doubled = splits.near_duplicates(lambda: parts.runs(held_out))
-        is_doubled = kept["number"].is_in(doubled.implode()) & kept["trained"]
+        duplicates = splits.find_leaks(lambda: store.runs(held_out))
+        is_duplicate = kept["number"].is_in(duplicates.implode()) & kept["trained"]
         kept = kept.with_columns(
-            trained=pl.col("trained") & ~is_doubled,
-            rule=pl.when(is_doubled).then(pl.lit("near-duplicate")).otherwise("rule"),
+            trained=pl.col("trained") & ~is_duplicate,
+            rule=pl.when(is_duplicate).then(pl.lit("near-duplicate")).otherwise("rule"),
         )
     return kept.drop("long", "time")

@@ -1,4 +1,4 @@
-"""An audit of samples: what a trainer would stumble over, before it does."""
+"""Audit samples for faults that training would stumble over, and count how people write."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from myna.rendering.encode import trained_tokens
 
 @dataclass(frozen=True)
 class Audit:
-    """What samples are like; `fatal` says in words what must not be, one line each.
+    """Numbers of samples, lengths in tokens; `fatal` has a line for each kind of fault.
 
-    Lengths are in tokens. Of the `unended` replies no end is trained: the turn goes on in
+    `replies` are target spans. The `unended` ones have no trained end: the turn goes on in
     another sample, or with a message that is context.
     """
 
@@ -36,38 +36,38 @@ class Audit:
 
 
 def audit(
-    samples: pl.DataFrame, *, most_tokens: int, opening: Collection[int], control: Collection[int]
+    samples: pl.DataFrame, *, max_length: int, bos_ids: Collection[int], control: Collection[int]
 ) -> Audit:
-    """Look through samples.
+    """Audit samples.
 
     Args:
         samples: as prepared.
-        most_tokens: that a sample may have.
-        opening: the tokens that the base wants before any text.
+        max_length: most tokens of a sample.
+        bos_ids: the tokens that the base wants before any text.
         control: the base's control tokens, which stand only where the rendering puts them,
-            and where a sample opens or ends.
+            and at the beginning and end of a sample.
     """
     sizes = samples["ids"].list.len()
     trained = samples.select(trained_tokens()).to_series()
     spans = samples["target_spans"].explode().drop_nulls().struct.unnest()
-    inside = pl.col("ids").list.slice(len(opening), pl.col("ids").list.len() - len(opening) - 1)
+    inside = pl.col("ids").list.slice(len(bos_ids), pl.col("ids").list.len() - len(bos_ids) - 1)
     is_control = pl.element().is_in(list(control))
-    put = pl.col("segments").list.eval(pl.element().struct["control"]).list.sum()
+    expected = pl.col("segments").list.eval(pl.element().struct["control"]).list.sum()
     inner = samples.select(
-        pl.when(put > 0)
-        .then(pl.col("ids").list.eval(is_control).list.sum() != put)
+        pl.when(expected > 0)
+        .then(pl.col("ids").list.eval(is_control).list.sum() != expected)
         .otherwise(inside.list.eval(is_control).list.any())
     ).to_series()
     doubled = samples.select(
-        pl.col("ids").list.slice(len(opening), max(1, len(opening))) == list(opening)
+        pl.col("ids").list.slice(len(bos_ids), max(1, len(bos_ids))) == list(bos_ids)
     ).to_series()
     last = pl.col("target_spans").list.eval(pl.element().struct["end"]).list.max()
     outside = samples.select(last > pl.col("ids").list.len()).to_series().fill_null(False)
-    wrong = {
+    faults = {
         "have nothing that is trained": trained == 0,
-        f"are longer than {most_tokens} tokens": sizes > most_tokens,
+        f"are longer than {max_length} tokens": sizes > max_length,
         "have a control token within their text": inner,
-        "begin twice": doubled if opening else pl.Series([], dtype=pl.Boolean),
+        "have a doubled BOS": doubled if bos_ids else pl.Series([], dtype=pl.Boolean),
         "have target spans that go beyond their tokens": outside,
     }
     return Audit(
@@ -80,73 +80,67 @@ def audit(
         median=int(median(sizes)) if samples.height else 0,
         longest=max(sizes, default=0),
         fatal=[
-            f"{which.sum():,} samples {what}, the first is {which.arg_true()[0]}"
-            for what, which in wrong.items()
-            if which.any()
+            f"{is_faulty.sum():,} samples {fault}, the first is {is_faulty.arg_true()[0]}"
+            for fault, is_faulty in faults.items()
+            if is_faulty.any()
         ],
     )
 
 
-LENGTHS = (2, 5, 10, 20, 40, 80, 160, 320)
+LENGTH_BINS = (2, 5, 10, 20, 40, 80, 160, 320)
 """Characters that bins of message lengths begin behind; the first begins at 0."""
-MOST_BURST = 8
-"""Messages of a turn, from which all are in one bin."""
+MAX_TURN_MESSAGES = 8
+"""Messages of a turn, from which on all are in one bin."""
 
 
 @dataclass(frozen=True)
 class Habits:
-    """One person's: how many messages of each length, turns of each size, messages of each hour.
+    """Counts of one person's messages by length and hour, and turns by their messages.
 
     Attributes:
-        person: who.
-        messages: how many there are.
-        lengths: of each bin (see `LENGTHS`).
-        bursts: turns of 1, 2, … messages; the last are all longer ones.
-        hours: of each hour of the day, in UTC; nothing but 0 where no times are known.
+        person: name.
+        messages: their number.
+        lengths: messages of each length (see `LENGTH_BINS`).
+        turns: turns of 1, 2, … messages; the last are all longer ones.
+        hours: messages of each hour of the day, in UTC; all 0 if the times are unknown.
     """
 
     person: str
     messages: int
     lengths: tuple[int, ...]
-    bursts: tuple[int, ...]
+    turns: tuple[int, ...]
     hours: tuple[int, ...]
 
 
-def habits(kept: pl.DataFrame, persons: Sequence[str], shown: Sequence[str]) -> list[Habits]:
-    """The habits of people, in the order of `shown`.
+def habits(kept: pl.DataFrame, persons: Sequence[str], chosen: Sequence[str]) -> list[Habits]:
+    """The habits of people, in the order of `chosen`.
 
     Args:
         kept: messages in order, with person (a number), conversation, characters, sent_at.
         persons: names by their numbers.
-        shown: whose habits.
+        chosen: names of those to count.
     """
     turns = (
         kept.select("person", turn=pl.struct("conversation", "person").rle_id())
         .group_by("turn")
         .agg(pl.first("person"), size=pl.len())
     )
-    length = pl.sum_horizontal(pl.col("characters") > edge for edge in LENGTHS)
-    lengths = _counted(kept, length, len(LENGTHS) + 1)
-    bursts = _counted(turns, pl.col("size").clip(1, MOST_BURST) - 1, MOST_BURST)
+    length = pl.sum_horizontal(pl.col("characters") > edge for edge in LENGTH_BINS)
+    lengths = _histogram(kept, length, len(LENGTH_BINS) + 1)
+    sizes = _histogram(turns, pl.col("size").clip(1, MAX_TURN_MESSAGES) - 1, MAX_TURN_MESSAGES)
     timed = kept.filter(pl.col("sent_at").is_not_null())
-    hours = _counted(timed, pl.col("sent_at").dt.hour(), 24)
-    number = {name: at for at, name in enumerate(persons)}
+    hours = _histogram(timed, pl.col("sent_at").dt.hour(), 24)
+    numbers = [(name, persons.index(name)) for name in chosen]
     return [
-        Habits(
-            name,
-            sum(lengths[number[name]]),
-            lengths[number[name]],
-            bursts[number[name]],
-            hours.get(number[name], (0,) * 24),
-        )
-        for name in shown
+        Habits(name, sum(lengths[i]), lengths[i], sizes[i], hours.get(i, (0,) * 24))
+        for name, i in numbers
     ]
 
 
-def _counted(rows: pl.DataFrame, bin_: pl.Expr, bins: int) -> dict[int, tuple[int, ...]]:
-    """For each person how many rows are in each bin."""
-    found: dict[int, list[int]] = {}
+def _histogram(rows: pl.DataFrame, bin_: pl.Expr, bins: int) -> dict[int, tuple[int, ...]]:
+    """The number of rows in each bin, for each person."""
+    histograms: dict[int, list[int]] = {}
     counts = rows.group_by("person", bin=bin_.cast(pl.Int64)).len()
-    for person, at, count in counts.iter_rows():
-        found.setdefault(person, [0] * bins)[at] = count
-    return {person: tuple(values) for person, values in found.items()}
+    for person, i, count in counts.iter_rows():
+        histograms.setdefault(person, [0] * bins)[i] = count
+    return {person: tuple(values) for person, values in histograms.items()}

@@ -1,8 +1,8 @@
-"""Windows: a conversation cut so that each piece fits the context.
+"""Windows: a conversation split so that each piece fits the context.
 
-Each trained turn is a target in one window; a window begins with turns of the one
-before, as untrained context. Nothing is skipped: a turn that is longer than a window is
-cut at its messages, then at blanks.
+Each trained turn is a target in one window; a window begins with turns of the one before, as
+context. Nothing is skipped: a turn that is longer than a window is split at its messages,
+then at blanks.
 """
 
 from __future__ import annotations
@@ -15,86 +15,84 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from myna.preparing.conversation_lines import numbered
-from myna.rendering import render, render_batch
-from myna.rendering.spec import TRANSCRIPT, Markup
+from myna.preparing.conversation_lines import with_turns
+from myna.rendering.render_batch import role_numbers
+from myna.rendering.spec import TRANSCRIPT, RenderingSpec
+from myna.rendering.turns import escape
 
 Count = Callable[[Sequence[str]], list[int]]
 """Token counts of texts."""
 
-SLACK = 8
+SLACK_TOKENS = 8
 """Tokens left free: counts of pieces may differ a little from the count of the whole."""
 
-FEWEST, MOST = 2, 10
-"""Turns of a random window."""
+MIN_RANDOM_TURNS, MAX_RANDOM_TURNS = 2, 10
 
 
 class Window(NamedTuple):
-    """Turns for one sample: those from `begin` are shown, those from `start` to `end` are its own.
+    """The turns [begin, end) of one sample: up to `start` they are repeated as context.
 
-    `start` of one is `end` of the one before: what is shown again is context. `led` says that
-    `begin` is earlier than it would be, so that somebody else's turn comes first.
+    `start` of one is `end` of the one before. `extended` is True if `begin` is earlier than
+    the overlap asks for, so that somebody else's turn comes first.
     """
 
     begin: int
     start: int
     end: int
-    led: bool = False
+    extended: bool = False
 
 
-def cut(
+def split_into_windows(
     sizes: Sequence[int],
-    room: int,
+    budget: int,
     overlap: int,
     *,
-    answers: Sequence[bool] = (),
-    chance: random.Random | None = None,
+    not_first: Sequence[bool] = (),
+    rng: random.Random | None = None,
 ) -> Iterator[Window]:
     """The windows of a conversation.
 
     Args:
-        sizes: tokens of each turn, none more than `room`.
-        room: most tokens of a window.
+        sizes: tokens of each turn, none more than `budget`.
+        budget: most tokens of a window.
         overlap: most tokens of context repeated from before it.
-        answers: the turns before which a window shows another one, if that fits.
-        chance: draws windows of `FEWEST` to `MOST` turns; None for as many as fit.
+        not_first: True for turns that do not come first in a window if another one fits.
+        rng: draws windows of random numbers of turns; None for as many turns as fit.
     """
     before = [0, *accumulate(sizes)]
     start = 0
     while start < len(sizes):
-        spare = min(0 if chance else overlap, room - sizes[start])
+        spare = min(0 if rng else overlap, budget - sizes[start])
         natural = begin = bisect_left(before, before[start] - spare, 0, start)
-        opens = begin < len(answers) and answers[begin]
-        if opens and begin and before[start + 1] - before[begin - 1] <= room:
+        extend = begin < len(not_first) and not_first[begin]
+        if extend and begin and before[start + 1] - before[begin - 1] <= budget:
             begin -= 1
-        most = chance.randint(FEWEST, MOST) if chance else len(sizes)
-        end = min(bisect_right(before, before[begin] + room) - 1, begin + most)
+        max_turns = rng.randint(MIN_RANDOM_TURNS, MAX_RANDOM_TURNS) if rng else len(sizes)
+        end = min(bisect_right(before, before[begin] + budget) - 1, begin + max_turns)
         end = max(end, start + 1)
         yield Window(begin, start, end, begin < natural)
         start = end
 
 
-def turns(
-    lines: pl.DataFrame, markup: Markup = TRANSCRIPT, persona: str | None = None
+def turn_table(
+    lines: pl.DataFrame, spec: RenderingSpec = TRANSCRIPT, persona: str | None = None
 ) -> pl.DataFrame:
-    """The turns of lines `with_written`: turn, conversation, person, own, text, lines, step.
+    """The turns of lines `with_rendered_text`.
 
-    `text` is what is said, with the names that stand around it; `step` is the kind of what
-    else goes before it, from the role of the turn before in the conversation to its own.
+    Columns: turn, conversation, person, own, text (with the name before it), lines (their
+    number) and step ("role>role", from the turn before in the conversation to this one).
     """
     opens = lines["turn"].diff().fill_null(1) != 0
-    role = render_batch.roles(lines["person"], markup, persona)
-    cue = pl.lit("")
-    for number, name in enumerate(("other", "own")):
-        step = markup.between.get(f"other>{name}", ())
-        mark = next((mark for mark in step if mark.named), None)
-        if mark is not None:
-            named = pl.col("person") + mark.text
-            cue = pl.when(opens & pl.Series(role == number)).then(named).otherwise(cue)
-    found = (
-        lines.select(
-            "turn", "conversation", "person", text=cue + pl.col("written"), own=pl.Series(role == 1)
-        )
+    role = role_numbers(lines["person"], spec, persona)
+    name = pl.lit("")
+    for number, step in enumerate(("other>other", "other>own")):
+        delimiter = next((one for one in spec.between.get(step, ()) if one.named), None)
+        if delimiter is not None:
+            named = pl.col("person") + delimiter.text
+            name = pl.when(opens & pl.Series(role == number)).then(named).otherwise(name)
+    text, own = name + pl.col("rendered"), pl.Series(role == 1)
+    turns = (
+        lines.select("turn", "conversation", "person", text=text, own=own)
         .group_by("turn", maintain_order=True)
         .agg(
             pl.first("conversation", "person", "own"),
@@ -103,77 +101,79 @@ def turns(
         )
     )
     roles = pl.when("own").then(pl.lit("own")).otherwise(pl.lit("other"))
-    return found.with_columns(
+    return turns.with_columns(
         step=pl.format("{}>{}", roles.shift(1).over("conversation").fill_null("start"), roles)
     )
 
 
-def fitting(lines: pl.DataFrame, known: pl.DataFrame, count: Count) -> pl.DataFrame:
-    """The lines, with each turn that is too long cut into several, whose lines lack `written`.
+def split_long_turns(lines: pl.DataFrame, turns: pl.DataFrame, count: Count) -> pl.DataFrame:
+    """The lines, with each turn that is too long split; the lines of those lack `rendered`.
 
-    `known` is what `turns` says of them, with tokens as `size` and most of them as `room`.
+    `turns` is their `turn_table`, with tokens as `size` and most of them as `budget`.
     """
-    long = dict(known.filter(pl.col("size") > pl.col("room")).select("turn", "room").iter_rows())
-    if not long:
+    long = turns.filter(pl.col("size") > pl.col("budget")).select("turn", "budget")
+    budgets = dict(long.iter_rows())
+    if not budgets:
         return lines
-    rows = lines.with_columns(piece=pl.lit(0, pl.Int32)).with_row_index("place")
-    is_long = pl.col("turn").is_in(list(long))
-    cut_up = []
+    rows = lines.with_columns(piece=pl.lit(0, pl.Int32)).with_row_index("row")
+    is_long = pl.col("turn").is_in(list(budgets))
+    pieces = []
     for (turn,), own in rows.filter(is_long).group_by("turn", maintain_order=True):
-        fixed = count([f"{own['person'][0]}: \n"])[0]
-        cut_up += list(_pieces(own.to_dicts(), count, long[turn], fixed))
-    pieces = pl.DataFrame(cut_up, schema=rows.schema)
-    joined = pl.concat([rows.filter(~is_long), pieces]).sort("place", maintain_order=True)
-    return numbered(joined).drop("place", "piece")
+        overhead = count([f"{own['person'][0]}: \n"])[0]
+        pieces += list(_split_turn(own.to_dicts(), count, budgets[turn], overhead))
+    split = pl.DataFrame(pieces, schema=rows.schema)
+    joined = pl.concat([rows.filter(~is_long), split]).sort("row", maintain_order=True)
+    return with_turns(joined).drop("row", "piece")
 
 
-def _pieces(
-    own: list[dict[str, Any]], count: Count, room: int, fixed: int
+def _split_turn(
+    lines: list[dict[str, Any]], count: Count, budget: int, overhead: int
 ) -> Iterator[dict[str, Any]]:
     """The lines of a long turn, in pieces of it that fit; all but the last do not end it."""
-    done: list[dict[str, Any]] = []
-    used, piece = fixed, 0
-    for line in own:
-        texts = _cut_text(line["text"], count, room - fixed)
-        for place, text in enumerate(texts, 1):
+    split: list[dict[str, Any]] = []
+    used, piece = overhead, 0
+    for line in lines:
+        texts = _split_text(line["text"], count, budget - overhead)
+        for number, text in enumerate(texts, 1):
             size = _size(text, count)
-            if used > fixed and used + size > room:
+            if used > overhead and used + size > budget:
                 piece += 1
-                used = fixed
+                used = overhead
             used += size
-            message = line["message"] if place == len(texts) else None
-            done.append({**line, "text": text, "written": None, "message": message, "piece": piece})
-    for line in done:
+            message = line["message"] if number == len(texts) else None
+            new = {"text": text, "rendered": None, "message": message, "piece": piece}
+            split.append({**line, **new})
+    for line in split:
         yield {**line, "ends": line["ends"] and line["piece"] == piece}
 
 
 def _size(text: str, count: Count) -> int:
-    """The tokens of a message, at the begin of its turn or further down, whichever are more."""
-    return max(count([" " + text, "\n" + render.escape(text)]))
+    """The tokens of a message, at the beginning of its turn or further down: the larger count."""
+    return max(count([" " + text, "\n" + escape(text)]))
 
 
-def _cut_text(text: str, count: Count, room: int) -> list[str]:
-    """A message in as few pieces as fit, cut at blanks (or anywhere, where there are none)."""
+def _split_text(text: str, count: Count, budget: int) -> list[str]:
+    """A message in as few pieces as fit, split at blanks, or anywhere if there are none."""
     pieces: list[str] = []
-    for half in _halves(text, count, room):
-        if pieces and _size(pieces[-1] + half, count) <= room:
+    for half in _halves(text, count, budget):
+        if pieces and _size(pieces[-1] + half, count) <= budget:
             pieces[-1] += half
         else:
             pieces.append(half)
     return [text for piece in pieces if (text := piece.strip())]
 
 
-def _halves(text: str, count: Count, room: int) -> Iterator[str]:
-    if len(text) < 2 or _size(text, count) <= room:
+def _halves(text: str, count: Count, budget: int) -> Iterator[str]:
+    if len(text) < 2 or _size(text, count) <= budget:
         yield text
         return
-    at = halfway(text)
-    yield from _halves(text[:at], count, room)
-    yield from _halves(text[at:], count, room)
+    at = middle_blank(text)
+    yield from _halves(text[:at], count, budget)
+    yield from _halves(text[at:], count, budget)
 
 
-def halfway(text: str) -> int:
-    """Where a long text is cut in two: behind a blank before its middle, if there is one."""
+def middle_blank(text: str) -> int:
+    """The index to split a long text at: behind a blank before its middle, if there is one."""
     middle = len(text) // 2
     blank = max(text.rfind(sign, middle // 2, middle) for sign in " \n")
     return blank + 1 if blank > 0 else middle

@@ -1,22 +1,20 @@
-"""Segments to token ids, and the spans of them that are trained.
+"""The segments of many samples to token ids and target spans.
 
-A target span is what one person says in one go, with the tokens that open and end it (drawn
-in `myna.rendering.render`). The spans are all that is stored of a sample's loss mask:
-`token_kinds` and `loss_mask` derive the rest.
+A target span is one person's trained turn with the tokens that open and end it, drawn in
+`myna.rendering.render`; tests/rendering/test_render_batch.py holds the two equal. The spans
+are all that is stored of a loss mask: `token_kinds` and `loss_mask` derive the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from myna.errors import ModelError
-from myna.rendering.render import CONTEXT, END, REPLY, Segment
+from myna.rendering.render import CONTEXT, END, REPLY
 from myna.rendering.tokenizer import Tokenizer
 
 Ints = npt.NDArray[np.int64]
@@ -32,7 +30,7 @@ TARGET_SPAN = pl.Struct(
         "characters": pl.Int32,
     }
 )
-"""Trained tokens [start, end), whose they are, their words alone and the characters of these."""
+"""Trained tokens [start, end) of a person, those of the words alone, and their characters."""
 
 
 def trained_tokens() -> pl.Expr:
@@ -42,7 +40,7 @@ def trained_tokens() -> pl.Expr:
 
 
 def token_kinds(length: int, spans: Iterable[Mapping[str, Any]]) -> list[int]:
-    """For each of a sample's tokens whether it is `CONTEXT`, `REPLY` (words) or `END`."""
+    """The kind of each of a sample's tokens: `CONTEXT`, `REPLY` (words) or `END`."""
     kinds = [CONTEXT] * length
     for span in spans:
         start, end = span["start"], span["end"]
@@ -55,9 +53,9 @@ def token_kinds(length: int, spans: Iterable[Mapping[str, Any]]) -> list[int]:
 def loss_mask(
     length: int, spans: Iterable[Mapping[str, Any]], *, words_only: bool = False
 ) -> list[bool]:
-    """For each of a sample's tokens whether there is a loss on it.
+    """True for each of a sample's tokens that has a loss.
 
-    On the first one never: nothing stands before it that it could be predicted from.
+    The first one has none: nothing stands before it that it could be predicted from.
     """
     mask = [False] * length
     edges = ("words_start", "words_end") if words_only else ("start", "end")
@@ -67,24 +65,22 @@ def loss_mask(
     return mask
 
 
-def encode(
-    segments: pl.DataFrame, tokenizer: Tokenizer, *, ends: Bools, bare: bool = True
+def encode_batch(
+    segments: pl.DataFrame, tokenizer: Tokenizer, *, add_eos: Bools, add_special_tokens: bool = True
 ) -> pl.DataFrame:
     """Tokenise the text of each sample between its control tokens, and find the target spans.
 
-    Each stretch of text without a control token is tokenised in one piece, whatever
-    segments it is made of. A token belongs to the segment that it begins in; it is trained
-    only if the one that it ends in is trained as well.
+    All text between control tokens is tokenised in one piece. A token belongs to the segment
+    that it begins in; it is trained only if the one that it ends in is trained as well.
 
     Args:
-        segments: columns sample (0, 1, …, in order), text, label, control (whether it is a
-            control token) and person (whose words a segment is trained with, or null); see
-            `rendered.render`.
+        segments: columns sample (0, 1, …, in order), text, kind, control (True for a control
+            token) and person (with whose words a segment is trained, or null); see
+            `render_batch`.
         tokenizer: the base model's.
-        ends: for each sample, whether the model's end token stands behind it, trained as
-            the last segment is.
-        bare: whether the tokens that the model wants before any text go before each sample,
-            untrained.
+        add_eos: for each sample, True to put the end token behind it, trained as the last
+            segment is.
+        add_special_tokens: True to put the base's BOS tokens before each sample, untrained.
 
     Returns:
         One row for each sample: segments, ids and target_spans (see `TARGET_SPAN`).
@@ -92,40 +88,42 @@ def encode(
     Raises:
         ModelError: the model has no such control token.
     """
-    label, control = (segments[name].to_numpy() for name in ("label", "control"))
-    trained = label != CONTEXT
-    number = segments["sample"].to_numpy()
-    firsts = np.flatnonzero(np.diff(number, prepend=-1))
-    lasts = np.append(firsts[1:], len(number))[: len(firsts)] - 1
+    kind, control = (segments[name].to_numpy() for name in ("kind", "control"))
+    trained = kind != CONTEXT
+    sample = segments["sample"].to_numpy()
+    firsts = np.flatnonzero(np.diff(sample, prepend=-1))
+    lasts = np.append(firsts[1:], len(sample))[: len(firsts)] - 1
 
-    text_ids, begins_in, ends_in = _tokenised(segments, tokenizer if bare else tokenizer.within)
-    controls, ended = np.flatnonzero(control), lasts[ends]
-    opening = tokenizer.bos if bare else ()
+    text_ids, begins_in, ends_in = _text_tokens(
+        segments, tokenizer if add_special_tokens else tokenizer.after_control_token
+    )
+    controls, ended = np.flatnonzero(control), lasts[add_eos]
+    opening = tokenizer.bos_ids if add_special_tokens else ()
     # A stable sort by segment puts all tokens in order, as these kinds of them are.
-    at = np.concatenate([*(firsts for _ in opening), begins_in, controls, ended])
-    order = np.argsort(at, kind="stable")
+    segment = np.concatenate([*(firsts for _ in opening), begins_in, controls, ended])
+    order = np.argsort(segment, kind="stable")
     ids = np.concatenate(
         [
             *(np.full(len(firsts), token) for token in opening),
             text_ids,
             _control_ids(segments["text"].filter(segments["control"]), tokenizer),
-            np.full(len(ended), tokenizer.eos),
+            np.full(len(ended), tokenizer.eos_id),
         ]
     )[order].astype(np.int32)
     kinds = np.concatenate(
         [
             np.full(len(firsts) * len(opening), CONTEXT),
-            np.where(trained[ends_in], label[begins_in], CONTEXT),
-            label[controls],
+            np.where(trained[ends_in], kind[begins_in], CONTEXT),
+            kind[controls],
             np.where(trained[ended], END, CONTEXT),
         ]
     )[order]
-    at = at[order]
-    tokens = pl.DataFrame({"sample": number[at], "ids": ids})
-    spans = _target_spans(segments, at, kinds)
+    segment = segment[order]
+    tokens = pl.DataFrame({"sample": sample[segment], "ids": ids})
+    spans = _target_spans(segments, segment, kinds)
     return (
         segments.group_by("sample", maintain_order=True)
-        .agg(segments=pl.struct("text", "label", "control"))
+        .agg(segments=pl.struct("text", "kind", "control"))
         .with_columns(tokens.group_by("sample", maintain_order=True).agg("ids").drop("sample"))
         .join(spans, on="sample", how="left", maintain_order="left")
         .with_columns(pl.col("target_spans").fill_null([]))
@@ -133,13 +131,13 @@ def encode(
     )
 
 
-def _tokenised(segments: pl.DataFrame, tokenizer: Tokenizer) -> tuple[Ints, Ints, Ints]:
+def _text_tokens(segments: pl.DataFrame, tokenizer: Tokenizer) -> tuple[Ints, Ints, Ints]:
     """The tokens of all text: ids, and the segments that each begins and ends in."""
     # Control tokens and borders of samples cut the text into stretches.
     border = pl.struct("sample", pl.col("control").cum_sum())
     texts = segments.with_columns(stretch=border.rle_id()).filter(~pl.col("control"))
     joined = texts.group_by("stretch", maintain_order=True).agg(pl.col("text").str.join())
-    tokens = tokenizer.encode_all(joined["text"].to_list())
+    tokens = tokenizer.encode_batch(joined["text"].to_list())
     sizes = segments.select(
         pl.when("control").then(0).otherwise(pl.col("text").str.len_bytes())
     ).to_series()
@@ -154,38 +152,38 @@ def _tokenised(segments: pl.DataFrame, tokenizer: Tokenizer) -> tuple[Ints, Ints
 
 
 def _control_ids(written: pl.Series, tokenizer: Tokenizer) -> Ints:
-    known = {token: control_id(token, tokenizer) for token in written.unique()}
-    return np.array([known[token] for token in written], dtype=np.int64)
+    ids = {token: tokenizer.require_control_id(token) for token in written.unique()}
+    return np.array([ids[token] for token in written], dtype=np.int64)
 
 
-def _target_spans(segments: pl.DataFrame, at: Ints, kinds: Ints) -> pl.DataFrame:
-    """The target spans of each sample that has some: sample, target_spans.
+def _target_spans(segments: pl.DataFrame, segment: Ints, kinds: Ints) -> pl.DataFrame:
+    """The target spans of each sample that has some: columns sample, target_spans.
 
     Args:
         segments: of all samples.
-        at: the segment that each token of all samples belongs to.
-        kinds: of each token, as in `token_kinds`.
+        segment: the segment of each token of all samples.
+        kinds: the kind of each token.
     """
     # Two turns of one person never touch: something that is not trained stands between them.
     spans = segments.with_columns(span=pl.struct("sample", "person").rle_id())
     letters = pl.col("text").str.len_chars().sum().cast(pl.Int32)
     # Without the blank behind a name, or the newline before a later message.
     lead = pl.col("text").first().str.contains(r"^[ \n]").cast(pl.Int32)
-    written = spans.filter(pl.col("label") == REPLY).group_by("span", maintain_order=True)
+    written = spans.filter(pl.col("kind") == REPLY).group_by("span", maintain_order=True)
     characters = written.agg(pl.first("person"), characters=letters - lead)
 
-    sample = segments["sample"].to_numpy()[at]
+    sample = segments["sample"].to_numpy()[segment]
     begins = np.flatnonzero(np.diff(sample, prepend=-1))
-    i = np.arange(len(at)) - begins[sample]
+    i = np.arange(len(segment)) - begins[sample]
     trained = np.flatnonzero(kinds != CONTEXT)
-    number = spans["span"].to_numpy()[at[trained]].astype(np.int64)
+    number = spans["span"].to_numpy()[segment[trained]].astype(np.int64)
     first = np.flatnonzero(np.diff(number, prepend=-1))
     last = np.append(first[1:], len(trained))[: len(first)] - 1
     is_word = kinds[trained] == REPLY
     count = np.append(0, np.cumsum(is_word))
     count, before = count[last + 1] - count[first], count[first]
     words_start = i[trained[is_word]][np.minimum(before, max(0, is_word.sum() - 1))]
-    found = pl.DataFrame(
+    table = pl.DataFrame(
         {
             "sample": sample[trained[first]],
             "span": number[first],
@@ -196,7 +194,7 @@ def _target_spans(segments: pl.DataFrame, at: Ints, kinds: Ints) -> pl.DataFrame
         },
     )
     return (
-        found.with_columns(
+        table.with_columns(
             pl.exclude("sample", "span").cast(pl.Int32), pl.col("span").cast(pl.UInt32)
         )
         .filter(pl.Series(count > 0))  # else no token is theirs alone, and nothing is trained
@@ -204,33 +202,3 @@ def _target_spans(segments: pl.DataFrame, at: Ints, kinds: Ints) -> pl.DataFrame
         .group_by("sample", maintain_order=True)
         .agg(target_spans=pl.struct(field.name for field in TARGET_SPAN.fields))
     )
-
-
-def control_id(token: str, tokenizer: Tokenizer) -> int:
-    """The id of a control token.
-
-    Raises:
-        ModelError: the model has none like it.
-    """
-    number = tokenizer.control_id(token)
-    if number is None:
-        raise ModelError(f"{tokenizer.folder} has no token {token}: run `myna prepare` again")
-    return number
-
-
-def prompt_ids(
-    segments: Iterable[Segment], tokenizer: Tokenizer, *, bare: bool = True
-) -> list[int]:
-    """The ids of a prompt: token for token the beginning of the sample it stands in.
-
-    Raises:
-        ModelError: the model has no such control token.
-    """
-    ids = list(tokenizer.bos) if bare else []
-    for is_control, run in groupby(segments, key=lambda segment: segment.control):
-        if is_control:
-            ids += [control_id(segment.text, tokenizer) for segment in run]
-        else:
-            text = "".join(segment.text for segment in run)
-            ids += (tokenizer if bare else tokenizer.within).encode(text).ids
-    return ids

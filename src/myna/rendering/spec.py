@@ -1,8 +1,7 @@
-r"""What stands between turns: a rendering as data, the same for training and for chats.
+r"""A rendering as data: all text that stands around what people wrote, and what of it is trained.
 
-A markup says what goes before the system line, what goes from one turn to the next, and
-which of it is trained. Renderings that make one sample for everybody know only `other`
-turns; those that make one for each persona know the persona's `own` turns as well.
+Samples and prompts are made by the same spec. A rendering that makes one sample for
+everybody has only `other` turns; one with samples per persona has that persona's `own` too.
 
     transcript   A chat in tea: Ana, Ben.\nBen: tea?\nAna: always\n
     names        <|im_start|>Ben\ntea?<|im_end|>\n<|im_start|>Ana\nalways<|im_end|>\n
@@ -12,26 +11,26 @@ turns; those that make one for each persona know the persona's `own` turns as we
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["start", "own", "other", "end"]
-"""What a turn is to a sample; and its two ends."""
+"""The role of a turn in a sample; "start" and "end" stand for the ends of the sample."""
 
-ROLES = frozenset(("system", "user", "assistant", "tool", "developer"))
-"""ChatML's own roles: nobody may be called so there."""
+CHATML_ROLES = frozenset(("system", "user", "assistant", "tool", "developer"))
+"""ChatML's own roles: there, no person can have such a name."""
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A piece of what stands between turns.
+class Delimiter:
+    """A piece of the text between turns.
 
     Attributes:
-        text: of it; of a control token, as it is written.
-        control: whether it is a control token.
-        named: whether the name of who speaks next stands before `text`.
-        trained: with what it is trained: "ends" with the turn before, "opens" with the turn
-            behind it.
+        text: its text; of a control token, the token as it is written.
+        control: True for a control token.
+        named: True if the name of the next speaker stands before `text`.
+        trained: "ends" if it is trained as the end of the turn before it, "opens" if as the
+            opening of the turn behind it, "" if it is context.
     """
 
     text: str
@@ -41,68 +40,68 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Markup:
+class RenderingSpec:
     """A rendering.
 
     Attributes:
-        style: its name.
-        opening: what goes before the system line.
-        header_end: what the system line itself ends with.
-        between: what goes from one turn to the next, by "role>role".
-        own_lead: what a persona's own words begin with.
-        other_lead: what everybody else's begin with.
-        per_persona: whether each persona has samples of their own.
-        escaped: the roles in whose text a line must not look like somebody's turn.
-        bare: whether the tokens that the base wants around any text are not in `opening`
-            and `between`.
+        name: the name in the settings.
+        opening: the delimiters before the system line.
+        header_end: the text that ends the system line.
+        between: the delimiters from one turn to the next, by "role>role".
+        own_prefix: the text before the persona's own words.
+        other_prefix: the text before everybody else's words.
+        per_persona: True if each persona has samples of their own.
+        escaped: the roles in whose text no line may look like the beginning of a turn.
+        add_special_tokens: True if the tokens that the base wants around any text (BOS, EOS)
+            are added, as they are not in `opening` and `between`.
     """
 
-    style: str
-    opening: tuple[Mark, ...]
-    between: dict[str, tuple[Mark, ...]]
+    name: str
+    opening: tuple[Delimiter, ...]
+    between: dict[str, tuple[Delimiter, ...]]
     header_end: str = ""
-    own_lead: str = " "
-    other_lead: str = " "
+    own_prefix: str = " "
+    other_prefix: str = " "
     per_persona: bool = False
-    escaped: tuple[Role, ...] = field(default=("own", "other"))
-    bare: bool = False
+    escaped: tuple[Role, ...] = ("own", "other")
+    add_special_tokens: bool = False
 
     @property
-    def names_next(self) -> bool:
-        """Whether the model itself names who speaks next."""
+    def predicts_next_speaker(self) -> bool:
+        """True if the model itself writes the name of the next speaker."""
         return not self.per_persona
 
     @property
-    def ends_by_token(self) -> bool:
-        """Whether a control token ends a persona's turn, so that any line may stand in it."""
+    def ends_with_control_token(self) -> bool:
+        """True if a control token ends a persona's turn, so that any line may stand in it."""
         ending = self.between["own>other" if self.per_persona else "other>other"]
-        return any(mark.control and mark.trained == "ends" for mark in ending)
+        return any(delimiter.control and delimiter.trained == "ends" for delimiter in ending)
 
-    def called(self, name: str) -> str:
-        """A name as it stands in marks."""
-        return f"{name}_" if self.style == "names" and name in ROLES else name
+    def written_name(self, person: str) -> str:
+        """The name of a person as delimiters have it."""
+        return f"{person}_" if self.name == "names" and person in CHATML_ROLES else person
 
     def role(self, person: str, persona: str | None) -> Role:
-        """What a person's turn is in the samples of a persona."""
+        """The role of a person's turns in the samples of a persona."""
         return "own" if self.per_persona and person == persona else "other"
 
-    def lead(self, role: Role) -> str:
-        """What the words of a turn begin with."""
-        return self.own_lead if role == "own" else self.other_lead
+    def prefix(self, role: Role) -> str:
+        """The text before the words of a turn."""
+        return self.own_prefix if role == "own" else self.other_prefix
 
 
-_NEWLINE, _CUE = Mark("\n"), Mark(":", named=True)
-_ENDING, _ENDING_CUE = Mark("\n", trained="ends"), Mark(":", named=True, trained="ends")
-
-TRANSCRIPT = Markup(
-    style="transcript",
+TRANSCRIPT = RenderingSpec(
+    name="transcript",
     opening=(),
     header_end="\n",
     between={
-        "start>other": (_CUE,),
+        "start>other": (Delimiter(":", named=True),),
         "start>end": (),
-        "other>other": (_ENDING, _ENDING_CUE),
-        "other>end": (_ENDING,),
+        "other>other": (
+            Delimiter("\n", trained="ends"),
+            Delimiter(":", named=True, trained="ends"),
+        ),
+        "other>end": (Delimiter("\n", trained="ends"),),
     },
-    bare=True,
+    add_special_tokens=True,
 )

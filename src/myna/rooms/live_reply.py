@@ -114,7 +114,7 @@ class Reply:
         cut = _Cut(self._generated.opening)
         try:
             with (
-                self._queue.turn(self._room, self._is_stopped),
+                self._queue.slot(self._room, self._is_stopped),
                 closing(iter(self._generated)) as pieces,
             ):
                 self.erased = self._begun()

@@ -10,8 +10,8 @@ from functools import partial
 from typing import Any
 
 from myna import config
+from myna.config import Sampling
 from myna.conversations import name_mentions
-from myna.engines.engine import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
 from myna.people import plain_name
@@ -20,7 +20,7 @@ from myna.persona.clone import Clone
 from myna.persona.memory import OWNER
 from myna.persona.prompt import Line, Room
 from myna.persona.turn import Generation
-from myna.rendering.render import entry_line_of
+from myna.rendering.turns import entry_line_of
 from myna.rooms.live_reply import Reply
 from myna.rooms.members import Attendance
 from myna.rooms.prompt_history import Shown, copied
@@ -95,7 +95,7 @@ class LiveRoom(Attendance):
                     spoken.add(message.person)
                     continue
                 burst = True
-                named = message.to or name_mentions.named(message.text, here, addressed=True)
+                named = message.to or name_mentions.named_people(message.text, here, addressed=True)
                 wanted += [n for n in named if n in here and n not in spoken and n not in wanted]
             return wanted
 
@@ -118,7 +118,7 @@ class LiveRoom(Attendance):
             room = copied(room)
         if len(asked) < 2:
             return dict.fromkeys(asked, 1.0)
-        with self._queue.turn(self.id), self._reading:
+        with self._queue.slot(self.id), self._reading:
             return next_speaker_.probabilities(self._clone.engine, room, asked)
 
     def next_speaker(self, among: Sequence[str] | None = None) -> str | None:
@@ -172,7 +172,7 @@ class LiveRoom(Attendance):
         """
         if self._queue.waiting:
             return
-        with suppress(BusyError), self._queue.turn(self.id, gone), self._reading:
+        with suppress(BusyError), self._queue.slot(self.id, gone), self._reading:
             with self._lock:
                 personas, last = self.personas, self._shown.last_person
                 if self._floor is not None or not personas or last is None:

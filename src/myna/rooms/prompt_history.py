@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from myna.persona.clone import Clone
 from myna.persona.prompt import Line, Room, line_of
-from myna.rendering.render import MOST_NAMED
+from myna.rendering.turns import MAX_PEOPLE_NAMED
 from myna.rooms.store import Histories, Message
 
 
@@ -97,7 +97,7 @@ class Shown:
         """The room that prompts are made with: of all that is shown, or of before a turn."""
         if self._room is None:
             # The newest: a system line names no more than in training.
-            named = humans[-max(MOST_NAMED - len(personas), 1) :]
+            named = humans[-max(MAX_PEOPLE_NAMED - len(personas), 1) :]
             self._room = self._clone.room(named, personas)
         shown = (m for m in self.messages if before is None or m.turn < before)
         self._room.lines = [line for line in map(self._line, shown) if line.text]

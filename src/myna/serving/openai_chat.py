@@ -15,7 +15,7 @@ from myna.engines.queueing import Queue
 from myna.people import plain_name
 from myna.persona.clone import Clone
 from myna.persona.prompt import Room
-from myna.rendering.render import MOST_NAMED, escape_turn
+from myna.rendering.turns import MAX_PEOPLE_NAMED, escape_turn
 from myna.serving.errors import ApiError
 from myna.serving.openai_requests import ChatMessage, ChatRequest
 
@@ -90,7 +90,7 @@ def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
     ]
     # The system line has space for some names: the newest authors come first.
     authors = dict.fromkeys(author for author, _ in reversed(messages) if author not in present)
-    others = list(authors)[: max(MOST_NAMED - len(present), 1)]
+    others = list(authors)[: max(MAX_PEOPLE_NAMED - len(present), 1)]
     history = clone.room(others or [plain_name(models.default_author)], present)
     for author, text in messages:
         history.say(author, text)
@@ -98,7 +98,7 @@ def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
     is_reply = last.role == "assistant" and fitting[-1:] == [last]
     if is_reply and _can_continue(history, messages[-1][0], speakers):
         line = history.lines.pop()
-        escaped = history.markup.role(line.person, line.person) in history.markup.escaped
+        escaped = history.spec.role(line.person, line.person) in history.spec.escaped
         opening = escape_turn([line.text])[0] if escaped else line.text
         return ClientChat(history, [line.person], shows_names, opening)
     return ClientChat(history, speakers, shows_names)

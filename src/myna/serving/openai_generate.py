@@ -79,7 +79,7 @@ def generate_chat(
         BusyError: too many replies wait.
         EngineError: the engine failed.
     """
-    with models.queue.turn(queue_key, is_cancelled):
+    with models.queue.slot(queue_key, is_cancelled):
         for index in range(request.n or 1):
             if is_cancelled():
                 return
@@ -193,7 +193,7 @@ def generate_completions(
     engine = models.clone.engine_for(models.resolve_id(request.model))
     # The bound of a persona's turn does not apply here.
     limit = request.max_tokens or DEFAULT_COMPLETION_TOKENS
-    with models.queue.turn(queue_key, is_cancelled):
+    with models.queue.slot(queue_key, is_cancelled):
         for index in range(len(prompts) * (request.n or 1)):
             if is_cancelled():
                 return
@@ -215,7 +215,7 @@ def _encode_prompt(models: ServedModels, text: str) -> list[int]:
     ids: list[int] = []
     if len(text) <= context * MAX_CHARS_PER_TOKEN:
         tokenizer = models.clone.tokenizer
-        ids = [*tokenizer.bos, *tokenizer.encode(text or "\n").ids]
+        ids = [*tokenizer.bos_ids, *tokenizer.encode(text or "\n").ids]
     if not ids or len(ids) >= context:
         raise ApiError(
             400,
