@@ -50,7 +50,7 @@ def running_server(workspace: Path, name: str, *options: str) -> Iterator[tuple[
     """A server's URL, the seconds until it was ready, and its process."""
     program = str(Path(sys.executable).with_name("myna"))
     command = [program, "-C", str(workspace), "serve", "--port", "0", "--json", "--adapter", name]
-    begun = time.perf_counter()
+    started = time.perf_counter()
     process = subprocess.Popen(
         [*command, "--rate", "1000000", *options],
         stdout=subprocess.PIPE,
@@ -66,7 +66,7 @@ def running_server(workspace: Path, name: str, *options: str) -> Iterator[tuple[
             report += line
         url = json.loads(report)["url"]
         httpx.get(f"{url}/healthz", trust_env=False).raise_for_status()
-        yield url, time.perf_counter() - begun, psutil.Process(process.pid)
+        yield url, time.perf_counter() - started, psutil.Process(process.pid)
     finally:
         process.terminate()
         assert process.wait(30) == 0, "the server ended with an error"
