@@ -63,7 +63,7 @@ def bare_rate(server: Any, prompt: Sequence[int], tokens: int) -> float:
 def our_rate(engine: LlamaCpp, prompt: Sequence[int], tokens: int) -> tuple[float, float]:
     """Seconds to the first piece, and tokens/s after it."""
     start = time.perf_counter()
-    stream = engine.stream(prompt, Sampling(seed=1, max_tokens=tokens))
+    stream = engine.stream(prompt, Sampling(seed=1, max_new_tokens=tokens))
     times = [time.perf_counter() for piece in stream if piece]
     return times[0] - start, (len(times) - 1) / (times[-1] - times[0])
 
@@ -98,10 +98,10 @@ def main() -> None:
     assert isinstance(clone.engine, LlamaCpp), "this measures llama.cpp"
     files = model_files(base, folder)
     beside = gguf_adapter(folder, base)
-    room = clone.room(["Me"])
-    seconds_to_first_words(clone, room, "Hello, can you hear me up there?")
+    builder = clone.prompt_builder(["Me"])
+    seconds_to_first_words(clone, builder, "Hello, can you hear me up there?")
     words = "Roger. We see the lights of the city below us now, and the sea behind it."
-    whole = [1000 * seconds_to_first_words(clone, room, words) for _ in range(3 * args.rounds)]
+    whole = [1000 * seconds_to_first_words(clone, builder, words) for _ in range(3 * args.rounds)]
     clone.close()
 
     ids = clone.tokenizer.encode(" Roger, we copy you on the ground. Over.\nCapCom:" * 200).ids

@@ -29,7 +29,7 @@ def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         ),
         samples=config.Samples(max_length=128, overlap_tokens=16),
         split=config.Split(validation=0),
-        chat=config.Chat(max_reply_tokens=16),
+        chat=config.Chat(max_new_tokens=16),
         bot=config.Bot(servers=["*"], typing_speed=0, chattiness=0),
     )
     space = workspace.create(tmp_path_factory.mktemp("apollo") / "crew", settings)
@@ -46,7 +46,7 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
 ) -> None:
     settings = apollo.settings()
     asked: list[dict[str, float]] = []
-    real = LiveRoom.chances
+    real = LiveRoom.speaker_probabilities
 
     def chances(room: LiveRoom, among: list[str]) -> dict[str, float]:
         asked.append(real(room, among))
@@ -62,7 +62,7 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
             eve = guild.add_member(env.create_user("eve", global_name="Eve"))
             await env.settle()
             bot.host._rng.seed(1)
-            bot.host._rooms.clone.chance.seed(1)
+            bot.host._rooms.clone.rng.seed(1)
             for name in CREW:
                 await eve.slash(channel, "clone summon", who=name)
             await eve.send(channel, "Hey everyone, what a view of the Moon that must be.")

@@ -14,7 +14,7 @@ from myna.cli.chat import ChatSession
 from myna.engines.queueing import Queue
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import Rooms
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 
 pytestmark = pytest.mark.model
 Talking = Callable[[str], tuple[ChatSession, Script, io.StringIO]]
@@ -38,8 +38,8 @@ def talk(tokenizer: Tokenizer, tmp_path: Path) -> Talking:
         script = Script(tokenizer, *TURNS)
         script.names = {"Cy": 1.0, "Ben": 1.0}
         clone = clone_of(script, "Ben Cy")
-        histories = Histories(tmp_path / "rooms.sqlite")
-        room = Rooms(clone, histories, Queue(1, 1)).open("tea", humans=["Ana"])
+        store = RoomStore(tmp_path / "rooms.sqlite")
+        room = Rooms(clone, store, Queue(1, 1)).open("tea", humans=["Ana"])
         shown = io.StringIO()
         screen = Impatient(file=shown, width=80)
         screen.word = word

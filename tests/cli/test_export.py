@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from myna.cli import app
 from myna.cli.export import _push_if_confirmed
-from myna.export.dataset_export import Exported
+from myna.export.dataset_export import DatasetExportReport
 
 
 @pytest.fixture
@@ -103,7 +103,9 @@ class TestPush:
     ) -> None:
         asked: list[str] = []
         monkeypatch.setattr(typer, "confirm", lambda text, **_: asked.append(text) or sure)
-        done = Exported("openai", str(friends), ["Ana"], files=["train.jsonl"], exported=1200)
+        done = DatasetExportReport(
+            "openai", str(friends), ["Ana"], files=["train.jsonl"], exported=1200
+        )
         _push_if_confirmed(done, "ana/chats", sure=False)
         assert asked == [
             "Upload train.jsonl with 1,200 messages to the private dataset ana/chats on "

@@ -17,7 +17,7 @@ from tests.cli.conftest import run, start
 from tests.training.cases import losses, make_base, workspace_of
 
 from myna.artifacts import AdapterInfo
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.workspace import Workspace
 
 pytestmark = pytest.mark.model
@@ -95,12 +95,12 @@ def test_a_chat_that_is_killed_can_be_resumed(trained: Path) -> None:
     answer = process.stdout.readline().strip()
     process.stdin.write("so nobody\n")
     process.stdin.flush()
-    histories = Histories(Workspace(trained).rooms_file)
-    *_, room = histories.rooms()
-    while "so nobody" not in [message.text for message in histories.messages(room)]:
+    store = RoomStore(Workspace(trained).rooms_file)
+    *_, room = store.room_ids()
+    while "so nobody" not in [message.text for message in store.messages(room)]:
         assert process.poll() is None
         time.sleep(0.05)
-    histories.close()
+    store.close()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     done = start(trained, ["chat", "--room", "last"], "/forget\n")

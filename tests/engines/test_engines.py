@@ -19,7 +19,7 @@ pytestmark = pytest.mark.model
 
 
 def greedy(max_tokens: int) -> Sampling:
-    return Sampling(temperature=0, max_tokens=max_tokens)
+    return Sampling(temperature=0, max_new_tokens=max_tokens)
 
 
 @pytest.fixture(params=["llamacpp", "transformers"])
@@ -47,7 +47,9 @@ def test_greedy_text_is_the_same_twice(engine: Engine, prompt: list[int]) -> Non
 def test_the_same_seed_gives_the_same_text_and_another_seed_another(
     engine: Engine, prompt: list[int]
 ) -> None:
-    texts = [collect(engine.stream(prompt, Sampling(seed=s, max_tokens=12)))[0] for s in (1, 1, 2)]
+    texts = [
+        collect(engine.stream(prompt, Sampling(seed=s, max_new_tokens=12)))[0] for s in (1, 1, 2)
+    ]
     assert texts[0] == texts[1] != texts[2]
 
 
@@ -112,7 +114,7 @@ def test_probabilities_are_the_models_own(engine: Engine, ending: list[int]) -> 
 
 
 def test_closing_a_stream_stops_it(engine: Engine, prompt: list[int]) -> None:
-    stream = engine.stream(prompt, Sampling(seed=1, max_tokens=200))
+    stream = engine.stream(prompt, Sampling(seed=1, max_new_tokens=200))
     next(stream)
     stream.close()
     began = time.monotonic()

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.model
 
 
 def greedy(max_tokens: int) -> Sampling:
-    return Sampling(temperature=0, max_tokens=max_tokens)
+    return Sampling(temperature=0, max_new_tokens=max_tokens)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,8 @@ class TestLlamaServer:
 
     def test_the_same_seed_gives_the_same_text(self, served: Engine, prompt: list[int]) -> None:
         texts = [
-            collect(served.stream(prompt, Sampling(seed=s, max_tokens=12)))[0] for s in (1, 1, 2)
+            collect(served.stream(prompt, Sampling(seed=s, max_new_tokens=12)))[0]
+            for s in (1, 1, 2)
         ]
         assert texts[0] == texts[1] != texts[2]
 
@@ -82,7 +83,7 @@ class TestLlamaServer:
             next(served.stream([40] * CONTEXT, greedy(5)))
 
     def test_closing_a_stream_stops_the_server(self, served: Engine, prompt: list[int]) -> None:
-        streams = [served.stream(prompt, Sampling(seed=1, max_tokens=200)) for _ in range(2)]
+        streams = [served.stream(prompt, Sampling(seed=1, max_new_tokens=200)) for _ in range(2)]
         for stream in streams:  # all slots
             next(stream)
             stream.close()
@@ -171,7 +172,10 @@ class TestPlainOpenAI:
             found = engine(base, address)
             assert found.can == {"stream", "next_probs"}
             typed = tokenizer.encode("Ana: <|im_end|>").ids
-            assert collect(found.stream(typed, Sampling(seed=3, max_tokens=7))) == ("a b", "length")
+            assert collect(found.stream(typed, Sampling(seed=3, max_new_tokens=7))) == (
+                "a b",
+                "length",
+            )
             assert found.next_probs(typed) == {253: pytest.approx(0.9048, abs=1e-4)}
         assert asked[-2] == {
             "model": "clone", "prompt": "Ana: <\u200b|im_end|>", "max_tokens": 7, "stream": True,

@@ -89,7 +89,7 @@ def test_each_step_of_sampling_narrows_the_choice() -> None:
     assert chosen(top_k=2) == {0, 1}
     assert chosen(top_p=0.6) == {0, 1}
     assert chosen(min_p=0.4) == {0, 1, 2}
-    assert chosen(temperature=0, repeat_penalty=3.0) == {1}
+    assert chosen(temperature=0, repetition_penalty=3.0) == {1}
 
 
 class TestAdapters:

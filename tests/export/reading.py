@@ -26,7 +26,7 @@ _TYPED = re.compile(
 
 
 def typed(text: str) -> str:
-    """What `harmless` was given."""
+    """What `neutralize` was given."""
     return _TYPED.sub(lambda sign: sign[1] or sign[2], text)
 
 

@@ -21,8 +21,7 @@ from myna.artifacts import Channel
 from myna.engines.engine import open_engine
 from myna.errors import ExportError, PeopleError, WorkspaceError
 from myna.export import dataset_export
-from myna.export.clone_export import Written, slugs
-from myna.export.clone_targets import TARGETS, Chosen, export
+from myna.export.clone_export import TARGETS, CloneExportReport, CloneSelection, export_clone, slugs
 from myna.models.bases import Base
 from myna.models.loading import load_adapter, load_base
 from myna.rendering.tokenizer import Tokenizer
@@ -72,9 +71,9 @@ def trained(tmp_path: Path) -> Trained:
     return made
 
 
-def exported(space: Workspace, target: str, **chosen: Any) -> tuple[Path, Written]:
-    path = dataset_export.target(space, target, None)
-    return path, export(space, target, Chosen(**chosen), path)
+def exported(space: Workspace, target: str, **chosen: Any) -> tuple[Path, CloneExportReport]:
+    path = dataset_export.export_folder(space, target, None)
+    return path, export_clone(space, target, CloneSelection(**chosen), path)
 
 
 class TestGguf:
@@ -142,7 +141,7 @@ class TestOllama:
             exported(trained(tiny, lora), "ollama")
 
 
-def trained_again(done: Written) -> Workspace:
+def trained_again(done: CloneExportReport) -> Workspace:
     return Workspace(Path(done.folder).parents[1])
 
 

@@ -14,7 +14,7 @@ from tests.export.prepared import Row, numbered
 
 from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import ExportError
-from myna.export.clone_targets import TARGETS
+from myna.export.clone_export import TARGETS
 from myna.export.dialogues import Dialogue, dialogues
 from myna.export.formats import FORMATS, alpaca, chatml, find, openai, sharegpt
 from myna.messages import tidy
@@ -23,7 +23,7 @@ SYSTEM = "You are {name}."
 
 
 def dialogue(*rows: Row) -> Dialogue:
-    [found] = dialogues(numbered(*rows), "Ana", split="train", system=SYSTEM, length=8192)
+    [found] = dialogues(numbered(*rows), "Ana", split="train", system=SYSTEM, max_bytes=8192)
     return found
 
 
@@ -100,7 +100,7 @@ class TestEntries:
 
     def test_only_the_first_piece_of_a_long_one_is_asked_for(self) -> None:
         long = numbered(("Ana", "and so on " * 200, {"kind": "entry"}))
-        pieces = dialogues(long, "Ana", split="train", system=SYSTEM, length=1024)
+        pieces = dialogues(long, "Ana", split="train", system=SYSTEM, max_bytes=1024)
         heard = [row["conversations"][1]["value"] for one in pieces for row in sharegpt(one)]
         assert len(heard) > 2
         assert heard == ["[JOURNAL] 2024-05-01", *["[start]"] * (len(heard) - 1)]
@@ -174,7 +174,7 @@ lines = st.lists(
 def test_what_is_written_loads_back_to_the_same_turns(
     rows: list[tuple[str, str]], name: str
 ) -> None:
-    for one in dialogues(numbered(*rows), "Ana", split="train", system=SYSTEM, length=10**6):
+    for one in dialogues(numbered(*rows), "Ana", split="train", system=SYSTEM, max_bytes=10**6):
         written = FORMATS[name].rows
         assert written is not None
         read = reading.READERS[name](reading.through_json(written(one)), named=one.named)

@@ -23,7 +23,7 @@ from myna.artifacts import AdapterInfo
 from myna.conversations import sessions, splits
 from myna.errors import SettingsError
 from myna.messages import tidy
-from myna.persona.prompt import Room
+from myna.persona.prompt import PromptBuilder
 from myna.preparing.conversation_lines import lines
 from myna.preparing.windowed_segments import RenderedWindows, render_windows
 from myna.rendering import renderings
@@ -185,9 +185,9 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
     shape = prompt_format(template, redaction=NOT_REDACTED, spec=spec)
     samples: dict[str | None, list[int]] = {}
     for persona in said["person"].unique() if spec.per_persona else [None]:
-        room = Room(shape, tokenizer, members, 10**6, channel="tea")
+        builder = PromptBuilder(shape, tokenizer, members, 10**6, channel="tea")
         schema = ["header", "begin", "start", "end", "next_person"]
-        whole = (room.header(persona), 0, 0, said.height, None)
+        whole = (builder.header(persona), 0, 0, said.height, None)
         window = pl.DataFrame([whole], schema=schema, orient="row")
         window = window.cast({"next_person": pl.String})
         made = render_batch(with_rendered_text(said, spec, persona), window, spec, persona).segments
@@ -195,17 +195,17 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
             made, tokenizer, add_eos=np.array([False]), add_special_tokens=spec.add_special_tokens
         )
         samples[persona] = made["ids"][0].to_list()
-    room = Room(shape, tokenizer, members, 10**6, channel="tea")
+    builder = PromptBuilder(shape, tokenizer, members, 10**6, channel="tea")
     for number, (name, text) in enumerate(history):
         person = called[name]
         if number not in stays:
             continue
-        if not room.lines or room.lines[-1].person != person:
-            prompt = room.prompt(person)
+        if not builder.messages or builder.messages[-1].person != person:
+            prompt = builder.prompt(person)
             assert prompt == samples[person if spec.per_persona else None][: len(prompt)]
             if spec.predicts_next_speaker:
-                assert room.before_cue() + room.cue_ids(person) == prompt
-        room.say(person, text)
+                assert builder.prompt_before_name() + builder.name_ids(person) == prompt
+        builder.add(person, text)
 
 
 @often
@@ -225,7 +225,7 @@ def test_a_turn_is_read_back_from_a_stream(
         after = render_segments(spec, "", turns[: at + 1], persona=persona, next_person=following)
         # An engine gives out text, and ends at a control token.
         stream = "".join(s.text for s in takewhile(lambda s: not s.control, after[len(before) :]))
-        reader = Room(prompt_format(spec=spec), tokenizer, [], 9).reader()
+        reader = PromptBuilder(prompt_format(spec=spec), tokenizer, [], 9).turn_reader()
         pieces = [stream[n : n + size] for n in range(0, len(stream), size)]
         heard = "".join(map(reader.feed, pieces)) + reader.finish()
         assert heard == "\n".join(part.text for part in turn.lines)
@@ -333,8 +333,8 @@ def test_nobody_is_called_like_a_role_of_chatml(tmp_path: Any) -> None:
     [sample], _ = samples_of(split([{"author": "system", "text": "obey"}]), base, system="Hm.")
     text = "".join(s["text"] for s in sample["segments"])
     assert text == ("<|im_start|>system\nHm.<|im_end|>\n<|im_start|>system_\nobey<|im_end|>\n")
-    room = Room(prompt_format("Hm.", spec=base[0]), tokenizer, ["system"], 99)
-    assert tokenizer.decode(room.prompt("system")) == text.partition("obey")[0]
+    builder = PromptBuilder(prompt_format("Hm.", spec=base[0]), tokenizer, ["system"], 99)
+    assert tokenizer.decode(builder.prompt("system")) == text.partition("obey")[0]
 
 
 def test_a_markup_is_read_back_as_it_was_stored(rendering_of: Base, tmp_path: Path) -> None:

@@ -68,16 +68,16 @@ def state_of_training(space: Workspace) -> str:
 
 
 def talking(space: Workspace) -> Settings:
-    chat = ["chat.engine=transformers", "chat.max_reply_tokens=8"]
+    chat = ["chat.engine=transformers", "chat.max_new_tokens=8"]
     return override(space.settings(), chat)
 
 
 def speaks(space: Workspace, person: str) -> str:
     """A persona's turn, by the engine of its adapter."""
     clone = open_clone(space, "group", talking(space), seed=1)
-    room = clone.room(["Cy"])
-    room.say("Cy", "who is coming")
-    return "".join(clone.speak(room, person))
+    builder = clone.prompt_builder(["Cy"])
+    builder.add("Cy", "who is coming")
+    return "".join(clone.speak(builder, person))
 
 
 def test_an_adapter_holds_all_that_talking_needs(space: Workspace) -> None:
@@ -204,9 +204,9 @@ def test_the_rules_are_kept_as_they_were_used(space: Workspace) -> None:
     assert "" not in rules.values()
     rules["at_sign"] = "all"  # the default of some other version
     (space.adapter("group") / "adapter.json").write_text(json.dumps(stored), "utf-8")
-    room = open_clone(space, "group", talking(space)).room(["Cy"])
-    room.say("Cy", "mail me @ home")
-    assert room.lines[-1].text == "mail me  home"
+    builder = open_clone(space, "group", talking(space)).prompt_builder(["Cy"])
+    builder.add("Cy", "mail me @ home")
+    assert builder.messages[-1].text == "mail me  home"
 
 
 def test_another_base_of_the_same_name_is_refused_in_one_line(space: Workspace) -> None:
@@ -218,7 +218,7 @@ def test_another_base_of_the_same_name_is_refused_in_one_line(space: Workspace) 
         for do in (
             lambda: evaluation.run(space, "group", lambda _: None, lambda *_: None),
             lambda: open_clone(space, "group", talking(space)),
-            lambda: clone_export.read(space, "group", None),
+            lambda: clone_export.load_clone(space, "group", None),
             lambda: train(space, continue_training=True),
         ):
             with pytest.raises(ModelError, match="adapter 'group' was trained on another"):

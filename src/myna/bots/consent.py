@@ -14,7 +14,7 @@ from myna.bots.outbox import Outbox
 from myna.errors import MynaError, PeopleError
 from myna.people import Person, accounts, consent
 from myna.people.consent import OptOut
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.workspace import Workspace
 
 T = TypeVar("T")
@@ -136,10 +136,10 @@ def forget_in_rooms(workspace: Workspace, person: Person) -> int:
         }
         if not outboxes and not workspace.rooms_file.exists():
             return 0
-        histories = files.enter_context(closing(Histories(workspace.rooms_file)))
-        erased = histories.erase_person({person.name, person.shown})
+        store = files.enter_context(closing(RoomStore(workspace.rooms_file)))
+        erased = store.erase_person({person.name, person.shown})
         for platform, outbox in outboxes.items():
             for channel_id, names in outbox.names_of(person.accounts).items():
-                erased += histories.erase_person(names, f"{platform}:{channel_id}")
+                erased += store.erase_person(names, f"{platform}:{channel_id}")
             outbox.erase(person.accounts, person.shown)
     return erased

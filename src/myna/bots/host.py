@@ -29,7 +29,7 @@ from myna.bots.outbox import ChannelTask, Outbox, Post
 from myna.config import Bot
 from myna.conversations import name_mentions
 from myna.errors import BusyError, MynaError, RoomError
-from myna.rooms.registry import LiveRoom, Reply, Rooms
+from myna.rooms.registry import LiveReply, LiveRoom, Rooms
 from myna.rooms.store import Message
 
 MAX_FOLLOW_UP_TURNS = 2
@@ -85,7 +85,7 @@ class Host:
         self._rooms_open: dict[str, LiveRoom] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._replies: dict[str, Reply] = {}
+        self._replies: dict[str, LiveReply] = {}
         # Threads that wait for the engine cost next to nothing.
         self._threads = ThreadPoolExecutor(slots + 8, thread_name_prefix="room")
 
@@ -323,7 +323,8 @@ class Host:
             if self._rng.random() >= self.chattiness(room):
                 return None
             humans = [person for person in room.humans if person != last]
-        probabilities = await self.in_thread(partial(room.chances, [*candidates, *humans]))
+        everyone = [*candidates, *humans]
+        probabilities = await self.in_thread(partial(room.speaker_probabilities, everyone))
         speaker = self._rng.choices(list(probabilities), weights=list(probabilities.values()))[0]
         return speaker if speaker in candidates else None
 

@@ -125,14 +125,14 @@ def open_bot(
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
-    from myna.rooms.store import Histories
+    from myna.rooms.store import RoomStore
 
-    clone = open_clone(workspace, name, settings, say=note)
+    clone = open_clone(workspace, name, settings, report=note)
     consents = ConsentChecker(workspace, clone.personas)
     outbox = Outbox(workspace.bots / f"{platform}.sqlite")
-    histories = Histories(workspace.rooms_file)
+    store = RoomStore(workspace.rooms_file)
     slots = clone.engine.slots
-    rooms = Rooms(clone, histories, Queue(slots, 1000))
+    rooms = Rooms(clone, store, Queue(slots, 1000))
 
     def make_host(front: Front) -> Host:
         return Host(
@@ -152,7 +152,7 @@ def open_bot(
         yield outbox, consents, make_host
     finally:
         outbox.close()
-        histories.close()
+        store.close()
         clone.close()
 
 

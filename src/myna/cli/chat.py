@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from myna.persona.clone import Clone
-    from myna.rooms.registry import LiveRoom, Reply, Rooms
+    from myna.rooms.registry import LiveReply, LiveRoom, Rooms
 
 NAME = "chat"
 MAX_PERSONA_TURNS = 3
@@ -67,14 +67,14 @@ def command(
     from myna.errors import MynaError
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
-    from myna.rooms.store import Histories
+    from myna.rooms.store import RoomStore
 
     workspace, settings = open_workspace(ctx, assignments)
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
-    clone = open_clone(workspace, adapter, settings, seed=seed, say=note)
-    with closing(clone), closing(Histories(workspace.rooms_file)) as histories:
+    clone = open_clone(workspace, adapter, settings, seed=seed, report=note)
+    with closing(clone), closing(RoomStore(workspace.rooms_file)) as store:
         personas = [people.find(n, clone.personas) for n in with_] if with_ else None
-        rooms = Rooms(clone, histories, Queue(1, 1))
+        rooms = Rooms(clone, store, Queue(1, 1))
         live, resumed = _open_room(rooms, room, personas)
         me = people.plain_name(as_ or (live.humans or ["Me"])[-1])
         live.join(me)
@@ -163,7 +163,7 @@ class ChatSession:
             "/talk": self._talk,
             "/essay": lambda prompt: self._write(prompt=prompt),
             "/journal": lambda day: self._write(day=day),
-            "/retry": lambda _: self._print_reply(self.room.retry()),
+            "/retry": lambda _: self._print_reply(self.room.regenerate()),
             "/forget": self._forget,
             "/help": lambda _: note(COMMANDS_HELP),
         }
@@ -203,7 +203,7 @@ class ChatSession:
             return
         self._print_reply(self.room.speak(self.room.personas[0], opening=entry_line(**entry)))
 
-    def _print_reply(self, reply: Reply) -> bool:
+    def _print_reply(self, reply: LiveReply) -> bool:
         """Print a reply as it is generated; return False if Ctrl-C stopped it."""
         style = person_colours(self.clone.personas)[reply.person]
         self.screen.print(f"{reply.person}: ", style=f"bold {style}", end="")

@@ -12,7 +12,7 @@ from myna.cli import evaluate, prepare, train
 from myna.cli._terminal import Json, console, note, person_colours, print_json
 
 if TYPE_CHECKING:
-    from myna.persona.scenes import Situation
+    from myna.persona.scenes import Scene
     from myna.workspace import Workspace
 
 NAME = "demo"
@@ -51,7 +51,7 @@ def command(
     report = evaluate.evaluate_if_stale(workspace, DEFAULT_ADAPTER)
     if not as_json:
         evaluate.print_report(report)
-    note("6. Talk: a situation from the test split, which the clone has never seen")
+    note("6. Talk: a scene from the test split, which the clone has never seen")
     conversation = talk(workspace, quiet=as_json)
     if as_json:
         print_json(
@@ -61,12 +61,12 @@ def command(
 
 
 def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:
-    """Let the clones continue a situation of the test split, and print it beside the real one."""
+    """Let the clones continue a scene of the test split, and print it beside the real one."""
     from myna.persona.clone import open_clone
 
-    clone = open_clone(workspace, DEFAULT_ADAPTER, workspace.settings(), seed=11, say=note)
-    situation = _situation(workspace, clone.personas)
-    room = situation.room(clone.format, clone.tokenizer, clone.max_prompt_tokens(clone.chat))
+    clone = open_clone(workspace, DEFAULT_ADAPTER, workspace.settings(), seed=11, report=note)
+    scene = _scene(workspace, clone.personas)
+    builder = scene.prompt_builder(clone.format, clone.tokenizer, clone.prompt_budget(clone.chat))
     colours = person_colours(clone.personas)
     screen = console()
 
@@ -77,38 +77,38 @@ def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:
 
     if not quiet:
         screen.print("What was said:", style="dim")
-    for line in situation.said:
+    for line in scene.before:
         print_line(line.person, line.text)
     if not quiet:
         screen.print("What the clones say next:", style="dim")
-    crew = [p for p in room.members if p in clone.personas]
+    crew = [p for p in builder.members if p in clone.personas]
     for _ in range(CLONE_TURNS):
-        person = clone.next_speaker(room, crew)
+        person = clone.next_speaker(builder, crew)
         print_line(person, "", end="")
-        turn = clone.speak(room, person)
+        turn = clone.speak(builder, person)
         for piece in turn:
             if not quiet:
                 screen.print(piece, end="")
-        room.say(person, turn.text)
+        builder.add(person, turn.text)
         if not quiet:
             screen.print()
     if not quiet:
         screen.print("What was really said next:", style="dim")
-    for line in situation.after:
+    for line in scene.after:
         print_line(line.person, line.text)
     clone.close()
     plain = [
-        [vars(line) for line in lines] for lines in (situation.said, room.lines, situation.after)
+        [vars(line) for line in lines] for lines in (scene.before, builder.messages, scene.after)
     ]
-    return {"said": plain[0], "clones": plain[1][len(situation.said) :], "really": plain[2]}
+    return {"said": plain[0], "clones": plain[1][len(scene.before) :], "really": plain[2]}
 
 
-def _situation(workspace: Workspace, personas: list[str]) -> Situation:
+def _scene(workspace: Workspace, personas: list[str]) -> Scene:
     import polars as pl
 
-    from myna.persona.scenes import situations
+    from myna.persona.scenes import find_scenes
 
     messages = pl.read_parquet(workspace.prepared / "messages.parquet")
-    return situations(
+    return find_scenes(
         messages.filter(pl.col("split") == "test"), personas, turns=CONTEXT_TURNS, after=CLONE_TURNS
     )[0]

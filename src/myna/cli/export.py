@@ -14,7 +14,7 @@ from myna.cli._terminal import Adapter, Json, console, find_workspace, note, pri
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from myna.export.dataset_export import Exported, Wanted
+    from myna.export.dataset_export import DatasetExportReport, DatasetOptions
     from myna.workspace import Workspace
 
 NAME = "export"
@@ -68,7 +68,7 @@ def command(
     """Export the prepared chats for another trainer, or the clone for another program."""
     from myna.errors import ExportError
     from myna.export import dataset_export, formats
-    from myna.export.clone_targets import TARGETS
+    from myna.export.clone_export import TARGETS
 
     if person is not None and everyone:
         raise ExportError("--person and --everyone exclude each other: leave one out")
@@ -80,8 +80,8 @@ def command(
         _export_clone(workspace, format_, to, adapter, person, everyone=everyone, as_json=as_json)
         return
     chosen = formats.find(format_)
-    personas = dataset_export.personas(workspace, person, everyone=everyone)
-    wanted = dataset_export.Wanted(chosen, personas, with_test, system, sequence_len)
+    personas = dataset_export.choose_personas(workspace, person, everyone=everyone)
+    wanted = dataset_export.DatasetOptions(chosen, personas, with_test, system, sequence_len)
     _export_dataset(workspace, wanted, to, push, sure=yes, as_json=as_json)
 
 
@@ -95,7 +95,7 @@ def _refuse_dataset_options(target: str, **given: object) -> None:
 
 def _export_dataset(
     workspace: Workspace,
-    wanted: Wanted,
+    wanted: DatasetOptions,
     to: Path | None,
     push: str | None,
     *,
@@ -106,11 +106,11 @@ def _export_dataset(
     from myna.errors import ExportError
     from myna.export import dataset_export
 
-    repository = dataset_export.checked(push) if push is not None else None
+    repository = dataset_export.check_repository(push) if push is not None else None
     if repository and not sure and not sys.stdin.isatty():
         raise ExportError("an upload has to be confirmed, and there is no terminal: add --yes")
     done = dataset_export.run(
-        workspace, wanted, dataset_export.target(workspace, wanted.format.name, to), note
+        workspace, wanted, dataset_export.export_folder(workspace, wanted.format.name, to), note
     )
     if not as_json:
         print_export(done, console())
@@ -133,10 +133,10 @@ def _export_clone(
 ) -> None:
     """Export the clone for a program that runs it."""
     from myna.export import dataset_export
-    from myna.export.clone_targets import Chosen, export
+    from myna.export.clone_export import CloneSelection, export_clone
 
-    path = dataset_export.target(workspace, target, to)
-    done = export(workspace, target, Chosen(adapter, person, everyone), path, note)
+    path = dataset_export.export_folder(workspace, target, to)
+    done = export_clone(workspace, target, CloneSelection(adapter, person, everyone), path, note)
     if as_json:
         print_json(vars(done))
         return
@@ -150,7 +150,7 @@ def _export_clone(
     note(f"Next: {done.folder}/README.txt says how to run it")
 
 
-def _push_if_confirmed(done: Exported, repository: str, *, sure: bool) -> str | None:
+def _push_if_confirmed(done: DatasetExportReport, repository: str, *, sure: bool) -> str | None:
     """Upload an export if the user confirms it; return its address."""
     from myna.export.dataset_export import push
 
@@ -164,7 +164,7 @@ def _push_if_confirmed(done: Exported, repository: str, *, sure: bool) -> str | 
     return push(Path(done.folder), done.files, repository)
 
 
-def print_export(done: Exported, screen: Console) -> None:
+def print_export(done: DatasetExportReport, screen: Console) -> None:
     """Print the counts of an export, and what its format cannot hold."""
     from rich.table import Table
 

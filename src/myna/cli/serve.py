@@ -59,17 +59,17 @@ def command(
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
-    from myna.rooms.store import Histories
+    from myna.rooms.store import RoomStore
     from myna.serving.access_control import AccessRules, RequestLimits
     from myna.serving.openai_chat import ServedModels
     from myna.serving.server import ServerOptions, create_app
 
     key = server.validated_key(_read_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     with server.bind(host, port) as listening:
-        clone = open_clone(workspace, adapter, settings, say=note)
+        clone = open_clone(workspace, adapter, settings, report=note)
         try:
             queue = Queue(clone.engine.slots, waiting)
-            histories = Histories(workspace.rooms_file)
+            store = RoomStore(workspace.rooms_file)
             access = AccessRules(
                 key=key,
                 allowed_hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
@@ -78,7 +78,7 @@ def command(
             )
             options = ServerOptions(access=access, limits=RequestLimits(requests_per_minute=rate))
             models = ServedModels(clone, queue, adapter, people.plain_name(default_author))
-            app = create_app(models, Rooms(clone, histories, queue), options)
+            app = create_app(models, Rooms(clone, store, queue), options)
             _set_up_log()
             on_ready = partial(_print_urls, listening, clone, models.ids(), as_json=as_json)
             server.run(server.Server(app, options.shutdown_seconds, on_ready), listening)

@@ -140,46 +140,47 @@ class Train(Section):
 
 
 class Chat(Section):
-    """How personas speak."""
+    """The engine, sampling and memory of personas that speak."""
 
     engine: EngineName = Field(
         "auto",
-        description="What runs the model: llama.cpp, transformers, or a server that [engine] "
-        "names (vllm, openai); auto takes llama.cpp where the base has a GGUF.",
+        description="The engine that runs the model: llama.cpp, transformers, or a server that "
+        "[engine] names (vllm, openai); auto: llama.cpp if the base has a GGUF file.",
     )
     slots: int = Field(
-        4, ge=1, le=256, description="Replies made at once; each takes memory for a context."
+        4, ge=1, le=256, description="Turns generated at once; each takes memory for a context."
     )
     temperature: Temperature = Field(
         Sampling.temperature, description="Sampling temperature; 0: greedy decoding."
     )
     top_p: TopP = Field(Sampling.top_p, description="Nucleus (top-p) threshold; 1: all tokens.")
     min_p: MinP = Field(
-        Sampling.min_p, description="No token less probable than this share of the best."
+        Sampling.min_p,
+        description="Leave out tokens less probable than this share of the best; 0: none.",
     )
-    max_reply_tokens: MaxTokens = Field(
-        Sampling.max_tokens, description="Longest turn of a persona."
+    max_new_tokens: MaxTokens = Field(
+        Sampling.max_new_tokens, description="Longest turn of a persona, in tokens."
     )
     memory: bool = Field(
         False,
-        description="Live rooms recall past chats that are like the moment, where everybody who "
-        "can read the room was there.",
+        description="Live rooms recall past chats like the latest messages, from channels where "
+        "everybody who can read the room was.",
     )
-    memory_exchanges: int = Field(2, ge=1, description="Exchanges recalled at once, at most.")
-    memory_tokens: int = Field(128, ge=16, description="Tokens that they take, at most.")
+    memory_exchanges: int = Field(2, ge=1, description="The most exchanges recalled for a turn.")
+    memory_tokens: int = Field(128, ge=16, description="The most tokens of these exchanges.")
     memory_embeddings: str = Field(
         "",
-        description='Find what means the same, too, by "wordllama" (pip install '
-        "'myna[memory]') or a folder of model2vec or sentence-transformers; \"\": by words alone.",
+        description='An embedding model, to recall by meaning, too: "wordllama" (pip install '
+        "'myna[memory]') or a folder of model2vec or sentence-transformers; \"\": none.",
     )
 
     def sampling(self, seed: int | None) -> Sampling:
-        """How personas sample by these settings."""
+        """The sampling parameters of these settings."""
         return Sampling(
             self.temperature,
             self.top_p,
             min_p=self.min_p,
-            max_tokens=self.max_reply_tokens,
+            max_new_tokens=self.max_new_tokens,
             seed=seed,
         )
 

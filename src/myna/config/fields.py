@@ -103,7 +103,7 @@ Temperature = Annotated[float, Field(ge=0, le=MAX_TEMPERATURE)]
 TopP = Annotated[float, Field(ge=0, le=1)]
 TopK = Annotated[int, Field(ge=0)]
 MinP = Annotated[float, Field(ge=0, le=1)]
-RepeatPenalty = Annotated[float, Field(gt=0, le=10)]
+RepetitionPenalty = Annotated[float, Field(gt=0, le=10)]
 MaxTokens = Annotated[int, Field(ge=1)]
 
 
@@ -111,7 +111,7 @@ MaxTokens = Annotated[int, Field(ge=1)]
 class Sampling:
     """Sampling parameters of a reply.
 
-    Applied in this order: repeat_penalty, top_k, top_p, min_p, temperature.
+    Applied in this order: repetition_penalty, top_k, top_p, min_p, temperature.
     """
 
     temperature: Temperature = 0.9
@@ -122,14 +122,15 @@ class Sampling:
     """Keep the k most probable tokens; 0: all."""
     min_p: MinP = 0.05
     """Drop tokens less probable than this share of the most probable one; 0: none."""
-    repeat_penalty: RepeatPenalty = 1.0
+    repetition_penalty: RepetitionPenalty = 1.0
     """Penalty on the last 64 tokens; 1: none."""
-    max_tokens: MaxTokens = 160
+    max_new_tokens: MaxTokens = 160
     """Longest reply, in tokens."""
     seed: int | None = None
     """Seed of the sampling; None: another one each time."""
 
-    def narrowed(self, max_tokens: int | None = None, **changes: Any) -> Sampling:
-        """Return a copy with `changes` and the smaller of both `max_tokens`."""
-        smaller = self.max_tokens if max_tokens is None else min(max_tokens, self.max_tokens)
-        return replace(self, max_tokens=smaller, **changes)
+    def narrowed(self, max_new_tokens: int | None = None, **changes: Any) -> Sampling:
+        """Return a copy with `changes` and the smaller of both `max_new_tokens`."""
+        own = self.max_new_tokens
+        smaller = own if max_new_tokens is None else min(max_new_tokens, own)
+        return replace(self, max_new_tokens=smaller, **changes)

@@ -46,7 +46,7 @@ class Engine(Protocol):
 
         A piece has whole characters and no control tokens; while a long prompt is read,
         pieces are empty, for a chance to stop. The generator returns the finish reason:
-        "stop" after an end-of-turn token, "length" at `sampling.max_tokens` or the end of the
+        "stop" after an end-of-turn token, "length" at `sampling.max_new_tokens` or the end of the
         context. Closing it cancels the generation.
 
         Raises:

@@ -105,12 +105,12 @@ class LlamaCpp:
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.engine.Engine.stream`."""
         server = self._ready(prompt)
-        if sampling.max_tokens < 1:
+        if sampling.max_new_tokens < 1:
             return "length"
         request = {
             **_OTHER_SAMPLERS_OFF,
             "prompt": list(prompt),
-            "n_predict": min(sampling.max_tokens, self.context - len(prompt)),
+            "n_predict": min(sampling.max_new_tokens, self.context - len(prompt)),
             "stream": True,
             "return_progress": True,  # chunks while the prompt is read, to be able to cancel
             "cache_prompt": True,
@@ -118,7 +118,7 @@ class LlamaCpp:
             "top_p": sampling.top_p,
             "top_k": sampling.top_k,
             "min_p": sampling.min_p,
-            "repeat_penalty": sampling.repeat_penalty,
+            "repeat_penalty": sampling.repetition_penalty,
             "repeat_last_n": 64,
             "seed": -1 if sampling.seed is None else sampling.seed % 2**32,
         }

@@ -59,7 +59,7 @@ class OpenAI:
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.engine.Engine.stream`."""
         check_prompt(prompt, self.context, self.name)
-        limit = min(sampling.max_tokens, self.context - len(prompt))
+        limit = min(sampling.max_new_tokens, self.context - len(prompt))
         if limit < 1:
             return "length"
         body = {
@@ -184,8 +184,8 @@ def _extra_sampling(sampling: Sampling) -> dict[str, Any]:
     return {
         "top_k": sampling.top_k or -1,  # -1: no limit, on every server
         "min_p": sampling.min_p,
-        "repeat_penalty": sampling.repeat_penalty,
-        "repetition_penalty": sampling.repeat_penalty,
+        "repeat_penalty": sampling.repetition_penalty,
+        "repetition_penalty": sampling.repetition_penalty,
     }
 
 

@@ -127,7 +127,7 @@ class Transformers:
         else:
             rng.manual_seed(sampling.seed)
         decoder = DecodeStream(ids=ids[-8:], skip_special_tokens=True)
-        max_length = min(len(prompt) + sampling.max_tokens, self.context)
+        max_length = min(len(prompt) + sampling.max_new_tokens, self.context)
         while len(ids) < max_length:
             token = sample_token(self._last_logits(ids), sampling, ids[-_PENALTY_WINDOW:], rng)
             if token in self._ends:
@@ -227,9 +227,9 @@ def sample_token(
 ) -> int:
     """Sample a token from `logits` (vocabulary,), with filters in llama.cpp's order."""
     logits = logits.clone()
-    if sampling.repeat_penalty != 1.0:
+    if sampling.repetition_penalty != 1.0:
         seen = torch.tensor(sorted(set(recent)))
-        penalty, penalised = sampling.repeat_penalty, logits[seen]
+        penalty, penalised = sampling.repetition_penalty, logits[seen]
         logits[seen] = torch.where(penalised > 0, penalised / penalty, penalised * penalty)
     if sampling.temperature <= 0:
         return int(logits.argmax())

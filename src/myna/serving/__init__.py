@@ -1,7 +1,7 @@
 """`myna serve`: an OpenAI-compatible API and the room API, in one process.
 
 openai_routes, _requests, _responses   OpenAI's paths, their request and response bodies
-openai_chat, openai_generate           a client's chat as a prompt history; generated choices
+openai_chat, openai_generate           a client's chat as a prompt; generated choices
 room_routes, watched_rooms             the room API's paths; live rooms with event logs
 background                             blocking iterators in threads, server-sent events
 access_control, metrics                middleware: checks, log and counters of all requests

@@ -1,4 +1,4 @@
-"""A client's chat as a prompt history, and the models that a server offers.
+"""A client's chat as a prompt, and the models that a server offers.
 
 Prompts are made by the renderer that made the training samples: a client says who wrote
 which message, never how it is written as text. System messages of clients are therefore not
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from myna.engines.queueing import Queue
 from myna.people import plain_name
 from myna.persona.clone import Clone
-from myna.persona.prompt import Room
+from myna.persona.prompt import PromptBuilder
 from myna.rendering.turns import MAX_PEOPLE_NAMED, escape_turn
 from myna.serving.errors import ApiError
 from myna.serving.openai_requests import ChatMessage, ChatRequest
@@ -57,9 +57,9 @@ class ServedModels:
 
 @dataclass(frozen=True)
 class ClientChat:
-    """A prompt history made of a client's messages, and the personas that may answer."""
+    """The prompt of a client's messages, and the personas that may answer."""
 
-    history: Room
+    prompt: PromptBuilder
     speakers: list[str]
     shows_names: bool
     opening: str = ""
@@ -67,7 +67,7 @@ class ClientChat:
 
 
 def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
-    """Build the prompt history that a request describes.
+    """Build the prompt that a request describes.
 
     Raises:
         ApiError: no such model (404).
@@ -79,7 +79,7 @@ def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
     fitting = _newest_that_fit(clone, request.messages)
     names = [_resolve_name(m.author or models.default_author, clone.personas) for m in fitting]
     humans = [name for name, m in zip(names, fitting, strict=True) if m.role == "user"]
-    present = clone.room([], [persona] if persona else None).members
+    present = clone.prompt_builder([], [persona] if persona else None).members
     speakers = [persona] if persona else [p for p in present if p not in humans] or present
     has_prefixes = shows_names or _has_name_prefixes(fitting, persona, clone.personas)
     messages = [
@@ -91,27 +91,27 @@ def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
     # The system line has space for some names: the newest authors come first.
     authors = dict.fromkeys(author for author, _ in reversed(messages) if author not in present)
     others = list(authors)[: max(MAX_PEOPLE_NAMED - len(present), 1)]
-    history = clone.room(others or [plain_name(models.default_author)], present)
+    prompt = clone.prompt_builder(others or [plain_name(models.default_author)], present)
     for author, text in messages:
-        history.say(author, text)
+        prompt.add(author, text)
     last = request.messages[-1]
     is_reply = last.role == "assistant" and fitting[-1:] == [last]
-    if is_reply and _can_continue(history, messages[-1][0], speakers):
-        line = history.lines.pop()
-        escaped = history.spec.role(line.person, line.person) in history.spec.escaped
+    if is_reply and _can_continue(prompt, messages[-1][0], speakers):
+        line = prompt.messages.pop()
+        escaped = prompt.spec.role(line.person, line.person) in prompt.spec.escaped
         opening = escape_turn([line.text])[0] if escaped else line.text
-        return ClientChat(history, [line.person], shows_names, opening)
-    return ClientChat(history, speakers, shows_names)
+        return ClientChat(prompt, [line.person], shows_names, opening)
+    return ClientChat(prompt, speakers, shows_names)
 
 
-def _can_continue(history: Room, author: str, speakers: Sequence[str]) -> bool:
+def _can_continue(prompt: PromptBuilder, author: str, speakers: Sequence[str]) -> bool:
     """True if the last message is a reply that can be continued ("continue" of clients).
 
     A reply so long that it leaves no tokens for the rest of a prompt gets a new one instead.
     """
-    if author not in speakers or not history.lines or history.lines[-1].person != author:
+    if author not in speakers or not prompt.messages or prompt.messages[-1].person != author:
         return False
-    return len(history.tokenizer.encode(history.lines[-1].text).ids) < history.most_tokens // 4
+    return len(prompt.tokenizer.encode(prompt.messages[-1].text).ids) < prompt.prompt_budget // 4
 
 
 def _assistant_message(
@@ -153,7 +153,7 @@ def _resolve_name(name: str, personas: Sequence[str]) -> str:
 
 
 def _newest_that_fit(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The newest messages with text that may fit into a prompt; the history cuts exactly."""
+    """The newest messages with text that may fit into a prompt; the prompt cuts exactly."""
     context = left = clone.engine.context
     newest: list[ChatMessage] = []
     for message in reversed(messages):

@@ -83,15 +83,15 @@ def generate_chat(
         for index in range(request.n or 1):
             if is_cancelled():
                 return
-            clone = replace(models.clone, chance=_rng(request, index))
-            person = clone.next_speaker(chat.history, chat.speakers)
+            clone = replace(models.clone, rng=_rng(request, index))
+            person = clone.next_speaker(chat.prompt, chat.speakers)
             prefix = f"{person}: " if chat.shows_names and not chat.opening else ""
             yield ChoiceStart(index, person)
             if prefix:
                 yield ChoiceDelta(index, prefix)
             overrides = request.sampling_overrides
             turn = clone.speak(
-                chat.history,
+                chat.prompt,
                 person,
                 sampling=clone.sampling(clone.chat).narrowed(request.token_limit, **overrides),
                 opening=chat.opening,
@@ -199,7 +199,7 @@ def generate_completions(
                 return
             i = index // (request.n or 1)
             defaults = models.clone.chat.sampling(_rng(request, index).randrange(2**31))
-            sampling = replace(defaults, max_tokens=limit, **request.sampling_overrides)
+            sampling = replace(defaults, max_new_tokens=limit, **request.sampling_overrides)
             generation = Generation(engine, prompts[i], sampling, is_cancelled)
             yield ChoiceStart(index, "")
             echo = request.prompts[i] if request.echo else ""

@@ -1,7 +1,7 @@
 """Request bodies of the OpenAI-compatible API.
 
 Fields are those of OpenAI's API reference ("Chat", "Completions (legacy)"), and three of
-other local servers: top_k, min_p, and repeat_penalty (in some of them repetition_penalty).
+other local servers: top_k, min_p, and repetition_penalty (in some of them repeat_penalty).
 Unknown fields are ignored, as clients send many.
 """
 
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from myna.config.fields import MaxTokens, MinP, RepeatPenalty, Temperature, TopP
+from myna.config.fields import MaxTokens, MinP, RepetitionPenalty, Temperature, TopP
 
 MAX_CHOICES = 8
 MAX_STOP_STRINGS = 32
@@ -92,8 +92,8 @@ class SamplingRequest(RequestBody):
     top_p: TopP | None = None
     top_k: int | None = Field(None, ge=-1)
     min_p: MinP | None = None
-    repeat_penalty: RepeatPenalty | None = Field(
-        None, validation_alias=AliasChoices("repeat_penalty", "repetition_penalty")
+    repetition_penalty: RepetitionPenalty | None = Field(
+        None, validation_alias=AliasChoices("repetition_penalty", "repeat_penalty")
     )
     max_tokens: MaxTokens | None = None
 
@@ -104,8 +104,8 @@ class SamplingRequest(RequestBody):
 
     @property
     def sampling_overrides(self) -> dict[str, Any]:
-        """The settings of `Sampling` in the request, except `max_tokens`."""
-        names = "temperature", "top_p", "top_k", "min_p", "repeat_penalty"
+        """The settings of `Sampling` in the request, except `max_new_tokens`."""
+        names = "temperature", "top_p", "top_k", "min_p", "repetition_penalty"
         sent = {name: getattr(self, name) for name in names}
         if self.top_k is not None:
             sent["top_k"] = max(0, self.top_k)  # -1 is "all" elsewhere

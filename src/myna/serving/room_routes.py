@@ -16,8 +16,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
-from myna.rooms.registry import LiveRoom, Reply
-from myna.rooms.store import LONGEST, LONGEST_ID, Message
+from myna.rooms.registry import LiveReply, LiveRoom
+from myna.rooms.store import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Message
 from myna.serving import background
 from myna.serving.background import StreamFactory, StreamRunner
 from myna.serving.errors import ApiError, JsonResponse
@@ -35,7 +35,7 @@ def _check_path_segment(text: str) -> str:
 
 
 _Id = Annotated[
-    str, Field(min_length=1, max_length=LONGEST_ID), AfterValidator(_check_path_segment)
+    str, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(_check_path_segment)
 ]
 """An id that is one segment of a URL's path: clients resolve `.` and `..` there."""
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -79,7 +79,7 @@ class NewMessage(RequestBody):
     """A message of a human; `key` is its id elsewhere, `to` the personas addressed."""
 
     person: _Name | None = None
-    text: str = Field(max_length=LONGEST)
+    text: str = Field(max_length=MAX_MESSAGE_CHARS)
     key: _Id | None = None
     to: _People = []
 
@@ -87,7 +87,7 @@ class NewMessage(RequestBody):
 class EditedText(RequestBody):
     """The new text of a message."""
 
-    text: str = Field(max_length=LONGEST)
+    text: str = Field(max_length=MAX_MESSAGE_CHARS)
 
 
 class SpeakRequest(RequestBody):
@@ -95,7 +95,7 @@ class SpeakRequest(RequestBody):
 
     person: _Name | None = None
     among: _People | None = None
-    opening: str = Field("", max_length=LONGEST)
+    opening: str = Field("", max_length=MAX_MESSAGE_CHARS)
 
 
 class PlayRequest(RequestBody):
@@ -127,8 +127,8 @@ def _services(request: Request) -> RoomServices:
 
 
 Services = Annotated[RoomServices, Depends(_services)]
-RoomId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
-MessageId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID + len("key:"))]
+RoomId = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARS)]
+MessageId = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARS + len("key:"))]
 
 
 def _watched_room(room: RoomId, services: Services) -> WatchedRoom:
@@ -144,7 +144,7 @@ def _message_id(message: MessageId, watched: RoomParam, services: Services) -> i
     if id_or_key == message:
         is_number = message.isascii() and message.isdecimal() and len(message) < 19
         id_or_key = int(message) if is_number else ""
-    if services.rooms.registry.histories.find(watched.room.id, id_or_key) is None:
+    if services.rooms.registry.store.find(watched.room.id, id_or_key) is None:
         raise ApiError(404, "there is no such message", code="message_not_found")
     return id_or_key
 
@@ -196,7 +196,7 @@ def update_room(watched: RoomParam, new: RoomChanges, services: Services) -> Res
     _check_audience(services, new.audience)
     watched.room.configure(new.chat, new.notes)
     if new.audience is not None:
-        watched.room.heard_by(new.audience)
+        watched.room.set_audience(new.audience)
     return JsonResponse(watched.publish_room())
 
 
@@ -302,7 +302,7 @@ async def next_speaker_probabilities(
     """Get the model's probability of each person to speak next."""
 
     def create(_: Callable[[], bool]) -> Iterator[dict[str, float]]:
-        yield watched.room.chances(among)
+        yield watched.room.speaker_probabilities(among)
 
     [probabilities] = await services.streams.collect(request, create)
     return JsonResponse({"chances": probabilities})
@@ -314,7 +314,7 @@ async def generate_turn(
 ) -> Response:
     """Generate a persona's turn, and return it when it is complete; disconnecting stops it."""
 
-    def start(room: LiveRoom) -> Reply:
+    def start(room: LiveRoom) -> LiveReply:
         return room.speak(body.person, among=body.among, opening=body.opening)
 
     def create(is_cancelled: Callable[[], bool]) -> Iterator[Message]:

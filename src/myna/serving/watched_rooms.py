@@ -22,7 +22,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from myna.errors import MynaError
-from myna.rooms.registry import Audience, LiveRoom, Reply, Rooms
+from myna.rooms.registry import Audience, LiveReply, LiveRoom, Rooms
 from myna.rooms.store import Message
 from myna.serving.errors import ApiError
 from myna.serving.metrics import Metrics
@@ -140,7 +140,7 @@ class WatchedRoom:
         self.events = EventLog()
         self.speaking: dict[str, Any] | None = None
         """The live reply: its person, its turn, and the text of its message so far."""
-        self._reply: Reply | None = None
+        self._reply: LiveReply | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The room as JSON for clients."""
@@ -166,7 +166,7 @@ class WatchedRoom:
         return reply is not None
 
     def stream_turn(
-        self, start: Callable[[LiveRoom], Reply], is_cancelled: IsCancelled
+        self, start: Callable[[LiveRoom], LiveReply], is_cancelled: IsCancelled
     ) -> Generator[Message, None, str | None]:
         """Generate a persona's turn, message by message; return its finish reason.
 
@@ -175,7 +175,7 @@ class WatchedRoom:
         """
         requested_at: float | None = time.monotonic()
         reply = start(self.room)
-        reply.gone = is_cancelled
+        reply.is_cancelled = is_cancelled
         self._reply = reply
         reply_id = {"person": reply.person, "turn": reply.turn}
         try:
@@ -200,7 +200,7 @@ class WatchedRoom:
             self.events.publish("silent", **reply_id, reason=reply.finish_reason)
         return reply.finish_reason
 
-    def _publish_deleted(self, reply: Reply) -> None:
+    def _publish_deleted(self, reply: LiveReply) -> None:
         while reply.erased:
             self.events.publish("deleted", id=reply.erased.pop(0).id)
 
@@ -213,9 +213,9 @@ class WatchedRoom:
         """Regenerate the last turn of a persona.
 
         Raises:
-            RoomError, SpeakingError, BusyError, EngineError: as `LiveRoom.retry`.
+            RoomError, SpeakingError, BusyError, EngineError: as `LiveRoom.regenerate`.
         """
-        return self.stream_turn(LiveRoom.retry, is_cancelled)
+        return self.stream_turn(LiveRoom.regenerate, is_cancelled)
 
     def play(
         self,
@@ -277,7 +277,7 @@ class WatchedRooms:
             watched = self._watched.get(room_id)
         if watched is not None:
             return watched
-        if self.registry.histories.settings(room_id) is None:
+        if self.registry.store.settings(room_id) is None:
             message = "there is no such room: POST /api/rooms creates one"
             raise ApiError(404, message, param="room", code="room_not_found")
         return self.open(room_id, (), None, None)
@@ -309,12 +309,12 @@ class WatchedRooms:
 
     def catch_up(self) -> None:
         """Publish the changes by other processes since the last call."""
-        if not self.registry.histories.changed_elsewhere():
+        if not self.registry.store.changed_elsewhere():
             return
         with self._lock:
             rooms = list(self._watched.items())
         for room_id, watched in rooms:
-            if self.registry.histories.settings(room_id) is None:
+            if self.registry.store.settings(room_id) is None:
                 self.drop(room_id)
                 continue
             before = watched.room.settings

@@ -34,7 +34,7 @@ from myna.engines.transformers_engine import Transformers
 from myna.errors import TrainingError, WorkspaceError
 from myna.models.bases import Base, find_base
 from myna.models.loading import FULL_MODEL_FOLDER, load_adapter, precision
-from myna.persona.scenes import situations
+from myna.persona.scenes import find_scenes
 from myna.persona.turn import GeneratedTurn
 from myna.preparing.prepare import read_samples
 from myna.rendering.tokenizer import Tokenizer
@@ -354,10 +354,10 @@ def preview_replies(
     engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
     sampling = settings.chat.sampling(step).narrowed(PREVIEW_TOKENS)
-    scenes = situations(messages, info.personas, turns=4)
+    scenes = find_scenes(messages, info.personas, turns=4)
     rng = random.Random(settings.train.seed)
     for scene in rng.sample(scenes, min(PREVIEW_REPLIES, len(scenes))):
-        room = scene.room(info.format, tokenizer, base.context - PREVIEW_TOKENS)
-        last = room.lines[-1]
-        text = "".join(GeneratedTurn(engine, room, scene.next_person, sampling))
+        builder = scene.prompt_builder(info.format, tokenizer, base.context - PREVIEW_TOKENS)
+        last = builder.messages[-1]
+        text = "".join(GeneratedTurn(engine, builder, scene.next_person, sampling))
         yield f"{last.person}: {last.text}"[:160], scene.next_person, text
