@@ -93,8 +93,6 @@ class ConsentChecker:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         opt_out = OptOut(account, name, persona_of_account, at)
         consent.add_opt_outs(self._workspace.opt_outs_file, [opt_out])
-            self._workspace.opt_outs_file, [OptOut(account, name, persona_of_account, at)]
-        )
         self._stamps = None
         return persona_of_account if persona_of_account in self.personas else ""
 
