@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--mix", action="store_true")
     options = parser.parse_args()
-    lines = options.file.read_text("utf-8") if options.file else apollo11.transcript()
+    lines = options.file.read_text("utf-8") if options.file else apollo11.load_transcript()
     frame = table(lines, options.messages, mix=options.mix)
     best = float("inf")
     for _ in range(3):

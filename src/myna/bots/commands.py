@@ -66,7 +66,7 @@ class Commands:
         """Have a persona go, or everyone."""
         room = await self._known(place)
         gone = list(room.personas) if who.casefold() == EVERYONE else [
-            people.find(who, room.personas)
+            people.match_name(who, room.personas)
         ]  # fmt: skip
         for person in gone:
             await self._host.blocking(partial(room.dismiss, person))
@@ -170,7 +170,7 @@ class Commands:
     async def opt_out(self, account: str, name: str, who: str | None = None) -> str:
         """Take a human out: their clone is silent; what they write, and wrote, is gone."""
         consents = self._host.consents
-        persona = people.find(who, consents.personas) if who else None
+        persona = people.match_name(who, consents.personas) if who else None
         silent = consents.opt_out(account, name, persona)
         await self._host.forget(account)
         if silent:
@@ -206,9 +206,9 @@ class Commands:
     def find(self, who: str) -> str:
         """The persona meant by a name, if they may speak."""
         try:
-            return people.find(who, self._host.consents.speakers())
+            return people.match_name(who, self._host.consents.speakers())
         except PeopleError:
-            people.find(who, self._host.consents.personas)  # nobody at all: it says so
+            people.match_name(who, self._host.consents.personas)  # nobody at all: it says so
             raise PeopleError(f"{who} has not consented to be cloned, or has opted out") from None
 
     async def _room(self, place: str) -> LiveRoom:

@@ -38,14 +38,14 @@ class Consents:
         self._space = space
         self.personas = personas
         self._people = people_.load(space.people_file)
-        self._out = consent.load(space.opt_outs_file)
+        self._out = consent.load_opt_outs(space.opt_outs_file)
         self._seen: tuple[object, ...] | None = None
 
     def speakers(self) -> list[str]:
         """The personas that may speak: consent `clone`, and not opted out."""
         self._refresh()
         out = {entry.person for entry in self._out}
-        allowed = set(people_.personas(self._people)) - out
+        allowed = set(people_.persona_names(self._people)) - out
         return [person for person in self.personas if person in allowed]
 
     def reads(self, account: str) -> bool:
@@ -53,7 +53,7 @@ class Consents:
         self._refresh()
         if any(entry.account == account for entry in self._out):
             return False
-        if accounts.mark(account) in self._people.forgotten:
+        if accounts.account_hash(account) in self._people.forgotten:
             return False
         person = self.person(account)
         return person is None or person.consent != "no"
@@ -67,7 +67,7 @@ class Consents:
         """The id of a persona's account on a platform, where people.toml has one."""
         self._refresh()
         for person in self._people.persons:
-            if person.shown == persona:
+            if person.display_name == persona:
                 for account in person.accounts:
                     source, _, number = account.partition(":")
                     if source == platform:
@@ -88,14 +88,14 @@ class Consents:
         """
         platform = account.partition(":")[0]
         person = self.person(account)
-        theirs = person.shown if person is not None else ""
+        theirs = person.display_name if person is not None else ""
         if persona and persona != theirs:
             owner = self.account(persona, platform)
             if theirs or owner is not None:
                 raise PeopleError(f"{persona} is somebody else: only they can take themselves out")
             theirs = persona
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        consent.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
+        consent.add_opt_outs(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
         self._seen = None
         return theirs if theirs in self.personas else ""
 
@@ -105,7 +105,7 @@ class Consents:
         if stamps == self._seen:
             return
         self._seen = stamps
-        self._out = self._kept(lambda: consent.load(files[1]), self._out)
+        self._out = self._kept(lambda: consent.load_opt_outs(files[1]), self._out)
         self._people = self._kept(lambda: people_.load(files[0]), self._people)
 
     @staticmethod
@@ -142,9 +142,9 @@ def forget_in_rooms(space: Workspace, person: Person) -> int:
         if not outboxes and not space.rooms_file.exists():
             return 0
         store = files.enter_context(closing(RoomStore(space.rooms_file)))
-        erased = store.erase_person({person.name, person.shown})
+        erased = store.erase_person({person.name, person.display_name})
         for platform, outbox in outboxes.items():
             for place, called in outbox.called(person.accounts).items():
                 erased += store.erase_person(called, f"{platform}:{place}")
-            outbox.erase(person.accounts, person.shown)
+            outbox.erase(person.accounts, person.display_name)
     return erased

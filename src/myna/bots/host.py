@@ -219,7 +219,7 @@ class Host:
         known = self.outbox.names(place)
         if account not in known:
             person = self.consents.person(account)
-            mine = person.shown if person is not None else name
+            mine = person.display_name if person is not None else name
             known[account] = front_.in_room(mine, set(known.values()), self.consents.personas)
             self.outbox.call(place, account, known[account])
         return known[account]

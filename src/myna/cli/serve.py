@@ -77,7 +77,7 @@ def command(
                 loopback=server.is_loopback(host),
             )
             terms = Terms(access=access, limits=Limits(a_minute=rate))
-            served = Served(clone, queue, adapter, people.plain_name(default_author))
+            served = Served(clone, queue, adapter, people.sanitize_name(default_author))
             app = create_app(served, Rooms(clone, store, queue), terms)
             _set_up_log()
             on_ready = partial(_print_urls, listening, clone, served.models(), as_json=as_json)

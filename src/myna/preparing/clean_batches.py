@@ -74,11 +74,11 @@ def cleaning_context(
     chosen = settings.filter
     by_name = chosen.spaces or chosen.channels or chosen.threads or chosen.people
     there = messages.select(columns).unique() if by_name else messages.select(columns).head(0)
-    assigned = accounts.assign(there.collect(), people)
+    assigned = accounts.assign_persons(there.collect(), people)
     return CleaningContext(
         folder,
         people,
-        tuple(dict.fromkeys(person.shown for person in people.persons)),
+        tuple(dict.fromkeys(person.display_name for person in people.persons)),
         pseudonyms.hidden_names(messages, people),
         rules.is_excluded(assigned, chosen),
         settings,
@@ -89,7 +89,7 @@ def cleaning_context(
 
 def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     """Clean a batch, write it into the message store, and compute its features."""
-    stored = accounts.assign(batch.read(), context.people)
+    stored = accounts.assign_persons(batch.read(), context.people)
     stored = stored.with_columns(excluded=context.excluded)
     normal, features = rules.extract_features(
         pseudonyms.replace_names(stored, context.hidden), context.rules

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from myna.engines.queueing import Queue
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.persona.clone import Clone
 from myna.persona.prompt import PromptBuilder
 from myna.rendering.turns import MAX_PEOPLE_NAMED, escape_turn
@@ -57,7 +57,7 @@ def chat(served: Served, request: ChatRequest) -> Chat:
     ]
     # Who spoke last stands in the system line for sure.
     speakers = dict.fromkeys(person for person, _ in reversed(said) if person not in present)
-    others = list(speakers)[: max(MAX_PEOPLE_NAMED - len(present), 1)] or [plain_name(served.me)]
+    others = list(speakers)[: max(MAX_PEOPLE_NAMED - len(present), 1)] or [sanitize_name(served.me)]
     room = clone.prompt_builder(others, present)
     for person, text in said:
         room.add(person, text)
@@ -115,7 +115,7 @@ def _called(name: str, personas: Sequence[str]) -> str:
         for persona in personas
         if name in (re.sub(other, "_", persona, flags=re.ASCII)[:64] for other in _NOT_IN_NAMES)
     ]
-    return meant[0] if len(meant) == 1 else plain_name(name)
+    return meant[0] if len(meant) == 1 else sanitize_name(name)
 
 
 def _fitting(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
@@ -133,7 +133,7 @@ def _fitting(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]
         if len(message.text) > context * LONGEST_TOKEN:
             end = message.text[-context * LONGEST_TOKEN :]
             message = message.model_copy(update={"content": end})
-        line = plain_name(message.name or "") + message.text
+        line = sanitize_name(message.name or "") + message.text
         left -= len(clone.tokenizer.encode(line).ids)
         found.append(message)
     return found[::-1]
