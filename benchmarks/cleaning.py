@@ -1,10 +1,10 @@
-"""How fast messages are cleaned, on one core.
+"""Speed of cleaning, on one core.
 
 python benchmarks/cleaning.py [FILE] [--messages 200000] [--mix]
 
-FILE is JSON lines with author and text; the demo's transcript of Apollo 11 without. It is
-repeated, with other ids, up to the number of messages. With --mix the words of each
-repetition are changed about, so that no long text is the copy of another.
+FILE is JSON lines with author and text; by default the demo's transcript of Apollo 11. It is
+repeated, with other ids, up to the number of messages. --mix shuffles the words of each
+repetition, so that no long text is a copy of another.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from myna import apollo11, messages
 from myna.cleaning import rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Rules
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 
 
 def table(lines: str, count: int, *, mix: bool) -> pl.DataFrame:
-    """The messages of a chat, again and again."""
-    said = [json.loads(line) for line in lines.splitlines()]
-    draw = random.Random(0)
+    """Repeat the messages of a chat in a table."""
+    chat = [json.loads(line) for line in lines.splitlines()]
+    rng = random.Random(0)
     rows = []
     for number in range(count):
-        row = said[number % len(said)]
+        row = chat[number % len(chat)]
         text = row["text"]
-        if mix and number >= len(said):
+        if mix and number >= len(chat):
             words = text.split()
-            draw.shuffle(words)
+            rng.shuffle(words)
             text = " ".join(words)
         rows.append((str(number), row["author"], text))
     ids, authors, texts = zip(*rows, strict=True)
-    made = messages.table(
+    frame = messages.table(
         {
             "source": ["test"] * count,
             "channel": ["air-to-ground"] * count,
@@ -55,20 +55,20 @@ def table(lines: str, count: int, *, mix: bool) -> pl.DataFrame:
             "text": texts,
         }
     )
-    return made.with_columns(
-        person="author", consent=pl.lit("clone"), left_out=pl.lit(False), place=pl.lit(0)
+    return frame.with_columns(
+        person="author", consent=pl.lit("clone"), excluded=pl.lit(False), place=pl.lit(0)
     )
 
 
 def clean(frame: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
-    """The messages that the rules leave, by the steps of prepare, without its tables on disk."""
-    settings = resolved(Rules())
-    messages, (features, long) = rules.look(frame, settings)
+    """Apply the rules as prepare does, without its tables on disk."""
+    settings = resolve_preset(Rules())
+    messages, (features, long) = rules.extract_features(frame, settings)
     known = messages.select("place", "person", "is_bot", "sent_at")
-    decided = rules.decide(features.hstack(known), long, settings)
+    decided = rules.deciding_rules(features.hstack(known), long, settings)
     ledger.characters += int(messages["characters"].sum())
     judged = messages.with_columns(rule=decided)
-    return rules.settle(judged, ledger, rules.MESSAGE_RULES, settings)
+    return rules.apply_actions(judged, ledger, rules.MESSAGE_RULES, settings)
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""How well conversations that run at once are pulled apart, against what people marked.
+"""Quality of disentanglement, against annotations by people.
 
 python benchmarks/disentangle.py FOLDER [--without names times] [--save FOLDER]
     [--weights FILE]
 
-FOLDER is the `dev` or `test` part of the Ubuntu IRC corpus of Kummerfeld et al., "A
+FOLDER is the `dev` or `test` split of the Ubuntu IRC corpus of Kummerfeld et al., "A
 Large-Scale Corpus for Conversation Disentanglement" (ACL 2019, CC-BY 4.0, at
 https://jkk.name/irc-disentanglement): NAME.ascii.txt, and NAME.annotation.txt with a line
 "a b -" where message a answers message b ("a a -" where it starts a conversation).
@@ -12,7 +12,7 @@ The figures are those of section 4.3 there, as percentages: links right (precisi
 recall, F), VI (100 less the scaled variation of information), one-to-one overlap, and
 conversations of several messages that are exactly right; and messages per second from the
 message table to links, on one core where OMP_NUM_THREADS and POLARS_MAX_THREADS are 1.
-What nobody says (joins, renames) is a conversation of its own, as it is in the corpus.
+A notice (join, rename) is a conversation by itself, as it is in the corpus.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ import numpy as np
 import polars as pl
 
 from myna.conversations import disentangle as disentangling
-from myna.conversations.disentangle_features import TRAITS, Talk, read_talk
+from myna.conversations.disentangle_features import TRAITS, MessageArrays, message_arrays
 from myna.sources import ChatFile, Tally, irc
 
 Links = dict[int, set[int]]
-"""What each message answers, by its number in the file."""
+"""The messages that each message answers, by number in the file."""
 
 
 @dataclass(frozen=True)
 class Log:
-    """A file of the corpus: all its lines, the words among them, and the links marked."""
+    """A file of the corpus: all lines, the messages among them, and the annotated links."""
 
     name: str
     lines: pl.DataFrame
-    said: pl.DataFrame
-    marked: Links
+    messages: pl.DataFrame
+    annotated: Links
 
     def answered(self, answers: np.ndarray) -> Links:
-        """Links of the messages marked, from the rows of `said` that those of it answer."""
-        found = {line: {line} for line in self.marked}
-        lines = self.said["line"].to_numpy()
+        """Convert predicted rows to links of the annotated messages."""
+        found = {line: {line} for line in self.annotated}
+        lines = self.messages["line"].to_numpy()
         for line, answer in zip(lines.tolist(), lines[answers].tolist(), strict=True):
             if line in found:
                 found[line] = {answer}
@@ -58,7 +58,7 @@ class Log:
 
 
 def logs(folder: Path) -> list[Log]:
-    """The files of a part of the corpus, in order."""
+    """Read the files of a split of the corpus, in order."""
     return [_log(path) for path in sorted(folder.glob("*.annotation.txt"))]
 
 
@@ -79,58 +79,58 @@ def _log(path: Path) -> Log:
 
 
 def regrouped(log: Log, sizes: Iterable[int]) -> pl.DataFrame:
-    """The messages marked as stretches of so many whole conversations each, in turn."""
+    """Regroup annotated messages as stretches of so many whole conversations each."""
     stretch: dict[int, int] = {}
     counts = iter(sizes)
-    number, room = -1, 0
-    for cluster in sorted(_clusters(log.marked), key=min):
-        if room == 0:
-            number, room = number + 1, next(counts)
+    number, left = -1, 0
+    for cluster in sorted(_clusters(log.annotated), key=min):
+        if left == 0:
+            number, left = number + 1, next(counts)
         stretch.update(dict.fromkeys(cluster, number))
-        room -= 1
+        left -= 1
     lines = {"line": list(stretch), "conversation": list(stretch.values())}
-    schema = {"line": log.said.schema["line"], "conversation": pl.Int64}
-    found = log.said.join(pl.DataFrame(lines, schema=schema), on="line")
+    schema = {"line": log.messages.schema["line"], "conversation": pl.Int64}
+    found = log.messages.join(pl.DataFrame(lines, schema=schema), on="line")
     return found.sort("conversation", "line")
 
 
-def kept_whole(files: Iterable[Log], network: disentangling.Weights | None = None) -> float:
-    """How much stays together where nothing is tangled, as a percentage.
+def kept_whole(files: Iterable[Log], weights: disentangling.Weights | None = None) -> float:
+    """Measure how much stays together where nothing is tangled, as a percentage.
 
-    Each conversation marked that has at least 4 people is a stretch by itself; the figure
-    is the share of its messages that the largest of the parts found has.
+    Each annotated conversation of at least 4 people is a stretch by itself; the figure is the
+    share of its messages in the largest predicted conversation.
     """
     shares: list[float] = []
     for file in files:
-        said = regrouped(file, repeat(1)).filter(
+        messages = regrouped(file, repeat(1)).filter(
             pl.col("author_id").n_unique().over("conversation") >= 4
         )
-        if said.is_empty():
+        if messages.is_empty():
             continue
-        answers = disentangling.answers(read_talk(said), network)
-        found = said.with_columns(split=pl.Series(disentangling.roots(answers)))
+        answers = disentangling.best_links(message_arrays(messages), weights)
+        found = messages.with_columns(split=pl.Series(disentangling.roots(answers)))
         sizes = found.group_by("conversation", "split").len()
         largest = sizes.group_by("conversation").agg(pl.col("len").max() / pl.col("len").sum())
         shares += largest["len"].to_list()
     return 100 * float(np.mean(shares))
 
 
-def read(said: pl.DataFrame, without: Iterable[str] = ()) -> Talk:
-    """The arrays of a log, as a chat would have them where there are no times, or no names."""
-    found = read_talk(said.drop("sent_at") if "times" in without else said)
+def to_arrays(messages: pl.DataFrame, without: Iterable[str] = ()) -> MessageArrays:
+    """Convert a log to arrays, without times or names if asked."""
+    found = message_arrays(messages.drop("sent_at") if "times" in without else messages)
     if "names" not in without:
         return found
     stranger = TRAITS.index("calls a stranger")
     return replace(
         found,
         called=np.full_like(found.called, -1),
-        surely=np.zeros_like(found.surely),
+        certainty=np.zeros_like(found.certainty),
         traits=np.where(np.arange(len(TRAITS)) == stranger, 0, found.traits),
     )
 
 
 def score(marked: Mapping[str, Links], found: Mapping[str, Links]) -> dict[str, float]:
-    """The figures, as percentages."""
+    """Compute the figures, as percentages."""
     links = Counter[str]()
     exact = Counter[str]()
     together = 0
@@ -171,7 +171,7 @@ def _fractions(count: Counter[str]) -> dict[str, float]:
 
 
 def _clusters(links: Links, only: Iterable[int] | None = None) -> list[set[int]]:
-    """What hangs together by links, of the messages marked."""
+    """Group the annotated messages that are connected by links."""
     parents: dict[int, int] = {}
 
     def root(line: int) -> int:
@@ -190,7 +190,7 @@ def _clusters(links: Links, only: Iterable[int] | None = None) -> list[set[int]]
 
 
 def _best_pairing(table: np.ndarray) -> float:
-    """The most that pairs of one row and one column each add up to (Hungarian method)."""
+    """Return the largest sum of pairs of one row and one column (Hungarian method)."""
     if table.shape[0] > table.shape[1]:
         table = table.T
     rows, columns = table.shape
@@ -221,38 +221,38 @@ def _best_pairing(table: np.ndarray) -> float:
 
 
 def main() -> None:
-    """Pull apart, score, print one JSON line."""
+    """Disentangle, score, print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--without", nargs="+", choices=["names", "times"], default=[])
     parser.add_argument("--save", type=Path, help="a folder for the links, in the corpus's form")
-    parser.add_argument("--weights", type=Path, default=disentangling.FILE)
-    wanted = parser.parse_args()
-    if wanted.folder is None:
+    parser.add_argument("--weights", type=Path, default=disentangling.WEIGHTS_FILE)
+    options = parser.parse_args()
+    if options.folder is None:
         print("skipped: give the folder of a part of the corpus (see --help)")
         return
-    files = logs(wanted.folder)
-    network = disentangling.read_weights(wanted.weights)
+    files = logs(options.folder)
+    weights = disentangling.read_weights(options.weights)
     found: dict[str, Links] = {}
     seconds = 0.0
     for file in files:
         began = time.perf_counter()
-        answers = disentangling.answers(read(file.said, wanted.without), network)
+        answers = disentangling.best_links(to_arrays(file.messages, options.without), weights)
         seconds += time.perf_counter() - began
         found[file.name] = file.answered(answers)
-    if wanted.save:
-        wanted.save.mkdir(parents=True, exist_ok=True)
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
         for name, links in found.items():
             lines = (f"{line} {answer} -\n" for line, [answer] in sorted(links.items()))
-            (wanted.save / f"{name}.annotation.txt").write_text("".join(lines), "utf-8")
-    figures = score({file.name: file.marked for file in files}, found)
-    speed = sum(file.said.height for file in files) / seconds
+            (options.save / f"{name}.annotation.txt").write_text("".join(lines), "utf-8")
+    figures = score({file.name: file.annotated for file in files}, found)
+    speed = sum(file.messages.height for file in files) / seconds
     print(
         json.dumps(
             {
-                "messages": sum(len(file.marked) for file in files),
+                "messages": sum(len(file.annotated) for file in files),
                 **{name: round(value, 1) for name, value in figures.items()},
-                "kept whole": round(kept_whole(files, network), 1),
+                "kept whole": round(kept_whole(files, weights), 1),
                 "messages/s": round(speed),
             }
         )

@@ -1,13 +1,12 @@
-"""Whether memory helps: bits per character of real replies, with and without it.
+"""Measure memory: bits per character of real replies, with and without it.
 
 python benchmarks/memory.py WORKSPACE [--split test] [--every 3] [--set chat.memory_tokens=64]
 python benchmarks/memory.py WORKSPACE --set chat.memory_embeddings=wordllama
 
-Walks through the conversations of a split as a live room would hear them, and before each
-message of a persona asks the clone how likely it is: without memory, with what full-text
-search brings up, and, where the settings name a model for it, with what search by meaning
-adds. The workspace must be trained with the rendering `transcript`; choose settings on
-`validation`, report on `test`.
+Walks through the conversations of a split as a live room would, and before each
+turn of a persona scores it with the clone: without memory, with full-text search, and, if the
+settings name an embedding model, with both searches. The workspace must be trained with the
+rendering `transcript`; choose settings on `validation`, report on `test`.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from myna import config, workspace
 from myna.choices import DEFAULT_ADAPTER
 from myna.persona.clone import Clone, open_clone
 from myna.persona.memory import OWNER, Memory
-from myna.persona.prompt import Line, Room
+from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.rendering.turns import most_active
 
 RESAMPLES = 2000
@@ -38,26 +37,26 @@ def main() -> None:
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--split", default="test", choices=["validation", "test"])
     parser.add_argument("--adapter", default=DEFAULT_ADAPTER)
-    parser.add_argument("--every", type=int, default=1, help="Measure every so-manieth reply.")
+    parser.add_argument("--every", type=int, default=1, help="Measure every N-th reply.")
     parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    wanted = parser.parse_args()
-    space = workspace.find(wanted.workspace)
+    options = parser.parse_args()
+    space = workspace.find(options.workspace)
     settings = config.override(
-        space.settings(), ["chat.engine=transformers", *wanted.set, "chat.memory=true"]
+        space.settings(), ["chat.engine=transformers", *options.set, "chat.memory=true"]
     )
-    clone = open_clone(space, wanted.adapter, settings)
+    clone = open_clone(space, options.adapter, settings)
     if clone.memory is None:
         raise SystemExit("this workspace has no memory: run `myna prepare`")
-    memories = {"words": clone.memory.by_words_alone()}
+    memories = {"words": clone.memory.without_embeddings()}
     if settings.chat.memory_embeddings:
         memories["words_and_meaning"] = clone.memory
     chats = pl.read_parquet(space.prepared / "messages.parquet")
-    found = list(measured(clone, memories, chats, wanted))
-    characters, without = (np.array([reply[at] for reply in found]) for at in (0, 1))
-    report: dict[str, Any] = {"split": wanted.split, "replies": len(found)}
+    replies = list(measured(clone, memories, chats, options))
+    characters, without = (np.array([reply[i] for reply in replies]) for i in (0, 1))
+    report: dict[str, Any] = {"split": options.split, "replies": len(replies)}
     report["without"] = round(without.sum() / characters.sum(), 4)
     for number, name in enumerate(memories):
-        tokens, with_ = np.array([reply[2][number] for reply in found]).T
+        tokens, with_ = np.array([reply[2][number] for reply in replies]).T
         report[name] = {
             "recalled_for": int((tokens > 0).sum()),
             "tokens_recalled": round(tokens[tokens > 0].mean(), 1) if tokens.any() else 0,
@@ -69,57 +68,58 @@ def main() -> None:
 
 
 def measured(
-    clone: Clone, memories: dict[str, Memory], messages: pl.DataFrame, wanted: argparse.Namespace
+    clone: Clone, memories: dict[str, Memory], messages: pl.DataFrame, options: argparse.Namespace
 ) -> Iterator[tuple[int, float, list[tuple[int, float]]]]:
-    """For each reply: its characters, its bits without memory, and for each memory the
-    tokens that it brings up and the bits then.
+    """For each reply: its characters, its bits without memory, and for each memory the number
+    of recalled tokens and the bits with them.
     """
-    met = 0
-    part = messages.filter(pl.col("split") == wanted.split)
-    for _, said in part.group_by("conversation", maintain_order=True):
-        room = clone.room([], most_active(said["person"]))
-        for person, text, trained in said.select("person", "text", "trained").iter_rows():
-            opens = not room.lines or room.lines[-1].person != person
-            met += trained and opens and bool(room.lines) and person in clone.personas
-            if met == wanted.every:
-                met = 0
-                without = bits(clone, room, person, text)
+    since_measured = 0
+    held_out = messages.filter(pl.col("split") == options.split)
+    for _, conversation in held_out.group_by("conversation", maintain_order=True):
+        builder = clone.prompt_builder([], most_active(conversation["person"]))
+        for person, text, trained in conversation.select("person", "text", "trained").iter_rows():
+            is_new_turn = not builder.messages or builder.messages[-1].person != person
+            is_reply = trained and is_new_turn and bool(builder.messages)
+            since_measured += is_reply and person in clone.personas
+            if since_measured == options.every:
+                since_measured = 0
+                without = bits(clone, builder, person, text)
                 yield (
                     len(text),
                     without,
                     [
-                        with_memory(clone, memory, room, person, text, without)
+                        with_memory(clone, memory, builder, person, text, without)
                         for memory in memories.values()
                     ],
                 )
-            room.lines.append(Line(person, text))  # cleaned and redacted already
+            builder.messages.append(PromptMessage(person, text))  # clean already
 
 
 def with_memory(
-    clone: Clone, memory: Memory, room: Room, person: str, text: str, without: float
+    clone: Clone, memory: Memory, builder: PromptBuilder, person: str, text: str, without: float
 ) -> tuple[int, float]:
-    """The tokens that a memory brings up, and how surprising a reply is with them."""
-    before = len(room.prompt(person))
-    room.recalled = memory.recall(
+    """The number of recalled tokens, and the bits of a reply with them in the prompt."""
+    before = len(builder.prompt(person))
+    builder.recalled = memory.recall(
         person,
-        room.lines,
+        builder.messages,
         OWNER,
-        most=clone.chat.memory_exchanges,
-        tokens=clone.chat.memory_tokens,
-        count=lambda said: len(clone.tokenizer.encode(said).ids),
+        max_exchanges=clone.chat.memory_exchanges,
+        max_tokens=clone.chat.memory_tokens,
+        count=lambda text: len(clone.tokenizer.encode(text).ids),
     )
     try:
-        if not room.recalled:
+        if not builder.recalled:
             return 0, without
-        return len(room.prompt(person)) - before, bits(clone, room, person, text)
+        return len(builder.prompt(person)) - before, bits(clone, builder, person, text)
     finally:
-        room.recalled = []
+        builder.recalled = []
 
 
-def bits(clone: Clone, room: Room, person: str, text: str) -> float:
-    """How surprised the clone is by a reply."""
+def bits(clone: Clone, builder: PromptBuilder, person: str, text: str) -> float:
+    """The bits of a reply: its negative log2-likelihood."""
     ids = clone.tokenizer.encode(f" {text}").ids
-    return -sum(clone.engine_for(person).score(room.prompt(person), ids)) / math.log(2)
+    return -sum(clone.engine_for(person).score(builder.prompt(person), ids)) / math.log(2)
 
 
 def interval(without: Any, with_: Any) -> tuple[float, float]:

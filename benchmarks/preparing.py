@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--export", type=Path, nargs="*", default=[])
     options = parser.parse_args()
-    tokenizer = Tokenizer(bases.find(bases.DEFAULT, weights=False).folder)
+    tokenizer = Tokenizer(bases.find_base(bases.DEFAULT_BASE, weights=False).folder)
     with tempfile.TemporaryDirectory() as folder:
         if not options.export:
             Path(folder, "export").mkdir()

@@ -2,12 +2,11 @@
 
 python benchmarks/redaction.py [--wrong] [--speed CHAT.jsonl]
 
-The cases are in redaction_cases.jsonl: a text and the spans [start, end, type] of what is
-personal in it; `before` tells those that were labelled before any rule was written. A
-span counts as found if it is found to the character, with its type. `--wrong` lists what
-is not. `--speed` measures messages per second of processor time on a chat of JSON lines
-with `text`, repeated to 200,000 messages, and on made-up texts full of digits; set
-POLARS_MAX_THREADS=1.
+The cases are in redaction_cases.jsonl: a text and the spans [start, end, type] of its
+personal data; `before` marks cases labelled before any rule was written. A span counts as found
+if start, end and type are equal. `--wrong` lists the errors. `--speed` measures messages per
+second of processor time on a chat of JSON lines with `text`, repeated to 200,000 messages, and
+on made-up texts full of digits; set POLARS_MAX_THREADS=1.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from typing import Any
 
 import polars as pl
 
-from myna.cleaning.redact import find, redact
+from myna.cleaning.redact import find_personal_data, redact_messages
 from myna.config import Redaction
 from myna.messages import table
 
@@ -36,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--wrong", action="store_true")
     parser.add_argument("--speed", type=Path)
-    wanted = parser.parse_args()
+    options = parser.parse_args()
     cases = [json.loads(line) for line in CASES.read_text("utf-8").splitlines()]
     before = [case for case in cases if case["before"]]
     after = [case for case in cases if not case["before"]]
@@ -44,26 +43,26 @@ def main() -> None:
         name: figures(part) for name, part in (("before", before), ("after", after), ("all", cases))
     }
     report["left by the first look"] = overlooked([case["text"] for case in cases])
-    if wanted.wrong:
+    if options.wrong:
         report["wrong"] = [case for case in map(difference, cases) if case]
-    if wanted.speed:
-        lines = wanted.speed.read_text("utf-8").splitlines()
+    if options.speed:
+        lines = options.speed.read_text("utf-8").splitlines()
         report["messages/s"] = {
-            wanted.speed.stem: speed([json.loads(line)["text"] for line in lines]),
+            options.speed.stem: speed([json.loads(line)["text"] for line in lines]),
             "digits": speed(digits()),
         }
     print(json.dumps(report, indent=1, ensure_ascii=False))
 
 
 def figures(cases: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    """Precision and recall, overall and for each type."""
+    """Compute precision and recall, overall and for each type."""
     right: Counter[str] = Counter()
     found: Counter[str] = Counter()
     labelled: Counter[str] = Counter()
     number = clean = 0
     for case in cases:
         truth = {tuple(span) for span in case["spans"]}
-        seen = set(map(tuple, find(case["text"])))
+        seen = set(map(tuple, find_personal_data(case["text"])))
         right.update(span[2] for span in truth & seen)
         found.update(span[2] for span in seen)
         labelled.update(span[2] for span in truth)
@@ -78,7 +77,7 @@ def figures(cases: Iterable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def scores(right: int, found: int, labelled: int) -> dict[str, float | int]:
-    """Shares of what was found, and of what was there to find."""
+    """Return precision, recall and the number of labelled spans."""
     return {
         "precision": round(right / found, 4) if found else 1.0,
         "recall": round(right / labelled, 4) if labelled else 1.0,
@@ -87,15 +86,15 @@ def scores(right: int, found: int, labelled: int) -> dict[str, float | int]:
 
 
 def overlooked(texts: list[str]) -> int:
-    """What a close look at every text finds and a table's quick first look passes over."""
-    _, counts = redact(table({"text": texts}), Redaction())
-    return sum(len(find(text)) for text in texts) - sum(counts.values())
+    """Count the matches that `redact_messages` misses, as its hints do."""
+    _, matches = redact_messages(table({"text": texts}), Redaction())
+    return sum(len(find_personal_data(text)) for text in texts) - matches.height
 
 
 def difference(case: dict[str, Any]) -> dict[str, Any] | None:
-    """What was found and is not there, and what is there and was not found."""
+    """Return the false positives and negatives of a case."""
     truth = {tuple(span) for span in case["spans"]}
-    seen = set(map(tuple, find(case["text"])))
+    seen = set(map(tuple, find_personal_data(case["text"])))
     if truth == seen:
         return None
     told = {
@@ -106,27 +105,27 @@ def difference(case: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def digits() -> list[str]:
-    """Texts with numbers of every kind, half of them digits."""
-    draw = random.Random(0)
+    """Make up texts with numbers of many forms, half of them digits."""
+    rng = random.Random(0)
     forms = ("##:##", "####-##-##", "#,###.##", "###", "#-#", "##.#", "######", "v#.#.#", "#####")
     return [
         " ".join(
-            "".join(str(draw.randrange(10)) if c == "#" else c for c in draw.choice(forms))
-            if draw.random() < 0.6
-            else draw.choice(("tea", "and", "the", "at", "won", "plus"))
-            for _ in range(draw.randrange(3, 12))
+            "".join(str(rng.randrange(10)) if c == "#" else c for c in rng.choice(forms))
+            if rng.random() < 0.6
+            else rng.choice(("tea", "and", "the", "at", "won", "plus"))
+            for _ in range(rng.randrange(3, 12))
         )
         for _ in range(5_000)
     ]
 
 
 def speed(texts: list[str]) -> int:
-    """Messages redacted in a second of processor time."""
+    """Measure messages redacted per second of processor time."""
     many = (texts * (MESSAGES // len(texts) + 1))[:MESSAGES]
     frame = table({"text": pl.Series(many)})
-    redact(frame.head(1_000), Redaction())
+    redact_messages(frame.head(1_000), Redaction())
     start = time.process_time()
-    redact(frame, Redaction())
+    redact_messages(frame, Redaction())
     return round(MESSAGES / (time.process_time() - start))
 
 

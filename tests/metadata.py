@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from myna.artifacts import AdapterInfo, Plan, PreparedInfo, PromptFormat, TrainingResult
+from myna.artifacts import AdapterInfo, PreparedInfo, PromptFormat, TrainingPlan, TrainingResult
 from myna.config import Redaction, Rules, Samples
 from myna.config.clones import SYSTEM
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 from myna.rendering.spec import TRANSCRIPT, RenderingSpec
 
 NOT_REDACTED = Redaction(style="off")
@@ -24,7 +24,7 @@ def prompt_format(
     """A format with this system line and these settings of samples, and otherwise the defaults."""
     return PromptFormat(
         Samples(system=system, **samples),
-        resolved(rules or Rules()),
+        resolve_preset(rules or Rules()),
         redaction or Redaction(),
         spec,
     )
@@ -55,6 +55,6 @@ def adapter_info(**given: Any) -> AdapterInfo:
         "format": prompt_format(),
         "personas": ["Ana"],
         "channels": [],
-        "training": TrainingResult(Plan(10, 5000, 1.0, "1 epochs", 200.0), 2.5),
+        "training": TrainingResult(TrainingPlan(10, 5000, 1.0, "1 epochs", 200.0), 2.5),
     }
     return AdapterInfo(**plain | given)

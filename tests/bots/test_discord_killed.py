@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.bots.bridge import Bridge, begin, bridged, process, until
 from tests.bots.world import TOKEN, World
 
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.workspace import Workspace
 
 WHOLE = ["re ana", "re ana 2", "re ana 3"]
@@ -78,15 +78,15 @@ def test_the_rest_of_a_turn_is_said_and_what_was_asked_meanwhile_answered(tmp_pa
 def test_a_turn_that_is_just_made_is_made_anew(tmp_path: Path) -> None:
     async def play() -> None:
         async with lives(tmp_path, "0.4") as (bridge, first, second):
-            histories = Histories(Workspace(tmp_path / "friends").rooms_file)
+            store = RoomStore(Workspace(tmp_path / "friends").rooms_file)
             place = f"discord:{bridge.channel}"
-            half = lambda: any(m.by_clone for m in histories.messages(place))  # noqa: E731
+            half = lambda: any(m.by_clone for m in store.messages(place))  # noqa: E731
             await killed(first, bridge, half)
             assert bridge.said() == []
             await again(second, bridge, WHOLE)
-            texts = [m.text for m in histories.messages(place) if m.by_clone]
+            texts = [m.text for m in store.messages(place) if m.by_clone]
             assert texts[:3] == WHOLE
-            histories.close()
+            store.close()
 
     asyncio.run(play())
 

@@ -18,14 +18,14 @@ from myna.bots.consent import Consents
 from myna.bots.front import Front
 from myna.bots.host import Host
 from myna.bots.outbox import Outbox
-from myna.engines.engine import Sampling
+from myna.config import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import EngineError
 from myna.people import People, Person
 from myna.persona.clone import Clone
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import Rooms
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.workspace import Workspace
 
 TOKEN = "MTIz.c2Vj.cmV0LW9mLWEtdGVzdA"  # noqa: S105
@@ -140,10 +140,10 @@ class World:
             format=prompt_format(max_length=4096),
             channels=[Channel("s", "tea", list(FRIENDS))],
             chat=config.Chat(),
-            chance=random.Random(1),
+            rng=random.Random(1),
         )
-        self.histories = Histories(self.space.rooms_file)
-        self.rooms = Rooms(clone, self.histories, Queue(self.engine.slots, 1000))
+        self.store = RoomStore(self.space.rooms_file)
+        self.rooms = Rooms(clone, self.store, Queue(self.engine.slots, 1000))
         outbox = Outbox(self.space.bots / f"{platform}.sqlite")
         self.outboxes.append(outbox)
         consents = Consents(self.space, clone.personas)
@@ -168,4 +168,4 @@ class World:
         """Let go of the files."""
         for outbox in self.outboxes:
             outbox.close()
-        self.histories.close()
+        self.store.close()

@@ -1,4 +1,4 @@
-"""Commands for bots: known ones, and prefixes that bots answer to."""
+"""Detectors of bot commands, keyboard mash, pastes and quotations."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from myna.cleaning.detectors import (
     ONE_WORD,
     command_prefix,
     is_answered_by_bot,
-    is_attributed,
+    is_attributed_quotation,
     is_keyboard_mash,
     is_known_command,
     is_paste,
-    quoted_words,
-    repeats_quoted,
+    quoted_text,
+    quotes_others,
 )
 
 
 def asked(rows: list[dict[str, Any]]) -> list[str]:
     frame = table(rows).with_columns(place="channel_id")
-    answered_ = is_answered_by_bot(frame.with_columns(prefix=command_prefix(frame["text"])))
+    answered_ = is_answered_by_bot(frame.with_columns(command_prefix=command_prefix(frame["text"])))
     return frame.filter(is_known_command(frame["text"]) | answered_)["text"].to_list()
 
 
@@ -159,11 +159,14 @@ SAID = [("Ben", "we should all go"), ("Ana", "my own words"), ("Ben", "two\nline
 
 def quotes(text: str) -> bool:
     talk = pl.DataFrame([*SAID, ("Ana", text)], schema=["person", "text"], orient="row")
-    said = talk.with_columns(said=talk["text"].hash(), quotes=quoted_words(talk["text"]).hash())
-    repeated = repeats_quoted(
-        said.with_columns(pl.when(quoted_words(talk["text"]).is_not_null()).then("quotes"))
+    quoted = quoted_text(talk["text"])
+    repeated = quotes_others(
+        talk.with_columns(
+            text_hash=talk["text"].hash(),
+            quoted_hash=pl.when(quoted.is_not_null()).then(quoted.hash()),
+        )
     )
-    return bool(repeated[-1] or is_attributed(talk["text"])[-1])
+    return bool(repeated[-1] or is_attributed_quotation(talk["text"])[-1])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from myna.cleaning.ledger import ACTIONS, Ledger, Row, Share, from_json
+from myna.cleaning.ledger import ACTIONS, Ledger, LedgerRow, PersonShare, from_json
 
 
 def ledger() -> Ledger:
@@ -12,12 +12,14 @@ def ledger() -> Ledger:
         messages=10,
         characters=100,
         rows=[
-            Row("empty", "drop", "nothing in it", 2, 0),
-            Row("media-only", "context", "an attachment without words", 1, 0, ["Ana: (no text)"]),
-            Row("test", "test", "held out to report on", 3, 40),
-            Row("kept", "train", "a person's words, trained", 4, 60),
+            LedgerRow("empty", "drop", "nothing in it", 2, 0),
+            LedgerRow(
+                "media-only", "context", "an attachment without words", 1, 0, ["Ana: (no text)"]
+            ),
+            LedgerRow("test", "test", "held out to report on", 3, 40),
+            LedgerRow("kept", "train", "a person's words, trained", 4, 60),
         ],
-        people=[Share("Ana", 100, train=60, test=40, replies={"train": 4, "test": 3})],
+        people=[PersonShare("Ana", 100, train=60, test=40, replies={"train": 4, "test": 3})],
     )
 
 
@@ -46,5 +48,5 @@ def test_it_is_read_back_from_its_json() -> None:
 
 def test_what_is_kept_is_a_share_of_what_is_not_held_out() -> None:
     assert ledger().people[0].kept == 1
-    assert Share("Ben", characters=50, train=10, validation=10).kept == 0.25
-    assert Share("Cy").kept == 0
+    assert PersonShare("Ben", characters=50, train=10, validation=10).kept == 0.25
+    assert PersonShare("Cy").kept == 0

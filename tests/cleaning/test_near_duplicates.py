@@ -1,4 +1,4 @@
-"""Copies of long texts: whose they are, and which are near enough."""
+"""Copies of long texts: their authors, and the similarity of near-duplicates."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.chats import thorough
 
 from myna.cleaning import near_duplicates
-from myna.cleaning.near_duplicates import BLOCK, found, long_texts
+from myna.cleaning.near_duplicates import MAX_BLOCK_CHARS, find_copies, long_texts
 
 SONG = (
     "the kettle is on the stove and the cups are on the shelf and nobody has time to pour it today"
@@ -25,7 +25,7 @@ def clusters(texts: pl.Series) -> np.ndarray:
 
 def named(*said: tuple[str, str]) -> list[str]:
     people, texts = zip(*said, strict=True)
-    masks = found(long_texts(pl.Series(texts), 80), pl.Series(people))
+    masks = find_copies(long_texts(pl.Series(texts), 80), pl.Series(people))
     return [
         "copypasta" if pasta else "repeated" if again else "own"
         for pasta, again in zip(masks["copypasta"], masks["repeated"], strict=True)
@@ -36,23 +36,23 @@ def test_the_first_is_its_authors_and_the_second_repeats_it() -> None:
     assert named(("Ana", SONG), ("Ana", OTHER), ("Ben", SONG)) == ["own", "own", "repeated"]
 
 
-def test_what_three_people_say_is_nobodys() -> None:
+def test_a_text_of_three_people_is_copypasta() -> None:
     said = [("Ana", SONG), ("Ben", SONG), ("Cy", SONG), ("Cy", OTHER)]
     assert named(*said) == ["copypasta"] * 3 + ["own"]
 
 
-def test_what_is_said_five_times_is_copypasta() -> None:
+def test_a_text_sent_five_times_is_copypasta() -> None:
     assert named(*[("Ana", SONG)] * 4) == ["own", *["repeated"] * 3]
     assert named(*[("Ana", SONG)] * 5) == ["copypasta"] * 5
 
 
-def test_links_are_no_words() -> None:
+def test_links_do_not_count() -> None:
     link = f"https://myna.example/{'tea-' * 20}"
     assert named(("Ana", f"look here: {link}"), ("Ben", f"and there: {link}")) == ["own", "own"]
     assert named(("Ana", f"{SONG} {link}"), ("Ben", SONG)) == ["own", "repeated"]
 
 
-def test_short_texts_are_a_voice() -> None:
+def test_short_texts_are_no_copies() -> None:
     assert named(*[("Ana", "the kettle is on")] * 9) == ["own"] * 9
 
 
@@ -78,10 +78,10 @@ def test_texts_without_letters_are_copies_only_when_they_are_equal() -> None:
 
 
 def test_other_texts_are_no_copies_in_any_number() -> None:
-    draw = random.Random(7)
+    rng = random.Random(7)
     words = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
-    said = [" ".join(draw.choices(words, k=20)) for _ in range(3_000)]
-    assert sum(map(len, said)) > 3 * BLOCK  # in several blocks
+    said = [" ".join(rng.choices(words, k=20)) for _ in range(3_000)]
+    assert sum(map(len, said)) > 3 * MAX_BLOCK_CHARS  # in several blocks
     assert clusters(pl.Series([*said, said[5]])).tolist() == [*range(3_000), 5]
 
 

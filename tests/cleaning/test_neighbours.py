@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import table, thorough
 
-from myna.cleaning.redact import find, redact
+from myna.cleaning.redact import find_personal_data, redact_messages
 from myna.cleaning.redact_stream import RedactionStream
 from myna.config import Redaction
 
@@ -74,7 +74,7 @@ PARTS: dict[str, tuple[str, str]] = {
     # A path, such as /run/secrets/x1.
     "hunter22": ("/", ""),
 }
-"""What makes something else of it: before, and behind."""
+"""Neighbours before and behind that make it part of something else."""
 
 
 def written(before: str, item: str, after: str) -> tuple[str, int]:
@@ -85,14 +85,16 @@ def written(before: str, item: str, after: str) -> tuple[str, int]:
 
 def is_hidden(text: str, at: int, item: str) -> bool:
     return {*range(at, at + len(item))} <= {
-        place for found in find(text) for place in range(found.start, found.end)
+        place for found in find_personal_data(text) for place in range(found.start, found.end)
     }
 
 
 @pytest.mark.parametrize("item", DATA)
 def test_each_is_found_beside_each(item: str) -> None:
     text, _ = written("", item, "")
-    assert [(text[f.start : f.end], f.kind) for f in find(text)] == [(item, DATA[item])]
+    assert [(text[f.start : f.end], f.kind) for f in find_personal_data(text)] == [
+        (item, DATA[item])
+    ]
     before, after = PARTS.get(item, ("", ""))
     missed = [
         (near, side)
@@ -116,7 +118,7 @@ def test_each_is_found_between_all(item: str, before: str, after: str) -> None:
     text, at = written(before, item, after)
     assert is_hidden(text, at, item)
     # The first look at a table, and a stream, find what the close look does.
-    frame, _ = redact(table([{"author": "Ana", "text": text}]), Redaction())
+    frame, _ = redact_messages(table([{"author": "Ana", "text": text}]), Redaction())
     stream = RedactionStream(Redaction())
     assert "".join(map(stream.feed, text)) + stream.finish() == frame["text"][0]
     assert item not in frame["text"][0]
@@ -138,7 +140,7 @@ def test_each_is_found_between_all(item: str, before: str, after: str) -> None:
     ],
 )  # fmt: skip
 def test_some_neighbours_make_something_else_of_it(text: str) -> None:
-    assert find(text) == []
+    assert find_personal_data(text) == []
 
 
 def test_every_known_case_is_found_between_emphasis_and_quotes() -> None:
@@ -149,5 +151,5 @@ def test_every_known_case_is_found_between_emphasis_and_quotes() -> None:
             for mark in ("**", "`", '"', "||"):
                 text = f"{case['text'][:start]}{mark}{case['text'][start:end]}{mark}"
                 text += case["text"][end:]
-                spans = [[f.start, f.end, f.kind] for f in find(text)]
+                spans = [[f.start, f.end, f.kind] for f in find_personal_data(text)]
                 assert [start + len(mark), end + len(mark), kind] in spans, text

@@ -10,16 +10,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
-from myna.cleaning.normalize import normal, normalised, tidied
+from myna.cleaning.normalize import apply_text_rules, normalize_messages, tidy_texts
 from myna.config import Rules
-from myna.config.rules import resolved
-from myna.messages import tidy
+from myna.config.rules import resolve_preset
+from myna.messages import normalize_text
 
-DEFAULT = resolved(Rules())
+DEFAULT = resolve_preset(Rules())
 
 
 def made(text: str, **settings: Any) -> str:
-    return normal(text, resolved(Rules(**settings)))
+    return apply_text_rules(text, resolve_preset(Rules(**settings)))
 
 
 FACES = [
@@ -62,8 +62,8 @@ WORDS = [
 class TestNothingIsLost:
     @pytest.mark.parametrize("text", [*FACES, *EMOJI, *WORDS])
     def test_faces_emoji_and_words_of_all_scripts_stay(self, text: str) -> None:
-        assert normal(text, DEFAULT) == text
-        assert normal(f"oh {text} yes", DEFAULT) == f"oh {text} yes"
+        assert apply_text_rules(text, DEFAULT) == text
+        assert apply_text_rules(f"oh {text} yes", DEFAULT) == f"oh {text} yes"
 
     @thorough
     @given(
@@ -77,21 +77,23 @@ class TestNothingIsLost:
         ).map(" ".join)
     )
     def test_byte_for_byte_in_any_mixture(self, text: str) -> None:
-        assert normal(text, DEFAULT) == text.strip()
+        assert apply_text_rules(text, DEFAULT) == text.strip()
 
     @thorough
     @given(texts)
     @example("\xa0á\x9e¢")
     def test_done_twice_is_done_once(self, text: str) -> None:
-        once = normal(text, DEFAULT)
-        assert normal(once, DEFAULT) == once
+        once = apply_text_rules(text, DEFAULT)
+        assert apply_text_rules(once, DEFAULT) == once
 
 
 class TestTidied:
     @thorough
     @given(st.lists(texts | st.text(st.characters(exclude_categories=["Cs"]))))
     def test_is_what_tidy_makes_of_each(self, said: list[str]) -> None:
-        assert tidied(pl.Series(said, dtype=pl.String)).to_list() == [tidy(text) for text in said]
+        assert tidy_texts(pl.Series(said, dtype=pl.String)).to_list() == [
+            normalize_text(text) for text in said
+        ]
 
 
 class TestRuns:
@@ -106,7 +108,7 @@ class TestRuns:
         ],
     )
     def test_of_letters_and_marks_become_three(self, text: str, short: str) -> None:
-        assert normal(text, DEFAULT) == short
+        assert apply_text_rules(text, DEFAULT) == short
 
     @pytest.mark.parametrize(
         "text",
@@ -124,8 +126,8 @@ class TestRuns:
         ],
     )
     def test_of_links_numbers_paths_and_code_stay(self, text: str) -> None:
-        assert normal(text, DEFAULT) == text
-        assert normal(f"nooooo {text} noooo", DEFAULT) == f"nooo {text} nooo"
+        assert apply_text_rules(text, DEFAULT) == text
+        assert apply_text_rules(f"nooooo {text} noooo", DEFAULT) == f"nooo {text} nooo"
 
     def test_can_be_longer_or_any(self) -> None:
         assert made("sooooooo", repeats=5) == "sooooo"
@@ -145,8 +147,8 @@ class TestInvisible:
         ],
     )
     def test_characters_go(self, text: str, shown: str) -> None:
-        assert normal(text, DEFAULT) == shown
-        assert made(text, repair=False) == tidy(text)
+        assert apply_text_rules(text, DEFAULT) == shown
+        assert made(text, repair=False) == normalize_text(text)
 
 
 class TestMojibake:
@@ -162,8 +164,8 @@ class TestMojibake:
         ],
     )
     def test_is_repaired(self, text: str, meant: str) -> None:
-        assert normal(text, DEFAULT) == meant
-        assert made(text, repair=False) == tidy(text)
+        assert apply_text_rules(text, DEFAULT) == meant
+        assert made(text, repair=False) == normalize_text(text)
 
 
 class TestMentions:
@@ -179,14 +181,14 @@ class TestMentions:
         ],
     )
     def test_lose_their_sign_and_nothing_else_does(self, text: str, shown: str) -> None:
-        assert normal(text, DEFAULT) == shown
+        assert apply_text_rules(text, DEFAULT) == shown
         assert made(text, at_sign="keep") == text
         assert made(text, at_sign="all") == text.replace("@", "")
 
     def spans(self, text: str, *mentions: tuple[int, int]) -> tuple[str, list[str]]:
         frame = table([{"author": "Ana", "text": text}])
         spans = [[{"author_id": "7", "start": start, "end": end} for start, end in mentions]]
-        done = normalised(
+        done = normalize_messages(
             frame.with_columns(pl.Series("mentions", spans, frame.schema["mentions"])), DEFAULT
         )
         shown: str = done["text"][0]
@@ -216,9 +218,9 @@ class TestMentions:
 @thorough
 @given(st.lists(texts))
 def test_all_at_once_is_each_by_itself(said: list[str]) -> None:
-    done = normalised(table([{"author": "Ana", "text": text} for text in said]), DEFAULT)
-    assert done["text"].to_list() == [normal(text, DEFAULT) for text in said]
-    assert done["characters"].to_list() == [len(tidy(text)) for text in said]
+    done = normalize_messages(table([{"author": "Ana", "text": text} for text in said]), DEFAULT)
+    assert done["text"].to_list() == [apply_text_rules(text, DEFAULT) for text in said]
+    assert done["characters"].to_list() == [len(normalize_text(text)) for text in said]
 
 
 @thorough
@@ -237,6 +239,8 @@ def test_mentions_are_the_same_names_whichever_way_a_text_goes(words: list[str])
     ]
     frame = table([{"author": "Ana", "text": "".join(words)}])
     frame = frame.with_columns(pl.Series("mentions", [spans], frame.schema["mentions"]))
-    [text], [moved] = normalised(frame, DEFAULT).select("text", "mentions").to_dict().values()
+    [text], [moved] = (
+        normalize_messages(frame, DEFAULT).select("text", "mentions").to_dict().values()
+    )
     assert [m["author_id"] for m in moved] == called
     assert [text[m["start"] : m["end"]] for m in moved] == [name.lstrip("@") for name in called]

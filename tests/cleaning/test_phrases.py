@@ -22,7 +22,7 @@ class TestNoResponse:
         ],
     )
     def test_is_laughing_and_the_end_of_a_game(self, text: str) -> None:
-        assert met(phrases.no_response(), text)
+        assert met(phrases.non_response_pattern(), text)
 
     @pytest.mark.parametrize(
         "text",
@@ -32,16 +32,16 @@ class TestNoResponse:
         ],
     )
     def test_is_nothing_else(self, text: str) -> None:
-        assert not met(phrases.no_response(), text)
+        assert not met(phrases.non_response_pattern(), text)
 
     def test_words_can_be_added(self) -> None:
-        assert met(phrases.no_response(["based", "c.c"]), "Baaased")
-        assert met(phrases.no_response(["c.c"]), "c.c lol")
-        assert not met(phrases.no_response(["c.c"]), "cxc")
-        assert not met(phrases.no_response([""]), "?!")
+        assert met(phrases.non_response_pattern(["based", "c.c"]), "Baaased")
+        assert met(phrases.non_response_pattern(["c.c"]), "c.c lol")
+        assert not met(phrases.non_response_pattern(["c.c"]), "cxc")
+        assert not met(phrases.non_response_pattern([""]), "?!")
 
     def test_may_stand_anywhere(self) -> None:
-        pattern = phrases.no_response(anywhere=True)
+        pattern = phrases.non_response_pattern(anywhere=True)
         assert met(pattern, "no lol that is true")
         assert met(pattern, "haha")
         assert not met(pattern, "an egg, a lollipop and an F")
@@ -60,7 +60,7 @@ class TestEnder:
         ],
     )
     def test_is_what_somebody_says_who_leaves(self, text: str) -> None:
-        assert met(phrases.ender(), text)
+        assert met(phrases.goodbye_pattern(), text)
 
     @pytest.mark.parametrize(
         "text",
@@ -72,21 +72,21 @@ class TestEnder:
         ],
     )
     def test_is_nothing_else(self, text: str) -> None:
-        assert not met(phrases.ender(), text)
+        assert not met(phrases.goodbye_pattern(), text)
 
     def test_words_can_be_added(self) -> None:
-        assert met(phrases.ender(["over and out"]), "ok, over and out")
+        assert met(phrases.goodbye_pattern(["over and out"]), "ok, over and out")
 
 
 @pytest.mark.parametrize("text", ["you too", "sleep well!", "night", "ok", "u2", "have a good one"])
 def test_goodbyes_are_answered(text: str) -> None:
-    assert met(phrases.answer(), text)
-    assert not met(phrases.answer(), f"{text} and what about the kettle")
+    assert met(phrases.goodbye_answer_pattern(), text)
+    assert not met(phrases.goodbye_answer_pattern(), f"{text} and what about the kettle")
 
 
 def test_each_fragment_is_a_pattern_of_its_own() -> None:
-    for fragments in phrases.ENDERS.values():
+    for fragments in phrases.GOODBYES.values():
         for fragment in fragments:
             assert not met(f"^(?:{fragment})$", "")
-    for fragment in phrases.LAUGHING:
+    for fragment in phrases.LAUGHTER:
         assert not met(f"^(?:{fragment})$", "")

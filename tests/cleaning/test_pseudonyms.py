@@ -1,4 +1,4 @@
-"""Names that must not be read, and what stands in for them."""
+"""Pseudonyms for names that are hidden."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PEOPLE = People(
 
 
 def hide(frame: pl.DataFrame, people: People) -> pl.DataFrame:
-    return pseudonyms.hide(frame, pseudonyms.hidden(frame, people))
+    return pseudonyms.replace_names(frame, pseudonyms.hidden_names(frame, people))
 
 
 def shown(text: str, *mentions: tuple[str, int, int], people: People = PEOPLE) -> pl.DataFrame:
@@ -59,7 +59,7 @@ def hidden(text: str, *mentions: tuple[str, int, int], people: People = PEOPLE) 
         ("", ""),
     ],
 )
-def test_names_in_the_open_are_found_as_whole_words(text: str, expected: str) -> None:
+def test_names_in_plain_text_match_as_whole_words(text: str, expected: str) -> None:
     assert hidden(text) == expected
 
 
@@ -106,14 +106,14 @@ def test_one_who_is_not_hidden_keeps_a_name_that_two_have() -> None:
     assert hidden("Ben or Ben Bell", people=people) == "Ben or Person 1"
 
 
-def test_where_nobody_is_hidden_nothing_changes() -> None:
+def test_without_hidden_people_nothing_changes() -> None:
     frame = table([{"author": "Ana", "text": "Ana!"}])
     assert hide(frame, People((person("Ana", "clone"),))).equals(frame)
 
 
 @thorough
 @given(texts)
-def test_whatever_is_written_no_hidden_name_is_left(text: str) -> None:
+def test_no_hidden_name_is_left_in_any_text(text: str) -> None:
     found = hidden(f"{text} Ben Bell {text}")
     assert "Ben Bell" not in found
     assert "Person 1" in found

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
-from myna.cleaning.redact import find, presidio_finder, redact
+from myna.cleaning.redact import count_by_type, find_personal_data, presidio_finder, redact_messages
 from myna.config import Redaction, parse
 from myna.errors import SettingsError
 
@@ -20,7 +20,7 @@ DEFAULT = Redaction()
 
 
 def redacted(text: str, settings: Redaction = DEFAULT) -> str:
-    frame, _ = redact(table([{"author": "Ana", "text": text}]), settings)
+    frame, _ = redact_messages(table([{"author": "Ana", "text": text}]), settings)
     shown: str = frame["text"][0]
     return shown
 
@@ -115,29 +115,29 @@ def test_what_is_not_personal_stays(text: str) -> None:
 
 def test_what_was_replaced_is_counted_by_type() -> None:
     rows = [{"author": "Ana", "text": t} for t in ("a@b.co c@d.co", "tea", "+44 7700 900456")]
-    frame, counts = redact(table(rows), DEFAULT)
+    frame, matches = redact_messages(table(rows), DEFAULT)
     assert frame["text"].to_list() == ["[email] [email]", "tea", "[phone]"]
-    assert counts == {"email": 2, "phone": 1}
+    assert count_by_type(matches) == {"email": 2, "phone": 1}
 
 
 def test_other_columns_are_as_they_were() -> None:
     frame = table([{"author": "Ana", "text": t} for t in ("tea", "a@b.co")])
-    assert redact(frame, DEFAULT)[0].drop("text").equals(frame.drop("text"))
+    assert redact_messages(frame, DEFAULT)[0].drop("text").equals(frame.drop("text"))
 
 
 def test_a_text_that_is_missing_stays_missing() -> None:
     frame = table([{"author": "Ana", "text": None}, {"author": "Ana", "text": "a@b.co"}])
-    assert redact(frame, DEFAULT)[0]["text"].to_list() == [None, "[email]"]
+    assert redact_messages(frame, DEFAULT)[0]["text"].to_list() == [None, "[email]"]
 
 
 def test_mentions_stand_where_their_names_are() -> None:
     frame = mentioning("@ben mail long.name@example.org to @ana ok", "@ben", "@ana")
-    assert mentioned(redact(frame, DEFAULT)[0]) == ["@ben", "@ana"]
+    assert mentioned(redact_messages(frame, DEFAULT)[0]) == ["@ben", "@ana"]
 
 
 def test_a_mention_that_was_replaced_is_gone() -> None:
     frame = mentioning("hi @ana, ben@example.org", "@ana", "@example")
-    assert mentioned(redact(frame, DEFAULT)[0]) == ["@ana"]
+    assert mentioned(redact_messages(frame, DEFAULT)[0]) == ["@ana"]
 
 
 def test_only_the_types_that_are_wanted_are_replaced() -> None:
@@ -205,29 +205,30 @@ PERSONAL = ["a.b@example.org", "+44 7700 900456", "203.0.113.42", "discord.gg/te
 
 @thorough
 @given(texts, st.sampled_from(PERSONAL), texts)
-def test_whatever_stands_around_it_is_kept(before: str, item: str, after: str) -> None:
+def test_the_text_around_is_kept(before: str, item: str, after: str) -> None:
     shown = redacted(f"{before} \n{item}\n {after}")
     assert item not in shown
-    if not find(before) and not find(after):
+    if not find_personal_data(before) and not find_personal_data(after):
         assert re.fullmatch(f"{re.escape(before)} \n.+\n {re.escape(after)}", shown, re.DOTALL)
 
 
 @thorough
 @given(st.lists(st.sampled_from([*PERSONAL, "password:", "1", "-", "http://", "key "]) | st.text()))
-def test_what_is_found_stands_in_order_without_overlap(parts: list[str]) -> None:
+def test_matches_are_in_order_without_overlap(parts: list[str]) -> None:
     text = " ".join(parts)
-    ends = [0, *(found.end for found in find(text))]
-    assert all(end <= found.start < found.end for end, found in zip(ends, find(text), strict=False))
+    found = find_personal_data(text)
+    ends = [0, *(match.end for match in found)]
+    assert all(end <= match.start < match.end for end, match in zip(ends, found, strict=False))
     assert ends[-1] <= len(text)
 
 
 @thorough
 @given(st.lists(st.sampled_from(PERSONAL) | texts, max_size=6))
-def test_the_table_shows_what_find_tells(parts: list[str]) -> None:
+def test_the_table_has_the_matches_of_find_personal_data(parts: list[str]) -> None:
     text = " ".join(parts)
-    found = find(text)
-    frame, counts = redact(table([{"author": "Ana", "text": text}]), DEFAULT)
-    assert sum(counts.values()) == len(found)
+    found = find_personal_data(text)
+    frame, matches = redact_messages(table([{"author": "Ana", "text": text}]), DEFAULT)
+    assert sum(count_by_type(matches).values()) == matches.height == len(found)
     assert (frame["text"][0] == text) == (not found)
 
 
@@ -248,11 +249,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("piece", [*HOSTILE, "-----BEGIN PRIVATE KEY-----", "password for a "])
 def test_long_texts_of_the_nastiest_kind_are_read_to_the_end(piece: str) -> None:
-    find(piece * (5_000 // len(piece)))
+    find_personal_data(piece * (5_000 // len(piece)))
 
 
 def redacted_with(text: str, **settings: Any) -> str:
-    frame, _ = redact(table([{"author": "Ana", "text": text}]), Redaction(**settings))
+    frame, _ = redact_messages(table([{"author": "Ana", "text": text}]), Redaction(**settings))
     found: str = frame["text"][0]
     return found
 

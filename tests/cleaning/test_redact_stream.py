@@ -1,4 +1,4 @@
-"""Redaction of a text that is still being written."""
+"""Redaction of a text that is still being generated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
-from myna.cleaning.redact import redact
+from myna.cleaning.redact import redact_messages
 from myna.cleaning.redact_stream import RedactionStream
 from myna.config import Redaction
 
@@ -28,7 +28,7 @@ SETTINGS = (
 
 
 def whole(text: str, settings: Redaction) -> str:
-    frame, _ = redact(table([{"author": "Ana", "text": text}]), settings)
+    frame, _ = redact_messages(table([{"author": "Ana", "text": text}]), settings)
     shown: str = frame["text"][0]
     return shown
 
@@ -44,7 +44,9 @@ def streamed(text: str, sizes: list[int], settings: Redaction) -> str:
 
 
 def test_every_known_case_comes_out_the_same() -> None:
-    frame, _ = redact(table([{"author": "Ana", "text": text} for text in PERSONAL]), Redaction())
+    frame, _ = redact_messages(
+        table([{"author": "Ana", "text": text} for text in PERSONAL]), Redaction()
+    )
     for number, (text, shown) in enumerate(zip(PERSONAL, frame["text"], strict=True)):
         assert streamed(text, [1 if number % 8 == 0 else 7], Redaction()) == shown
 
@@ -67,17 +69,17 @@ def test_pieces_joined_are_the_whole_text_redacted(
     assert streamed(text, sizes, settings) == whole(text, settings)
 
 
-def test_plain_words_are_given_out_word_by_word() -> None:
+def test_plain_words_are_released_word_by_word() -> None:
     stream = RedactionStream(Redaction())
     said = "the lake was cold, and nobody went in but me. "
     late = []
     for end in range(1, len(said) + 1):
         stream.feed(said[end - 1])
-        late.append(end - stream.given)
+        late.append(end - stream.released)
     assert max(late) <= len("nobody ") + 1
 
 
-def test_numbers_that_are_nobodys_are_given_out() -> None:
+def test_numbers_that_are_not_personal_are_released() -> None:
     stream = RedactionStream(Redaction())
     assert stream.feed("in 1969 it took 8 days, ").startswith("in 1969 it took 8 days")
 
@@ -93,6 +95,6 @@ def test_numbers_that_are_nobodys_are_given_out() -> None:
         ("join discord.gg/te", "join "),
     ],
 )
-def test_what_may_be_personal_is_held_back_from_its_beginning(so_far: str, given: str) -> None:
+def test_possible_personal_data_is_held_back_from_its_start(so_far: str, given: str) -> None:
     stream = RedactionStream(Redaction())
     assert "".join(map(stream.feed, so_far)) == given

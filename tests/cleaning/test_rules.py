@@ -1,4 +1,4 @@
-"""The rules about single messages: which one decides, and what the ledger says of it."""
+"""The rules about messages: the deciding rule, and the rows of the ledger."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.chats import cleaned, everyone, table, texts, thorough
 from myna.cleaning import message_features, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Filter, Rules, Settings, parse, template
-from myna.config.rules import RECIPE, RULES, action, resolved
+from myna.config.rules import DISCORD_MISTRAL, RULES, resolve_preset, rule_action
 from myna.conversations import quality
 from myna.errors import SettingsError
-from myna.messages import KINDS, tidy
+from myna.messages import KINDS, normalize_text
 from myna.people import People, Person, accounts
 
 
 def verdicts(rows: list[dict[str, Any]], **consents: str) -> tuple[pl.DataFrame, dict[str, int]]:
-    """What stays, and how many messages each rule dropped."""
+    """Return the messages that stay, and the count that each rule dropped."""
     ledger = Ledger()
     kept = cleaned(table(rows), ledger, **consents)
     return kept, {row.rule: row.messages for row in ledger.rows}
@@ -35,7 +35,7 @@ class TestRules:
         assert kept.select("person", "text", "trained").rows() == [("Ana", "привет", True)]
         assert dropped == {}
 
-    def test_each_kind_that_is_nobodys_words_is_dropped_by_its_name(self) -> None:
+    def test_each_kind_without_own_words_is_dropped_by_its_name(self) -> None:
         rows = [{"author": "Ana", "text": "x", "kind": kind} for kind in KINDS]
         kept, dropped = verdicts(rows)
         assert kept["kind"].to_list() == ["text", "entry"]
@@ -131,7 +131,7 @@ SAMPLES = {
     "non-response": "lmaooo",
     "keyboard-mash": "asdfghjkl",
 }
-"""A message that meets each rule about what is said."""
+"""A message that meets each rule about texts."""
 
 
 def talk(text: str) -> list[dict[str, Any]]:
@@ -228,7 +228,7 @@ class TestPreset:
     ROWS = tuple({"author": "Ana", "text": text} for text in SAID)
 
     def test_drops_pings_and_messages_with_non_responses_and_every_at_sign(self) -> None:
-        kept, ledger = with_rules([*self.ROWS], preset=RECIPE)
+        kept, ledger = with_rules([*self.ROWS], preset=DISCORD_MISTRAL)
         assert kept["text"].to_list() == [
             *("soooooo ben", "asdfghjkl", "it was an egg", "https://myna.example")
         ]
@@ -239,18 +239,22 @@ class TestPreset:
         }
 
     def test_a_rule_of_ones_own_goes_first(self) -> None:
-        kept, _ = with_rules([*self.ROWS], preset=RECIPE, non_response="keep", link_only="drop")
+        kept, _ = with_rules(
+            [*self.ROWS], preset=DISCORD_MISTRAL, non_response="keep", link_only="drop"
+        )
         assert kept["text"].to_list() == [
             *("lol", "no lol i am", "soooooo ben", "haha", "asdfghjkl", "it was an egg")
         ]
 
     def test_so_does_what_one_sets_of_texts(self) -> None:
-        kept, _ = with_rules([*self.ROWS], preset=RECIPE, repeats=2, non_response_anywhere=False)
+        kept, _ = with_rules(
+            [*self.ROWS], preset=DISCORD_MISTRAL, repeats=2, non_response_anywhere=False
+        )
         assert kept["text"].to_list() == [
             *("no lol i am", "soo ben", "asdfghjkl", "it was an egg", "https://myna.example")
         ]
 
-    @pytest.mark.parametrize("preset", ["default", RECIPE])
+    @pytest.mark.parametrize("preset", ["default", DISCORD_MISTRAL])
     @pytest.mark.parametrize(
         "own",
         [{"repeats": 0}, {"repeats": 3}, {"repeats": 5}, {"repair": True}, {"repair": False},
@@ -261,14 +265,16 @@ class TestPreset:
         self, preset: Literal["default"], own: dict[str, Any]
     ) -> None:
         [(name, value)] = own.items()
-        assert getattr(resolved(Rules(preset=preset, **own)), name) == value
+        assert getattr(resolve_preset(Rules(preset=preset, **own)), name) == value
         written = parse(template(Settings(rules=Rules(preset=preset, **own))), "myna.toml")
-        assert getattr(resolved(written.rules), name) == value
+        assert getattr(resolve_preset(written.rules), name) == value
 
     def test_a_file_that_myna_wrote_leaves_all_to_the_preset(self) -> None:
-        written = template().replace('preset = "default"', f'preset = "{RECIPE}"')
-        assert resolved(parse(written, "x").rules) == resolved(Rules(preset=RECIPE))
-        assert resolved(Rules(preset=RECIPE)).repeats == 0
+        written = template().replace('preset = "default"', f'preset = "{DISCORD_MISTRAL}"')
+        assert resolve_preset(parse(written, "x").rules) == resolve_preset(
+            Rules(preset=DISCORD_MISTRAL)
+        )
+        assert resolve_preset(Rules(preset=DISCORD_MISTRAL)).repeats == 0
 
 
 class TestOneEntryEach:
@@ -277,35 +283,43 @@ class TestOneEntryEach:
         for rule in RULES:
             if rule.actions:
                 said = str(fields[rule.name].description).lower()
-                assert said.startswith(rule.why.lower())
+                assert said.startswith(rule.reason.lower())
                 assert f"default: {rule.default}" in said
-                assert (f"{RECIPE}: {rule.recipe}" in said) == bool(rule.recipe)
+                assert (f"{DISCORD_MISTRAL}: {rule.preset}" in said) == bool(rule.preset)
                 for action_ in rule.actions:
-                    assert action(resolved(Rules(**{rule.name: action_})), rule.name) == action_
+                    assert (
+                        rule_action(resolve_preset(Rules(**{rule.name: action_})), rule.name)
+                        == action_
+                    )
             else:
                 assert rule.name not in fields
 
     def test_each_about_messages_has_a_detector_and_each_detector_a_rule(self) -> None:
         beside = {name for names in rules.DETECTORS for name in names}
-        found = {*message_features.FACTS, *message_features.DETECTORS, *beside, "duplicate"}
+        found = {
+            *message_features.METADATA_DETECTORS,
+            *message_features.DETECTORS,
+            *beside,
+            "duplicate",
+        }
         assert found == {rule.name for rule in RULES if rule.stage == "message"}
 
     def test_each_about_conversations_has_a_detector_and_each_detector_a_rule(self) -> None:
         wanted = {rule.name for rule in RULES if rule.stage == "conversation"}
         assert set(quality.DETECTORS) == wanted
 
-    def test_resolved_twice_is_resolved_once(self) -> None:
-        for preset in ("default", RECIPE):
-            once = resolved(Rules(preset=preset))
-            assert resolved(once) == once
-            assert all(action(once, rule.name) for rule in RULES)
+    def test_resolving_twice_is_resolving_once(self) -> None:
+        for preset in ("default", DISCORD_MISTRAL):
+            once = resolve_preset(Rules(preset=preset))
+            assert resolve_preset(once) == once
+            assert all(rule_action(once, rule.name) for rule in RULES)
 
 
 actions = st.fixed_dictionaries(
     {
         **{rule: st.sampled_from(["", "keep", "context", "drop"]) for rule in SAMPLES},
         **{rule: st.sampled_from(["", "context", "drop"]) for rule in ("system", "bot", "forward")},
-        "preset": st.sampled_from(["default", RECIPE]),
+        "preset": st.sampled_from(["default", DISCORD_MISTRAL]),
     }
 )
 
@@ -335,7 +349,7 @@ def test_what_comes_in_is_dropped_or_stays(
     frame = table(rows)
     kept = cleaned(frame, ledger, Rules(**settings), Ana=consent, batch=5)
     assert ledger.messages == len(rows)
-    assert ledger.characters == sum(len(tidy(row["text"])) for row in rows)
+    assert ledger.characters == sum(len(normalize_text(row["text"])) for row in rows)
     assert ledger.total("drop") + kept.height == len(rows)
     dropped = sum(row.characters for row in ledger.rows)
     assert dropped + kept["characters"].sum() == ledger.characters
@@ -366,7 +380,7 @@ ROWS = [
 def chosen(**wanted: Any) -> list[str]:
     frame = table(ROWS)
     frame = accounts.assign(frame, everyone(frame))
-    return frame.filter(~rules.left_out(frame, Filter(**wanted)))["text"].to_list()
+    return frame.filter(~rules.is_excluded(frame, Filter(**wanted)))["text"].to_list()
 
 
 @pytest.mark.parametrize(
@@ -390,29 +404,29 @@ def test_places_people_and_days(wanted: dict[str, Any], texts: list[str]) -> Non
 
 
 @pytest.mark.parametrize("wanted", [{"channels": ["genral"]}, {"channels": ["!bot"]}])
-def test_a_name_that_fits_nothing_is_a_slip(wanted: dict[str, Any]) -> None:
+def test_a_name_that_matches_nothing_is_an_error(wanted: dict[str, Any]) -> None:
     name = wanted["channels"][0].removeprefix("!")
-    said = f"filter.channels: '{name}' fits nothing that was imported: see `myna channels`"
+    said = f"filter.channels: '{name}' matches nothing that was imported: see `myna channels`"
     with pytest.raises(SettingsError, match=re.escape(said)):
         chosen(**wanted)
 
 
-def test_channels_with_counts_and_what_somebody_said_who_may_be_shown(tmp_path: Path) -> None:
+def test_channels_with_counts_and_a_sample_of_somebody_who_consents(tmp_path: Path) -> None:
     frame = table(ROWS)
     frame.write_parquet(tmp_path / "t.parquet")
-    found = rules.channels([tmp_path / "t.parquet"], everyone(frame, Cy="no"))
+    found = rules.list_channels([tmp_path / "t.parquet"], everyone(frame, Cy="no"))
     assert found.select("channel", "messages", "people", "threads", "sample").rows() == [
         ("General", 1, 1, 0, "Ana: hello everyone there"),
         ("bots", 1, 1, 0, None),
         ("bots-too", 1, 1, 1, None),
         ("general", 1, 1, 0, None),
     ]
-    nobody = rules.channels([tmp_path / "t.parquet"], everyone(frame, Ana="no"))
+    nobody = rules.list_channels([tmp_path / "t.parquet"], everyone(frame, Ana="no"))
     assert nobody["sample"].is_null().all()
-    assert rules.channels([], everyone(frame)).is_empty()
+    assert rules.list_channels([], everyone(frame)).is_empty()
 
 
-def test_a_day_that_is_none_is_refused() -> None:
+def test_an_invalid_day_is_refused() -> None:
     for day in ("yesterday", "2024-13-01", "1.5.2024"):
         with pytest.raises(ValueError, match="since"):
             Filter(since=day)

@@ -1,4 +1,4 @@
-"""What is told of messages and of pairs of them, for who answers whom."""
+"""Features of messages and of pairs, for disentanglement."""
 
 from __future__ import annotations
 
@@ -8,26 +8,29 @@ from tests.chats import table
 from myna.conversations import disentangle_features
 
 
-def chat(count: int) -> disentangle_features.Talk:
+def chat(count: int) -> disentangle_features.MessageArrays:
     people = ("Ana", "Ben", "Cleo", "Dan", "Eve")
     rows = (
         {"author": people[n * n % 5], "text": f"{people[n % 5]}: tea {n % 7}?", "at": n // 3}
         for n in range(count)
     )
-    return disentangle_features.read_talk(table(list(rows)))
+    return disentangle_features.message_arrays(table(list(rows)))
 
 
 def test_features_of_pairs_do_not_depend_on_the_block() -> None:
     said = chat(200)
-    thread, shared = disentangle_features.threads(said), disentangle_features.shared_words(said)
-    whole, there = disentangle_features.pairs(said, thread, shared, 0, 200)
-    part, part_there = disentangle_features.pairs(said, thread, shared, 90, 110)
+    thread, shared = (
+        disentangle_features.find_neighbours(said),
+        disentangle_features.shared_words(said),
+    )
+    whole, there = disentangle_features.pair_features(said, thread, shared, 0, 200)
+    part, part_there = disentangle_features.pair_features(said, thread, shared, 90, 110)
     assert np.array_equal(whole[:, 90:110][:, part_there], part[:, part_there])
     assert np.array_equal(there[90:110], part_there)
 
 
-def test_threads_know_who_spoke_and_who_was_called() -> None:
-    said = disentangle_features.read_talk(
+def test_neighbours_are_rows_and_people_around_a_message() -> None:
+    said = disentangle_features.message_arrays(
         table(
             [
                 {"author": "Ana", "text": "Ben: tea?"},
@@ -39,7 +42,7 @@ def test_threads_know_who_spoke_and_who_was_called() -> None:
         )
     )
     ana, _, ben = said.people[:3].tolist()
-    found = disentangle_features.threads(said)
+    found = disentangle_features.find_neighbours(said)
     assert found.before.tolist() == [-1, -1, -1, 0, 2]
     assert found.after.tolist() == [3, -1, 4, -1, -1]
     assert found.called_by.tolist() == [-1, -1, 0, -1, 0]
@@ -50,12 +53,14 @@ def test_threads_know_who_spoke_and_who_was_called() -> None:
 
 def test_rare_words_that_two_messages_share_weigh_more_than_usual_ones() -> None:
     texts = ["the kettle", "the", "the", "the", "the kettle"]
-    said = disentangle_features.read_talk(
+    said = disentangle_features.message_arrays(
         table([{"author": "Ana", "text": text} for text in texts])
     )
     shared = disentangle_features.shared_words(said)
     last = shared.row == 4
     weight = dict.fromkeys(range(1, 5), 0.0)
-    for place, one in zip(shared.place[last].tolist(), shared.weight[last].tolist(), strict=True):
+    for place, one in zip(
+        shared.distance[last].tolist(), shared.weight[last].tolist(), strict=True
+    ):
         weight[place] += one
     assert weight[4] > weight[1] == weight[2] == weight[3]

@@ -62,14 +62,14 @@ class Server:
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
     def texts(self) -> list[str]:
-        """What it was asked about, each text once for each time."""
+        """Return the texts in all requests, in order."""
         prompts = (asked["messages"][0]["content"] for asked in self.asked)
         return [t for prompt in prompts for t in re.findall(r"<text \d+>\n(.*?)\n</", prompt, re.S)]
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(llm_quality, "WAIT", 0)
+    monkeypatch.setattr(llm_quality, "FIRST_WAIT_SECONDS", 0)
     made = Server()
     yield made
     made.http.shutdown()
@@ -92,9 +92,11 @@ def judged(
     server: Server, folder: Path, rows: list[dict[str, Any]] = CHAT, **settings: Any
 ) -> tuple[pl.DataFrame, Ledger]:
     ledger = Ledger()
-    frame = sessions.split(cleaned(table(rows)), 60)
+    frame = sessions.split_conversations(cleaned(table(rows)), 60)
     chosen = Quality(**{"action": "context", "url": server.url, "batch": 2, **settings})
-    return llm_quality.judge(frame, ledger, chosen, folder / "quality.sqlite"), ledger
+    return llm_quality.apply_quality_scores(
+        frame, ledger, chosen, folder / "quality.sqlite"
+    ), ledger
 
 
 class TestJudge:
@@ -203,11 +205,11 @@ class TestServer:
         server.answers = [500]
         with pytest.raises(ModelError, match="answered 500"):
             judged(server, tmp_path, CHAT[:2])
-        assert len(server.asked) == llm_quality.TRIES
+        assert len(server.asked) == llm_quality.MAX_TRIES
 
     def test_silence(self, server: Server, tmp_path: Path) -> None:
         server.answers = [0.4]
-        with pytest.raises(ModelError, match=r"said nothing for 0.1 s.*is kept"):
+        with pytest.raises(ModelError, match=r"did not answer within 0.1 s.*are kept"):
             judged(server, tmp_path, CHAT[:2], timeout=0.1)
 
     def test_nobody_there(self, server: Server, tmp_path: Path) -> None:
@@ -224,7 +226,7 @@ class TestServer:
         self, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         judged(server, tmp_path, CHAT[:2])
-        monkeypatch.setenv(llm_quality.KEY, "s3cret")
+        monkeypatch.setenv(llm_quality.API_KEY_VARIABLE, "s3cret")
         judged(server, tmp_path, CHAT[2:4])
         assert [h.get("Authorization") for h in server.headers] == [None, "Bearer s3cret"]
         assert b"s3cret" not in (tmp_path / "quality.sqlite").read_bytes()

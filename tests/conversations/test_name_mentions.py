@@ -1,4 +1,4 @@
-"""Whom a message names, speaks to, or calls."""
+"""The people that a message names, addresses or calls."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import pytest
 from tests.chats import table
 
 from myna.conversations import disentangle_features
-from myna.conversations.name_mentions import INNER, MARKED, OUTER, named, names_everyone
+from myna.conversations.name_mentions import INNER, MARKED, OUTER, named_people, names_everyone
 
 PEOPLE = ("Samantha", "bob_", "Ana Lima", "quux|away", "Ед", "Xi")
 
 
 def called(text: str, **more: Any) -> list[tuple[str, int]]:
-    """Whom the last of these people calls with a text, and how surely."""
+    """Return the people that the last of these calls with a text, and the certainty."""
     rows = [{"author": name, "text": "hm"} for name in (*PEOPLE, "me")]
-    found = disentangle_features.read_talk(table([*rows, {"author": "me", "text": text, **more}]))
+    found = disentangle_features.message_arrays(
+        table([*rows, {"author": "me", "text": text, **more}])
+    )
     names = dict(zip(found.people.tolist(), (*PEOPLE, "me"), strict=False))
-    last = zip(found.called[-1].tolist(), found.surely[-1].tolist(), strict=True)
-    return [(names[number], surely) for number, surely in last if number >= 0]
+    last = zip(found.called[-1].tolist(), found.certainty[-1].tolist(), strict=True)
+    return [(names[number], certainty) for number, certainty in last if number >= 0]
 
 
 @pytest.mark.parametrize(
-    ("text", "name", "surely"),
+    ("text", "name", "certainty"),
     [
         ("Samantha: tea?", "Samantha", MARKED),
         ("samantha, tea?", "Samantha", MARKED),
@@ -38,8 +40,8 @@ def called(text: str, **more: Any) -> list[tuple[str, int]]:
         ("Xi: 好的", "Xi", MARKED),
     ],
 )
-def test_a_name_in_the_text(text: str, name: str, surely: int) -> None:
-    assert called(text) == [(name, surely)]
+def test_a_name_in_the_text(text: str, name: str, certainty: int) -> None:
+    assert called(text) == [(name, certainty)]
 
 
 @pytest.mark.parametrize(
@@ -49,7 +51,7 @@ def test_no_name(text: str) -> None:
     assert called(text) == []
 
 
-def test_the_surest_first() -> None:
+def test_the_most_certain_first() -> None:
     assert called("bob: ask samantha") == [("bob_", MARKED), ("Samantha", OUTER)]
 
 
@@ -57,34 +59,38 @@ def test_a_usual_word_is_a_name_only_where_it_is_marked() -> None:
     rows = [{"author": "Will", "text": "hm"}]
     rows += [{"author": "Ana", "text": f"it will be {n} today"} for n in range(9)]
     rows += [{"author": "Ana", "text": "that will do"}, {"author": "Ana", "text": "Will: tea?"}]
-    found = disentangle_features.read_talk(table(rows))
+    found = disentangle_features.message_arrays(table(rows))
     assert found.called[:, 0].tolist() == [-1] * 11 + [found.people[0]]
 
 
 def test_of_two_with_one_name_it_is_who_spoke_last() -> None:
     rows = [{"author": a, "text": "hm"} for a in ("Ana Lima", "Ana Roth", "Ana Lima", "me")]
-    found = disentangle_features.read_talk(table([*rows, {"author": "me", "text": "Ana: tea?"}]))
+    found = disentangle_features.message_arrays(
+        table([*rows, {"author": "me", "text": "Ana: tea?"}])
+    )
     assert found.called[-1].tolist() == [found.people[0], -1, -1]
 
 
 def test_of_two_who_come_later_it_is_always_the_same() -> None:
     rows = [{"author": a, "text": "Ana: tea?"} for a in ("me", "Ana Lima", "Ana Roth")]
-    assert len({disentangle_features.read_talk(table(rows)).called[0, 0] for _ in range(20)}) == 1
+    assert (
+        len({disentangle_features.message_arrays(table(rows)).called[0, 0] for _ in range(20)}) == 1
+    )
 
 
 def test_a_name_that_many_have_calls_nobody() -> None:
     rows = [{"author": f"user{n}", "text": "user: hm"} for n in range(20)]
-    assert (disentangle_features.read_talk(table(rows)).called == -1).all()
+    assert (disentangle_features.message_arrays(table(rows)).called == -1).all()
 
 
 def test_a_mention_of_the_platform_calls() -> None:
     rows = table([{"author": a, "text": "hm"} for a in ("1", "2", "3")])
     mention = [[], [], [{"author_id": "1", "start": 0, "end": 2}]]
-    found = disentangle_features.read_talk(
+    found = disentangle_features.message_arrays(
         rows.with_columns(mentions=pl.Series(mention, dtype=rows.schema["mentions"]))
     )
     assert found.called[-1, 0] == found.people[0]
-    assert found.surely[-1, 0] == MARKED
+    assert found.certainty[-1, 0] == MARKED
 
 
 def test_a_reply_of_the_platform_calls_whom_it_answers() -> None:
@@ -117,7 +123,7 @@ class TestNamed:
     def test_a_name_is_whose_it_alone_is(
         self, text: str, persons: list[str], addressed: bool
     ) -> None:
-        assert named(text, CREW, addressed=addressed) == persons
+        assert named_people(text, CREW, addressed=addressed) == persons
 
     @pytest.mark.parametrize(
         ("text", "anywhere", "addressed"),
@@ -134,22 +140,22 @@ class TestNamed:
     def test_who_is_spoken_of_is_not_always_spoken_to(
         self, text: str, anywhere: list[str], addressed: list[str]
     ) -> None:
-        assert named(text, CREW) == anywhere
-        assert named(text, CREW, addressed=True) == addressed
+        assert named_people(text, CREW) == anywhere
+        assert named_people(text, CREW, addressed=True) == addressed
 
     @pytest.mark.parametrize("addressed", [False, True])
     def test_a_whole_name_goes_before_a_part_of_another(self, addressed: bool) -> None:
         people = ["Ana", "Ana Silva"]
-        assert named("Ana, tea?", people, addressed=addressed) == ["Ana"]
-        assert named("Ana Silva, tea?", people, addressed=addressed) == ["Ana Silva"]
+        assert named_people("Ana, tea?", people, addressed=addressed) == ["Ana"]
+        assert named_people("Ana Silva, tea?", people, addressed=addressed) == ["Ana Silva"]
 
     def test_a_single_letter_is_a_name_only_where_it_is_spoken_to(self) -> None:
-        assert named("a pear, please", ["A", "B C"]) == []
-        assert named("A, a pear, please", ["A", "B C"], addressed=True) == ["A"]
-        assert named("C, a pear, please", ["A", "B C"], addressed=True) == []
+        assert named_people("a pear, please", ["A", "B C"]) == []
+        assert named_people("A, a pear, please", ["A", "B C"], addressed=True) == ["A"]
+        assert named_people("C, a pear, please", ["A", "B C"], addressed=True) == []
 
     def test_where_nobody_is_nobody_is_named(self) -> None:
-        assert named("tea?", []) == []
+        assert named_people("tea?", []) == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The rules about conversations: where somebody leaves, and poor ones."""
+"""The rules about conversations: goodbyes and low quality."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from tests.chats import cleaned, table, texts, thorough
 
 from myna.cleaning.ledger import Ledger
 from myna.config import Rules
-from myna.config.rules import RECIPE, resolved
+from myna.config.rules import DISCORD_MISTRAL, resolve_preset
 from myna.conversations import quality, sessions
 
 
 def judged(rows: list[dict[str, Any]], **settings: Any) -> tuple[pl.DataFrame, Ledger]:
     ledger = Ledger()
-    chosen = resolved(Rules(**settings))
-    kept = sessions.split(cleaned(table(rows), ledger, chosen), 60)
-    return quality.judge(kept.hstack(quality.tell(kept, chosen)), ledger, chosen), ledger
+    chosen = resolve_preset(Rules(**settings))
+    kept = sessions.split_conversations(cleaned(table(rows), ledger, chosen), 60)
+    return quality.apply_conversation_rules(
+        kept.hstack(quality.goodbye_features(kept, chosen)), ledger, chosen
+    ), ledger
 
 
 def pieces(*said: str, **settings: Any) -> list[list[str]]:
@@ -51,7 +53,7 @@ class TestEnds:
     def test_a_goodbye_at_the_end_ends_nothing_more(self) -> None:
         assert pieces("Ana tea?", "Ben gtg") == [["tea?", "gtg"]]
 
-    def test_talk_of_goodbyes_is_none(self) -> None:
+    def test_a_mention_of_a_goodbye_is_none(self) -> None:
         said = ("Ana are you going to sleep?", "Ben no, she said good night to me", "Ana ok")
         assert len(pieces(*said)) == 1
 
@@ -75,11 +77,11 @@ class TestEnds:
 
     def test_pulled_apart_conversations_may_alternate(self) -> None:
         rows = [{"author": "ABBA"[n], "text": t} for n, t in enumerate(("bye", "so", "hi", "yes"))]
-        apart = sessions.split(cleaned(table(rows)), 60).with_columns(
+        apart = sessions.split_conversations(cleaned(table(rows)), 60).with_columns(
             conversation=pl.Series([0, 1, 0, 1])
         )
-        told = apart.hstack(quality.tell(apart, resolved(Rules())))
-        assert quality.cut(told)["conversation"].to_list() == [0, 1, 2, 1]
+        told = apart.hstack(quality.goodbye_features(apart, resolve_preset(Rules())))
+        assert quality.split_at_goodbyes(told)["conversation"].to_list() == [0, 1, 2, 1]
 
     def test_words_can_be_added(self) -> None:
         said = ("Ana over and out", "Ben so there")
@@ -120,13 +122,13 @@ class TestLowQuality:
         assert ledger.balanced
 
 
-def test_the_recipe_drops_poor_conversations_and_those_that_somebody_ends() -> None:
+def test_the_preset_drops_poor_conversations_and_those_with_a_goodbye() -> None:
     long = "a long line that goes on for more than thirty characters"
     rows = [
         {"author": "Ana", "text": text, "at": at}
         for at, text in [(0, "hi"), (1, "you"), (200, long), (201, "cya"), (400, long[::-1])]
     ]
-    kept, ledger = judged(rows, preset=RECIPE)
+    kept, ledger = judged(rows, preset=DISCORD_MISTRAL)
     assert kept["text"].to_list() == [long[::-1]]
     assert {row.rule: row.messages for row in ledger.rows} == {"ender": 2, "low-quality": 2}
 
@@ -145,7 +147,7 @@ def test_the_recipe_drops_poor_conversations_and_those_that_somebody_ends() -> N
     ),
     st.sampled_from(["", "keep", "end", "context", "drop"]),
     st.sampled_from(["", "keep", "context", "drop"]),
-    st.sampled_from(["default", RECIPE]),
+    st.sampled_from(["default", DISCORD_MISTRAL]),
 )
 def test_every_message_stays_or_is_dropped_by_name(
     rows: list[dict[str, Any]], ender: str, poor: str, preset: str

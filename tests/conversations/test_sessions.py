@@ -1,4 +1,4 @@
-"""Where a conversation begins and ends."""
+"""The borders of conversations."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 from tests.chats import table, thorough
 
 from myna.conversations import sessions
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 
 DAY = 24 * 60
 
 
 def split(rows: list[dict[str, Any]], gap_minutes: float = 60) -> list[list[str]]:
     """The texts of each conversation."""
-    found = sessions.split(table([{"author": "Ana", **row} for row in rows]), gap_minutes)
+    found = sessions.split_conversations(
+        table([{"author": "Ana", **row} for row in rows]), gap_minutes
+    )
     assert found["conversation"].to_list() == found["conversation"].rle_id().to_list()
     grouped = found.group_by("conversation", maintain_order=True).agg("text")
     return grouped["text"].to_list()
@@ -47,7 +49,7 @@ class TestGaps:
         assert len(split(at(0, 1, 100), gap)) == (3 if gap < 1 else 1)
 
 
-class TestPlaces:
+class TestThreads:
     def test_chats_of_different_channels_never_merge(self) -> None:
         rows = [{"text": str(n), "at": n, "channel": "ab"[n % 2]} for n in range(6)]
         assert split(rows) == [["0", "2", "4"], ["1", "3", "5"]]
@@ -64,7 +66,7 @@ class TestOrder:
     def test_equal_times_are_in_the_order_of_the_source(self) -> None:
         found = table([{"author": "Ana", "text": t, "at": 0} for t in "abc"])
         found = found.with_columns(position=pl.Series([2, 0, 1]))
-        assert sessions.split(found, 60)["text"].to_list() == ["b", "c", "a"]
+        assert sessions.split_conversations(found, 60)["text"].to_list() == ["b", "c", "a"]
 
     def test_messages_without_times_keep_their_order_and_stay_together(self) -> None:
         assert split(at(None, None, None)) == [["a", "b", "c"]]
@@ -75,7 +77,7 @@ class TestOrder:
 
     def test_two_files_without_times_do_not_interleave(self) -> None:
         files = [table([{"author": "Ana", "text": t, "at": None} for t in "abc"])] * 2
-        found = sessions.split(pl.concat(files), 60)
+        found = sessions.split_conversations(pl.concat(files), 60)
         assert found["text"].to_list() == ["a", "b", "c", "a", "b", "c"]
 
 
@@ -100,9 +102,9 @@ def test_no_messages_are_no_conversations() -> None:
         )
     )
 )
-def test_every_message_is_in_one_conversation_of_one_place(rows: list[dict[str, Any]]) -> None:
+def test_every_message_is_in_one_conversation_of_one_thread(rows: list[dict[str, Any]]) -> None:
     said = table([{"author": "Ana", "text": str(n), **row} for n, row in enumerate(rows)])
-    found = sessions.split(said, 60)
+    found = sessions.split_conversations(said, 60)
     assert sorted(found["text"]) == sorted(said["text"])
     for _, one in found.group_by("conversation"):
         assert one.select(sessions.PLACE).n_unique() == 1
@@ -113,23 +115,23 @@ def test_every_message_is_in_one_conversation_of_one_place(rows: list[dict[str, 
 
 def chat(channel: str, within: float, between: float, talks: int = 40) -> list[dict[str, Any]]:
     """Talks of ten messages, with silences of so many minutes, each some more or less."""
-    chance = random.Random(channel)
+    rng = random.Random(channel)
     minute, rows = 0.0, []
     for _ in range(talks):
         for _ in range(10):
-            minute += within * chance.lognormvariate(0, 0.4)
+            minute += within * rng.lognormvariate(0, 0.4)
             rows.append({"author": "Ana", "text": "tea", "channel": channel, "at": minute})
-        minute += between * chance.lognormvariate(0, 0.4)
+        minute += between * rng.lognormvariate(0, 0.4)
     return [{**row, "id": f"{channel} {n}"} for n, row in enumerate(rows)]
 
 
 def gaps_of(rows: list[dict[str, Any]]) -> dict[str, float]:
-    found = sessions.gaps(sessions.split(table(rows), 60), PLACE)
+    found = sessions.estimate_gaps(sessions.split_conversations(table(rows), 60), CHANNEL_KEY)
     return dict(found.select(pl.col("channel_id").str.strip_prefix("/"), "gap").iter_rows())
 
 
-class TestRhythm:
-    """The gap that a channel's own rhythm tells."""
+class TestEstimatedGaps:
+    """The gap estimated from a thread's silences."""
 
     def test_it_lies_between_answering_and_coming_back(self) -> None:
         found = gaps_of([*chat("brisk", 0.3, 120), *chat("slow", 20, 3000)])
@@ -138,8 +140,8 @@ class TestRhythm:
 
     def test_conversations_are_what_it_parts(self) -> None:
         rows = chat("slow", 20, 3000)
-        assert sessions.split(table(rows), "auto")["conversation"].n_unique() == 40
-        assert sessions.split(table(rows), 10)["conversation"].n_unique() > 300
+        assert sessions.split_conversations(table(rows), "auto")["conversation"].n_unique() == 40
+        assert sessions.split_conversations(table(rows), 10)["conversation"].n_unique() > 300
 
     @pytest.mark.parametrize("rows", [chat("small", 1, 300, talks=5), chat("even", 5, 5)])
     def test_a_small_channel_and_one_without_a_rhythm_take_an_hour(

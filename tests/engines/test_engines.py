@@ -1,4 +1,4 @@
-"""What both engines do alike, on the embedded base."""
+"""Behaviour that both engines share, on the embedded base."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.engines.conftest import CONTEXT, collect
 
-from myna.engines.engine import Engine, Sampling, choose, open_engine
+from myna.config import Sampling
+from myna.engines.engine import Engine, choose_engine, open_engine
 from myna.errors import EngineError, ModelError
 from myna.models.bases import Base
 from myna.rendering.tokenizer import Tokenizer
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.model
 
 
 def greedy(max_tokens: int) -> Sampling:
-    return Sampling(temperature=0, max_tokens=max_tokens)
+    return Sampling(temperature=0, max_new_tokens=max_tokens)
 
 
 @pytest.fixture(params=["llamacpp", "transformers"])
@@ -46,7 +47,9 @@ def test_greedy_text_is_the_same_twice(engine: Engine, prompt: list[int]) -> Non
 def test_the_same_seed_gives_the_same_text_and_another_seed_another(
     engine: Engine, prompt: list[int]
 ) -> None:
-    texts = [collect(engine.stream(prompt, Sampling(seed=s, max_tokens=12)))[0] for s in (1, 1, 2)]
+    texts = [
+        collect(engine.stream(prompt, Sampling(seed=s, max_new_tokens=12)))[0] for s in (1, 1, 2)
+    ]
     assert texts[0] == texts[1] != texts[2]
 
 
@@ -111,7 +114,7 @@ def test_probabilities_are_the_models_own(engine: Engine, ending: list[int]) -> 
 
 
 def test_closing_a_stream_stops_it(engine: Engine, prompt: list[int]) -> None:
-    stream = engine.stream(prompt, Sampling(seed=1, max_tokens=200))
+    stream = engine.stream(prompt, Sampling(seed=1, max_new_tokens=200))
     next(stream)
     stream.close()
     began = time.monotonic()
@@ -127,13 +130,13 @@ def test_a_closed_engine_says_so(base: Base) -> None:
 
 
 def test_auto_takes_llamacpp_where_there_is_a_gguf(base: Base) -> None:
-    assert choose("auto", base) == "llama.cpp"
+    assert choose_engine("auto", base) == "llama.cpp"
     bare = dataclasses.replace(base, gguf=None)
-    assert choose("auto", bare) == "transformers"
+    assert choose_engine("auto", bare) == "transformers"
     with pytest.raises(EngineError, match="has no GGUF file"):
-        choose("llama.cpp", bare)
+        choose_engine("llama.cpp", bare)
     with pytest.raises(EngineError, match=r"use auto, llama\.cpp, transformers, vllm or openai"):
-        choose("onnx", base)
+        choose_engine("onnx", base)
 
 
 def test_a_damaged_base_is_one_clear_line(base: Base, tmp_path: Path) -> None:

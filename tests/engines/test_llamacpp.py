@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engines.conftest import CONTEXT, collect, distance
 
-from myna.engines.engine import Engine, Sampling, open_engine
+from myna.config import Sampling
+from myna.engines.engine import Engine, open_engine
 from myna.engines.llamacpp import LlamaCpp, Slots
 from myna.errors import EngineError
 from myna.models.bases import Base
@@ -75,9 +76,9 @@ def test_the_state_of_a_prompt_never_reaches_another_adapters_engine(
     changed = fresh.next_probs(prompt)
     fresh.close()
     for _ in range(2):
-        collect(llamacpp.stream(prompt, Sampling(seed=1, max_tokens=4)))
+        collect(llamacpp.stream(prompt, Sampling(seed=1, max_new_tokens=4)))
         assert distance(llamacpp.next_probs(prompt), expected) < 0.15
-        collect(adapted.stream(prompt, Sampling(seed=1, max_tokens=4)))
+        collect(adapted.stream(prompt, Sampling(seed=1, max_new_tokens=4)))
         assert distance(adapted.next_probs(prompt), changed) < 0.15
     assert distance(expected, changed) > 0.5
 
@@ -85,12 +86,14 @@ def test_the_state_of_a_prompt_never_reaches_another_adapters_engine(
 def test_a_stream_left_open_does_not_stop_the_next_call(
     llamacpp: Engine, prompt: list[int]
 ) -> None:
-    stream = llamacpp.stream(prompt, Sampling(seed=1, max_tokens=20))
+    stream = llamacpp.stream(prompt, Sampling(seed=1, max_new_tokens=20))
     first = next(stream)
     assert llamacpp.next_probs(prompt, 1)
     rest, why = collect(stream)
     assert why == "length"
-    assert (first + rest, why) == collect(llamacpp.stream(prompt, Sampling(seed=1, max_tokens=20)))
+    assert (first + rest, why) == collect(
+        llamacpp.stream(prompt, Sampling(seed=1, max_new_tokens=20))
+    )
 
 
 @pytest.mark.parametrize("ending", ["", "stream.close()", "engine.close()", "del stream"])
@@ -101,7 +104,7 @@ from myna.engines.engine import Sampling
 from myna.engines.llamacpp import LlamaCpp
 from myna.models.bases import find
 engine = LlamaCpp(find({base.name!r}, weights=False), None, 512)
-stream = engine.stream([40, 41, 42], Sampling(seed=1, max_tokens=400))
+stream = engine.stream([40, 41, 42], Sampling(seed=1, max_new_tokens=400))
 next(stream)
 {ending}
 print("ended")
@@ -130,11 +133,12 @@ class TestSlots:
         """More rooms than slots; two tokens that are alike may change places in a batch."""
         prompts = self.prompts(tokenizer, 5)
         alone = [
-            collect(llamacpp.stream(p, Sampling(temperature=0, max_tokens=6))) for p in prompts
+            collect(llamacpp.stream(p, Sampling(temperature=0, max_new_tokens=6))) for p in prompts
         ]
         with ThreadPoolExecutor(5) as pool:
             found = pool.map(
-                lambda p: collect(shared.stream(p, Sampling(temperature=0, max_tokens=6))), prompts
+                lambda p: collect(shared.stream(p, Sampling(temperature=0, max_new_tokens=6))),
+                prompts,
             )
             assert list(found) == alone
 
@@ -151,7 +155,7 @@ class TestSlots:
     def test_each_has_all_of_the_context(self, shared: LlamaCpp, tokenizer: Tokenizer) -> None:
         long = tokenizer.encode(" one two three" * 200).ids[: CONTEXT - 3]
         streams = [
-            shared.stream([7 + n, *long[1:]], Sampling(seed=1, max_tokens=50)) for n in range(2)
+            shared.stream([7 + n, *long[1:]], Sampling(seed=1, max_new_tokens=50)) for n in range(2)
         ]
         for stream in streams:
             text, why = collect(stream)
@@ -161,7 +165,7 @@ class TestSlots:
     def test_streams_that_nobody_reads_on_give_their_slots_back(
         self, shared: LlamaCpp, prompt: list[int]
     ) -> None:
-        left = [shared.stream(prompt, Sampling(seed=s, max_tokens=20)) for s in range(3)]
+        left = [shared.stream(prompt, Sampling(seed=s, max_new_tokens=20)) for s in range(3)]
         assert all(next(stream) for stream in left[:2])
         assert shared.next_probs(prompt, 1)
         assert [collect(stream)[1] for stream in left] == ["length"] * 3
@@ -181,7 +185,9 @@ class TestSlots:
                 return server.handle_completions(request, watching)
 
         monkeypatch.setattr(engine, "_server", Watched())
-        stream = engine.stream([40 + n % 500 for n in range(1000)], Sampling(seed=1, max_tokens=50))
+        stream = engine.stream(
+            [40 + n % 500 for n in range(1000)], Sampling(seed=1, max_new_tokens=50)
+        )
         assert next(stream) == ""
         stream.close()
         with engine._slots.held([]):  # it has been given back

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.small_model import make
 
-from myna.evaluation.likelihood import compare, interval, reply_bits
+from myna.evaluation.likelihood import compare, confidence_interval, reply_bits
 from myna.training.kernels.install import install_kernels
 
 
@@ -55,4 +55,4 @@ def test_a_comparison_of_everyone_comes_first_then_each_person() -> None:
     assert everyone.base.bits_per_character == pytest.approx(40 / 25)
     assert everyone.change == pytest.approx(-0.5)
     assert (first.person, second.person) == ("a", "b")
-    assert interval(base, clone) == pytest.approx((-0.5, -0.5))
+    assert confidence_interval(base, clone) == pytest.approx((-0.5, -0.5))

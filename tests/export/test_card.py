@@ -14,12 +14,12 @@ from tests.export.prepared import FRIENDS, Row, make, messages
 
 from myna.errors import ExportError, PeopleError
 from myna.export import card, dataset_export
-from myna.export.clone_targets import Chosen, export
+from myna.export.clone_export import CloneSelection, export_clone
 
 
 def content(*rows: Row, personas: tuple[str, ...] = ("Ana", "Ben"), **more: Any) -> dict[str, Any]:
     frame = messages(*rows, personas=personas).with_row_index("row")
-    return card.content(frame, "Ana", set(personas), more.get("names", []))
+    return card.card_fields(frame, "Ana", set(personas), more.get("names", []))
 
 
 def test_examples_are_exchanges_as_cards_write_them() -> None:
@@ -66,21 +66,21 @@ def test_nothing_to_show() -> None:
 class TestFiles:
     def test_each_is_the_same_card(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)
-        folder = dataset_export.target(space, "card", None)
-        done = export(space, "card", Chosen(), folder)
+        folder = dataset_export.export_folder(space, "card", None)
+        done = export_clone(space, "card", CloneSelection(), folder)
         assert done.files == ["README.txt", "ana.png", "ana.v2.json", "ana.v3.json"]
         second = json.loads((folder / "ana.v2.json").read_text("utf-8"))
         third = json.loads((folder / "ana.v3.json").read_text("utf-8"))
         assert (second["spec"], second["spec_version"]) == ("chara_card_v2", "2.0")
         assert (third["spec"], third["spec_version"]) == ("chara_card_v3", "3.0")
         assert third["data"] == second["data"] | {"group_only_greetings": []}
-        held = card.held((folder / "ana.png").read_bytes())
+        held = card.read_png((folder / "ana.png").read_bytes())
         assert held == {"chara": second, "ccv3": third}
 
     def test_tune_and_test_are_not_in_it(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)
-        folder = dataset_export.target(space, "card", None)
-        export(space, "card", Chosen(), folder)
+        folder = dataset_export.export_folder(space, "card", None)
+        export_clone(space, "card", CloneSelection(), folder)
         text = (folder / "ana.v3.json").read_text("utf-8")
         assert "always" in text
         assert "soup" not in text
@@ -89,7 +89,7 @@ class TestFiles:
     def test_of_somebody_who_may_not_be_cloned(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)
         with pytest.raises(PeopleError, match="nobody here is called 'Ben'"):
-            export(space, "card", Chosen(person="Ben"), tmp_path / "out")
+            export_clone(space, "card", CloneSelection(person="Ben"), tmp_path / "out")
 
     def test_all_that_the_specification_asks_for_is_there(self) -> None:
         second, third = card.cards(content(("Ben", "tea?"), ("Ana", "always")))
@@ -107,7 +107,7 @@ class TestFiles:
 
 class TestPng:
     def test_it_is_a_picture(self) -> None:
-        data = card.png("Ana", {"chara": {"name": "李 👍"}})
+        data = card.card_png("Ana", {"chara": {"name": "李 👍"}})
         assert data[:8] == b"\x89PNG\r\n\x1a\n"
         at, kinds, pixels = 8, [], b""
         while at < len(data):
@@ -123,7 +123,7 @@ class TestPng:
         assert len(zlib.decompress(pixels)) == card.HEIGHT * (1 + 3 * card.WIDTH)
 
     def test_its_text_is_base64_of_json(self) -> None:
-        data = card.png("Ana", {"chara": {"name": "李"}})
+        data = card.card_png("Ana", {"chara": {"name": "李"}})
         text = data.partition(b"tEXtchara\0")[2]
         size = struct.unpack(">I", data[33:37])[0] - len(b"chara\0")
         assert json.loads(base64.b64decode(text[:size])) == {"name": "李"}
@@ -131,13 +131,13 @@ class TestPng:
     @pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n\0", b"\0" * 40])
     def test_what_is_no_card(self, data: bytes) -> None:
         with pytest.raises(ExportError, match=r"no picture of a character card|no PNG"):
-            card.held(data)
+            card.read_png(data)
 
 
 class TestManner:
     def test_it_is_counted(self) -> None:
         own = ["ok then", "yes you", "so when", "where to 👍", "and why 👍", "no no no no no"]
-        assert card.described(own, [], []) == [
+        assert card.describe_style(own, [], []) == [
             "Writes messages of 2 words, at times of 3 or more.",
             "Begins in lower case.",
             "Leaves full stops out.",
@@ -147,8 +147,8 @@ class TestManner:
     def test_favourites_are_what_others_say_less(self) -> None:
         own = ["splendid tea"] * 6
         others = ["tea"] * 20 + ["splendid"]
-        assert card.favourites(own, others, []) == ["splendid"]
+        assert card.favourite_words(own, others, []) == ["splendid"]
 
     def test_names_and_words_that_nobody_else_says_are_none(self) -> None:
         own = ["hunter2 Bennet passphrase"] * 6
-        assert card.favourites(own, ["bennet", *["tea"] * 20], ["Ben Bennet"]) == []
+        assert card.favourite_words(own, ["bennet", *["tea"] * 20], ["Ben Bennet"]) == []

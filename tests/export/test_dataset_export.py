@@ -16,7 +16,7 @@ from tests.export.prepared import FRIENDS, make, messages
 
 from myna.errors import ExportError, PeopleError, SettingsError, WorkspaceError
 from myna.export import dataset_export as export
-from myna.export.dataset_export import Exported, Wanted, checked, push
+from myna.export.dataset_export import DatasetExportReport, DatasetOptions, check_repository, push
 from myna.export.formats import FORMATS, find
 from myna.workspace import Workspace
 
@@ -26,9 +26,9 @@ def friends(tmp_path: Path) -> Workspace:
     return make(tmp_path / "friends", FRIENDS)
 
 
-def exported(space: Workspace, name: str = "sharegpt", **options: Any) -> Exported:
-    wanted = Wanted(find(name), options.pop("personas", ("Ana",)), **options)
-    return export.run(space, wanted, export.target(space, name, None))
+def exported(space: Workspace, name: str = "sharegpt", **options: Any) -> DatasetExportReport:
+    wanted = DatasetOptions(find(name), options.pop("personas", ("Ana",)), **options)
+    return export.run(space, wanted, export.export_folder(space, name, None))
 
 
 def lines(space: Workspace, name: str, file: str) -> list[Any]:
@@ -65,7 +65,7 @@ def test_every_message_is_accounted_for(friends: Workspace) -> None:
     assert done.left_out == {
         export.CONTEXT_ONLY: 1,
         export.NO_ANSWER: 2,
-        export.BESIDE: 1,
+        export.NO_SPACE: 1,
         export.HELD_BACK: 2,
     }
 
@@ -105,7 +105,7 @@ def test_the_segments_are_one_json_array(friends: Workspace) -> None:
 def test_a_group_is_each_persona_in_turn(tmp_path: Path) -> None:
     rows = messages(("Ben", "tea?"), ("Ana", "ok"), ("Ben", "good"), personas=["Ana", "Ben"])
     space = make(tmp_path / "g", rows, personas=["Ana", "Ben"])
-    assert export.personas(space, None) == ("Ana", "Ben")
+    assert export.choose_personas(space, None) == ("Ana", "Ben")
     done = exported(space, personas=("Ana", "Ben"))
     ana, ben = lines(space, "sharegpt", "train.jsonl")
     assert [m["value"] for m in ana["conversations"][1:]] == ["tea?", "ok"]
@@ -134,27 +134,27 @@ class TestWhose:
 
     def test_me_comes_first(self, tmp_path: Path) -> None:
         space = self.two(tmp_path, me="Ben")
-        assert export.personas(space, None) == ("Ben",)
-        assert export.personas(space, "lee") == ("Ana Lee",)
-        assert export.personas(space, None, everyone=True) == ("Ana Lee", "Ben")
+        assert export.choose_personas(space, None) == ("Ben",)
+        assert export.choose_personas(space, "lee") == ("Ana Lee",)
+        assert export.choose_personas(space, None, everyone=True) == ("Ana Lee", "Ben")
 
     def test_else_the_only_persona(self, friends: Workspace) -> None:
-        assert export.personas(friends, None) == ("Ana",)
+        assert export.choose_personas(friends, None) == ("Ana",)
 
     def test_who_may_not_be_cloned_cannot_be_exported(self, friends: Workspace) -> None:
         with pytest.raises(PeopleError, match="nobody here is called 'Ben'"):
-            export.personas(friends, "Ben")
+            export.choose_personas(friends, "Ben")
 
     def test_without_prepared_messages(self, tmp_path: Path) -> None:
         (tmp_path / "new").mkdir()
         with pytest.raises(WorkspaceError, match="make them with `myna prepare`"):
-            export.personas(Workspace(tmp_path / "new"), None)
+            export.choose_personas(Workspace(tmp_path / "new"), None)
 
     def test_after_a_change_of_consent_prepare_runs_first(self, friends: Workspace) -> None:
         text = friends.people_file.read_text("utf-8")
         friends.people_file.write_text(text.replace('"clone"', '"no"'), "utf-8")
         with pytest.raises(WorkspaceError, match=r"people.toml has changed: run `myna prepare`"):
-            export.personas(friends, None)
+            export.choose_personas(friends, None)
 
 
 class TestWhere:
@@ -180,11 +180,11 @@ class TestWhere:
         self, friends: Workspace, place: str
     ) -> None:
         with pytest.raises(ExportError, match="choose another folder with --to"):
-            export.target(friends, "openai", friends.root / place)
+            export.export_folder(friends, "openai", friends.root / place)
 
     def test_an_empty_folder_will_do(self, friends: Workspace, tmp_path: Path) -> None:
         (tmp_path / "out").mkdir()
-        assert export.target(friends, "openai", tmp_path / "out") == tmp_path / "out"
+        assert export.export_folder(friends, "openai", tmp_path / "out") == tmp_path / "out"
 
     def test_a_failure_leaves_the_export_of_before(self, friends: Workspace) -> None:
         exported(friends)
@@ -196,11 +196,11 @@ class TestWhere:
 
 
 def test_the_sequence_length_is_the_trainers(friends: Workspace) -> None:
-    exported(friends, length=2048)
+    exported(friends, sequence_len=2048)
     config = (friends.root / "exports" / "sharegpt" / "axolotl.yml").read_text("utf-8")
     assert "sequence_len: 2048\n" in config
     with pytest.raises(SettingsError, match="--sequence-len 100 is too short"):
-        exported(friends, length=100)
+        exported(friends, sequence_len=100)
 
 
 def test_the_system_line_is_a_template(friends: Workspace) -> None:
@@ -280,7 +280,7 @@ def test_what_the_hub_says_is_one_line(hub: Hub, tmp_path: Path) -> None:
 )
 def test_a_name_that_is_none_is_told_before_anything_is_written(name: str) -> None:
     with pytest.raises(ExportError, match="write it as OWNER/NAME"):
-        checked(name)
+        check_repository(name)
 
 
 def test_without_huggingface_hub_one_line_says_what_to_install(
@@ -288,4 +288,4 @@ def test_without_huggingface_hub_one_line_says_what_to_install(
 ) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ExportError, match=r"pip install 'myna\[train\]'"):
-        checked("ana/chats")
+        check_repository("ana/chats")

@@ -13,15 +13,17 @@ from tests.export.prepared import Row, numbered
 
 from myna.errors import SettingsError
 from myna.export.dialogues import Dialogue, check_system, dialogues
-from myna.export.formats import FORMATS, messages_drawn
-from myna.messages import tidy
+from myna.export.formats import FORMATS, draw_exchanges
+from myna.messages import normalize_text
 
 SYSTEM = "You are {name}, with {others}."
 
 
-def made(*rows: Row, length: int = 8192, **options: Any) -> list[Dialogue]:
+def made(*rows: Row, max_bytes: int = 8192, **options: Any) -> list[Dialogue]:
     return list(
-        dialogues(numbered(*rows), "Ana", split="train", system=SYSTEM, length=length, **options)
+        dialogues(
+            numbered(*rows), "Ana", split="train", system=SYSTEM, max_bytes=max_bytes, **options
+        )
     )
 
 
@@ -84,28 +86,28 @@ def test_a_persona_may_open() -> None:
 
 def test_a_dialogue_that_goes_on_begins_with_the_other_side() -> None:
     rows = [((("Ben", "Ana")[n % 2]), f"{n} " + "x" * 100) for n in range(40)]
-    found = made(*rows, length=1000)
+    found = made(*rows, max_bytes=1000)
     assert len(found) > 1
     assert all(dialogue.exchanges[0].others for dialogue in found)
 
 
 def test_an_answer_longer_than_a_dialogue_is_cut_at_blanks_and_loses_no_word() -> None:
     words = [f"word{n}" for n in range(2000)]
-    found = made(("Ben", "tell me"), ("Ana", " ".join(words)), length=1024)
+    found = made(("Ben", "tell me"), ("Ana", " ".join(words)), max_bytes=1024)
     answers = [answer for dialogue in found for _, answer in spoken(dialogue)]
     assert " ".join(answers).split() == words
     assert all(e.others[-1].text == "tell me" for d in found for e in d.exchanges)
 
 
 def test_the_pieces_of_a_long_opening_stand_alone() -> None:
-    found = made(("Ana", "word " * 300), length=1024)
+    found = made(("Ana", "word " * 300), max_bytes=1024)
     assert len(found) > 2
     assert all([others for others, _ in spoken(dialogue)] == [[]] for dialogue in found)
 
 
 def test_of_a_long_lead_up_the_end_is_kept() -> None:
     rows = [("Ben", f"line {n} " + "x" * 100) for n in range(100)]
-    [dialogue] = made(*rows, ("Ana", "wow"), length=1024)
+    [dialogue] = made(*rows, ("Ana", "wow"), max_bytes=1024)
     [([(_, before)], answer)] = spoken(dialogue)
     assert answer == "wow"
     assert before.startswith("line 9")
@@ -114,22 +116,22 @@ def test_of_a_long_lead_up_the_end_is_kept() -> None:
 
 def test_drawn_dialogues_have_two_to_ten_turns() -> None:
     rows = [(("Ben", "Ana")[n % 2], str(n)) for n in range(400)]
-    found = made(*rows, draw=messages_drawn)
+    found = made(*rows, draw=draw_exchanges)
     sizes = Counter(2 * len(dialogue.exchanges) for dialogue in found[:-1])
     assert set(sizes) == {2, 4, 6, 8, 10}
     assert [a for d in found for _, a in spoken(d)] == [str(n) for n in range(1, 400, 2)]
-    assert found == made(*rows, draw=messages_drawn)
+    assert found == made(*rows, draw=draw_exchanges)
 
 
 def test_a_system_line_that_fills_a_dialogue_is_refused() -> None:
     rows = numbered(("Ben", "tea?"), ("Ana", "ok"))
     with pytest.raises(SettingsError, match="--sequence-len"):
-        list(dialogues(rows, "Ana", split="train", system="x" * 500, length=1024))
+        list(dialogues(rows, "Ana", split="train", system="x" * 500, max_bytes=1024))
 
 
 def test_of_many_others_those_who_speak_most_are_named() -> None:
     crowd = [(f"friend number {n:03}", "hi") for n in range(300)]
-    [dialogue] = made(*crowd, ("Ben", "tea?"), ("Ben", "!"), ("Ana", "ok"), length=600)
+    [dialogue] = made(*crowd, ("Ben", "tea?"), ("Ben", "!"), ("Ana", "ok"), max_bytes=600)
     assert len(dialogue.system.encode()) <= 150
     assert "Ben" in dialogue.system
 
@@ -144,7 +146,8 @@ people = st.sampled_from(["Ana", "Ana", "Ben"]) | names
 lines = st.lists(
     st.tuples(
         people,
-        texts.map(tidy).filter(bool) | st.text("ab \n<|s>:", min_size=300, max_size=900).map(tidy),
+        texts.map(normalize_text).filter(bool)
+        | st.text("ab \n<|s>:", min_size=300, max_size=900).map(normalize_text),
         st.booleans(),
     ).filter(lambda line: bool(line[1])),
     max_size=12,
@@ -160,19 +163,19 @@ def test_every_trained_word_stands_in_one_dialogue_and_none_is_too_long(
     ]
     if not rows:
         return
-    found = made(*rows, length=1024, draw=messages_drawn if is_random else None)
+    found = made(*rows, max_bytes=1024, draw=draw_exchanges if is_random else None)
     told = Counter(
         sign
         for dialogue in found
         for exchange in dialogue.exchanges
-        for one in exchange.own.said
+        for one in exchange.own.messages
         if one.trained
         for sign in "".join(one.text.split())
     )
     wanted = (text for person, text, trained in drawn if person == "Ana" and trained)
     assert told == Counter(sign for text in wanted for sign in "".join(text.split()))
     for dialogue in found:
-        assert any(one.trained for e in dialogue.exchanges for one in e.own.said)
+        assert any(one.trained for e in dialogue.exchanges for one in e.own.messages)
         for format_ in FORMATS.values():
             for row in format_.rows(dialogue) if format_.rows else ():
                 row.pop("history", None)

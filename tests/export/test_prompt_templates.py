@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engines.servers import KEY, llama_server
 
-from myna.export.prompt_templates import Voice, go, jinja, opening
+from myna.export.prompt_templates import Voice, go_template, jinja_template, text_before_system
 from myna.models.bases import Base
 from myna.rendering import render, renderings
 from myna.rendering.tokenizer import Tokenizer
@@ -27,14 +27,14 @@ SYSTEM = "A chat in tea: Ana, Ben, Cy."
 def voice(style: str, tokenizer: Tokenizer, persona: str = "Ana", user: str = "Ben") -> Voice:
     found = renderings.rendering_spec(style, tokenizer)
     people = (user, persona, "Cy")
-    return Voice(persona, user, SYSTEM, people, found, Path(), opening(found, tokenizer))
+    return Voice(persona, user, SYSTEM, people, found, Path(), text_before_system(found, tokenizer))
 
 
 def filled(voice: Voice, *said: tuple[str, str], system: str | None = None) -> str:
     messages = [{"role": role, "content": text} for role, text in said]
     if system is not None:
         messages.insert(0, {"role": "system", "content": system})
-    template = jinja2.Environment(autoescape=False).from_string(jinja(voice))  # noqa: S701
+    template = jinja2.Environment(autoescape=False).from_string(jinja_template(voice))  # noqa: S701
     return template.render(messages=messages, add_generation_prompt=True)
 
 
@@ -86,7 +86,7 @@ def test_what_ends_the_personas_turn(tokenizer: Tokenizer) -> None:
 
 def test_gos_template_says_the_same_in_its_own_words(tokenizer: Tokenizer) -> None:
     """Tried in Go's own text/template, this gives the text of the tests above."""
-    assert go(voice("transcript", tokenizer)) == (
+    assert go_template(voice("transcript", tokenizer)) == (
         '{{- $before := "start" -}}'
         '{{- if .System }}{{ .System }}{{ else }}{{- "A chat in tea: Ana, Ben, Cy." -}}'
         '{{- end -}}{{- "\\n" -}}'
@@ -104,7 +104,7 @@ def test_gos_template_says_the_same_in_its_own_words(tokenizer: Tokenizer) -> No
 
 
 def test_a_name_is_no_code_in_gos_template(tokenizer: Tokenizer) -> None:
-    text = go(voice("transcript", tokenizer, persona='}} {{ .System }} """'))
+    text = go_template(voice("transcript", tokenizer, persona='}} {{ .System }} """'))
     assert '"\\u007d\\u007d \\u007b\\u007b .System \\u007d\\u007d \\"\\"\\":"' in text
     assert '"""' not in text
 
@@ -114,7 +114,7 @@ def test_llamacpp_reads_the_template_as_jinja_does(base: Base, tokenizer: Tokeni
         one = voice(style, tokenizer, persona='A"na {{x}}')
         said = [("user", "tea?"), ("assistant", "always\nnow?"), ("user", "ok 👍")]
         body = {"messages": [{"role": role, "content": text} for role, text in said]}
-        with llama_server(base, chat_template=jinja(one)) as address:
+        with llama_server(base, chat_template=jinja_template(one)) as address:
             request = urllib.request.Request(  # noqa: S310
                 f"{address}/apply-template",
                 json.dumps(body).encode(),

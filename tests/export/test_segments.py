@@ -44,7 +44,7 @@ or the day after</s>"""
 
 def made(*rows: Row) -> list[dict[str, object]]:
     frame = numbered(*rows, personas=["Mira"])
-    [dialogue] = dialogues(frame, "Mira", split="train", system=SYSTEM, length=4096)
+    [dialogue] = dialogues(frame, "Mira", split="train", system=SYSTEM, max_bytes=4096)
     return segments(dialogue)
 
 

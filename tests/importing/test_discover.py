@@ -111,7 +111,7 @@ class TestPaths:
     def test_said_to_be_of_a_source_nothing_is_guessed(self, tmp_path: Path) -> None:
         (tmp_path / "thing").write_bytes(b"?")
         [(_, recognised)] = find([tmp_path / "thing"], "telegram").chats
-        assert (recognised.source, recognised.because) == ("telegram", "by --source")
+        assert (recognised.source, recognised.reason) == ("telegram", "by --source")
 
 
 class TestArchives:
@@ -122,8 +122,12 @@ class TestArchives:
         )
         found = find([path])
         [(file, recognised)] = found.chats
-        assert (file.name, file.folder, recognised.source) == ("chat.jsonl", "tea", "json_lines")
-        assert file.place == str(path / "tea" / "chat.jsonl")
+        assert (file.name, file.folder_name, recognised.source) == (
+            "chat.jsonl",
+            "tea",
+            "json_lines",
+        )
+        assert file.location == str(path / "tea" / "chat.jsonl")
         assert file.open().read() == CHAT
         assert found.others == {".png": 1}
         assert sorted(p.name for p in tmp_path.iterdir()) == ["chats.zip"]
@@ -132,7 +136,7 @@ class TestArchives:
         path = tmp_path / "Tea.zip"
         path.write_bytes(packed({"chat.jsonl": CHAT}))
         [(file, _)] = find([path]).chats
-        assert file.folder == "Tea"
+        assert file.folder_name == "Tea"
 
     def test_archives_in_archives(self, tmp_path: Path) -> None:
         path = tmp_path / "all.zip"
@@ -159,12 +163,12 @@ class TestArchives:
         path.write_bytes(packed({name: CHAT}))
         [(file, _)] = find([path]).chats
         assert file.open().read() == CHAT
-        assert file.local is None
-        assert file.place.startswith(str(path))
+        assert file.local_path is None
+        assert file.location.startswith(str(path))
         assert [p for p in tmp_path.rglob("*") if p.is_file()] == [path]
 
     def test_a_bomb_is_left_unread(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("myna.sources._shared.files.ALWAYS_FINE", 1000)
+        monkeypatch.setattr("myna.sources._shared.files.MAX_UNCHECKED_BYTES", 1000)
         (tmp_path / "bomb.zip").write_bytes(packed({"a.jsonl": b" " * 10**6, "b.jsonl": CHAT}))
         found = find([tmp_path / "bomb.zip"])
         assert names(found) == ["b.jsonl"]

@@ -47,7 +47,7 @@ def bring(space: Workspace, tmp_path: Path) -> Any:
         if found.troubles:
             raise SourceError(found.troubles[0])
         [done] = import_files.import_files(space, found.chats, **{"consent": "clone", **options})
-        assert done.file == file.place
+        assert done.file == file.location
         return done
 
     return bring_in
@@ -298,7 +298,7 @@ class TestLarge:
         self, space: Workspace, bring: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bring([row(1), row(2)])
-        monkeypatch.setattr(import_files, "source", None)
+        monkeypatch.setattr(import_files, "load_source", None)
         again = bring([row(1), row(2)])
         assert (again.messages, again.stored, again.known) == (2, 0, 2)
 
@@ -309,8 +309,8 @@ class TestLarge:
     @pytest.fixture
     def chat(self, monkeypatch: pytest.MonkeyPatch) -> str:
         """A DiscordChatExporter document that two processes read in several pieces."""
-        monkeypatch.setattr(json_stream, "BATCH", 20_000)
-        monkeypatch.setattr(json_stream, "CHUNK", 2_000)
+        monkeypatch.setattr(json_stream, "BATCH_BYTES", 20_000)
+        monkeypatch.setattr(json_stream, "CHUNK_BYTES", 2_000)
         monkeypatch.setattr(workers, "cores", lambda: 2)
         said = [
             {

@@ -11,7 +11,8 @@ from tests.metadata import prompt_format
 
 from myna import config
 from myna.artifacts import Channel
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.persona.clone import Clone
 from myna.rendering.tokenizer import Tokenizer
 
@@ -87,7 +88,7 @@ class Script:
 def clone_of(script: Script, personas: str = "Ben Cy Dee", **more: Any) -> Clone:
     """A clone of these people, who talked in one channel with Ana."""
     names = personas.split()
-    chat = config.Chat(max_reply_tokens=50)
+    chat = config.Chat(max_new_tokens=50)
     return Clone(
         engine=cast(Engine, script),
         tokenizer=script.tokenizer,
@@ -95,6 +96,6 @@ def clone_of(script: Script, personas: str = "Ben Cy Dee", **more: Any) -> Clone
         format=prompt_format(),
         channels=[Channel("", "tea", [*names, "Ana"])],
         chat=chat,
-        chance=random.Random(1),
+        rng=random.Random(1),
         **more,
     )

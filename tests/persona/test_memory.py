@@ -25,12 +25,12 @@ from myna.persona import memory_index
 from myna.persona.embeddings import WORDLLAMA, Embedder, open_embedder
 from myna.persona.memory import OWNER, Memory, open_memory
 from myna.persona.memory_index import write
-from myna.persona.prompt import Line
+from myna.persona.prompt import PromptMessage
 from myna.workspace import Workspace
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 PERSONS = ["Ana", "Ben", "Cy", "Dee", "Eve"]
-MOMENT = [Line("Ana", "who else likes quince marmalade?")]
+MOMENT = [PromptMessage("Ana", "who else likes quince marmalade?")]
 
 
 def people(**consent: Consent) -> People:
@@ -54,7 +54,7 @@ class Chats:
         *lines: str,
         place: str = "tea",
         thread: str | None = None,
-        part: str = "train",
+        split: str = "train",
         untrained: str = "",
     ) -> Chats:
         """A conversation of `name: text` lines; those of `untrained` are context only."""
@@ -69,7 +69,7 @@ class Chats:
                     "person": person,
                     "sent_at": START + timedelta(minutes=len(self.rows)),
                     "conversation": conversation,
-                    "split": part,
+                    "split": split,
                     "trained": person not in untrained.split(),
                     "text": text,
                 }
@@ -122,7 +122,12 @@ both_ways = pytest.mark.parametrize(
 
 
 def recalled(memory: Memory, person: str = "Ben", audience: Any = OWNER, **more: Any) -> list[str]:
-    settings = {"most": 2, "tokens": 100, "count": lambda text: len(text.split()), **more}
+    settings = {
+        "max_exchanges": 2,
+        "max_tokens": 100,
+        "count": lambda text: len(text.split()),
+        **more,
+    }
     lines = memory.recall(person, settings.pop("moment", MOMENT), audience, **settings)
     return [f"{line.person}: {line.text}" for line in lines]
 
@@ -135,12 +140,12 @@ class TestByMeaning:
         chats = Chats().add("Ana: stop the engine", "Ben: stopped")
         chats.add("Ana: lunch is ready", "Ben: I am eating")
         memory = remember(chats, tmp_path / "memory.sqlite", open_embedder(WORDLLAMA))
-        moment = [Line("Ana", "what did you have for dinner?")]
-        assert recalled(memory, moment=moment, most=1) == [
+        moment = [PromptMessage("Ana", "what did you have for dinner?")]
+        assert recalled(memory, moment=moment, max_exchanges=1) == [
             "Ana: lunch is ready",
             "Ben: I am eating",
         ]
-        assert recalled(memory.by_words_alone(), moment=moment) == []
+        assert recalled(memory.without_embeddings(), moment=moment) == []
 
     def test_both_ways_count_by_their_ranks(self, tmp_path: Path) -> None:
         lines = {"north": [1.0, 0.0], "quince north": [0.9, 0.1], "quince": [0.1, 0.9]}
@@ -149,8 +154,8 @@ class TestByMeaning:
             chats.add(f"Ben: {line}").add("Ana: well")
         embedder = Embedder("map", lambda texts: [lines.get(text, [1.0, 0.0]) for text in texts])
         memory = remember(chats, tmp_path / "memory.sqlite", embedder)
-        found = memory.exchanges("Ben", [Line("Ana", "quince!")], OWNER)
-        assert [(e.lines[-1].text, e.score) for e in found] == [
+        found = memory.exchanges("Ben", [PromptMessage("Ana", "quince!")], OWNER)
+        assert [(e.messages[-1].text, e.score) for e in found] == [
             ("quince", 1 / 61 + 1 / 63),
             ("quince north", 1 / 62 + 1 / 62),
             ("north", 1 / 61),
@@ -158,7 +163,7 @@ class TestByMeaning:
 
     def test_the_nearest_of_very_many_are_found(self, tmp_path: Path) -> None:
         chats = Chats()
-        for number in range(3 * memory_index.AT_ONCE):
+        for number in range(3 * memory_index.VECTORS_PER_ROW):
             chats.add(f"Ben: {number}", "Ana: well", place="xyz"[number % 3])
 
         def angle(text: str) -> list[float]:
@@ -167,9 +172,9 @@ class TestByMeaning:
 
         embedder = Embedder("angles", lambda texts: [angle(text) for text in texts])
         memory = remember(chats, tmp_path / "memory.sqlite", embedder)
-        found = memory.exchanges("Ben", [Line("Ana", "where?")], OWNER)
+        found = memory.exchanges("Ben", [PromptMessage("Ana", "where?")], OWNER)
         assert len(found) == memory_.CANDIDATES
-        assert all(abs(int(e.lines[-1].text) - 600) < memory_.CANDIDATES for e in found)
+        assert all(abs(int(e.messages[-1].text) - 600) < memory_.CANDIDATES for e in found)
 
 
 class TestWhatIsRecalled:
@@ -185,26 +190,30 @@ class TestWhatIsRecalled:
         chats.add("Ana: nice weather", "Ben: it is").add(*TEA)
         assert recalled(make(chats))[-1] == "Ben: quince marmalade, always"
         assert recalled(make(chats))[:2] == ["Ana: marmalade?", "Ben: on bread"]
-        assert recalled(make(chats), most=1) == list(TEA)
-        assert recalled(make(chats), most=1, tokens=9) == ["Ana: marmalade?", "Ben: on bread"]
-        assert recalled(make(chats), tokens=2) == []
+        assert recalled(make(chats), max_exchanges=1) == list(TEA)
+        assert recalled(make(chats), max_exchanges=1, max_tokens=9) == [
+            "Ana: marmalade?",
+            "Ben: on bread",
+        ]
+        assert recalled(make(chats), max_tokens=2) == []
 
     def test_only_rare_words_count(self, make: Make) -> None:
         chats = Chats()
         for number in range(300):
             chats.add(f"Ana: who else likes number {number}", f"Ben: I do, {number}")
-        assert recalled(make(chats), moment=[Line("Ana", "who else likes it?")]) == []
-        assert recalled(make(chats), moment=[Line("Ana", "who likes 77?")], most=1) == [
+        assert recalled(make(chats), moment=[PromptMessage("Ana", "who else likes it?")]) == []
+        moment = [PromptMessage("Ana", "who likes 77?")]
+        assert recalled(make(chats), moment=moment, max_exchanges=1) == [
             "Ana: who else likes number 77", "Ben: I do, 77"
         ]  # fmt: skip
 
     def test_what_was_just_said_is_not_said_again(self, make: Make) -> None:
-        heard = [*MOMENT, Line("Ben", "Quince marmalade, always")]
+        heard = [*MOMENT, PromptMessage("Ben", "Quince marmalade, always")]
         assert recalled(make(Chats().add(*TEA)), moment=heard) == []
 
     def test_exchanges_do_not_overlap(self, make: Make) -> None:
         chats = Chats().add("Ana: quince?", "Ben: quince", "Ana: marmalade?", "Ben: marmalade")
-        assert len(recalled(make(chats), most=4)) == 3
+        assert len(recalled(make(chats), max_exchanges=4)) == 3
 
     def test_conversations_do_not_run_into_each_other(self, make: Make) -> None:
         chats = Chats().add("Ana: nothing to do with it").add("Ben: quince marmalade")
@@ -222,7 +231,7 @@ class TestWhatIsRecalled:
     )
     def test_words_are_found_in_every_script(self, make: Make, said: str, asked: str) -> None:
         memory = make(Chats().add("Ana: ?", f"Ben: {said}"))
-        assert recalled(memory, moment=[Line("Ana", asked)])[-1] == f"Ben: {said}"
+        assert recalled(memory, moment=[PromptMessage("Ana", asked)])[-1] == f"Ben: {said}"
 
     @thorough
     @given(st.text())
@@ -232,7 +241,7 @@ class TestWhatIsRecalled:
         path = tmp_path_factory.mktemp("memory") / "memory.sqlite"
         write(Chats().add("Ana: x", f"Ben: {text} quince").frame(), path)
         memory = Memory(path, people)
-        moment = [Line("Ana", f'{text} quince " OR NEAR( * ^ reply : {text}')]
+        moment = [PromptMessage("Ana", f'{text} quince " OR NEAR( * ^ reply : {text}')]
         assert len(memory.exchanges("Ben", moment, OWNER)) == 1
         memory.close()
 
@@ -240,8 +249,8 @@ class TestWhatIsRecalled:
 @both_ways
 class TestWhatNeverIs:
     @pytest.mark.parametrize("split", ["validation", "test"])
-    def test_nothing_of_tune_or_test(self, make: Make, part: str) -> None:
-        chats = Chats().add("Ana: hm", "Ben: hm").add(*TEA, split=part)
+    def test_nothing_of_validation_or_test(self, make: Make, split: str) -> None:
+        chats = Chats().add("Ana: hm", "Ben: hm").add(*TEA, split=split)
         memory = make(chats)
         assert "marmalade" not in " ".join(recalled(memory))
         assert b"marmalade" not in memory.path.read_bytes()
@@ -282,7 +291,7 @@ class TestAudience:
 
     def replies(self, memory: Memory, audience: Any) -> set[str]:
         found = memory.exchanges("Ben", MOMENT, audience)
-        return {text for exchange in found if "quince" in (text := exchange.lines[-1].text)}
+        return {text for exchange in found if "quince" in (text := exchange.messages[-1].text)}
 
     def test_the_owner_alone_hears_all(self, memory: Memory) -> None:
         assert self.replies(memory, OWNER) == {"quince secret", "quince for all"}
@@ -386,10 +395,10 @@ class TestAudience:
         path = tmp_path_factory.mktemp("memory") / "memory.sqlite"
         memory = remember(chats, path, embedder)
         for number, (_, person) in enumerate(said):
-            moment = [Line("Ana", str(number))]
+            moment = [PromptMessage("Ana", str(number))]
             assert memory.exchanges(person, moment, OWNER)
             for exchange in memory.exchanges(person, moment, audience):
-                text = " ".join(line.text for line in exchange.lines)
+                text = " ".join(line.text for line in exchange.messages)
                 heard = [int(n) for n in re.findall(r"\d+", text)]
                 place = said[heard[0]][0]
                 for reader in audience:
@@ -414,8 +423,8 @@ class TestTheIndex:
 
     def test_it_is_made_once_for_the_same_chats(self, space: Workspace) -> None:
         said: list[str] = []
-        first = open_memory(space, say=said.append)
-        again = open_memory(space, say=said.append)
+        first = open_memory(space, report=said.append)
+        again = open_memory(space, report=said.append)
         assert first
         assert again
         assert said == ["indexing past chats"]
@@ -423,7 +432,7 @@ class TestTheIndex:
         Chats().add("Ana: quince?", "Ben: anew").frame().write_parquet(
             space.prepared / "messages.parquet"
         )
-        changed = open_memory(space, say=said.append)
+        changed = open_memory(space, report=said.append)
         assert changed
         assert len(said) == 2
         assert recalled(changed) == ["Ana: quince?", "Ben: anew"]
@@ -441,9 +450,9 @@ class TestTheIndex:
     ) -> None:
         said: list[str] = []
         (space.prepared / "memory.sqlite").write_bytes(b"no index " * 100)
-        assert open_memory(space, say=said.append)
+        assert open_memory(space, report=said.append)
         monkeypatch.setattr(memory_index, "VERSION", memory_index.VERSION + 1)
-        assert open_memory(space, say=said.append)
+        assert open_memory(space, report=said.append)
         assert len(said) == 2
 
     def test_before_prepare_there_is_none(self, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.chats import names, thorough
 from tests.metadata import prompt_format
 
-from myna.persona.next_speaker import choose, probabilities
-from myna.persona.prompt import Room
+from myna.persona.next_speaker import probabilities, sample
+from myna.persona.prompt import PromptBuilder
 from myna.rendering.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
@@ -24,9 +24,9 @@ class Names:
 
     can = frozenset({"next_probs"})
 
-    def __init__(self, room: Room, weights: dict[str, float]) -> None:
-        self.before = room.before_cue()
-        self.cues = {tuple(room.cue_ids(name)): weight for name, weight in weights.items()}
+    def __init__(self, builder: PromptBuilder, weights: dict[str, float]) -> None:
+        self.before = builder.prompt_before_name()
+        self.cues = {tuple(builder.name_ids(name)): weight for name, weight in weights.items()}
         self.asked = 0
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
@@ -43,39 +43,39 @@ class Names:
 
 
 @pytest.fixture
-def room(tokenizer: Tokenizer) -> Room:
-    room = Room(prompt_format("A chat."), tokenizer, ["Ana", "Ben"], 1000)
-    room.say("Ana", "tea?")
-    return room
+def builder(tokenizer: Tokenizer) -> PromptBuilder:
+    builder = PromptBuilder(prompt_format("A chat."), tokenizer, ["Ana", "Ben"], 1000)
+    builder.add("Ana", "tea?")
+    return builder
 
 
-def engine(room: Room, weights: dict[str, float]) -> Names:
-    return Names(room, weights)
+def engine(builder: PromptBuilder, weights: dict[str, float]) -> Names:
+    return Names(builder, weights)
 
 
-def test_names_that_share_their_first_tokens_are_told_apart(room: Room) -> None:
+def test_names_that_share_their_first_tokens_are_told_apart(builder: PromptBuilder) -> None:
     weights = {
         "Michael Collins": 0.2, "Michael Jones": 0.1, "Michael": 0.05, "Buzz": 0.25, "Neil": 0.4
     }  # fmt: skip
-    assert probabilities(engine(room, weights), room, list(weights)) == pytest.approx(weights)
+    assert probabilities(engine(builder, weights), builder, list(weights)) == pytest.approx(weights)
 
 
-def test_they_are_shares_among_those_who_are_asked_for(room: Room) -> None:
+def test_they_are_shares_among_those_who_are_asked_for(builder: PromptBuilder) -> None:
     weights = {"Ana": 0.1, "Ben": 0.3, "Cy": 0.6}
-    assert probabilities(engine(room, weights), room, ["Ana", "Ben"]) == pytest.approx(
+    assert probabilities(engine(builder, weights), builder, ["Ana", "Ben"]) == pytest.approx(
         {"Ana": 0.25, "Ben": 0.75}
     )
 
 
-def test_where_only_one_can_speak_nothing_is_asked(room: Room) -> None:
-    asked = engine(room, {"Ana": 1.0})
-    assert probabilities(asked, room, ["Ana"]) == {"Ana": 1.0}
+def test_where_only_one_can_speak_nothing_is_asked(builder: PromptBuilder) -> None:
+    asked = engine(builder, {"Ana": 1.0})
+    assert probabilities(asked, builder, ["Ana"]) == {"Ana": 1.0}
     assert asked.asked == 0
 
 
-def test_where_the_model_expects_nobody_of_them_all_are_alike(room: Room) -> None:
-    nobody = engine(room, {"Zed": 1.0})
-    assert probabilities(nobody, room, ["Ana", "Ben"]) == {"Ana": 0.5, "Ben": 0.5}
+def test_where_the_model_expects_nobody_of_them_all_are_alike(builder: PromptBuilder) -> None:
+    nobody = engine(builder, {"Zed": 1.0})
+    assert probabilities(nobody, builder, ["Ana", "Ben"]) == {"Ana": 0.5, "Ben": 0.5}
 
 
 @thorough
@@ -83,14 +83,14 @@ def test_where_the_model_expects_nobody_of_them_all_are_alike(room: Room) -> Non
 def test_any_names_have_their_probabilities(
     tokenizer: Tokenizer, weights: dict[str, float]
 ) -> None:
-    room = Room(prompt_format("A chat."), tokenizer, list(weights), 1000)
-    found = probabilities(engine(room, weights), room, list(weights))
+    builder = PromptBuilder(prompt_format("A chat."), tokenizer, list(weights), 1000)
+    found = probabilities(engine(builder, weights), builder, list(weights))
     whole = sum(weights.values())
     assert found == pytest.approx({name: weight / whole for name, weight in weights.items()})
 
 
 def test_a_speaker_is_drawn_by_their_probability() -> None:
-    chance = random.Random(1)
-    drawn = Counter(choose({"Ana": 0.75, "Ben": 0.25, "Cy": 0.0}, chance) for _ in range(1000))
+    rng = random.Random(1)
+    drawn = Counter(sample({"Ana": 0.75, "Ben": 0.25, "Cy": 0.0}, rng) for _ in range(1000))
     assert 700 < drawn["Ana"] < 800
     assert drawn["Cy"] == 0

@@ -14,8 +14,8 @@ from tests.metadata import NOT_REDACTED, prompt_format
 
 from myna import config
 from myna.conversations import sessions, splits
-from myna.messages import tidy
-from myna.persona.prompt import Line, Room, TurnReader
+from myna.messages import normalize_text
+from myna.persona.prompt import PromptBuilder, PromptMessage, TurnReader
 from myna.preparing.conversation_lines import lines
 from myna.rendering.encode import encode_batch
 from myna.rendering.render_batch import render_batch, with_rendered_text
@@ -26,9 +26,11 @@ from myna.rendering.turns import TurnLine, entry_line, merge_turns, most_active
 LONG = 10**6
 
 
-def room_of(tokenizer: Tokenizer, members: list[str], most_tokens: int = LONG) -> Room:
+def builder_of(
+    tokenizer: Tokenizer, members: list[str], prompt_budget: int = LONG
+) -> PromptBuilder:
     shape = prompt_format(redaction=NOT_REDACTED)
-    return Room(shape, tokenizer, members, most_tokens, channel="tea")
+    return PromptBuilder(shape, tokenizer, members, prompt_budget, channel="tea")
 
 
 @pytest.mark.model
@@ -40,13 +42,13 @@ def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
     tokenizer: Tokenizer, history: list[tuple[str, str]]
 ) -> None:
     export = table([{"author": name, "text": text} for name, text in history])
-    kept = sessions.split(cleaned(export), gap_minutes=60)
-    kept = splits.hold_out(kept, config.Split(validation=0, test=0))
+    kept = sessions.split_conversations(cleaned(export), gap_minutes=60)
+    kept = splits.assign_splits(kept, config.Split(validation=0, test=0))
     said = lines(kept)
-    room, sample = None, []
+    builder, sample = None, []
     if said.height:
-        room = room_of(tokenizer, most_active(said["person"]))
-        whole = (room.header(), 0, 0, said.height, None)
+        builder = builder_of(tokenizer, most_active(said["person"]))
+        whole = (builder.header(), 0, 0, said.height, None)
         schema = ["header", "begin", "start", "end", "next_person"]
         window = pl.DataFrame([whole], schema=schema, orient="row").cast({"next_person": pl.String})
         segments = render_batch(with_rendered_text(said, TRANSCRIPT), window).segments
@@ -55,26 +57,26 @@ def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
     stays = {int(number) for number in kept["id"]}
     for number, (name, text) in enumerate(history):
         person = called[name]
-        if room is None or number not in stays:
+        if builder is None or number not in stays:
             continue
-        if not room.lines or room.lines[-1].person != person:
-            prompt = room.prompt(person)
+        if not builder.messages or builder.messages[-1].person != person:
+            prompt = builder.prompt(person)
             assert prompt == sample[: len(prompt)]
-            assert room.before_cue() + room.cue_ids(person) == prompt
-        room.say(person, text)
+            assert builder.prompt_before_name() + builder.name_ids(person) == prompt
+        builder.add(person, text)
 
 
 @pytest.mark.model
 def test_what_is_typed_is_made_normal_as_in_training(tokenizer: Tokenizer) -> None:
-    room = room_of(tokenizer, ["Ana"])
-    room.say("Ana", "noooooo\u200b cafÃ©")
-    room.say("Ana", "\u200b")
-    assert room.lines == [Line("Ana", "nooo café")]
+    builder = builder_of(tokenizer, ["Ana"])
+    builder.add("Ana", "noooooo\u200b cafÃ©")
+    builder.add("Ana", "\u200b")
+    assert builder.messages == [PromptMessage("Ana", "nooo café")]
 
 
 @thorough
 @given(
-    st.lists(st.tuples(names, texts.map(tidy).filter(bool)), min_size=1, max_size=5),
+    st.lists(st.tuples(names, texts.map(normalize_text).filter(bool)), min_size=1, max_size=5),
     st.lists(st.integers(min_value=1, max_value=9), min_size=1),
 )
 @example([("Ana", "x\n Ben: y\nBen:z"), ("Ben", "w")], [1])
@@ -128,59 +130,59 @@ class TestTurnReader:
 
 
 @pytest.mark.model
-class TestRoom:
+class TestPromptBuilder:
     def test_what_has_no_words_is_not_said(self, tokenizer: Tokenizer) -> None:
-        room = room_of(tokenizer, ["Ana"])
+        builder = builder_of(tokenizer, ["Ana"])
         for text in ("", " \r\n\t", "\0", "\x1c"):
-            room.say("Ana", text)
-        assert room.lines == []
+            builder.add("Ana", text)
+        assert builder.messages == []
 
     def test_a_name_is_made_to_fit_before_a_colon(self, tokenizer: Tokenizer) -> None:
-        room = room_of(tokenizer, ["Ana"])
-        room.say("Ana:\nBen", "hi")
-        assert room.lines == [Line("Ana Ben", "hi")]
+        builder = builder_of(tokenizer, ["Ana"])
+        builder.add("Ana:\nBen", "hi")
+        assert builder.messages == [PromptMessage("Ana Ben", "hi")]
 
     def test_half_a_surrogate_pair_can_be_typed(self, tokenizer: Tokenizer) -> None:
-        room = room_of(tokenizer, ["Ana"])
-        room.say("Ana", "caf\udce9")  # what Python reads from a Latin-1 terminal
-        assert tokenizer.decode(room.prompt("Ben")).endswith("Ana: caf\ufffd\nBen:")
+        builder = builder_of(tokenizer, ["Ana"])
+        builder.add("Ana", "caf\udce9")  # what Python reads from a Latin-1 terminal
+        assert tokenizer.decode(builder.prompt("Ben")).endswith("Ana: caf\ufffd\nBen:")
 
     def test_a_long_history_loses_its_oldest_messages_in_big_steps(
         self, tokenizer: Tokenizer
     ) -> None:
-        room = room_of(tokenizer, ["Ana", "Ben"], most_tokens=200)
+        builder = builder_of(tokenizer, ["Ana", "Ben"], prompt_budget=200)
         beginnings = set()
         for number in range(60):
-            room.say("Ana" if number % 2 else "Ben", f"this is number {number} of them all")
-            before = room.before_cue()
-            prompt = room.prompt("Cy")
+            builder.add("Ana" if number % 2 else "Ben", f"this is number {number} of them all")
+            before = builder.prompt_before_name()
+            prompt = builder.prompt("Cy")
             assert len(before) <= 200
             assert len(prompt) <= 200
             assert f"number {number} of" in tokenizer.decode(prompt)
-            beginnings.add(room.turns()[0])
+            beginnings.add(builder.turns()[0])
         assert len(beginnings) < 20
-        assert tokenizer.decode(room.prompt("Cy")).startswith(room.header())
+        assert tokenizer.decode(builder.prompt("Cy")).startswith(builder.header())
 
     def test_of_one_endless_message_the_end_stays(self, tokenizer: Tokenizer) -> None:
-        room = room_of(tokenizer, ["Ana"], most_tokens=200)
-        room.say("Ana", "hello")
-        room.say("Ana", "and so on " * 1000 + "to the end")
-        assert len(room.before_cue()) <= 200
-        assert 100 < len(room.prompt("Ben")) <= 200
-        assert tokenizer.decode(room.prompt("Ben")).endswith("so on to the end\nBen:")
-        room.say("Ben", "finally")
-        assert tokenizer.decode(room.prompt("Ana")).endswith("to the end\nBen: finally\nAna:")
+        builder = builder_of(tokenizer, ["Ana"], prompt_budget=200)
+        builder.add("Ana", "hello")
+        builder.add("Ana", "and so on " * 1000 + "to the end")
+        assert len(builder.prompt_before_name()) <= 200
+        assert 100 < len(builder.prompt("Ben")) <= 200
+        assert tokenizer.decode(builder.prompt("Ben")).endswith("so on to the end\nBen:")
+        builder.add("Ben", "finally")
+        assert tokenizer.decode(builder.prompt("Ana")).endswith("to the end\nBen: finally\nAna:")
 
 
 @pytest.mark.model
 @pytest.mark.parametrize("prompt", ["", "What is a cup?"])
 def test_an_entry_is_asked_for_as_in_its_sample(tokenizer: Tokenizer, prompt: str) -> None:
     entry = {"author": "Ana", "text": "Note: rain.", "kind": "entry", "thread": prompt or None}
-    kept = sessions.split(cleaned(table([entry])), gap_minutes=60)
-    said = lines(splits.hold_out(kept, config.Split(validation=0, test=0)))
-    room = room_of(tokenizer, ["Ana"])
-    asked = room.prompt("Ana", entry_line(prompt, "2024-05-01"))
-    whole = pl.DataFrame({"header": [room.header()], "begin": [0], "start": [0], "end": [2]})
+    kept = sessions.split_conversations(cleaned(table([entry])), gap_minutes=60)
+    said = lines(splits.assign_splits(kept, config.Split(validation=0, test=0)))
+    builder = builder_of(tokenizer, ["Ana"])
+    asked = builder.prompt("Ana", entry_line(prompt, "2024-05-01"))
+    whole = pl.DataFrame({"header": [builder.header()], "begin": [0], "start": [0], "end": [2]})
     window = whole.with_columns(next_person=pl.lit(None, pl.String))
     [sample] = encode_batch(
         render_batch(with_rendered_text(said, TRANSCRIPT), window).segments,

@@ -18,11 +18,11 @@ from myna import config, workspace
 from myna.engines.engine import Engine
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
-from myna.persona.scenes import situations
+from myna.persona.scenes import find_scenes
 from myna.preparing.prepare import prepare
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import Rooms
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.serving.openai_chat import Served, chat
 from myna.serving.openai_requests import ChatRequest
 from myna.training import run
@@ -79,7 +79,7 @@ class Moment:
             format=made.info.format,
             channels=made.info.channels,
             chat=config.Chat(),
-            chance=random.Random(1),
+            rng=random.Random(1),
         )
 
 
@@ -92,12 +92,12 @@ class Asked(Script):
 
 
 def live_room(moment: Moment) -> None:
-    with closing(Histories(moment.folder / "rooms.sqlite")) as histories:
-        room = Rooms(moment.clone, histories, Queue(1, 0)).open("tea", humans=["Ben", "Cy"])
+    with closing(RoomStore(moment.folder / "rooms.sqlite")) as store:
+        room = Rooms(moment.clone, store, Queue(1, 0)).open("tea", humans=["Ben", "Cy"])
         for person, text in SAID[:-1]:
             if person == "Ana":
-                turn = histories.begin_turn("tea")
-                histories.add("tea", person, text, by_clone=True, turn=turn)
+                turn = store.begin_turn("tea")
+                store.add("tea", person, text, by_clone=True, turn=turn)
                 room.catch_up()
             else:
                 room.say(person, text)
@@ -116,9 +116,9 @@ def api(moment: Moment) -> None:
 
 
 def scene(moment: Moment) -> None:
-    [found] = situations(moment.messages, ["Ana"], turns=4)
-    room = found.room(moment.clone.format, moment.clone.tokenizer, 10**6)
-    "".join(moment.clone.speak(room, found.next_person))
+    [found] = find_scenes(moment.messages, ["Ana"], turns=4)
+    builder = found.prompt_builder(moment.clone.format, moment.clone.tokenizer, 10**6)
+    "".join(moment.clone.speak(builder, found.next_person))
 
 
 def preview(moment: Moment) -> None:
@@ -130,7 +130,7 @@ def preview(moment: Moment) -> None:
     held_out.write_parquet(space.prepared / "messages.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Transformers", lambda *_, **__: moment.engine)
-        [_] = run.preview(space, moment.settings, None, 1)
+        [_] = run.preview_replies(space, moment.settings, None, 1)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=["default", "mistral", "off", "chat", "names"])

@@ -11,28 +11,29 @@ from tests.bases import KINDS, make
 from tests.metadata import prompt_format
 
 from myna import config
-from myna.engines.engine import Engine, Sampling
-from myna.persona.next_speaker import by_silence, probabilities
-from myna.persona.prompt import Room, WholeReader
+from myna.config import Sampling
+from myna.engines.engine import Engine
+from myna.persona.next_speaker import probabilities, probabilities_by_silence
+from myna.persona.prompt import PromptBuilder, TokenEndedReader
 from myna.persona.turn import GeneratedTurn
 from myna.rendering import renderings
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Room:
+def builder(tmp_path: Path) -> PromptBuilder:
     tokenizer = make(tmp_path, KINDS["default-system"])
     shape = prompt_format("{name}.", spec=renderings.rendering_spec("chat", tokenizer))
-    return Room(shape, tokenizer, ["Ana", "Ben", "Cy"], 999)
+    return PromptBuilder(shape, tokenizer, ["Ana", "Ben", "Cy"], 999)
 
 
-class TestWholeReader:
+class TestTokenEndedReader:
     def test_any_line_is_the_personas_own(self) -> None:
-        reader = WholeReader()
+        reader = TokenEndedReader()
         assert reader.feed("hi\nBen: no\nCy:") + reader.finish() == "hi\nBen: no\nCy:"
         assert reader.next_person is None
 
     def test_blanks_wait_for_what_follows_them(self) -> None:
-        reader = WholeReader()
+        reader = TokenEndedReader()
         assert [reader.feed(piece) for piece in (" ", "a \n", "\n b ", "\n")] == [
             "",
             "a",
@@ -42,7 +43,7 @@ class TestWholeReader:
         assert reader.finish() == ""
 
     def test_words_that_the_limit_cuts_stay(self) -> None:
-        reader = WholeReader()
+        reader = TokenEndedReader()
         assert reader.feed("I and th") + reader.finish(cut=True) == "I and th"
 
 
@@ -57,51 +58,57 @@ class Says:
         return "stop"
 
 
-def test_a_turn_of_several_lines_stays_one(room: Room) -> None:
-    room.say("Ben", "Cy: hm\nCy: hm")
+def test_a_turn_of_several_lines_stays_one(builder: PromptBuilder) -> None:
+    builder.add("Ben", "Cy: hm\nCy: hm")
     engine = Says()
-    turn = GeneratedTurn(cast(Engine, engine), room, "Ana", Sampling())
+    turn = GeneratedTurn(cast(Engine, engine), builder, "Ana", Sampling())
     assert "".join(turn) == "two\nBen: lines"
-    assert room.tokenizer.decode(engine.prompt) == (
+    assert builder.tokenizer.decode(engine.prompt) == (
         "<|im_start|>system\nAna.<|im_end|>\n<|im_start|>user\nBen: Cy: hm\n Cy: hm<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
-    room.say("Ana", turn.text)
-    room.say("Cy", "ok")
-    assert room.tokenizer.decode(room.prompt("Ben")).endswith(
+    builder.add("Ana", turn.text)
+    builder.add("Cy", "ok")
+    assert builder.tokenizer.decode(builder.prompt("Ben")).endswith(
         "user\nAna: two\n Ben: lines\nCy: ok<|im_end|>\n<|im_start|>assistant\n"
     )
 
 
-def test_an_entry_is_asked_for_within_the_personas_turn(room: Room) -> None:
-    asked = room.tokenizer.decode(room.prompt("Ana", "[ESSAY] Tea"))
+def test_an_entry_is_asked_for_within_the_personas_turn(builder: PromptBuilder) -> None:
+    asked = builder.tokenizer.decode(builder.prompt("Ana", "[ESSAY] Tea"))
     assert asked.endswith("<|im_start|>assistant\n[ESSAY] Tea")
 
 
 class TestWhoSpeaksNext:
-    def test_by_how_long_they_are_silent(self, room: Room) -> None:
+    def test_by_how_long_they_are_silent(self, builder: PromptBuilder) -> None:
         for person in ("Ana", "Ben", "Ben"):
-            room.say(person, "hm")
-        assert by_silence(room, ["Ana", "Ben", "Cy"]) == {"Ana": 3 / 8, "Ben": 1 / 8, "Cy": 4 / 8}
+            builder.add(person, "hm")
+        assert probabilities_by_silence(builder, ["Ana", "Ben", "Cy"]) == {
+            "Ana": 3 / 8,
+            "Ben": 1 / 8,
+            "Cy": 4 / 8,
+        }
 
-    def test_or_who_is_called_by_name(self, room: Room) -> None:
-        room.say("Ben", "Ana, tea?")
-        assert by_silence(room, ["Ana", "Cy"]) == {"Ana": 1, "Cy": 0}
+    def test_or_who_is_called_by_name(self, builder: PromptBuilder) -> None:
+        builder.add("Ben", "Ana, tea?")
+        assert probabilities_by_silence(builder, ["Ana", "Cy"]) == {"Ana": 1, "Cy": 0}
 
-    def test_before_anything_is_said_all_are_alike(self, room: Room) -> None:
-        assert by_silence(room, ["Ana", "Ben"]) == {"Ana": 0.5, "Ben": 0.5}
+    def test_before_anything_is_said_all_are_alike(self, builder: PromptBuilder) -> None:
+        assert probabilities_by_silence(builder, ["Ana", "Ben"]) == {"Ana": 0.5, "Ben": 0.5}
 
-    def test_the_model_is_not_asked_for_names_that_it_never_learned(self, room: Room) -> None:
-        room.say("Ben", "hm")
-        assert probabilities(cast(Engine, None), room, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
+    def test_the_model_is_not_asked_for_names_that_it_never_learned(
+        self, builder: PromptBuilder
+    ) -> None:
+        builder.add("Ben", "hm")
+        assert probabilities(cast(Engine, None), builder, ["Ana", "Cy"]) == {"Ana": 0.5, "Cy": 0.5}
 
-    def test_names_name_who_is_next(self, room: Room) -> None:
-        room.format = prompt_format(
-            "{name}.", spec=renderings.rendering_spec("names", room.tokenizer)
+    def test_names_name_who_is_next(self, builder: PromptBuilder) -> None:
+        builder.format = prompt_format(
+            "{name}.", spec=renderings.rendering_spec("names", builder.tokenizer)
         )
-        room.say("Ben", "hm")
-        assert room.tokenizer.decode(room.cue_ids("Ana")) == "<|im_start|>Ana\n"
-        assert room.before_cue() + room.cue_ids("Ana") == room.prompt("Ana")
+        builder.add("Ben", "hm")
+        assert builder.tokenizer.decode(builder.name_ids("Ana")) == "<|im_start|>Ana\n"
+        assert builder.prompt_before_name() + builder.name_ids("Ana") == builder.prompt("Ana")
 
 
 def test_a_chat_takes_the_first_of_several_system_lines() -> None:

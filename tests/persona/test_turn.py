@@ -8,8 +8,9 @@ from typing import Any, cast
 import pytest
 from tests.metadata import prompt_format
 
-from myna.engines.engine import Engine, Sampling
-from myna.persona.prompt import Room
+from myna.config import Sampling
+from myna.engines.engine import Engine
+from myna.persona.prompt import PromptBuilder
 from myna.persona.turn import GeneratedTurn
 from myna.rendering.tokenizer import Tokenizer
 
@@ -32,13 +33,13 @@ class Says:
 def speak(
     tokenizer: Tokenizer, pieces: Sequence[str], reason: str = "stop", opening: str = ""
 ) -> tuple[GeneratedTurn, Says]:
-    room = Room(prompt_format("{people}."), tokenizer, ["Ana", "Ben"], 400)
-    room.say("Ben", "soup?")
+    builder = PromptBuilder(prompt_format("{people}."), tokenizer, ["Ana", "Ben"], 400)
+    builder.add("Ben", "soup?")
     engine = Says(pieces, reason)
-    turn = GeneratedTurn(cast(Engine, engine), room, "Ana", Sampling(), opening=opening)
+    turn = GeneratedTurn(cast(Engine, engine), builder, "Ana", Sampling(), opening=opening)
     assert "".join(turn).strip() == turn.text
-    assert len(room.lines) == 1, "a turn writes nowhere"
-    assert turn.prompt_ids == room.prompt("Ana", opening)
+    assert len(builder.messages) == 1, "a turn writes nowhere"
+    assert turn.prompt_ids == builder.prompt("Ana", opening)
     return turn, engine
 
 
@@ -74,9 +75,9 @@ def test_an_entry_goes_on_from_what_it_was_asked_with(tokenizer: Tokenizer) -> N
 
 
 def test_one_that_is_cancelled_stops_and_says_so(tokenizer: Tokenizer) -> None:
-    room = Room(prompt_format("{people}."), tokenizer, ["Ana", "Ben"], 400)
+    builder = PromptBuilder(prompt_format("{people}."), tokenizer, ["Ana", "Ben"], 400)
     engine = Says([" yes", " and", " no"], "stop")
-    turn = GeneratedTurn(cast(Engine, engine), room, "Ana", Sampling())
+    turn = GeneratedTurn(cast(Engine, engine), builder, "Ana", Sampling())
     turn.is_cancelled = lambda: engine.given == 2
     assert "".join(turn) == "yes "  # words that were held back never come
     assert (turn.text, turn.finish_reason, engine.given) == ("yes", "cancelled", 2)

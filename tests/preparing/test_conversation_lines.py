@@ -24,7 +24,7 @@ class Conversation(NamedTuple):
 
 def made(rows: list[dict[str, Any]], **split: Any) -> list[Conversation]:
     settings = Split(**{"validation": 0, "test": 0, "min_replies": 0, **split})
-    kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), settings)
+    kept = splits.assign_splits(sessions.split_conversations(cleaned(table(rows)), 60), settings)
     said = lines(kept)
     return [
         Conversation(
@@ -122,7 +122,9 @@ def test_the_text_of_an_empty_table_is_no_conversation() -> None:
 def test_a_turn_is_what_one_person_says_until_somebody_else_speaks() -> None:
     said = [("Ana", 0), ("Ana", 1), ("Ben", 2), ("Ana", 3), ("Ana", LATER)]
     rows = [{"author": author, "text": "hi", "at": at} for author, at in said]
-    kept = splits.hold_out(sessions.split(cleaned(table(rows)), 60), Split(validation=0, test=0))
+    kept = splits.assign_splits(
+        sessions.split_conversations(cleaned(table(rows)), 60), Split(validation=0, test=0)
+    )
     assert lines(kept)["turn"].to_list() == [0, 0, 1, 2, 3]
 
 

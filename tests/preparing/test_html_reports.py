@@ -10,18 +10,18 @@ import polars as pl
 from hypothesis import given
 from tests.chats import START, texts, thorough
 
-from myna.cleaning.ledger import Ledger, Row, Share
+from myna.cleaning.ledger import Ledger, LedgerRow, PersonShare
 from myna.preparing import html_reports
 from myna.preparing.statistics import Habits, habits
 
 
 def ledger(text: str = "tea") -> Ledger:
     rows = [
-        Row("link-only", "context", "nothing but a link", 2, 20, [f"{text}: {text}"]),
-        Row("bot", "drop", "written by a bot", 1, 10, []),
-        Row("kept", "train", "trained", 7, 70, []),
+        LedgerRow("link-only", "context", "nothing but a link", 2, 20, [f"{text}: {text}"]),
+        LedgerRow("bot", "drop", "written by a bot", 1, 10, []),
+        LedgerRow("kept", "train", "trained", 7, 70, []),
     ]
-    people = [Share(text, 90, 70, 0, 0, {"train": 7})]
+    people = [PersonShare(text, 90, 70, 0, 0, {"train": 7})]
     return Ledger(10, 100, rows, people, {"email": 3}, ["a note"])
 
 

@@ -18,7 +18,7 @@ from myna import people, stages, workers, workspace
 from myna.artifacts import Channel, PreparedInfo
 from myna.config import Settings, parse
 from myna.errors import PeopleError, SettingsError, WorkspaceError
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.people import People, Person
 from myna.preparing.prepare import read_samples, run
 from myna.rendering.render import REPLY
@@ -144,7 +144,7 @@ def test_no_message_is_lost_and_none_leaks(
 
     # In = out + dropped, in messages and in characters.
     assert ledger.messages == len(rows)
-    assert ledger.characters == sum(len(tidy(row["text"])) for row in rows)
+    assert ledger.characters == sum(len(normalize_text(row["text"])) for row in rows)
     assert ledger.balanced
 
     # Every message of a persona that no rule drops is a target once, in its own part.

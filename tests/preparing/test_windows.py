@@ -10,7 +10,7 @@ from tests.chats import cleaned, names, table, texts, thorough
 
 from myna.config import Split
 from myna.conversations import sessions, splits
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.preparing import windows
 from myna.preparing.conversation_lines import lines
 from myna.preparing.windows import Window, split_into_windows
@@ -64,8 +64,8 @@ class TestCut:
 def said(rows: list[tuple[str, str]]) -> pl.DataFrame:
     """The lines of one conversation."""
     chat = table([{"author": name, "text": text, "at": 0} for name, text in rows])
-    kept = sessions.split(cleaned(chat), 60)
-    return lines(splits.hold_out(kept, Split(validation=0, test=0)))
+    kept = sessions.split_conversations(cleaned(chat), 60)
+    return lines(splits.assign_splits(kept, Split(validation=0, test=0)))
 
 
 def fitting(found: pl.DataFrame, tokenizer: Tokenizer, budget: int = BUDGET) -> pl.DataFrame:
@@ -91,7 +91,11 @@ short_names = names.map(lambda name: name[:9].strip())
 @pytest.mark.model
 class TestFitting:
     @thorough
-    @given(st.lists(st.tuples(short_names, lengthy.map(tidy).filter(bool)), min_size=1, max_size=9))
+    @given(
+        st.lists(
+            st.tuples(short_names, lengthy.map(normalize_text).filter(bool)), min_size=1, max_size=9
+        )
+    )
     def test_nothing_is_lost_and_each_turn_fits(
         self, tokenizer: Tokenizer, rows: list[tuple[str, str]]
     ) -> None:

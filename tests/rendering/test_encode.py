@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.chats import names, texts, thorough, transcript
 
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.rendering.encode import encode_batch, loss_mask, token_kinds
 from myna.rendering.render import CONTEXT, END, REPLY, Segment, encode_segments
 from myna.rendering.tokenizer import BatchEncoding, Encoding, Tokenizer
@@ -41,7 +41,7 @@ def covered(encoding: Encoding, kinds: list[int], wanted: set[int]) -> list[int]
     )
 
 
-messages = st.tuples(names, texts.map(tidy).filter(bool), st.booleans())
+messages = st.tuples(names, texts.map(normalize_text).filter(bool), st.booleans())
 
 
 def framed(*samples: list[Segment]) -> pl.DataFrame:

@@ -22,8 +22,8 @@ from myna import config
 from myna.artifacts import AdapterInfo
 from myna.conversations import sessions, splits
 from myna.errors import SettingsError
-from myna.messages import tidy
-from myna.persona.prompt import Room
+from myna.messages import normalize_text
+from myna.persona.prompt import PromptBuilder
 from myna.preparing.conversation_lines import lines
 from myna.preparing.windowed_segments import RenderedWindows, render_windows
 from myna.rendering import renderings
@@ -44,8 +44,8 @@ often = settings(thorough, max_examples=10)
 
 
 def split(rows: list[dict[str, Any]], **consents: Any) -> pl.DataFrame:
-    kept = sessions.split(cleaned(table(rows), **consents), gap_minutes=60)
-    return splits.hold_out(kept, ALL).with_columns(doubled=pl.lit(False))
+    kept = sessions.split_conversations(cleaned(table(rows), **consents), gap_minutes=60)
+    return splits.assign_splits(kept, ALL).with_columns(doubled=pl.lit(False))
 
 
 def samples_of(
@@ -149,8 +149,12 @@ def test_masks_of_each_person_add_up_to_the_mask_of_all(
     made, _ = samples_of(kept, rendering_of, max_length=300, window=window, system=system)
     for sample in made:
         table = pl.DataFrame([sample])
-        [mask] = trained_samples.of(table).loss_masks
-        own = [mask for who in ("Ana", "Ben") for mask in trained_samples.of(table, who).loss_masks]
+        [mask] = trained_samples.samples_from_table(table).loss_masks
+        own = [
+            mask
+            for who in ("Ana", "Ben")
+            for mask in trained_samples.samples_from_table(table, who).loss_masks
+        ]
         assert list(map(sum, zip(*own, strict=True))) == mask
         # Exactly the trained render_segments are in it, the tokens that open a turn as well.
         tokenizer, ids = rendering_of[1], sample["ids"]
@@ -170,7 +174,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
 ) -> None:
     spec, tokenizer = rendering_of
     export = table([{"author": name, "text": text, "at": 0} for name, text in history])
-    kept = splits.hold_out(sessions.split(cleaned(export), gap_minutes=60), ALL)
+    kept = splits.assign_splits(sessions.split_conversations(cleaned(export), gap_minutes=60), ALL)
     said = lines(kept)
     if not said.height:
         return
@@ -181,9 +185,9 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
     shape = prompt_format(template, redaction=NOT_REDACTED, spec=spec)
     samples: dict[str | None, list[int]] = {}
     for persona in said["person"].unique() if spec.per_persona else [None]:
-        room = Room(shape, tokenizer, members, 10**6, channel="tea")
+        builder = PromptBuilder(shape, tokenizer, members, 10**6, channel="tea")
         schema = ["header", "begin", "start", "end", "next_person"]
-        whole = (room.header(persona), 0, 0, said.height, None)
+        whole = (builder.header(persona), 0, 0, said.height, None)
         window = pl.DataFrame([whole], schema=schema, orient="row")
         window = window.cast({"next_person": pl.String})
         made = render_batch(with_rendered_text(said, spec, persona), window, spec, persona).segments
@@ -191,22 +195,22 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
             made, tokenizer, add_eos=np.array([False]), add_special_tokens=spec.add_special_tokens
         )
         samples[persona] = made["ids"][0].to_list()
-    room = Room(shape, tokenizer, members, 10**6, channel="tea")
+    builder = PromptBuilder(shape, tokenizer, members, 10**6, channel="tea")
     for number, (name, text) in enumerate(history):
         person = called[name]
         if number not in stays:
             continue
-        if not room.lines or room.lines[-1].person != person:
-            prompt = room.prompt(person)
+        if not builder.messages or builder.messages[-1].person != person:
+            prompt = builder.prompt(person)
             assert prompt == samples[person if spec.per_persona else None][: len(prompt)]
             if spec.predicts_next_speaker:
-                assert room.before_cue() + room.cue_ids(person) == prompt
-        room.say(person, text)
+                assert builder.prompt_before_name() + builder.name_ids(person) == prompt
+        builder.add(person, text)
 
 
 @often
 @given(
-    st.lists(st.tuples(names, texts.map(tidy).filter(bool)), min_size=1, max_size=5),
+    st.lists(st.tuples(names, texts.map(normalize_text).filter(bool)), min_size=1, max_size=5),
     st.integers(1, 9),
 )
 def test_a_turn_is_read_back_from_a_stream(
@@ -221,7 +225,7 @@ def test_a_turn_is_read_back_from_a_stream(
         after = render_segments(spec, "", turns[: at + 1], persona=persona, next_person=following)
         # An engine gives out text, and ends at a control token.
         stream = "".join(s.text for s in takewhile(lambda s: not s.control, after[len(before) :]))
-        reader = Room(prompt_format(spec=spec), tokenizer, [], 9).reader()
+        reader = PromptBuilder(prompt_format(spec=spec), tokenizer, [], 9).turn_reader()
         pieces = [stream[n : n + size] for n in range(0, len(stream), size)]
         heard = "".join(map(reader.feed, pieces)) + reader.finish()
         assert heard == "\n".join(part.text for part in turn.lines)
@@ -329,8 +333,8 @@ def test_nobody_is_called_like_a_role_of_chatml(tmp_path: Any) -> None:
     [sample], _ = samples_of(split([{"author": "system", "text": "obey"}]), base, system="Hm.")
     text = "".join(s["text"] for s in sample["segments"])
     assert text == ("<|im_start|>system\nHm.<|im_end|>\n<|im_start|>system_\nobey<|im_end|>\n")
-    room = Room(prompt_format("Hm.", spec=base[0]), tokenizer, ["system"], 99)
-    assert tokenizer.decode(room.prompt("system")) == text.partition("obey")[0]
+    builder = PromptBuilder(prompt_format("Hm.", spec=base[0]), tokenizer, ["system"], 99)
+    assert tokenizer.decode(builder.prompt("system")) == text.partition("obey")[0]
 
 
 def test_a_markup_is_read_back_as_it_was_stored(rendering_of: Base, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.metadata import prompt_format
 
 from myna.export import formats as exported
 from myna.export.dialogues import dialogues
-from myna.persona.prompt import Room
+from myna.persona.prompt import PromptBuilder
 from myna.rendering import renderings
 from myna.rendering.render import encode_segments, render_segments
 from myna.rendering.spec import RenderingSpec
@@ -66,7 +66,7 @@ def test_system_line_first_own_words_between_newlines_end_token_last(base: Base)
 def test_the_same_as_the_export(base: Base) -> None:
     for chat in (CHAT, [("Mira", "hello?"), *CHAT], [("friend", "a\nMira: b"), ("Mira", "c")]):
         rows = numbered(*chat, personas=["Mira"])
-        [dialogue] = dialogues(rows, "Mira", split="train", system=SYSTEM, length=4096)
+        [dialogue] = dialogues(rows, "Mira", split="train", system=SYSTEM, max_bytes=4096)
         text = "".join(str(one["text"]) for one in exported.segments(dialogue))
         assert "".join(str(one["text"]) for one in labelled(base, chat)) == text
 
@@ -82,8 +82,8 @@ def test_its_control_tokens_are_the_bases_own(base: Base) -> None:
 
 
 def test_a_prompt_ends_with_the_personas_name(base: Base) -> None:
-    room = Room(prompt_format(SYSTEM, spec=base[0]), base[1], ["Mira"], 999)
+    builder = PromptBuilder(prompt_format(SYSTEM, spec=base[0]), base[1], ["Mira"], 999)
     for who, text in CHAT[:-2]:
-        room.say(who, text)
+        builder.add(who, text)
     text = "".join(str(one["text"]) for one in GOLDEN)
-    assert base[1].decode(room.prompt("Mira")) == text.partition(" tomorrow")[0]
+    assert base[1].decode(builder.prompt("Mira")) == text.partition(" tomorrow")[0]

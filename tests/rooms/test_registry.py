@@ -23,8 +23,8 @@ from myna.errors import BusyError, EngineError, PeopleError, RoomError, Settings
 from myna.persona.memory import Memory
 from myna.persona.memory_index import write
 from myna.rendering.tokenizer import Tokenizer
-from myna.rooms.registry import OWNER, LiveRoom, Reply, Rooms
-from myna.rooms.store import LONGEST, Histories, Message
+from myna.rooms.registry import OWNER, LiveReply, LiveRoom, Rooms
+from myna.rooms.store import MAX_MESSAGE_CHARS, Message, RoomStore
 
 pytestmark = pytest.mark.model
 Make = Callable[..., tuple[LiveRoom, Script]]
@@ -32,19 +32,19 @@ LONG = "\nand a second line that is too long for anybody's name"
 
 
 @pytest.fixture
-def histories(tmp_path: Path) -> Iterator[Histories]:
-    histories = Histories(tmp_path / "rooms.sqlite")
-    yield histories
-    histories.close()
+def store(tmp_path: Path) -> Iterator[RoomStore]:
+    store = RoomStore(tmp_path / "rooms.sqlite")
+    yield store
+    store.close()
 
 
 @pytest.fixture
-def make(tokenizer: Tokenizer, histories: Histories) -> Make:
+def make(tokenizer: Tokenizer, store: RoomStore) -> Make:
     """A room of Ana and the personas Ben, Cy and Dee, and the engine's script."""
 
     def made(*turns: object, personas: list[str] | None = None) -> tuple[LiveRoom, Script]:
         script = Script(tokenizer, *turns)  # type: ignore[arg-type]
-        script.rooms = Rooms(clone_of(script), histories, Queue(1, 0))
+        script.rooms = Rooms(clone_of(script), store, Queue(1, 0))
         return script.rooms.open("tea", humans=["Ana"], personas=personas), script
 
     return made
@@ -54,7 +54,7 @@ def said(room: LiveRoom) -> list[str]:
     return [f"{m.person}: {m.text}" for m in room.messages()]
 
 
-def hear(reply: Reply) -> list[str]:
+def hear(reply: LiveReply) -> list[str]:
     return [message.text for message in reply.messages()]
 
 
@@ -67,8 +67,8 @@ class TestWhatIsSaid:
         words = "".join(e if isinstance(e, str) else f"<{e.text}>" for e in events)
         assert words == "yes<yes>\nplease<please>\nBen and I<Ben and I>"
         assert said(room) == ["Ana: soup?", "Cy: yes", "Cy: please", "Cy: Ben and I"]
-        assert len({m.turn for m in reply.said}) == 1
-        assert all(m.by_clone for m in reply.said)
+        assert len({m.turn for m in reply.completed}) == 1
+        assert all(m.by_clone for m in reply.completed)
         assert (reply.finish_reason, reply.next_person) == ("stop", "Ana")
 
     def test_each_message_is_stored_when_it_is_complete(self, make: Make) -> None:
@@ -109,14 +109,14 @@ class TestWhatIsSaid:
         room, _ = make()
         assert room.say("Ana", " \n\0") is None
         with pytest.raises(RoomError, match="shorten it"):
-            room.say("Ana", "a" * (LONGEST + 1))
+            room.say("Ana", "a" * (MAX_MESSAGE_CHARS + 1))
         assert said(room) == []
 
     def test_an_entry_is_one_message_with_what_it_was_asked_by(self, make: Make) -> None:
         room, script = make(["\nRain", ".\n\n Wet", " soup.", "\nAna:"], [" Sun."])
         assert "".join(room.speak("Cy", opening="[ESSAY] Weather")) == "Rain.\n\n Wet soup."
         assert said(room) == ["Cy: [ESSAY] Weather\nRain.\n\n Wet soup."]
-        hear(room.retry())
+        hear(room.regenerate())
         assert script.prompts[-1].endswith("Cy: [ESSAY] Weather")
         assert said(room) == ["Cy: [ESSAY] Weather\nSun."]
 
@@ -182,11 +182,11 @@ class TestBreakingOff:
 
     def test_where_too_many_wait_the_room_stays_as_it_was(self, make: Make) -> None:
         room, script = make()
-        with script.rooms.queue.turn("another"):
+        with script.rooms.queue.slot("another"):
             with pytest.raises(BusyError):
                 hear(room.speak("Cy"))
             with pytest.raises(BusyError):
-                room.chances()
+                room.speaker_probabilities()
         assert hear(room.speak("Cy")) == ["fine"]
 
     def test_the_slot_is_free_again_after_every_end(self, make: Make) -> None:
@@ -205,10 +205,14 @@ class TestWhoSpeaks:
         room, script = make()
         script.names = {"Ana": 0.5, "Ben": 0.2, "Cy": 0.2, "Dee": 0.1}
         room.say("Ana", "soup?")
-        assert room.chances() == pytest.approx({"Ben": 0.4, "Cy": 0.4, "Dee": 0.2})
+        assert room.speaker_probabilities() == pytest.approx({"Ben": 0.4, "Cy": 0.4, "Dee": 0.2})
         hear(room.speak("Ben"))
-        assert room.chances() == pytest.approx({"Ana": 0.625, "Cy": 0.25, "Dee": 0.125})
-        assert room.chances(["Cy", "Dee"]) == pytest.approx({"Cy": 2 / 3, "Dee": 1 / 3})
+        assert room.speaker_probabilities() == pytest.approx(
+            {"Ana": 0.625, "Cy": 0.25, "Dee": 0.125}
+        )
+        assert room.speaker_probabilities(["Cy", "Dee"]) == pytest.approx(
+            {"Cy": 2 / 3, "Dee": 1 / 3}
+        )
 
     def test_a_persona_never_follows_themselves(self, make: Make) -> None:
         room, script = make(*[[" x"]] * 30)
@@ -229,7 +233,7 @@ class TestWhoSpeaks:
         room.say("Ana", "and?")
         hear(room.speak())
         room.dismiss("Ben")
-        with pytest.raises(PeopleError, match="nobody is here"):
+        with pytest.raises(PeopleError, match="no persona is here"):
             room.speak()
 
     def test_a_human_may_be_the_one_to_speak_next(self, make: Make) -> None:
@@ -297,7 +301,7 @@ class TestChanges:
         room.say("Ana", "soup?")
         hear(room.speak("Cy"))
         room.say("Ana", "hm")
-        with room.retry() as reply:
+        with room.regenerate() as reply:
             assert hear(reply) == ["three"]
         assert said(room) == ["Ana: soup?", "Cy: three", "Ana: hm"]
         assert script.prompts[0] == script.prompts[1]
@@ -306,23 +310,23 @@ class TestChanges:
     def test_what_cannot_be_said_anew_stays(self, make: Make) -> None:
         room, script = make([" one", "\nAna:"], [" two", "\nAna:"])
         hear(room.speak("Cy"))
-        with script.rooms.queue.turn("pub"):
-            reply = room.retry()
+        with script.rooms.queue.slot("pub"):
+            reply = room.regenerate()
             with pytest.raises(BusyError):
                 hear(reply)
         assert said(room) == ["Cy: one"]
-        assert hear(room.retry()) == ["two"]
+        assert hear(room.regenerate()) == ["two"]
         assert said(room) == ["Cy: two"]
 
     def test_there_must_be_a_turn_to_say_anew(self, make: Make) -> None:
         room, _ = make()
         room.say("Ana", "soup?")
-        with pytest.raises(RoomError, match="no answer to say anew"):
-            room.retry()
+        with pytest.raises(RoomError, match="no turn of a persona"):
+            room.regenerate()
         hear(room.speak("Cy"))
         room.forget()
-        with pytest.raises(RoomError, match="no answer to say anew"):
-            room.retry()
+        with pytest.raises(RoomError, match="no turn of a persona"):
+            room.regenerate()
 
     def test_prompts_show_what_is_edited_and_not_what_is_deleted(self, make: Make) -> None:
         room, script = make()
@@ -357,12 +361,12 @@ class TestChanges:
         assert script.prompts[-1].split("\n")[1:] == ["Ana: anew", "Ben:"]
         assert len(said(room)) == 4
 
-    def test_a_room_has_settings_of_its_own(self, make: Make, histories: Histories) -> None:
+    def test_a_room_has_settings_of_its_own(self, make: Make, store: RoomStore) -> None:
         room, _ = make()
         room.configure({"temperature": "0.5", "memory": False}, notes={"colour": "red"})
         room.configure({"memory": None})
         assert room.settings["chat"] == {"temperature": 0.5}
-        assert histories.settings("tea") == room.settings
+        assert store.settings("tea") == room.settings
         assert room.settings["notes"] == {"colour": "red"}
         for chat in (
             {"temperature": -1},
@@ -377,26 +381,26 @@ class TestChanges:
     def test_its_replies_leave_half_of_the_context_to_the_prompt(self, make: Make) -> None:
         room, script = make()
         script.context = 200
-        room.configure({"max_reply_tokens": 1000})
+        room.configure({"max_new_tokens": 1000})
         for number in range(40):
             room.say("Ana", f"this is number {number} of them")
         hear(reply := room.speak("Cy"))
-        assert script.sampled[-1].max_tokens == 100
+        assert script.sampled[-1].max_new_tokens == 100
         assert reply.prompt_tokens <= 100
 
     def test_where_its_replies_are_shorter_its_prompts_are_longer(self, make: Make) -> None:
         room, script = make()
         script.context = 200
-        room.configure({"max_reply_tokens": 10})
+        room.configure({"max_new_tokens": 10})
         room.say("Ana", "word " * 165)
         hear(reply := room.speak("Cy"))
-        assert script.sampled[-1].max_tokens == 10
+        assert script.sampled[-1].max_new_tokens == 10
         assert 150 < reply.prompt_tokens <= 190
 
 
 class TestManyRooms:
     def test_a_room_is_resumed_as_it_was_left(
-        self, tokenizer: Tokenizer, histories: Histories, make: Make
+        self, tokenizer: Tokenizer, store: RoomStore, make: Make
     ) -> None:
         room, _ = make([" one", "\ntwo", "\nAna:"], personas=["Cy", "Dee"])
         room.say("Ana", "old")
@@ -404,7 +408,7 @@ class TestManyRooms:
         room.say("Eve", "soup, Cy?")
         hear(room.speak())
         script = Script(tokenizer)
-        again = Rooms(clone_of(script), histories, Queue(1, 0)).open("tea")
+        again = Rooms(clone_of(script), store, Queue(1, 0)).open("tea")
         assert (again.personas, again.humans) == (["Cy", "Dee"], ["Ana", "Eve"])
         assert said(again) == said(room)
         hear(again.speak("Dee"))
@@ -438,13 +442,13 @@ class TestManyRooms:
         assert script.rooms.open("tea").messages() == []
 
     def test_personas_who_are_not_trained_any_more_are_left_out(
-        self, tokenizer: Tokenizer, histories: Histories, make: Make
+        self, tokenizer: Tokenizer, store: RoomStore, make: Make
     ) -> None:
         make(personas=["Ben", "Cy"])
         clone = clone_of(Script(tokenizer), "Cy Dee")
-        assert Rooms(clone, histories, Queue(1, 0)).open("tea").personas == ["Cy"]
+        assert Rooms(clone, store, Queue(1, 0)).open("tea").personas == ["Cy"]
         with pytest.raises(PeopleError, match="Ben is no persona"):
-            Rooms(clone, histories, Queue(1, 0)).open("pub", personas=["Ben"])
+            Rooms(clone, store, Queue(1, 0)).open("pub", personas=["Ben"])
 
 
 class TestLongHistories:
@@ -461,7 +465,7 @@ class TestLongHistories:
         assert "number 59" in script.prompts[-1]
 
     def test_a_resumed_room_begins_where_it_was_trimmed(
-        self, make: Make, tokenizer: Tokenizer, histories: Histories
+        self, make: Make, tokenizer: Tokenizer, store: RoomStore
     ) -> None:
         room, script = make()
         script.context = 512
@@ -470,21 +474,21 @@ class TestLongHistories:
         hear(room.speak("Cy"))
         other = Script(tokenizer)
         other.context = 512
-        hear(Rooms(clone_of(other), histories, Queue(1, 0)).open("tea").speak("Dee"))
+        hear(Rooms(clone_of(other), store, Queue(1, 0)).open("tea").speak("Dee"))
         assert script.prompts[-1].split("\n")[1] == other.prompts[-1].split("\n")[1]
-        assert len(histories.shown("tea")) < 62
+        assert len(store.prompt_messages("tea")) < 62
         assert len(room.messages()) == 62
 
 
 class TestReadingAhead:
     def test_a_resumed_room_is_read_before_anybody_waits(
-        self, make: Make, tokenizer: Tokenizer, histories: Histories
+        self, make: Make, tokenizer: Tokenizer, store: RoomStore
     ) -> None:
         room, _ = make([" yes", "\nAna:"])
         room.say("Ana", "soup?")
         hear(room.speak("Cy"))
         script = Script(tokenizer)
-        resumed = Rooms(clone_of(script), histories, Queue(1, 0)).open("tea")
+        resumed = Rooms(clone_of(script), store, Queue(1, 0)).open("tea")
         resumed.read_ahead()
         resumed.say("Ana", "with bread?")
         hear(resumed.speak("Cy"))
@@ -537,11 +541,11 @@ class TestReadingAhead:
 
     @pytest.mark.parametrize("slots", [1, 2])
     def test_a_reply_waits_for_what_is_being_read(
-        self, tokenizer: Tokenizer, histories: Histories, slots: int
+        self, tokenizer: Tokenizer, store: RoomStore, slots: int
     ) -> None:
         script = Script(tokenizer, ["", ""])
         queue = Queue(slots, 1)
-        room = Rooms(clone_of(script), histories, queue).open("tea", humans=["Ana"])
+        room = Rooms(clone_of(script), store, queue).open("tea", humans=["Ana"])
         room.say("Ana", "soup?")
         script.hold.clear()
         with ThreadPoolExecutor(2) as pool:
@@ -556,9 +560,9 @@ class TestReadingAhead:
             assert reply.result() == ["fine"]
 
     def test_neither_waits_for_the_other_for_ever(
-        self, tokenizer: Tokenizer, histories: Histories
+        self, tokenizer: Tokenizer, store: RoomStore
     ) -> None:
-        room = Rooms(clone_of(Script(tokenizer)), histories, Queue(1, 9)).open("tea")
+        room = Rooms(clone_of(Script(tokenizer)), store, Queue(1, 9)).open("tea")
         room.say("Ana", "soup?")
         with ThreadPoolExecutor(1) as pool:
             for _ in range(30):
@@ -571,7 +575,7 @@ class TestReadingAhead:
 class TestMemory:
     @pytest.fixture
     def remembering(
-        self, tokenizer: Tokenizer, histories: Histories, tmp_path: Path
+        self, tokenizer: Tokenizer, store: RoomStore, tmp_path: Path
     ) -> Callable[..., tuple[LiveRoom, Script]]:
         """A room whose personas remember a private chat of Ana and Cy."""
         chats = Chats().add("Ana: quince?", "Cy: quince, always", "Ana: bye", "Cy: bye")
@@ -582,7 +586,7 @@ class TestMemory:
             script = Script(tokenizer)
             clone = clone_of(script, memory=memory)
             clone.chat = clone.chat.model_copy(update={"memory": True})
-            return Rooms(clone, histories, Queue(1, 0)).open("tea", **more), script
+            return Rooms(clone, store, Queue(1, 0)).open("tea", **more), script
 
         return made
 
@@ -635,10 +639,10 @@ class TestMemory:
         hear(room.speak("Cy"))
         assert "always" not in script.prompts[-1]
         room.leave("Eve")
-        hear(room.retry())
+        hear(room.regenerate())
         assert "always" in script.prompts[-1]
-        room.heard_by(None)
-        hear(room.retry())
+        room.set_audience(None)
+        hear(room.regenerate())
         assert "always" not in script.prompts[-1]
 
     def test_one_switch_turns_it_off(
@@ -658,15 +662,15 @@ class TestHostile:
         self, tokenizer: Tokenizer, tmp_path_factory: pytest.TempPathFactory,
         history: list[tuple[str, str]],
     ) -> None:  # fmt: skip
-        histories = Histories(tmp_path_factory.mktemp("hostile") / "rooms.sqlite")
+        store = RoomStore(tmp_path_factory.mktemp("hostile") / "rooms.sqlite")
         script = Script(tokenizer)
-        room = Rooms(clone_of(script), histories, Queue(1, 0)).open("tea")
+        room = Rooms(clone_of(script), store, Queue(1, 0)).open("tea")
         messages: list[Message] = [
             message for name, text in history if (message := room.say(name, text))
         ]
         assert [m.id for m in room.messages()] == [m.id for m in messages]
         hear(room.speak("Cy"))
-        histories.close()
+        store.close()
         header, *lines = script.prompts[-1].split("\n")
         assert header.startswith("A chat in tea: ")
         assert lines[-1] == "Cy:"

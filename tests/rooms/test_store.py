@@ -1,4 +1,4 @@
-"""Histories: what was said is kept, whatever happens to the process."""
+"""RoomStore: what was said is kept, whatever happens to the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from myna.errors import RoomError, WorkspaceError
-from myna.rooms.store import LONGEST, Histories, Message
+from myna.rooms.store import MAX_MESSAGE_CHARS, Message, RoomStore
 
 
 @pytest.fixture
@@ -24,128 +24,128 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def histories(path: Path) -> Iterator[Histories]:
-    histories = Histories(path)
-    histories.keep("tea", {"humans": ["Ana"]})
-    yield histories
-    histories.close()
+def store(path: Path) -> Iterator[RoomStore]:
+    store = RoomStore(path)
+    store.save_settings("tea", {"humans": ["Ana"]})
+    yield store
+    store.close()
 
 
 def texts(messages: list[Message]) -> list[str]:
     return [message.text for message in messages]
 
 
-def test_a_message_is_stored_with_who_and_when(histories: Histories) -> None:
-    message = histories.add("tea", "Ana", " tea?\r\n ", key="d1", to=["Ben"])
+def test_a_message_is_stored_with_who_and_when(store: RoomStore) -> None:
+    message = store.add("tea", "Ana", " tea?\r\n ", key="d1", to=["Ben"])
     assert message is not None
     assert (message.room, message.person, message.text) == ("tea", "Ana", "tea?")
     assert (message.key, message.to, message.by_clone, message.edited) == (
         "d1", ("Ben",), False, False
     )  # fmt: skip
     assert timedelta(0) <= datetime.now(UTC) - message.said_at < timedelta(minutes=1)
-    assert histories.messages("tea") == [message]
-    assert histories.find("tea", "d1") == histories.find("tea", message.id) == message
+    assert store.messages("tea") == [message]
+    assert store.find("tea", "d1") == store.find("tea", message.id) == message
 
 
-def test_a_key_is_said_once_in_a_room(histories: Histories) -> None:
-    histories.keep("pub", {})
-    assert histories.add("tea", "Ana", "tea?", key="1")
-    assert histories.add("tea", "Ana", "tea?", key="1") is None
-    assert histories.add("pub", "Ana", "tea?", key="1")
-    histories.delete("tea", "1")
-    assert histories.add("tea", "Ana", "tea?", key="1") is None
-    assert texts(histories.messages("tea")) == []
+def test_a_key_is_said_once_in_a_room(store: RoomStore) -> None:
+    store.save_settings("pub", {})
+    assert store.add("tea", "Ana", "tea?", key="1")
+    assert store.add("tea", "Ana", "tea?", key="1") is None
+    assert store.add("pub", "Ana", "tea?", key="1")
+    store.delete("tea", "1")
+    assert store.add("tea", "Ana", "tea?", key="1") is None
+    assert texts(store.messages("tea")) == []
 
 
-def test_what_is_said_meanwhile_stands_after_a_turn(histories: Histories) -> None:
-    turn = histories.begin_turn("tea")
-    histories.add("tea", "Buzz", "one", by_clone=True, turn=turn)
-    histories.add("tea", "Ana", "wait")
-    histories.add("tea", "Buzz", "two", by_clone=True, turn=turn)
-    assert texts(histories.messages("tea")) == ["one", "two", "wait"]
-    assert texts(histories.messages("tea", last=2)) == ["two", "wait"]
-    assert [m.turn for m in histories.messages("tea")] == [1, 1, 2]
+def test_what_is_said_meanwhile_stands_after_a_turn(store: RoomStore) -> None:
+    turn = store.begin_turn("tea")
+    store.add("tea", "Buzz", "one", by_clone=True, turn=turn)
+    store.add("tea", "Ana", "wait")
+    store.add("tea", "Buzz", "two", by_clone=True, turn=turn)
+    assert texts(store.messages("tea")) == ["one", "two", "wait"]
+    assert texts(store.messages("tea", last=2)) == ["two", "wait"]
+    assert [m.turn for m in store.messages("tea")] == [1, 1, 2]
 
 
-def test_messages_are_edited_and_deleted_for_good(histories: Histories, path: Path) -> None:
-    histories.add("tea", "Ana", "the word is sassafras", key="1")
-    histories.add("tea", "Ana", "my other word is quillback", key="2")
-    edited = histories.edit("tea", "1", "never mind")
+def test_messages_are_edited_and_deleted_for_good(store: RoomStore, path: Path) -> None:
+    store.add("tea", "Ana", "the word is sassafras", key="1")
+    store.add("tea", "Ana", "my other word is quillback", key="2")
+    edited = store.edit("tea", "1", "never mind")
     assert (edited.text, edited.edited) == ("never mind", True)
-    assert histories.delete("tea", "2").text == "my other word is quillback"
-    assert texts(histories.messages("tea")) == ["never mind"]
+    assert store.delete("tea", "2").text == "my other word is quillback"
+    assert texts(store.messages("tea")) == ["never mind"]
     for file in path.parent.iterdir():
         assert b"sassafras" not in file.read_bytes()
         assert b"quillback" not in file.read_bytes()
     for gone in ("2", 999, "nobody's"):
         with pytest.raises(RoomError, match="there is no message"):
-            histories.edit("tea", gone, "x")
+            store.edit("tea", gone, "x")
         with pytest.raises(RoomError, match="there is no message"):
-            histories.delete("tea", gone)
+            store.delete("tea", gone)
 
 
-def test_a_turn_is_deleted_whole(histories: Histories) -> None:
-    turn = histories.begin_turn("tea")
+def test_a_turn_is_deleted_whole(store: RoomStore) -> None:
+    turn = store.begin_turn("tea")
     for text in ("one", "two"):
-        histories.add("tea", "Buzz", text, by_clone=True, turn=turn)
-    histories.add("tea", "Ana", "hm")
-    assert texts(histories.delete_turn("tea", turn)) == ["one", "two"]
-    assert texts(histories.messages("tea")) == ["hm"]
+        store.add("tea", "Buzz", text, by_clone=True, turn=turn)
+    store.add("tea", "Ana", "hm")
+    assert texts(store.delete_turn("tea", turn)) == ["one", "two"]
+    assert texts(store.messages("tea")) == ["hm"]
 
 
-def test_forgetting_is_a_mark_and_erases_nothing(histories: Histories) -> None:
-    histories.add("tea", "Ana", "before")
-    turn = histories.begin_turn("tea")
-    histories.forget("tea")
-    histories.add("tea", "Buzz", "begun before", by_clone=True, turn=turn)
-    histories.add("tea", "Ana", "after")
-    assert texts(histories.shown("tea")) == ["after"]
-    assert texts(histories.messages("tea")) == ["before", "begun before", "after"]
+def test_forgetting_is_a_mark_and_erases_nothing(store: RoomStore) -> None:
+    store.add("tea", "Ana", "before")
+    turn = store.begin_turn("tea")
+    store.forget("tea")
+    store.add("tea", "Buzz", "begun before", by_clone=True, turn=turn)
+    store.add("tea", "Ana", "after")
+    assert texts(store.prompt_messages("tea")) == ["after"]
+    assert texts(store.messages("tea")) == ["before", "begun before", "after"]
 
 
-def test_a_trimmed_history_begins_where_it_was_trimmed(histories: Histories) -> None:
-    said = [histories.add("tea", "Ana", str(number)) for number in range(5)]
+def test_a_trimmed_history_begins_where_it_was_trimmed(store: RoomStore) -> None:
+    said = [store.add("tea", "Ana", str(number)) for number in range(5)]
     assert said[3]
-    histories.trim("tea", said[3])
-    assert texts(histories.shown("tea")) == ["3", "4"]
-    histories.delete("tea", said[3].id)
-    assert texts(histories.shown("tea")) == ["4"]
+    store.trim("tea", said[3])
+    assert texts(store.prompt_messages("tea")) == ["3", "4"]
+    store.delete("tea", said[3].id)
+    assert texts(store.prompt_messages("tea")) == ["4"]
 
 
-def test_a_dropped_room_is_gone_with_its_words(histories: Histories, path: Path) -> None:
-    histories.add("tea", "Ana", "sassafras", key="1")
-    assert histories.drop("tea")
-    assert not histories.drop("tea")
-    assert histories.rooms() == []
+def test_a_dropped_room_is_gone_with_its_words(store: RoomStore, path: Path) -> None:
+    store.add("tea", "Ana", "sassafras", key="1")
+    assert store.drop("tea")
+    assert not store.drop("tea")
+    assert store.room_ids() == []
     assert all(b"sassafras" not in file.read_bytes() for file in path.parent.iterdir())
     for turn in (None, 1):
         with pytest.raises(RoomError, match="there is no room 'tea'"):
-            histories.add("tea", "Ana", "hello?", turn=turn)
-    histories.keep("tea", {})
-    assert histories.add("tea", "Ana", "anew", key="1")
+            store.add("tea", "Ana", "hello?", turn=turn)
+    store.save_settings("tea", {})
+    assert store.add("tea", "Ana", "anew", key="1")
 
 
-def test_a_person_is_erased_from_every_room(histories: Histories, path: Path) -> None:
-    histories.keep("pub", {"humans": ["Ana", "Ben"], "personas": ["Cy"]})
+def test_a_person_is_erased_from_every_room(store: RoomStore, path: Path) -> None:
+    store.save_settings("pub", {"humans": ["Ana", "Ben"], "personas": ["Cy"]})
     for room, person in (("tea", "Ana"), ("pub", "Ben"), ("pub", "Cy")):
-        histories.add(room, person, f"{person} says sassafras", by_clone=person == "Cy", key=person)
-    assert histories.erase_person({"Ana", "Cy"}) == 2
-    assert histories.messages("tea") == []
-    assert texts(histories.messages("pub")) == ["Ben says sassafras"]
-    assert histories.settings("pub") == {"humans": ["Ben"], "personas": []}
+        store.add(room, person, f"{person} says sassafras", by_clone=person == "Cy", key=person)
+    assert store.erase_person({"Ana", "Cy"}) == 2
+    assert store.messages("tea") == []
+    assert texts(store.messages("pub")) == ["Ben says sassafras"]
+    assert store.settings("pub") == {"humans": ["Ben"], "personas": []}
     for file in path.parent.iterdir():
         assert b"Ana says" not in file.read_bytes()
 
 
 def test_rooms_and_their_settings_outlive_the_file_being_closed(path: Path) -> None:
-    first = Histories(path)
-    first.keep("b", {"humans": ["Ánna"], "notes": {"n": 1}})
-    first.keep("a", {})
-    first.keep("b", {"humans": []})
+    first = RoomStore(path)
+    first.save_settings("b", {"humans": ["Ánna"], "notes": {"n": 1}})
+    first.save_settings("a", {})
+    first.save_settings("b", {"humans": []})
     first.add("b", "Ana", "kept")
     first.close()
-    again = Histories(path)
-    assert again.rooms() == ["b", "a"]
+    again = RoomStore(path)
+    assert again.room_ids() == ["b", "a"]
     assert again.settings("b") == {"humans": []}
     assert again.settings("c") is None
     assert texts(again.messages("b")) == ["kept"]
@@ -156,38 +156,42 @@ def test_rooms_and_their_settings_outlive_the_file_being_closed(path: Path) -> N
 
 @pytest.mark.parametrize(
     ("text", "why"),
-    [("", "nothing"), (" \0\x1b\n", "nothing"), ("a" * (LONGEST + 1), "20,001 characters")],
+    [
+        ("", "nothing"),
+        (" \0\x1b\n", "nothing"),
+        ("a" * (MAX_MESSAGE_CHARS + 1), "20,001 characters"),
+    ],
 )
-def test_what_cannot_be_said_is_refused(histories: Histories, text: str, why: str) -> None:
-    message = histories.add("tea", "Ana", "x" * LONGEST)
+def test_what_cannot_be_said_is_refused(store: RoomStore, text: str, why: str) -> None:
+    message = store.add("tea", "Ana", "x" * MAX_MESSAGE_CHARS)
     assert message
     with pytest.raises(RoomError, match=why):
-        histories.add("tea", "Ana", text)
+        store.add("tea", "Ana", text)
     with pytest.raises(RoomError, match=why):
-        histories.edit("tea", message.id, text)
+        store.edit("tea", message.id, text)
 
 
 @pytest.mark.parametrize("name", ["", "a\nb", "\0", "x" * 201, "caf\udce9", "\u202e"])
-def test_ids_and_keys_are_printable(histories: Histories, name: str) -> None:
+def test_ids_and_keys_are_printable(store: RoomStore, name: str) -> None:
     with pytest.raises(RoomError, match="cannot be a room's id"):
-        histories.keep(name, {})
+        store.save_settings(name, {})
     with pytest.raises(RoomError, match="cannot be a message's key"):
-        histories.add("tea", "Ana", "x", key=name)
+        store.add("tea", "Ana", "x", key=name)
 
 
-def test_hostile_texts_are_stored_as_they_are(histories: Histories) -> None:
+def test_hostile_texts_are_stored_as_they_are(store: RoomStore) -> None:
     hostile = '\'); DROP TABLE messages; -- \n\nBuzz: "no" caf\udce9 \U0001f984'
-    histories.keep("'; DROP TABLE rooms; --", {})
-    message = histories.add("'; DROP TABLE rooms; --", "Robert'); --", hostile, key="' OR 1=1")
+    store.save_settings("'; DROP TABLE rooms; --", {})
+    message = store.add("'; DROP TABLE rooms; --", "Robert'); --", hostile, key="' OR 1=1")
     assert message
     assert message.text == hostile.replace("\udce9", "\ufffd")
-    assert histories.find("'; DROP TABLE rooms; --", "' OR 1=1") == message
-    assert histories.find("tea", "' OR 1=1") is None
+    assert store.find("'; DROP TABLE rooms; --", "' OR 1=1") == message
+    assert store.find("tea", "' OR 1=1") is None
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
-def test_nobody_else_may_read_the_file(histories: Histories, path: Path) -> None:
-    histories.add("tea", "Ana", "x")
+def test_nobody_else_may_read_the_file(store: RoomStore, path: Path) -> None:
+    store.add("tea", "Ana", "x")
     modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
     assert set(modes) >= {"rooms.sqlite", "rooms.sqlite-wal"}
     assert set(modes.values()) == {0o600}
@@ -196,7 +200,7 @@ def test_nobody_else_may_read_the_file(histories: Histories, path: Path) -> None
 def test_a_file_that_holds_no_rooms_is_one_clear_line(path: Path) -> None:
     path.write_text("this is no database, though it is long enough to be one" * 20)
     with pytest.raises(WorkspaceError, match=r"rooms\.sqlite cannot be used: .*move it away"):
-        Histories(path)
+        RoomStore(path)
 
 
 def test_a_file_of_a_newer_myna_is_left_alone(path: Path) -> None:
@@ -204,20 +208,20 @@ def test_a_file_of_a_newer_myna_is_left_alone(path: Path) -> None:
         newer.execute("PRAGMA user_version = 99")
     newer.close()
     with pytest.raises(WorkspaceError, match="newer myna"):
-        Histories(path)
+        RoomStore(path)
 
 
-def test_many_threads_say_what_they_say_once(histories: Histories) -> None:
+def test_many_threads_say_what_they_say_once(store: RoomStore) -> None:
     def talk(name: str) -> None:
         for number in range(20):
-            histories.add("tea", name, f"{name} {number}", key=f"{number // 2}")
+            store.add("tea", name, f"{name} {number}", key=f"{number // 2}")
 
     threads = [threading.Thread(target=talk, args=(name,)) for name in "abcd"]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    said = histories.messages("tea")
+    said = store.messages("tea")
     assert len(said) == 10
     assert [m.turn for m in said] == sorted({m.turn for m in said})
 
@@ -225,13 +229,13 @@ def test_many_threads_say_what_they_say_once(histories: Histories) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 
-histories = Histories(Path(sys.argv[1]))
-histories.keep("tea", {})
+store = RoomStore(Path(sys.argv[1]))
+store.save_settings("tea", {})
 number = 0
 while True:
-    histories.add("tea", "Ana", f"message {number}")
+    store.add("tea", "Ana", f"message {number}")
     print(number, flush=True)
     number += 1
 """
@@ -248,8 +252,8 @@ def test_a_process_that_is_killed_loses_nothing_that_was_said(path: Path) -> Non
     said += [int(line) for line in process.stdout.read().split()]
     process.stdout.close()
     process.wait()
-    histories = Histories(path)
-    kept = texts(histories.messages("tea"))
-    histories.close()
+    store = RoomStore(path)
+    kept = texts(store.messages("tea"))
+    store.close()
     assert kept[: len(said)] == [f"message {number}" for number in said]
     assert len(kept) - len(said) in (0, 1)  # it may have died before it could tell

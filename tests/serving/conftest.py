@@ -21,12 +21,13 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
 from myna.artifacts import Channel
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import Rooms
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.serving import server
 from myna.serving.access_control import Limits
 from myna.serving.openai_chat import Served
@@ -70,7 +71,7 @@ class Scripted:
         self.running += 1
         try:
             for number, letter in enumerate(self.says(text)):
-                if number == sampling.max_tokens:
+                if number == sampling.max_new_tokens:
                     return "length"
                 while number >= self.held_from and not self.go.wait(0.02):
                     yield ""
@@ -172,12 +173,12 @@ class Starter:
             personas=PERSONAS,
             format=prompt_format(max_length=context),
             channels=[Channel("", "tea", PERSONAS)],
-            chat=config.Chat(max_reply_tokens=60),
-            chance=random.Random(1),
+            chat=config.Chat(max_new_tokens=60),
+            rng=random.Random(1),
         )
         queue = Queue(slots, waiting)
         number = len(self.running) - again
-        rooms = Rooms(clone, Histories(self.folder / f"rooms-{number}.sqlite"), queue)
+        rooms = Rooms(clone, RoomStore(self.folder / f"rooms-{number}.sqlite"), queue)
         terms = terms or Terms()
         app = create_app(Served(clone, queue, "group", "Me"), rooms, terms)
         listening = server.bind("127.0.0.1", 0)

@@ -88,7 +88,7 @@ def test_a_huge_max_tokens_is_as_much_as_there_may_be(serving: Serving, most: in
     answer = serving.ask(max_tokens=most, seed=-(10**30))
     assert answer.status_code == 200
     assert answer.json()["choices"][0]["finish_reason"] == "length"
-    assert [sampling.max_tokens for sampling in serving.engine.sampled] == [60]
+    assert [sampling.max_new_tokens for sampling in serving.engine.sampled] == [60]
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/completions"])

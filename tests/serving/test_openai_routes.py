@@ -148,8 +148,8 @@ def test_what_other_local_servers_sample_with_works_in_chats(serving: Serving, n
     assert serving.ask(top_k=5, min_p=0.2, **{name: 1.3}).status_code == 200
     assert serving.ask(top_k=-1).status_code == 200
     set_, own = serving.engine.sampled
-    assert (set_.top_k, set_.min_p, set_.repeat_penalty) == (5, 0.2, 1.3)
-    assert (own.top_k, own.min_p, own.repeat_penalty) == (0, 0.05, 1.0)
+    assert (set_.top_k, set_.min_p, set_.repetition_penalty) == (5, 0.2, 1.3)
+    assert (own.top_k, own.min_p, own.repetition_penalty) == (0, 0.05, 1.0)
 
 
 @pytest.mark.parametrize("name", ["Jean-Luc B", "Jean-Luc_B", "Jean_Luc_B"])

@@ -15,7 +15,7 @@ import httpx2 as httpx
 import pytest
 from tests.serving.conftest import KEYED, Serving, Starter, eventually
 
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.serving import watched_rooms
 from myna.serving.access_control import Access
 from myna.serving.server import Terms
@@ -270,7 +270,7 @@ class TestEvents:
 
     def test_what_another_process_does_is_told_too(self, room: Room) -> None:
         hers = room.do("say", person="Zoe", text="soup?")["message"]["id"]
-        other = Histories(room.serving.rooms.histories.path)
+        other = RoomStore(room.serving.rooms.store.path)
         with room.events(after=room.last_event()) as events:
             his = other.add(room.name, "Max", "hello")
             assert his
@@ -280,7 +280,7 @@ class TestEvents:
             other.delete(room.name, hers)
             assert until(events, "deleted")[-1]["data"] == {"id": hers}
             settings = other.settings(room.name) or {}
-            other.keep(room.name, {**settings, "humans": ["Max"]})
+            other.save_settings(room.name, {**settings, "humans": ["Max"]})
             assert until(events, "room")[-1]["data"]["room"]["humans"] == ["Max"]
             room.do("speak", person="Ana")
             assert room.serving.engine.prompts[-1].endswith(": Ana, Ben, Max.\nMax: hello!\nAna:")
@@ -348,7 +348,7 @@ def test_a_full_history_is_read_ahead_while_nobody_waits(room: Room) -> None:
         room.do("speak", person="Ana")
         room.do("say", person="Zoe", text="go on")
         eventually(lambda: room.serving.queue.running == 0)
-    assert engine.sampled[-1].max_tokens == 1, "nothing is said, only read"
+    assert engine.sampled[-1].max_new_tokens == 1, "nothing is said, only read"
 
     @pytest.mark.parametrize("said", ["", " +49 30 1234", " fine\nAn"])
     def test_a_client_that_goes_while_words_are_held_back_stops_them(

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SourceError
-from myna.sources import Tally, source
+from myna.sources import Tally, load_source
 
 
 def document(*messages: object, **meta: object) -> bytes:
@@ -148,7 +148,7 @@ def test_lines_without_their_header_are_read(read, memory_file) -> None:
     ("name", "data"), [("a.json", b'{"tea": 1}'), ("a.json", b"tea"), ("a.jsonl", b"# tea\n")]
 )
 def test_another_file_is_an_error(name: str, data: bytes, read, memory_file) -> None:
-    assert source("chatlab").recognise(memory_file(data, name)) is None
+    assert load_source("chatlab").recognise(memory_file(data, name)) is None
     with pytest.raises(SourceError, match="is no ChatLab export: it has no messages"):
         read("chatlab", memory_file(data, name))
 
@@ -164,5 +164,5 @@ def test_any_text_comes_back(texts: list[str], is_lines: bool, memory_file) -> N
     else:
         data = document(*found)
     file = memory_file(data)
-    frames = list(source("chatlab").read(file, Tally()))
+    frames = list(load_source("chatlab").read(file, Tally()))
     assert [text for frame in frames for text in frame["text"]] == texts

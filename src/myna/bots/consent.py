@@ -18,7 +18,7 @@ from myna.bots.outbox import Outbox
 from myna.errors import MynaError, PeopleError
 from myna.people import Person, accounts, consent
 from myna.people.consent import OptOut
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 from myna.workspace import Workspace
 
 T = TypeVar("T")
@@ -141,10 +141,10 @@ def forget_in_rooms(space: Workspace, person: Person) -> int:
         }
         if not outboxes and not space.rooms_file.exists():
             return 0
-        histories = files.enter_context(closing(Histories(space.rooms_file)))
-        erased = histories.erase_person({person.name, person.shown})
+        store = files.enter_context(closing(RoomStore(space.rooms_file)))
+        erased = store.erase_person({person.name, person.shown})
         for platform, outbox in outboxes.items():
             for place, called in outbox.called(person.accounts).items():
-                erased += histories.erase_person(called, f"{platform}:{place}")
+                erased += store.erase_person(called, f"{platform}:{place}")
             outbox.erase(person.accounts, person.shown)
     return erased

@@ -31,7 +31,7 @@ from myna.bots.outbox import Outbox, Post, Task
 from myna.config import Bot
 from myna.conversations import name_mentions
 from myna.errors import BusyError, MynaError, RoomError
-from myna.rooms.registry import LiveRoom, Reply, Rooms
+from myna.rooms.registry import LiveReply, LiveRoom, Rooms
 from myna.rooms.store import Message
 
 FOLLOWING = 2
@@ -87,7 +87,7 @@ class Host:
         self._open: dict[str, LiveRoom] = {}
         self._working: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._replies: dict[str, Reply] = {}
+        self._replies: dict[str, LiveReply] = {}
         # Threads that wait for the engine cost next to nothing.
         self._threads = ThreadPoolExecutor(slots + 8, thread_name_prefix="room")
 
@@ -151,7 +151,7 @@ class Host:
         speakers: Sequence[str] | None = None
         if to in present:
             speakers = [to]
-        elif called := name_mentions.named(text, present):
+        elif called := name_mentions.named_people(text, present):
             speakers = called[:MOST_ANSWERS]
         elif name_mentions.names_everyone(text):
             speakers = present[:MOST_ANSWERS]
@@ -322,7 +322,7 @@ class Host:
             humans = [person for person in room.humans if person != last]
         else:
             humans = []
-        chances = await self.blocking(partial(room.chances, [*among, *humans]))
+        chances = await self.blocking(partial(room.speaker_probabilities, [*among, *humans]))
         drawn = self._chance.choices(list(chances), weights=list(chances.values()))[0]
         return drawn if drawn in among else None
 

@@ -1,1 +1,1 @@
-"""Which messages count, and the ledger that says what became of each."""
+"""Cleaning: normalisation, rules, redaction, and the ledger of every message."""

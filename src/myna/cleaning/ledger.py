@@ -1,7 +1,7 @@
-"""The ledger: what came in, what went out, and why the rest did not.
+"""The ledger: messages in, messages out, and the reason for each difference.
 
 In = dropped + demoted to context + held out (validation, test) + trained, always, in messages
-and in characters. A ledger that does not balance is a defect of myna, and says so.
+and in characters. A ledger that does not balance is a bug in myna, and says so.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import Any, Literal
 
 Action = Literal["drop", "context", "validation", "test", "train"]
 ACTIONS: tuple[Action, ...] = ("drop", "context", "validation", "test", "train")
-EXAMPLES = 3
+MAX_EXAMPLES = 3
 
 
 @dataclass
-class Row:
-    """What one rule did."""
+class LedgerRow:
+    """The messages that met one rule, and its action."""
 
     rule: str
     action: Action
@@ -27,8 +27,8 @@ class Row:
 
 
 @dataclass
-class Share:
-    """What became of one person's words, in characters."""
+class PersonShare:
+    """One person's characters, by split."""
 
     person: str
     characters: int = 0
@@ -39,39 +39,39 @@ class Share:
 
     @property
     def kept(self) -> float:
-        """The share that is trained, of all that is not held out."""
-        open_ = self.characters - self.validation - self.test
-        return self.train / open_ if open_ else 0.0
+        """The trained share of the characters that are not held out."""
+        available = self.characters - self.validation - self.test
+        return self.train / available if available else 0.0
 
 
 @dataclass
 class Ledger:
-    """A stage's account."""
+    """The account of all messages that a stage read."""
 
     messages: int = 0
     characters: int = 0
-    rows: list[Row] = field(default_factory=list)
-    people: list[Share] = field(default_factory=list)
+    rows: list[LedgerRow] = field(default_factory=list)
+    people: list[PersonShare] = field(default_factory=list)
     redacted: dict[str, int] = field(default_factory=dict)
-    """How many of each type of personal data were replaced."""
+    """Replacements by type of personal data."""
     notes: list[str] = field(default_factory=list)
-    """What else is to say, in sentences."""
+    """Further remarks, in sentences."""
 
     def total(self, action: Action) -> int:
-        """The messages that met this action."""
+        """Count the messages with this action."""
         return sum(row.messages for row in self.rows if row.action == action)
 
     def imbalance(self) -> int:
-        """Messages that came in and are nowhere; 0 in a sound ledger."""
+        """Count the messages that came in and are in no row; 0 in a sound ledger."""
         return self.messages - sum(row.messages for row in self.rows)
 
     @property
     def balanced(self) -> bool:
-        """Whether all messages, and all of their characters, are accounted for."""
+        """True if all messages, and all of their characters, are accounted for."""
         return not self.imbalance() and self.characters == sum(r.characters for r in self.rows)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for ledger.json and `--json`."""
+        """Return plain data for ledger.json and `--json`."""
         return {
             "messages": self.messages,
             "characters": self.characters,
@@ -85,13 +85,13 @@ class Ledger:
 
 
 def from_json(data: dict[str, Any]) -> Ledger:
-    """The ledger that `to_json` wrote."""
+    """Read the ledger that `to_json` wrote."""
     people = [{k: v for k, v in share.items() if k != "kept"} for share in data["people"]]
     return Ledger(
         data["messages"],
         data["characters"],
-        [Row(**row) for row in data["rows"]],
-        [Share(**share) for share in people],
+        [LedgerRow(**row) for row in data["rows"]],
+        [PersonShare(**share) for share in people],
         data["redacted"],
         data.get("notes", []),
     )

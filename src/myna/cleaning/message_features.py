@@ -1,15 +1,15 @@
-"""Signs: what one message tells about itself, for rules that look at all of them.
+"""Per-message features for the cleaning rules.
 
-A table is looked at by itself, whatever its size; what it takes to judge its messages
-beside those of others are a few numbers of each (hashes of 64 bits stand for texts).
+They are computed for one table at a time, whatever its size. To compare its messages with
+those of other tables, a few numbers of each are enough (64-bit hashes stand for texts):
 
-id         the message: the same for the same one in another export
-edited     whether it was
-met        number of the first rule that it meets by itself, or how many rules there are
-open       whether rules about talk may decide on it
-prefix     of a bot's command, perhaps; null for none
-said       its text; null where it is not open
-quotes     the text that it repeats behind signs of >; null for none
+id              hash of the key: the same for the same message in another export
+edited          true if the message was edited
+first_rule      index of the first rule that the message itself meets, or the number of rules
+is_candidate    true if rules about texts may decide on it
+command_prefix  hash of a prefix that may be a bot's; or null
+text_hash       hash of the text; null if it is no candidate
+quoted_hash     hash of the text quoted behind > signs; or null
 """
 
 from __future__ import annotations
@@ -23,164 +23,165 @@ from numpy.typing import NDArray
 
 from myna.cleaning import detectors, near_duplicates, phrases
 from myna.config import Rules
-from myna.messages import KEY
+from myna.messages import MESSAGE_KEY
 
-INVISIBLE = r"^[\s\x{115f}\x{1160}\x{2800}\x{3164}\x{ffa0}]*$"
-"""Blanks, and letters of no ink, as they are typed to send nothing."""
-SHORT = 60
-"""Longest text that may be a non-response."""
-LINK = r"^(?:[<(]?(?:https?://|www\.)\S+\s*)+$"
-PING = r"^\s*(?:@\w[\w\-]*(?:\.\w+)*[\s,:;.!?]*)+$"
-BESIDE = frozenset(" \t\n,:;.!?")
-SPARE = 4
-"""Signs beside each lone mention, at most."""
+BLANK = r"^[\s\x{115f}\x{1160}\x{2800}\x{3164}\x{ffa0}]*$"
+"""White space, and invisible letters that people type to send an empty message."""
+MAX_NON_RESPONSE_CHARS = 60
+LINKS_ONLY = r"^(?:[<(]?(?:https?://|www\.)\S+\s*)+$"
+MENTIONS_ONLY = r"^\s*(?:@\w[\w\-]*(?:\.\w+)*[\s,:;.!?]*)+$"
+PUNCTUATION = frozenset(" \t\n,:;.!?")
+MAX_EXTRA_CHARS = 4
+"""Characters for each mention, beside it, in a message of mentions only."""
 
 Mask = NDArray[np.bool_]
 
 
-class Signs(NamedTuple):
-    """Of each message of a table, in order; and its long texts."""
+class MessageFeatures(NamedTuple):
+    """The features of each message of a table, in order; and its long texts."""
 
     rows: pl.DataFrame
-    long: near_duplicates.Long
+    long_texts: near_duplicates.LongTexts
 
 
-def read(
+def extract(
     messages: pl.DataFrame,
     sent: pl.DataFrame,
     settings: Rules,
     rules: Sequence[str],
     dropping: Collection[str],
-) -> Signs:
-    """The signs of messages.
+) -> MessageFeatures:
+    """Extract the features of messages.
 
     Args:
-        messages: with normal texts, person, consent and left_out.
+        messages: with normalised texts, person, consent and excluded.
         sent: text and mentions as they were sent.
-        settings: which are resolved.
-        rules: the names of those that do something, in the order in which they decide.
-        dropping: those of them that drop what meets them.
+        settings: from `resolve_preset`.
+        rules: the names of the active rules, in the order in which they decide.
+        dropping: those of them that drop messages.
     """
-    light = messages.select(
-        *("consent", "kind", "text", "is_bot", "left_out", "mentions"),
+    table = messages.select(
+        *("consent", "kind", "text", "is_bot", "excluded", "mentions"),
         sent=sent["text"],
         spans=sent["mentions"],
         files=pl.col("attachments").list.len() > 0,
         size=pl.col("text").str.len_chars(),
-        blank=pl.col("text").str.contains(INVISIBLE),
+        blank=pl.col("text").str.contains(BLANK),
     )
-    met = {
+    masks = {
         mask.name: mask.to_numpy()
-        for mask in light.select(**FACTS).fill_null(False).get_columns()
+        for mask in table.select(**METADATA_DETECTORS).fill_null(False).get_columns()
         if mask.name in rules
     }
-    gone = np.zeros(light.height, np.bool_)
-    for name, mask in met.items():
-        gone |= mask if name in dropping else False
-    is_open = pl.Series(~gone) & (light["kind"] == "text") & ~light["blank"]
-    talk = light.filter(is_open)
-    place = is_open.arg_true()
-    for name, meets in DETECTORS.items():
+    dropped = np.zeros(table.height, np.bool_)
+    for name, mask in masks.items():
+        dropped |= mask if name in dropping else False
+    is_candidate = pl.Series(~dropped) & (table["kind"] == "text") & ~table["blank"]
+    candidates, rows = table.filter(is_candidate), is_candidate.arg_true()
+    for name, detect in DETECTORS.items():
         if name in rules:
-            mask = np.zeros(light.height, np.bool_)
-            mask[place.to_numpy()] = meets(talk, settings)
-            met[name] = mask
-    decided = np.full(light.height, len(rules), np.uint8)
-    for number in reversed(range(len(rules))):
-        if rules[number] in met:
-            decided[met[rules[number]]] = number
-    rows = messages.select(pl.struct(*KEY).hash().alias("id"), "edited").with_columns(
-        met=pl.Series(decided),
-        open=is_open,
-        prefix=_hashed(light, pl.lit(True), detectors.COMMAND_PREFIX, detectors.command_prefix),
-        said=pl.when(is_open).then(light["text"].hash()),
-        quotes=_hashed(light, is_open, detectors.MARKED, detectors.quoted_words),
+            masks[name] = np.zeros(table.height, np.bool_)
+            masks[name][rows.to_numpy()] = detect(candidates, settings)
+    first_rule = np.full(table.height, len(rules), np.uint8)
+    for index in reversed(range(len(rules))):
+        if rules[index] in masks:
+            first_rule[masks[rules[index]]] = index
+    prefix, quotation = detectors.COMMAND_PREFIX, detectors.QUOTE_MARK
+    features = messages.select(pl.struct(*MESSAGE_KEY).hash().alias("id"), "edited").with_columns(
+        first_rule=pl.Series(first_rule),
+        is_candidate=is_candidate,
+        command_prefix=_hash_of(table, pl.lit(True), prefix, detectors.command_prefix),
+        text_hash=pl.when(is_candidate).then(table["text"].hash()),
+        quoted_hash=_hash_of(table, is_candidate, quotation, detectors.quoted_text),
     )
-    long = near_duplicates.long_texts(talk["text"], settings.long_copy)
-    in_table = long.rows.with_columns(row=place.gather(long.rows["row"]).cast(pl.UInt32))
-    return Signs(rows, near_duplicates.Long(in_table, long.signs))
+    long = near_duplicates.long_texts(candidates["text"], settings.long_copy)
+    in_table = long.rows.with_columns(row=rows.gather(long.rows["row"]).cast(pl.UInt32))
+    return MessageFeatures(features, near_duplicates.LongTexts(in_table, long.signatures))
 
 
-def _hashed(
-    light: pl.DataFrame,
+def _hash_of(
+    table: pl.DataFrame,
     among: pl.Series | pl.Expr,
-    likely: str,
-    make: Callable[[pl.Series], pl.Series],
+    pattern: str,
+    transform: Callable[[pl.Series], pl.Series],
 ) -> pl.Series:
-    """The hash of what is made of texts that look like it, null of the others."""
-    hashes = pl.repeat(None, light.height, dtype=pl.UInt64, eager=True)
-    looks = pl.col("text").str.contains(likely) & among
-    rows = light.select(looks.fill_null(False)).to_series().arg_true()
-    made = make(light["text"].gather(rows))
-    hashed = pl.select(pl.when(made.is_not_null()).then(made.hash())).to_series()
+    """Hash the transformed texts that match a pattern; null for the others."""
+    hashes = pl.repeat(None, table.height, dtype=pl.UInt64, eager=True)
+    matching = pl.col("text").str.contains(pattern) & among
+    rows = table.select(matching.fill_null(False)).to_series().arg_true()
+    transformed = transform(table["text"].gather(rows))
+    hashed = pl.select(pl.when(transformed.is_not_null()).then(transformed.hash())).to_series()
     return hashes.scatter(rows, hashed)
 
 
-def _among(talk: pl.DataFrame, likely: pl.Expr, meets: Callable[[pl.DataFrame], pl.Series]) -> Mask:
-    """Which messages meet something dear, of those that cheaply look like it."""
-    found = np.zeros(talk.height, np.bool_)
-    rows = talk.select(likely.fill_null(False)).to_series().arg_true()
+def _detect_among(
+    candidates: pl.DataFrame, likely: pl.Expr, detect: Callable[[pl.DataFrame], pl.Series]
+) -> Mask:
+    """Run a slow detector on those messages only that meet a cheap condition."""
+    mask = np.zeros(candidates.height, np.bool_)
+    rows = candidates.select(likely.fill_null(False)).to_series().arg_true()
     if len(rows):
-        found[rows.to_numpy()] = meets(talk[rows]).fill_null(False).to_numpy()
-    return found
+        mask[rows.to_numpy()] = detect(candidates[rows]).fill_null(False).to_numpy()
+    return mask
 
 
-def _commands(talk: pl.DataFrame, _: Rules) -> Mask:
+def _bot_commands(candidates: pl.DataFrame, _: Rules) -> Mask:
     likely = pl.col("text").str.contains(detectors.COMMAND_PREFIX) & ~pl.col("is_bot")
-    return _among(talk, likely, lambda rows: detectors.is_known_command(rows["text"]))
+    return _detect_among(candidates, likely, lambda rows: detectors.is_known_command(rows["text"]))
 
 
-def _pings(talk: pl.DataFrame, _: Rules) -> Mask:
-    named = pl.col("spans").list.eval(pl.element().struct["end"] - pl.element().struct["start"])
+def _single_pings(candidates: pl.DataFrame, _: Rules) -> Mask:
+    lengths = pl.col("spans").list.eval(pl.element().struct["end"] - pl.element().struct["start"])
     spans = pl.col("spans").list.len()
-    rest = pl.col("sent").str.len_chars() - named.list.sum()
-    likely = ((spans > 0) & (rest <= SPARE * spans)) | pl.col("sent").str.contains(PING)
-    return _among(talk, likely, _nothing_else)
+    rest = pl.col("sent").str.len_chars() - lengths.list.sum()
+    mostly_mentions = (spans > 0) & (rest <= MAX_EXTRA_CHARS * spans)
+    likely = mostly_mentions | pl.col("sent").str.contains(MENTIONS_ONLY)
+    return _detect_among(candidates, likely, _has_only_mentions)
 
 
-def _nothing_else(talk: pl.DataFrame) -> pl.Series:
-    bare = talk["sent"].str.contains(PING)
-    alone: list[bool] = []
-    for text, spans in talk.select("sent", "spans").iter_rows():
-        signs = list(text)
+def _has_only_mentions(rows: pl.DataFrame) -> pl.Series:
+    typed = rows["sent"].str.contains(MENTIONS_ONLY)
+    marked: list[bool] = []
+    for text, spans in rows.select("sent", "spans").iter_rows():
+        characters = list(text)
         for span in spans:
-            signs[span["start"] : span["end"]] = " " * (span["end"] - span["start"])
-        alone.append(bool(spans) and not set(signs) - BESIDE)
-    return bare | pl.Series(alone, dtype=pl.Boolean)
+            characters[span["start"] : span["end"]] = " " * (span["end"] - span["start"])
+        marked.append(bool(spans) and not set(characters) - PUNCTUATION)
+    return typed | pl.Series(marked, dtype=pl.Boolean)
 
 
-def _links(talk: pl.DataFrame, _: Rules) -> Mask:
+def _links_only(candidates: pl.DataFrame, _: Rules) -> Mask:
     likely = pl.col("text").str.contains(r"^[<(]?(?:https?://|www\.)")
-    return _among(talk, likely, lambda rows: rows["text"].str.contains(LINK))
+    return _detect_among(candidates, likely, lambda rows: rows["text"].str.contains(LINKS_ONLY))
 
 
-def _pastes(talk: pl.DataFrame, settings: Rules) -> Mask:
+def _pastes(candidates: pl.DataFrame, settings: Rules) -> Mask:
     long = settings.long_paste
-    return _among(talk, pl.col("size") >= long, lambda rows: detectors.is_paste(rows["text"], long))
-
-
-def _quotations(talk: pl.DataFrame, _: Rules) -> Mask:
-    return (
-        talk.select(detectors.is_attributed(talk["text"]).fill_null(False)).to_series().to_numpy()
+    return _detect_among(
+        candidates, pl.col("size") >= long, lambda rows: detectors.is_paste(rows["text"], long)
     )
 
 
-def _non_responses(talk: pl.DataFrame, settings: Rules) -> Mask:
+def _quotations(candidates: pl.DataFrame, _: Rules) -> Mask:
+    mask: Mask = detectors.is_attributed_quotation(candidates["text"]).fill_null(False).to_numpy()
+    return mask
+
+
+def _non_responses(candidates: pl.DataFrame, settings: Rules) -> Mask:
     anywhere = bool(settings.non_response_anywhere)
-    pattern = phrases.no_response(settings.non_response_words, anywhere=anywhere)
-    likely = (pl.col("size") <= SHORT) | pl.lit(anywhere)
-    return _among(talk, likely, lambda rows: rows["text"].str.contains(pattern))
+    pattern = phrases.non_response_pattern(settings.non_response_words, anywhere=anywhere)
+    likely = (pl.col("size") <= MAX_NON_RESPONSE_CHARS) | pl.lit(anywhere)
+    return _detect_among(candidates, likely, lambda rows: rows["text"].str.contains(pattern))
 
 
-def _mash(talk: pl.DataFrame, _: Rules) -> Mask:
-    likely = (pl.col("size") >= detectors.MIN_MASH_CHARS) & pl.col("text").str.contains(
-        detectors.ONE_WORD
-    )
-    return _among(talk, likely, lambda rows: detectors.is_keyboard_mash(rows["text"]))
+def _keyboard_mash(candidates: pl.DataFrame, _: Rules) -> Mask:
+    is_word = pl.col("text").str.contains(detectors.ONE_WORD)
+    likely = (pl.col("size") >= detectors.MIN_MASH_CHARS) & is_word
+    return _detect_among(candidates, likely, lambda rows: detectors.is_keyboard_mash(rows["text"]))
 
 
-FACTS = {
-    "filtered": pl.col("left_out"),
+METADATA_DETECTORS = {
+    "filtered": pl.col("excluded"),
     "system": pl.col("kind") == "system",
     "bot": pl.col("is_bot") & (pl.col("consent") != "context"),
     "no-consent": pl.col("consent") == "no",
@@ -192,16 +193,16 @@ FACTS = {
     "media-only": pl.col("blank") & pl.col("files"),
     "consent-context": pl.col("consent") == "context",
 }
-"""Detectors of rules about what is known of a message beside its words."""
+"""Detectors of the rules about a message's metadata: all but its words."""
 
 DETECTORS: dict[str, Callable[[pl.DataFrame, Rules], Mask]] = {
-    "bot-command": _commands,
-    "single-ping": _pings,
-    "link-only": _links,
+    "bot-command": _bot_commands,
+    "single-ping": _single_pings,
+    "link-only": _links_only,
     "paste": _pastes,
     "quotation": _quotations,
     "non-response": _non_responses,
-    "keyboard-mash": _mash,
+    "keyboard-mash": _keyboard_mash,
 }
-"""Detectors of rules about what is said: each is given the messages of talk, normal and as
-sent (see `read`), and the settings."""
+"""Detectors of the rules about a message's text: each gets the candidates, normalised and as
+sent (see `extract`), and the settings."""

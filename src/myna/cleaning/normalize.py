@@ -1,9 +1,8 @@
-"""Texts before the rules: the same for every message, and nothing transliterated.
+"""Normalisation of texts before the rules; nothing is transliterated.
 
-In this order: mojibake is repaired, line ends and control characters are as
-`messages.tidy` has them, invisible characters go, the @ sign of mentions goes (a clone
-never pings), long runs of one character become short. One vectorised search picks the
-texts that any of it is for; the others are only stripped.
+In this order: repair mojibake, clean line ends and control characters (`messages.normalize_text`),
+remove invisible characters and the @ sign of mentions (a clone never pings), shorten long runs
+of one character. One vectorised search selects the texts that change; others are only stripped.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from myna.config import Rules
-from myna.messages import Rewritten, rewritten, tidy
+from myna.messages import TextChange, normalize_text, replace_texts
 
 LINE_END = "\r\n?|[\v\f\x85\u2028\u2029]"
 CONTROL = "[\0-\x08\x0e-\x1f\x7f-\x9f]"
@@ -37,7 +36,7 @@ _JOINING = (
 )
 """Scripts in which ZWJ and ZWNJ spell words: Arabic, Persian, the Indic ones, Mongolian."""
 _UNSPACED = "\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff"
-"""Scripts without blanks, in which a zero-width space parts words: Thai, Lao, Khmer, …"""
+"""Scripts without spaces, in which a zero-width space separates words: Thai, Lao, Khmer, …"""
 _RIGHT_TO_LEFT = "\u0590-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc"
 _INVISIBLE = re.compile(
     "(\U0001f3f4[\U000e0020-\U000e007e]++\U000e007f"  # the flag of a region
@@ -61,33 +60,33 @@ SUSPICIOUS = (
 """Two characters that UTF-8 often becomes when it is read as something else."""
 
 _SUSPECT = re.compile(SUSPICIOUS)
-_LONGEST_REPAIRED = 20_000
-_ROUNDS = 3
-"""So often is a text repaired: what goes at its edges can have stood in the way of the rest."""
+_MAX_REPAIR_CHARS = 20_000
+_MAX_REPAIR_ROUNDS = 3
+"""A character removed at an edge may have hidden more mojibake, so repair is repeated."""
 
-_SPAN = "\ufdd0", "\ufdd1"
-"""Stand where a mention begins and ends while its text changes; no text has them, as
-Unicode keeps them for a program's own use."""
-_KEPT = r"```(?s:.*?)(?:```|\Z)|`[^`\n]*+`|(?:https?://|www\.)\S++"
-"""Code and links: what stands in them stays."""
-_MENTION = re.compile(rf"{_KEPT}|(?<![\w@/])(@)(?=[^\W\d_]\w)(?!\w*+@)")
-_OWN_MENTION = re.compile(f"{_SPAN[0]}@+")
+_SPAN_EDGES = "\ufdd0", "\ufdd1"
+"""Stand-ins for the edges of a mention while its text changes: Unicode noncharacters, which
+are reserved for internal use."""
+_CODE_OR_LINK = r"```(?s:.*?)(?:```|\Z)|`[^`\n]*+`|(?:https?://|www\.)\S++"
+"""Code and links, which stay unchanged."""
+_MENTION = re.compile(rf"{_CODE_OR_LINK}|(?<![\w@/])(@)(?=[^\W\d_]\w)(?!\w*+@)")
+_OWN_MENTION = re.compile(f"{_SPAN_EDGES[0]}@+")
 _LETTERS = "".join(
     chr(code)
     for first, last in ((0x41, 0x24F), (0x370, 0x52F), (0x1E00, 0x1EFF))
     for code in range(first, last + 1)
     if unicodedata.category(chr(code)) in ("Lu", "Ll")
 )
-"""Of the Latin, Greek and Cyrillic scripts. In others a run may be a word, or a laugh
-whose length counts, and emoji and the faces drawn in signs stay as they are."""
-REPEATED = _LETTERS + "!?.,"
-_CODE = re.compile(_KEPT)
+"""Letters of the Latin, Greek and Cyrillic scripts. In others a run may be a word, or a laugh
+whose length counts; emoji and emoticons stay."""
+SHORTENED = _LETTERS + "!?.,"
+_CODE_OR_LINKS = re.compile(_CODE_OR_LINK)
 _BLANK = re.compile(r"\s|\Z")
 _NOT_SHORTENED = re.compile(r"[\d/\\@]|www\.")
 
 
-def tidied(texts: pl.Series) -> pl.Series:
-    """What `messages.tidy` makes of each text."""
+def tidy_texts(texts: pl.Series) -> pl.Series:
+    """Apply `messages.normalize_text` to a column of texts."""
     untidy = texts.str.contains(UNTIDY)
     if untidy.any():
         frame = pl.DataFrame({"text": texts, "untidy": untidy}).with_row_index("row")
@@ -98,37 +97,40 @@ def tidied(texts: pl.Series) -> pl.Series:
     return texts.str.strip_chars()
 
 
-def normalised(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
-    """The messages with normal texts, and `characters`: how many each had before.
+def normalize_messages(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
+    """Normalise the texts of messages, and add `characters`: the length of each before.
 
-    Characters are those of the tidy text, as its author wrote it: what stages after this
-    one take away or put in changes no count of the ledger. `mentions` point to the names,
-    without the @ sign.
+    Characters are those of the tidy text, as its author wrote it, so that later changes of
+    the text change no count of the ledger. `mentions` point to the names, without the @ sign.
     """
     raw = messages["text"].fill_null("")
-    tidy_ = tidied(raw)
-    ready = messages.with_columns(text=tidy_, characters=tidy_.str.len_chars())
+    tidy_text = tidy_texts(raw)
+    tidied = messages.with_columns(text=tidy_text, characters=tidy_text.str.len_chars())
     repeats, repair = settings.repeats or 0, bool(settings.repair)
-    picked = raw.str.contains(_picking(settings.at_sign, repeats, repair))
-    picked |= (tidy_ != raw) & (messages["mentions"].list.len() > 0)
-    if not picked.any():
-        return ready
-    odd = _picking("keep", repeats, repair)
-    rows = messages.select("text", "mentions").with_row_index("row").filter(picked)
-    rows = rows.with_columns(odd=pl.col("text").str.contains(odd))
-    changed: list[Rewritten] = []
-    for row, text, spans, is_odd in rows.iter_rows():
+    to_change = raw.str.contains(_change_pattern(settings.at_sign, repeats, repair))
+    to_change |= (tidy_text != raw) & (messages["mentions"].list.len() > 0)
+    if not to_change.any():
+        return tidied
+    rows = messages.select("text", "mentions").with_row_index("row").filter(to_change)
+    more = _change_pattern("keep", repeats, repair)
+    rows = rows.with_columns(more=pl.col("text").str.contains(more))
+    changed: list[TextChange] = []
+    for row, text, spans, more_to_change in rows.iter_rows():
         if not spans:
-            changed.append((row, normal(text, settings), []))
-        elif not is_odd and settings.at_sign == "mentions" and _is_plain(text, spans):
-            changed.append((row, *_unmarked(text, spans)))
+            changed.append((row, apply_text_rules(text, settings), []))
+        elif (
+            not more_to_change
+            and settings.at_sign == "mentions"
+            and _has_plain_mentions(text, spans)
+        ):
+            changed.append((row, *_strip_mention_signs(text, spans)))
         else:
-            changed.append((row, *_with_spans(text, spans, settings)))
-    return rewritten(ready, changed)
+            changed.append((row, *_apply_with_spans(text, spans, settings)))
+    return replace_texts(tidied, changed)
 
 
-def _is_plain(text: str, spans: list[dict[str, Any]]) -> bool:
-    """Whether all to do is to take the @ away that each mention begins with."""
+def _has_plain_mentions(text: str, spans: list[dict[str, Any]]) -> bool:
+    """True if it is enough to remove the @ that each mention begins with."""
     end = 0
     for span in spans:
         if not (end <= span["start"] < span["end"] - 1 and text[span["start"]] == "@"):
@@ -138,8 +140,10 @@ def _is_plain(text: str, spans: list[dict[str, Any]]) -> bool:
     return end <= len(text) and text.count("@") == len(spans) and edges.strip() == edges
 
 
-def _unmarked(text: str, spans: list[dict[str, Any]]) -> tuple[str, list[dict[str, Any]]]:
-    """A plain text without the @ of its mentions, and these where they are now."""
+def _strip_mention_signs(
+    text: str, spans: list[dict[str, Any]]
+) -> tuple[str, list[dict[str, Any]]]:
+    """Remove the @ of each mention; return the text and the moved mentions."""
     moved = [
         {"author_id": span["author_id"], "start": span["start"] - n, "end": span["end"] - n - 1}
         for n, span in enumerate(spans)
@@ -147,33 +151,33 @@ def _unmarked(text: str, spans: list[dict[str, Any]]) -> tuple[str, list[dict[st
     return text.replace("@", ""), moved
 
 
-def normal(text: str, settings: Rules) -> str:
-    """One text, normalised."""
-    text = _legible(text) if settings.repair else tidy(text)
+def apply_text_rules(text: str, settings: Rules) -> str:
+    """Normalise one text by the settings of `[rules]`."""
+    text = _repaired(text) if settings.repair else normalize_text(text)
     if "@" in text:
         text = _without_at(text, settings.at_sign)
     if settings.repeats:
-        text = _shortened(text, settings.repeats)
+        text = _shorten_runs(text, settings.repeats)
     return text.strip()
 
 
-def _with_spans(
+def _apply_with_spans(
     text: str, spans: list[dict[str, Any]], settings: Rules
 ) -> tuple[str, list[dict[str, Any]]]:
-    """A text, normalised, and its mentions where they are now."""
+    """Normalise a text with mentions; return it and the moved mentions."""
     pieces: list[str] = []
     owners: list[str] = []
     end = 0
-    plain = text.replace(_SPAN[0], "\ufffd").replace(_SPAN[1], "\ufffd")
+    plain = text.replace(_SPAN_EDGES[0], "\ufffd").replace(_SPAN_EDGES[1], "\ufffd")
     for span in sorted(spans, key=lambda span: int(span["start"])):
         if end <= span["start"] < span["end"] <= len(plain):
-            pieces += [plain[end : span["start"]], _SPAN[0]]
-            pieces += [plain[span["start"] : span["end"]], _SPAN[1]]
+            pieces += [plain[end : span["start"]], _SPAN_EDGES[0]]
+            pieces += [plain[span["start"] : span["end"]], _SPAN_EDGES[1]]
             owners.append(span["author_id"])
             end = span["end"]
-    marked = normal("".join([*pieces, plain[end:]]), settings)
+    marked = apply_text_rules("".join([*pieces, plain[end:]]), settings)
     moved: list[dict[str, Any]] = []
-    parts = re.split(f"[{_SPAN[0]}{_SPAN[1]}]", marked)
+    parts = re.split(f"[{_SPAN_EDGES[0]}{_SPAN_EDGES[1]}]", marked)
     at = 0
     for number, part in enumerate(parts if len(parts) == 2 * len(owners) + 1 else ()):
         if number % 2:
@@ -190,38 +194,38 @@ def _with_spans(
 
 
 @cache
-def _picking(at_sign: str, repeats: int, repair: bool) -> str:
-    """What a text has that is more than stripped."""
+def _change_pattern(at_sign: str, repeats: int, repair: bool) -> str:
+    """Return a pattern of the texts that are more than stripped."""
     parts = [UNTIDY]
     if repair:
         parts += [f"[{HIDDEN}]", SUSPICIOUS]
     if at_sign != "keep":
         parts.append("@")
     if repeats:
-        parts += [f"{re.escape(sign)}{{{repeats + 1}}}" for sign in REPEATED]
+        parts += [f"{re.escape(sign)}{{{repeats + 1}}}" for sign in SHORTENED]
     return "|".join(parts)
 
 
-def _legible(text: str) -> str:
-    """A text without mojibake and hidden characters."""
-    for _ in range(_ROUNDS):
+def _repaired(text: str) -> str:
+    """Repair mojibake and remove hidden characters."""
+    for _ in range(_MAX_REPAIR_ROUNDS):
         before = text
-        if len(text) <= _LONGEST_REPAIRED and _SUSPECT.search(text):
+        if len(text) <= _MAX_REPAIR_CHARS and _SUSPECT.search(text):
             import ftfy  # only few chats need it
 
             text = ftfy.fix_encoding(text)
-        text = _visible(tidy(text))
+        text = _without_invisible(normalize_text(text))
         if text == before or not _SUSPECT.search(text):
             break
     return text
 
 
-def _visible(text: str) -> str:
-    """A text without characters that hide in it, or turn it around."""
+def _without_invisible(text: str) -> str:
+    """Remove zero-width, bidirectional and tag characters."""
     if not _ANY_HIDDEN.search(text):
         return text
     if _HAS_RIGHT_TO_LEFT.search(text):
-        # Where left and right meet, marks of direction are honest spelling.
+        # Between scripts of both directions, direction marks are part of the spelling.
         return _INVISIBLE.sub(lambda m: m[0] if _MARKS.fullmatch(m[0]) else m[1] or "", text)
     return _INVISIBLE.sub(lambda m: m[1] or "", text)
 
@@ -230,27 +234,27 @@ def _without_at(text: str, at_sign: str) -> str:
     if at_sign == "all":
         return text.replace("@", "")
     if at_sign == "mentions":
-        text = _OWN_MENTION.sub(_SPAN[0], text)
+        text = _OWN_MENTION.sub(_SPAN_EDGES[0], text)
         return _MENTION.sub(lambda m: "" if m[1] else m[0], text)
     return text
 
 
 @cache
-def _run(repeats: int) -> re.Pattern[str]:
-    return re.compile(f"([{re.escape(REPEATED)}])\\1{{{repeats},}}+")
+def _run_pattern(repeats: int) -> re.Pattern[str]:
+    return re.compile(f"([{re.escape(SHORTENED)}])\\1{{{repeats},}}+")
 
 
-def _shortened(text: str, repeats: int) -> str:
-    """A text whose runs have `repeats` characters at most.
+def _shorten_runs(text: str, repeats: int) -> str:
+    """Shorten runs of one character to `repeats`.
 
-    Not in code, nor in a word with digits, slashes or an @: numbers, links and paths stay.
+    Code, and words with digits, slashes or an @ (numbers, links, paths), stay unchanged.
     """
     pieces: list[str] = []
-    code = _CODE.finditer(text) if "`" in text else iter(())
+    code = _CODE_OR_LINKS.finditer(text) if "`" in text else iter(())
     zone = next(code, None)
     done = word_end = 0
     protected = False
-    for run in _run(repeats).finditer(text):
+    for run in _run_pattern(repeats).finditer(text):
         start, end = run.span()
         if start >= word_end:
             blank = max(text.rfind(sign, word_end, start) for sign in " \n")

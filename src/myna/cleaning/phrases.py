@@ -1,7 +1,7 @@
-"""Phrases that rules know, by language: no responses, and the ends of conversations.
+"""Phrases that rules know, by language: non-responses and goodbyes.
 
-Plain words are met with any of their letters held ("looool"), in upper and lower case.
-Add a language here; words of a single chat go into `[rules]` of myna.toml.
+Plain words match with any letter stretched ("looool"), in upper and lower case. Add a language
+here; words of a single chat go into `[rules]` of myna.toml.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-NO_RESPONSE: dict[str, str] = {
+NON_RESPONSES: dict[str, str] = {
     "English": "lol lolz lul lel lmao lmfao rofl roflmao kek gg ggs ggwp ez ggez f heh hah",
     "German": "lachflash tihi",
     "French": "mdr ptdr xptdr",
@@ -23,9 +23,9 @@ NO_RESPONSE: dict[str, str] = {
     "Japanese": "草 笑 ワロタ わらた くさ",
     "Chinese": "草 呵呵 嘿嘿 嘻嘻 笑死 xswl hhh",
 }
-"""Words that answer nothing: laughing spelled out, and what is typed when a game is over."""
+"""Words that answer nothing: laughter spelled out, and "good game"."""
 
-LAUGHING = (
+LAUGHTER = (
     "(?:b+w*a*|w+a+|m+u*w*a*)?h+a+[ah]*|a+h+a+h+[ah]*",  # "aha" is an answer
     "[eh]*h+e+h+[eh]*",
     "[ih]*h+i+h+[ih]*",
@@ -56,9 +56,9 @@ LAUGHING = (
     "ח{2,}",
     "(?:हा){2,}",
 )
-"""Laughing, as scripts write it: haha, jaja, kkk, ахаха, www, ㅋㅋ, 哈哈, 555, ههه, חחח."""
+"""Laughter in many scripts: haha, jaja, kkk, ахаха, www, ㅋㅋ, 哈哈, 555, ههه, חחח."""
 
-ENDERS: dict[str, tuple[str, ...]] = {
+GOODBYES: dict[str, tuple[str, ...]] = {
     "English": (
         r"(?:i )?(?:have |got |gotta |need )?(?:gtg|g2g|ttyl)(?:[^\w?][^?]{0,40})?",
         r"i? ?(?:really )?(?:gotta|have to|got to|must|need to|should|better) "
@@ -149,64 +149,64 @@ ENDERS: dict[str, tuple[str, ...]] = {
     "Hebrew": ("לילה טוב|ביי|להתראות",),
     "Hindi": ("शुभ रात्रि|अलविदा|shubh ratri",),
 }
-"""What somebody says who leaves; words that greet as well ("ciao") are none."""
+"""Goodbyes; words that are also greetings ("ciao") are none."""
 
-OPENERS = (
+GOODBYE_OPENERS = (
     "ok okay k kk well alright right anyway anyways so and oh ah aw sorry guys thanks thx ty yeah "
     "yes yep cool great nice hm hmm lol haha welp aight anyhow but "
     "also gut naja bon allez bueno vale então va dobra ну ладно так окей hadi jaa よし 好 好吧"
 )
-"""Words before it."""
+"""Words before a goodbye."""
 
-TAILS = (
+GOODBYE_TAILS = (
     "guys all everyone everybody yall folks people bro bros man dude mate love babe now then later "
     "tomorrow soon again too well lol haha xd alle allerseits zusammen leute tous todos "
     "tutti allemaal wszystkim всем народ ребята ребят"
 )
-"""Words behind it."""
+"""Words after a goodbye."""
 
-ANSWERS = (
+GOODBYE_ANSWERS = (
     "(?:you|u) ?(?:too|2)|same|night|sleep (?:well|tight|good)|sweet dreams"
     "|have (?:fun|a good (?:one|day|night|time))"
     "|ok(?:ay)?|kk?|later|dir auch|schlaf gut|toi aussi|igualmente|anche a te|i tobie|и тебе"
 )
-"""What is answered to one who leaves."""
+"""Answers to a goodbye."""
 
 
-def no_response(more: Iterable[str] = (), *, anywhere: bool = False) -> str:
-    """A pattern of texts that are no response.
+def non_response_pattern(more: Iterable[str] = (), *, anywhere: bool = False) -> str:
+    """Return a pattern of non-responses.
 
     Args:
         more: further words.
-        anywhere: also those that have such a word, of two letters or more, among others.
+        anywhere: also match a non-response of two letters or more among other words.
     """
     words = sorted(
-        {word for line in NO_RESPONSE.values() for word in line.split()} | set(filter(None, more))
+        {word for line in NON_RESPONSES.values() for word in line.split()} | set(filter(None, more))
     )
-    one = f"(?:{'|'.join([*map(_held, words), *LAUGHING])})"
+    one = f"(?:{'|'.join([*map(_stretched, words), *LAUGHTER])})"
     whole = rf"^\W*{one}(?:\W+{one})*\W*$"
     if not anywhere:
         return f"(?i){whole}"
-    among = "|".join(_held(word) for word in words if len(word) > 1)
+    among = "|".join(_stretched(word) for word in words if len(word) > 1)
     return rf"(?i)(?:^|[^\w'])(?:{among})(?:$|[^\w'])|{whole}"
 
 
-def ender(more: Iterable[str] = ()) -> str:
-    """A pattern of texts whose author leaves: a short line that says it, and asks nothing."""
-    fragments = [f for language in ENDERS.values() for f in language]
-    one = f"(?:{'|'.join([*fragments, *map(_held, sorted(set(filter(None, more))))])})"
-    opener = f"(?:{'|'.join(map(re.escape, OPENERS.split()))})"
-    tail = f"(?:{'|'.join(map(re.escape, TAILS.split()))})"
+def goodbye_pattern(more: Iterable[str] = ()) -> str:
+    """Return a pattern of goodbyes: short lines that ask nothing."""
+    fragments = [f for language in GOODBYES.values() for f in language]
+    one = f"(?:{'|'.join([*fragments, *map(_stretched, sorted(set(filter(None, more))))])})"
+    opener = f"(?:{'|'.join(map(re.escape, GOODBYE_OPENERS.split()))})"
+    tail = f"(?:{'|'.join(map(re.escape, GOODBYE_TAILS.split()))})"
     blank = r"[^\w?]"
     before, behind = f"(?:{opener}{blank}+)", f"(?:{blank}+(?:{one}|{tail}))"
     return rf"(?i)^{blank}*{before}{{0,4}}{one}{behind}{{0,3}}{blank}*$"
 
 
-def answer() -> str:
-    """A pattern of what is answered to one who leaves."""
-    return rf"(?i)^\W*(?:{ANSWERS})(?:\W+\w+)?\W*$"
+def goodbye_answer_pattern() -> str:
+    """Return a pattern of answers to a goodbye."""
+    return rf"(?i)^\W*(?:{GOODBYE_ANSWERS})(?:\W+\w+)?\W*$"
 
 
-def _held(phrase: str) -> str:
-    """A phrase, with any of its letters held."""
+def _stretched(phrase: str) -> str:
+    """Return a pattern of a phrase with any of its letters stretched."""
     return "".join(f"{c}+" if c.isalpha() else re.escape(c) for c in phrase)

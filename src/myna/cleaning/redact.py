@@ -1,8 +1,8 @@
-"""Personal data in texts, replaced so that the sentence stays natural.
+"""Redaction: personal data in texts is replaced so that the sentence stays natural.
 
-One linear expression over all texts finds the few that may hold some; only those are
-looked at closely. What is found carries a type, and either its name in brackets takes
-the place, such as ``[email]``, or a value that is plainly made up.
+One linear expression selects the few texts that may hold personal data; only those are
+searched. Each match has a type, and is replaced by its name in brackets, such as ``[email]``,
+or by a value that is plainly made up.
 """
 
 from __future__ import annotations
@@ -14,41 +14,19 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from hashlib import blake2b
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from myna.cleaning.personal_data.addresses import ADDRESS_HINTS, addresses
-from myna.cleaning.personal_data.ids import ID_HINTS, ids
-from myna.cleaning.personal_data.links import EMAIL_HINT, INVITE_HINT, emails, invites
-from myna.cleaning.personal_data.numbers import (
-    CARD_HINT,
-    IBAN_HINT,
-    IP_HINT,
-    LOCATION_HINT,
-    cards,
-    ibans,
-    ips,
-    locations,
-)
-from myna.cleaning.personal_data.phones import PHONE_HINTS, phones
-from myna.cleaning.personal_data.secrets import (
-    KEY_HINT,
-    LOGIN_HINT,
-    PEM_HINT,
-    passwords,
-    private_keys,
-    tokens,
-)
-from myna.cleaning.personal_data.spans import Span
+from myna.cleaning.personal_data import addresses, credentials, ids, links, numbers, phones
+from myna.cleaning.personal_data.spans import Span, replace_spans
 from myna.config import PersonalData, Redaction
 from myna.errors import SettingsError
-from myna.messages import Rewritten, rewritten
+from myna.messages import TextChange, replace_texts
 
 
-class Found(NamedTuple):
-    """Personal data in a text, in characters."""
+class Match(NamedTuple):
+    """A match of personal data: characters [start, end) of a text, and the type."""
 
     start: int
     end: int
@@ -56,10 +34,10 @@ class Found(NamedTuple):
 
 
 class _Finder(NamedTuple):
-    """How one type is found.
+    """The finder of one type of personal data.
 
-    Where none of the `hints` (Rust's syntax, linear) is met there is nothing to find; what
-    is found in a link counts if it is looked for `in_links`.
+    A text that matches none of the `hints` (Rust's syntax, linear) holds none. Matches inside
+    links count only with `in_links`.
     """
 
     kind: PersonalData
@@ -68,183 +46,171 @@ class _Finder(NamedTuple):
     in_links: bool = False
 
 
-FOUND: dict[str, type[pl.DataType]] = {"row": pl.UInt32, "kind": pl.String}
-"""What was found in a table of messages."""
+MATCHES: dict[str, type[pl.DataType]] = {"row": pl.UInt32, "kind": pl.String}
+"""Schema of the matches in a table of messages."""
 
-# Where two overlap, the first one counts.
+# Of two matches that overlap, the first in this order counts.
 _FINDERS = (
-    _Finder("private-key", (PEM_HINT,), private_keys, in_links=True),
-    _Finder("invite", (INVITE_HINT,), invites, in_links=True),
-    _Finder("token", (KEY_HINT,), tokens, in_links=True),
-    _Finder("password", (LOGIN_HINT,), passwords, in_links=True),
-    _Finder("email", (EMAIL_HINT,), emails, in_links=True),
-    _Finder("iban", (IBAN_HINT,), ibans),
-    _Finder("card", (CARD_HINT,), cards),
-    _Finder("ip", (IP_HINT,), ips, in_links=True),
-    _Finder("location", (LOCATION_HINT,), locations, in_links=True),
-    _Finder("id", ID_HINTS, ids),
-    _Finder("phone", PHONE_HINTS, phones),
-    _Finder("address", ADDRESS_HINTS, addresses),
+    _Finder("private-key", (credentials.PEM_HINT,), credentials.private_keys, in_links=True),
+    _Finder("invite", (links.INVITE_HINT,), links.invites, in_links=True),
+    _Finder("token", (credentials.KEY_HINT,), credentials.tokens, in_links=True),
+    _Finder("password", (credentials.LOGIN_HINT,), credentials.passwords, in_links=True),
+    _Finder("email", (links.EMAIL_HINT,), links.emails, in_links=True),
+    _Finder("iban", (numbers.IBAN_HINT,), numbers.ibans),
+    _Finder("card", (numbers.CARD_HINT,), numbers.cards),
+    _Finder("ip", (numbers.IP_HINT,), numbers.ips, in_links=True),
+    _Finder("location", (numbers.LOCATION_HINT,), numbers.locations, in_links=True),
+    _Finder("id", ids.ID_HINTS, ids.ids),
+    _Finder("phone", phones.PHONE_HINTS, phones.phones),
+    _Finder("address", addresses.ADDRESS_HINTS, addresses.addresses),
 )
-_WORDED = ("private-key", "invite", "password", "email")
-"""What may stand in a text without a digit."""
-_WORDS = "|".join(f"(?:{h})" for finder in _FINDERS if finder.kind in _WORDED for h in finder.hints)
-_NUMBERED = r"\d|_[A-Za-z0-9]{20}"
-"""All else has a digit, but for one key in hundreds."""
-_SIGNS = {
+_WITHOUT_DIGITS = ("private-key", "invite", "password", "email")
+"""Types that may be in a text without a digit."""
+_WORD_HINTS = "|".join(
+    f"(?:{h})" for finder in _FINDERS if finder.kind in _WITHOUT_DIGITS for h in finder.hints
+)
+_DIGIT_HINT = r"\d|_[A-Za-z0-9]{20}"
+"""The other types have a digit, except for one key in hundreds."""
+_ASCII = {
     **{chr(zero + n): str(n) for zero in (0x660, 0x6F0, 0x966, 0xFF10) for n in range(10)},
     **dict(zip("\xa0\u202f‐‑−－＋．：＠", "  ----+.:@", strict=True)),
 }
-"""Digits and signs of other scripts, each one character for one."""
-PLAIN = {ord(sign): plain for sign, plain in _SIGNS.items()}
-"""The same for `str.translate`: what is looked at is a text with these."""
+"""ASCII for digits and symbols of other scripts, one character for one."""
+PLAIN = {ord(sign): plain for sign, plain in _ASCII.items()}
+"""The same for `str.translate`; finders search the translated text."""
 _LINK = re.compile(
     r"(?:https?|ftp|file)://[^\s<>]{1,4096}+|\bwww\.[^\s<>]{1,4096}+|<a?:\w{1,40}:\d+>"
 )
-_DIALLED = re.compile(
+_PHONE_LINK = re.compile(
     r"(?:wa\.me/|api\.whatsapp\.com/send\?phone=|viber://\S{0,20}=)", re.IGNORECASE
 )
 
 
-def secret(settings: Redaction) -> bytes:
-    """What made-up values are made with: of the seed, or else new, and forgotten."""
+def redaction_key(settings: Redaction) -> bytes:
+    """Return the secret key of made-up values: derived from the seed, or else random."""
     return blake2b(settings.seed.encode()).digest() if settings.seed else secrets.token_bytes(64)
 
 
-def redact(messages: pl.DataFrame, settings: Redaction) -> tuple[pl.DataFrame, dict[str, int]]:
-    """The messages without personal data in their texts.
-
-    Args:
-        messages: any table with `text` and `mentions`.
-        settings: what to look for, and what takes its place.
-
-    Returns:
-        The table, with mentions where they stand now (those that were replaced are gone),
-        and how many of each type were replaced.
-
-    """
-    redacted, found = redacted_with(messages, settings, secret(settings))
-    return redacted, counted(found)
-
-
-def counted(found: pl.DataFrame) -> dict[str, int]:
-    """How many of each type were replaced, given what `redacted_with` found."""
-    counts = Counter(found["kind"])
+def count_by_type(matches: pl.DataFrame) -> dict[str, int]:
+    """Count the matches of `redact_messages` by type."""
+    counts = Counter(matches["kind"])
     return {finder.kind: counts[finder.kind] for finder in _FINDERS if counts[finder.kind]}
 
 
-def redacted_with(
-    messages: pl.DataFrame, settings: Redaction, key: bytes
+def redact_messages(
+    messages: pl.DataFrame, settings: Redaction, key: bytes | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The messages as of `redact`, and what was found: the row and the kind of each."""
-    nothing = pl.DataFrame(schema=FOUND)
-    wanted = [finder for finder in _FINDERS if finder.kind in settings.types]
-    if settings.style == "off" or not wanted or not messages.height:
+    """Replace personal data in the texts of messages.
+
+    Args:
+        messages: any table with `text` and `mentions`.
+        settings: the types to replace, and the style.
+        key: `redaction_key`, if several tables share it.
+
+    Returns:
+        The table, with mentions moved or, if replaced, removed; and the matches: row and kind.
+
+    Raises:
+        SettingsError: Presidio is asked for, and is not installed.
+    """
+    key = key or redaction_key(settings)
+    nothing = pl.DataFrame(schema=MATCHES)
+    active = [finder for finder in _FINDERS if finder.kind in settings.types]
+    if settings.style == "off" or not active or not messages.height:
         return messages, nothing
-    extra = presidio_finder() if settings.presidio else None
-    rows = messages.with_row_index("row")
-    looked_at = pl.any_horizontal(finder.kind for finder in wanted)
-    if extra:
-        looked_at |= pl.col("plain").str.contains(PRESIDIO_HINT)
-    met = (
-        rows.select("row", "text", "mentions", worded=pl.col("text").str.contains(_WORDS))
-        .filter(pl.col("worded") | pl.col("text").str.contains(_NUMBERED))
-        .with_columns(plain=pl.col("text").str.replace_many(_SIGNS))
+    presidio = presidio_finder() if settings.presidio else None
+    is_hinted = pl.any_horizontal(finder.kind for finder in active)
+    if presidio:
+        is_hinted |= pl.col("plain").str.contains(PRESIDIO_HINT)
+    candidates = (
+        messages.with_row_index("row")
+        .select("row", "text", "mentions", has_words=pl.col("text").str.contains(_WORD_HINTS))
+        .filter(pl.col("has_words") | pl.col("text").str.contains(_DIGIT_HINT))
+        .with_columns(plain=pl.col("text").str.replace_many(_ASCII))
         .select("row", "text", "mentions", "plain", *map(_hinted, _FINDERS))
-        .filter(looked_at)
+        .filter(is_hinted)
     )
     kinds: list[tuple[int, str]] = []
-    changed: list[Rewritten] = []
-    for row, text, mentions, plain, *hinted in met.iter_rows():
-        likely = [finder for finder, there in zip(_FINDERS, hinted, strict=True) if there]
-        found = _found(plain, likely)
-        if extra:
-            found = _with_more(found, extra(plain))
-        found = [item for item in found if item.kind in settings.types]
-        if found:
-            kinds += [(row, item.kind) for item in found]
-            instead = [_instead(text[f.start : f.end], f.kind, settings.style, key) for f in found]
-            changed.append((row, *_replaced(text, mentions or [], found, instead)))
+    changed: list[TextChange] = []
+    for row, text, mentions, plain, *hinted in candidates.iter_rows():
+        finders = [finder for finder, hint in zip(_FINDERS, hinted, strict=True) if hint]
+        matches = _find(plain, finders)
+        if presidio:
+            matches = _add_matches(matches, presidio(plain))
+        matches = [match for match in matches if match.kind in settings.types]
+        if matches:
+            kinds += [(row, match.kind) for match in matches]
+            changed.append((row, *_replace(text, mentions or [], matches, settings.style, key)))
     if not changed:
         return messages, nothing
-    return rewritten(messages, changed), pl.DataFrame(kinds, schema=FOUND, orient="row")
+    return replace_texts(messages, changed), pl.DataFrame(kinds, schema=MATCHES, orient="row")
 
 
-def redacted(text: str, settings: Redaction) -> str:
-    """One text without personal data, as `redact` makes it."""
+def redact_text(text: str, settings: Redaction) -> str:
+    """Replace personal data in one text, as `redact_messages` does."""
     if settings.style == "off":
         return text
-    found = [item for item in find(text) if item.kind in settings.types]
-    key = secret(settings)
-    instead = [_instead(text[f.start : f.end], f.kind, settings.style, key) for f in found]
-    return _replaced(text, [], found, instead)[0]
+    matches = [match for match in find_personal_data(text) if match.kind in settings.types]
+    return _replace(text, [], matches, settings.style, redaction_key(settings))[0]
 
 
 def _hinted(finder: _Finder) -> pl.Expr:
-    """Whether a text may hold what is looked for."""
-    if finder.kind in _WORDED:
-        return pl.col("worded").alias(finder.kind)
+    """Return an expression: true if a text may hold this type."""
+    if finder.kind in _WITHOUT_DIGITS:
+        return pl.col("has_words").alias(finder.kind)
     hints = (pl.col("plain").str.contains(hint) for hint in finder.hints)
     return pl.any_horizontal(hints).alias(finder.kind)
 
 
-def find(text: str) -> list[Found]:
-    """All personal data in one text, in its order."""
-    return _found(text.translate(PLAIN), _FINDERS)
+def find_personal_data(text: str) -> list[Match]:
+    """Find all personal data in one text, in order."""
+    return _find(text.translate(PLAIN), _FINDERS)
 
 
-def _found(text: str, finders: Iterable[_Finder]) -> list[Found]:
+def _find(text: str, finders: Iterable[_Finder]) -> list[Match]:
     links = bytearray(len(text))
     for link in _LINK.finditer(text):
-        if not _DIALLED.search(link[0]):
+        if not _PHONE_LINK.search(link[0]):
             links[link.start() : link.end()] = b"\1" * len(link[0])
     taken = bytearray(len(text))
-    found: list[Found] = []
+    matches: list[Match] = []
     for finder in finders:
         for start, end in finder.find(text):
             if 1 in taken[start:end] or (not finder.in_links and 1 in links[start:end]):
                 continue
             taken[start:end] = b"\1" * (end - start)
-            found.append(Found(start, end, finder.kind))
-    return sorted(found)
+            matches.append(Match(start, end, finder.kind))
+    return sorted(matches)
 
 
-def _with_more(found: list[Found], more: Iterable[tuple[int, int, PersonalData]]) -> list[Found]:
-    """What was found, and what another finder did elsewhere in the text."""
-    every = list(found)
+def _add_matches(matches: list[Match], more: Iterable[Match]) -> list[Match]:
+    """Add the matches of another finder that overlap none of these."""
+    every = list(matches)
     for start, end, kind in more:
         if all(end <= other.start or other.end <= start for other in every):
-            every.append(Found(start, end, kind))
+            every.append(Match(start, end, kind))
     return sorted(every)
 
 
-def _instead(original: str, kind: str, style: str, key: bytes) -> str:
-    if style == "fake":
-        return fake(kind, original, key)
-    return f"[{kind.replace('-', ' ')}]"
-
-
-def _replaced(
-    text: str, mentions: list[dict[str, Any]], found: list[Found], instead: list[str]
+def _replace(
+    text: str, mentions: list[dict[str, Any]], matches: list[Match], style: str, key: bytes
 ) -> tuple[str, list[dict[str, Any]]]:
-    """A text with something in place of what was found, and its mentions where they are then."""
-    parts: list[str] = []
-    end = 0
-    for item, new in zip(found, instead, strict=True):
-        parts += [text[end : item.start], new]
-        end = item.end
-    longer = [len(new) - (item.end - item.start) for item, new in zip(found, instead, strict=True)]
-    shifts = [0, *accumulate(longer)]
-    ends = [item.end for item in found]
-    kept = []
-    for mention in mentions:
+    """Replace the matches in a text; return it and the moved mentions, without replaced ones."""
+    replacements: list[tuple[int, int, str]] = []
+    for start, end, kind in matches:
+        new = fake(kind, text[start:end], key) if style == "fake" else _placeholder(kind)
+        replacements.append((start, end, new))
+    ends = [match.end for match in matches]
+
+    def is_kept(mention: dict[str, Any]) -> bool:
         passed = bisect_right(ends, mention["start"])
-        if passed == len(found) or mention["end"] <= found[passed].start:
-            shift = shifts[passed]
-            kept.append(
-                mention | {"start": mention["start"] + shift, "end": mention["end"] + shift}
-            )
-    return "".join([*parts, text[end:]]), kept
+        return passed == len(matches) or mention["end"] <= matches[passed].start
+
+    return replace_spans(text, replacements, filter(is_kept, mentions))
+
+
+def _placeholder(kind: str) -> str:
+    return f"[{kind.replace('-', ' ')}]"
 
 
 _BEGINNINGS = ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z"]
@@ -252,15 +218,15 @@ _VOWELS = ["a", "e", "i", "o", "u"]
 
 
 def fake(kind: str, original: str, key: bytes) -> str:
-    """A made-up value.
+    """Make up a value.
 
     Args:
         kind: the type of personal data.
-        original: what it stands in for; case and separators do not matter.
+        original: the value that it replaces; case and separators do not matter.
         key: a secret of at most 64 bytes.
     """
-    told = "".join(c for c in original.casefold() if c.isalnum()) or original
-    number = int.from_bytes(blake2b(f"{kind}:{told}".encode(), key=key, digest_size=8).digest())
+    normal = "".join(c for c in original.casefold() if c.isalnum()) or original
+    number = int.from_bytes(blake2b(f"{kind}:{normal}".encode(), key=key, digest_size=8).digest())
     tail = number % 10_000
     match kind:
         case "email":
@@ -289,11 +255,11 @@ def fake(kind: str, original: str, key: bytes) -> str:
         case "invite":
             return f"https://example.org/invite/{_word(number)}"
         case _:
-            return f"[{kind.replace('-', ' ')}]"
+            return _placeholder(kind)
 
 
 def _word(number: int) -> str:
-    """Three syllables."""
+    """Spell a number as three syllables."""
     word = ""
     for _ in range(3):
         number, consonant = divmod(number, len(_BEGINNINGS))
@@ -302,15 +268,13 @@ def _word(number: int) -> str:
     return word
 
 
-Find = Callable[[str], list[tuple[int, int, PersonalData]]]
-
 PRESIDIO_HINT = r"\d"
-"""What a text has in which anything can be found."""
+"""A pattern of texts in which Presidio can find anything."""
 
-SURE = 0.5
-"""Presidio's score from which it is believed; guesses at bare numbers have less."""
+MIN_PRESIDIO_SCORE = 0.5
+"""Guesses at bare numbers score lower."""
 
-KINDS: dict[str, PersonalData] = {
+PRESIDIO_KINDS: dict[str, PersonalData] = {
     "CREDIT_CARD": "card",
     "CRYPTO": "token",
     "IBAN_CODE": "iban",
@@ -325,12 +289,12 @@ KINDS: dict[str, PersonalData] = {
     "US_PASSPORT": "id",
     "US_SSN": "id",
 }
-"""What its entities are to myna; others are left alone."""
+"""myna's types by Presidio's entities; others are ignored."""
 
 
 @cache
-def presidio_finder() -> Find:
-    """What finds personal data in a text: characters [start, end) and the type of each.
+def presidio_finder() -> Callable[[str], list[Match]]:
+    """Return Presidio's search for personal data in a text.
 
     Raises:
         SettingsError: Presidio is not installed.
@@ -344,23 +308,29 @@ def presidio_finder() -> Find:
             "redaction.presidio needs Presidio: pip install 'myna[presidio]', or set it to false"
         ) from error
 
-    class Blank(SpacyNlpEngine):  # type: ignore[misc]
-        """Words only: no model, so nothing is fetched."""
+    class BlankEngine(SpacyNlpEngine):  # type: ignore[misc]
+        """Tokenises only: no model, so nothing is downloaded."""
 
         def __init__(self) -> None:
             super().__init__(models=[{"lang_code": "en", "model_name": "blank"}])
             self.nlp: dict[str, Any] = {"en": spacy.blank("en")}
 
         def load(self) -> None:
-            """Nothing is to load."""
+            """Load nothing."""
 
     registry = RecognizerRegistry()
     registry.load_predefined_recognizers(languages=["en"])
-    analyzer = AnalyzerEngine(registry=registry, nlp_engine=Blank(), supported_languages=["en"])
-    wanted = [name for name in analyzer.get_supported_entities() if name in KINDS]
+    analyzer = AnalyzerEngine(
+        registry=registry, nlp_engine=BlankEngine(), supported_languages=["en"]
+    )
+    entities = [name for name in analyzer.get_supported_entities() if name in PRESIDIO_KINDS]
 
-    def find(text: str) -> list[tuple[int, int, PersonalData]]:
-        found = analyzer.analyze(text, language="en", entities=wanted, score_threshold=SURE)
-        return sorted((item.start, item.end, KINDS[item.entity_type]) for item in found)
+    def find(text: str) -> list[Match]:
+        results = analyzer.analyze(
+            text, language="en", entities=entities, score_threshold=MIN_PRESIDIO_SCORE
+        )
+        return sorted(
+            Match(match.start, match.end, PRESIDIO_KINDS[match.entity_type]) for match in results
+        )
 
     return find

@@ -81,11 +81,11 @@ class Samples(Section):
 
 
 class Train(Section):
-    """How the adapter is trained."""
+    """Training settings, named as in Hugging Face's TrainingArguments and peft's LoraConfig."""
 
     method: Literal["lora", "qlora", "dora", "full"] = Field(
         default("train.method"),
-        description="lora; qlora: over a base in 4 bits; dora: lora with lengths of its own; "
+        description="lora; qlora: over a base in 4 bits; dora: weight-decomposed LoRA; "
         "full: every weight of the base.",
     )
     per_person: bool = Field(
@@ -94,19 +94,25 @@ class Train(Section):
     budget: Budget = Field(
         "", description='Most time to train for, such as "4m" or "2h"; "" for as long as it takes.'
     )
-    epochs: float = Field(
-        default("train.epochs"),
+    num_train_epochs: float = Field(
+        default("train.num_train_epochs"),
         gt=0,
         description="Times that each sample is seen, if the budget allows.",
     )
-    rank: int = Field(default("train.rank"), ge=1, description="Rank of the LoRA matrices.")
-    alpha: float = Field(
-        default("train.alpha"), gt=0, description="LoRA scale: its update counts alpha / rank."
+    lora_r: int = Field(default("train.lora_r"), ge=1, description="Rank of the LoRA matrices.")
+    lora_alpha: float = Field(
+        default("train.lora_alpha"),
+        gt=0,
+        description="The update is scaled by lora_alpha / lora_r.",
     )
-    lr: float = Field(default("train.lr"), gt=0, description="Highest learning rate.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm it up.")
-    weight_decay: float = Field(0.0, ge=0, description="Decay of the LoRA matrices.")
-    optimizer: Literal["auto", "adamw", "paged"] = Field(
+    learning_rate: float = Field(
+        default("train.learning_rate"), gt=0, description="Peak learning rate."
+    )
+    warmup_ratio: float = Field(
+        0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises to it."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay of what is trained.")
+    optim: Literal["auto", "adamw", "paged"] = Field(
         "auto",
         description="adamw; paged: its moments may move out of a CUDA card's memory; auto takes "
         "paged for qlora on such a card.",
@@ -114,70 +120,67 @@ class Train(Section):
     batch_tokens: int = Field(
         default("train.batch_tokens"), ge=64, description="Tokens of one step, padding included."
     )
-    part_tokens: int = Field(
+    micro_batch_tokens: int = Field(
         0, ge=0, description="Most tokens of a step computed at once; 0: what the memory holds."
     )
-    clip: float = Field(1.0, gt=0, description="Largest norm of a step's gradient.")
-    seed: int = Field(0, description="Seed of the order of samples and of the first matrices.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    seed: int = Field(0, description="Seed of the sample order and of the LoRA initialisation.")
     checkpoint_every: Duration = Field("60s", description="Time between two checkpoints.")
     previews: int = Field(3, ge=0, description="Times that sample replies are shown on the way.")
-    checks: int = Field(
-        6,
-        ge=0,
-        description="Times that the loss on the validation split is measured; the best stays.",
-    )
+    validations: int = Field(6, ge=0, description="Validation runs on the way; the best stays.")
     patience: int = Field(
-        3, ge=0, description="Checks without a better loss that end the training; 0: none do."
+        3, ge=0, description="Validation runs without a lower loss that stop training; 0: never."
     )
-    tensorboard: bool = Field(True, description="Write curves for TensorBoard.")
+    tensorboard: bool = Field(True, description="Log metrics for TensorBoard.")
     wandb: str = Field(
         "",
-        description="Project on Weights & Biases that gets the curves (never a word of a chat); "
-        "its key stands in WANDB_API_KEY.",
+        description="Weights & Biases project to log metrics to (never a word of a chat); set "
+        "its key in WANDB_API_KEY.",
     )
 
 
 class Chat(Section):
-    """How personas speak."""
+    """The engine, sampling and memory of personas that speak."""
 
     engine: EngineName = Field(
         "auto",
-        description="What runs the model: llama.cpp, transformers, or a server that [engine] "
-        "names (vllm, openai); auto takes llama.cpp where the base has a GGUF.",
+        description="The engine that runs the model: llama.cpp, transformers, or a server that "
+        "[engine] names (vllm, openai); auto: llama.cpp if the base has a GGUF file.",
     )
     slots: int = Field(
-        4, ge=1, le=256, description="Replies made at once; each takes memory for a context."
+        4, ge=1, le=256, description="Turns generated at once; each takes memory for a context."
     )
     temperature: Temperature = Field(
         Sampling.temperature, description="Sampling temperature; 0: greedy decoding."
     )
     top_p: TopP = Field(Sampling.top_p, description="Nucleus (top-p) threshold; 1: all tokens.")
     min_p: MinP = Field(
-        Sampling.min_p, description="No token less probable than this share of the best."
+        Sampling.min_p,
+        description="Leave out tokens less probable than this share of the best; 0: none.",
     )
-    max_reply_tokens: MaxTokens = Field(
-        Sampling.max_tokens, description="Longest turn of a persona."
+    max_new_tokens: MaxTokens = Field(
+        Sampling.max_new_tokens, description="Longest turn of a persona, in tokens."
     )
     memory: bool = Field(
         False,
-        description="Live rooms recall past chats that are like the moment, where everybody who "
-        "can read the room was there.",
+        description="Live rooms recall past chats like the latest messages, from channels where "
+        "everybody who can read the room was.",
     )
-    memory_exchanges: int = Field(2, ge=1, description="Exchanges recalled at once, at most.")
-    memory_tokens: int = Field(128, ge=16, description="Tokens that they take, at most.")
+    memory_exchanges: int = Field(2, ge=1, description="The most exchanges recalled for a turn.")
+    memory_tokens: int = Field(128, ge=16, description="The most tokens of these exchanges.")
     memory_embeddings: str = Field(
         "",
-        description='Find what means the same, too, by "wordllama" (pip install '
-        "'myna[memory]') or a folder of model2vec or sentence-transformers; \"\": by words alone.",
+        description='An embedding model, to recall by meaning, too: "wordllama" (pip install '
+        "'myna[memory]') or a folder of model2vec or sentence-transformers; \"\": none.",
     )
 
     def sampling(self, seed: int | None) -> Sampling:
-        """How personas sample by these settings."""
+        """The sampling parameters of these settings."""
         return Sampling(
             self.temperature,
             self.top_p,
             min_p=self.min_p,
-            max_tokens=self.max_reply_tokens,
+            max_new_tokens=self.max_new_tokens,
             seed=seed,
         )
 

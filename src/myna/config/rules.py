@@ -1,4 +1,4 @@
-"""The cleaning rules: one entry each, and the section `[rules]` that is made of them.
+"""The cleaning rules: one entry each, and the section `[rules]` generated from them.
 
 To add a rule, add its entry to `RULES`, and to the module of its `stage` a detector with the
 same name. The setting, the preset, the ledger's reason and the reports follow.
@@ -14,11 +14,11 @@ from pydantic import AfterValidator, ConfigDict, Field, create_model, model_vali
 
 from myna.config.fields import Names, Section
 
-RECIPE = "discord-mistral"
-"""The preset that cleans as the recipe did that cloned a Discord server with Mistral 7B."""
+DISCORD_MISTRAL = "discord-mistral"
+"""The preset that cleans as the project did that cloned a Discord server with Mistral 7B."""
 
 ANY = ("keep", "context", "drop")
-NEVER_TRAINED = ("context", "drop")
+UNTRAINED = ("context", "drop")
 
 
 @dataclass(frozen=True)
@@ -27,56 +27,48 @@ class Rule:
 
     Attributes:
         name: in `[rules]`, the ledger and reports.
-        default: what it does: drop; context (stays in prompts, never trained); keep (nothing);
-            end (the conversation ends there).
-        why: the reason that the ledger gives, about one message.
-        recipe: what it does in the preset `discord-mistral`, where that differs.
-        example: what else the setting's description says.
-        actions: those that `[rules]` may choose from; none where the rule is fixed.
-        stage: the detector's module: `message` (cleaning.signs, or cleaning.rules where it
-            takes other messages to tell),
-            `conversation` (conversations.quality), `model` (conversations.llm_quality), `split`
-            (samples.choosing).
+        default: the default action: drop; context (stays in prompts, never trained); keep (no
+            effect); end (the conversation ends there).
+        reason: the ledger's reason, said of one message.
+        preset: the action in the preset `discord-mistral`, if another.
+        detail: the end of the setting's description, such as examples.
+        actions: the choices in `[rules]`; empty if the action is fixed.
+        stage: the detector's module: `message` (cleaning.message_features, or cleaning.rules
+            if it compares messages), `conversation` (conversations.quality), `model`
+            (conversations.llm_quality), `split` (preparing.select_messages).
     """
 
     name: str
     default: str
-    why: str
-    recipe: str = ""
-    example: str = ""
+    reason: str
+    preset: str = ""
+    detail: str = ""
     actions: tuple[str, ...] = ()
     stage: Literal["message", "conversation", "model", "split"] = "message"
 
 
-# Of several rules that a message meets, one that drops it decides, and else the first.
+# If a message meets several rules, the first that drops it decides, or else the first.
 RULES = (
     Rule("filtered", "drop", "left out by [filter]"),
     Rule("duplicate", "drop", "the same message in two exports"),
-    Rule("system", "drop", "a notice of the platform", actions=NEVER_TRAINED),
-    Rule("bot", "drop", "written by a bot", actions=NEVER_TRAINED),
+    Rule("system", "drop", "a notice of the platform", actions=UNTRAINED),
+    Rule("bot", "drop", "written by a bot", actions=UNTRAINED),
     Rule("no-consent", "drop", "the author's consent is no"),
-    Rule("call", "drop", "a call", actions=NEVER_TRAINED),
-    Rule("deleted", "drop", "deleted by its author", actions=NEVER_TRAINED),
-    Rule("command", "drop", "a bot was commanded", "", "as the platform marks it", NEVER_TRAINED),
-    Rule("forward", "drop", "somebody else's words, passed on", actions=NEVER_TRAINED),
+    Rule("call", "drop", "a call", actions=UNTRAINED),
+    Rule("deleted", "drop", "deleted by its author", actions=UNTRAINED),
+    Rule("command", "drop", "a command to a bot", "", "as the platform marks it", UNTRAINED),
+    Rule("forward", "drop", "forwarded from somebody else", actions=UNTRAINED),
     Rule("empty", "drop", "nothing in it"),
     Rule("bot-command", "drop", "typed for a bot", "keep", "!play x, ?help", ANY),
     Rule("media-only", "context", "an attachment without words", actions=ANY),
     Rule("single-ping", "context", "nothing but a mention", "drop", "@ana", ANY),
     Rule("link-only", "context", "nothing but a link", "keep", "", ANY),
     Rule("paste", "context", "code or a log, pasted", "keep", "longer than long-paste", ANY),
-    Rule("quotation", "context", "nothing but others' words", "keep", "", ANY),
-    Rule("copypasta", "context", "a long text that goes round", "keep", "over long-copy", ANY),
-    Rule("repeated", "context", "nearly a long text that was there before", "keep", "", ANY),
-    Rule(
-        "non-response",
-        "context",
-        "laughing, or a word that answers nothing",
-        "drop",
-        "lol, haha, gg",
-        ANY,
-    ),
-    Rule("keyboard-mash", "context", "a run along the keyboard", "keep", "asdfghjkl", ANY),
+    Rule("quotation", "context", "nothing but a quotation", "keep", "", ANY),
+    Rule("copypasta", "context", "a long text that many paste", "keep", "over long-copy", ANY),
+    Rule("repeated", "context", "nearly a copy of an earlier long text", "keep", "", ANY),
+    Rule("non-response", "context", "laughter, or an empty word", "drop", "lol, haha, gg", ANY),
+    Rule("keyboard-mash", "context", "keys in a row", "keep", "asdfghjkl", ANY),
     Rule("consent-context", "context", "the author's consent is context"),
     Rule(
         "ender",
@@ -96,45 +88,45 @@ RULES = (
         ANY,
         "conversation",
     ),
-    Rule("quality", "keep", "of a conversation that a model finds poor", stage="model"),
-    Rule("near-duplicate", "context", "held out, but nearly stands in train", stage="split"),
+    Rule("quality", "keep", "of a conversation that a model scored low", stage="model"),
+    Rule("near-duplicate", "context", "held out, but nearly the same in train", stage="split"),
 )
-BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}
+RULES_BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}
 
-_TEXTS: dict[str, tuple[Any, Any]] = {
+_TEXT_SETTINGS: dict[str, tuple[Any, Any]] = {
     "at_sign": ("mentions", "all"),
     "repair": (True, False),
     "repeats": (3, 0),
     "non_response_anywhere": (False, True),
 }
-"""How texts are changed and read: by default, and in the preset."""
+"""Settings for texts: the default, and the value in the preset."""
 
 
-def key(name: str) -> str:
-    """The attribute of `Rules` that says what a rule does."""
+def setting_name(name: str) -> str:
+    """Return the attribute of `Rules` that holds the action of a rule."""
     return name.replace("-", "_")
 
 
-def _values() -> dict[str, tuple[Any, Any]]:
-    """By attribute: the value by default, and in the preset."""
+def _preset_values() -> dict[str, tuple[Any, Any]]:
+    """Return for each attribute the default and the value in the preset."""
     actions = {
-        key(rule.name): (rule.default, rule.recipe or rule.default)
+        setting_name(rule.name): (rule.default, rule.preset or rule.default)
         for rule in RULES
         if rule.actions
     }
-    return actions | _TEXTS
+    return actions | _TEXT_SETTINGS
 
 
-def _by_preset(name: str, says: str) -> Any:
-    """A setting that is "" for the preset's value."""
-    default, recipe = (str(value).lower() for value in _values()[name])
-    other = f"; {RECIPE}: {recipe}" if recipe != default else ""
-    return Field("", description=f"{says}. Default: {default}{other}")
+def _preset_field(name: str, description: str) -> Any:
+    """Return the field of a setting whose "" means the preset's value."""
+    default, preset = (str(value).lower() for value in _preset_values()[name])
+    other = f"; {DISCORD_MISTRAL}: {preset}" if preset != default else ""
+    return Field("", description=f"{description}. Default: {default}{other}")
 
 
-def _repeats(value: Any) -> Any:
+def _check_repeats(value: Any) -> Any:
     if value == 1:
-        raise ValueError("1 would make 'god' of 'good': take 2 or more, or 0 to leave all runs")
+        raise ValueError("1 would turn 'good' into 'god': take 2 or more, or 0 for no limit")
     return value
 
 
@@ -143,8 +135,8 @@ class _Preset(Section):
 
     preset: Literal["default", "discord-mistral"] = Field(
         "default",
-        description='What all that is "" below does. discord-mistral: as the recipe did that '
-        "cloned a Discord server with Mistral 7B.",
+        description='The value of each "" below. discord-mistral: as in the project that cloned '
+        "a Discord server with Mistral 7B.",
     )
 
 
@@ -155,11 +147,13 @@ else:
         "_Actions",
         __base__=_Preset,
         **{
-            key(rule.name): (
+            setting_name(rule.name): (
                 Literal[("", *rule.actions)],
-                _by_preset(
-                    key(rule.name),
-                    ": ".join(filter(None, (rule.why[0].upper() + rule.why[1:], rule.example))),
+                _preset_field(
+                    setting_name(rule.name),
+                    ": ".join(
+                        filter(None, (rule.reason[0].upper() + rule.reason[1:], rule.detail))
+                    ),
                 ),
             )
             for rule in RULES
@@ -169,47 +163,49 @@ else:
 
 
 class Rules(_Actions):
-    """Rules: keep (trained), context (in prompts, untrained), drop; "" is the preset's."""
+    """Cleaning rules: keep (train), context (prompts only), drop; "" is the preset's action."""
 
-    at_sign: Literal["", "keep", "mentions", "all"] = _by_preset(
-        "at_sign", "The @ goes from mentions, or from all"
+    at_sign: Literal["", "keep", "mentions", "all"] = _preset_field(
+        "at_sign", "Remove the @ of mentions, or every @"
     )
-    repair: Literal[""] | bool = _by_preset(
-        "repair", "Mojibake is repaired, invisible characters go"
+    repair: Literal[""] | bool = _preset_field(
+        "repair", "Repair mojibake, remove invisible characters"
     )
     repeats: Annotated[
-        Literal[""] | Annotated[int, Field(ge=0, le=9)], AfterValidator(_repeats)
-    ] = _by_preset("repeats", 'Longest run of a letter ("sooo"); 0: any')
-    non_response_anywhere: Literal[""] | bool = _by_preset(
-        "non_response_anywhere", "A message is a non-response, too, that has one among other words"
+        Literal[""] | Annotated[int, Field(ge=0, le=9)], AfterValidator(_check_repeats)
+    ] = _preset_field("repeats", 'Longest run of one letter ("sooo"); 0: no limit')
+    non_response_anywhere: Literal[""] | bool = _preset_field(
+        "non_response_anywhere", "Non-response words count among other words, too"
     )
-    non_response_words: Names = Field([], description="More words that are no response.")
-    long_paste: int = Field(400, ge=1, description="Characters of code that are a paste.")
-    long_copy: int = Field(80, ge=20, description="Characters of a text whose copies count.")
+    non_response_words: Names = Field([], description="More non-response words.")
+    long_paste: int = Field(
+        400, ge=1, description="Characters from which code or a log is a paste."
+    )
+    long_copy: int = Field(80, ge=20, description="Characters from which copies of a text count.")
     ender_words: Names = Field([], description="More words that end a conversation.")
 
     @model_validator(mode="before")
     @classmethod
     def _hyphens(cls, data: object) -> object:
-        """Names of rules have hyphens; underscores do as well, and the last one counts."""
+        """Take underscores in names for hyphens; of a name given twice, the last counts."""
         if not isinstance(data, dict):
             return data
         return {str(name).replace("_", "-"): value for name, value in data.items()}
 
 
-def resolved(settings: Rules) -> Rules:
-    """The settings with the preset's value for each that is ""."""
-    place = settings.preset == RECIPE
-    given = {name: getattr(settings, name) for name in _values()}
+def resolve_preset(settings: Rules) -> Rules:
+    """Return the settings with the preset's value for each that is ""."""
+    column = settings.preset == DISCORD_MISTRAL
+    given = {name: getattr(settings, name) for name in _preset_values()}
     return settings.model_copy(
         update={
-            name: values[place] if given[name] == "" else given[name]
-            for name, values in _values().items()
+            name: values[column] if given[name] == "" else given[name]
+            for name, values in _preset_values().items()
         }
     )
 
 
-def action(settings: Rules, name: str) -> str:
-    """What a rule does, by settings that are `resolved`."""
-    rule = BY_NAME[name]
-    return str(getattr(settings, key(name))) if rule.actions else rule.default
+def rule_action(settings: Rules, name: str) -> str:
+    """Return the action of a rule, given settings from `resolve_preset`."""
+    rule = RULES_BY_NAME[name]
+    return str(getattr(settings, setting_name(name))) if rule.actions else rule.default

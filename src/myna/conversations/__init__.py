@@ -1,1 +1,1 @@
-"""Where a conversation begins and ends, and what is held out."""
+"""Conversations: their borders, their quality, and the splits."""

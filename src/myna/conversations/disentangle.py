@@ -1,11 +1,10 @@
-"""Conversations that run at once in a channel, pulled apart.
+"""Disentanglement of simultaneous conversations in one channel.
 
-Each message answers one before it or starts a conversation; messages that hang together
-so are one. Which message is answered a small network tells from names, times, turns and
-words (`Weights`), unless the platform says it: each candidate
-gets a score from two layers of weights over its features, those of the message and those of
-the pair, and the best one is the link. benchmarks/train_links.py makes the weights;
-docs/disentanglement.md says from what, and how good they are.
+Each message answers an earlier one or starts a conversation; messages connected by such links
+are one conversation. Where the platform gives no reply, a small network (`Weights`) scores each
+candidate by names, times, turns and words, with two layers over the features of the message,
+of the candidate and of the pair; the best candidate is the link. benchmarks/train_links.py
+trains the weights; docs/disentanglement.md describes the data and the quality.
 """
 
 from __future__ import annotations
@@ -20,126 +19,121 @@ import numpy as np
 import polars as pl
 
 from myna.conversations import disentangle_features
-from myna.conversations.disentangle_features import Floats, Ints, Talk, read_talk, targets
+from myna.conversations.disentangle_features import (
+    Floats,
+    Ints,
+    MessageArrays,
+    message_arrays,
+    reply_targets,
+)
 
-PEOPLE = 4
-"""Who holds two conversations at once: so many people at least …"""
+MIN_TANGLED_PEOPLE = 4
+TANGLED_MESSAGES = 24
+"""A stretch with so many people within so many messages may be tangled."""
 
-RUN = 24
-"""… within so many messages."""
+CHUNK_MESSAGES = 20_000
+"""Messages scored at once, so that memory stays flat …"""
+CONTEXT_MESSAGES = 1_000
+"""… with so many before them as context."""
 
-PIECE = 20_000
-"""Messages that are looked at together, so that memory stays flat …"""
-
-BEFORE = 1_000
-"""… with so many before them."""
-
-
-Load = Callable[[pl.DataFrame], pl.DataFrame]
-"""Gives messages with all that `read_talk` looks at."""
+LoadColumns = Callable[[pl.DataFrame], pl.DataFrame]
+"""Loads the columns that `message_arrays` reads."""
 
 
-def pull_apart(messages: pl.DataFrame, load: Load = lambda some: some) -> pl.DataFrame:
-    """The same messages, conversation by conversation where stretches were tangled.
+def disentangle_stretches(
+    messages: pl.DataFrame, load: LoadColumns = lambda rows: rows
+) -> pl.DataFrame:
+    """Separate the conversations of tangled stretches, and sort the messages by conversation.
 
-    `conversation` is numbered anew, in the order of the first messages.
+    `conversation` is renumbered, in the order of first messages.
 
     Args:
-        messages: the frame of `sessions.split`, with `person`.
-        load: for some of these messages what is looked at of them.
+        messages: the table of `sessions.split_conversations`, with `person`.
+        load: loads the other columns of some of these messages.
     """
     rows = messages.select("conversation").with_row_index("row")
     tangled = is_tangled(messages).arg_true()
-    begins = roots(links(messages[tangled], load).to_numpy())
-    apart = pl.DataFrame({"row": tangled.cast(pl.UInt32), "begins": tangled.gather(begins)})
-    first = pl.coalesce("begins", pl.col("row").min().over("conversation"))
+    first_rows = tangled.gather(roots(predict_links(messages[tangled], load).to_numpy()))
+    separated = pl.DataFrame({"row": tangled.cast(pl.UInt32), "first": first_rows})
+    first = pl.coalesce("first", pl.col("row").min().over("conversation"))
     numbers = (
-        rows.join(apart, on="row", how="left", maintain_order="left")
+        rows.join(separated, on="row", how="left", maintain_order="left")
         .select(first.rank("dense").cast(pl.Int64) - 1)
         .to_series()
         .alias("conversation")
     )
-    # The order of rows is that of time; the sort is stable.
+    # Rows are in the order of time, and the sort is stable.
     return messages.with_columns(numbers).sort("conversation", maintain_order=True)
 
 
-def links(messages: pl.DataFrame, load: Load = lambda some: some) -> pl.Series:
-    """The row that each message answers; its own where it starts a conversation.
+def predict_links(messages: pl.DataFrame, load: LoadColumns = lambda rows: rows) -> pl.Series:
+    """Predict the row that each message answers; its own if it starts a conversation.
 
-    A link points to an earlier row of the same stretch. A reply of the platform's own to
-    such a row is always the link.
-
-    Args:
-        messages: people's words in order: those of a place, or of several stretches, told
-            apart by `conversation`. The columns are those of `read_talk`.
-        load: for some of these messages what is looked at of them.
-    """
-    found = np.empty(messages.height, np.int64)
-    for start in range(0, messages.height, PIECE):
-        begin = max(start - BEFORE, 0)
-        piece = read_talk(load(messages[begin : start + PIECE]))
-        found[start : start + PIECE] = begin + answers(piece)[start - begin :]
-    told = targets(messages).to_numpy()
-    return pl.Series("answers", np.where(told >= 0, told, found))
-
-
-def disentangle(messages: pl.DataFrame) -> pl.Series:
-    """The conversation of each message: the row that it starts at.
+    A link points to an earlier row of the same stretch. A reply on the platform to such a row
+    is always the link.
 
     Args:
-        messages: as for `links`.
+        messages: messages in order: a thread, or several stretches numbered by
+            `conversation`. The columns are those of `message_arrays`.
+        load: loads the other columns of some of these messages.
     """
-    return pl.Series("begins", roots(links(messages).to_numpy()))
+    links = np.empty(messages.height, np.int64)
+    for start in range(0, messages.height, CHUNK_MESSAGES):
+        context = max(start - CONTEXT_MESSAGES, 0)
+        chunk = message_arrays(load(messages[context : start + CHUNK_MESSAGES]))
+        links[start : start + CHUNK_MESSAGES] = context + best_links(chunk)[start - context :]
+    replies = reply_targets(messages).to_numpy()
+    return pl.Series("answers", np.where(replies >= 0, replies, links))
 
 
 def is_tangled(messages: pl.DataFrame) -> pl.Series:
-    """For each message, whether its stretch may hold several conversations at once.
+    """Detect messages in stretches that may hold simultaneous conversations.
 
-    That is where at least `PEOPLE` people speak within some `RUN` messages; a chat of two
-    or three never does. It costs next to nothing, and everything else need not be pulled
-    apart.
+    In these, `MIN_TANGLED_PEOPLE` people or more write within `TANGLED_MESSAGES` messages; a
+    chat of two or three is never tangled. The check is cheap, and spares the network the rest.
 
     Args:
-        messages: the frame of `sessions.split`: in order, with `conversation` and `person`.
+        messages: the table of `sessions.split_conversations`, in order, with `conversation`
+            and `person`.
     """
     row = pl.int_range(pl.len(), dtype=pl.Int64)
     rows = messages.select("conversation", "person", row=row)
     ends = pl.min_horizontal(
         pl.col("row").shift(-1).over("conversation", "person"),
         pl.col("row").max().over("conversation") + 1,
-        pl.col("row") + RUN,
+        pl.col("row") + TANGLED_MESSAGES,
     )
-    # Each message counts for its person until the next one's takes its place.
+    # Each message counts for its person until the person's next one.
     leaves = np.bincount(rows.select(ends).to_series().to_numpy(), minlength=rows.height + 1)
-    here = np.arange(1, rows.height + 1) - leaves[:-1].cumsum()
+    present = np.arange(1, rows.height + 1) - leaves[:-1].cumsum()
     return (
-        rows.with_columns(many=pl.Series(here, dtype=pl.Int64) >= PEOPLE)
-        .select(pl.col("many").any().over("conversation"))
+        rows.with_columns(tangled=pl.Series(present, dtype=pl.Int64) >= MIN_TANGLED_PEOPLE)
+        .select(pl.col("tangled").any().over("conversation"))
         .to_series()
         .alias("is_tangled")
     )
 
 
 def roots(answers: Ints) -> Ints:
-    """The row at which following the links from each row ends."""
+    """Follow the links from each row to their end: the first row of its conversation."""
     roots = answers
     while not np.array_equal(further := roots[roots], roots):
         roots = further
     return roots
 
 
-FILE = resources.files("myna.conversations").joinpath("links.npz")
+WEIGHTS_FILE = resources.files("myna.conversations").joinpath("links.npz")
 
-BLOCK = 128
-"""Rows that are scored at a time."""
+BLOCK_ROWS = 128
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The network: features to `bias` (first layer), to `second_bias`, to a score.
+    """The weights of the network: two layers of ReLU units, and a score.
 
-    `pair` is (features, units), as are `answer` for the features of the message itself and
-    `target` for those of the candidate. `start` is added to the score of starting a
+    The first layer has `pair` (features, units) for features of the pair, `answer` for those
+    of the message, `target` for those of the candidate, and `bias`; the second has `second`
+    and `second_bias`; `out` gives the score. `start` is added to the score of starting a
     conversation.
     """
 
@@ -154,47 +148,47 @@ class Weights:
 
 
 @cache
-def read_weights(file: Traversable = FILE) -> Weights:
-    """The weights of a file: those that come with the package, unless another is given."""
+def read_weights(file: Traversable = WEIGHTS_FILE) -> Weights:
+    """Read the weights of a file: by default those of the package."""
     with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
         return Weights(**{name: arrays[name] for name in Weights.__dataclass_fields__})
 
 
-def answers(talk: Talk, network: Weights | None = None) -> Ints:
-    """The row that each message answers most likely; its own if it starts a conversation."""
-    network = network or read_weights()
-    thread = disentangle_features.threads(talk)
-    shared = disentangle_features.shared_words(talk)
-    single = disentangle_features.single(talk, thread)
-    answer = single @ network.answer + network.bias
-    none = np.zeros((disentangle_features.CANDIDATES - 1, len(network.bias)), np.float32)
-    target = np.concatenate([none, single @ network.target])
-    found = np.empty(talk.length, np.int64)
-    for start in range(0, talk.length, BLOCK):
-        end = min(start + BLOCK, talk.length)
-        features, there = disentangle_features.pairs(talk, thread, shared, start, end)
-        scores = _scores(features, answer[start:end], target[start:], network)
-        scores[~there] = -np.inf
-        found[start:end] = np.arange(start, end) - scores.argmax(axis=1)
-    return found
+def best_links(messages: MessageArrays, weights: Weights | None = None) -> Ints:
+    """Return the row that each message answers most likely; its own if it starts a conversation."""
+    weights = weights or read_weights()
+    neighbours = disentangle_features.find_neighbours(messages)
+    shared = disentangle_features.shared_words(messages)
+    features = disentangle_features.message_features(messages, neighbours)
+    answer = features @ weights.answer + weights.bias
+    padding = np.zeros((disentangle_features.CANDIDATES - 1, len(weights.bias)), np.float32)
+    target = np.concatenate([padding, features @ weights.target])
+    links = np.empty(messages.length, np.int64)
+    for start in range(0, messages.length, BLOCK_ROWS):
+        end = min(start + BLOCK_ROWS, messages.length)
+        pairs, exist = disentangle_features.pair_features(messages, neighbours, shared, start, end)
+        scores = _scores(pairs, answer[start:end], target[start:], weights)
+        scores[~exist] = -np.inf
+        links[start:end] = np.arange(start, end) - scores.argmax(axis=1)
+    return links
 
 
-def _scores(features: Floats, answer: Floats, target: Floats, network: Weights) -> Floats:
-    """Scores of candidates: (rows, candidates).
+def _scores(pairs: Floats, answer: Floats, target: Floats, weights: Weights) -> Floats:
+    """Score the candidates: (rows, candidates).
 
-    `answer` and `target` are what the features of single messages bring to the first layer;
-    `target` begins with the first row's last candidate.
+    `answer` and `target` are the first layer's terms of messages and candidates; `target`
+    begins with the first row's last candidate.
     """
-    count, rows, places = features.shape
-    first = network.pair.T @ features.reshape(count, -1)
-    first = first.reshape(-1, rows, places)
+    count, rows, candidates = pairs.shape
+    first = weights.pair.T @ pairs.reshape(count, -1)
+    first = first.reshape(-1, rows, candidates)
     first += answer.T[:, :, None]
     first += np.lib.stride_tricks.sliding_window_view(
-        target[: rows + places - 1].T, places, axis=1
+        target[: rows + candidates - 1].T, candidates, axis=1
     )[:, :, ::-1]
     np.maximum(first, 0, out=first)
-    second = network.second.T @ first.reshape(len(first), -1) + network.second_bias[:, None]
+    second = weights.second.T @ first.reshape(len(first), -1) + weights.second_bias[:, None]
     np.maximum(second, 0, out=second)
-    scores = (network.out @ second).reshape(rows, places)
-    scores[:, 0] += network.start
+    scores = (weights.out @ second).reshape(rows, candidates)
+    scores[:, 0] += weights.start
     return scores

@@ -1,8 +1,8 @@
-"""The rules about conversations: where one ends because somebody leaves, and poor ones.
+"""The rules about conversations: goodbyes that end them, and low quality.
 
-By default a poor conversation stays: "dinner at 7?" and "ok" is how people talk, and
-dropping it would cost more of a quiet person's words than of a loud one's. Where everything
-in it is laughing or links, nothing of it is trained anyway.
+By default a conversation of low quality stays: "dinner at 7?" and "ok" is how people talk, and
+dropping it would cost quiet people more of their words than loud ones. Where all of it is
+laughter or links, nothing of it is trained anyway.
 """
 
 from __future__ import annotations
@@ -14,83 +14,87 @@ import polars as pl
 from myna.cleaning import phrases, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Rules
-from myna.config.rules import RULES, action
+from myna.config.rules import RULES, rule_action
 
-FEWEST = 5
-SHORTEST = 30
-"""A conversation of fewer messages, all of fewer characters, is poor."""
+MIN_MESSAGES = 5
+MIN_LONGEST_CHARS = 30
+"""A conversation of fewer messages, all of fewer characters, is of low quality."""
 
-LONGEST_ENDER = 80
-"""Characters that it takes to say goodbye, at most."""
-SOON = timedelta(minutes=10)
-"""So long after a goodbye may it be answered."""
-SAME_BREATH = timedelta(minutes=2)
-"""So long may somebody who has said goodbye go on to say why."""
-MORE = 2
-"""And in so many messages."""
+MAX_GOODBYE_CHARS = 80
+MAX_ANSWER_TIME = timedelta(minutes=10)
+"""Time between two messages in which a goodbye may be answered."""
+MAX_AFTERTHOUGHT_TIME = timedelta(minutes=2)
+"""Time between two messages in which the one who leaves may add something."""
+MAX_AFTERTHOUGHTS = 2
+"""Messages that the one who leaves may add."""
 
 DETECTORS = {
     "ender": pl.col("leaves").any().over("conversation"),
-    "low-quality": (pl.len().over("conversation") < FEWEST)
-    & (pl.col("size").max().over("conversation") < SHORTEST),
+    "low-quality": (pl.len().over("conversation") < MIN_MESSAGES)
+    & (pl.col("size").max().over("conversation") < MIN_LONGEST_CHARS),
 }
-"""By rule: which conversations meet it, by what `tell` says of their messages."""
+"""Detectors of the rules: true for conversations that meet it (see `goodbye_features`)."""
 
 
-def tell(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
-    """What the rules ask of texts: their `size`, and which are `leaves` or `answers`.
+def goodbye_features(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
+    """Extract `size` (characters), `leaves` (a goodbye) and `answers` (an answer to one).
 
     Args:
         messages: with text.
-        settings: which are resolved.
+        settings: from `resolve_preset`.
     """
     text = pl.col("text")
     size = text.str.len_chars()
-    short = messages.select(size=size, text=pl.when(size <= LONGEST_ENDER).then(text))
+    short = messages.select(size=size, text=pl.when(size <= MAX_GOODBYE_CHARS).then(text))
     return short.select(
         "size",
-        leaves=text.str.contains(phrases.ender(settings.ender_words)).fill_null(False),
-        answers=text.str.contains(phrases.answer()).fill_null(False),
+        leaves=text.str.contains(phrases.goodbye_pattern(settings.ender_words)).fill_null(False),
+        answers=text.str.contains(phrases.goodbye_answer_pattern()).fill_null(False),
     )
 
 
-def judge(
-    messages: pl.DataFrame, ledger: Ledger, settings: Rules, quote: rules.Quote = lambda met: met
+def apply_conversation_rules(
+    messages: pl.DataFrame,
+    ledger: Ledger,
+    settings: Rules,
+    load: rules.LoadTexts = lambda rows: rows,
 ) -> pl.DataFrame:
-    """The messages of conversations that stay, those cut where somebody left.
+    """Split conversations at goodbyes, and drop those that a rule drops.
 
     Args:
-        messages: with `conversation`, `rule`, and what `tell` says; in order in each.
+        messages: with `conversation`, `rule` and `goodbye_features`; in order in each.
         ledger: gets a row for each rule that dropped something.
-        settings: which are resolved.
-        quote: gives the messages that the ledger quotes.
+        settings: from `resolve_preset`.
+        load: loads the texts that the ledger quotes.
     """
     names = [rule.name for rule in RULES if rule.stage == "conversation"]
-    acts = {name: action(settings, name) for name in names}
-    if "end" in acts.values():
-        messages = cut(messages)
-    # What drops a message comes last, and decides.
-    for name in sorted(names, key=lambda name: acts[name] == "drop"):
-        met = DETECTORS[name]
-        if acts[name] == "context":
-            met &= pl.col("rule").is_null()
-        if acts[name] in ("context", "drop"):
-            messages = messages.with_columns(rule=pl.when(met).then(pl.lit(name)).otherwise("rule"))
+    actions = {name: rule_action(settings, name) for name in names}
+    if "end" in actions.values():
+        messages = split_at_goodbyes(messages)
+    # A rule that drops messages comes last, and decides.
+    for name in sorted(names, key=lambda name: actions[name] == "drop"):
+        meets = DETECTORS[name]
+        if actions[name] == "context":
+            meets &= pl.col("rule").is_null()
+        if actions[name] in ("context", "drop"):
+            messages = messages.with_columns(
+                rule=pl.when(meets).then(pl.lit(name)).otherwise("rule")
+            )
     messages = messages.drop("size", "leaves", "answers")
-    return rules.settle(messages, ledger, names, settings, quote)
+    return rules.apply_actions(messages, ledger, names, settings, load)
 
 
-def cut(messages: pl.DataFrame) -> pl.DataFrame:
-    """The messages with other numbers of `conversation`: one ends when somebody leaves.
+def split_at_goodbyes(messages: pl.DataFrame) -> pl.DataFrame:
+    """Renumber `conversation` so that each ends with a goodbye.
 
-    It ends behind the goodbye, those that answer it, and what the one who leaves still
-    says in the same breath. What follows is a conversation of its own.
+    It ends behind the goodbye, the answers to it, and afterthoughts of the one who leaves.
+    The next message starts a new conversation.
 
     Args:
-        messages: with what `tell` says of them.
+        messages: with `goodbye_features`.
     """
     within = "conversation"
-    # Few conversations have a goodbye; only those are looked at.
+    # Few conversations have a goodbye; only those are computed.
     left = messages.filter("leaves")[within].unique()
     columns = (within, "leaves", "answers", "time", "person")
     rows = messages.select(*columns).with_row_index("row")
@@ -98,19 +102,18 @@ def cut(messages: pl.DataFrame) -> pl.DataFrame:
         passed=pl.col("time").diff().over(within).fill_null(timedelta(0)),
         same=(pl.col("person") == pl.col("person").shift(1)).over(within).fill_null(False),
     )
-    for _ in range(MORE):
+    for _ in range(MAX_AFTERTHOUGHTS):
         before = pl.col("leaves").shift(1, fill_value=False).over(within)
-        still = before & pl.col("same") & (pl.col("passed") <= SAME_BREATH)
+        still = before & pl.col("same") & (pl.col("passed") <= MAX_AFTERTHOUGHT_TIME)
         marked = marked.with_columns(leaves=pl.col("leaves") | still)
-    last = pl.col("leaves") | (pl.col("answers") & (pl.col("passed") <= SOON))
-    # A stretch is a message and the last words behind it.
-    marked = marked.with_columns(last=last).with_columns(
-        stretch=(~pl.col("last")).cum_sum().over(within)
-    )
-    marked = marked.with_columns(ended=pl.col("leaves").any().over(within, "stretch"))
-    begins = ~pl.col("last") & pl.col("ended").shift(1, fill_value=False).over(within)
-    marked = marked.with_columns(begins=begins)
-    pieces = marked.select("row", piece=pl.col("begins").cum_sum().over(within))
+    last = pl.col("leaves") | (pl.col("answers") & (pl.col("passed") <= MAX_ANSWER_TIME))
+    # A group is a message and the last words behind it.
+    marked = marked.with_columns(last=last)
+    marked = marked.with_columns(group=(~pl.col("last")).cum_sum().over(within))
+    marked = marked.with_columns(ended=pl.col("leaves").any().over(within, "group"))
+    starts = ~pl.col("last") & pl.col("ended").shift(1, fill_value=False).over(within)
+    marked = marked.with_columns(starts=starts)
+    pieces = marked.select("row", piece=pl.col("starts").cum_sum().over(within))
     piece = pl.repeat(0, messages.height, dtype=pl.UInt32, eager=True)
     piece = piece.scatter(pieces["row"], pieces["piece"])
     numbers = rows.select(within, "row", piece=piece).select(

@@ -1,14 +1,13 @@
-"""Conversations: the messages of a channel between two silences.
+"""Sessions: a conversation is the messages of a thread between two silences.
 
-A reply to a message of an earlier conversation brings that message along as context
-and does not fuse the two.
+A reply to a message of an earlier conversation brings that message along as context, and does
+not join the two.
 
-The gap between conversations can be learned from a channel's own rhythm. People answer
-each other within seconds or minutes, and come back after hours: the logarithms of the
-silences between messages fall into two heaps, and the gap is where one is as likely of the
-one as of the other. So do Halfaker et al., "User Session Identification Based on Strong
-Regularities in Inter-activity Time" (WWW 2015), who fit two log-normal distributions to
-silences by expectation maximisation.
+The gap between conversations can be estimated for each thread. People answer each other within
+seconds or minutes, and come back after hours: the logarithms of silences have two modes, and
+the gap is where both are equally likely. Halfaker et al., "User Session Identification Based
+on Strong Regularities in Inter-activity Time" (WWW 2015), fit two log-normal distributions to
+silences by expectation maximisation in the same way.
 """
 
 from __future__ import annotations
@@ -21,52 +20,55 @@ import numpy.typing as npt
 import polars as pl
 
 from myna.conversations.splits import CHANNEL, SPLITS
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 
 
-def split(
-    messages: pl.DataFrame, gap_minutes: float | Literal["auto"], place: Sequence[str] = PLACE
+def split_conversations(
+    messages: pl.DataFrame,
+    gap_minutes: float | Literal["auto"],
+    thread: Sequence[str] = CHANNEL_KEY,
 ) -> pl.DataFrame:
-    """The messages in order, with `conversation` (a number, from 0).
+    """Sort the messages, and number their `conversation` from 0.
 
-    Chats of different channels never merge. A message without a time keeps its place in
-    the source: in the order, its `time` is that of the one before. The gap is that between
-    two messages of any length, in whole time (a gap of three days is three days). A page of
-    a journal or an essay is by itself.
+    A conversation is in one thread. A message without a time keeps its position in the
+    source: its `time` is that of the one before. An entry (of a journal, or an essay) is a
+    conversation by itself.
 
     Args:
         messages: with position, sent_at and kind.
-        gap_minutes: a silence that is longer ends a conversation; auto: see `gaps`.
-        place: the columns that tell where something is said.
+        gap_minutes: a longer silence ends a conversation; auto: see `estimate_gaps`.
+        thread: the columns that identify a thread.
     """
-    timed = messages.with_columns(time=pl.col("sent_at").forward_fill().over(place))
-    # Positions count anew in each file, so they only break ties of times.
+    timed = messages.with_columns(time=pl.col("sent_at").forward_fill().over(thread))
+    # Each file counts positions from 0, so they only break ties of times.
     order = pl.when(pl.col("time").is_not_null()).then("position")
-    ordered = timed.sort(*place, "time", order, nulls_last=False, maintain_order=True)
-    moved = pl.struct(*place).ne_missing(pl.struct(*place).shift(1))
+    ordered = timed.sort(*thread, "time", order, nulls_last=False, maintain_order=True)
+    is_new_thread = pl.struct(*thread).ne_missing(pl.struct(*thread).shift(1))
     if gap_minutes == "auto":
-        known = gaps(ordered, place)
-        ordered = ordered.join(known, on=place, how="left", nulls_equal=True, maintain_order="left")
+        gaps = estimate_gaps(ordered, thread)
+        ordered = ordered.join(gaps, on=thread, how="left", nulls_equal=True, maintain_order="left")
         gap = pl.col("gap")
     else:
         gap = pl.lit(gap_minutes)
     longest = pl.duration(seconds=(gap * 60).round().cast(pl.Int64))
     silence = pl.col("time").diff() > longest
-    begins = (moved | silence.fill_null(False)).fill_null(True) | (pl.col("kind") == "entry")
-    numbered = ordered.with_columns(conversation=begins.cum_sum().cast(pl.Int64) - 1)
+    starts = (is_new_thread | silence.fill_null(False)).fill_null(True) | (
+        pl.col("kind") == "entry"
+    )
+    numbered = ordered.with_columns(conversation=starts.cum_sum().cast(pl.Int64) - 1)
     first = pl.col("conversation").min()
     return numbered.with_columns(pl.col("conversation") - first).drop("gap", strict=False)
 
 
-def answered(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL) -> pl.DataFrame:
-    """For each reply to another conversation's message: (reply, target) row numbers.
+def find_reply_targets(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL) -> pl.DataFrame:
+    """Find the rows (row, target) of replies to messages of other conversations.
 
-    Targets that are not among the messages are left out, and so are those of a later split:
-    whatever its time says, nothing that is held out is brought into train.
+    Targets of a later split are excluded, whatever their times: no held-out message is brought
+    into train.
 
     Args:
-        messages: the frame of `splits.hold_out`, with id and reply_to.
-        channel: the columns that tell channels apart.
+        messages: the table of `splits.assign_splits`, with id and reply_to.
+        channel: the columns that identify a channel.
     """
     rows = messages.with_row_index("row").select(
         *(*channel, "id", "row", "reply_to", "conversation"),
@@ -86,58 +88,56 @@ def answered(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL) -> pl.Dat
     )
 
 
-MIN_SILENCES = 300
-"""Silences of a channel that tell its rhythm; of fewer, `DEFAULT_GAP_MINUTES` goes."""
 DEFAULT_GAP_MINUTES = 60.0
-"""Minutes."""
-MIN_GAP_MINUTES, MAX_GAP_MINUTES = 15.0, 360.0
-"""Bounds of the gap, in minutes."""
+"""The gap of a thread with less than one of the three minimums below."""
+MIN_SILENCES = 300
 MIN_SEPARATION = 2.0
-"""Ashman's D of heaps that are two; of less, `DEFAULT_GAP_MINUTES` goes."""
+"""Ashman's D of the two modes."""
 MIN_SHARE = 0.002
-"""Share of all silences that the smaller heap has at least."""
+"""Share of silences in the smaller mode."""
+MIN_GAP_MINUTES, MAX_GAP_MINUTES = 15.0, 360.0
 BINS_PER_DOUBLING = 8
-"""Of the histogram, to each doubling of a silence."""
+"""Bins of the histogram for each doubling of a silence."""
 MAX_ROUNDS = 200
 
 Floats = npt.NDArray[np.float64]
 
 
-def gaps(messages: pl.DataFrame, place: Sequence[str]) -> pl.DataFrame:
-    """The gap of each place, in minutes: the columns of `place`, and `gap`.
+def estimate_gaps(messages: pl.DataFrame, thread: Sequence[str]) -> pl.DataFrame:
+    """Estimate the gap of each thread, in minutes: the columns of `thread`, and `gap`.
 
     Args:
-        messages: in order in each place, with `time`.
-        place: the columns that tell where something is said.
+        messages: in order in each thread, with `time`.
+        thread: the columns that identify a thread.
     """
-    silence = pl.col("time").diff().dt.total_seconds().over(place)
-    # No time at all passes where times are to the minute: that is no silence.
+    silence = pl.col("time").diff().dt.total_seconds().over(thread)
+    # Equal times are no silence: some sources round to the minute.
     bins = (pl.when(silence > 0).then(silence).log(2) * BINS_PER_DOUBLING).floor().cast(pl.Int32)
     counted = (
-        messages.select(*place, bin=bins)
+        messages.select(*thread, bin=bins)
         .drop_nulls("bin")
-        .group_by(*place, "bin")
+        .group_by(*thread, "bin")
         .len()
         .sort("bin")
-        .group_by(*place, maintain_order=True)
+        .group_by(*thread, maintain_order=True)
         .agg("bin", "len")
     )
-    found = [
-        gap((np.array(at) + 0.5) / BINS_PER_DOUBLING, np.array(counts, float))
-        for at, counts in counted.select("bin", "len").iter_rows()
+    gaps = [
+        estimate_gap((np.array(bins_) + 0.5) / BINS_PER_DOUBLING, np.array(counts, float))
+        for bins_, counts in counted.select("bin", "len").iter_rows()
     ]
-    known = counted.select(place).with_columns(pl.Series("gap", found, pl.Float64))
-    every = messages.select(place).unique(maintain_order=True)
+    known = counted.select(thread).with_columns(pl.Series("gap", gaps, pl.Float64))
+    every = messages.select(thread).unique(maintain_order=True)
     return every.join(
-        known, on=place, how="left", nulls_equal=True, maintain_order="left"
+        known, on=thread, how="left", nulls_equal=True, maintain_order="left"
     ).with_columns(pl.col("gap").fill_null(DEFAULT_GAP_MINUTES))
 
 
-def gap(logs: Floats, counts: Floats) -> float:
-    """The gap in minutes, given how often silences are so long (base-2 logs of seconds)."""
+def estimate_gap(logs: Floats, counts: Floats) -> float:
+    """Estimate the gap in minutes from a histogram of silences (base-2 logs of seconds)."""
     if counts.sum() < MIN_SILENCES:
         return DEFAULT_GAP_MINUTES
-    share, mean, spread = _heaps(logs, counts)
+    share, mean, spread = _fit_two_normals(logs, counts)
     distance = abs(mean[1] - mean[0]) / np.sqrt((spread**2).mean())
     if distance < MIN_SEPARATION or share.min() < MIN_SHARE:
         return DEFAULT_GAP_MINUTES
@@ -147,17 +147,17 @@ def gap(logs: Floats, counts: Floats) -> float:
     return float(np.clip(2**border / 60, MIN_GAP_MINUTES, MAX_GAP_MINUTES))
 
 
-def _heaps(logs: Floats, counts: Floats) -> tuple[Floats, Floats, Floats]:
-    """Two normal distributions, the lower first: their shares, means and spreads."""
-    at = np.repeat(logs[:, None], 2, axis=1).T
+def _fit_two_normals(logs: Floats, counts: Floats) -> tuple[Floats, Floats, Floats]:
+    """Fit two normal distributions, the lower first: shares, means and standard deviations."""
+    values = np.repeat(logs[:, None], 2, axis=1).T
     total = counts.sum()
-    # They begin as the silences below and above an hour.
+    # Start from the silences below and above an hour.
     low = np.array([logs < np.log2(3600), logs >= np.log2(3600)]) * 0.98 + 0.01
     for _ in range(MAX_ROUNDS):
         weight = low * counts
         sizes = weight.sum(axis=1)
-        mean = (weight * at).sum(axis=1) / sizes
-        spread = np.sqrt((weight * (at - mean[:, None]) ** 2).sum(axis=1) / sizes)
+        mean = (weight * values).sum(axis=1) / sizes
+        spread = np.sqrt((weight * (values - mean[:, None]) ** 2).sum(axis=1) / sizes)
         spread = np.maximum(spread, 0.25)
         share = sizes / total
         density = _densities(logs, share, mean, spread)
@@ -169,7 +169,7 @@ def _heaps(logs: Floats, counts: Floats) -> tuple[Floats, Floats, Floats]:
     return share[order], mean[order], spread[order]
 
 
-def _densities(at: Floats, share: Floats, mean: Floats, spread: Floats) -> Floats:
-    scaled = (at[None, :] - mean[:, None]) / spread[:, None]
+def _densities(values: Floats, share: Floats, mean: Floats, spread: Floats) -> Floats:
+    scaled = (values[None, :] - mean[:, None]) / spread[:, None]
     density: Floats = share[:, None] / spread[:, None] * np.exp(-0.5 * scaled**2)
     return density

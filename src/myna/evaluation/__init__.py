@@ -1,1 +1,1 @@
-"""How good a clone is, measured on what it has never seen."""
+"""Evaluation of clones on held-out conversations, one file a metric."""

@@ -1,8 +1,8 @@
-"""Bits per character: how surprised a model is by what people really said.
+"""Bits per character of people's real turns.
 
-Negative log2-likelihood of the reply text alone (no name, no terminator) over its
-characters, for base and clone on the same samples, so with the same context and the
-same rendering. Lower is better.
+The negative log2-likelihood of the text of target spans (without names and end-of-turn
+tokens) divided by its characters, for base and clone on the same samples, so with the same
+context and rendering. Lower is better.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import polars as pl
 import torch
 
 from myna.rendering.encode import loss_mask
-from myna.training.data import Schedule
-from myna.training.loss import sample_losses
+from myna.training.data import BatchSampler
+from myna.training.loss import token_losses
 
 BATCH_TOKENS = 2048
 RESAMPLES = 1000
@@ -27,7 +27,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Bits and characters of some replies."""
+    """The total bits and characters of some replies."""
 
     bits: float
     characters: int
@@ -35,13 +35,13 @@ class Likelihood:
 
     @property
     def bits_per_character(self) -> float:
-        """The measure; nan of nothing."""
+        """The metric; nan without replies."""
         return self.bits / self.characters if self.characters else math.nan
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Base against clone on the same replies, of one person or of all."""
+    """Base and clone on the same replies, of one person or (None) of all."""
 
     person: str | None
     base: Likelihood
@@ -58,50 +58,42 @@ def reply_bits(
     samples: pl.DataFrame,
     *,
     adapter: bool,
-    watch: Callable[[int, int], None] = lambda _done, _all: None,
+    progress: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> pl.DataFrame:
     """The bits of every reply in `samples`: (sample, person, characters, bits).
 
-    `adapter=False` measures the base below a model that has an adapter. `watch` hears
-    the samples done and their number.
+    `adapter=False` measures the base of a model with an adapter. `progress` is called with the
+    number of samples done and of all.
     """
     device = next(model.parameters()).device
     ids, spans = samples["ids"].to_list(), samples["target_spans"].to_list()
-    schedule = Schedule([len(i) for i in ids], BATCH_TOKENS, seed=0)
+    schedule = BatchSampler([len(i) for i in ids], BATCH_TOKENS, seed=0)
     rows: list[tuple[int, str, int, float]] = []
     done = 0
-    off = model.disable_adapter() if not adapter and hasattr(model, "disable_adapter") else None
+    disabled = None if adapter or not hasattr(model, "disable_adapter") else model.disable_adapter()
     model.eval()
-    with torch.inference_mode(), off or nullcontext():
+    with torch.inference_mode(), disabled or nullcontext():
         for batch in schedule.epoch(0):
             masks = [loss_mask(len(ids[i]), spans[i], words_only=True) for i in batch]
-            losses = sample_losses(model, [ids[i] for i in batch], masks, device)
+            losses = token_losses(model, [ids[i] for i in batch], masks, device)
             # The bits before each target of the batch, and after the last.
             sums = np.append(0, (losses.double() / math.log(2)).cumsum(0).cpu())
             before = 0
             for i, mask in zip(batch, masks, strict=True):
-                target = before + np.append(0, np.cumsum(mask, dtype=int))  # by token
-                before = int(target[-1])
+                targets = before + np.append(0, np.cumsum(mask, dtype=int))  # by token
+                before = int(targets[-1])
                 for span in spans[i]:
-                    start, end = target[span["words_start"]], target[span["words_end"]]
-                    spent = float(sums[end] - sums[start])
-                    rows.append((i, span["person"], span["characters"], spent))
+                    start, end = targets[span["words_start"]], targets[span["words_end"]]
+                    bits = float(sums[end] - sums[start])
+                    rows.append((i, span["person"], span["characters"], bits))
             done += len(batch)
-            watch(done, len(ids))
-    return pl.DataFrame(
-        rows,
-        schema={
-            "sample": pl.Int64,
-            "person": pl.String,
-            "characters": pl.Int64,
-            "bits": pl.Float64,
-        },
-        orient="row",
-    ).sort("sample", maintain_order=True)
+            progress(done, len(ids))
+    schema = {"sample": pl.Int64, "person": pl.String, "characters": pl.Int64, "bits": pl.Float64}
+    return pl.DataFrame(rows, schema, orient="row").sort("sample", maintain_order=True)
 
 
 def compare(base: pl.DataFrame, clone: pl.DataFrame) -> list[Comparison]:
-    """All replies together, then each person's, those with most characters first."""
+    """Compare all replies together, then each person's, those with most characters first."""
     people = clone.group_by("person").agg(pl.col("characters").sum())
     ordered: list[str | None] = [
         None,
@@ -115,11 +107,11 @@ def compare(base: pl.DataFrame, clone: pl.DataFrame) -> list[Comparison]:
     return [Comparison(person, of(base, person), of(clone, person)) for person in ordered]
 
 
-def interval(base: pl.DataFrame, clone: pl.DataFrame) -> tuple[float, float]:
-    """The 95 % interval of the change over all, by resampling whole samples.
+def confidence_interval(base: pl.DataFrame, clone: pl.DataFrame) -> tuple[float, float]:
+    """The 95 % confidence interval of the relative change over all replies.
 
-    A percentile bootstrap (Efron & Tibshirani 1993, ch. 13): replies of one sample share
-    their context, so samples are what is drawn.
+    A percentile bootstrap (Efron & Tibshirani 1993, ch. 13) over samples, as the replies of
+    one sample share their context.
     """
     sums = (
         base.group_by("sample")

@@ -1,1 +1,1 @@
-"""Prepared chats for other tools: dialogues, the formats they are written in, configs."""
+"""Exports: prepared chats for other trainers, and clones for other programs."""

@@ -2,11 +2,11 @@
 
 Specifications: https://github.com/malfoyslastname/character-card-spec-v2 and
 https://github.com/kwaroran/character-card-spec-v3. A PNG holds base64 of the JSON in a
-tEXt chunk: `chara` for V2, `ccv3` for V3; who knows V3 takes that.
+tEXt chunk: `chara` for V2, `ccv3` for V3, which programs that know V3 prefer.
 
-A card is made to be passed on. So of the chats it holds only what people said who may be
-cloned, from the split that is trained on, redacted whatever the settings say. How somebody
-writes, it describes in a few sentences with figures.
+A card is made to be passed on. So it holds only messages of people who may be cloned, from
+the train split, redacted whatever the settings say. The persona's style is described in a
+few sentences.
 """
 
 from __future__ import annotations
@@ -26,71 +26,88 @@ from typing import Any
 import polars as pl
 
 from myna import people
-from myna.cleaning.redact import redacted
+from myna.cleaning.redact import redact_text
 from myna.config import Redaction
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import ExportError
-from myna.export.dialogues import Exchange, Turn, dialogues, harmless
+from myna.export.clone_export import CloneExportReport, slugs
+from myna.export.dialogues import Exchange, Turn, dialogues, neutralize
 from myna.export.formats import SYSTEM
 from myna.rendering.turns import escape_turn
 from myna.workspace import Workspace, write_bytes, write_json
 
 EXAMPLES = 8
-LONGEST = 300
-"""Characters of the longest turn in an example."""
-LENGTH = 8192
+MAX_TURN_CHARS = 300
+"""The longest turn in an example, in characters."""
+MAX_DIALOGUE_BYTES = 8192
 WIDTH, HEIGHT = 400, 600
 _MACRO = re.compile(r"\{(?=\{)|<(?=(?:start|user|bot|char|charifnotgroup|group)>)", re.IGNORECASE)
-"""The first sign of what readers of cards replace in texts."""
+"""The first character of macros that readers of cards replace in texts."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-def write(space: Workspace, persona: str, name: str, new: Path) -> None:
-    """Write the cards of a persona into a folder, as `name`.
+def write(workspace: Workspace, new: Path, report: CloneExportReport) -> None:
+    """Write the cards of the report's personas into the folder `new`; fill in the report.
 
     Raises:
-        ExportError: nothing that they said may be shown.
+        ExportError: no message of a persona is trained.
     """
-    messages = pl.read_parquet(space.prepared / "messages.parquet").with_row_index("row")
-    known = people.load(space.people_file)
-    allowed = set(people.personas(known))
-    names = [name for person in known.persons for name in (person.name, person.shown)]
-    fields = content(messages.filter(pl.col("split") == "train"), persona, allowed, names)
-    second, third = cards(fields)
-    write_json(new / f"{name}.v2.json", second)
-    write_json(new / f"{name}.v3.json", third)
-    picture = png(persona, {"chara": second, "ccv3": third})
-    if held(picture) != {"chara": second, "ccv3": third}:
-        raise ExportError(f"the card of {persona} does not read back as it was written")
-    write_bytes(new / f"{name}.png", picture)
+    messages = pl.read_parquet(workspace.prepared / "messages.parquet").with_row_index("row")
+    trained = messages.filter(pl.col("split") == "train")
+    everyone = people.load(workspace.people_file)
+    allowed = set(people.personas(everyone))
+    names = [name for person in everyone.persons for name in (person.name, person.shown)]
+    for persona, file in zip(report.personas, slugs(report.personas), strict=True):
+        v2, v3 = cards(card_fields(trained, persona, allowed, names))
+        write_json(new / f"{file}.v2.json", v2)
+        write_json(new / f"{file}.v3.json", v3)
+        png = card_png(persona, {"chara": v2, "ccv3": v3})
+        if read_png(png) != {"chara": v2, "ccv3": v3}:
+            raise ExportError(f"the card of {persona} does not read back as it was written")
+        write_bytes(new / f"{file}.png", png)
+    report.checked = "each picture was read back: it holds its cards"
+    report.how = [
+        "In SillyTavern: Character Management, Import Character from File, and choose a PNG.",
+        "Chat with a model that speaks for itself, or with the clone: myna's own API",
+        '(`myna serve`) as a "Chat Completion" source of the kind "Custom (OpenAI-compatible)".',
+        "There, under Additional Parameters, Include Body Parameters, the line",
+        "",
+        '  model: "{{char}}"',
+        "",
+        "lets each character speak as the persona of its name, in groups, too.",
+    ]
+    report.lacks = [
+        "the voice: a card describes it and shows a few examples; the clone itself is the adapter",
+        "words of people who may not be cloned themselves",
+    ]
 
 
-def content(
+def card_fields(
     messages: pl.DataFrame, persona: str, allowed: set[str], names: Sequence[str]
 ) -> dict[str, Any]:
-    """What a card says of a persona, given the prepared messages of one split.
+    """The fields of a persona's card, from the prepared messages of one split.
 
-    `allowed` are the people whose words it may hold; `names` are everybody's.
+    `allowed` are the people whose messages it may quote; `names` are everybody's.
 
     Raises:
-        ExportError: nothing that the persona said may be shown.
+        ExportError: no message of the persona is trained.
     """
-    theirs = pl.col("person") == persona
-    own = messages.filter(theirs & pl.col("trained"))["text"].to_list()
-    others = messages.filter(~theirs & pl.col("person").is_in(list(allowed)))["text"].to_list()
+    is_own = pl.col("person") == persona
+    own = messages.filter(is_own & pl.col("trained"))["text"].to_list()
+    others = messages.filter(~is_own & pl.col("person").is_in(list(allowed)))["text"].to_list()
     if persona not in allowed or not own:
         raise ExportError(f"nothing of {persona} is trained: see `myna prepare`")
-    sentences = [clean(sentence) for sentence in described(own, others, names)]
-    examples = [example(one) for one in shown(messages, persona, allowed)]
+    sentences = [clean(sentence) for sentence in describe_style(own, others, names)]
+    examples = [example_text(e) for e in example_exchanges(messages, persona, allowed)]
     return {
-        "name": plain(persona),
+        "name": neutralize_macros(persona),
         "description": " ".join(["{{char}} is one of a group of people who chat.", *sentences]),
         "personality": " ".join(sentences),
         "scenario": "{{user}} and {{char}} write in a group chat.",
         "first_mes": clean(greeting(messages, persona, own)),
         "mes_example": "\n".join(f"<START>\n{text}" for text in examples),
         "creator_notes": "Made by myna from real messages of a person who agreed to be cloned. "
-        "Say that it is a clone wherever others can hear it.",
+        "Reporter that it is a clone wherever others can hear it.",
         "system_prompt": "",
         "post_history_instructions": "",
         "alternate_greetings": [],
@@ -101,91 +118,100 @@ def content(
     }
 
 
-def shown(messages: pl.DataFrame, persona: str, allowed: set[str]) -> Iterator[Exchange]:
-    """Exchanges of one turn and a persona's answer to it, of people whose words may be shown.
+def example_exchanges(
+    messages: pl.DataFrame, persona: str, allowed: set[str]
+) -> Iterator[Exchange]:
+    """Turns and a persona's answers to them, all by people of `allowed`.
 
-    They are spread over the whole time. Where nobody else's may be, the answers stand alone.
+    They are spread over the whole time. If nobody else is allowed, the answers stand alone.
     """
-    found = [
+    exchanges = [
         Exchange(exchange.others[-1:], exchange.own)
         for dialogue in dialogues(
-            messages, persona, split="train", system=SYSTEM, length=LENGTH, keeps_context=False
+            messages,
+            persona,
+            split="train",
+            system=SYSTEM,
+            max_bytes=MAX_DIALOGUE_BYTES,
+            keeps_context=False,
         )
         for exchange in dialogue.exchanges
     ]
     short = [
         exchange
-        for exchange in found
-        if all(0 < len(turn.text) <= LONGEST for turn in (*exchange.others, exchange.own))
+        for exchange in exchanges
+        if all(0 < len(turn.text) <= MAX_TURN_CHARS for turn in (*exchange.others, exchange.own))
     ]
-    asked = [
+    answered = [
         exchange
         for exchange in short
         if exchange.others and all(turn.person in allowed for turn in exchange.others)
     ]
-    whole = asked or [Exchange((), exchange.own) for exchange in short]
-    step = max(len(whole) / EXAMPLES, 1)
-    for number in range(min(EXAMPLES, len(whole))):
-        yield whole[int(number * step)]
+    candidates = answered or [Exchange((), exchange.own) for exchange in short]
+    step = max(len(candidates) / EXAMPLES, 1)
+    for i in range(min(EXAMPLES, len(candidates))):
+        yield candidates[int(i * step)]
 
 
-def example(exchange: Exchange) -> str:
-    """An exchange as cards write them, nobody's line like another's."""
-    lines = [("{{user}}", turn) for turn in exchange.others] + [("{{char}}", exchange.own)]
-    return "\n".join(f"{who}: {_said(turn)}" for who, turn in lines)
+def example_text(exchange: Exchange) -> str:
+    """An exchange as cards write it; no line of a message looks like a turn."""
 
+    def text(turn: Turn) -> str:
+        return clean("\n".join(escape_turn([message.text for message in turn.messages])))
 
-def _said(turn: Turn) -> str:
-    return clean("\n".join(escape_turn([one.text for one in turn.said])))
+    lines = [f"{{{{user}}}}: {text(turn)}" for turn in exchange.others]
+    return "\n".join([*lines, f"{{{{char}}}}: {text(exchange.own)}"])
 
 
 def greeting(messages: pl.DataFrame, persona: str, own: Sequence[str]) -> str:
-    """What the persona says first: how they opened a conversation, else a usual message."""
+    """The persona's first message: one that opened a conversation, else any, of usual length."""
     first = messages.group_by("conversation", maintain_order=True).first()
     opened = first.filter((pl.col("person") == persona) & pl.col("trained"))["text"].to_list()
-    usual = [text for text in opened or own if len(text) <= LONGEST] or list(own)
+    usual = [text for text in opened or own if len(text) <= MAX_TURN_CHARS] or list(own)
     by_length = sorted(usual, key=len)
     return by_length[len(by_length) // 2]
 
 
 def clean(text: str) -> str:
-    """A text without personal data, and without anything that a reader would replace."""
-    return plain(redacted(text, Redaction()))
+    """A text without personal data, macros and control tokens."""
+    return neutralize_macros(redact_text(text, Redaction()))
 
 
-def plain(text: str) -> str:
-    """A text without anything that a reader of cards, or a model, would take for a sign."""
-    return _MACRO.sub(lambda sign: sign[0] + GAP, harmless(text))
+def neutralize_macros(text: str) -> str:
+    """A text in which no reader finds a macro, nor a model a control token."""
+    return _MACRO.sub(lambda match: match[0] + ZERO_WIDTH_SPACE, neutralize(text))
 
 
 def cards(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The V2 and the V3 card of the same fields."""
-    second = {"spec": "chara_card_v2", "spec_version": "2.0", "data": dict(fields)}
-    third = {
+    v2 = {"spec": "chara_card_v2", "spec_version": "2.0", "data": dict(fields)}
+    v3 = {
         "spec": "chara_card_v3",
         "spec_version": "3.0",
         "data": {**fields, "group_only_greetings": []},
     }
-    return second, third
+    return v2, v3
 
 
-def png(name: str, texts: Mapping[str, Any]) -> bytes:
-    """A plain picture in a colour of the name's own, with JSON in tEXt chunks.
+def card_png(name: str, texts: Mapping[str, Any]) -> bytes:
+    """A plain picture in a colour that depends on the name, with JSON in tEXt chunks.
 
     Format: https://www.w3.org/TR/png-3/
     """
     red, green, blue = blake2b(name.encode(), digest_size=3).digest()
     rows = []
     for y in range(HEIGHT):
-        share = 0.35 + 0.65 * y / HEIGHT
-        rows.append(b"\0" + bytes(int(c * share) for c in (red, green, blue)) * WIDTH)
+        brightness = 0.35 + 0.65 * y / HEIGHT
+        rows.append(b"\0" + bytes(int(c * brightness) for c in (red, green, blue)) * WIDTH)
     header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, 2, 0, 0, 0)
-    held = [
+    text_chunks = [
         _chunk(b"tEXt", key.encode() + b"\0" + base64.b64encode(_json(data)))
         for key, data in texts.items()
     ]
     pixels = _chunk(b"IDAT", zlib.compress(b"".join(rows), 9))
-    return b"".join([_SIGNATURE, _chunk(b"IHDR", header), *held, pixels, _chunk(b"IEND", b"")])
+    return b"".join(
+        [_SIGNATURE, _chunk(b"IHDR", header), *text_chunks, pixels, _chunk(b"IEND", b"")]
+    )
 
 
 def _json(data: Any) -> bytes:
@@ -196,56 +222,56 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def held(picture: bytes) -> dict[str, Any]:
-    """The JSON in the tEXt chunks of a PNG, by their keys.
+def read_png(png: bytes) -> dict[str, Any]:
+    """Read the JSON in the tEXt chunks of a PNG, by their keys.
 
     Raises:
         ExportError: it is no PNG, or damaged.
     """
-    found = {}
-    at = len(_SIGNATURE)
+    texts = {}
+    offset = len(_SIGNATURE)
     try:
-        while at < len(picture):
-            (size,) = struct.unpack_from(">I", picture, at)
-            kind, data = picture[at + 4 : at + 8], picture[at + 8 : at + 8 + size]
+        while offset < len(png):
+            (size,) = struct.unpack_from(">I", png, offset)
+            kind, data = png[offset + 4 : offset + 8], png[offset + 8 : offset + 8 + size]
             if kind == b"tEXt":
                 key, _, text = data.partition(b"\0")
-                found[key.decode("latin-1")] = json.loads(base64.b64decode(text, validate=True))
-            at += size + 12
+                texts[key.decode("latin-1")] = json.loads(base64.b64decode(text, validate=True))
+            offset += size + 12
     except (struct.error, ValueError) as error:
         raise ExportError("this is no picture of a character card") from error
-    if not picture.startswith(_SIGNATURE):
+    if not png.startswith(_SIGNATURE):
         raise ExportError("this is no PNG")
-    return found
+    return texts
 
 
 FAVOURITES = 8
-LEAST_USES = 5
-"""How often a word is said before it can be a favourite."""
+MIN_USES = 5
+"""The least uses of a favourite word."""
 
 _WORD = re.compile(r"[^\W\d_]{3,}(?:['’][^\W\d_]+)?")
 _EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf]")
 
 
-def described(own: Sequence[str], others: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Sentences on how `own` messages are written, without their subject.
+def describe_style(own: Sequence[str], others: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Sentences on the style of `own` messages, without their subject.
 
-    `others` are other people's, to tell what is special; `names` are nobody's favourites.
+    `others` are other people's, to compare; `names` are never favourite words.
     """
     words = sorted(len(text.split()) for text in own)
     typical = round(median(words)) if words else 0
     long = words[int(0.9 * (len(words) - 1))] if words else 0
-    found = [f"Writes messages of {_count(typical, 'word')}, at times of {long} or more."]
+    sentences = [f"Writes messages of {_count(typical, 'word')}, at times of {long} or more."]
     if own:
-        found += _habits(own)
-    best = favourites(own, others, names)
-    if best:
-        found.append(f"Says more than others do: {', '.join(best)}.")
+        sentences += _habits(own)
+    words_of_theirs = favourite_words(own, others, names)
+    if words_of_theirs:
+        sentences.append(f"Says more than others do: {', '.join(words_of_theirs)}.")
     emoji = [
         sign for sign, uses in Counter(_EMOJI.findall(" ".join(own))).most_common(3) if uses > 1
     ]
-    found.append(f"Likes {' '.join(emoji)}." if emoji else "Uses no emoji.")
-    return found
+    sentences.append(f"Likes {' '.join(emoji)}." if emoji else "Uses no emoji.")
+    return sentences
 
 
 def _habits(own: Sequence[str]) -> list[str]:
@@ -253,44 +279,44 @@ def _habits(own: Sequence[str]) -> list[str]:
     lower = _share([next(c for c in text if c.isalpha()).islower() for text in letters])
     stops = _share([text.rstrip()[-1:] in (".", "!", "?", "…") for text in own])
     asks = _share(["?" in text for text in own])
-    found = []
+    sentences = []
     if lower > 0.6:
-        found.append("Begins in lower case.")
+        sentences.append("Begins in lower case.")
     elif lower < 0.2:
-        found.append("Begins with a capital letter.")
+        sentences.append("Begins with a capital letter.")
     if stops > 0.6:
-        found.append("Ends sentences with full stops.")
+        sentences.append("Ends sentences with full stops.")
     elif stops < 0.3:
-        found.append("Leaves full stops out.")
+        sentences.append("Leaves full stops out.")
     if asks > 0.25:
-        found.append("Asks a lot.")
-    return found
+        sentences.append("Asks a lot.")
+    return sentences
 
 
-def favourites(own: Sequence[str], others: Sequence[str], names: Sequence[str]) -> list[str]:
-    """The words that somebody says at least twice as often as others do, most special first.
+def favourite_words(own: Sequence[str], others: Sequence[str], names: Sequence[str]) -> list[str]:
+    """The words used more than twice as often as by others, those of the highest ratio first.
 
-    What nobody else ever says may be private, and is left out; so are names.
+    Words that nobody else uses may be private, and are left out; so are names.
     """
-    called = set(_words(names))
-    mine, theirs = (Counter(_words(texts)) for texts in (own, others))
-    total, rest = max(mine.total(), 1), max(theirs.total(), 1)
-    special = {
-        word: (uses / total) / (theirs[word] / rest)
-        for word, uses in mine.items()
-        if uses >= LEAST_USES and theirs[word] and word not in called
+    in_names = set(_words(names))
+    own_uses, others_uses = (Counter(_words(texts)) for texts in (own, others))
+    own_total, others_total = max(own_uses.total(), 1), max(others_uses.total(), 1)
+    ratios = {
+        word: (uses / own_total) / (others_uses[word] / others_total)
+        for word, uses in own_uses.items()
+        if uses >= MIN_USES and others_uses[word] and word not in in_names
     }
-    best = sorted((word for word in special if special[word] > 2), key=lambda w: -special[w])
-    return best[:FAVOURITES]
+    favourites = (word for word in ratios if ratios[word] > 2)
+    return sorted(favourites, key=lambda word: -ratios[word])[:FAVOURITES]
 
 
 def _words(texts: Sequence[str]) -> list[str]:
     return [word for text in texts for word in _WORD.findall(text.lower())]
 
 
-def _share(marks: Sequence[bool]) -> float:
-    return sum(marks) / max(len(marks), 1)
+def _share(flags: Sequence[bool]) -> float:
+    return sum(flags) / max(len(flags), 1)
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

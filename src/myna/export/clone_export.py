@@ -1,7 +1,7 @@
-"""The stage: a trained adapter into what another program runs.
+"""Exports of a clone: a trained adapter for programs that run it, or character cards.
 
 exports/FORMAT/
-README.txt       what is in it, how to run it, what was checked
+README.txt       contents, how to run it, and what was checked
 manifest.json    by which a later export knows that it may replace the folder
 …                the rest is the format's own
 """
@@ -10,39 +10,69 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 from myna import config, people, stages
-from myna import workspace as workspace_
 from myna.artifacts import AdapterInfo, Channel
+from myna.choices import DEFAULT_ADAPTER
 from myna.errors import ExportError, PeopleError
-from myna.export.dataset_export import MARK
-from myna.export.prompt_templates import Voice, opening
-from myna.models.bases import Base, find_base_of
-from myna.models.fetch import Say, silent
-from myna.models.loading import WHOLE
+from myna.export.dataset_export import MANIFEST_KEY, choose_personas
+from myna.export.prompt_templates import Voice, text_before_system
+from myna.models.bases import Base, find_adapter_base
+from myna.models.fetch import Reporter, silent
+from myna.models.loading import FULL_MODEL_FOLDER
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import MAX_PEOPLE_NAMED, system_line
-from myna.workspace import Workspace
+from myna.workspace import (
+    Workspace,
+    atomic_folder,
+    explain_disk_errors,
+    write_manifest,
+    write_text,
+)
+
+TARGETS: dict[str, str] = {
+    "gguf": "a LoRA for llama.cpp and KoboldCpp",
+    "ollama": "a Modelfile for Ollama for each persona, and a LoRA",
+    "merged": "base and adapter in one, as transformers and vLLM load it",
+    "textgen": "a LoRA, template and settings for text-generation-webui",
+    "card": "character cards (V2, V3, JSON and PNG) for SillyTavern",
+}
+"""The description of each target; `export.NAME.write` writes it."""
+NO_ESCAPES = (
+    "a line in a message that looks like somebody's turn: whoever types one can put words into "
+    "another's mouth there (myna's own rooms prevent it)"
+)
+ONE_USER = "groups: there is one user, who speaks for one person, and nobody else is heard"
 
 
 @dataclass(frozen=True)
-class Trained:
+class CloneSelection:
+    """The adapter to export, and one or all of its personas."""
+
+    adapter: str = DEFAULT_ADAPTER
+    person: str | None = None
+    everyone: bool = False
+
+
+@dataclass(frozen=True)
+class ExportedClone:
     """A trained adapter, or one for each persona, and what it takes to talk with it.
 
     Attributes:
         name: of the adapter.
-        base: what it was trained on.
+        base: the model that it was trained on.
         voices: the personas that are exported.
-        chat: how they speak.
-        say: is told what takes long.
+        chat: their sampling settings.
+        report: is called with a line before what takes long.
     """
 
     name: str
     base: Base
     voices: tuple[Voice, ...]
     chat: config.Chat
-    say: Say = silent
+    report: Reporter = silent
 
     def only_adapter(self) -> Path:
         """The folder of the adapter.
@@ -64,7 +94,7 @@ class Trained:
             ExportError: as `only_adapter`, or every weight was trained.
         """
         folder = self.only_adapter()
-        if (folder / WHOLE).is_dir():
+        if (folder / FULL_MODEL_FOLDER).is_dir():
             raise ExportError(
                 f"'{folder.name}' is no LoRA, every weight of it was trained: run `myna export "
                 "merged` instead"
@@ -73,18 +103,18 @@ class Trained:
 
 
 @dataclass
-class Written:
-    """What a runner's export holds.
+class CloneExportReport:
+    """The contents of an export.
 
     Attributes:
-        format: its name.
-        folder: where it is.
-        adapter: what was exported.
-        personas: who speaks.
+        format: its target.
+        folder: its path.
+        adapter: the adapter in it; "" for cards.
+        personas: those who speak.
         files: in the folder, without its manifest.
-        checked: what was tried on it, and how that went; "" where nothing could be.
+        checked: what was tried on it, and the result; "" where nothing could be.
         how: how to run it, line by line.
-        lacks: what the runner cannot do.
+        lacks: limitations of the programs that run it.
     """
 
     format: str
@@ -97,119 +127,133 @@ class Written:
     lacks: list[str] = field(default_factory=list)
 
 
-NO_ESCAPES = (
-    "a line in a message that looks like somebody's turn: whoever types one can put words into "
-    "another's mouth there (myna's own rooms prevent it)"
-)
-ONE_USER = "groups: there is one user, who speaks for one person, and nobody else is heard"
+def export_clone(
+    workspace: Workspace, target: str, selection: CloneSelection, path: Path, say: Reporter = silent
+) -> CloneExportReport:
+    """Write one of `TARGETS` into the folder `path`, which appears whole or not at all.
+
+    Raises:
+        ExportError: the target cannot hold what is trained.
+        PeopleError: unknown person, or one who may no longer be cloned.
+        ModelError: the base or the adapter is missing or damaged.
+        WorkspaceError: nothing is trained or prepared, or the disk is full.
+    """
+    report = CloneExportReport(target, str(path))
+    # Merging needs torch, the others do not: each is imported where it is used.
+    module = import_module(f"myna.export.{target}")
+    if target == "card":
+        report.personas = list(
+            choose_personas(workspace, selection.person, everyone=selection.everyone)
+        )
+        _write_folder(workspace, report, lambda new: module.write(workspace, new, report))
+    else:
+        clone = load_clone(workspace, selection.adapter, selection.person, say)
+        report.adapter, report.personas = clone.name, [voice.persona for voice in clone.voices]
+        _write_folder(workspace, report, lambda new: module.write(clone, new, path, report))
+    return report
 
 
-def read(space: Workspace, name: str, persona: str | None, say: Say = silent) -> Trained:
-    """The adapter `name` of a workspace, with one persona or, without, all who speak with it.
+def load_clone(
+    workspace: Workspace, name: str, persona: str | None, report: Reporter = silent
+) -> ExportedClone:
+    """Read a trained adapter, with the persona who is asked for, or with all of them.
 
     Raises:
         WorkspaceError: there is no such adapter.
-        PeopleError: nobody of that name speaks with it.
-        ModelError: the base is missing, or another one than it was trained on.
+        PeopleError: unknown person, or somebody in the adapter may no longer be cloned.
+        ModelError: the base is missing, or not the one that it was trained on.
     """
-    info = AdapterInfo.load(space, name)
-    base = find_base_of(name, info, weights=False, say=say)
-    allowed = people.personas(people.load(space.people_file))
-    gone = [person for person in info.personas if person not in allowed]
-    if gone:
+    info = AdapterInfo.load(workspace, name)
+    base = find_adapter_base(name, info, weights=False, report=report)
+    allowed = people.personas(people.load(workspace.people_file))
+    withdrawn = [person for person in info.personas if person not in allowed]
+    if withdrawn:
         raise PeopleError(
-            f"{', '.join(gone)}, whom '{name}' has learned to speak like, may no longer be cloned: "
-            "train it anew with `myna train`"
+            f"{', '.join(withdrawn)}, whom '{name}' has learned to speak like, may no longer be "
+            "cloned: train it anew with `myna train`"
         )
     chosen = [people.find(persona, info.personas)] if persona else info.personas
-    voices = [
-        _voice(space.adapter(info.adapters.get(one, name)), info, base, one) for one in chosen
-    ]
-    return Trained(name, base, tuple(voices), space.settings().chat, say)
+    voices = tuple(
+        _voice(workspace.adapter(info.adapters.get(person, name)), info, base, person)
+        for person in chosen
+    )
+    return ExportedClone(name, base, voices, workspace.settings().chat, report)
 
 
 def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
     """A persona in the busiest channel that they were trained in."""
-    place = next(
+    channel = next(
         (channel for channel in info.channels if persona in channel.people),
         Channel("", "", [persona]),
     )
-    others = [person for person in place.people if person != persona]
+    others = [person for person in channel.people if person != persona]
     user = others[0] if others else "User"
-    members = tuple(dict.fromkeys([*place.people[:MAX_PEOPLE_NAMED], persona, user]))
-    line = system_line(
+    members = tuple(dict.fromkeys([*channel.people[:MAX_PEOPLE_NAMED], persona, user]))
+    system = system_line(
         info.format.samples.system_lines[0],
         people=members,
-        space=place.space,
-        channel=place.channel,
+        space=channel.space,
+        channel=channel.channel,
         name=persona,
     )
     return Voice(
         persona=persona,
         user=user,
-        system=line,
+        system=system,
         people=members,
         spec=info.format.spec,
         adapter=adapter,
-        opening=opening(info.format.spec, Tokenizer(base.folder)),
+        before_system=text_before_system(info.format.spec, Tokenizer(base.folder)),
     )
 
 
-def run(space: Workspace, done: Written, about: str, write: Callable[[Path], None]) -> Written:
-    """Write an export into `done.folder`, which appears whole or not at all.
-
-    Args:
-        space: where it comes from.
-        done: what it is; `write` fills in the rest.
-        about: the format in half a sentence.
-        write: writes it into a new folder.
+def _write_folder(
+    workspace: Workspace, report: CloneExportReport, write: Callable[[Path], None]
+) -> None:
+    """Write `report.folder`, which appears whole or not at all; `write` fills it and the report.
 
     Raises:
-        ExportError: the runner cannot have it.
-        ModelError: the base or the adapter is missing or damaged.
+        ExportError, ModelError: as `export_clone`.
         WorkspaceError: the disk is full, or forbidden.
     """
-    path = Path(done.folder)
-    with workspace_.explain_disk_errors(path), workspace_.atomic_folder(path) as new:
+    path = Path(report.folder)
+    with explain_disk_errors(path), atomic_folder(path) as new:
         write(new)
-        workspace_.write_text(new / "README.txt", _readme(done, about))
-        done.files = sorted(
-            found.relative_to(new).as_posix() for found in new.rglob("*") if found.is_file()
+        write_text(new / "README.txt", _readme(report))
+        report.files = sorted(
+            file.relative_to(new).as_posix() for file in new.rglob("*") if file.is_file()
         )
-        workspace_.write_manifest(
-            new,
-            inputs=stages.train_inputs(space),
-            settings={MARK: done.format},
-        )
-    return done
+        settings = {MANIFEST_KEY: report.format}
+        write_manifest(new, inputs=stages.train_inputs(workspace), settings=settings)
 
 
-def _readme(done: Written, about: str) -> str:
-    """What is in the folder, for whoever opens it."""
-    lines = [f"{done.format}: {about}", ""]
-    lines += [f"It speaks as {', '.join(done.personas)}, people of a private chat: it remembers"]
+def _readme(report: CloneExportReport) -> str:
+    """The README.txt of an export."""
+    speakers = ", ".join(report.personas)
+    lines = [f"{report.format}: {TARGETS[report.format]}", ""]
+    lines += [f"It speaks as {speakers}, people of a private chat: it remembers"]
     lines += ["things that they said. Keep this folder as private as their chats.", ""]
-    lines += [*done.how, ""]
-    if done.checked:
-        lines += [f"Checked: {done.checked}", ""]
-    if done.lacks:
-        lines += ["What it cannot hold:", "", *(f"  - {what}" for what in done.lacks), ""]
+    lines += [*report.how, ""]
+    if report.checked:
+        lines += [f"Checked: {report.checked}", ""]
+    if report.lacks:
+        lines += ["What it cannot hold:", "", *(f"  - {what}" for what in report.lacks), ""]
     return "\n".join(lines)
 
 
 def slug(name: str) -> str:
-    """A name as a file's, and in commands: letters, digits and hyphens."""
+    """A name for files and commands: letters, digits and hyphens."""
     words = "".join(c if c.isalnum() and c.isascii() else " " for c in name.lower()).split()
     return "-".join(words)[:40] or f"u{name.encode().hex()[:12]}"
 
 
 def slugs(names: Sequence[str]) -> list[str]:
     """A file name for each name, all different."""
-    found: list[str] = []
+    unique: list[str] = []
     for name in names:
-        word = wanted = slug(name)
+        candidate = base = slug(name)
         number = 2
-        while word in found:
-            word, number = f"{wanted}-{number}", number + 1
-        found.append(word)
-    return found
+        while candidate in unique:
+            candidate, number = f"{base}-{number}", number + 1
+        unique.append(candidate)
+    return unique

@@ -1,8 +1,8 @@
-"""Configs and commands for other trainers, beside the data.
+"""Configs and commands for other trainers.
 
 The hyperparameters are those of the two projects that myna comes from: a QLoRA of
 Mistral-7B over ten epochs, as in Axolotl's own example, for a friend group, and a LoRA
-over two for one person's segments. Axolotl no longer knows `type: sharegpt`;
+over two for one person's segments. Axolotl no longer has `type: sharegpt`;
 `chat_template` with field mappings reads the same rows.
 """
 
@@ -51,32 +51,32 @@ _TRAINING = {
 }
 
 
-def files(format_: Format, splits: Sequence[str], length: int) -> dict[str, str]:
+def files(format_: Format, splits: Sequence[str], sequence_len: int) -> dict[str, str]:
     """The text of each config of a format, by its file name.
 
     Args:
-        format_: what the data are written in.
+        format_: of the data.
         splits: the data files' names, `train` and `eval`.
-        length: most bytes of a dialogue: a sequence length that cuts nothing.
+        sequence_len: at least the bytes of each dialogue, so that nothing is truncated.
     """
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     if format_.name in ("sharegpt", "segments", "input-output"):
-        found[AXOLOTL] = yaml(axolotl(format_, splits, length))
+        texts[AXOLOTL] = yaml(axolotl(format_, splits, sequence_len))
     if format_.name in ("sharegpt", "alpaca"):
-        found[DATASET_INFO] = json.dumps(dataset_info(format_, splits), indent=1) + "\n"
-        found[LLAMA_FACTORY] = yaml(llama_factory(format_, splits, length))
-    return found
+        texts[DATASET_INFO] = json.dumps(dataset_info(format_, splits), indent=1) + "\n"
+        texts[LLAMA_FACTORY] = yaml(llama_factory(format_, splits, sequence_len))
+    return texts
 
 
-def axolotl(format_: Format, splits: Sequence[str], length: int) -> dict[str, Any]:
+def axolotl(format_: Format, splits: Sequence[str], sequence_len: int) -> dict[str, Any]:
     """The config of the first project for ShareGPT, of the second for segments."""
     is_chat = format_.name == "sharegpt"
-    how = _CHAT if is_chat else {"type": "input_output"}
+    dataset = _CHAT if is_chat else {"type": "input_output"}
 
     def data(split: str) -> list[dict[str, Any]]:
         file = f"{split}.{format_.file}"
-        # What a file of its own holds is called the split `train`.
-        return [{"path": file, "ds_type": "json", "split": "train", **how}]
+        # datasets calls the only split of a file `train`.
+        return [{"path": file, "ds_type": "json", "split": "train", **dataset}]
 
     return {
         "base_model": _BASE,
@@ -90,7 +90,7 @@ def axolotl(format_: Format, splits: Sequence[str], length: int) -> dict[str, An
         "val_set_size": 0.0,
         "dataset_prepared_path": "last_run_prepared",
         "output_dir": "./qlora-out" if is_chat else "./lora-out",
-        "sequence_len": length,
+        "sequence_len": sequence_len,
         "excess_length_strategy": "raise",
         "sample_packing": True,
         "eval_sample_packing": False,
@@ -129,9 +129,9 @@ def dataset_info(format_: Format, splits: Sequence[str]) -> dict[str, Any]:
     return {f"myna_{split}": {"file_name": f"{split}.{format_.file}", **shape} for split in splits}
 
 
-def llama_factory(format_: Format, splits: Sequence[str], length: int) -> dict[str, Any]:
-    """The first project's training, in LLaMA-Factory's words."""
-    evaluated = {
+def llama_factory(format_: Format, splits: Sequence[str], sequence_len: int) -> dict[str, Any]:
+    """The first project's config, for LLaMA-Factory."""
+    evaluation = {
         "eval_dataset": "myna_eval",
         "eval_strategy": "epoch",
         "per_device_eval_batch_size": 1,
@@ -150,7 +150,7 @@ def llama_factory(format_: Format, splits: Sequence[str], length: int) -> dict[s
         "dataset_dir": ".",
         "dataset": "myna_train",
         "template": "mistral",
-        "cutoff_len": length,
+        "cutoff_len": sequence_len,
         # Each answer has a row of its own: trained in others' history, it would count again.
         "mask_history": format_.name == "alpaca",
         "output_dir": "./qlora-out",
@@ -165,12 +165,12 @@ def llama_factory(format_: Format, splits: Sequence[str], length: int) -> dict[s
         "warmup_steps": 10,
         "optim": "adamw_bnb_8bit",
         "bf16": True,
-        **(evaluated if "eval" in splits else {}),
+        **(evaluation if "eval" in splits else {}),
     }
 
 
 def commands(names: Sequence[str]) -> str:
-    """How to train with the configs among `names`, as they are typed."""
+    """The shell commands to train with the configs among `names`."""
     lines: list[str] = []
     if AXOLOTL in names:
         lines += [
@@ -197,7 +197,7 @@ def commands(names: Sequence[str]) -> str:
 
 
 def yaml(data: Mapping[str, Any]) -> str:
-    """YAML of what configs are made of: JSON's scalars, tables, and lists of either."""
+    """YAML of tables, lists and JSON's scalars."""
     return "\n".join(_lines(data)) + "\n"
 
 

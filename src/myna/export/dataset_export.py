@@ -1,10 +1,10 @@
-"""The stage: prepared messages into a folder that another tool reads.
+"""Exports of datasets: prepared messages for other trainers.
 
 exports/FORMAT/
 train.jsonl         (or .json, .parquet) and eval.jsonl, from the split `validation`
-test.jsonl          only where it is asked for
-README.txt          what is in it, what the format cannot hold, how to train
-axolotl.yml, …      configs, where the format has them
+test.jsonl          only with --with-test
+README.txt          contents, limitations of the format, how to train
+axolotl.yml, …      configs, if the format has them
 manifest.json       by which a later export knows that it may replace the folder
 """
 
@@ -31,42 +31,43 @@ from myna.export.formats import Format, Row
 from myna.workspace import Workspace
 
 SPLITS = {"train": "train", "validation": "eval", "test": "test"}
-"""The file that each split goes to."""
-
-MARK = "export"
+"""The file name of each split."""
+MANIFEST_KEY = "export"
 """The key in a manifest's settings that only an export has."""
-
-SHORTEST = 1024
-"""Least sequence length: room for a system line, a question and an answer."""
+MIN_SEQUENCE_LEN = 1024
+"""Enough for a system line, a question and an answer."""
 
 CONTEXT_ONLY = "context only, and the format would train them"
 NO_ANSWER = "in conversations in which nothing of a persona is trained"
-BESIDE = "after the last answer, or too long a lead-up to one"
+NO_SPACE = "after the last answer, or too long a lead-up to one"
 HELD_BACK = "held out as test (--with-test writes them)"
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What to export.
+class DatasetOptions:
+    """Options of a dataset export.
 
     Attributes:
-        format: in which format.
-        personas: who answers; with several, each in their own dialogues.
-        with_test: also the split that is only ever reported on.
+        format: of the rows.
+        personas: those who answer; with several, each in their own dialogues.
+        with_test: export the test split, too.
         system: template of the system line; "" for the format's own.
-        length: the trainer's sequence length; None for the format's own.
+        sequence_len: of the trainer; None for the format's own.
     """
 
     format: Format
     personas: tuple[str, ...]
     with_test: bool = False
     system: str = ""
-    length: int | None = None
+    sequence_len: int | None = None
 
 
 @dataclass
-class Exported:
-    """What an export wrote. `left_out` counts messages by the reason; all are accounted for."""
+class DatasetExportReport:
+    """The contents of an export, and by reason the number of messages that were left out.
+
+    `messages` is the number of prepared messages: `exported` and all of `left_out`.
+    """
 
     format: str
     folder: str
@@ -81,30 +82,32 @@ class Exported:
     lacks: list[str] = field(default_factory=list)
 
 
-def personas(workspace: Workspace, name: str | None, *, everyone: bool = False) -> tuple[str, ...]:
-    """Whom to export: who is named, else "me", else the only persona, else all of them.
+def choose_personas(
+    workspace: Workspace, name: str | None, *, everyone: bool = False
+) -> tuple[str, ...]:
+    """The personas to export: the named one, else "me", else the only persona, else all.
 
     Raises:
         WorkspaceError: `prepare` has not been run, or no longer holds.
-        PeopleError: nobody of that name may be cloned.
+        PeopleError: unknown person, or one who may not be cloned.
     """
     changed = stages.stale_samples(workspace)
     if changed:  # consent may have been withdrawn since
         raise WorkspaceError(f"{'; '.join(changed)}: run `myna prepare` before exporting")
     people = people_.load(workspace.people_file)
-    known = PreparedInfo.load(workspace).personas
-    if not known:
+    prepared = PreparedInfo.load(workspace).personas
+    if not prepared:
         raise PeopleError("nobody has messages to learn from: see `myna people`")
     if everyone:
-        return tuple(known)
+        return tuple(prepared)
     if name is not None:
-        return (people_.find(name, known),)
+        return (people_.find(name, prepared),)
     me = people_.person(people, people.me).shown if people.me else None
-    return (me,) if me in known else tuple(known)
+    return (me,) if me in prepared else tuple(prepared)
 
 
-def target(workspace: Workspace, name: str, folder: Path | None) -> Path:
-    """Where to write: a folder that is not there, is empty, or holds an export and nothing else.
+def export_folder(workspace: Workspace, name: str, folder: Path | None) -> Path:
+    """The folder to write, which is not there yet, is empty, or holds nothing but an export.
 
     Raises:
         ExportError: something else is there.
@@ -112,102 +115,106 @@ def target(workspace: Workspace, name: str, folder: Path | None) -> Path:
     path = (folder or workspace.root / "exports" / name).resolve()
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return path
-    ours: set[str] = set()
+    known: set[str] = set()
     if path.is_dir():
         manifest = workspace_.read_json(path / workspace_.MANIFEST)
-        if isinstance(manifest, dict) and MARK in manifest.get("settings", {}):
-            ours = {workspace_.MANIFEST, *manifest.get("outputs", ())}
-        strange = sorted({entry.name for entry in path.iterdir()} - ours)
-        if not strange:
+        if isinstance(manifest, dict) and MANIFEST_KEY in manifest.get("settings", {}):
+            known = {workspace_.MANIFEST, *manifest.get("outputs", ())}
+        unknown = sorted({entry.name for entry in path.iterdir()} - known)
+        if not unknown:
             return path
-        what = f"holds {strange[0]}, which no export wrote"
+        reason = f"holds {unknown[0]}, which no export wrote"
     else:
-        what = "is no folder"
-    raise ExportError(f"{path} {what}: move it away, or choose another folder with --to")
+        reason = "is no folder"
+    raise ExportError(f"{path} {reason}: move it away, or choose another folder with --to")
 
 
 def run(
     workspace: Workspace,
-    wanted: Wanted,
+    options: DatasetOptions,
     path: Path,
     say: Callable[[str], None] = lambda _: None,
-) -> Exported:
+) -> DatasetExportReport:
     """Write an export into the folder `path`, which appears whole or not at all.
 
     Raises:
-        SettingsError: a sequence length or a system line that cannot be.
+        SettingsError: the sequence length is too short, or the system line not valid.
         ExportError: there is nothing to export.
         WorkspaceError: the disk is full, or forbidden.
     """
-    length = wanted.length or wanted.format.length
-    if length < SHORTEST:
-        raise SettingsError(f"--sequence-len {length} is too short: allow {SHORTEST} at least")
-    system = check_system(wanted.system or wanted.format.system)
+    sequence_len = options.sequence_len or options.format.sequence_len
+    if sequence_len < MIN_SEQUENCE_LEN:
+        raise SettingsError(
+            f"--sequence-len {sequence_len} is too short: allow {MIN_SEQUENCE_LEN} at least"
+        )
+    system = check_system(options.system or options.format.system)
     messages = pl.read_parquet(workspace.prepared / "messages.parquet").with_row_index("row")
-    chosen_splits = [split for split in SPLITS if split != "test" or wanted.with_test]
-    shown = messages.filter(pl.col("split").is_in(chosen_splits))
-    done = Exported(wanted.format.name, str(path), list(wanted.personas))
-    done.lacks = list(wanted.format.lacks)
+    splits = [split for split in SPLITS if split != "test" or options.with_test]
+    selected = messages.filter(pl.col("split").is_in(splits))
+    report = DatasetExportReport(options.format.name, str(path), list(options.personas))
+    report.lacks = list(options.format.lacks)
     with workspace_.explain_disk_errors(path), workspace_.atomic_folder(path) as new:
         placed: set[int] = set()
-        for split in chosen_splits:
-            file = f"{SPLITS[split]}.{wanted.format.file}"
-            if wanted.format.rows is None:
-                table = _table(shown.filter(pl.col("split") == split), wanted.personas)
+        for split in splits:
+            file = f"{SPLITS[split]}.{options.format.file}"
+            if options.format.rows is None:
+                table = _table(selected.filter(pl.col("split") == split), options.personas)
                 placed.update(table["row"])
-                done.rows[file] = _write_table(table.drop("row"), new / file)
+                report.rows[file] = _write_table(table.drop("row"), new / file)
             else:
-                made = _dialogues(shown, wanted, split, system, length, done, placed)
-                rows = (row for dialogue in made for row in wanted.format.rows(dialogue))
-                done.rows[file] = _write_rows(rows, new / file)
+                dialogues_ = _dialogues(
+                    selected, options, split, system, sequence_len, report, placed
+                )
+                rows = (row for dialogue in dialogues_ for row in options.format.rows(dialogue))
+                report.rows[file] = _write_rows(rows, new / file)
             say(f"wrote {file}")
-        _account(messages, shown, placed, wanted, done)
-        if not done.answers:
+        _account(messages, selected, placed, options, report)
+        if not report.answers:
             raise ExportError(
-                f"nothing of {' or '.join(wanted.personas)} is trained: see `myna prepare`"
+                f"nothing of {' or '.join(options.personas)} is trained: see `myna prepare`"
             )
-        written = [name for name, rows in done.rows.items() if rows]
+        written = [name for name, rows in report.rows.items() if rows]
         stems = [name.partition(".")[0] for name in written]
-        for name, text in configs.files(wanted.format, stems, length).items():
+        for name, text in configs.files(options.format, stems, sequence_len).items():
             workspace_.write_text(new / name, text)
             written.append(name)
-        done.files = [*written, "README.txt"]
-        workspace_.write_text(new / "README.txt", _readme(wanted, done))
+        report.files = [*written, "README.txt"]
+        workspace_.write_text(new / "README.txt", _readme(options, report))
         workspace_.write_manifest(
             new,
             inputs=stages.train_inputs(workspace),
-            settings={MARK: wanted.format.name, "system": system, "length": length},
+            settings={MANIFEST_KEY: options.format.name, "system": system, "length": sequence_len},
         )
-    return done
+    return report
 
 
 def _dialogues(
     messages: pl.DataFrame,
-    wanted: Wanted,
+    options: DatasetOptions,
     split: str,
     system: str,
-    length: int,
-    done: Exported,
+    sequence_len: int,
+    report: DatasetExportReport,
     placed: set[int],
 ) -> Iterator[Dialogue]:
-    """The dialogues of all personas; what is in them is counted on the way."""
-    for persona in wanted.personas:
+    """The dialogues of all personas; their messages are noted in `report` and `placed`."""
+    for persona in options.personas:
         for dialogue in dialogues(
             messages,
             persona,
             split=split,
             system=system,
-            length=length,
-            keeps_context=wanted.format.holds_loss_mask,
-            draw=wanted.format.draw,
+            max_bytes=sequence_len,
+            keeps_context=options.format.holds_loss_mask,
+            draw=options.format.draw,
         ):
             placed.update(dialogue.rows)
-            done.opened += not dialogue.exchanges[0].others
+            report.opened += not dialogue.exchanges[0].others
             yield dialogue
 
 
 def _write_rows(rows: Iterator[Row], file: Path) -> int:
-    """Write JSON lines, or one array into a .json file; without rows no file."""
+    """Write JSON lines, or one array into a .json file; no file without rows."""
     is_array = file.suffix == ".json"
     count = 0
     with file.open("w", encoding="utf-8", newline="\n") as stream:
@@ -223,7 +230,7 @@ def _write_rows(rows: Iterator[Row], file: Path) -> int:
 
 
 def _table(messages: pl.DataFrame, personas: Sequence[str]) -> pl.DataFrame:
-    """The messages of conversations in which a persona is trained; `role` says who answers."""
+    """The messages of conversations in which a persona is trained; `role` is theirs or others'."""
     is_own = pl.col("person").is_in(personas)
     role = pl.when(is_own).then(pl.lit("assistant")).otherwise(pl.lit("user"))
     return messages.filter((is_own & pl.col("trained")).any().over("conversation")).select(
@@ -236,7 +243,7 @@ def _table(messages: pl.DataFrame, personas: Sequence[str]) -> pl.DataFrame:
 
 
 def _write_table(table: pl.DataFrame, file: Path) -> int:
-    """Write Parquet; without rows no file."""
+    """Write Parquet; no file without rows."""
     if table.height:
         table.write_parquet(file)
     return table.height
@@ -244,80 +251,80 @@ def _write_table(table: pl.DataFrame, file: Path) -> int:
 
 def _account(
     messages: pl.DataFrame,
-    shown: pl.DataFrame,
+    selected: pl.DataFrame,
     placed: set[int],
-    wanted: Wanted,
-    done: Exported,
+    options: DatasetOptions,
+    report: DatasetExportReport,
 ) -> None:
-    """Enter what became of every message.
+    """Count in the report what became of every message.
 
     Args:
-        messages: all that are prepared.
-        shown: those of the splits that are exported.
-        placed: the rows of those that are in the export.
-        wanted: what was asked for.
-        done: where to enter it.
+        messages: all prepared messages.
+        selected: those of the exported splits.
+        placed: the row numbers of those in the export.
+        options: of the export.
+        report: to be filled in.
     """
     is_placed = pl.col("row").is_in(list(placed))
-    is_own = pl.col("person").is_in(wanted.personas)
-    cannot = is_own & ~pl.col("trained") & (not wanted.format.holds_loss_mask)
-    fate = (
+    is_own = pl.col("person").is_in(options.personas)
+    is_unmarked = is_own & ~pl.col("trained") & (not options.format.holds_loss_mask)
+    reason = (
         pl.when(is_placed)
         .then(None)
         .when(~is_placed.any().over("conversation"))
         .then(pl.lit(NO_ANSWER))
-        .when(cannot)
+        .when(is_unmarked)
         .then(pl.lit(CONTEXT_ONLY))
-        .otherwise(pl.lit(BESIDE))
+        .otherwise(pl.lit(NO_SPACE))
     )
-    reasons = shown.select(fate.alias("reason"))["reason"].drop_nulls().value_counts(sort=True)
-    done.left_out = dict(reasons.iter_rows())
-    if messages.height > shown.height:
-        done.left_out[HELD_BACK] = messages.height - shown.height
-    used = shown.filter(is_placed)
-    done.messages = messages.height
-    done.exported = used.height
-    done.answers = used.filter(is_own & pl.col("trained")).height
+    reasons = selected.select(reason.alias("reason"))["reason"].drop_nulls().value_counts(sort=True)
+    report.left_out = dict(reasons.iter_rows())
+    if messages.height > selected.height:
+        report.left_out[HELD_BACK] = messages.height - selected.height
+    exported = selected.filter(is_placed)
+    report.messages = messages.height
+    report.exported = exported.height
+    report.answers = exported.filter(is_own & pl.col("trained")).height
 
 
-def _readme(wanted: Wanted, done: Exported) -> str:
-    """What is in the folder, for whoever opens it."""
+def _readme(options: DatasetOptions, report: DatasetExportReport) -> str:
+    """The README.txt of an export."""
     lines = [
-        f"{done.format}: {wanted.format.about}",
+        f"{report.format}: {options.format.about}",
         "",
-        f"{done.answers:,} messages of {', '.join(done.personas)} to learn from, among "
-        f"{done.exported:,} of a chat. They are private: keep this folder so.",
+        f"{report.answers:,} messages of {', '.join(report.personas)} to learn from, among "
+        f"{report.exported:,} of a chat. They are private: keep this folder so.",
         "",
-        *(f"  {name:<14}{rows:>9,} rows" for name, rows in done.rows.items() if rows),
+        *(f"  {name:<14}{rows:>9,} rows" for name, rows in report.rows.items() if rows),
         "",
         "eval is held out from training, to tell when to stop.",
         "",
         "What the format cannot hold:",
         "",
-        *(f"  - {what}" for what in done.lacks),
+        *(f"  - {what}" for what in report.lacks),
         "",
     ]
-    return "\n".join(lines) + "\n" + configs.commands(done.files)
+    return "\n".join(lines) + "\n" + configs.commands(report.files)
 
 
-_PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
-_NAME = re.compile(rf"{_PART}/{_PART}")
+_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?"
+_REPOSITORY = re.compile(rf"{_NAME}/{_NAME}")
 
 
-def checked(repository: str) -> str:
-    """The name of a repository, if it can be one.
+def check_repository(repository: str) -> str:
+    """Check the name of a repository; returns it.
 
     Raises:
         ExportError: it is not of the form OWNER/NAME, or huggingface_hub is missing.
     """
-    if not _NAME.fullmatch(repository) or "--" in repository or ".." in repository:
+    if not _REPOSITORY.fullmatch(repository) or "--" in repository or ".." in repository:
         raise ExportError(f"--push '{repository}': write it as OWNER/NAME, such as ana/my-chats")
     _hub()
     return repository
 
 
 def push(folder: Path, files: Sequence[str], repository: str) -> str:
-    """Upload the files of an export; the address of where they are.
+    """Upload the files of an export; returns their URL.
 
     Raises:
         ExportError: the repository can be read by others, or the hub refuses.

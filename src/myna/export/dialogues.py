@@ -1,9 +1,8 @@
-"""Dialogues: conversations as somebody answers in them, cut to a trainer's length.
+"""Dialogues: conversations between a persona and the others, cut to a trainer's length.
 
-A dialogue is a run of exchanges; in each, others speak and then the persona. So it begins
-with the other side, also where it goes on with a conversation that was cut: then the
-others' turn before is repeated, which trains nothing. Each message of the persona stands
-in one dialogue.
+A dialogue is a series of exchanges; in each, others speak and then the persona. So it begins
+with the other side, also if it continues a conversation that was cut: then the others' turn
+before is repeated, untrained. Each message of the persona stands in one dialogue.
 
 Lengths are in bytes of UTF-8: no tokenizer makes more tokens of a text than it has bytes,
 so what fits here fits every trainer, whatever model it is told to train.
@@ -15,87 +14,89 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import itemgetter
 
 import polars as pl
 
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import SettingsError
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.preparing.windows import middle_blank
 from myna.rendering.turns import entry_line, escape, most_active
 
 OPENING = "[start]"
-"""What a human says where the persona opens and a format wants a human first."""
+"""The human's message if the persona speaks first and the format wants a human first."""
 
 _TYPED = re.compile(
-    rf"<{GAP}*+(?=[|｜][^\s|｜<>\[\]{GAP}]{{1,40}}+[|｜]>"
+    rf"<{ZERO_WIDTH_SPACE}*+(?=[|｜][^\s|｜<>\[\]{ZERO_WIDTH_SPACE}]{{1,40}}+[|｜]>"
     r"|/?s>|(?:unk|pad|mask|bos|eos|(?:start|end)_of_turn)>)"
-    rf"|\[{GAP}*+(?=/?INST\]|start\])"
+    rf"|\[{ZERO_WIDTH_SPACE}*+(?=/?INST\]|start\])"
 )
 
 
-def harmless(text: str) -> str:
-    """Text in which no trainer finds a control token, nor a reader an `OPENING`.
+def neutralize(text: str) -> str:
+    """A text in which no trainer finds a control token, nor a reader an `OPENING`.
 
-    Other trainers read their control tokens out of the text itself, so a typed `<|im_end|>`
-    or `</s>` would end a turn there. A zero-width space behind its first sign makes it text;
+    Other trainers find control tokens in the text itself, so a typed `<|im_end|>` or `</s>`
+    would end a turn there. A zero-width space behind its first character makes it plain text;
     one that is typed so already gets one more, so nothing is lost.
     """
     if "<" not in text and "[" not in text:
         return text
-    return _TYPED.sub(lambda sign: sign[0] + GAP, text)
+    return _TYPED.sub(lambda match: match[0] + ZERO_WIDTH_SPACE, text)
 
 
-TURN = 40
-"""Bytes that a trainer's template may put around a turn."""
+TURN_OVERHEAD = 40
+"""The most bytes that a trainer's template puts around a turn."""
 
-Draw = Callable[[random.Random], int]
-"""Draws the most exchanges of the next dialogue."""
+DrawExchanges = Callable[[random.Random], int]
+"""Draws the maximum number of exchanges of the next dialogue."""
 
 
 @dataclass(frozen=True)
-class Said:
+class DialogueMessage:
     """One message, or a piece of a very long one.
 
-    `row` is the message's; `asked` the line that an entry of a journal or an essay is asked
-    for with, of all but its first piece "".
+    `row` is the message's number; `entry_line` the line before an entry of a journal, as its
+    prompt; "" for later pieces and other messages.
     """
 
     text: str
     trained: bool
     row: int
-    asked: str = ""
+    entry_line: str = ""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What one person says until somebody else speaks."""
+    """Consecutive messages of one person."""
 
     person: str
-    said: tuple[Said, ...]
+    messages: tuple[DialogueMessage, ...]
 
     @property
     def text(self) -> str:
-        """Its messages, one below the other."""
-        return "\n".join(one.text for one in self.said)
+        """Its messages, joined by newlines."""
+        return "\n".join(message.text for message in self.messages)
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """The others' turns, and what the persona answers. No others: the persona opens."""
+    """Turns of others, and the persona's turn. No others: the persona speaks first."""
 
     others: tuple[Turn, ...]
     own: Turn
 
     @property
     def opening(self) -> str:
-        """What a human says where nobody did: what an entry is asked for with, or `OPENING`."""
-        return self.own.said[0].asked or OPENING
+        """The human's message if there are no others: the entry's prompt, or `OPENING`."""
+        return self.own.messages[0].entry_line or OPENING
 
 
 @dataclass(frozen=True)
 class Dialogue:
-    """Exchanges that a trainer sees as one sample.
+    """Exchanges in one sample of a trainer.
 
     `named`: more than one other person speaks in the channel, so turns need names.
     """
@@ -110,7 +111,7 @@ class Dialogue:
         """The rows of the messages in it."""
         for exchange in self.exchanges:
             for turn in (*exchange.others, exchange.own):
-                yield from (one.row for one in turn.said)
+                yield from (message.row for message in turn.messages)
 
 
 def dialogues(
@@ -119,63 +120,64 @@ def dialogues(
     *,
     split: str,
     system: str,
-    length: int,
+    max_bytes: int,
     keeps_context: bool = True,
-    draw: Draw | None = None,
+    draw: DrawExchanges | None = None,
 ) -> Iterator[Dialogue]:
-    """The dialogues of a persona in which something of theirs is trained.
+    """The dialogues of a persona that have trained messages.
 
     Args:
         messages: prepared messages with a `row` number.
-        persona: who answers.
-        split: its name; who else speaks in a channel is counted in all of them.
+        persona: the person who answers.
+        split: its name; the other people of a channel are counted in all splits.
         system: template of the system line (see `check_system`).
-        length: most bytes of a dialogue, templates' additions included.
-        keeps_context: whether the persona's messages that are not trained stay; a format
-            that cannot tell them from those that are needs them left out.
-        draw: draws each dialogue's most exchanges; None for as many as fit.
+        max_bytes: of a dialogue, with all that templates add.
+        keeps_context: keep the persona's untrained messages; a format without a loss mask
+            needs them left out.
+        draw: draws the maximum number of exchanges of each dialogue; None: as many as fit.
 
     Raises:
-        SettingsError: the system line leaves no room for words.
+        SettingsError: the system line is too long for a dialogue.
     """
-    theirs = pl.col("person") == persona
-    others = pl.col("person").filter(~theirs).n_unique().over(PLACE)
-    found = (
-        messages.with_columns(_asked(messages), named=others > 1)
+    is_own = pl.col("person") == persona
+    others = pl.col("person").filter(~is_own).n_unique().over(CHANNEL_KEY)
+    conversations = (
+        messages.with_columns(_entry_lines(messages), named=others > 1)
         .filter(pl.col("split") == split)
-        .filter((theirs & pl.col("trained")).any().over("conversation"))
-        .filter(~theirs | pl.col("trained") | keeps_context)
+        .filter((is_own & pl.col("trained")).any().over("conversation"))
+        .filter(~is_own | pl.col("trained") | keeps_context)
         .group_by("conversation", maintain_order=True)
-        .agg(pl.first("space", "channel", "named"), "person", "text", "trained", "row", "asked")
+        .agg(
+            pl.first("space", "channel", "named"), "person", "text", "trained", "row", "entry_line"
+        )
     )
-    for number, space, channel, named, people, *columns in found.iter_rows():
-        line = _system_line(system, length // 4, persona, people, space, channel)
-        room = length - _bytes(line) - TURN
-        said = map(Said, *columns)
-        whole = exchanges(_turns(zip(people, said, strict=True)), persona)
-        pieces = [piece for one in whole for piece in _fitting(one, room)]
-        for window in _windows(pieces, room, draw, random.Random(number)):
-            if any(one.trained for exchange in window for one in exchange.own.said):
+    for number, space, channel, named, people, *columns in conversations.iter_rows():
+        line = _system_line(system, max_bytes // 4, persona, people, space, channel)
+        budget = max_bytes - _bytes(line) - TURN_OVERHEAD
+        turns = _turns(zip(people, map(DialogueMessage, *columns), strict=True))
+        pieces = [p for e in exchanges(turns, persona) for p in _split_exchange(e, budget)]
+        for window in _windows(pieces, budget, draw, random.Random(number)):
+            if any(message.trained for e in window for message in e.own.messages):
                 yield Dialogue(persona, line, named, tuple(window))
 
 
-def _asked(messages: pl.DataFrame) -> pl.Series:
-    """What each message is asked for with: "" for all but entries."""
+def _entry_lines(messages: pl.DataFrame) -> pl.Series:
+    """The line before each entry of a journal, as its prompt; "" for other messages."""
     if "kind" not in messages.columns:
-        return pl.Series("asked", [""]).new_from_index(0, messages.height)
+        return pl.Series("entry_line", [""]).new_from_index(0, messages.height)
     entries = messages.select("kind", "thread", day=pl.col("sent_at").dt.strftime("%Y-%m-%d"))
     lines = [
         entry_line(thread, day) if kind == "entry" else ""
         for kind, thread, day in entries.iter_rows()
     ]
-    return pl.Series("asked", lines, pl.String)
+    return pl.Series("entry_line", lines, pl.String)
 
 
 def check_system(template: str) -> str:
-    """The template of a system line, if it can be filled in.
+    """Check that the template of a system line can be filled in; returns it.
 
     Raises:
-        SettingsError: it names something that is not known.
+        SettingsError: unknown field, or a single brace.
     """
     try:
         _filled(template, "", [], "", "")
@@ -188,38 +190,35 @@ def check_system(template: str) -> str:
 
 
 def exchanges(turns: Sequence[Turn], persona: str) -> list[Exchange]:
-    """The persona's turns, each with the others' before it; what is said after all is left."""
-    found: list[Exchange] = []
+    """The persona's turns, each with the others' before it; later turns are left out."""
+    pairs: list[Exchange] = []
     others: list[Turn] = []
     for turn in turns:
         if turn.person == persona:
-            found.append(Exchange(tuple(others), turn))
+            pairs.append(Exchange(tuple(others), turn))
             others = []
         else:
             others.append(turn)
-    return found
+    return pairs
 
 
-def _turns(said: Iterator[tuple[str, Said]]) -> list[Turn]:
-    gathered: list[tuple[str, list[Said]]] = []
-    for person, one in said:
-        if gathered and gathered[-1][0] == person:
-            gathered[-1][1].append(one)
-        else:
-            gathered.append((person, [one]))
-    return [Turn(person, tuple(run)) for person, run in gathered]
+def _turns(messages: Iterator[tuple[str, DialogueMessage]]) -> list[Turn]:
+    return [
+        Turn(person, tuple(message for _, message in run))
+        for person, run in groupby(messages, key=itemgetter(0))
+    ]
 
 
 def _system_line(
-    template: str, most: int, persona: str, people: Sequence[str], space: str, channel: str
+    template: str, max_bytes: int, persona: str, people: Sequence[str], space: str, channel: str
 ) -> str:
-    """The template filled in: one line, of as many others as `most` bytes hold."""
+    """The template filled in: one line, naming as many others as fit."""
     others = most_active(person for person in people if person != persona)
-    while _bytes(line := _filled(template, persona, others, space, channel)) > most:
+    while _bytes(line := _filled(template, persona, others, space, channel)) > max_bytes:
         if not others:
             raise SettingsError(
-                f"the system line has {_bytes(line)} bytes, and {most} is all that a dialogue has "
-                "for it: write a shorter one, or allow more with --sequence-len"
+                f"the system line has {_bytes(line)} bytes, and {max_bytes} is all that a dialogue "
+                "has for it: write a shorter one, or allow more with --sequence-len"
             )
         others.pop()
     return line
@@ -232,103 +231,103 @@ def _filled(template: str, name: str, others: Sequence[str], space: str, channel
 
 
 def _bytes(text: str) -> int:
-    return len(harmless(text).encode())
+    return len(neutralize(text).encode())
 
 
-def _size(said: Said) -> int:
+def _size(message: DialogueMessage) -> int:
     """The most bytes of a message in any format, with the newline behind it."""
-    return _bytes(escape(said.text)) + 1
+    return _bytes(escape(message.text)) + 1
 
 
 def _turn_size(turn: Turn) -> int:
-    return TURN + _bytes(turn.person) + sum(map(_size, turn.said))
+    return TURN_OVERHEAD + _bytes(turn.person) + sum(map(_size, turn.messages))
 
 
 def _exchange_size(exchange: Exchange) -> int:
-    before = sum(map(_turn_size, exchange.others)) or TURN + _bytes(exchange.opening)
+    before = sum(map(_turn_size, exchange.others)) or TURN_OVERHEAD + _bytes(exchange.opening)
     return before + _turn_size(exchange.own)
 
 
 def _windows(
-    pieces: Sequence[Exchange], room: int, draw: Draw | None, chance: random.Random
+    pieces: Sequence[Exchange], budget: int, draw: DrawExchanges | None, rng: random.Random
 ) -> Iterator[list[Exchange]]:
-    """Runs of exchanges that fit into `room`, of as many as are drawn."""
+    """Consecutive exchanges of at most `budget` bytes, and of at most as many as are drawn."""
     window: list[Exchange] = []
     used = 0
-    most = draw(chance) if draw else len(pieces)
+    longest = draw(rng) if draw else len(pieces)
     for piece in pieces:
         size = _exchange_size(piece)
-        opens = not piece.others  # a piece of a very long turn that nothing stands before
-        if window and (opens or used + size > room or len(window) >= most):
+        is_first = not piece.others  # a piece of a very long turn without context
+        if window and (is_first or used + size > budget or len(window) >= longest):
             yield window
             window, used = [], 0
-            most = draw(chance) if draw else len(pieces)
+            longest = draw(rng) if draw else len(pieces)
         window.append(piece)
         used += size
     if window:
         yield window
 
 
-def _fitting(exchange: Exchange, room: int) -> Iterator[Exchange]:
-    """An exchange in as many as are needed for each to fit into `room`.
+def _split_exchange(exchange: Exchange, budget: int) -> Iterator[Exchange]:
+    """An exchange in pieces of at most `budget` bytes.
 
-    Of what the others said the end is kept, and stands before each piece of the answer.
+    Of the others' turns the end is kept, and stands before each piece of the answer.
     """
-    if _exchange_size(exchange) <= room:
+    if _exchange_size(exchange) <= budget:
         yield exchange
         return
-    for own in _cut(exchange.own, room // 2):
-        yield Exchange(_end(exchange.others, room - _turn_size(own)), own)
+    for own in _split_turn(exchange.own, budget // 2):
+        yield Exchange(_end(exchange.others, budget - _turn_size(own)), own)
 
 
-def _cut(turn: Turn, room: int) -> Iterator[Turn]:
-    """A turn in pieces that fit: cut between messages, and very long ones at blanks."""
-    fixed = used = TURN + _bytes(turn.person)
-    gathered: list[Said] = []
-    for said in turn.said:
-        size = _size(said)
-        if gathered and used + size > room:
-            yield replace(turn, said=tuple(gathered))
+def _split_turn(turn: Turn, budget: int) -> Iterator[Turn]:
+    """A turn in pieces that fit: split between messages, and very long ones at blanks."""
+    fixed = used = TURN_OVERHEAD + _bytes(turn.person)
+    gathered: list[DialogueMessage] = []
+    for message in turn.messages:
+        size = _size(message)
+        if gathered and used + size > budget:
+            yield replace(turn, messages=tuple(gathered))
             gathered, used = [], fixed
-        if fixed + size <= room:
-            gathered.append(said)
+        if fixed + size <= budget:
+            gathered.append(message)
             used += size
             continue
-        for place, text in enumerate(_halves(said.text, room - fixed)):
-            asked = "" if place else said.asked
-            yield replace(turn, said=(replace(said, text=text, asked=asked),))
+        for i, text in enumerate(_split_text(message.text, budget - fixed)):
+            line = "" if i else message.entry_line
+            yield replace(turn, messages=(replace(message, text=text, entry_line=line),))
     if gathered:
-        yield replace(turn, said=tuple(gathered))
+        yield replace(turn, messages=tuple(gathered))
 
 
-def _end(turns: Sequence[Turn], room: int) -> tuple[Turn, ...]:
-    """The last of what is said, as much as fits."""
+def _end(turns: Sequence[Turn], budget: int) -> tuple[Turn, ...]:
+    """The last messages of turns, as many as fit."""
     kept: list[Turn] = []
     for turn in reversed(turns):
-        room -= TURN + _bytes(turn.person)
-        said: list[Said] = []
-        for one in reversed(turn.said):
-            if _size(one) > room:
+        budget -= TURN_OVERHEAD + _bytes(turn.person)
+        fitting: list[DialogueMessage] = []
+        for message in reversed(turn.messages):
+            if _size(message) > budget:
                 break
-            said.insert(0, one)
-            room -= _size(one)
-        if said:
-            kept.insert(0, replace(turn, said=tuple(said)))
-        if len(said) < len(turn.said):
+            fitting.insert(0, message)
+            budget -= _size(message)
+        if fitting:
+            kept.insert(0, replace(turn, messages=tuple(fitting)))
+        if len(fitting) < len(turn.messages):
             break
-    if not kept and turns and room > TURN:
-        last = turns[-1].said[-1]
-        *_, text = _halves(last.text, room)
+    if not kept and turns and budget > TURN_OVERHEAD:
+        last = turns[-1].messages[-1]
+        *_, text = _split_text(last.text, budget)
         kept = [Turn(turns[-1].person, (replace(last, text=text),))]
     return tuple(kept)
 
 
-def _halves(text: str, room: int) -> Iterator[str]:
-    """A text in pieces that fit, cut at a blank near the middle where there is one."""
-    if len(text) < 2 or _bytes(escape(text)) < room:
+def _split_text(text: str, budget: int) -> Iterator[str]:
+    """A text in pieces that fit, split at a blank near the middle if there is one."""
+    if len(text) < 2 or _bytes(escape(text)) < budget:
         yield text
         return
-    at = middle_blank(text)
-    for half in (text[:at].strip(), text[at:].strip()):
+    middle = middle_blank(text)
+    for half in (text[:middle].strip(), text[middle:].strip()):
         if half:
-            yield from _halves(half, room)
+            yield from _split_text(half, budget)

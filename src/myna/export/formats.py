@@ -1,4 +1,4 @@
-"""The formats: what each is, what it holds of a dialogue, and its rows."""
+"""The dataset formats: their descriptions, limitations, and rows."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
-from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DatasetFormat, listed
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DatasetFormat, join_with_or
 from myna.errors import ExportError
-from myna.export.dialogues import OPENING, Dialogue, Draw, Exchange, Turn, harmless
+from myna.export.dialogues import OPENING, Dialogue, DrawExchanges, Exchange, Turn, neutralize
 from myna.rendering.turns import escape_turn
 
 BOS, EOS = "<s>", "</s>"
 
-FEWEST_TURNS, MOST_TURNS = 2, 10
-"""Turns of a dialogue, drawn at random: a model learns to talk at any length."""
+MIN_TURNS, MAX_TURNS = 2, 10
+"""Turns of a dialogue, drawn at random, so that the model learns any length."""
 
 
-def messages_drawn(chance: random.Random) -> int:
-    """The most exchanges of a dialogue of `FEWEST_TURNS` to `MOST_TURNS` turns."""
-    return chance.randint(FEWEST_TURNS, MOST_TURNS) // 2
+def draw_exchanges(rng: random.Random) -> int:
+    """The maximum number of exchanges of a dialogue of `MIN_TURNS` to `MAX_TURNS` turns."""
+    return rng.randint(MIN_TURNS, MAX_TURNS) // 2
 
 
 def segments(dialogue: Dialogue) -> list[dict[str, Any]]:
-    r"""The segments of a dialogue; concatenated, they are what is trained on.
+    r"""The segments of a dialogue; concatenated, they are the sample's text.
 
         <s>CONTEXT: Ana is talking to friend.\nfriend: tea?     false
         \nAna: always\n                                         true
@@ -36,13 +36,13 @@ def segments(dialogue: Dialogue) -> list[dict[str, Any]]:
     stand between two newlines, and the last one ends with the end token. `<s>` and `</s>`
     are those of the Llama and Mistral bases.
     """
-    opening = BOS + harmless(dialogue.system)
+    opening = BOS + neutralize(dialogue.system)
     found: list[dict[str, Any]] = []
-    for number, exchange in enumerate(dialogue.exchanges):
+    for i, exchange in enumerate(dialogue.exchanges):
         before = "\n".join(text for turn in exchange.others for text, _ in _lines(turn))
         if not exchange.others and exchange.opening != OPENING:
-            before = harmless(exchange.opening)
-        if number == 0:
+            before = neutralize(exchange.opening)
+        if i == 0:
             before = f"{opening}\n{before}" if before else opening
         found.append(_segment(before, label=False))
         for trained, lines in groupby(_lines(exchange.own), key=lambda line: line[1]):
@@ -57,16 +57,16 @@ def _segment(text: str, *, label: bool) -> dict[str, Any]:
 
 
 def _lines(turn: Turn) -> list[tuple[str, bool]]:
-    """The messages of a turn and whether they are trained; the name is before the first."""
-    texts = [harmless(text) for text in escape_turn([one.text for one in turn.said])]
-    texts[0] = f"{harmless(turn.person)}: {texts[0]}"
-    return [(text, one.trained) for text, one in zip(texts, turn.said, strict=True)]
+    """The (text, trained) of each message of a turn; the name is before the first."""
+    texts = [neutralize(text) for text in escape_turn([m.text for m in turn.messages])]
+    texts[0] = f"{neutralize(turn.person)}: {texts[0]}"
+    return [(text, m.trained) for text, m in zip(texts, turn.messages, strict=True)]
 
 
 Row = dict[str, Any]
 
-HISTORY = 5
-"""Most exchanges in the history of an Alpaca row."""
+MAX_HISTORY_EXCHANGES = 5
+"""In the history of an Alpaca row."""
 
 SYSTEM = "You are {name}, in {channel} with {others}."
 MIND_UPLOAD_SYSTEM = "CONTEXT: {name} is talking to {others}."
@@ -81,14 +81,14 @@ _LABELS = "who is trained: the persona's messages that are context only are left
 
 @dataclass(frozen=True)
 class Format:
-    """A format that dialogues can be written in.
+    """A format of dialogues for other trainers.
 
     Attributes:
-        rows: what a dialogue becomes; None for Parquet, which holds messages.
-        holds_loss_mask: whether it says what is trained.
-        lacks: what it cannot hold.
-        length: most bytes of a dialogue, and the trainer's sequence length.
-        draw: draws a dialogue's most exchanges.
+        lacks: its limitations.
+        rows: makes the rows of a dialogue; None for Parquet, which holds messages.
+        holds_loss_mask: True if it marks what is trained.
+        sequence_len: the trainer's sequence length, and the most bytes of a dialogue.
+        draw: draws the maximum number of exchanges of each dialogue; None: as many as fit.
     """
 
     name: DatasetFormat
@@ -98,69 +98,58 @@ class Format:
     file: Literal["jsonl", "json", "parquet"] = "jsonl"
     holds_loss_mask: bool = False
     system: str = SYSTEM
-    length: int = 8192
-    draw: Draw | None = None
+    sequence_len: int = 8192
+    draw: DrawExchanges | None = None
 
 
 def find(name: str) -> Format:
-    """The format of that name.
+    """Look up a format by its name.
 
     Raises:
-        ExportError: there is none.
+        ExportError: unknown format.
     """
     if name not in FORMATS:
         raise ExportError(
-            f"'{name}' is no format: choose one of {listed(DATASET_FORMATS)}; or, "
-            f"for programs that run a clone, {listed(CLONE_FORMATS)}"
+            f"'{name}' is no format: choose one of {join_with_or(DATASET_FORMATS)}; or, "
+            f"for programs that run a clone, {join_with_or(CLONE_FORMATS)}"
         )
     return FORMATS[name]
 
 
-def spoken(turn: Turn) -> str:
-    """A turn behind its speaker's name, no line of it like somebody else's."""
-    return f"{turn.person}: " + "\n".join(escape_turn([one.text for one in turn.said]))
+def _named_turn(turn: Turn) -> str:
+    """A turn behind its author's name; no line of it looks like somebody else's turn."""
+    return f"{turn.person}: " + "\n".join(escape_turn([m.text for m in turn.messages]))
 
 
-def heard(exchange: Exchange, *, named: bool) -> str:
-    """What the others say, in one text."""
-    return harmless("\n".join(spoken(t) if named else t.text for t in exchange.others))
-
-
-def opened(exchange: Exchange) -> str:
-    """What is heard where nobody spoke."""
-    asked = exchange.opening
-    return asked if asked == OPENING else harmless(asked)
-
-
-def answered(exchange: Exchange) -> str:
-    """What the persona answers."""
-    return harmless(exchange.own.text)
+def _user_text(dialogue: Dialogue, exchange: Exchange) -> str:
+    """The others' turns as one text, or the opening if there are none."""
+    if exchange.others:
+        texts = (_named_turn(t) if dialogue.named else t.text for t in exchange.others)
+        return neutralize("\n".join(texts))
+    return OPENING if exchange.opening == OPENING else neutralize(exchange.opening)
 
 
 def _pairs(dialogue: Dialogue) -> Iterator[tuple[str, str]]:
-    """What is heard and answered; something is heard even where the persona opens."""
+    """The texts of user and assistant; there is a user even if the persona speaks first."""
     for exchange in dialogue.exchanges:
-        said = heard(exchange, named=dialogue.named)
-        yield said if exchange.others else opened(exchange), answered(exchange)
+        yield _user_text(dialogue, exchange), neutralize(exchange.own.text)
 
 
 def _messages(dialogue: Dialogue) -> Iterator[tuple[str, str]]:
-    """Roles and texts; a dialogue that the persona opens begins with their turn."""
-    yield "system", harmless(dialogue.system)
+    """Roles and texts; if the persona speaks first, the assistant does."""
+    yield "system", neutralize(dialogue.system)
     for exchange in dialogue.exchanges:
-        if exchange.others:
-            yield "user", heard(exchange, named=dialogue.named)
-        elif exchange.opening != OPENING:
-            yield "user", opened(exchange)
-        yield "assistant", answered(exchange)
+        if exchange.others or exchange.opening != OPENING:
+            yield "user", _user_text(dialogue, exchange)
+        yield "assistant", neutralize(exchange.own.text)
 
 
 def sharegpt(dialogue: Dialogue) -> Iterator[Row]:
     """One row: `conversations` of `from` and `value`, human and gpt by turns."""
-    said = [{"from": "system", "value": harmless(dialogue.system)}]
+    turns = [{"from": "system", "value": neutralize(dialogue.system)}]
     for human, gpt in _pairs(dialogue):
-        said += [{"from": "human", "value": human}, {"from": "gpt", "value": gpt}]
-    yield {"conversations": said}
+        turns += [{"from": "human", "value": human}, {"from": "gpt", "value": gpt}]
+    yield {"conversations": turns}
 
 
 def openai(dialogue: Dialogue) -> Iterator[Row]:
@@ -169,23 +158,23 @@ def openai(dialogue: Dialogue) -> Iterator[Row]:
 
 
 def alpaca(dialogue: Dialogue) -> Iterator[Row]:
-    """A row for each answer, so that each is trained once by whoever reads no history."""
+    """A row for each answer, so that trainers without history train each once."""
     history: list[list[str]] = []
     for human, gpt in _pairs(dialogue):
         yield {
             "instruction": human,
             "input": "",
             "output": gpt,
-            "system": harmless(dialogue.system),
-            "history": history[-HISTORY:],
+            "system": neutralize(dialogue.system),
+            "history": history[-MAX_HISTORY_EXCHANGES:],
         }
         history.append([human, gpt])
 
 
 def chatml(dialogue: Dialogue) -> Iterator[Row]:
     """One row: the whole dialogue as `text`."""
-    said = _messages(dialogue)
-    yield {"text": "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in said)}
+    turns = _messages(dialogue)
+    yield {"text": "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in turns)}
 
 
 def _segments(dialogue: Dialogue) -> Iterator[Row]:
@@ -197,13 +186,13 @@ _SEGMENTS: dict[str, Any] = {
     "rows": _segments,
     "holds_loss_mask": True,
     "system": MIND_UPLOAD_SYSTEM,
-    "length": 4096,
-    "draw": messages_drawn,
+    "sequence_len": 4096,
+    "draw": draw_exchanges,
 }
 
 FORMATS: dict[str, Format] = {
-    one.name: one
-    for one in (
+    format_.name: format_
+    for format_ in (
         Format(
             "sharegpt",
             "conversations of from and value, with configs for Axolotl and LLaMA-Factory",
@@ -222,7 +211,7 @@ FORMATS: dict[str, Format] = {
             "instruction, input, output, system, history, with a config for LLaMA-Factory",
             (_TIMES, _FILES, _BORDERS, _NAMES, _CONTROL, _LABELS,
              f"a dialogue that the persona opens: the instruction is {OPENING}",
-             f"history beyond {HISTORY} exchanges"),
+             f"history beyond {MAX_HISTORY_EXCHANGES} exchanges"),
             alpaca,
         ),
         Format(

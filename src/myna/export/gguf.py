@@ -1,81 +1,79 @@
-"""A LoRA in GGUF's form, for llama.cpp and what is built on it."""
+"""A LoRA as a GGUF file, for llama.cpp and programs built on it."""
 
 from __future__ import annotations
 
 import importlib.util
-import json
 import shlex
 from pathlib import Path
 
 from myna.errors import EngineError, ExportError
-from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written
-from myna.export.prompt_templates import jinja
-from myna.models.adapter_gguf import ADAPTER_FILE, convert
+from myna.export.clone_export import NO_ESCAPES, ONE_USER, CloneExportReport, ExportedClone
+from myna.export.prompt_templates import as_json, jinja_template
+from myna.models.adapter_gguf import ADAPTER_FILE, write_adapter_gguf
 from myna.workspace import write_text
 
-TEMPLATE = "template.jinja"
+TEMPLATE_FILE = "template.jinja"
 
 
-def write(trained: Trained, new: Path, path: Path, done: Written) -> None:
-    """Write it into the folder `new`, which will be at `path`; what was done goes to `done`.
+def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport) -> None:
+    """Write the export into the folder `new`, which will be at `path`; fill in the report.
 
     Raises:
-        ExportError: it cannot be had of what is trained.
+        ExportError: the adapter is no LoRA, or of an architecture that llama.cpp cannot run.
     """
-    adapter = trained.lora()
-    convert_checked(trained, adapter, new)
-    first = trained.voices[0]
-    write_text(new / TEMPLATE, jinja(first))
-    base = shlex.quote(str(trained.base.gguf or "BASE.gguf"))
-    lora, template = (shlex.quote(str(path / file)) for file in (ADAPTER_FILE, TEMPLATE))
-    stops = json_list(first.stops())
-    done.how = [
+    adapter = clone.lora()
+    convert_adapter(clone, adapter, new)
+    first = clone.voices[0]
+    write_text(new / TEMPLATE_FILE, jinja_template(first))
+    base = shlex.quote(str(clone.base.gguf or "BASE.gguf"))
+    lora, template = (shlex.quote(str(path / file)) for file in (ADAPTER_FILE, TEMPLATE_FILE))
+    report.how = [
         "To chat, on a page or with the OpenAI API, at http://127.0.0.1:8080:",
         "",
         f"  llama-server -m {base} --lora {lora} \\",
         f"    --jinja --chat-template-file {template}",
         "",
         f"The template speaks as {first.persona}, and the user for {first.user}. Requests need",
-        f'"stop": {stops}',
+        f'"stop": {as_json(first.stops())}',
         "",
         "To have it continue a text of your own:",
         "",
         f"  llama-cli -m {base} --lora {lora} \\",
-        f"    -no-cnv -p {shlex.quote(prompt_of(trained))}",
+        f"    -no-cnv -p {shlex.quote(example_prompt(clone))}",
         "",
         "KoboldCpp takes the same two files: koboldcpp --model … --lora …",
     ]
-    if trained.base.gguf is None:
-        done.how += [
+    if clone.base.gguf is None:
+        report.how += [
             "",
-            f"BASE.gguf is {trained.base.name} in GGUF's form, which is not here: llama.cpp's",
-            f"convert_hf_to_gguf.py makes it of {trained.base.folder}.",
+            f"BASE.gguf is {clone.base.name} as a GGUF file, which is not here: llama.cpp's",
+            f"convert_hf_to_gguf.py makes it of {clone.base.folder}.",
         ]
-    done.lacks = [NO_ESCAPES, ONE_USER]
-    done.checked = loaded(trained, new / ADAPTER_FILE)
+    report.lacks = [NO_ESCAPES, ONE_USER]
+    report.checked = check_loading(clone, new / ADAPTER_FILE)
 
 
-def convert_checked(trained: Trained, adapter: Path, new: Path) -> None:
-    """Write the adapter in GGUF's form.
+def convert_adapter(clone: ExportedClone, adapter: Path, new: Path) -> None:
+    """Write the adapter as a GGUF file.
 
     Raises:
         ExportError: llama.cpp cannot run adapters of this architecture.
     """
     try:
-        convert(adapter, trained.base, new / ADAPTER_FILE)
+        write_adapter_gguf(adapter, clone.base, new / ADAPTER_FILE)
     except EngineError as error:
-        what = str(error).partition(': use engine = "transformers"')[0]
-        raise ExportError(f"{what}: run `myna export merged` instead") from error
+        reason = str(error).partition(': use engine = "transformers"')[0]
+        raise ExportError(f"{reason}: run `myna export merged` instead") from error
 
 
-def loaded(trained: Trained, file: Path) -> str:
-    """Have llama.cpp load the adapter on its base; what that showed, "" where it cannot."""
-    gguf = trained.base.gguf
+def check_loading(clone: ExportedClone, file: Path) -> str:
+    """Load the adapter on its base with llama.cpp; the result, "" without llama.cpp or GGUF."""
+    gguf = clone.base.gguf
     if gguf is None or importlib.util.find_spec("xllamacpp") is None:
         return ""
     from myna.engines.llamacpp import LlamaCpp
 
-    engine = LlamaCpp(trained.base, file, 256)
+    engine = LlamaCpp(clone.base, file, 256)
     try:
         engine.next_probs([1], 1)
     finally:
@@ -83,14 +81,9 @@ def loaded(trained: Trained, file: Path) -> str:
     return f"llama.cpp loads it on {gguf.name}"
 
 
-def prompt_of(trained: Trained) -> str:
-    """The beginning of a text that the first persona goes on with."""
-    voice = trained.voices[0]
-    said = voice.between("start", "user") + voice.lead("user") + "Hello!"
-    line = voice.opening + voice.system + voice.spec.header_end
-    return line + said + voice.between("user", "assistant")
-
-
-def json_list(texts: list[str]) -> str:
-    """Texts as a list in JSON."""
-    return json.dumps(texts, ensure_ascii=False)
+def example_prompt(clone: ExportedClone) -> str:
+    """A chat that the first persona continues."""
+    voice = clone.voices[0]
+    header = voice.before_system + voice.system + voice.spec.header_end
+    message = voice.between("start", "user") + voice.lead("user") + "Hello!"
+    return header + message + voice.between("user", "assistant")

@@ -1,4 +1,4 @@
-"""The base with the adapter merged into it: a model like any other, in safetensors."""
+"""The base with the adapter merged into its weights: a plain model in safetensors."""
 
 from __future__ import annotations
 
@@ -8,81 +8,76 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from myna.export.clone_export import NO_ESCAPES, ONE_USER, Trained, Written
-from myna.export.prompt_templates import jinja
-from myna.models.bases import Base, find
+from myna.export.clone_export import NO_ESCAPES, ONE_USER, CloneExportReport, ExportedClone
+from myna.export.prompt_templates import as_json, jinja_template
+from myna.models.bases import Base, find_base
 from myna.models.libraries import quiet
-from myna.models.loading import load, load_adapter
+from myna.models.loading import load_adapter, load_base
+from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import write_text
 
 TOKEN_FILES = (
     "tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json",
     "generation_config.json",
 )  # fmt: skip
-LARGEST_SHARD = "5GB"
+MAX_SHARD_SIZE = "5GB"
 PROBE = "Hello there, how are you?"
 
 
-def write(trained: Trained, new: Path, path: Path, done: Written) -> None:
-    """Write it into the folder `new`, which will be at `path`; what was done goes to `done`.
+def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport) -> None:
+    """Write the export into the folder `new`, which will be at `path`; fill in the report.
 
     Raises:
-        ExportError: it cannot be had of what is trained.
+        ExportError: there is an adapter for each persona.
     """
-    adapter = trained.only_adapter()
-    base = find(trained.base.name, weights=True, say=trained.say)
-    trained.say(f"merging '{adapter.name}' into {base.name}")
-    ids = _probe(base)
-    model = load_adapter(load(base, dtype=_dtype(base), device="cpu"), adapter)
+    adapter = clone.only_adapter()
+    base = find_base(clone.base.name, weights=True, report=clone.report)
+    clone.report(f"merging '{adapter.name}' into {base.name}")
+    tokenizer = Tokenizer(base.folder)
+    ids = [*tokenizer.bos_ids, *tokenizer.encode(PROBE).ids]
+    model = load_adapter(load_base(base, dtype=_dtype(base), device="cpu"), adapter)
     before = _logprobs(model, ids)
     with quiet():
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-        model.save_pretrained(new, max_shard_size=LARGEST_SHARD)
+        model.save_pretrained(new, max_shard_size=MAX_SHARD_SIZE)
     for name in TOKEN_FILES:
         if (base.folder / name).is_file():
             shutil.copyfile(base.folder / name, new / name)
-    first = trained.voices[0]
-    write_text(new / "chat_template.jinja", jinja(first))
-    _forget_template(new / "tokenizer_config.json")
+    first = clone.voices[0]
+    write_text(new / "chat_template.jinja", jinja_template(first))
+    _remove_chat_template(new / "tokenizer_config.json")
     dtype = model.dtype
     del model
-    trained.say("loading it back")
+    clone.report("loading it back")
     merged = Base(str(path), new, None, base.context, True, "")
-    after = _logprobs(load(merged, dtype=dtype, device="cpu"), ids)
-    off = float((before - after).abs().max())
-    done.checked = (
+    after = _logprobs(load_base(merged, dtype=dtype, device="cpu"), ids)
+    difference = float((before - after).abs().max())
+    report.checked = (
         f"transformers loads it, and its log-probabilities are those of the adapter on its base "
-        f"within {off:.1g}"
+        f"within {difference:.1g}"
     )
-    done.how = [
-        "A folder of the transformers kind. vLLM and text-generation-webui take it as it is:",
+    report.how = [
+        "A folder as transformers saves it. vLLM and text-generation-webui take it as it is:",
         "",
         f"  vllm serve {shlex.quote(str(path))}",
         "",
         f"Its chat template speaks as {first.persona}, and the user for {first.user}; requests",
-        f'need "stop": {json.dumps(first.stops(), ensure_ascii=False)}',
+        f'need "stop": {as_json(first.stops())}',
         "",
-        "For a GGUF file of it all, for LM Studio and others:",
+        "To make a GGUF file of the model, for LM Studio and others:",
         "",
         f"  python convert_hf_to_gguf.py {shlex.quote(str(path))}    (of llama.cpp)",
     ]
-    done.lacks = [NO_ESCAPES, ONE_USER]
+    report.lacks = [NO_ESCAPES, ONE_USER]
 
 
 def _dtype(base: Base) -> Any:
-    """The number format that the base's weights are stored in."""
+    """The torch dtype of the base's stored weights."""
     import torch
 
     config = json.loads((base.folder / "config.json").read_text("utf-8"))
     name = config.get("dtype") or config.get("torch_dtype") or "float32"
     return getattr(torch, str(name), torch.float32)
-
-
-def _probe(base: Base) -> list[int]:
-    from myna.rendering.tokenizer import Tokenizer
-
-    tokenizer = Tokenizer(base.folder)
-    return [*tokenizer.bos_ids, *tokenizer.encode(PROBE).ids]
 
 
 def _logprobs(model: Any, ids: list[int]) -> Any:
@@ -93,8 +88,8 @@ def _logprobs(model: Any, ids: list[int]) -> Any:
         return model(input_ids=torch.tensor([ids])).logits[0].float().log_softmax(-1)
 
 
-def _forget_template(file: Path) -> None:
-    """Take the base's own chat template out of its settings: ours is a file beside them."""
+def _remove_chat_template(file: Path) -> None:
+    """Remove the base's own chat template from its tokenizer config: ours is a separate file."""
     if file.is_file():
         settings = json.loads(file.read_text("utf-8"))
         if settings.pop("chat_template", None) is not None:

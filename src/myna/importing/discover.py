@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, is_archive, members, recognise
+from myna.sources import ChatFile, Recognition, archive_members, is_archive, recognise
 
 _PACKED = {
     b"Rar!": "a RAR archive",
@@ -95,24 +95,24 @@ def _look(file: ChatFile, found: Discovery, as_source: str | None, *, named: boo
     try:
         if not file.size:
             if named:
-                found.troubles.append(f"{file.place}: the file is empty: export it again")
+                found.troubles.append(f"{file.location}: the file is empty: export it again")
             else:
                 found.others["empty"] += 1
             return
         if is_archive(file):
-            for member in members(file):
+            for member in archive_members(file):
                 _look(member, found, as_source, named=False)
             return
         recognised = Recognition(as_source, 1.0, "by --source") if as_source else recognise(file)
         if recognised is None:
             if named:
-                found.troubles.append(f"{file.place}: {_no_chat(file)}")
+                found.troubles.append(f"{file.location}: {_no_chat(file)}")
             found.others[file.path.suffix.lower() or "without ending"] += 1
         elif recognised.holds_messages:
             found.chats.append((file, recognised))
         elif named:
             found.troubles.append(
-                f"{file.place} is {recognised.because} and holds no messages: "
+                f"{file.location} is {recognised.reason} and holds no messages: "
                 "import the folder that it belongs to"
             )
     except SourceError as error:

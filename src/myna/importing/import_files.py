@@ -31,9 +31,17 @@ from polars.io.plugins import register_io_source
 from myna import people as people_
 from myna import workspace as workspace_
 from myna.errors import SourceError
-from myna.messages import COMPRESSION, KEY, SCHEMA
+from myna.messages import MESSAGE_KEY, PARQUET_COMPRESSION, SCHEMA
 from myna.people import accounts
-from myna.sources import ChatFile, Recognition, Table, Tally, source, table_name, unspooled
+from myna.sources import (
+    ChatFile,
+    Recognition,
+    StoredTable,
+    Tally,
+    load_source,
+    load_table,
+    table_file_name,
+)
 from myna.sources._shared import files
 from myna.workspace import ImportRecord, Workspace
 
@@ -156,7 +164,7 @@ class _Group:
         sizes.update(file.size for file, _ in self.chats)
         fresh = []
         for file, found in self.chats:
-            result = Imported(file.place, found.source, found.confidence, found.because)
+            result = Imported(file.location, found.source, found.confidence, found.reason)
             result.bytes = file.size
             self.results.append(result)
             if sizes[file.size] == 1:
@@ -188,7 +196,9 @@ class _Group:
             tally, platform = Tally(), ""
             try:
                 with _digested(file, result):
-                    for found in source(result.source).read(replace(file, spool=folder), tally):
+                    for found in load_source(result.source).read(
+                        replace(file, spool_dir=folder), tally
+                    ):
                         self.progress(self.done + min(tally.bytes_done, file.size), file.name)
                         platform = _platform(found) or platform
                         if (new := self._new_of(found, news, result)) is not None:
@@ -206,17 +216,17 @@ class _Group:
             self.progress(self.done, file.name)
 
     def _new_of(
-        self, found: pl.DataFrame | Table, news: News, result: Imported
+        self, found: pl.DataFrame | StoredTable, news: News, result: Imported
     ) -> pl.DataFrame | None:
         """The messages of a batch that are still to be stored; None where there are none.
 
         A table of which all is new is stored already: it is left as it is.
         """
         remembered: pl.DataFrame | pl.LazyFrame
-        if isinstance(found, Table) and news.is_all and not self.people.forgotten:
+        if isinstance(found, StoredTable) and news.is_all and not self.people.forgotten:
             remembered, new, stored = pl.scan_parquet(found.path), None, found.height
         else:
-            remembered = accounts.without_forgotten(unspooled(found), self.people)
+            remembered = accounts.without_forgotten(load_table(found), self.people)
             new = news.of(remembered)
             stored = new.height
             result.forgotten += found.height - remembered.height
@@ -288,9 +298,9 @@ def _digest(file: ChatFile, given_up: Event | None = None) -> str:
         return digest.hexdigest()
 
 
-def _platform(found: pl.DataFrame | Table) -> str:
+def _platform(found: pl.DataFrame | StoredTable) -> str:
     """The platform of a batch of messages, "" of one without any."""
-    if isinstance(found, Table):
+    if isinstance(found, StoredTable):
         return found.source
     return str(found.item(0, "source")) if found.height else ""
 
@@ -298,13 +308,13 @@ def _platform(found: pl.DataFrame | Table) -> str:
 def _trouble(file: ChatFile, tally: Tally, messages: int) -> str | None:
     if tally.unread_bytes:
         return (
-            f"{file.place}: {tally.unread_bytes:,} bytes from byte {tally.unread_from:,} on "
+            f"{file.location}: {tally.unread_bytes:,} bytes from byte {tally.unread_from:,} on "
             f"could not be read; the {messages:,} complete messages are kept: "
             "export it again and import that to get the rest"
         )
     if not messages:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
-        return f"{file.place}: no messages in it{f' ({why})' if why else ''}: export it again"
+        return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None
 
 
@@ -333,7 +343,7 @@ class News:
 
 
 def _mark() -> pl.Expr:
-    return pl.struct(*KEY, "text").hash()
+    return pl.struct(*MESSAGE_KEY, "text").hash()
 
 
 def store(frames: Iterator[pl.DataFrame], folder: Path) -> None:
@@ -352,4 +362,6 @@ def store(frames: Iterator[pl.DataFrame], folder: Path) -> None:
             yield frame if columns is None else frame.select(columns)
 
     source = register_io_source(pull, schema=SCHEMA)
-    source.sink_parquet(folder / table_name(0), maintain_order=True, compression=COMPRESSION)
+    source.sink_parquet(
+        folder / table_file_name(0), maintain_order=True, compression=PARQUET_COMPRESSION
+    )

@@ -18,7 +18,7 @@ import polars as pl
 
 from myna import people as people_
 from myna import workspace as workspace_
-from myna.messages import COMPRESSION, SCHEMA
+from myna.messages import PARQUET_COMPRESSION, SCHEMA
 from myna.people import Person, accounts, consent
 from myna.workspace import ImportRecord, Workspace
 
@@ -76,7 +76,7 @@ def _forget_in(table: Path, person: Person) -> int | None:
     kept = rows.update(pl.DataFrame(changed, schema=schema, orient="row"), on="row").drop("row")
     hidden = table.with_name(f".{table.name}.new")
     try:
-        kept.write_parquet(hidden, compression=COMPRESSION)
+        kept.write_parquet(hidden, compression=PARQUET_COMPRESSION)
         hidden.replace(table)
     finally:
         hidden.unlink(missing_ok=True)

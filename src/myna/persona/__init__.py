@@ -1,1 +1,1 @@
-"""Rooms: humans and personas in one chat, and who speaks next."""
+"""Clones: prompts, turns, the next speaker, and memory of past chats."""

@@ -1,4 +1,4 @@
-"""A trained clone, ready to talk: its engine, its people, the rendering it was trained with."""
+"""A trained clone, ready to talk: its engine, its personas, and the rendering of its samples."""
 
 from __future__ import annotations
 
@@ -7,79 +7,82 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from myna import config, workspace
+from myna import config
 from myna.artifacts import AdapterInfo, Channel, PromptFormat
-from myna.engines.engine import Engine, Sampling, open_engine
+from myna.config import Sampling
+from myna.engines.engine import Engine, open_engine
 from myna.errors import PeopleError
-from myna.models.bases import Base, find, find_base_of
-from myna.models.loading import WHOLE
+from myna.models.bases import Base, find_adapter_base, find_base
+from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.memory import Memory, open_memory
-from myna.persona.prompt import Room
+from myna.persona.prompt import PromptBuilder
 from myna.persona.turn import GeneratedTurn
 from myna.rendering.tokenizer import Tokenizer
+from myna.workspace import Workspace
 
-CONTEXT = 4
+CONTEXT_FACTOR = 4
 """A live prompt may grow to this many times a sample's length before it is trimmed."""
 
 
 @dataclass
 class Clone:
-    """An engine with an adapter, and what it needs to speak."""
+    """An adapter loaded in an engine, with all that is needed to speak as its personas."""
 
     engine: Engine
     tokenizer: Tokenizer
     personas: list[str]
     format: PromptFormat
-    """How the samples were written that the adapter was trained on."""
+    """Of the samples that the adapter was trained on."""
     channels: list[Channel]
     """Those trained on, the busiest first."""
     chat: config.Chat
-    chance: random.Random
+    rng: random.Random
     engines: dict[str, Engine] = field(default_factory=dict)
     """Of the personas that have an adapter of their own; `engine` is one of these then."""
     memory: Memory | None = None
     """Past chats that live rooms recall."""
 
-    def room(self, humans: Sequence[str], personas: Sequence[str] | None = None) -> Room:
-        """A room with these humans, in the busiest channel that the personas know.
+    def prompt_builder(
+        self, humans: Sequence[str], personas: Sequence[str] | None = None
+    ) -> PromptBuilder:
+        """An empty history of these members, in the busiest channel that the personas know.
 
-        Everyone who speaks there is in it, unless `personas` says who. Humans whose names
+        `personas` is by default everyone who speaks in the busiest channel. Humans whose names
         do not fit into half of a prompt are left out of its system line, the last ones first.
         """
-        known = [p for p in self.personas if p in self.channels[0].people]
-        chosen = list(personas) if personas is not None else known or self.personas
-        place = max(self.channels, key=lambda c: len(set(c.people) & set(chosen)))
-        room = Room(
+        busiest = [p for p in self.personas if p in self.channels[0].people]
+        chosen = list(personas) if personas is not None else busiest or self.personas
+        channel = max(self.channels, key=lambda c: len(set(c.people) & set(chosen)))
+        builder = PromptBuilder(
             self.format,
             self.tokenizer,
             members=list(dict.fromkeys([*chosen, *humans])),
-            most_tokens=self.max_prompt_tokens(self.chat),
-            space=place.space,
-            channel=place.channel,
+            prompt_budget=self.prompt_budget(self.chat),
+            space=channel.space,
+            channel=channel.channel,
             name="" if self.format.spec.per_persona else self.personas[0],
-            platform=place.source,
+            platform=channel.source,
         )
-        # Names of many tokens, and there are no bounds to those, must leave room for words.
-        while len(room.members) > len(chosen) and (
-            len(self.tokenizer.encode(room.header()).ids) > room.most_tokens // 2
+        # Names can have any number of tokens, and must leave enough of the budget to messages.
+        while len(builder.members) > len(chosen) and (
+            len(self.tokenizer.encode(builder.header()).ids) > builder.prompt_budget // 2
         ):
-            room.members.pop()
-        return room
+            builder.members.pop()
+        return builder
 
-    def max_prompt_tokens(self, chat: config.Chat) -> int:
-        """The most tokens of a prompt, where replies are as long as `chat` allows."""
-        longest = min(CONTEXT * self.format.samples.max_length, self.engine.context)
-        return longest - self._max_reply_tokens(chat)
+    def prompt_budget(self, chat: config.Chat) -> int:
+        """The most tokens of a prompt, where turns are as long as `chat` allows."""
+        longest = min(CONTEXT_FACTOR * self.format.samples.max_length, self.engine.context)
+        return longest - self._max_new_tokens(chat)
 
-    def _max_reply_tokens(self, chat: config.Chat) -> int:
-        """Replies leave at least half of a small context to the prompt."""
-        return min(chat.max_reply_tokens, self.engine.context // 2)
+    def _max_new_tokens(self, chat: config.Chat) -> int:
+        """The most tokens of a turn: at least half of a small context is left to the prompt."""
+        return min(chat.max_new_tokens, self.engine.context // 2)
 
     def sampling(self, chat: config.Chat) -> Sampling:
-        """How personas sample by `chat`, with a new seed."""
-        drawn = chat.sampling(self.chance.randrange(2**31))
-        return drawn.narrowed(self._max_reply_tokens(chat))
+        """The sampling parameters of `chat`, with a new seed."""
+        return chat.sampling(self.rng.randrange(2**31)).narrowed(self._max_new_tokens(chat))
 
     def engine_for(self, person: str) -> Engine:
         """The engine that speaks for a persona; for anybody else the first one."""
@@ -90,48 +93,47 @@ class Clone:
         for engine in {id(e): e for e in (self.engine, *self.engines.values())}.values():
             engine.close()
 
-    def known(self, name: str) -> str:
-        """A persona's name.
+    def check_persona(self, name: str) -> str:
+        """Return the name of a persona.
 
         Raises:
-            PeopleError: nobody called so may be cloned.
+            PeopleError: no persona is called so.
         """
         if name not in self.personas:
             raise PeopleError(f"{name} is no persona: choose one of {', '.join(self.personas)}")
         return name
 
-    def next_speaker(self, room: Room, among: Sequence[str]) -> str:
-        """Who speaks next, drawn from the model's own probabilities of the names.
+    def next_speaker(self, builder: PromptBuilder, among: Sequence[str]) -> str:
+        """Draw the next speaker from the model's own probabilities of the names.
 
-        Whoever spoke last does not follow themselves: their messages were one turn.
+        Never the last speaker: consecutive messages of one person were one turn in training.
         """
-        last = room.lines[-1].person if room.lines else None
+        last = builder.messages[-1].person if builder.messages else None
         others = [person for person in among if person != last] or list(among)
         if len(others) == 1:
             return others[0]
-        return next_speaker_.choose(
-            next_speaker_.probabilities(self.engine, room, others), self.chance
-        )
+        probabilities = next_speaker_.probabilities(self.engine, builder, others)
+        return next_speaker_.sample(probabilities, self.rng)
 
     def speak(
         self,
-        room: Room,
+        builder: PromptBuilder,
         person: str,
         *,
         sampling: Sampling | None = None,
         opening: str = "",
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> GeneratedTurn:
-        """The next turn of a persona, that begins with `opening`: iterate to hear it.
+        """The next turn of a persona, which begins with `opening`; iterate to generate it.
 
-        The room stays as it is. `sampling` is by the clone's own settings unless given.
+        The history stays as it is. `sampling` is by the clone's own settings unless given.
 
         Raises:
-            PeopleError: they may not be cloned.
+            PeopleError: no persona is called so.
         """
         return GeneratedTurn(
-            self.engine_for(self.known(person)),
-            room,
+            self.engine_for(self.check_persona(person)),
+            builder,
             person,
             sampling or self.sampling(self.chat),
             opening=opening,
@@ -140,12 +142,12 @@ class Clone:
 
 
 def open_clone(
-    space: workspace.Workspace,
+    workspace: Workspace,
     name: str,
     settings: config.Settings,
     *,
     seed: int | None = None,
-    say: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> Clone:
     """Load the adapter `name` of a workspace into an engine, both as `settings` say.
 
@@ -154,12 +156,12 @@ def open_clone(
         ModelError: the base or the adapter is missing or damaged, or they do not fit.
         EngineError: the engine of the settings cannot run it.
     """
-    info = AdapterInfo.load(space, name)
-    base = find_base_of(name, info, weights=False, say=say)
-    context = min(base.context, (CONTEXT + 1) * info.format.samples.max_length)
+    info = AdapterInfo.load(workspace, name)
+    base = find_adapter_base(name, info, weights=False, report=report)
+    context = min(base.context, (CONTEXT_FACTOR + 1) * info.format.samples.max_length)
 
     def engine(adapter: str) -> Engine:
-        return _engine(base, space.adapter(adapter), context, settings, say)
+        return _engine(base, workspace.adapter(adapter), context, settings, report)
 
     # An engine has one adapter for life, so personas with their own have one each.
     engines = {person: engine(own) for person, own in info.adapters.items()}
@@ -172,26 +174,22 @@ def open_clone(
         format=info.format,
         channels=info.channels,
         chat=chat,
-        chance=random.Random(seed),
-        memory=open_memory(space, chat.memory_embeddings, say) if chat.memory else None,
+        rng=random.Random(seed),
+        memory=open_memory(workspace, chat.memory_embeddings, report) if chat.memory else None,
     )
 
 
 def _engine(
-    base: Base,
-    folder: Path,
-    context: int,
-    settings: config.Settings,
-    say: Callable[[str], None],
+    base: Base, folder: Path, context: int, settings: config.Settings, report: Callable[[str], None]
 ) -> Engine:
     """The engine with the adapter in `folder`, or with the whole model that was trained."""
-    is_whole = (folder / WHOLE).is_dir()
+    is_whole = (folder / FULL_MODEL_FOLDER).is_dir()
     return open_engine(
         settings.chat.engine,
-        find(str(folder / WHOLE), weights=False) if is_whole else base,
+        find_base(str(folder / FULL_MODEL_FOLDER), weights=False) if is_whole else base,
         None if is_whole else folder,
         context=context,
         slots=settings.chat.slots,
         server=settings.engine,
-        say=say,
+        report=report,
     )

@@ -1,7 +1,7 @@
-"""Texts as vectors, so that what means the same is found without a word in common.
+"""Text embeddings, which find texts of the same meaning without a word in common.
 
-Most are static: a table with a vector for each token, where a text is the mean of its
-tokens' vectors. All that takes is numpy, so these are read here, whoever made them:
+Most models are static: a table with a vector for each token; a text's vector is the mean of
+its tokens'. All that takes is numpy, so these are read here:
 
     wordllama                 the 16 MB of weights in the PyPI wheel of that name. The package
                               itself is not imported: it can download others.
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WORDLLAMA = "wordllama"
-LONGEST = 2000
-"""Characters of a text that count: its first ones."""
+MAX_TEXT_CHARS = 2000
+"""The first characters of a text, which are embedded."""
 
 
 @dataclass(frozen=True)
 class Embedder:
-    """Makes vectors of length one, and of length zero where a text has no known token.
+    """An embedding model: vectors of length one, or zero where a text has no known token.
 
-    `id` tells which model it is: vectors of different ones do not go together.
+    `id` identifies the model: vectors of different models cannot be compared.
     """
 
     id: str
@@ -47,14 +47,14 @@ class Embedder:
         """The vectors of texts: shape (texts, dimensions)."""
         import numpy as np
 
-        means = np.asarray(self._means([text[:LONGEST] for text in texts]), np.float32)
+        means = np.asarray(self._means([text[:MAX_TEXT_CHARS] for text in texts]), np.float32)
         lengths = np.linalg.norm(means, axis=1, keepdims=True)
-        found: NDArray[np.float32] = means / np.maximum(lengths, np.finfo(np.float32).tiny)
-        return found
+        vectors: NDArray[np.float32] = means / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return vectors
 
 
 def open_embedder(name: str) -> Embedder:
-    """The model that a setting names: "wordllama", or a folder.
+    """Open the model that a setting names: "wordllama", or a folder.
 
     Raises:
         EngineError: what it needs is not installed.
@@ -102,8 +102,8 @@ def _static(folder: Path) -> tuple[Path, Path] | None:
             f"chat.memory_embeddings: there is no folder {folder}: it takes 'wordllama', or a "
             "folder of model2vec or sentence-transformers"
         )
-    for place in (folder, folder / "0_StaticEmbedding"):
-        weights, tokenizer = place / "model.safetensors", place / "tokenizer.json"
+    for subfolder in (folder, folder / "0_StaticEmbedding"):
+        weights, tokenizer = subfolder / "model.safetensors", subfolder / "tokenizer.json"
         if weights.is_file() and tokenizer.is_file() and _table_key(weights):
             return weights, tokenizer
     return None
@@ -114,12 +114,12 @@ def _table_key(weights: Path) -> str | None:
 
     with safe_open(weights, framework="np") as tensors:
         names = set(tensors.keys())
-    known = ("embeddings", "embedding.weight")
-    return next((name for name in known if name in names <= {name, "weights", "mapping"}), None)
+    keys = ("embeddings", "embedding.weight")
+    return next((key for key in keys if key in names <= {key, "weights", "mapping"}), None)
 
 
 def _table(weights: Path, tokenizer: Path) -> Callable[[list[str]], NDArray[Any]]:
-    """What makes means of a table's vectors."""
+    """A function that embeds texts by a static model's table."""
     import numpy as np
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
@@ -127,21 +127,20 @@ def _table(weights: Path, tokenizer: Path) -> Callable[[list[str]], NDArray[Any]
     tensors = load_file(weights)
     table = tensors.get("embeddings", tensors.get("embedding.weight"))
     assert table is not None  # noqa: S101  # by `_static`
-    scale, row = tensors.get("weights"), tensors.get("mapping")
-    reader = Tokenizer.from_file(str(tokenizer))
-    reader.no_padding()
-    reader.no_truncation()
-    unknown = reader.token_to_id("[UNK]")
+    scale, mapping = tensors.get("weights"), tensors.get("mapping")
+    encoder = Tokenizer.from_file(str(tokenizer))
+    encoder.no_padding()
+    encoder.no_truncation()
+    unknown = encoder.token_to_id("[UNK]")
 
     def means(texts: list[str]) -> NDArray[Any]:
-        found = np.zeros((len(texts), table.shape[1]), np.float32)
-        read = reader.encode_batch(texts, add_special_tokens=False)
-        for at, encoded in enumerate(read):
-            ids = np.array([i for i in encoded.ids if i != unknown], np.int64)
+        result = np.zeros((len(texts), table.shape[1]), np.float32)
+        for i, encoded in enumerate(encoder.encode_batch(texts, add_special_tokens=False)):
+            ids = np.array([token for token in encoded.ids if token != unknown], np.int64)
             if len(ids):
-                vectors = table[ids if row is None else row[ids]].astype(np.float32)
-                found[at] = (vectors if scale is None else vectors * scale[ids, None]).mean(0)
-        return found
+                vectors = table[ids if mapping is None else mapping[ids]].astype(np.float32)
+                result[i] = (vectors if scale is None else vectors * scale[ids, None]).mean(0)
+        return result
 
     return means
 
@@ -157,5 +156,5 @@ def _by_sentence_transformers(folder: Path) -> Embedder:
         model_kwargs={"use_safetensors": True},
     )
     files = sorted(folder.rglob("*.safetensors"))
-    marks = " ".join(workspace.fingerprint(file) for file in files)
-    return Embedder(marks, lambda texts: model.encode(texts, show_progress_bar=False))
+    id_ = " ".join(workspace.fingerprint(file) for file in files)
+    return Embedder(id_, lambda texts: model.encode(texts, show_progress_bar=False))

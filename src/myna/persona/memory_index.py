@@ -1,9 +1,9 @@
-"""The index of past chats that memory looks into: prepared/memory.sqlite.
+"""The index of past chats that memory searches: prepared/memory.sqlite.
 
 It holds the turns of the train split, as `myna prepare` made them (redacted, names hidden,
-by consent), who was in which place from when to when, and what the turns of personas, with
-what was said before them, can be found by: their words, and their vectors where there is a
-model for those. Tune and test are never in it.
+by consent), and the time that each person was in each channel. The turns of personas can be
+found, with the turns before them, by words, and by vectors if there is an embedding model.
+The splits validation and test are never in it. Its tables call a channel or thread `place`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,13 @@ from pathlib import Path
 
 import polars as pl
 
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.persona.embeddings import Embedder
 
 VERSION = 2
-BEFORE = 2
+CONTEXT_TURNS = 2
 """Turns of an exchange before the persona's."""
-AT_ONCE = 512
-"""Exchanges whose vectors stand in one row."""
+VECTORS_PER_ROW = 512
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 _RUN = re.compile(f"[{_UNSPACED}]+")
@@ -53,18 +52,18 @@ CREATE INDEX vectors_of ON vectors (person, place);
 """
 
 
-def holds(path: Path, made_from: str, embedder: str | None) -> bool:
-    """Whether there is an index, of these chats and with this model's vectors."""
+def is_current(path: Path, made_from: str, embedder: str | None) -> bool:
+    """Check that there is an index of these chats, with this embedding model's vectors."""
     if not path.exists():
         return False
-    found = sqlite3.connect(path)
+    index = sqlite3.connect(path)
     try:
-        about = found.execute("SELECT * FROM about").fetchone()
+        about = index.execute("SELECT * FROM about").fetchone()
         return bool(about == (made_from, VERSION, embedder))
     except sqlite3.Error:
         return False
     finally:
-        found.close()
+        index.close()
 
 
 def write(
@@ -75,36 +74,36 @@ def write(
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     os.close(handle)
     try:
-        made = sqlite3.connect(temporary, isolation_level=None)
+        index = sqlite3.connect(temporary, isolation_level=None)
         try:
-            made.execute("PRAGMA journal_mode = OFF")
-            made.execute("PRAGMA synchronous = OFF")
-            made.executescript(_SCHEMA)
-            made.execute("BEGIN")
+            index.execute("PRAGMA journal_mode = OFF")
+            index.execute("PRAGMA synchronous = OFF")
+            index.executescript(_SCHEMA)
+            index.execute("BEGIN")
             about = made_from, VERSION, embedder.id if embedder else None
-            made.execute("INSERT INTO about VALUES (?, ?, ?)", about)
-            made.executemany("INSERT INTO members VALUES (?, ?, ?, ?)", members.iter_rows())
-            made.executemany(
+            index.execute("INSERT INTO about VALUES (?, ?, ?)", about)
+            index.executemany("INSERT INTO members VALUES (?, ?, ?, ?)", members.iter_rows())
+            index.executemany(
                 "INSERT INTO turns VALUES (?, ?, ?, ?, ?, ?, ?)",
                 turns.select(
                     "id", "conversation", "place", "person", "text", "first", "last"
                 ).iter_rows(),
             )
             replies = turns.filter("trained").select("id", "person", "place", "before", "text")
-            made.executemany(
+            index.executemany(
                 "INSERT INTO said (rowid, before, reply) VALUES (?, ?, ?)",
                 (
-                    (number, searchable(before), searchable(reply))
-                    for number, _, _, before, reply in replies.iter_rows()
+                    (id_, searchable(before), searchable(reply))
+                    for id_, _, _, before, reply in replies.iter_rows()
                 ),
             )
             if embedder:
-                made.executemany(
+                index.executemany(
                     "INSERT INTO vectors VALUES (?, ?, ?, ?)", _vectors(replies, embedder)
                 )
-            made.execute("COMMIT")
+            index.execute("COMMIT")
         finally:
-            made.close()
+            index.close()
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -112,20 +111,20 @@ def write(
 
 
 def _vectors(replies: pl.DataFrame, embedder: Embedder) -> Iterator[tuple[str, int, bytes, bytes]]:
-    """The rows of `vectors`: what was said before each reply, and the reply."""
-    for (person, place), rows in replies.group_by("person", "place", maintain_order=True):
-        for some in rows.iter_slices(AT_ONCE):
-            texts = pl.concat_str("before", "text", separator="\n").str.strip_chars()
-            found = embedder.embed(some.select(texts).to_series().to_list())
-            numbers = some["id"].to_numpy().astype("<i8")
-            yield str(person), int(str(place)), numbers.tobytes(), found.astype("<f2").tobytes()
+    """The rows of the table `vectors`: one vector for each turn and the turns before it."""
+    texts = pl.concat_str("before", "text", separator="\n").str.strip_chars()
+    for (person, channel), rows in replies.group_by("person", "place", maintain_order=True):
+        for batch in rows.iter_slices(VECTORS_PER_ROW):
+            vectors = embedder.embed(batch.select(texts).to_series().to_list()).astype("<f2")
+            ids = batch["id"].to_numpy().astype("<i8")
+            yield str(person), int(str(channel)), ids.tobytes(), vectors.tobytes()
 
 
 def _turns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The turns of the train split, and who was in which place from when to when."""
+    """The turns of the train split, and the first and last time of each person in each channel."""
     rows = messages.filter(pl.col("split") == "train").with_row_index("row")
-    place = pl.struct(PLACE).rank("dense")
-    rows = rows.with_columns(place=place.cast(pl.Int64)).with_columns(
+    channel = pl.struct(CHANNEL_KEY).rank("dense")
+    rows = rows.with_columns(place=channel.cast(pl.Int64)).with_columns(
         at=pl.when(pl.col("sent_at").is_null().any().over("place"))
         .then(pl.col("row").cast(pl.Int64))
         .otherwise(pl.col("sent_at").dt.epoch("us"))
@@ -146,7 +145,7 @@ def _turns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         pl.when(pl.col("conversation").shift(back) == pl.col("conversation"))
         .then(pl.col("text").shift(back))
         .fill_null("")
-        for back in range(BEFORE, 0, -1)
+        for back in range(CONTEXT_TURNS, 0, -1)
     ]
     members = rows.group_by("place", "person").agg(
         pl.col("at").min().alias("first"), pl.col("at").max().alias("last")
@@ -155,9 +154,9 @@ def _turns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def searchable(text: str) -> str:
-    """A text whose words can be found: scripts without blanks are cut into pairs."""
+    """A text for full-text search: scripts without blanks are cut into pairs of characters."""
     return _RUN.sub(lambda run: f" {' '.join(_pairs(run[0]))} ", text)
 
 
 def _pairs(run: str) -> Iterable[str]:
-    return (run[at : at + 2] for at in range(max(len(run) - 1, 1)))
+    return (run[i : i + 2] for i in range(max(len(run) - 1, 1)))

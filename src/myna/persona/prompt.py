@@ -1,4 +1,4 @@
-"""A room: who is in it, what was said, and the prompt that a persona answers.
+"""Prompts: a chat's history as token ids after which a persona speaks.
 
 Every prompt is made here, in the format of the samples that the adapter was trained with:
 texts are cleaned by the same rules, redacted in the same way, and rendered by the same
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from myna.artifacts import PromptFormat
-from myna.cleaning.normalize import normal
-from myna.cleaning.redact import redacted
+from myna.cleaning.normalize import apply_text_rules
+from myna.cleaning.redact import redact_text
 from myna.people import plain_name
 from myna.rendering.render import Segment, encode_segments, render_segments
 from myna.rendering.spec import RenderingSpec
@@ -27,58 +27,56 @@ from myna.rendering.turns import (
     unescape,
 )
 
-TRIM = 0.5
-"""Share of the context that stays when a history is trimmed: in big steps, so that the
+TRIMMED_SHARE = 0.5
+"""Share of the budget that is used after a history is trimmed: in big steps, so that the
 prompt's beginning, and with it the engine's cache, stays the same for long."""
-
-
-RECENT = 4
-"""Lines at a prompt's end that nothing recalled is put between."""
+RECENT_MESSAGES = 4
+"""Messages at a prompt's end that nothing recalled is put between."""
 
 
 @dataclass(frozen=True)
-class Line:
+class PromptMessage:
     """A message as samples show it: cleaned and redacted."""
 
     person: str
     text: str
 
 
-def line_of(prompt_format: PromptFormat, person: str, text: str) -> Line:
-    """A message that somebody wrote, cleaned and redacted as `prepare` does it.
+def prompt_message(prompt_format: PromptFormat, person: str, text: str) -> PromptMessage:
+    """Clean and redact a message that somebody wrote, as `prepare` does it.
 
-    Its text is empty where nothing can be seen in it.
+    Its text is empty where nothing in it can be seen.
     """
-    text = redacted(normal(text, prompt_format.rules), prompt_format.redaction)
-    return Line(plain_name(person), text)
+    text = redact_text(apply_text_rules(text, prompt_format.rules), prompt_format.redaction)
+    return PromptMessage(plain_name(person), text)
 
 
 @dataclass
-class Room:
-    """A live chat.
+class PromptBuilder:
+    """A chat's history, and the prompts made of it.
 
-    `members` are everyone present, personas and humans; with the names of the place they
-    fill the system line as in training. `most_tokens` bounds a prompt.
+    `members` are everyone present, personas and humans; with the names of the channel they
+    fill the system line as in training. `prompt_budget` is the most tokens of a prompt.
     """
 
     format: PromptFormat
     """Of the samples that the model was trained on."""
     tokenizer: Tokenizer
     members: list[str]
-    most_tokens: int
+    prompt_budget: int
     space: str = ""
     channel: str = ""
-    lines: list[Line] = field(default_factory=list)
-    """What was said. Messages that `prepare` made may be put in as they are."""
+    messages: list[PromptMessage] = field(default_factory=list)
+    """The history. Messages that `prepare` made may be put in as they are."""
     name: str = ""
-    """The persona whom the system line names, where one sample has room for all."""
+    """The persona whom the system line names, where one sample is for all personas."""
     platform: str = ""
     day: str = field(default_factory=lambda: datetime.now().astimezone().date().isoformat())
-    recalled: list[Line] = field(default_factory=list)
-    """Lines of past chats that prompts show before the last `RECENT` ones: near the end, so
+    recalled: list[PromptMessage] = field(default_factory=list)
+    """Messages of past chats, put before the `RECENT_MESSAGES` last ones: near the end, so
     that what comes before them stays the same, and with it the engine's cache."""
-    _from: int = 0
-    """The first line that prompts show."""
+    _first: int = 0
+    """The index of the first message that prompts show."""
     _cut: int = 0
     """Characters left out at its beginning."""
 
@@ -87,20 +85,20 @@ class Room:
         """The rendering that the model was trained with."""
         return self.format.spec
 
-    def say(self, person: str, text: str) -> None:
-        """Add a message: whatever it looks like, it stays one of its author's."""
-        line = line_of(self.format, person, text)
-        if line.text:
-            self.lines.append(line)
+    def add(self, person: str, text: str) -> None:
+        """Add a message; nothing in its text can end it or begin another one."""
+        message = prompt_message(self.format, person, text)
+        if message.text:
+            self.messages.append(message)
 
-    def let_go(self) -> int:
-        """Drop the lines that prompts do not show any more; how many those are."""
-        gone, self._from = self._from, 0
-        del self.lines[:gone]
-        return gone
+    def discard_trimmed(self) -> int:
+        """Drop the messages that prompts do not show any more; returns their number."""
+        trimmed, self._first = self._first, 0
+        del self.messages[:trimmed]
+        return trimmed
 
     def header(self, person: str | None = None) -> str:
-        """The system line, as `person` has it."""
+        """The system line and its end, as a turn of `person` has it."""
         line = system_line(
             self.format.samples.system_lines[0],
             people=self.members,
@@ -113,88 +111,80 @@ class Room:
         return line + self.spec.header_end
 
     def turns(self) -> list[Turn]:
-        """The history that prompts show."""
-        lines = self.lines[self._from :]
+        """The turns that prompts show."""
+        messages = self.messages[self._first :]
         if self._cut:
-            lines[0] = Line(lines[0].person, lines[0].text[self._cut :].lstrip())
+            first = messages[0]
+            messages[0] = PromptMessage(first.person, first.text[self._cut :].lstrip())
         if self.recalled:
-            at = max(len(lines) - RECENT, 0)
-            lines[at:at] = self.recalled
-        return merge_turns((line.person, TurnLine(line.text)) for line in lines)
+            i = max(len(messages) - RECENT_MESSAGES, 0)
+            messages[i:i] = self.recalled
+        return merge_turns((message.person, TurnLine(message.text)) for message in messages)
 
     def prompt(self, person: str, opening: str = "") -> list[int]:
-        """Token ids after which `person` speaks; the oldest words go if it is long.
+        """Token ids after which `person` speaks; a long history is trimmed from its beginning.
 
-        `opening` is the first line of what they say, which they go on from.
+        `opening` is the first line of their turn, which they continue.
         """
-        return self._fitting(person, opening)
+        return self._fitting_ids(person, opening)
 
-    def before_cue(self) -> list[int]:
-        """Token ids after which the model itself names who speaks."""
-        return self._fitting(None)
+    def prompt_before_name(self) -> list[int]:
+        """Token ids after which the model itself names the next speaker."""
+        return self._fitting_ids(None)
 
-    def cue_ids(self, person: str) -> list[int]:
-        """The ids of a name and its colon, as they follow `before_cue`."""
-        before = self.before_cue()
+    def name_ids(self, person: str) -> list[int]:
+        """The ids of a name and its colon, as they follow `prompt_before_name`."""
+        before = self.prompt_before_name()
         return self._ids(person)[len(before) :]
 
-    def _fitting(self, person: str | None, opening: str = "") -> list[int]:
-        """The ids, of the newest messages only once all of them are too many.
+    def _fitting_ids(self, person: str | None, opening: str = "") -> list[int]:
+        """The ids, of the newest messages only where all of them exceed the budget.
 
-        The very last message stays, of a very long one its end.
+        The last message always stays, of a very long one its end.
         """
         ids = self._ids(person, opening)
-        if len(ids) > self.most_tokens:
-            self._drop_oldest()
+        if len(ids) > self.prompt_budget:
+            self._trim()
             ids = self._ids(person, opening)
-        while len(ids) > self.most_tokens and (left := self._left()) > 1:
+        while len(ids) > self.prompt_budget and (left := self._chars_of_first()) > 1:
             self._cut += left // 2
             ids = self._ids(person, opening)
         return ids
 
-    def make_space(self, share: float) -> bool:
-        """Let the oldest lines go now, where less than a share of the longest prompt is free.
+    def trim_if_full(self, free_share: float) -> bool:
+        """Trim the history where less than this share of the budget is free; True if so."""
+        is_full = len(self._ids(None)) > self.prompt_budget * (1 - free_share)
+        if is_full:
+            self._trim()
+        return is_full
 
-        Returns whether they did.
-        """
-        full = len(self._ids(None)) > self.most_tokens * (1 - share)
-        if full:
-            self._drop_oldest()
-        return full
-
-    def _drop_oldest(self) -> None:
-        while self._from < len(self.lines) - 1:
-            self._from, self._cut = self._from + 1, 0
-            if len(self._ids(None)) <= self.most_tokens * TRIM:
+    def _trim(self) -> None:
+        while self._first < len(self.messages) - 1:
+            self._first, self._cut = self._first + 1, 0
+            if len(self._ids(None)) <= self.prompt_budget * TRIMMED_SHARE:
                 return
 
-    def _left(self) -> int:
-        """Characters of the first line that prompts show."""
-        return len(self.lines[self._from].text) - self._cut if self.lines else 0
+    def _chars_of_first(self) -> int:
+        """Characters of the first message that prompts show."""
+        return len(self.messages[self._first].text) - self._cut if self.messages else 0
 
     def _ids(self, person: str | None, opening: str = "") -> list[int]:
         segments = render_segments(
-            self.spec,
-            self.header(person),
-            self.turns(),
-            persona=person,
-            next_person=person,
+            self.spec, self.header(person), self.turns(), persona=person, next_person=person
         )
         if opening and person is not None:
-            lead = self.spec.prefix(self.spec.role(person, person))
-            segments.append(Segment(lead + opening))
-        ids, _ = encode_segments(
-            segments, self.tokenizer, add_special_tokens=self.spec.add_special_tokens
-        )
-        return ids
+            prefix = self.spec.prefix(self.spec.role(person, person))
+            segments.append(Segment(prefix + opening))
+        special = self.spec.add_special_tokens
+        return encode_segments(segments, self.tokenizer, add_special_tokens=special)[0]
 
-    def reader(self) -> TurnReader:
-        """What reads a persona's turn out of a stream."""
-        return WholeReader() if self.spec.ends_with_control_token else TurnReader()
+    def turn_reader(self) -> TurnReader:
+        """A reader of a persona's turn, by the rendering."""
+        return TokenEndedReader() if self.spec.ends_with_control_token else TurnReader()
 
 
 class TurnReader:
-    """Reads a streamed turn: gives its words out and notices where it ends.
+    """Read a streamed turn: give out its text, and notice its end.
 
     A turn ends with a line that looks like the beginning of somebody's turn. So a line
     after the first is held back until it cannot be one any more. `next_person` is the
@@ -209,7 +199,7 @@ class TurnReader:
         self._given = False
 
     def feed(self, piece: str) -> str:
-        """The words that are certain now."""
+        """Take a piece; returns the text that certainly belongs to the turn."""
         if self.ended:
             return ""
         self._held += piece
@@ -217,8 +207,8 @@ class TurnReader:
         while not self.ended:
             line, newline, rest = self._held.partition("\n")
             if self._first:
-                # Behind its own name any line is the person's. The newline waits: it
-                # may be what ends the turn.
+                # After their own name any line is the person's. The newline waits: it
+                # may be the end of the turn.
                 out += line
                 self._held = newline + rest
                 if not newline:
@@ -242,10 +232,9 @@ class TurnReader:
         return self._tidy(out)
 
     def finish(self, *, cut: bool = False) -> str:
-        """The words still held back when the model has ended.
+        """The text still held back when the model has ended.
 
-        `cut` says that it was stopped instead: a last line that may be half a name then
-        goes, rather than being taken for the person's words.
+        `cut`: it was stopped instead. A last line that may be half a name is then dropped.
         """
         if self.ended:
             return ""
@@ -256,7 +245,7 @@ class TurnReader:
             self.next_person = line[:-1]
             return ""
         if cut:
-            return ""  # what is held back is held because it may be a name
+            return ""
         return self._tidy("\n" + unescape(line)) if line.strip() else ""
 
     def _tidy(self, out: str) -> str:
@@ -266,20 +255,20 @@ class TurnReader:
         return out
 
 
-class WholeReader(TurnReader):
-    """Reads a turn that a control token ends: any line until then is the persona's own.
+class TokenEndedReader(TurnReader):
+    """Read a turn that a control token ends: any line until then is the persona's own.
 
     The token itself never comes as text: with it, the stream ends.
     """
 
     def feed(self, piece: str) -> str:
-        """The words that are certain now: all but blanks, which may be the last ones."""
+        """Take a piece; returns the text so far but for trailing blanks, which may be the last."""
         held = self._held + piece
-        words = held.rstrip()
-        self._held = held[len(words) :]
-        return self._tidy(words)
+        text = held.rstrip()
+        self._held = held[len(text) :]
+        return self._tidy(text)
 
     def finish(self, *, cut: bool = False) -> str:
-        """Nothing: what is held back are blanks."""
+        """End the turn; only blanks are held back, and they are dropped."""
         self.ended = True
         return ""

@@ -1,4 +1,4 @@
-"""Moments of real chats, to see what the clones make of them."""
+"""Scenes: moments of real chats, to compare what clones say next with what was really said."""
 
 from __future__ import annotations
 
@@ -7,67 +7,71 @@ from dataclasses import dataclass
 import polars as pl
 
 from myna.artifacts import PromptFormat
-from myna.persona.prompt import Line, Room
+from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import TurnLine, merge_turns, most_active
 
-LONGEST = 400
-"""Characters of the longest turn in a situation: one can be read at a glance."""
+MAX_TURN_CHARS = 400
+"""The longest turn in a scene, in characters: one can be read at a glance."""
 
 
 @dataclass(frozen=True)
-class Situation:
-    """What was said, and what really came next."""
+class Scene:
+    """Turns of a conversation, and the turns that really followed."""
 
     space: str
     channel: str
     people: list[str]
-    said: list[Line]
-    after: list[Line]
+    before: list[PromptMessage]
+    after: list[PromptMessage]
 
     @property
     def next_person(self) -> str:
-        """Who really spoke next."""
+        """The person who really spoke next."""
         return self.after[0].person
 
-    def room(self, prompt_format: PromptFormat, tokenizer: Tokenizer, most_tokens: int) -> Room:
-        """A room in which this has just been said, for prompts of at most so many tokens."""
-        return Room(
+    def prompt_builder(
+        self, prompt_format: PromptFormat, tokenizer: Tokenizer, prompt_budget: int
+    ) -> PromptBuilder:
+        """A chat with `before` as its history, for prompts of at most `prompt_budget` tokens."""
+        return PromptBuilder(
             prompt_format,
             tokenizer,
             self.people,
-            most_tokens,
+            prompt_budget,
             self.space,
             self.channel,
-            lines=[*self.said],
+            messages=[*self.before],
             name="" if prompt_format.spec.per_persona else self.next_person,
         )
 
 
-def situations(
+def find_scenes(
     messages: pl.DataFrame, personas: list[str], *, turns: int, after: int = 1
-) -> list[Situation]:
-    """The moments in prepared messages after which a persona speaks, the liveliest first.
+) -> list[Scene]:
+    """The scenes in prepared messages in which a persona speaks next, the liveliest first.
 
-    `turns` turns were said before, and `after` turns follow. Lively is what has many
-    speakers, then many words.
+    Each has `turns` turns before and `after` turns behind that moment. Lively is what has
+    many speakers, then many words.
     """
-    found: list[tuple[int, int, Situation]] = []
+    scenes: list[tuple[int, int, Scene]] = []
     for _, rows in messages.group_by("conversation", maintain_order=True):
-        lines = _turns(rows)
+        all_turns = _turns(rows)
         space, channel = rows.select("space", "channel").row(0)
         people = most_active(rows["person"])
-        for at in range(turns, len(lines) - after + 1, turns):
-            said, next_ = lines[at - turns : at], lines[at : at + after]
-            around = [*said, *next_]
-            if next_[0].person in personas and all(len(x.text) <= LONGEST for x in around):
-                speakers = len({x.person for x in around})
-                words = sum(len(x.text.split()) for x in around)
-                found.append((speakers, words, Situation(space, channel, people, said, next_)))
-    found.sort(key=lambda entry: entry[:2], reverse=True)
-    return [entry[2] for entry in found]
+        for i in range(turns, len(all_turns) - after + 1, turns):
+            before, behind = all_turns[i - turns : i], all_turns[i : i + after]
+            both = [*before, *behind]
+            if behind[0].person in personas and all(len(x.text) <= MAX_TURN_CHARS for x in both):
+                speakers = len({x.person for x in both})
+                words = sum(len(x.text.split()) for x in both)
+                scenes.append((speakers, words, Scene(space, channel, people, before, behind)))
+    scenes.sort(key=lambda entry: entry[:2], reverse=True)
+    return [scene for _, _, scene in scenes]
 
 
-def _turns(rows: pl.DataFrame) -> list[Line]:
-    said = ((person, TurnLine(text)) for person, text in rows.select("person", "text").iter_rows())
-    return [Line(turn.person, "\n".join(p.text for p in turn.lines)) for turn in merge_turns(said)]
+def _turns(rows: pl.DataFrame) -> list[PromptMessage]:
+    """Each turn as one message, with its lines below each other."""
+    rows = rows.select("person", "text")
+    turns = merge_turns((person, TurnLine(text)) for person, text in rows.iter_rows())
+    return [PromptMessage(t.person, "\n".join(line.text for line in t.lines)) for t in turns]

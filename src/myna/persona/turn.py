@@ -1,6 +1,6 @@
-"""A generation: the words that a model adds to a prompt, and a persona's turn among them.
+"""Generations: the text that a model adds to a prompt, and a persona's turn read from it.
 
-Nothing is written anywhere: what becomes of the words is for whoever iterates over them.
+Nothing is stored: what becomes of the text is for whoever iterates over it.
 """
 
 from __future__ import annotations
@@ -9,19 +9,20 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 
 from myna.cleaning.redact_stream import RedactionStream
-from myna.engines.engine import Engine, Sampling
-from myna.persona.prompt import Room
+from myna.config import Sampling
+from myna.engines.engine import Engine
+from myna.persona.prompt import PromptBuilder
 
 
 class Generation:
-    """The continuation of a prompt: iterate once, to hear it as it comes.
+    """The continuation of a prompt: iterate once to generate it, piece by piece.
 
-    A piece may be empty, for a chance to stop: while a prompt is read, or words are held back.
+    A piece may be empty, as a chance to stop: while a prompt is read, or text is held back.
 
     Attributes:
-        engine: what generates.
+        engine: runs the model.
         prompt_ids: the token ids that it continues.
-        raw_text: what the model wrote so far, with what ended it.
+        raw_text: the text generated so far, with what ended it.
         finish_reason: "stop" (the model ended it), "length" (the most tokens, or the
             context) or "cancelled"; None before, and where the iteration was broken off.
         is_cancelled: asked before each piece; once it is true, no more is generated.
@@ -55,48 +56,48 @@ class Generation:
 
 
 class GeneratedTurn(Generation):
-    """A persona's turn, up to where somebody else would speak; its words come redacted.
+    """A persona's turn, up to where somebody else would speak; its text comes redacted.
 
     Attributes:
-        person: who speaks.
-        opening: what the turn begins with, and they did not say themselves.
-        text: what they have said so far; once it ended, without blanks around it.
-        next_person: whom the model named as the next speaker, once it ended.
+        person: the persona who speaks.
+        opening: the given beginning of the turn, which is not generated.
+        text: the turn's text so far; once it ended, without blanks around it.
+        next_person: the next speaker that the model named, once the turn ended.
     """
 
     def __init__(
         self,
         engine: Engine,
-        room: Room,
+        builder: PromptBuilder,
         person: str,
         sampling: Sampling,
         *,
         opening: str = "",
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(engine, room.prompt(person, opening), sampling, is_cancelled)
+        super().__init__(engine, builder.prompt(person, opening), sampling, is_cancelled)
         self.person = person
         self.opening = opening
         self.text = ""
         self.next_person: str | None = None
-        self._reader = room.reader()
-        self._redacted = RedactionStream(room.format.redaction)
+        self._reader = builder.turn_reader()
+        self._redacted = RedactionStream(builder.format.redaction)
 
     def __iter__(self) -> Generator[str]:
         try:
             with closing(super().__iter__()) as pieces:
                 for piece in pieces:
-                    yield self._gain(self._redacted.feed(self._reader.feed(piece)))
+                    yield self._add(self._redacted.feed(self._reader.feed(piece)))
                     if self._reader.ended:
                         self.finish_reason = "stop"
                         break
             if self.finish_reason != "cancelled":
                 rest = self._reader.finish(cut=self.finish_reason == "length")
-                yield self._gain(self._redacted.feed(rest) + self._redacted.finish())
+                yield self._add(self._redacted.feed(rest) + self._redacted.finish())
         finally:
             self.next_person = self._reader.next_person
             self.text = self.text.strip()
 
-    def _gain(self, words: str) -> str:
-        self.text += words
-        return words
+    def _add(self, text: str) -> str:
+        self.text += text
+        return text

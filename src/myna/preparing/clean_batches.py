@@ -23,9 +23,9 @@ import polars as pl
 
 from myna.cleaning import near_duplicates, pseudonyms, redact, rules
 from myna.config import Rules, Settings
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 from myna.conversations import quality, splits
-from myna.messages import KINDS, PLACE
+from myna.messages import CHANNEL_KEY, KINDS
 from myna.people import People, accounts
 from myna.preparing.message_store import MessageBatch, MessageStore
 
@@ -46,8 +46,8 @@ class CleaningContext:
     folder: Path
     people: People
     persons: tuple[str, ...]
-    hidden: pseudonyms.Hidden | None
-    left_out: pl.Expr
+    hidden: pseudonyms.HiddenNames | None
+    excluded: pl.Expr
     settings: Settings
     rules: Rules
     key: bytes
@@ -58,7 +58,7 @@ class BatchFeatures(NamedTuple):
 
     rows: pl.DataFrame
     places: pl.DataFrame
-    long: near_duplicates.Long
+    long: near_duplicates.LongTexts
     redacted: pl.DataFrame
 
 
@@ -79,25 +79,27 @@ def cleaning_context(
         folder,
         people,
         tuple(dict.fromkeys(person.shown for person in people.persons)),
-        pseudonyms.hidden(messages, people),
-        rules.left_out(assigned, chosen),
+        pseudonyms.hidden_names(messages, people),
+        rules.is_excluded(assigned, chosen),
         settings,
-        resolved(settings.rules),
-        redact.secret(settings.redaction),
+        resolve_preset(settings.rules),
+        redact.redaction_key(settings.redaction),
     )
 
 
 def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     """Clean a batch, write it into the message store, and compute its features."""
     stored = accounts.assign(batch.read(), context.people)
-    stored = stored.with_columns(left_out=context.left_out)
-    normal, signs = rules.look(pseudonyms.hide(stored, context.hidden), context.rules)
-    clean, redacted = redact.redacted_with(normal, context.settings.redaction, context.key)
+    stored = stored.with_columns(excluded=context.excluded)
+    normal, features = rules.extract_features(
+        pseudonyms.replace_names(stored, context.hidden), context.rules
+    )
+    clean, redacted = redact.redact_messages(normal, context.settings.redaction, context.key)
     store = MessageStore(context.folder, ())
     clean.select(COLUMNS).write_ipc(store.path(batch.number))
     split = context.settings.split
     if split.validation or split.test:
-        splits.runs(clean["text"]).write_ipc(store.runs_path(batch.number))
+        splits.shingles(clean["text"]).write_ipc(store.runs_path(batch.number))
     place, places = _places(clean)
     persons = pl.DataFrame({"person": context.persons}, schema={"person": pl.String})
     numbers = persons.with_row_index("number")
@@ -115,16 +117,18 @@ def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
         ),
         long=splits.is_long(clean["text"]),
     )
-    told = quality.tell(clean, context.rules)
-    return BatchFeatures(rows.hstack(signs.rows).hstack(told), places, signs.long, redacted)
+    told = quality.goodbye_features(clean, context.rules)
+    return BatchFeatures(
+        rows.hstack(features.rows).hstack(told), places, features.long_texts, redacted
+    )
 
 
 def _places(messages: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """For each message the number of its place, and the places by their numbers."""
-    run = messages.select(pl.struct(PLACE).rle_id()).to_series()
-    firsts = messages.select(PLACE).filter(run.diff().fill_null(1) != 0)
+    run = messages.select(pl.struct(CHANNEL_KEY).rle_id()).to_series()
+    firsts = messages.select(CHANNEL_KEY).filter(run.diff().fill_null(1) != 0)
     places = firsts.unique(maintain_order=True)
     numbers = firsts.join(
-        places.with_row_index("place"), on=PLACE, nulls_equal=True, maintain_order="left"
+        places.with_row_index("place"), on=CHANNEL_KEY, nulls_equal=True, maintain_order="left"
     )
     return numbers["place"].gather(run), places

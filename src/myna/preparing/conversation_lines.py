@@ -42,7 +42,7 @@ def lines(kept: pl.DataFrame, quoted: pl.DataFrame | None = None) -> pl.DataFram
     )
     if quoted is None:
         targets = own.select("person", "text", target="message")
-        answers = sessions.answered(kept).sort("row")
+        answers = sessions.find_reply_targets(kept).sort("row")
         quoted = answers.join(targets, on="target", maintain_order="left")
     quoted = quoted.join(
         own.select("conversation", row="message"), on="row", maintain_order="left"

@@ -7,7 +7,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from myna.cleaning.ledger import ACTIONS, Action, Ledger, Row, Share
+from myna.cleaning.ledger import ACTIONS, Action, Ledger, LedgerRow, PersonShare
 from myna.preparing.statistics import LENGTH_BINS, MAX_TURN_MESSAGES, Audit, Habits
 
 ACTION_LABELS: dict[Action, str] = {
@@ -131,7 +131,7 @@ def _rules(ledger: Ledger) -> str:
     )
 
 
-def _rule(row: Row, messages: int) -> str:
+def _rule(row: LedgerRow, messages: int) -> str:
     examples = "".join(f"<p>{escape(example)}</p>" for example in row.examples)
     why, label = escape(row.why), ACTION_LABELS[row.action]
     if examples:
@@ -143,7 +143,7 @@ def _rule(row: Row, messages: int) -> str:
     )
 
 
-def _people(people: Sequence[Share], max_rows: int = 100) -> str:
+def _people(people: Sequence[PersonShare], max_rows: int = 100) -> str:
     rows = []
     for share in people[:max_rows]:
         characters: dict[Action, int] = {

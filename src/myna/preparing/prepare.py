@@ -30,9 +30,9 @@ from myna import stages, workers
 from myna import workspace as workspace_
 from myna.artifacts import PreparedInfo, PromptFormat
 from myna.cleaning import rules
-from myna.cleaning.ledger import Action, Ledger, Share
+from myna.cleaning.ledger import Action, Ledger, PersonShare
 from myna.config import Settings
-from myna.config.rules import BY_NAME, resolved
+from myna.config.rules import RULES_BY_NAME, resolve_preset
 from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
 from myna.preparing import build_samples, clean_batches, html_reports, select_messages
@@ -192,7 +192,7 @@ def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
     samples = settings.samples
     return PromptFormat(
         samples.model_copy(update={"system": samples.system_lines}),
-        resolved(settings.rules),
+        resolve_preset(settings.rules),
         settings.redaction.model_copy(update={"seed": ""}),
         spec,
     )
@@ -230,7 +230,7 @@ TARGETS: dict[Action, tuple[str, str]] = {
 
 
 def add_to_ledger(
-    ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: rules.Quote
+    ledger: Ledger, kept: pl.DataFrame, persons: Sequence[str], quote: rules.LoadTexts
 ) -> None:
     """Add every message that stayed to the ledger, as the samples themselves have it.
 
@@ -243,22 +243,22 @@ def add_to_ledger(
     context = kept.filter(~pl.col("is_target") & ~pl.col("trained"))
     for name in context["rule"].unique(maintain_order=True):
         messages = context.filter(pl.col("rule").eq_missing(name))
-        why = BY_NAME[name].why if name else ""
-        ledger.rows.append(rules.entry(str(name), "context", why, messages, quote))
+        why = RULES_BY_NAME[name].reason if name else ""
+        ledger.rows.append(rules.ledger_row(str(name), "context", why, messages, quote))
     for action, (name, why) in TARGETS.items():
         held = kept.filter(pl.col("is_target") & (pl.col("split") == action))
         if held.height:
-            ledger.rows.append(rules.entry(name, action, why, held, quote))
+            ledger.rows.append(rules.ledger_row(name, action, why, held, quote))
     ledger.people += _shares(kept, persons)
 
 
-def _shares(kept: pl.DataFrame, persons: Sequence[str]) -> list[Share]:
+def _shares(kept: pl.DataFrame, persons: Sequence[str]) -> list[PersonShare]:
     """The shares of people by the use of their words, the largest first."""
     target = pl.when("is_target").then("split").otherwise(pl.lit(""))
     sums = kept.group_by("person", target=target).agg(pl.sum("characters"), pl.len())
-    shares: dict[int, Share] = {}
+    shares: dict[int, PersonShare] = {}
     for person, action, characters, count in sums.sort("person", "target").iter_rows():
-        share = shares.setdefault(person, Share(persons[person]))
+        share = shares.setdefault(person, PersonShare(persons[person]))
         share.characters += characters
         for name in TARGETS:
             share.replies.setdefault(name, 0)

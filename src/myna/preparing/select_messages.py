@@ -15,9 +15,9 @@ import polars as pl
 from myna.cleaning import near_duplicates, redact, rules
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
-from myna.config.rules import resolved
+from myna.config.rules import resolve_preset
 from myna.conversations import disentangle, llm_quality, quality, sessions, splits
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.preparing.clean_batches import BatchFeatures, CleaningContext
 from myna.preparing.message_store import MessageStore
 
@@ -32,15 +32,15 @@ class MessageFeatures(NamedTuple):
     """The features of all messages, their long texts, and the personal data found in them."""
 
     rows: pl.DataFrame
-    long: near_duplicates.Long
+    long: near_duplicates.LongTexts
     redacted: pl.DataFrame
 
 
 def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
     """Join the features of all batches; `place` and `channel` are in the order of their names."""
     rows: list[pl.DataFrame] = []
-    long: list[tuple[int, near_duplicates.Long]] = []
-    redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.FOUND)]
+    long: list[tuple[int, near_duplicates.LongTexts]] = []
+    redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.MATCHES)]
     places: dict[tuple[str | None, ...], int] = {}
     first = 0
     for batch in batches:
@@ -50,12 +50,12 @@ def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
         long.append((first, batch.long))
         redacted.append(batch.redacted.with_columns((pl.col("row") + first).cast(pl.UInt32)))
         first += batch.rows.height
-    table = pl.DataFrame(list(places), schema=dict.fromkeys(PLACE, pl.String), orient="row")
+    table = pl.DataFrame(list(places), schema=dict.fromkeys(CHANNEL_KEY, pl.String), orient="row")
     # The order of names, and null first, as in a sort by the names themselves.
-    order = table.with_row_index("number").sort(*PLACE, nulls_last=False)
+    order = table.with_row_index("number").sort(*CHANNEL_KEY, nulls_last=False)
     ranks = (
         order.with_row_index("rank")
-        .with_columns(channel=pl.struct(PLACE[:2]).rle_id())
+        .with_columns(channel=pl.struct(CHANNEL_KEY[:2]).rle_id())
         .sort("number")
     )
     every = pl.concat(rows)
@@ -64,7 +64,7 @@ def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
     every = every.with_columns(
         ranks["rank"].gather(at).alias("place"), ranks["channel"].gather(at).alias("channel")
     )
-    return MessageFeatures(every, near_duplicates.joined(long), pl.concat(redacted))
+    return MessageFeatures(every, near_duplicates.concatenate(long), pl.concat(redacted))
 
 
 def apply_message_rules(
@@ -79,16 +79,16 @@ def apply_message_rules(
     del features
     ledger.messages += rows.height
     ledger.characters += int(rows["characters"].sum())
-    decided = rules.decide(rows, long, context.rules)
+    decided = rules.deciding_rules(rows, long, context.rules)
     judged = rows.with_row_index("number").with_columns(rule=decided).select(_LATER)
     del rows, long, decided
-    kept = rules.settle(judged, ledger, rules.MESSAGE_RULES, context.rules, _quoting(store))
+    kept = rules.apply_actions(judged, ledger, rules.MESSAGE_RULES, context.rules, _quoting(store))
     stay = redacted.filter(pl.col("row").is_in(kept["number"].implode()))
-    ledger.redacted = redact.counted(stay)
+    ledger.redacted = redact.count_by_type(stay)
     return kept
 
 
-def _quoting(store: MessageStore) -> rules.Quote:
+def _quoting(store: MessageStore) -> rules.LoadTexts:
     return lambda some: store.load(some["number"])
 
 
@@ -100,7 +100,7 @@ def split_conversations(
     scores: Path,
     report: Callable[[str], None],
 ) -> pl.DataFrame:
-    """The messages that stay, in order: see `sessions.split` and `splits.hold_out`.
+    """The messages that stay, in the order of `sessions.split_conversations`, with their splits.
 
     Columns: number (among all), channel, id, reply_to, person (numbers), sent_at,
     conversation, split, whole, trained, rule (that made it context, or null) and characters.
@@ -121,13 +121,13 @@ def split_conversations(
         return store.load(some["number"], columns).hstack(own)
 
     load = _quoting(store)
-    kept = sessions.split(kept, settings.conversations.gap_minutes, _PLACE)
+    kept = sessions.split_conversations(kept, settings.conversations.gap_minutes, _PLACE)
     if settings.conversations.disentangle:
-        kept = disentangle.pull_apart(kept, texts)
+        kept = disentangle.disentangle_stretches(kept, texts)
     kept = kept.drop("place", "position", "kind")
-    kept = quality.judge(kept, ledger, resolved(settings.rules), load)
-    kept = llm_quality.judge(kept, ledger, settings.quality, scores, load, report)
-    kept = splits.hold_out(kept, settings.split, _CHANNEL)
+    kept = quality.apply_conversation_rules(kept, ledger, resolve_preset(settings.rules), load)
+    kept = llm_quality.apply_quality_scores(kept, ledger, settings.quality, scores, load, report)
+    kept = splits.assign_splits(kept, settings.split, _CHANNEL)
     return _without_near_duplicates(kept, store)
 
 
@@ -140,7 +140,7 @@ def _without_near_duplicates(kept: pl.DataFrame, store: MessageStore) -> pl.Data
         rows = kept["number"].to_numpy()
         state[rows] = np.where(is_out & kept["long"], 1, np.where(is_out, -1, 0))
         held_out = pl.Series(state).replace(-1, None).cast(pl.Boolean)
-        duplicates = splits.near_duplicates(lambda: store.runs(held_out))
+        duplicates = splits.find_leaks(lambda: store.runs(held_out))
         is_duplicate = kept["number"].is_in(duplicates.implode()) & kept["trained"]
         kept = kept.with_columns(
             trained=pl.col("trained") & ~is_duplicate,

@@ -1,1 +1,1 @@
-"""Live rooms of humans and personas, and the log of them that survives a kill."""
+"""Live rooms of humans and personas, and their messages in a database."""

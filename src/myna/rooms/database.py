@@ -1,7 +1,7 @@
-"""An SQLite file that loses nothing: killed at any time, what was written is there.
+"""An SQLite file in which each change is on the disk before it returns.
 
-The file has mode 0600. It is in WAL mode, and each change is on the disk before it returns
-(synchronous=FULL): a kill loses nothing, and neither does a power cut.
+The file has mode 0600 and is in WAL mode with synchronous=FULL: neither a killed process nor
+a power cut loses anything.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from myna.errors import WorkspaceError
 
 
 class Database:
-    """The file `path`, which is made with the tables of `schema` if it is not there.
+    """The file `path`, created with the tables of `schema` if it is not there.
 
     May be used from several threads, and by several processes.
 
     Raises:
-        WorkspaceError: the file is no such database, of a newer version, or cannot be written.
+        WorkspaceError: the file is no such database, has a newer version, or cannot be written.
     """
 
     def __init__(self, path: Path, schema: str, version: int) -> None:
@@ -31,13 +31,13 @@ class Database:
         self._lock = threading.RLock()
         self._changing = False
         try:
-            # SQLite gives its journal the file's own mode, so the file is made first.
+            # SQLite gives its journal the file's own mode, so the file is created first.
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:
             raise WorkspaceError(f"cannot write {path}: {error.strerror}") from error
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
-            with self._clear():
+            with self._clear_errors():
                 self._prepare(schema, version)
                 self._seen = self._data_version()
         except BaseException:
@@ -50,34 +50,34 @@ class Database:
         run("PRAGMA journal_mode = WAL")
         run("PRAGMA synchronous = FULL")
         run("PRAGMA foreign_keys = ON")
-        run("PRAGMA secure_delete = ON")  # what is erased is overwritten
+        run("PRAGMA secure_delete = ON")  # overwrite erased data
         with self.change():
-            found = run("PRAGMA user_version").fetchone()[0]
-            if found > version:
-                raise WorkspaceError(f"{self.path} was made by a newer myna: update this one")
-            if found == 0:
+            written = run("PRAGMA user_version").fetchone()[0]
+            if written > version:
+                raise WorkspaceError(f"{self.path} was written by a newer myna: update this one")
+            if written == 0:
                 for statement in schema.split(";"):
                     run(statement)
                 run(f"PRAGMA user_version = {version}")
 
     def close(self) -> None:
-        """Close the file; it is of no use afterwards."""
+        """Close the file."""
         with self._lock:
             self._connection.close()
 
     def all(self, query: str, *values: Any) -> list[Any]:
-        """All rows that a query gives."""
-        with self._lock, self._clear():
+        """All rows of a query's result."""
+        with self._lock, self._clear_errors():
             return self._connection.execute(query, values).fetchall()
 
     def one(self, query: str, *values: Any) -> Any:
-        """The first row that a query gives; None where there is none."""
+        """The first row of a query's result, or None."""
         return next(iter(self.all(query, *values)), None)
 
     @contextmanager
     def change(self) -> Iterator[None]:
-        """A transaction, on the disk when it ends; one inside another is part of it."""
-        with self._lock, self._clear():
+        """Run a transaction, on the disk when it ends; an inner one is part of the outer."""
+        with self._lock, self._clear_errors():
             if self._changing:
                 yield
                 return
@@ -94,12 +94,12 @@ class Database:
                 self._changing = False
 
     def overwrite(self) -> None:
-        """Have what was erased leave the journal too, if nobody is reading just now."""
+        """Remove erased data from the journal too, unless another process is reading."""
         self.all("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def changed_elsewhere(self) -> bool:
-        """Whether another process wrote something since this was asked last."""
-        with self._lock, self._clear():
+        """Check if another process wrote something since the last call."""
+        with self._lock, self._clear_errors():
             before, self._seen = self._seen, self._data_version()
             return self._seen != before
 
@@ -108,8 +108,8 @@ class Database:
         return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
     @contextmanager
-    def _clear(self) -> Iterator[None]:
-        """Turn what SQLite says into one line."""
+    def _clear_errors(self) -> Iterator[None]:
+        """Raise SQLite's errors as `WorkspaceError`."""
         try:
             yield
         except sqlite3.Error as error:

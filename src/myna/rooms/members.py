@@ -1,4 +1,4 @@
-"""Who is in a live room, and what is set for it."""
+"""The members of a live room, and its settings."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from myna.errors import SettingsError
 from myna.people import plain_name
 from myna.persona.clone import Clone
 from myna.persona.memory import OWNER, Audience
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 
-OWN = ("temperature", "top_p", "min_p", "max_reply_tokens", "memory")
-"""The settings of `[chat]` that a room may have of its own."""
+ROOM_SETTINGS = ("temperature", "top_p", "min_p", "max_new_tokens", "memory")
+"""The settings of `[chat]` that a room may override."""
 
 
-class Attendance:
-    """The humans and personas in a room, who can read it, and its own settings.
+class RoomMembers:
+    """The humans and personas in a room, its audience, and its own settings.
 
-    Names are made to fit before a colon (`people.plain_name`) wherever they come in.
+    Names are made to fit before a colon (`people.plain_name`).
     """
 
     def __init__(
-        self, clone: Clone, histories: Histories, name: str, settings: dict[str, Any]
+        self, clone: Clone, store: RoomStore, room_id: str, settings: dict[str, Any]
     ) -> None:
-        self.id = name
+        self.id = room_id
         self._clone = clone
-        self._histories = histories
+        self._store = store
         self._settings = settings
         self._lock = threading.RLock()
 
@@ -40,11 +40,10 @@ class Attendance:
 
     @property
     def personas(self) -> list[str]:
-        """The personas present, without those whom a human speaks for."""
+        """The personas present, without those that a human of the same name speaks for."""
         with self._lock:
-            known = self._clone.personas
-            here = self._settings["personas"]
-            return [p for p in here if p in known and p not in self._settings["humans"]]
+            cloned, humans = self._clone.personas, self._settings["humans"]
+            return [p for p in self._settings["personas"] if p in cloned and p not in humans]
 
     @property
     def humans(self) -> list[str]:
@@ -54,19 +53,19 @@ class Attendance:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What is set for this room: `humans`, `personas`, `audience`, `chat`, `notes`."""
+        """The room's `humans`, `personas`, `audience`, `chat` and `notes`."""
         with self._lock:
             return {**self._settings, "humans": self.humans, "chat": dict(self._settings["chat"])}
 
     def configure(
         self, chat: Mapping[str, Any] | None = None, notes: Mapping[str, Any] | None = None
     ) -> None:
-        """Change how personas speak here.
+        """Change the room's own settings.
 
         Args:
-            chat: settings of `[chat]` that this room has its own of (temperature, top_p,
-                min_p, max_reply_tokens, memory); a value of None goes back to the clone's.
-            notes: what a front end wants to keep with the room, any JSON; None leaves it.
+            chat: settings of `[chat]` to override (`ROOM_SETTINGS`); a value of None goes back
+                to the clone's.
+            notes: any JSON that a front end stores with the room; None leaves it.
 
         Raises:
             SettingsError: no such setting, a wrong value, or notes that are no JSON.
@@ -76,66 +75,65 @@ class Attendance:
         except (TypeError, ValueError) as error:
             raise SettingsError(f"room {self.id!r}: notes are no JSON: {error}") from error
         for name in chat or ():
-            if name not in OWN:
-                raise SettingsError(f"a room has no setting {name!r}: choose {', '.join(OWN)}")
+            if name not in ROOM_SETTINGS:
+                raise SettingsError(
+                    f"a room has no setting {name!r}: choose {', '.join(ROOM_SETTINGS)}"
+                )
         with self._lock:
-            own = {**self._settings["chat"], **(chat or {})}
-            own = {name: value for name, value in own.items() if value is not None}
+            merged = {**self._settings["chat"], **(chat or {})}
+            own = {name: value for name, value in merged.items() if value is not None}
             valid = config.updated(config.Settings(), "chat", own, f"room {self.id!r}").chat
-            own = {name: getattr(valid, name) for name in own}
-            changed = {"chat": own} if notes is None else {"chat": own, "notes": dict(notes)}
-            self._change(**changed)
+            changes = {"chat": {name: getattr(valid, name) for name in own}}
+            self._change(**changes if notes is None else {**changes, "notes": dict(notes)})
 
-    def heard_by(self, audience: Audience | None) -> None:
-        """Say who can read the room from now on; None: unknown."""
+    def set_audience(self, audience: Audience | None) -> None:
+        """Set those who can read the room from now on; None: unknown."""
         self._change(audience=audience if audience is None or audience == OWNER else [*audience])
 
     def join(self, name: str) -> None:
-        """A human comes in; a persona of the same name falls silent."""
-        self.arrive([name], None, None)
+        """Add a human; a persona of the same name falls silent."""
+        self.update_members([name], None, None)
 
     def leave(self, name: str) -> None:
-        """A human goes."""
+        """Remove a human."""
         with self._lock:
             self._change(humans=[h for h in self.humans if h != plain_name(name)])
 
     def summon(self, name: str) -> None:
-        """A persona comes in.
+        """Add a persona.
 
         Raises:
             PeopleError: there is no such persona.
         """
-        name = self._clone.known(name)
+        name = self._clone.check_persona(name)
         with self._lock:
             if name not in self._settings["personas"]:
                 self._change(personas=[*self._settings["personas"], name])
 
     def dismiss(self, name: str) -> None:
-        """A persona goes."""
+        """Remove a persona."""
         with self._lock:
             self._change(personas=[p for p in self._settings["personas"] if p != name])
 
-    def arrive(
+    def update_members(
         self, humans: Sequence[str], personas: Sequence[str] | None, audience: Audience | None
     ) -> None:
-        """Humans come in; personas and audience are these, unless None leaves them."""
+        """Add humans; replace personas and audience, unless they are None."""
         with self._lock:
-            here = list(dict.fromkeys([*self.humans, *map(plain_name, humans)]))
-            if here != self.humans:
-                self._change(humans=here)
-            if personas is not None and list(personas) != self._settings["personas"]:
+            self._change(humans=list(dict.fromkeys([*self.humans, *map(plain_name, humans)])))
+            if personas is not None:
                 self._change(personas=list(personas))
             if audience is not None:
-                self.heard_by(audience)
+                self.set_audience(audience)
 
     def _change(self, **settings: Any) -> None:
         with self._lock:
             changed = {**self._settings, **settings}
             if changed != self._settings:
-                self._histories.keep(self.id, changed)
+                self._store.save_settings(self.id, changed)
                 self._settings = changed
                 if {"humans", "personas"} & settings.keys():
-                    self._others_are_here()
+                    self._on_members_changed()
 
-    def _others_are_here(self) -> None:
-        """Hears of it whenever somebody came or went."""
+    def _on_members_changed(self) -> None:
+        """Called after somebody joined or left."""

@@ -1,129 +1,121 @@
-"""What the prompts of a live room show of its history, and the room that makes them."""
+"""The messages of a live room that prompts show, and the builder of these prompts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from myna.persona.clone import Clone
-from myna.persona.prompt import Line, Room, line_of
+from myna.persona.prompt import PromptBuilder, PromptMessage, prompt_message
 from myna.rendering.turns import MAX_PEOPLE_NAMED
-from myna.rooms.store import Histories, Message
+from myna.rooms.store import Message, RoomStore
 
 
-class Shown:
-    """The messages that prompts show, kept in step with the histories.
+class PromptHistory:
+    """The messages that prompts show, in order, kept in step with the store.
 
     Not for several threads at once: a live room holds its lock meanwhile.
-
-    Attributes:
-        messages: in their order.
     """
 
-    def __init__(self, clone: Clone, histories: Histories, room: str) -> None:
+    def __init__(self, clone: Clone, store: RoomStore, room_id: str) -> None:
         self._clone = clone
-        self._histories = histories
-        self._id = room
-        self.messages = histories.shown(room)
+        self._store = store
+        self._room_id = room_id
+        self.messages = store.prompt_messages(room_id)
         self._forgotten = 0
-        self._lines: dict[int, Line] = {}
-        self._room: Room | None = None
+        self._cleaned: dict[int, PromptMessage] = {}
+        self._builder: PromptBuilder | None = None
 
     @property
     def last_person(self) -> str | None:
-        """Who spoke last."""
+        """The author of the last message."""
         return self.messages[-1].person if self.messages else None
 
     @property
-    def is_new(self) -> bool:
-        """Whether the next prompt is made from the start."""
-        return self._room is None
+    def is_reset(self) -> bool:
+        """True before the next prompt is built from the start."""
+        return self._builder is None
 
     def add(self, message: Message) -> None:
-        """A message, in its place: behind those of its turn and of all before it."""
+        """Add a message behind those of its turn and of all earlier turns."""
         if message.turn <= self._forgotten:
             return
-        at = len(self.messages)
-        while at and self.messages[at - 1].turn > message.turn:
-            at -= 1
-        self.messages.insert(at, message)
+        i = len(self.messages)
+        while i and self.messages[i - 1].turn > message.turn:
+            i -= 1
+        self.messages.insert(i, message)
 
-    def change(self, edited: Message) -> None:
-        """A message has other words now."""
+    def replace(self, edited: Message) -> None:
+        """Replace the message of the same id."""
         self.messages = [edited if m.id == edited.id else m for m in self.messages]
-        self._lines.pop(edited.id, None)
-        self.begin_anew()
+        self._cleaned.pop(edited.id, None)
+        self.reset()
 
-    def drop(self, erased: Sequence[Message]) -> None:
-        """Messages are gone."""
-        gone = {message.id for message in erased}
-        self.messages = [m for m in self.messages if m.id not in gone]
-        self.begin_anew()
+    def remove(self, erased: Sequence[Message]) -> None:
+        """Remove messages."""
+        ids = {message.id for message in erased}
+        self.messages = [m for m in self.messages if m.id not in ids]
+        self.reset()
 
     def forget(self, turn: int) -> None:
-        """Nothing up to this turn is shown any more, even where it goes on."""
+        """Show nothing up to this turn any more, nor what is still added to it."""
         self._forgotten = turn
         self.messages = [m for m in self.messages if m.turn > turn]
-        self._lines = {}
-        self.begin_anew()
+        self._cleaned = {}
+        self.reset()
 
     def catch_up(self) -> list[tuple[str, Message]]:
-        """Take in what others wrote into the histories.
+        """Read the store's changes by other processes.
 
-        Returns what that was: each message that is new ("message"), has other words
-        ("edited") or is gone ("deleted").
+        Returns each message that is new ("message"), "edited" or "deleted".
         """
         before = {message.id: message for message in self.messages}
-        self.messages = self._histories.shown(self._id)
+        self.messages = self._store.prompt_messages(self._room_id)
         now = {message.id: message for message in self.messages}
         changes = [("edited" if m.id in before else "message", m)
                    for m in self.messages if before.get(m.id) != m]  # fmt: skip
         changes += [
             ("deleted", message)
-            for number, message in before.items()
-            if number not in now and self._histories.find(self._id, number) is None
+            for id_, message in before.items()
+            if id_ not in now and self._store.find(self._room_id, id_) is None
         ]
         for _, message in changes:
-            self._lines.pop(message.id, None)
+            self._cleaned.pop(message.id, None)
         if changes:
-            self.begin_anew()
+            self.reset()
         return changes
 
-    def begin_anew(self) -> None:
-        """Have the next prompt made from the start: others are here, or other words."""
-        self._room = None
+    def reset(self) -> None:
+        """Build the next prompt from the start: members or messages have changed."""
+        self._builder = None
 
-    def room(self, personas: Sequence[str], humans: Sequence[str], before: int | None) -> Room:
-        """The room that prompts are made with: of all that is shown, or of before a turn."""
-        if self._room is None:
-            # The newest: a system line names no more than in training.
+    def builder(
+        self, personas: Sequence[str], humans: Sequence[str], before: int | None
+    ) -> PromptBuilder:
+        """The builder of prompts, with all messages, or with those before a turn."""
+        if self._builder is None:
+            # The latest to join: a system line names no more people than in training.
             named = humans[-max(MAX_PEOPLE_NAMED - len(personas), 1) :]
-            self._room = self._clone.room(named, personas)
+            self._builder = self._clone.prompt_builder(named, personas)
         shown = (m for m in self.messages if before is None or m.turn < before)
-        self._room.lines = [line for line in map(self._line, shown) if line.text]
-        return self._room
+        self._builder.messages = [m for m in map(self._prompt_message, shown) if m.text]
+        return self._builder
 
     def trim(self) -> None:
-        """Let go of what the last prompt had no room for."""
-        gone = self._room.let_go() if self._room else 0
-        if not gone:
+        """Discard the messages that were trimmed from the last prompt, here and in the store."""
+        trimmed = self._builder.discard_trimmed() if self._builder else 0
+        if not trimmed:
             return
-        while gone:
-            gone -= bool(self._line(self.messages.pop(0)).text)
+        while trimmed:
+            trimmed -= bool(self._prompt_message(self.messages.pop(0)).text)
         if self.messages:
-            self._histories.trim(self._id, self.messages[0])
+            self._store.trim(self._room_id, self.messages[0])
         kept = {message.id for message in self.messages}
-        self._lines = {number: line for number, line in self._lines.items() if number in kept}
+        self._cleaned = {i: m for i, m in self._cleaned.items() if i in kept}
 
-    def _line(self, message: Message) -> Line:
-        """A message as those were that the model was trained on."""
-        line = self._lines.get(message.id)
-        if line is None:
-            line = line_of(self._clone.format, message.person, message.text)
-            self._lines[message.id] = line
-        return line
-
-
-def copied(room: Room) -> Room:
-    """A room of its own for one prompt, while the other goes on."""
-    return replace(room, members=[*room.members], lines=[*room.lines], recalled=[*room.recalled])
+    def _prompt_message(self, message: Message) -> PromptMessage:
+        """A message as samples would show it, cached."""
+        cleaned = self._cleaned.get(message.id)
+        if cleaned is None:
+            cleaned = prompt_message(self._clone.format, message.person, message.text)
+            self._cleaned[message.id] = cleaned
+        return cleaned

@@ -1,13 +1,13 @@
-"""Live rooms: humans and personas talk, histories are kept, the engine is shared fairly.
+"""All live rooms of a clone, which share its engine in turns.
 
-    rooms = Rooms(clone, Histories(space.rooms_file), Queue(engine.slots, 32))
+    rooms = Rooms(clone, RoomStore(workspace.rooms_file), Queue(engine.slots, 32))
     room = rooms.open("kitchen", humans=["Ana"], audience=OWNER)
     room.say("Ana", "soup?")
     for piece in room.speak():
         print(piece, end="")
 
-All calls block, and may come from several threads. While a persona speaks, others are
-heard; what they say stands after the reply.
+All calls block, and may come from several threads. While a persona speaks, humans may too;
+their messages stand after its turn.
 """
 
 from __future__ import annotations
@@ -18,74 +18,74 @@ from collections.abc import Sequence
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
 from myna.persona.memory import OWNER, Audience
-from myna.rooms.live_reply import Reply
+from myna.rooms.live_reply import LiveReply
 from myna.rooms.live_room import LiveRoom
-from myna.rooms.store import Histories
+from myna.rooms.store import RoomStore
 
-__all__ = ["OWNER", "Audience", "LiveRoom", "Reply", "Rooms"]
+__all__ = ["OWNER", "Audience", "LiveReply", "LiveRoom", "Rooms"]
 
 
 class Rooms:
-    """The rooms of a clone, each made once and shared by all who open it."""
+    """The rooms of a clone, each opened once and shared by all callers."""
 
-    def __init__(self, clone: Clone, histories: Histories, queue: Queue) -> None:
+    def __init__(self, clone: Clone, store: RoomStore, queue: Queue) -> None:
         self.clone = clone
-        self.histories = histories
+        self.store = store
         self.queue = queue
         self._open: dict[str, LiveRoom] = {}
         self._lock = threading.Lock()
 
     def open(
         self,
-        name: str,
+        room_id: str,
         *,
         humans: Sequence[str] = (),
         personas: Sequence[str] | None = None,
         audience: Audience | None = None,
     ) -> LiveRoom:
-        """The room `name`: made if it is not there, else resumed as it was left.
+        """Open a room: created if it is not there, else resumed as it was left.
 
         Args:
-            name: its id, any printable text of at most 200 characters.
+            room_id: any printable text of at most 200 characters.
             humans: join the room.
-            personas: who is in a new room (None: all who speak in the busiest channel);
-                in a room that was there before, they replace those in it (None: leaves
-                them).
-            audience: who can read the room, besides the humans in it; None: as before,
+            personas: replace those in the room; None leaves them, and puts everyone who speaks
+                in the busiest channel into a new room.
+            audience: those who can read the room, besides the humans in it; None: as before,
                 in a new room unknown, and then nothing is recalled.
 
         Raises:
-            PeopleError: a persona whom nobody knows.
-            RoomError: the id cannot be one.
+            PeopleError: unknown persona.
+            RoomError: not a valid id.
         """
         for persona in personas or ():
-            self.clone.known(persona)
+            self.clone.check_persona(persona)
         with self._lock:
-            room = self._open.get(name)
+            room = self._open.get(room_id)
             if room is None:
-                settings = self.histories.settings(name)
+                settings = self.store.settings(room_id)
                 if settings is None:
-                    chosen = personas if personas is not None else self.clone.room([]).members
-                    settings = {"humans": [], "personas": list(chosen), "audience": None}
+                    if personas is None:
+                        personas = self.clone.prompt_builder([]).members
+                    settings = {"humans": [], "personas": list(personas), "audience": None}
                     settings |= {"chat": {}, "notes": {}}
-                    self.histories.keep(name, settings)
-                room = self._open[name] = LiveRoom(
-                    self.clone, self.histories, self.queue, name, settings
+                    self.store.save_settings(room_id, settings)
+                room = self._open[room_id] = LiveRoom(
+                    self.clone, self.store, self.queue, room_id, settings
                 )
-        room.arrive(humans, personas, audience)
+        room.update_members(humans, personas, audience)
         return room
 
     def ids(self) -> list[str]:
-        """The ids of all rooms, the one made first first."""
-        return self.histories.rooms()
+        """The ids of all rooms, the oldest first."""
+        return self.store.room_ids()
 
-    def drop(self, name: str) -> bool:
-        """Erase a room with all that was said in it; False where there is none.
+    def drop(self, room_id: str) -> bool:
+        """Erase a room with its messages, and stop a persona who speaks there.
 
-        Somebody who speaks there is stopped.
+        Returns False if there is no such room.
         """
         with self._lock:
-            room = self._open.pop(name, None)
+            room = self._open.pop(room_id, None)
         if room is not None:
             room.stop()
-        return self.histories.drop(name)
+        return self.store.drop(room_id)

@@ -1,10 +1,9 @@
 # ruff: noqa: S608
-# Queries are put together of this module's own words alone; values are always bound.
-"""What is said in rooms, in one SQLite file: killed at any time, nothing said is lost.
+# Queries are built from this module's own text alone; values are always bound.
+"""The settings and messages of all rooms, in one SQLite file.
 
-Rooms have settings (JSON) and messages. Messages stand in the order of their turns: a
-persona's turn gets its number when it begins, so what others say meanwhile stands after
-it. What is said in rooms is never trained on.
+Messages stand in the order of their turns: a persona's turn gets its number when it starts,
+so messages that others write meanwhile stand after it. Rooms are never trained on.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from myna.errors import RoomError
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.rooms.database import Database
 
 VERSION = 1
-LONGEST = 20_000
-"""Characters of the longest message; longer ones are refused."""
-LONGEST_ID = 200
-"""Characters of the longest id of a room, and of the longest key."""
+MAX_MESSAGE_CHARS = 20_000
+"""Longer messages are refused."""
+MAX_ID_CHARS = 200
+"""Of rooms' ids and messages' keys."""
 
 _SCHEMA = """
 CREATE TABLE rooms (
@@ -53,7 +52,7 @@ CREATE TABLE messages (
 CREATE INDEX messages_in_order ON messages (room, turn, id);
 """
 _EXISTS = "SELECT 1 FROM rooms WHERE id = ?"
-_AN_ID = f"use 1 to {LONGEST_ID} printable characters"
+_VALID_ID = f"use 1 to {MAX_ID_CHARS} printable characters"
 _COLUMNS = "id, room, turn, person, text, by_clone, said_at, key, addressed, edited"
 
 
@@ -62,25 +61,25 @@ class Message:
     """One message in a room."""
 
     id: int
-    """Its number, unique in the file."""
+    """Unique in the file."""
     room: str
     turn: int
     """The messages of one turn of a persona share it; those of humans have one each."""
     person: str
     text: str
     by_clone: bool
-    """Whether a persona said it, not a human."""
+    """True for a persona's message, False for a human's."""
     said_at: datetime
     """In UTC."""
     key: str | None = None
-    """What it is known by elsewhere (on Discord, its id there); unique in its room."""
+    """Its id elsewhere, such as on Discord; unique in its room."""
     to: tuple[str, ...] = ()
-    """The names that it was said to, where its author's client told."""
+    """The personas that it is for, if its author's client says so."""
     edited: bool = False
 
 
-class Histories:
-    """All rooms' histories, in the file `path`, which is made if it is not there.
+class RoomStore:
+    """The settings and messages of all rooms, in the file `path`, created if not there.
 
     May be used from several threads, and by several processes.
 
@@ -93,61 +92,61 @@ class Histories:
         self._file = Database(path, _SCHEMA, VERSION)
 
     def close(self) -> None:
-        """Close the file; the histories are of no use afterwards."""
+        """Close the file."""
         self._file.close()
 
     def changed_elsewhere(self) -> bool:
-        """Whether another process said or changed something since this was asked last."""
+        """Check if another process wrote something since the last call."""
         return self._file.changed_elsewhere()
 
-    def rooms(self) -> list[str]:
-        """The ids of all rooms, the one made first first."""
+    def room_ids(self) -> list[str]:
+        """The ids of all rooms, the oldest first."""
         return [row[0] for row in self._file.all("SELECT id FROM rooms ORDER BY rowid")]
 
-    def settings(self, room: str) -> dict[str, Any] | None:
-        """A room's settings; None where there is no such room."""
-        row = self._file.one("SELECT settings FROM rooms WHERE id = ?", room)
+    def settings(self, room_id: str) -> dict[str, Any] | None:
+        """A room's settings, or None if there is no such room."""
+        row = self._file.one("SELECT settings FROM rooms WHERE id = ?", room_id)
         return json.loads(row[0]) if row else None
 
-    def keep(self, room: str, settings: Mapping[str, Any]) -> None:
-        """Make a room, or give it other settings.
+    def save_settings(self, room_id: str, settings: Mapping[str, Any]) -> None:
+        """Create a room, or replace its settings.
 
         Raises:
             RoomError: the id is empty, too long or not printable.
         """
-        if not _is_id(room):
-            raise RoomError(f"{room[:40]!r} cannot be a room's id: {_AN_ID}")
+        if not _is_id(room_id):
+            raise RoomError(f"{room_id[:40]!r} cannot be a room's id: {_VALID_ID}")
         with self._file.change():
             self._file.all(
                 "INSERT INTO rooms (id, settings, made_at) VALUES (?, ?, ?) "
                 "ON CONFLICT (id) DO UPDATE SET settings = excluded.settings",
-                room,
+                room_id,
                 json.dumps(settings),
                 _now(),
             )
 
-    def drop(self, room: str) -> bool:
-        """Erase a room with all that was said in it; False where there is none."""
+    def drop(self, room_id: str) -> bool:
+        """Erase a room with its messages; False if there is no such room."""
         with self._file.change():
-            erased = self._file.all("DELETE FROM rooms WHERE id = ? RETURNING 1", room)
+            erased = self._file.all("DELETE FROM rooms WHERE id = ? RETURNING 1", room_id)
         self._file.overwrite()
         return bool(erased)
 
-    def begin_turn(self, room: str) -> int:
-        """The number of a new turn: what is said in later ones stands after it.
+    def begin_turn(self, room_id: str) -> int:
+        """Number a new turn; messages of later turns stand after it.
 
         Raises:
             RoomError: there is no such room.
         """
         with self._file.change():
             row = self._file.one(
-                "UPDATE rooms SET turns = turns + 1 WHERE id = ? RETURNING turns", room
+                "UPDATE rooms SET turns = turns + 1 WHERE id = ? RETURNING turns", room_id
             )
-        return _of_room(row, room)
+        return _of_room(row, room_id)
 
     def add(
         self,
-        room: str,
+        room_id: str,
         person: str,
         text: str,
         *,
@@ -156,135 +155,131 @@ class Histories:
         key: str | None = None,
         to: Sequence[str] = (),
     ) -> Message | None:
-        """Store a message, in a new turn of its own unless `turn` says which.
+        """Store a message, in a new turn unless `turn` is given.
 
         Returns:
-            The message as stored; None where its key is known already, even of a message
-            that was deleted.
+            The message as stored; None if its key is known already, even of a deleted one.
 
         Raises:
-            RoomError: there is no such room, nothing in the message, or too much.
+            RoomError: there is no such room, or the message is empty or too long.
         """
-        text = checked(text)
+        text = _checked(text)
         if key is not None and not _is_id(key):
-            raise RoomError(f"{key[:40]!r} cannot be a message's key: {_AN_ID}")
+            raise RoomError(f"{key[:40]!r} cannot be a message's key: {_VALID_ID}")
         with self._file.change():
             if turn is not None:
-                _of_room(self._file.one(_EXISTS, room), room)
+                _of_room(self._file.one(_EXISTS, room_id), room_id)
             if key is not None and self._file.one(
-                "SELECT 1 FROM messages WHERE room = ? AND key = ?", room, key
+                "SELECT 1 FROM messages WHERE room = ? AND key = ?", room_id, key
             ):
                 return None
-            at = self.begin_turn(room) if turn is None else turn
+            turn = self.begin_turn(room_id) if turn is None else turn
             row = self._file.one(
                 "INSERT INTO messages "
                 "(room, turn, person, text, by_clone, said_at, key, addressed) "
                 f"VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
-                *(room, at, person, text, by_clone, _now(), key, json.dumps(list(to))),
+                *(room_id, turn, person, text, by_clone, _now(), key, json.dumps(list(to))),
             )
         return _message(row)
 
-    def find(self, room: str, message: int | str) -> Message | None:
-        """A message by its id (int) or its key (str); None where there is none any more."""
+    def find(self, room_id: str, message: int | str) -> Message | None:
+        """A message by its id (int) or its key (str), or None."""
         column = "id" if isinstance(message, int) else "key"
         row = self._file.one(
             f"SELECT {_COLUMNS} FROM messages WHERE room = ? AND {column} = ? AND NOT deleted",
-            *(room, message),
+            *(room_id, message),
         )
         return _message(row) if row else None
 
-    def edit(self, room: str, message: int | str, text: str) -> Message:
-        """Give a message other words.
+    def edit(self, room_id: str, message: int | str, text: str) -> Message:
+        """Replace a message's text.
 
         Raises:
-            RoomError: there is no such message, nothing in the text, or too much.
+            RoomError: there is no such message, or the text is empty or too long.
         """
-        text = checked(text)
+        text = _checked(text)
         with self._file.change():
-            found = self._found(room, message)
+            id_ = self._existing(room_id, message).id
             row = self._file.one(
                 f"UPDATE messages SET text = ?, edited = 1 WHERE id = ? RETURNING {_COLUMNS}",
                 text,
-                found.id,
+                id_,
             )
         self._file.overwrite()
         return _message(row)
 
-    def delete(self, room: str, message: int | str) -> Message:
-        """Erase a message's words; returns the message as it was.
+    def delete(self, room_id: str, message: int | str) -> Message:
+        """Erase a message's text; returns the message as it was.
 
         Raises:
             RoomError: there is no such message.
         """
         with self._file.change():
-            found = self._found(room, message)
-            self._erase("id = ?", found.id)
+            deleted = self._existing(room_id, message)
+            self._erase("id = ?", deleted.id)
         self._file.overwrite()
-        return found
+        return deleted
 
-    def delete_turn(self, room: str, turn: int) -> list[Message]:
+    def delete_turn(self, room_id: str, turn: int) -> list[Message]:
         """Erase all messages of a turn; returns them as they were."""
         with self._file.change():
-            found = self._messages("room = ? AND turn = ?", room, turn)
-            self._erase("room = ? AND turn = ?", room, turn)
+            deleted = self._messages("room = ? AND turn = ?", room_id, turn)
+            self._erase("room = ? AND turn = ?", room_id, turn)
         self._file.overwrite()
-        return found
+        return deleted
 
     def erase_person(self, names: Collection[str], only: str | None = None) -> int:
-        """Erase what somebody of these names said in all rooms, themselves or as a persona.
+        """Erase all messages by these names, humans or personas, and remove them from all rooms.
 
-        They are in no room any more; with `only`, not in that one. Returns how many messages
-        that were.
+        `only` limits this to one room. Returns the number of messages.
         """
         erased = 0
         where = "DELETE FROM messages WHERE person = ? AND room = coalesce(?, room)"
         with self._file.change():
             for name in names:
                 erased += len(self._file.all(f"{where} RETURNING 1", name, only))
-            for room in self.rooms():
-                if only not in (None, room):
+            for room_id in self.room_ids():
+                if only not in (None, room_id):
                     continue
-                settings = self.settings(room) or {}
-                for who in ("humans", "personas"):
-                    settings[who] = [n for n in settings.get(who, ()) if n not in names]
-                self.keep(room, settings)
+                settings = self.settings(room_id) or {}
+                for members in ("humans", "personas"):
+                    settings[members] = [n for n in settings.get(members, ()) if n not in names]
+                self.save_settings(room_id, settings)
         self._file.overwrite()
         return erased
 
-    def forget(self, room: str) -> int:
-        """Let prompts begin after what was said up to now; nothing is erased.
+    def forget(self, room_id: str) -> int:
+        """Show no message up to now in prompts; nothing is erased.
 
-        Returns the last turn that they do not show.
+        Returns the last turn that prompts do not show.
 
         Raises:
             RoomError: there is no such room.
         """
         with self._file.change():
             row = self._file.one(
-                "UPDATE rooms SET forgotten = turns WHERE id = ? RETURNING forgotten", room
+                "UPDATE rooms SET forgotten = turns WHERE id = ? RETURNING forgotten", room_id
             )
-        return _of_room(row, room)
+        return _of_room(row, room_id)
 
-    def trim(self, room: str, first: Message) -> None:
-        """Let prompts begin with the message `first`: what was before it is too much."""
+    def trim(self, room_id: str, first: Message) -> None:
+        """Show no message before `first` in prompts."""
         with self._file.change():
             self._file.all(
                 "UPDATE rooms SET first_turn = ?, first_id = ? WHERE id = ?",
-                *(first.turn, first.id, room),
+                *(first.turn, first.id, room_id),
             )
 
-    def messages(self, room: str, last: int | None = None) -> list[Message]:
-        """What was said in a room, in order; of a long history only the `last` messages."""
-        return self._messages("room = ?", room, last=last)
+    def messages(self, room_id: str, last: int | None = None) -> list[Message]:
+        """All messages of a room in order, or only the `last` ones."""
+        return self._messages("room = ?", room_id, last=last)
 
-    def shown(self, room: str) -> list[Message]:
+    def prompt_messages(self, room_id: str) -> list[Message]:
         """The messages that prompts show: since `forget`, and since `trim`."""
-        begin = self._file.all(
-            "SELECT forgotten, first_turn, first_id FROM rooms WHERE id = ?", room
-        )
-        forgotten, *first = begin[0] if begin else (0, 0, 0)
+        query = "SELECT forgotten, first_turn, first_id FROM rooms WHERE id = ?"
+        forgotten, *first = self._file.one(query, room_id) or (0, 0, 0)
         return self._messages(
-            "room = ? AND turn > ? AND (turn, id) >= (?, ?)", room, forgotten, *first
+            "room = ? AND turn > ? AND (turn, id) >= (?, ?)", room_id, forgotten, *first
         )
 
     def _messages(self, where: str, *values: Any, last: int | None = None) -> list[Message]:
@@ -296,43 +291,44 @@ class Histories:
         )
         return [_message(row) for row in reversed(rows)]
 
-    def _found(self, room: str, message: int | str) -> Message:
-        found = self.find(room, message)
-        if found is None:
-            raise RoomError(f"there is no message {message!r} in room {room!r}")
-        return found
+    def _existing(self, room_id: str, message: int | str) -> Message:
+        existing = self.find(room_id, message)
+        if existing is None:
+            raise RoomError(f"there is no message {message!r} in room {room_id!r}")
+        return existing
 
     def _erase(self, where: str, *values: Any) -> None:
-        """Take messages' words; rows with a key stay, so that it is still known."""
+        """Erase messages; rows with a key stay without text, so that the key is still known."""
         self._file.all(f"DELETE FROM messages WHERE {where} AND key IS NULL", *values)
         self._file.all(f"UPDATE messages SET text = '', deleted = 1 WHERE {where}", *values)
 
 
-def checked(text: str) -> str:
-    """A message's text as it is stored: tidy, not empty and not too long.
+def _checked(text: str) -> str:
+    """A message's text as it is stored: without control characters.
 
     Raises:
-        RoomError: it is.
+        RoomError: it is empty or too long.
     """
-    text = tidy(text)
+    text = normalize_text(text)
     if not text:
-        raise RoomError("there is nothing in the message: say something")
-    if len(text) > LONGEST:
+        raise RoomError("there is nothing in the message: write something")
+    if len(text) > MAX_MESSAGE_CHARS:
         raise RoomError(
-            f"the message has {len(text):,} characters, and a room takes {LONGEST:,}: shorten it"
+            f"the message has {len(text):,} characters, and a room takes {MAX_MESSAGE_CHARS:,}: "
+            "shorten it"
         )
     return text
 
 
-def _of_room(row: Sequence[Any] | None, room: str) -> int:
-    """The one number of a row, if there is that room."""
+def _of_room(row: Sequence[Any] | None, room_id: str) -> int:
+    """The number in a row; RoomError if there is no such room."""
     if row is None:
-        raise RoomError(f"there is no room {room!r}: it was dropped, or never made")
+        raise RoomError(f"there is no room {room_id!r}: it was dropped, or never created")
     return int(row[0])
 
 
 def _is_id(text: str) -> bool:
-    return 0 < len(text) <= LONGEST_ID and text.isprintable()
+    return 0 < len(text) <= MAX_ID_CHARS and text.isprintable()
 
 
 def _now() -> str:
@@ -340,7 +336,7 @@ def _now() -> str:
 
 
 def _message(row: Sequence[Any]) -> Message:
-    """A message of a row of `_COLUMNS`."""
-    number, room, turn, person, text, by_clone, said_at, key, addressed, edited = row
+    """A message from a row of `_COLUMNS`."""
+    id_, room, turn, person, text, by_clone, said_at, key, addressed, edited = row
     at, to = datetime.fromisoformat(said_at), tuple(json.loads(addressed))
-    return Message(number, room, turn, person, text, bool(by_clone), at, key, to, bool(edited))
+    return Message(id_, room, turn, person, text, bool(by_clone), at, key, to, bool(edited))

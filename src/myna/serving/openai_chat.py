@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from myna.engines.queueing import Queue
 from myna.people import plain_name
 from myna.persona.clone import Clone
-from myna.persona.prompt import Room
+from myna.persona.prompt import PromptBuilder
 from myna.rendering.turns import MAX_PEOPLE_NAMED, escape_turn
 from myna.serving.errors import ApiError
 from myna.serving.openai_requests import ChatMessage, ChatRequest
@@ -27,7 +27,7 @@ _NOT_IN_NAMES = r"[^\w-]", r"\W"
 class Chat:
     """A room made of a client's messages, and who may answer."""
 
-    room: Room
+    room: PromptBuilder
     among: list[str]
     shows_names: bool
     opening: str = ""
@@ -46,7 +46,7 @@ def chat(served: Served, request: ChatRequest) -> Chat:
     one = model if model in clone.personas else None
     fitting = _fitting(clone, request.messages)
     humans = [_called(m.who or served.me, clone.personas) for m in fitting if m.role == "user"]
-    present = clone.room([], [one] if one else None).members
+    present = clone.prompt_builder([], [one] if one else None).members
     among = [one] if one else [p for p in present if p not in humans] or present
     labels = shows_names or _labelled(fitting, one, clone.personas)
     said = [
@@ -58,26 +58,26 @@ def chat(served: Served, request: ChatRequest) -> Chat:
     # Who spoke last stands in the system line for sure.
     speakers = dict.fromkeys(person for person, _ in reversed(said) if person not in present)
     others = list(speakers)[: max(MAX_PEOPLE_NAMED - len(present), 1)] or [plain_name(served.me)]
-    room = clone.room(others, present)
+    room = clone.prompt_builder(others, present)
     for person, text in said:
-        room.say(person, text)
+        room.add(person, text)
     last = request.messages[-1]
     if last.role == "assistant" and fitting[-1:] == [last] and _goes_on(room, said[-1][0], among):
-        begun = room.lines.pop()
+        begun = room.messages.pop()
         escaped = room.spec.role(begun.person, begun.person) in room.spec.escaped
         opening = escape_turn([begun.text])[0] if escaped else begun.text
         return Chat(room, [begun.person], shows_names, opening)
     return Chat(room, among, shows_names)
 
 
-def _goes_on(room: Room, person: str, among: Sequence[str]) -> bool:
+def _goes_on(room: PromptBuilder, person: str, among: Sequence[str]) -> bool:
     """Whether the room's last message, a reply, can be gone on with, as "continue" asks for.
 
     One that leaves no room for other words in a prompt is followed by a new one instead.
     """
-    if person not in among or not room.lines or room.lines[-1].person != person:
+    if person not in among or not room.messages or room.messages[-1].person != person:
         return False
-    return len(room.tokenizer.encode(room.lines[-1].text).ids) < room.most_tokens // 4
+    return len(room.tokenizer.encode(room.messages[-1].text).ids) < room.prompt_budget // 4
 
 
 def _answered(

@@ -75,7 +75,7 @@ def speak(
         BusyError: too many wait.
         EngineError: the engine failed.
     """
-    with served.queue.turn(key, gone):
+    with served.queue.slot(key, gone):
         for index in range(request.n or 1):
             if gone():
                 return
@@ -85,7 +85,7 @@ def speak(
 def _say(
     served: Served, request: ChatRequest, asked: Chat, index: int, gone: Callable[[], bool]
 ) -> Iterator[Spoken]:
-    clone = replace(served.clone, chance=_chance(request, index))
+    clone = replace(served.clone, rng=_chance(request, index))
     person = clone.next_speaker(asked.room, asked.among)
     begin = f"{person}: " if asked.shows_names and not asked.opening else ""
     yield Begun(index, person)
@@ -191,7 +191,7 @@ def complete(
         EngineError: the engine failed.
     """
     prompts = [_prompt(served, text) for text in request.prompts]
-    with served.queue.turn(key, gone):
+    with served.queue.slot(key, gone):
         for index in range(len(prompts) * (request.n or 1)):
             if gone():
                 return
@@ -228,7 +228,7 @@ def _continue(
 ) -> Iterator[Spoken]:
     own = served.clone.chat.sampling(_chance(request, index).randrange(2**31))
     limit = request.max_tokens or DEFAULT_MAX_TOKENS  # here no turn of a persona sets one
-    sampling = replace(own, max_tokens=limit, **request.sampling)
+    sampling = replace(own, max_new_tokens=limit, **request.sampling)
     engine = served.clone.engine_for(served.model(request.model))
     continuation = Generation(engine, prompt, sampling, gone)
     yield Begun(index, "")

@@ -1,8 +1,8 @@
 """What clients of the OpenAI-compatible API send.
 
 Fields are those of OpenAI's API reference ("Chat", "Completions (legacy)"), and three that
-other local servers have as well: top_k, min_p, and repeat_penalty, which some of them call
-repetition_penalty. Fields that nobody here knows are left alone, as clients send many.
+other local servers have as well: top_k, min_p, and repetition_penalty, which some of them call
+repeat_penalty. Fields that nobody here knows are left alone, as clients send many.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from myna.config.fields import MaxTokens, MinP, RepeatPenalty, Temperature, TopP
+from myna.config.fields import MaxTokens, MinP, RepetitionPenalty, Temperature, TopP
 
 MOST_CHOICES = 8
 MOST_STOPS = 32
@@ -89,8 +89,8 @@ class Sampled(_Sent):
     top_p: TopP | None = None
     top_k: int | None = Field(None, ge=-1)
     min_p: MinP | None = None
-    repeat_penalty: RepeatPenalty | None = Field(
-        None, validation_alias=AliasChoices("repeat_penalty", "repetition_penalty")
+    repetition_penalty: RepetitionPenalty | None = Field(
+        None, validation_alias=AliasChoices("repetition_penalty", "repeat_penalty")
     )
     max_tokens: MaxTokens | None = None
 
@@ -101,8 +101,8 @@ class Sampled(_Sent):
 
     @property
     def sampling(self) -> dict[str, Any]:
-        """The settings of `Sampling` that were sent, but for `max_tokens`."""
-        names = "temperature", "top_p", "top_k", "min_p", "repeat_penalty"
+        """The settings of `Sampling` that were sent, but for `max_new_tokens`."""
+        names = "temperature", "top_p", "top_k", "min_p", "repetition_penalty"
         sent = {name: getattr(self, name) for name in names}
         if self.top_k is not None:
             sent["top_k"] = max(0, self.top_k)  # -1 is "all" elsewhere

@@ -16,8 +16,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
-from myna.rooms.registry import LiveRoom, Reply
-from myna.rooms.store import LONGEST, LONGEST_ID, Message
+from myna.rooms.registry import LiveReply, LiveRoom
+from myna.rooms.store import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Message
 from myna.serving.background import EVENTS, PING, EventStream, Made, Work, alive, sse
 from myna.serving.errors import ApiError, Json
 from myna.serving.openai_chat import Served
@@ -33,7 +33,7 @@ def _in_a_path(text: str) -> str:
     return text
 
 
-_Id = Annotated[str, Field(min_length=1, max_length=LONGEST_ID), AfterValidator(_in_a_path)]
+_Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(_in_a_path)]
 """What paths name: clients resolve `.` and `..`, and servers take `/` for the next part."""
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
 _People = Annotated[list[_Name], Field(max_length=MOST_PEOPLE)]
@@ -74,7 +74,7 @@ class Said(_Sent):
     """A message."""
 
     person: _Name | None = None
-    text: str = Field(max_length=LONGEST)
+    text: str = Field(max_length=MAX_MESSAGE_CHARS)
     key: _Id | None = None
     to: _People = []
 
@@ -82,7 +82,7 @@ class Said(_Sent):
 class NewText(_Sent):
     """Other words."""
 
-    text: str = Field(max_length=LONGEST)
+    text: str = Field(max_length=MAX_MESSAGE_CHARS)
 
 
 class Speak(_Sent):
@@ -90,7 +90,7 @@ class Speak(_Sent):
 
     person: _Name | None = None
     among: _People | None = None
-    opening: str = Field("", max_length=LONGEST)
+    opening: str = Field("", max_length=MAX_MESSAGE_CHARS)
 
 
 class Play(_Sent):
@@ -122,8 +122,8 @@ def _api(request: Request) -> RoomApi:
 
 
 Api = Annotated[RoomApi, Depends(_api)]
-RoomId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID)]
-MessageId = Annotated[str, Path(min_length=1, max_length=LONGEST_ID + len("key:"))]
+RoomId = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARS)]
+MessageId = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARS + len("key:"))]
 
 
 def _floor(room: RoomId, api: Api) -> Floor:
@@ -143,7 +143,7 @@ def _message(message: MessageId, floor: OfRoom, api: Api) -> int | str:
     if known == message:
         digits = message.isascii() and message.isdecimal() and len(message) < 19
         known = int(message) if digits else ""
-    if api.floors.rooms.histories.find(floor.room.id, known) is None:
+    if api.floors.rooms.store.find(floor.room.id, known) is None:
         raise ApiError(404, "there is no such message", code="message_not_found")
     return known
 
@@ -199,7 +199,7 @@ def change(floor: OfRoom, new: Changes, api: Api) -> Response:
     _check_audience(api, new.audience)
     floor.room.configure(new.chat, new.notes)
     if new.audience is not None:
-        floor.room.heard_by(new.audience)
+        floor.room.set_audience(new.audience)
     return _changed(floor)
 
 
@@ -305,7 +305,7 @@ async def chances(
     """How likely each is to speak next, by the model."""
 
     def make(_: Callable[[], bool]) -> Iterator[dict[str, float]]:
-        yield floor.room.chances(among)
+        yield floor.room.speaker_probabilities(among)
 
     [found] = await api.work.whole(request, make)
     return Json({"chances": found})
@@ -315,7 +315,7 @@ async def chances(
 async def speak(request: Request, floor: OfRoom, asked: Speak, api: Api) -> Response:
     """A persona's next turn; answers when it is complete. A client that goes stops it."""
 
-    def begin(live: LiveRoom) -> Reply:
+    def begin(live: LiveRoom) -> LiveReply:
         return live.speak(asked.person, among=asked.among, opening=asked.opening)
 
     return await _turns(request, floor, api.work, lambda gone: floor.turn(begin, gone))

@@ -22,7 +22,7 @@ from typing import Any
 from starlette.concurrency import run_in_threadpool
 
 from myna.errors import MynaError
-from myna.rooms.registry import Audience, LiveRoom, Reply, Rooms
+from myna.rooms.registry import Audience, LiveReply, LiveRoom, Rooms
 from myna.rooms.store import Message
 from myna.serving.errors import ApiError
 from myna.serving.metrics import Watch
@@ -142,7 +142,7 @@ class Floor:
         self.board = Board()
         self.saying: dict[str, Any] | None = None
         """Who speaks, in which turn, and the words of their message so far."""
-        self._reply: Reply | None = None
+        self._reply: LiveReply | None = None
 
     def described(self) -> dict[str, Any]:
         """The room as clients read it."""
@@ -165,7 +165,7 @@ class Floor:
         return True
 
     def turn(
-        self, begin: Callable[[LiveRoom], Reply], gone: Gone
+        self, begin: Callable[[LiveRoom], LiveReply], gone: Gone
     ) -> Generator[Message, None, str | None]:
         """A persona's turn, message by message; returns why it ended.
 
@@ -174,7 +174,7 @@ class Floor:
         """
         asked: float | None = time.monotonic()
         reply = begin(self.room)
-        reply.gone = gone
+        reply.is_cancelled = gone
         self._reply = reply
         who = {"person": reply.person, "turn": reply.turn}
         try:
@@ -199,7 +199,7 @@ class Floor:
             self.board.publish("silent", **who, reason=reply.finish_reason)
         return reply.finish_reason
 
-    def _tell_erased(self, reply: Reply) -> None:
+    def _tell_erased(self, reply: LiveReply) -> None:
         while reply.erased:
             self.board.publish("deleted", id=reply.erased.pop(0).id)
 
@@ -212,9 +212,9 @@ class Floor:
         """The last turn of a persona, said anew.
 
         Raises:
-            RoomError, SpeakingError, BusyError, EngineError: as `LiveRoom.retry`.
+            RoomError, SpeakingError, BusyError, EngineError: as `LiveRoom.regenerate`.
         """
-        return self.turn(LiveRoom.retry, gone)
+        return self.turn(LiveRoom.regenerate, gone)
 
     def play(
         self, turns: int, among: Sequence[str] | None, gone: Gone, *, until_human: bool
@@ -271,7 +271,7 @@ class Floors:
             floor = self._floors.get(id)
         if floor is not None:
             return floor
-        if self.rooms.histories.settings(id) is None:
+        if self.rooms.store.settings(id) is None:
             raise ApiError(404, "there is no such room", param="room", code="room_not_found")
         return self.open(id, (), None, None)
 
@@ -302,12 +302,12 @@ class Floors:
 
     def catch_up(self) -> None:
         """Tell what other processes said since this was called last."""
-        if not self.rooms.histories.changed_elsewhere():
+        if not self.rooms.store.changed_elsewhere():
             return
         with self._lock:
             floors = list(self._floors.items())
         for id, floor in floors:  # noqa: A001  # as above
-            if self.rooms.histories.settings(id) is None:
+            if self.rooms.store.settings(id) is None:
                 self.drop(id)
                 continue
             before = floor.room.settings

@@ -33,9 +33,9 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.json_objects import decode_repaired, objects
-from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.json_objects import decode_repaired, read_objects
+from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 from myna.sources._shared.text import head_text, open_text
 
 TITLE = "ChatLab JSON or JSONL"
@@ -44,7 +44,7 @@ READS = (
     "system",
 )
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     # Nested lists of messages, of which the specification knows none, have other keys first.
     boundary=re.compile(
@@ -147,14 +147,14 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         lines = _lines(file, tally)
         first = next(lines, None)
         if first is None:
-            raise SourceError(_NOTHING.format(file.place))
+            raise SourceError(_NOTHING.format(file.location))
         header = first if isinstance(first, _Document) else None
         chat = _chat(file, header, tally)
         found = _from_lines(chain([first], lines), chat)
     else:
         chat = _chat(file, _document(file), tally)
         found = _from_document(file, chat, tally)
-    yield from message_table.tables(
+    yield from message_table.to_tables(
         found, chat.source, tally, zone_assumed=False, months_first=False
     )
     tally.bytes_done = file.size
@@ -197,8 +197,8 @@ def _document(file: ChatFile) -> _Document | None:
     return None
 
 
-def _from_document(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Sent]:
-    for message in objects(file, _MESSAGES, _SHAPE, tally, _NOTHING.format(file.place)):
+def _from_document(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[ParsedMessage]:
+    for message in read_objects(file, _MESSAGES, _SHAPE, tally, _NOTHING.format(file.location)):
         yield _message(message, chat)
 
 
@@ -217,7 +217,7 @@ def _lines(file: ChatFile, tally: Tally) -> Iterator[_Document | _Member | _Mess
                 if line.endswith(("\n", "\r")):
                     tally.skip("damaged line", f"line {number}: {error}")
                 else:
-                    tally.lose(max(0, file.size - len(data)), file.size)
+                    tally.skip_bytes(max(0, file.size - len(data)), file.size)
                     tally.notes.append(f"the file breaks off in line {number}")
                 continue
             if value is None:
@@ -227,7 +227,9 @@ def _lines(file: ChatFile, tally: Tally) -> Iterator[_Document | _Member | _Mess
             tally.bytes_done = min(file.size, stream.tell())
 
 
-def _from_lines(values: Iterator[_Document | _Member | _Message], chat: _Chat) -> Iterator[Sent]:
+def _from_lines(
+    values: Iterator[_Document | _Member | _Message], chat: _Chat
+) -> Iterator[ParsedMessage]:
     for value in values:
         if isinstance(value, _Message):
             yield _message(value, chat)
@@ -235,17 +237,17 @@ def _from_lines(values: Iterator[_Document | _Member | _Message], chat: _Chat) -
             chat.people[key] = value
 
 
-def _message(message: _Message, chat: _Chat) -> Sent:
+def _message(message: _Message, chat: _Chat) -> ParsedMessage:
     sender = _id(message.sender)
     member = chat.people.get(sender or "", _Member())
     named = message if message.group_nickname or message.account_name else member
     kind = _KINDS.get(message.type, "system")
     text = message.content or ""
-    attachments: tuple[File, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     if media := _MEDIA.get(message.type):
         text, name = _media(text, media == "file")
-        attachments = (File(media, name),)
-    return Sent(
+        attachments = (Attachment(media, name),)
+    return ParsedMessage(
         author=named.group_nickname or named.account_name or sender or "unknown",
         author_id=sender,
         handle=message.account_name or member.account_name,

@@ -36,9 +36,9 @@ import polars as pl
 
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.json_objects import decode_repaired, objects
-from myna.sources._shared.json_stream import Shape, pieces
-from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
+from myna.sources._shared.json_objects import decode_repaired, read_objects
+from myna.sources._shared.json_stream import ListPattern, pieces
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 
 TITLE = "Element (Matrix) JSON"
 READS = (
@@ -46,7 +46,7 @@ READS = (
     *("voice", "calls", "system", "bots"),
 )
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     # Nothing but an event is indented so, and no string has a line's end in it.
     boundary=re.compile(rb",\r?\n    (?=\{\s)"),
@@ -122,17 +122,19 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         room.learn(event)
     tally.me = room.me()
     found = _messages(_events(file, tally), room, tally)
-    yield from message_table.tables(found, "matrix", tally, zone_assumed=False, months_first=False)
+    yield from message_table.to_tables(
+        found, "matrix", tally, zone_assumed=False, months_first=False
+    )
     if not tally.read:
         tally.notes.append("the export holds no messages")
 
 
 def _events(file: ChatFile, tally: Tally) -> Iterator[_Event]:
     no_list = (
-        f"{file.place} is no room of Element: it has no list of messages; "
+        f"{file.location} is no room of Element: it has no list of messages; "
         "export the chat again, choosing JSON as the format"
     )
-    yield from objects(file, _EVENTS, _SHAPE, tally, no_list, "what follows is not read")
+    yield from read_objects(file, _EVENTS, _SHAPE, tally, no_list, "what follows is not read")
     tally.bytes_done = file.size
 
 
@@ -146,7 +148,7 @@ def _head(file: ChatFile) -> dict[str, Any]:
         return {}
 
 
-def _messages(events: Iterator[_Event], room: _Room, tally: Tally) -> Iterator[Sent]:
+def _messages(events: Iterator[_Event], room: _Room, tally: Tally) -> Iterator[ParsedMessage]:
     told: set[tuple[str, str]] = set()  # events that have been read with their edit
     for event in events:
         sender, id_ = _text(event.get("sender")), _text(event.get("event_id"))
@@ -165,7 +167,7 @@ def _messages(events: Iterator[_Event], room: _Room, tally: Tally) -> Iterator[S
             yield message
 
 
-def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent | None:
+def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> ParsedMessage | None:
     """An event as a message, with the words of its last edit."""
     original = _dict(event.get("content"))
     content = original
@@ -181,7 +183,7 @@ def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent 
     if in_thread and relation.get("is_falling_back") is True:
         reply_to = ""
     kind, text, files = _said(type_, content)
-    mentions: tuple[Span, ...] = ()
+    mentions: tuple[Mention, ...] = ()
     if id_ in room.deleted or "redacted_because" in unsigned:
         kind, text, files = "deleted", "", ()
     elif kind == "text":
@@ -190,11 +192,11 @@ def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent 
         text, mentions = _with_mentions(text, _text(content.get("formatted_body")))
         text = f"/me {text}" if msgtype == "m.emote" else text
         mentions = tuple(
-            Span(span.author_id, span.start + 4, span.end + 4) if msgtype == "m.emote" else span
+            Mention(span.author_id, span.start + 4, span.end + 4) if msgtype == "m.emote" else span
             for span in mentions
         )
     sender = _text(event.get("sender"))
-    return Sent(
+    return ParsedMessage(
         author=room.name_of(sender),
         text=text,
         sent_at=_time(event) * 1000 or None,
@@ -213,11 +215,11 @@ def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent 
     )
 
 
-def _said(type_: str, content: dict[str, Any]) -> tuple[str, str, tuple[File, ...]]:
+def _said(type_: str, content: dict[str, Any]) -> tuple[str, str, tuple[Attachment, ...]]:
     """What an event is, its text and its files."""
     body, msgtype = _text(content.get("body")), _text(content.get("msgtype"))
     if type_ == "m.sticker":
-        return "text", "", (File("sticker", body),)
+        return "text", "", (Attachment("sticker", body),)
     if type_ in _POLLS:
         texts = (_text(content.get(key)) for key in (*_TEXTS, "body"))
         return "text", next(filter(None, texts), ""), ()
@@ -227,7 +229,7 @@ def _said(type_: str, content: dict[str, Any]) -> tuple[str, str, tuple[File, ..
         return "system", " ".join(filter(None, (type_, _text(content.get("membership"))))), ()
     if msgtype in _FILES:
         name = _text(content.get("filename")) or body
-        return "text", "" if name == body else body, (File(_file_kind(content, name), name),)
+        return "text", "" if name == body else body, (Attachment(_file_kind(content, name), name),)
     return "text" if msgtype in ("m.text", "m.notice", "m.emote") else "system", body, ()
 
 
@@ -239,10 +241,10 @@ def _file_kind(content: dict[str, Any], name: str) -> str:
     return "video" if content.get("msgtype") == "m.video" else attachment_kind(name)
 
 
-def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[Span, ...]]:
+def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[Mention, ...]]:
     """The text with `@name` for each link to a person, and where those are."""
     done: list[str] = []
-    spans: list[Span] = []
+    spans: list[Mention] = []
     length = after = 0  # of what is done, and behind the last mention in `text`
     for match in islice(_PILL.finditer(formatted), _MOST_MENTIONS):
         account, label = unquote(match[1]), html.unescape(match[2])
@@ -255,7 +257,7 @@ def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[Span, ...]]:
         name = "@" + label.removeprefix("@")
         done += [text[after:start], name]
         length += start - after
-        spans.append(Span(account, length, length + len(name)))
+        spans.append(Mention(account, length, length + len(name)))
         length += len(name)
         after = start + len(shown)
     return "".join([*done, text[after:]]), tuple(spans)

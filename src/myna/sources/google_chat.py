@@ -33,9 +33,9 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.json_objects import objects
-from myna.sources._shared.json_stream import Shape
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.json_objects import read_objects
+from myna.sources._shared.json_stream import ListPattern
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 
 TITLE = "Google Chat (Takeout)"
 READS = (
@@ -46,7 +46,7 @@ READS = (
 LARGEST_INFO = 2**24
 """Bytes of a group_info.json, which lists the members of one group."""
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     boundary=re.compile(rb',\s*(?=\{\s*"creator"\s*:\s*\{\s*"name"\s*:)'),
     ending=re.compile(rb"\]\s*\}\s*\Z"),
@@ -120,25 +120,25 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no list of messages, or cannot be read.
     """
     found = _messages(file, tally)
-    yield from message_table.tables(found, "google_chat", tally, months_first=True)
+    yield from message_table.to_tables(found, "google_chat", tally, months_first=True)
     if not (tally.read or tally.skipped or tally.unread_bytes):
         tally.notes.append("the export holds no messages")
 
 
-def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     channel = _channel(file)
-    channel_id = file.folder if _GROUP.fullmatch(file.folder) else None
+    channel_id = file.folder_name if _GROUP.fullmatch(file.folder_name) else None
     no_list = (
-        f"{file.place} is no export of Google Chat: it has no list of messages; "
+        f"{file.location} is no export of Google Chat: it has no list of messages; "
         "take messages.json from the folder Google Chat/Groups of a Takeout"
     )
-    for message in objects(file, _MESSAGES, _SHAPE, tally, no_list):
+    for message in read_objects(file, _MESSAGES, _SHAPE, tally, no_list):
         yield _sent_of(message, channel, channel_id)
 
 
 def _channel(file: ChatFile) -> str:
     """The chat's name: the space's, or those of its members, or the folder's."""
-    beside = file.beside("group_info.json")
+    beside = file.sibling("group_info.json")
     group = _Group()
     if beside is not None and beside.size <= LARGEST_INFO:
         try:
@@ -147,10 +147,10 @@ def _channel(file: ChatFile) -> str:
         except (SourceError, ValueError, RecursionError):
             pass  # then the folder's name has to do
     members = ", ".join(name for user in group.members if (name := user.name or user.email))
-    return group.name or members or file.folder or file.name
+    return group.name or members or file.folder_name or file.name
 
 
-def _sent_of(message: _Message, channel: str, channel_id: str | None) -> Sent:
+def _sent_of(message: _Message, channel: str, channel_id: str | None) -> ParsedMessage:
     creator = message.creator or _User()
     text = message.text or ""
     ids = (message.message_id or "").split("/")
@@ -164,7 +164,7 @@ def _sent_of(message: _Message, channel: str, channel_id: str | None) -> Sent:
     if reply_to is None and len(ids) == 3 and ids[1] != ids[2]:
         reply_to = f"{ids[0]}/{ids[1]}/{ids[1]}"
     names = [file.original_name or file.export_name or "" for file in message.attached_files]
-    return Sent(
+    return ParsedMessage(
         author=creator.name or creator.email or "unknown",
         author_id=creator.email,
         handle=creator.email,
@@ -177,5 +177,5 @@ def _sent_of(message: _Message, channel: str, channel_id: str | None) -> Sent:
         reply_to=reply_to,
         is_bot=creator.user_type not in (None, "", "Human"),
         edited=message.updated_date is not None and kind == "text",
-        attachments=tuple(File(attachment_kind(name), name) for name in names),
+        attachments=tuple(Attachment(attachment_kind(name), name) for name in names),
     )

@@ -39,7 +39,7 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 
 TITLE = "iMessage database (chat.db)"
 READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
@@ -123,7 +123,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     with closing(_open(file, tally)) as database:
         found = _messages(database, file, tally)
-        yield from message_table.tables(
+        yield from message_table.to_tables(
             found, "imessage", tally, zone_assumed=False, months_first=False
         )
     tally.bytes_done = file.size
@@ -132,10 +132,10 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 def _open(file: ChatFile, tally: Tally) -> sqlite3.Connection:
     """The database, opened for nothing but reading."""
     if not file.head.startswith(_MAGIC) or len(file.head) < 100:
-        raise SourceError(f"{file.place} is no SQLite database: copy chat.db again")
+        raise SourceError(f"{file.location} is no SQLite database: copy chat.db again")
     page = int.from_bytes(file.head[16:18], "big")
     if file.size % (65536 if page == 1 else max(1, page)):
-        raise SourceError(f"{file.place} breaks off in the middle: copy the database again")
+        raise SourceError(f"{file.location} breaks off in the middle: copy the database again")
     try:
         database = _connect(file, tally)
     except _TROUBLES as error:
@@ -153,21 +153,22 @@ def _open(file: ChatFile, tally: Tally) -> sqlite3.Connection:
         raise _trouble(file, error) from error
     if missing:
         database.close()
+        tables = ", ".join(sorted(missing))
         raise SourceError(
-            f"{file.place} is no message database: it has no table {', '.join(sorted(missing))}; "
+            f"{file.location} is no message database: it has no table {tables}; "
             "the right one is ~/Library/Messages/chat.db"
         )
     return database
 
 
 def _connect(file: ChatFile, tally: Tally) -> sqlite3.Connection:
-    log = file.beside(f"{file.name}-wal")
+    log = file.sibling(f"{file.name}-wal")
     is_logged = log is not None and log.size > 0
-    if file.local is None:
+    if file.local_path is None:
         if is_logged:
             tally.notes.append(f"the newest messages, in {file.name}-wal, are not read: unpack it")
         return _in_memory(file)
-    uri = file.local.absolute().as_uri()
+    uri = file.local_path.absolute().as_uri()
     if is_logged:
         try:
             database = sqlite3.connect(f"{uri}?mode=ro", uri=True, check_same_thread=False)
@@ -182,13 +183,13 @@ def _connect(file: ChatFile, tally: Tally) -> sqlite3.Connection:
 def _in_memory(file: ChatFile) -> sqlite3.Connection:
     """A database that has no file of its own."""
     if file.size > MOST_IN_MEMORY or not hasattr(sqlite3.Connection, "deserialize"):
-        raise SourceError(f"{file.place} cannot be read inside an archive: unpack it first")
+        raise SourceError(f"{file.location} cannot be read inside an archive: unpack it first")
     data = bytearray()
     with file.open() as stream:
         while len(data) <= MOST_IN_MEMORY and (block := stream.read(2**20)):
             data += block
     if len(data) != file.size:
-        raise SourceError(f"{file.place} breaks off in the middle: fetch the archive again")
+        raise SourceError(f"{file.location} breaks off in the middle: fetch the archive again")
     if data[18:20] == b"\2\2":  # in memory there is no log, and SQLite would look for one
         data[18:20] = b"\1\1"
     database = sqlite3.connect(":memory:", check_same_thread=False)
@@ -199,11 +200,13 @@ def _in_memory(file: ChatFile) -> sqlite3.Connection:
 def _trouble(file: ChatFile, error: BaseException) -> SourceError:
     why = " ".join(str(error).split())
     return SourceError(
-        f"cannot read {file.place}: {why}: copy the database again while Messages is closed"
+        f"cannot read {file.location}: {why}: copy the database again while Messages is closed"
     )
 
 
-def _messages(database: sqlite3.Connection, file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _messages(
+    database: sqlite3.Connection, file: ChatFile, tally: Tally
+) -> Iterator[ParsedMessage]:
     row = None
     try:
         people = {key: _string(name) for key, name in _select(database, "handle", "ROWID", "id")}
@@ -228,7 +231,7 @@ def _messages(database: sqlite3.Connection, file: ChatFile, tally: Tally) -> Ite
     except _TROUBLES as error:
         if row is None:
             raise _trouble(file, error) from error
-        tally.lose(tally.bytes_done, file.size)  # by what share of the messages is missing
+        tally.skip_bytes(tally.bytes_done, file.size)  # by what share of the messages is missing
         why = " ".join(str(error).split())
         tally.notes.append(f"the database is damaged behind message {row.rowid}: {why}")
 
@@ -261,7 +264,7 @@ class _Files:
         self.next = next(self.rows, None)
 
     @staticmethod
-    def _read(database: sqlite3.Connection, tally: Tally) -> Iterator[tuple[int, File]]:
+    def _read(database: sqlite3.Connection, tally: Tally) -> Iterator[tuple[int, Attachment]]:
         try:
             names = ("transfer_name", "filename", "mime_type", "is_sticker")
             columns = _present(database, "attachment", "a.", *names)
@@ -276,7 +279,7 @@ class _Files:
             why = " ".join(str(error).split())
             tally.notes.append(f"not all attachments could be read: {why}")
 
-    def of(self, rowid: int) -> tuple[File, ...]:
+    def of(self, rowid: int) -> tuple[Attachment, ...]:
         """Those of a message."""
         found = []
         while self.next is not None and self.next[0] <= rowid:
@@ -286,23 +289,23 @@ class _Files:
         return tuple(found)
 
 
-def _file(transfer_name: Any, filename: Any, mime_type: Any, is_sticker: Any) -> File | None:
+def _file(transfer_name: Any, filename: Any, mime_type: Any, is_sticker: Any) -> Attachment | None:
     path = _string(transfer_name) or _string(filename) or ""
     name = re.split(r"[/\\]", path)[-1]
     if name.endswith(".pluginPayloadAttachment"):
         return None
     major = (_string(mime_type) or "").partition("/")[0]
     kind = "sticker" if _whole(is_sticker) else attachment_kind(name)
-    return File(major if kind == "file" and major in ("image", "video") else kind, name)
+    return Attachment(major if kind == "file" and major in ("image", "video") else kind, name)
 
 
 def _message(
     row: _Row,
     chat: _Chat | None,
     people: dict[Any, str | None],
-    files: tuple[File, ...],
+    files: tuple[Attachment, ...],
     tally: Tally,
-) -> Sent | None:
+) -> ParsedMessage | None:
     """A row as a message; None for what is none, or cannot be one."""
     associated = _whole(row.associated_message_type)
     if 2000 <= associated <= 2007 or 3000 <= associated <= 3007 or associated == 4000:
@@ -324,13 +327,13 @@ def _message(
         kind = "system"
     reply_to = _string(row.thread_originator_guid)
     if associated == 1000 and (target := _string(row.associated_message_guid)):
-        files = tuple(File("sticker", file.name) for file in files)
+        files = tuple(Attachment("sticker", file.name) for file in files)
         reply_to = _PART.sub("", target)
     is_me = _whole(row.is_from_me) != 0
     if is_me:
         tally.me = "me"
     author = "Me" if is_me else people.get(row.handle_id) or "Unknown"
-    return Sent(
+    return ParsedMessage(
         author=author,
         author_id="me" if is_me else None,
         text=text or "",

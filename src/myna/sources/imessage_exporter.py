@@ -47,8 +47,13 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import File, Ids, Sent, attachment_kind
-from myna.sources._shared.text import head_lines, lines
+from myna.sources._shared.message_table import (
+    Attachment,
+    MessageIds,
+    ParsedMessage,
+    attachment_kind,
+)
+from myna.sources._shared.text import head_lines, read_lines
 
 TITLE = "imessage-exporter text"
 READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
@@ -108,10 +113,12 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no message of this format, or cannot be read.
     """
     found = _messages(file, tally)
-    yield from message_table.tables(found, "imessage", tally, zone_assumed=True, months_first=True)
+    yield from message_table.to_tables(
+        found, "imessage", tally, zone_assumed=True, months_first=True
+    )
     if not (tally.read or tally.skipped.keys() - {"outside of messages"}):
         raise SourceError(
-            f"{file.place} is no text of imessage-exporter's: no line of it is a date and the "
+            f"{file.location} is no text of imessage-exporter's: no line of it is a date and the "
             "next one a name; export the chat again with -f txt"
         )
 
@@ -127,7 +134,7 @@ class _Block(NamedTuple):
 def _blocks(file: ChatFile, tally: Tally) -> Iterator[_Block]:
     block: list[str] = []
     begin, is_blank = 0, True
-    for number, line in lines(file, tally):
+    for number, line in read_lines(file, tally):
         if is_blank and line == _UNKNOWN:
             tally.skip("notice without words", f"line {number}")
             continue
@@ -144,9 +151,9 @@ def _blocks(file: ChatFile, tally: Tally) -> Iterator[_Block]:
         yield _Block(begin, block, is_whole=is_blank and not tally.unread_bytes)
 
 
-def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     chat = PurePath(file.name).stem
-    ids = Ids()
+    ids = MessageIds()
     # Of replies below what they answer: the ids of that, by date and sender of the reply.
     answered: dict[tuple[str, str], deque[str]] = defaultdict(deque)
     previews = 0
@@ -169,7 +176,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
                 tally.me = reader[1]
             said = _said(block.lines[2:])
             previews += said.has_preview
-            sent = Sent(
+            sent = ParsedMessage(
                 author=author,
                 author_id="me" if author == "Me" else None,
                 text=said.text,
@@ -191,12 +198,12 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
         tally.notes.append(f"of {previews:,} links, title and summary of the page are left out")
 
 
-def _notice(date: str, text: str, chat: str) -> Sent:
+def _notice(date: str, text: str, chat: str) -> ParsedMessage:
     """A notice by the platform; one that a message was unsent stands for that message."""
     found = _NOTICE.fullmatch(text)
     author = found[1] if found else ""
     is_unsent = text.endswith(" unsent a message!")
-    return Sent(
+    return ParsedMessage(
         author="Me" if author == "You" else author,
         author_id="me" if author == "You" else None,
         text="" if is_unsent else text,
@@ -211,7 +218,7 @@ class _Said:
     """What a message says, as its lines are gone through."""
 
     lines: list[str] = field(default_factory=list)
-    files: list[File] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
     replies: list[tuple[str, str]] = field(default_factory=list)
     kind: str = "text"
     text: str = ""
@@ -228,11 +235,11 @@ def _said(block: list[str]) -> _Said:
         if line == _RESPONDED:
             said.is_reply = True
         elif line in _MISSING:
-            said.files.append(File("file", ""))
+            said.files.append(Attachment("file", ""))
         elif sticker := _STICKER.match(line):
-            said.files.append(File("sticker", _sticker(line[sticker.end() :])))
+            said.files.append(Attachment("sticker", _sticker(line[sticker.end() :])))
         elif name := _attached(line):
-            said.files.append(File(attachment_kind(name), name))
+            said.files.append(Attachment(attachment_kind(name), name))
         elif line.endswith(_UNSENT) and _UNSENT[0][:-1] in line:
             is_unsent = True
         elif line not in _EFFECTS and not _is_transcription(line, said):

@@ -36,8 +36,8 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Sent
-from myna.sources._shared.text import head_lines, lines
+from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.text import head_lines, read_lines
 
 TITLE = "IRC logs (irssi, ZNC, WeeChat, HexChat, mIRC)"
 READS = ("text", "system")
@@ -189,14 +189,14 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: no line is that of a log, or the file cannot be read.
     """
-    yield from message_table.tables(_messages(file, tally), "irc", tally, months_first=False)
+    yield from message_table.to_tables(_messages(file, tally), "irc", tally, months_first=False)
 
 
-def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     space, channel = _place(file)
     clock = _Clock(_named_day(file.name))
     is_log = has_times = False
-    for number, text in lines(file, tally):
+    for number, text in read_lines(file, tally):
         line = _line(text)
         if line is None:
             if text.strip():
@@ -213,7 +213,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
         sent_at = clock.tell(line.stamp) if line.stamp else clock.now
         has_times = has_times or sent_at is not None
         shown = f"*{line.text}*" if line.what == "act" and line.text else line.text
-        yield Sent(
+        yield ParsedMessage(
             author=line.nick or NETWORK,
             author_id=line.nick.casefold() or f" {NETWORK}",
             text=shown,
@@ -224,7 +224,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
         )
     if not is_log:
         raise SourceError(
-            f"{file.place} is no IRC log: no line is such as '[12:01] <ada> hello'; "
+            f"{file.location} is no IRC log: no line is such as '[12:01] <ada> hello'; "
             "give a log of irssi, ZNC, WeeChat, HexChat or mIRC"
         )
     if not has_times:
@@ -278,4 +278,4 @@ def _place(file: ChatFile) -> tuple[str, str]:
         name = name[: day.start()]
     channel = _NAMED_CHANNEL.search(name)
     shown = (channel[0] if channel else name).rstrip("._- ")
-    return network, shown or file.folder or file.name
+    return network, shown or file.folder_name or file.name

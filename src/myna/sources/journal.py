@@ -37,8 +37,8 @@ from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table, rows
 from myna.sources._shared.json_objects import decode_repaired
-from myna.sources._shared.message_table import File, Sent, attachment_kind
-from myna.sources._shared.text import encoding, head_lines, head_text, lines
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.text import detect_encoding, head_lines, head_text, read_lines
 
 TITLE = "Journal or essays (Markdown, text, JSON lines)"
 READS = ("entries", "threads", "attachments")
@@ -139,7 +139,7 @@ def _recognise_json(file: ChatFile) -> Recognition | None:
             values = _OBJECT.decode(line)
         except (ValueError, RecursionError):
             continue
-        columns = rows.columns([*values, "text"]) or {"author": "author"}
+        columns = rows.match_columns([*values, "text"]) or {"author": "author"}
         date, author = values.get("date"), values.get("author")
         has_day = date is None or (isinstance(date, str) and re.fullmatch(_DATE, date, re.I))
         if columns["author"] != "author" or _CHAT_ONLY & columns.keys() or "date" not in values:
@@ -159,15 +159,15 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file holds no words, or cannot be read.
     """
-    if b"\0" in file.head[:1000].replace(b"\0\0", b"") and encoding(file.head) == "utf-8":
-        raise SourceError(f"{file.place} is no journal: it is no text; give one that is")
+    if b"\0" in file.head[:1000].replace(b"\0\0", b"") and detect_encoding(file.head) == "utf-8":
+        raise SourceError(f"{file.location} is no journal: it is no text; give one that is")
     is_json = head_text(file).lstrip("\ufeff \r\n\t").startswith("{")
     found = _json_entries(file, tally) if is_json else _text_entries(file, tally)
-    yield from message_table.tables(found, "journal", tally)
+    yield from message_table.to_tables(found, "journal", tally)
 
 
-def _text_entries(file: ChatFile, tally: Tally) -> Iterator[Sent]:
-    about, rest = _front(lines(file, tally, _is_sentence), tally)
+def _text_entries(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
+    about, rest = _front(read_lines(file, tally, _is_sentence), tally)
     prompt = next((about[title] for title in _TITLES if title in about), None)
     first = _Entry(1, date=about.get("date") or _named_day(file.name), prompt=prompt)
     found = False
@@ -176,17 +176,17 @@ def _text_entries(file: ChatFile, tally: Tally) -> Iterator[Sent]:
             tally.skip("entry that breaks off", f"line {entry.number}")
             break
         _take_prompt(entry)
-        sent = _sent_entry(entry, about.get("author"), file.folder, tally)
+        sent = _sent_entry(entry, about.get("author"), file.folder_name, tally)
         found = found or sent is not None
         if sent:
             yield sent
     if not found and not tally.skipped and not tally.unread_bytes:
-        raise SourceError(f"{file.place} is no journal: it has no words; give one that has some")
+        raise SourceError(f"{file.location} is no journal: it has no words; give one that has some")
 
 
-def _json_entries(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _json_entries(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     found = False
-    for number, line in lines(file, tally, _is_object):
+    for number, line in read_lines(file, tally, _is_object):
         if not line.strip():
             continue
         try:
@@ -210,12 +210,14 @@ def _json_entries(file: ChatFile, tally: Tally) -> Iterator[Sent]:
             yield sent
     if not found and not tally.unread_bytes:
         raise SourceError(
-            f"{file.place} is no journal of JSON lines: no line has a text; give each line an "
+            f"{file.location} is no journal of JSON lines: no line has a text; give each line an "
             'object such as {"date": "2024-01-31", "text": "A quiet day."}'
         )
 
 
-def _sent_entry(entry: _Entry, author: str | None, folder: str, tally: Tally) -> Sent | None:
+def _sent_entry(
+    entry: _Entry, author: str | None, folder: str, tally: Tally
+) -> ParsedMessage | None:
     """The message that an entry is, if it has words or pictures."""
     text = "\n".join(entry.lines).strip()
     names = [re.split(r"[/\\]", found[1] or found[2])[-1] for found in _PICTURE.finditer(text)]
@@ -228,7 +230,7 @@ def _sent_entry(entry: _Entry, author: str | None, folder: str, tally: Tally) ->
     author = (author or "").strip()
     if not author:
         tally.me = "me"
-    return Sent(
+    return ParsedMessage(
         author=author or "Me",
         author_id=author or "me",
         text=text,
@@ -236,7 +238,7 @@ def _sent_entry(entry: _Entry, author: str | None, folder: str, tally: Tally) ->
         channel=folder or "journal",
         thread=(entry.prompt or "").strip() or None,
         kind="entry",
-        attachments=tuple(File(attachment_kind(name), name) for name in names),
+        attachments=tuple(Attachment(attachment_kind(name), name) for name in names),
     )
 
 

@@ -26,7 +26,7 @@ def recognise(file: ChatFile) -> Recognition | None:
     """By a line that is an object with an author and a text."""
     for line in head_text(file).split("\n")[:20]:
         try:
-            names = rows.columns(_OBJECT.decode(line), file.columns)
+            names = rows.match_columns(_OBJECT.decode(line), file.columns)
         except (ValueError, RecursionError):
             continue
         if names:
@@ -43,15 +43,17 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     with file.open() as stream, open_text(stream, file.head) as lines:
         objects = _objects(lines, file, tally)
-        sample = list(islice(objects, message_table.SAMPLE))
+        sample = list(islice(objects, message_table.DATE_SAMPLE_MESSAGES))
         there = dict.fromkeys(name for _, values in sample for name in values)
-        names = rows.columns(there, file.columns)
+        names = rows.match_columns(there, file.columns)
         if names is None:
             raise SourceError(
-                f"{file.place} has no lines with an author and a text: give each line an object "
+                f"{file.location} has no lines with an author and a text: give each line an object "
                 'such as {"author": "Ann", "time": "2024-01-31T20:15:00Z", "text": "hello"}'
             )
-        for frame in rows.tables(_named(chain(sample, objects), names, tally), file, tally):
+        for frame in rows.tables_from_rows(
+            _named(chain(sample, objects), names, tally), file, tally
+        ):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size
@@ -70,7 +72,7 @@ def _objects(
             if line.endswith(("\n", "\r")):
                 tally.skip("damaged line", f"line {number}: {error}")
             else:
-                tally.lose(max(0, file.size - _size(line, lines.encoding)), file.size)
+                tally.skip_bytes(max(0, file.size - _size(line, lines.encoding)), file.size)
                 tally.notes.append(f"the file breaks off in line {number}")
 
 

@@ -34,15 +34,15 @@ import polars as pl
 
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.html import mentions
-from myna.sources._shared.json_objects import decode_repaired, objects
-from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.html import find_mentions
+from myna.sources._shared.json_objects import decode_repaired, read_objects
+from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 
 TITLE = "Messenger or Instagram JSON"
 READS = (*("text", "mentions", "deleted", "attachments", "stickers", "voice", "calls", "system"),)
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     boundary=re.compile(rb',\s*(?=\{\s*"(?:sender_name|isUnsent)"\s*:)'),
     # No message has a list before a title; the figure keeps hostile input linear.
@@ -156,7 +156,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     if len(chat.people) == 2 and chat.name in chat.people:
         tally.me = chat.people[chat.people[0] == chat.name]
     found = _messages(file, chat, tally)
-    yield from message_table.tables(
+    yield from message_table.to_tables(
         found, chat.source, tally, zone_assumed=False, months_first=False
     )
     if not tally.read and not tally.skipped and not tally.notes:
@@ -183,7 +183,9 @@ def _chat(file: ChatFile) -> _Chat:
     name = _repaired(fields.get("title") or "") or ", ".join(people) or stem
     place = (fields.get("thread_path") or "").rpartition("/")[2].lower()
     if not place:
-        place = file.folder.lower() if stem.startswith("message_") and file.folder else name
+        place = (
+            file.folder_name.lower() if stem.startswith("message_") and file.folder_name else name
+        )
     return _Chat(_platform(file), place, name, tuple(people), is_garbled=True)
 
 
@@ -203,7 +205,7 @@ def _fields(data: bytes) -> dict[str, Any]:
 
 def _platform(file: ChatFile) -> str:
     """Whether it is Messenger's or Instagram's."""
-    path = file.place.lower()
+    path = file.location.lower()
     instagram = path.rfind("instagram")
     facebook = max(path.rfind("facebook"), path.rfind("messenger"))
     if instagram == facebook:  # neither
@@ -212,13 +214,13 @@ def _platform(file: ChatFile) -> str:
     return "instagram" if instagram > facebook else "messenger"
 
 
-def _messages(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Sent]:
+def _messages(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[ParsedMessage]:
     """The messages, one by one; the tally learns what became of the rest."""
     no_list = (
-        f"{file.place} is no chat of Messenger or Instagram: it has no list of messages; "
+        f"{file.location} is no chat of Messenger or Instagram: it has no list of messages; "
         "download your information again, choosing JSON as the format"
     )
-    found = objects(file, _MESSAGES, _SHAPE, tally, no_list, "older messages may be missing")
+    found = read_objects(file, _MESSAGES, _SHAPE, tally, no_list, "older messages may be missing")
     last, same = None, 0
     for number, message in enumerate(found, 1):
         time = message.timestamp_ms or message.timestamp
@@ -230,7 +232,7 @@ def _messages(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Sent]:
         yield _sent_by(message, chat, time, same)
 
 
-def _sent_by(message: _Message, chat: _Chat, time: int | str | None, same: int) -> Sent:
+def _sent_by(message: _Message, chat: _Chat, time: int | str | None, same: int) -> ParsedMessage:
     """A message, of which `same` newer ones have the same time."""
     mend = _repaired if chat.is_garbled else str
     author = mend(message.sender_name or message.encrypted_sender or "") or "unknown"
@@ -243,13 +245,13 @@ def _sent_by(message: _Message, chat: _Chat, time: int | str | None, same: int) 
     else:
         kind, said = _kind(message, author, text)
         if kind == "text" and not said and text and not files and message.share is None:
-            files = (File("file", ""),)
+            files = (Attachment("file", ""),)
         text = _with_link(message, said)
     names = {name: name for name in chat.people} if "@" in text else {}
     position = None
     if isinstance(time, int) and abs(time) < 10**14:
         position = time * 1000 + 999 - min(same, 999)
-    return Sent(
+    return ParsedMessage(
         author=author,
         text=text,
         sent_at=time * 1000 if isinstance(time, int) else time,
@@ -257,7 +259,7 @@ def _sent_by(message: _Message, chat: _Chat, time: int | str | None, same: int) 
         channel_id=chat.id,
         kind=kind,
         attachments=files,
-        mentions=tuple(mentions(text, names, [])) if names else (),
+        mentions=tuple(find_mentions(text, names, [])) if names else (),
         position=position,
     )
 
@@ -290,7 +292,7 @@ def _with_link(message: _Message, text: str) -> str:
     return f"{text}\n{link}" if text else link
 
 
-def _files(message: _Message) -> Iterator[File]:
+def _files(message: _Message) -> Iterator[Attachment]:
     """What was sent with a message."""
     for kind, media in (
         ("image", message.photos),
@@ -299,11 +301,11 @@ def _files(message: _Message) -> Iterator[File]:
         ("voice", message.audio_files),
     ):
         for medium in media or ():
-            yield File(kind, _name(medium))
+            yield Attachment(kind, _name(medium))
     for medium in [*(message.files or ()), *(message.media or ())]:
-        yield File(attachment_kind(_name(medium)), _name(medium))
+        yield Attachment(attachment_kind(_name(medium)), _name(medium))
     if message.sticker is not None:
-        yield File("sticker", _name(message.sticker))
+        yield Attachment("sticker", _name(message.sticker))
 
 
 def _name(medium: _Medium) -> str:

@@ -34,9 +34,16 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Sent
-from myna.sources._shared.rows import csv_header, csv_rows
-from myna.sources._shared.signal import MENTION, Recent, break_off, headed, sent_file, texts
+from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.rows import find_csv_header, read_csv_rows
+from myna.sources._shared.signal import (
+    MENTION_PLACEHOLDER,
+    RecentIds,
+    attachment,
+    count_cut_off,
+    match_heads,
+    split_messages,
+)
 from myna.sources._shared.text import head_lines, head_text, open_text
 
 TITLE = "Signal (signalbackup-tools)"
@@ -74,7 +81,7 @@ def recognise(file: ChatFile) -> Recognition | None:
     """By the first message, or by the names of the columns."""
     if any(map(_HEAD.match, head_lines(file, 5))):
         return Recognition("signalbackup_tools", 0.95, "its lines are signalbackup-tools'")
-    if csv_header(head_text(file), _is_header):
+    if find_csv_header(head_text(file), _is_header):
         return Recognition("signalbackup_tools", 0.95, "its columns are those of Signal's messages")
     return None
 
@@ -90,13 +97,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no message of signalbackup-tools, or cannot be read.
     """
     stem = PurePath(file.name).stem
-    if header := csv_header(head_text(file), _is_header):
+    if header := find_csv_header(head_text(file), _is_header):
         tally.me = _ME
         columns = {name: name for name in header.names}
         with file.open() as stream, open_text(stream, file.head) as text:
-            rows = csv_rows(text, header, columns, file.size, tally)
+            rows = read_csv_rows(text, header, columns, file.size, tally)
             found = _from_rows(rows, stem, tally)
-            for frame in message_table.tables(found, "signal", tally, months_first=False):
+            for frame in message_table.to_tables(found, "signal", tally, months_first=False):
                 tally.bytes_done = stream.tell()
                 yield frame
             tally.bytes_done = file.size
@@ -105,30 +112,30 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         return
     name = _NAME.fullmatch(stem)
     found = _from_text(file, name[1] if name else stem, tally)
-    yield from message_table.tables(found, "signal", tally, months_first=False)
+    yield from message_table.to_tables(found, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
-            f"{file.place} holds no message of signalbackup-tools: export the chat again with "
+            f"{file.location} holds no message of signalbackup-tools: export the chat again with "
             "'--exporttxt', or the table of messages with '--exportcsv message=messages.csv'"
         )
 
 
-def _from_text(file: ChatFile, channel: str, tally: Tally) -> Iterator[Sent]:
-    for message in texts(headed(file, tally, _HEAD), tally):
+def _from_text(file: ChatFile, channel: str, tally: Tally) -> Iterator[ParsedMessage]:
+    for message in split_messages(match_heads(file, tally, _HEAD), tally):
         date, status, user, begin = message.head.groups()
         body = "\n".join([begin or status or "", *message.below])
         if sent := _FILE.fullmatch((status or "")[:_LONGEST_STATUS]):
-            attached = sent_file(sent["name"] or "", sent["type"] or "")
-            yield Sent(sent[1], "", date, channel, attachments=(attached,))
+            attached = attachment(sent["name"] or "", sent["type"] or "")
+            yield ParsedMessage(sent[1], "", date, channel, attachments=(attached,))
         elif status is not None:
             kind = "call" if _CALL.fullmatch(body[:_LONGEST_STATUS]) else "system"
-            yield Sent("", body, date, channel, kind=kind)
+            yield ParsedMessage("", body, date, channel, kind=kind)
         elif message.is_last and not body.strip():
-            break_off(message, tally)
+            count_cut_off(message, tally)
         elif body.startswith("Poll: "):
-            yield Sent(user, _POLL_OPTION.sub("\n", body), date, channel)
+            yield ParsedMessage(user, _POLL_OPTION.sub("\n", body), date, channel)
         else:
-            yield Sent(user, _without_reactions(body), date, channel)
+            yield ParsedMessage(user, _without_reactions(body), date, channel)
 
 
 def _without_reactions(body: str) -> str:
@@ -153,8 +160,10 @@ def _is_of_emoji(character: str) -> bool:
     return unicodedata.category(character) in _OF_EMOJI or character in "‼⁉〰"
 
 
-def _from_rows(rows: Iterable[Mapping[str, str]], name: str, tally: Tally) -> Iterator[Sent]:
-    recent = Recent()
+def _from_rows(
+    rows: Iterable[Mapping[str, str]], name: str, tally: Tally
+) -> Iterator[ParsedMessage]:
+    recent = RecentIds()
     for row in rows:
         try:
             bits = int(row.get("msg_box") or row.get("type") or "")
@@ -173,9 +182,9 @@ def _from_rows(rows: Iterable[Mapping[str, str]], name: str, tally: Tally) -> It
         sent_at = row.get("date_sent") or row.get("date") or "0"
         message_id = _prefix(row) + row["_id"]
         other = row.get("from_recipient_id") or row.get("recipient_id") or row.get("address")
-        yield Sent(
+        yield ParsedMessage(
             author=_ME if base in _OUTGOING else other or "Unknown",
-            text=row["body"].replace(MENTION, "@unknown") if kind == "text" else "",
+            text=row["body"].replace(MENTION_PLACEHOLDER, "@unknown") if kind == "text" else "",
             sent_at=None if sent_at in ("0", "-1") else sent_at,
             channel=f"{name} {thread}",
             channel_id=thread,

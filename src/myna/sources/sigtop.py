@@ -51,20 +51,20 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import File, Ids, Sent, Span
+from myna.sources._shared.message_table import Attachment, Mention, MessageIds, ParsedMessage
 from myna.sources._shared.signal import (
-    LONG_TEXT,
-    MENTION,
-    Lines,
-    Recent,
+    LONG_TEXT_TYPE,
+    MENTION_PLACEHOLDER,
+    MessageLines,
+    RecentIds,
     as_dicts,
     as_text,
-    break_off,
-    objects,
-    sent_file,
-    texts,
+    attachment,
+    count_cut_off,
+    read_objects,
+    split_messages,
 )
-from myna.sources._shared.text import head_lines, lines
+from myna.sources._shared.text import head_lines, read_lines
 
 TITLE = "Signal (sigtop)"
 READS = (
@@ -106,10 +106,10 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     tally.me = _ME
     is_list = any(line.lstrip().startswith(("[", "{")) for line in head_lines(file, 3))
     found = _from_list(file, tally) if is_list else _from_text(file, tally)
-    yield from message_table.tables(found, "signal", tally, months_first=False)
+    yield from message_table.to_tables(found, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
-            f"{file.place} holds no message of sigtop: export the chat again with "
+            f"{file.location} holds no message of sigtop: export the chat again with "
             "'sigtop export-messages'"
         )
 
@@ -118,23 +118,23 @@ class _Parts(NamedTuple):
     """A message of a text, or a version of it, taken apart."""
 
     fields: dict[str, str]
-    files: tuple[File, ...]
+    files: tuple[Attachment, ...]
     quoted: str | None  # when the quoted message was sent
     body: str
 
 
-def _from_text(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     first = head_lines(file, 1)[0]
     begins = first.startswith("Conversation: ")
     chat = first.removeprefix("Conversation: ") if begins else PurePath(file.name).stem
-    ids, recent = Ids(), Recent()
-    for message in texts(_headed(file, tally), tally):
+    ids, recent = MessageIds(), RecentIds()
+    for message in split_messages(_headed(file, tally), tally):
         found = _whole(message, tally)
         if found is None:
             continue
         author, detail = _named(found.fields.get("From", "Unknown"))
         sent_at = found.fields.get("Sent") or found.fields.get("Received") or "unknown"
-        sent = Sent(
+        sent = ParsedMessage(
             author=author,
             text=found.body,
             sent_at=None if sent_at == "unknown" else sent_at,
@@ -156,13 +156,13 @@ def _from_text(file: ChatFile, tally: Tally) -> Iterator[Sent]:
 def _headed(file: ChatFile, tally: Tally) -> Iterator[tuple[int, str, re.Match[str] | None]]:
     """The lines, and the match of each that begins a message, with the line behind it."""
     before = ""
-    for (number, line), (_, after) in pairwise(chain(lines(file, tally), [(0, "")])):
+    for (number, line), (_, after) in pairwise(chain(read_lines(file, tally), [(0, "")])):
         if number > 1 or not line.startswith("Conversation: "):
             yield number, line, None if before else _HEAD.match(f"{line}\n{after}")
             before = line
 
 
-def _whole(message: Lines, tally: Tally) -> _Parts | None:
+def _whole(message: MessageLines, tally: Tally) -> _Parts | None:
     """The parts of a message; None where the file may break off before its text."""
     found = [message.head[0].partition("\n")[0], *message.below]
     if message.is_last and found[-1].startswith(_HALF_A_HEAD) and not found[-2]:
@@ -170,7 +170,7 @@ def _whole(message: Lines, tally: Tally) -> _Parts | None:
         del found[-1]
     parts = _parts(found)
     if message.is_last and ("" not in found or (_kind(parts) == "text" and not parts.body)):
-        break_off(message, tally)
+        count_cut_off(message, tally)
         return None
     return parts
 
@@ -183,7 +183,7 @@ def _parts(found: list[str]) -> _Parts:
     """The fields, the quote and the body; of an edited message, those of the last version."""
     end = found.index("") if "" in found else len(found)
     fields: dict[str, str] = {}
-    files: list[File] = []
+    files: list[Attachment] = []
     for line in found[:end]:
         name, _, value = line.partition(": ")
         if name == "Attachment":
@@ -217,19 +217,19 @@ def _named(detailed: str) -> tuple[str, str | None]:
     return (match[1], match[2]) if match else (detailed, None)
 
 
-def _file(field: str) -> list[File]:
+def _file(field: str) -> list[Attachment]:
     """A field's attachment; none where it is the rest of a long text, which the body has."""
     match = _FILE.fullmatch(field)
     name, content_type = match.groups() if match else (field, "")
     name = "" if name == "no filename" else name
-    return [] if content_type == LONG_TEXT else [sent_file(name, content_type)]
+    return [] if content_type == LONG_TEXT_TYPE else [attachment(name, content_type)]
 
 
-def _from_list(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _from_list(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     channel, detail = _named(PurePath(file.name).stem)
     other = channel if detail and detail != "group" else None
-    recent = Recent()
-    for number, record in objects(file, tally):
+    recent = RecentIds()
+    for number, record in read_objects(file, tally):
         kind = record.get("type")
         if not isinstance(kind, str):
             tally.skip("no message", f"line {number}: it has no type")
@@ -242,7 +242,7 @@ def _from_list(file: ChatFile, tally: Tally) -> Iterator[Sent]:
         quote = record.get("quote")
         message_id = as_text(record.get("id")) or None
         sent_at = record.get("sent_at")
-        yield Sent(
+        yield ParsedMessage(
             author=account if kind == "outgoing" else other or account,
             text="" if is_deleted else text,
             sent_at=sent_at * 1000 if type(sent_at) is int else None,
@@ -266,11 +266,11 @@ def _account(record: dict[str, Any], prefix: str) -> str:
     return next(filter(None, found), "")
 
 
-def _shown(body: str, ranges: list[dict[str, Any]]) -> tuple[str, tuple[Span, ...]]:
+def _shown(body: str, ranges: list[dict[str, Any]]) -> tuple[str, tuple[Mention, ...]]:
     """The text with its mentions, whose names the export does not have."""
     units = body.encode("utf-16-le", "surrogatepass")
     done: list[str] = []
-    spans: list[Span] = []
+    spans: list[Mention] = []
     length = after = 0  # of what is done, and behind the last mention in `units`
 
     def add(part: str) -> None:
@@ -287,7 +287,7 @@ def _shown(body: str, ranges: list[dict[str, Any]]) -> tuple[str, tuple[Span, ..
         begin, end = 2 * start, 2 * (start + size)
         if after <= begin <= end <= len(units):
             add(_text(units[after:begin]))
-            spans.append(Span(account, length, length + len("@unknown")))
+            spans.append(Mention(account, length, length + len("@unknown")))
             add("@unknown")
             after = end
     add(_text(units[after:]))
@@ -295,18 +295,20 @@ def _shown(body: str, ranges: list[dict[str, Any]]) -> tuple[str, tuple[Span, ..
 
 
 def _text(units: bytes) -> str:
-    return units.decode("utf-16-le", "replace").replace(MENTION, "@unknown")
+    return units.decode("utf-16-le", "replace").replace(MENTION_PLACEHOLDER, "@unknown")
 
 
-def _files(record: dict[str, Any]) -> tuple[File, ...]:
+def _files(record: dict[str, Any]) -> tuple[Attachment, ...]:
     """The sticker and the attachments of a record."""
-    files: list[File] = []
+    files: list[Attachment] = []
     sticker = record.get("sticker")
     if isinstance(sticker, dict):
         data = sticker.get("data")
-        files.append(File("sticker", as_text(data.get("emoji")) if isinstance(data, dict) else ""))
+        files.append(
+            Attachment("sticker", as_text(data.get("emoji")) if isinstance(data, dict) else "")
+        )
     for item in as_dicts(record.get("attachments")):
         name, content_type = as_text(item.get("fileName")), as_text(item.get("contentType"))
-        if content_type != LONG_TEXT:
-            files.append(sent_file(name, content_type))
+        if content_type != LONG_TEXT_TYPE:
+            files.append(attachment(name, content_type))
     return tuple(files)

@@ -28,10 +28,16 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.json_objects import decode_repaired, intact
-from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces_from
-from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
-from myna.sources._shared.slack_text import fields, objects, plain, string, words
+from myna.sources._shared.json_objects import decode_items, decode_repaired
+from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces_from
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.slack_text import (
+    get_object,
+    get_objects,
+    get_text,
+    message_mrkdwn,
+    resolve_markup,
+)
 
 TITLE = "Slack workspace export"
 READS = (
@@ -45,7 +51,7 @@ LARGEST_LIST = 2**28
 # Exports are indented by four blanks, and no others stand so far left in one: the lists
 # inside a message are indented twice as far, and more. Tools that make such exports use
 # other indents, for which the same holds, or none; then there is no boundary.
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"",
     boundary=re.compile(rb",\r?\n(?: {4}| {2}|\t)(?=\{\r?\n)"),
     ending=re.compile(rb"\n\]\s*\Z"),
@@ -135,30 +141,30 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file is no list, or cannot be read.
     """
-    yield from message_table.tables(_messages(file, tally), "slack", tally, months_first=False)
+    yield from message_table.to_tables(_messages(file, tally), "slack", tally, months_first=False)
     tally.bytes_done = file.size
 
 
-def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     begin = re.match(rb"(?:\xef\xbb\xbf)?\s*\[", file.head)
     if begin is None:
         raise SourceError(
-            f"{file.place} is no day of a Slack export: it is no list of messages; "
+            f"{file.location} is no day of a Slack export: it is no list of messages; "
             "give the whole export, the zip archive as Slack made it"
         )
     workspace = _workspace(file)
     tally.notes += [f"{name} is damaged and not used" for name in workspace.damaged]
-    known = workspace.places.get(file.folder)
+    known = workspace.places.get(file.folder_name)
     place = _Place("", _channel(file)) if known is None else known
     with file.open() as stream:
         for piece in pieces_from(stream, _SHAPE, begin.end()):
             if piece.kind == "items":
-                items = intact(piece, _ITEMS, _SHAPE, tally)
+                items = decode_items(piece, _ITEMS, _SHAPE, tally)
                 for item in items:
                     if sent := _message(item, place, workspace, tally):
                         yield sent
             elif left := piece.data.strip(SEPARATORS):
-                tally.lose(piece.end - len(left), piece.end)
+                tally.skip_bytes(piece.end - len(left), piece.end)
                 tally.notes.append("the file breaks off, or goes on behind its list of messages")
             elif piece.kind == "lost":
                 tally.notes.append("the file breaks off behind its last message")
@@ -167,14 +173,18 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
 
 def _channel(file: ChatFile) -> str:
     """What a chat is called that no list tells of."""
-    return file.folder if _DAY.fullmatch(file.name) and file.folder else PurePath(file.name).stem
+    return (
+        file.folder_name
+        if _DAY.fullmatch(file.name) and file.folder_name
+        else PurePath(file.name).stem
+    )
 
 
 def _workspace(file: ChatFile) -> _Workspace:
     """What stands beside the folder of the day's chat."""
-    found = {name: file.beside(f"../{name}") for name in ("users.json", *_CHATS)}
+    found = {name: file.sibling(f"../{name}") for name in ("users.json", *_CHATS)}
     parts = {name: part for name, part in found.items() if part is not None}
-    key = tuple((part.place, part.size, part.head) for part in parts.values())
+    key = tuple((part.location, part.size, part.head) for part in parts.values())
     if key not in _known:
         _known.clear()
         _known[key] = _read_workspace(parts)
@@ -188,21 +198,21 @@ def _read_workspace(parts: Mapping[str, ChatFile]) -> _Workspace:
             lists[name] = items
     users: dict[str, _User] = {}
     for user in lists.get("users.json", []):
-        handle = string(user, "name")
-        name = _shown_name(fields(user, "profile")) or string(user, "real_name") or handle
+        handle = get_text(user, "name")
+        name = _shown_name(get_object(user, "profile")) or get_text(user, "real_name") or handle
         is_bot = user.get("is_bot") is True or user.get("id") == "USLACKBOT"
-        users[string(user, "id")] = _User(name, handle or None, is_bot)
+        users[get_text(user, "id")] = _User(name, handle or None, is_bot)
     places: dict[str, _Place] = {}
     for kind in _CHATS:
         for chat in lists.get(kind, []):
-            id_, name = string(chat, "id"), string(chat, "name")
+            id_, name = get_text(chat, "id"), get_text(chat, "name")
             shown = name
             if kind in ("dms.json", "mpims.json") and (members := chat.get("members")):
                 ids = [member for member in members if isinstance(member, str)]
                 shown = ", ".join(users[m].name if m in users else m for m in ids)
             for folder in filter(None, (name, id_)):
                 places.setdefault(folder, _Place(id_, shown or folder))
-    folder = next((part.folder for part in parts.values()), "")
+    folder = next((part.folder_name for part in parts.values()), "")
     named = _WORKSPACE.match(folder)
     damaged = tuple(name for name in parts if name not in lists)
     return _Workspace(
@@ -226,37 +236,37 @@ def _list(part: ChatFile) -> list[dict[str, Any]] | None:
     return [item for item in items if isinstance(item, dict)]
 
 
-def _message(item: Any, place: _Place, workspace: _Workspace, tally: Tally) -> Sent | None:
+def _message(item: Any, place: _Place, workspace: _Workspace, tally: Tally) -> ParsedMessage | None:
     """The message that an item of the list is, if it is one."""
     if not isinstance(item, dict) or (item.get("type") != "message" and "ts" not in item):
         tally.skip("no message", str(item))
         return None
-    subtype = string(item, "subtype")
+    subtype = get_text(item, "subtype")
     if subtype in _LOGGED:
         tally.skip("log of an edit or a deletion", f"{subtype} at {item.get('ts')}")
         return None
-    comment = fields(item, "comment") if subtype == "file_comment" else {}
-    mrkdwn = string(comment, "comment") or words(item, subtype)
-    text, spans = plain(mrkdwn, workspace.names, workspace.channels)
+    comment = get_object(item, "comment") if subtype == "file_comment" else {}
+    mrkdwn = get_text(comment, "comment") or message_mrkdwn(item, subtype)
+    text, spans = resolve_markup(mrkdwn, workspace.names, workspace.channels)
     kind = "text"
     if subtype == "tombstone":
         kind, text, spans = "deleted", "", []
-    elif subtype in _CALLS or fields(item, "room"):
+    elif subtype in _CALLS or get_object(item, "room"):
         kind = "call"
     elif subtype not in _OWN_WORDS or (subtype == "file_comment" and not comment):
         kind = "system"
-    elif not text and any(a.get("is_share") is True for a in objects(item, "attachments")):
+    elif not text and any(a.get("is_share") is True for a in get_objects(item, "attachments")):
         kind = "forward"
     elif subtype == "me_message":
         text = f"*{text}*"
-        spans = [Span(span.author_id, span.start + 1, span.end + 1) for span in spans]
-    account = string(comment, "user") or string(item, "user")
+        spans = [Mention(span.author_id, span.start + 1, span.end + 1) for span in spans]
+    account = get_text(comment, "user") or get_text(item, "user")
     if kind == "call":
-        account = string(fields(item, "room"), "created_by") or account
-    ts = string(item, "ts")
-    thread = string(item, "thread_ts")
+        account = get_text(get_object(item, "room"), "created_by") or account
+    ts = get_text(item, "ts")
+    thread = get_text(item, "thread_ts")
     is_reply = bool(thread) and thread != ts
-    return Sent(
+    return ParsedMessage(
         text=text,
         sent_at=_micros(ts),
         channel=place.name,
@@ -277,13 +287,13 @@ def _author(
     item: dict[str, Any], account: str, subtype: str, workspace: _Workspace
 ) -> dict[str, Any]:
     """Who sent it, as columns of the message table."""
-    bot = string(item, "bot_id")
-    profile, bot_profile = fields(item, "user_profile"), fields(item, "bot_profile")
-    name = string(item, "username") or string(bot_profile, "name")
+    bot = get_text(item, "bot_id")
+    profile, bot_profile = get_object(item, "user_profile"), get_object(item, "bot_profile")
+    name = get_text(item, "username") or get_text(bot_profile, "name")
     if account in workspace.users:
         shown, handle, is_bot = workspace.users[account]
     else:
-        shown, handle = _shown_name(profile), string(profile, "name") or None
+        shown, handle = _shown_name(profile), get_text(profile, "name") or None
         is_bot = bool(bot) or subtype == "bot_message" or account == "USLACKBOT"
     return {
         "author_id": account or bot or name or "unknown",
@@ -294,7 +304,7 @@ def _author(
 
 
 def _shown_name(profile: dict[str, Any]) -> str:
-    return string(profile, "display_name") or string(profile, "real_name")
+    return get_text(profile, "display_name") or get_text(profile, "real_name")
 
 
 def _micros(ts: str) -> int | str:
@@ -304,12 +314,12 @@ def _micros(ts: str) -> int | str:
     return int(time[1]) * 1_000_000 + int((time[2] or "").ljust(6, "0"))
 
 
-def _files(item: dict[str, Any]) -> tuple[File, ...]:
+def _files(item: dict[str, Any]) -> tuple[Attachment, ...]:
     """What was sent; of a file that is gone or hidden, its place."""
-    found: list[File] = []
-    for file in [*objects(item, "files"), *filter(None, [fields(item, "file")])]:
-        name = string(file, "name") or string(file, "title")
-        kind = attachment_kind(name if "." in name else "." + string(file, "filetype"))
+    found: list[Attachment] = []
+    for file in [*get_objects(item, "files"), *filter(None, [get_object(item, "file")])]:
+        name = get_text(file, "name") or get_text(file, "title")
+        kind = attachment_kind(name if "." in name else "." + get_text(file, "filetype"))
         clips = {"slack_audio": "voice", "slack_video": "video"}
-        found.append(File(clips.get(string(file, "subtype"), kind), name))
+        found.append(Attachment(clips.get(get_text(file, "subtype"), kind), name))
     return tuple(found)

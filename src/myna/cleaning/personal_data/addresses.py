@@ -1,7 +1,6 @@
-"""Street addresses in texts: a street with a house number, as several languages write them.
+"""Street addresses in texts: a street with a house number, in several languages.
 
-An address goes from the first to the last of flat, house number, street and postcode; the
-name of a town that follows stays.
+An address spans flat, house number, street and postcode; the name of a town behind it stays.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ _NAME = rf"{_CAP}[^\W\d_]{{0,40}}+(?:['’.-][^\W\d_]{{1,40}}+){{0,3}}+"
 _NO_UNIT = (
     r"(?!\w|[.,:]\d|[-–]\w?\d{4}| ?[%€$£°]| ?(?i:uhr|min|minuten?|minutes?|mins|km|kilometer|m"
     r"|meter|h|std|stunden?"
-    r"|euro|eur|jahre?|tage?|mal|x|o'?clock|am|pm|years?|days?|hours?|hrs?|people|times|kg"
-    r"|personen"
+    r"|euro|eur|jahre?|tage?|mal|x|o'?clock|am|pm|years?|days?|hours?|hrs?|people|times|kg|personen"
     r"|heures?|ans|jours|horas|minutos|años|minuti|ore|giorni|anni|volte|minut|godzin|lat"
     r"|veces|vezes|minuter|timmar|jaar|dagen|uur|минут\w*|час\w*|лет|дн\w*|раз)\b)"
 )
@@ -50,23 +48,22 @@ _ENGLISH = bounded(
     rf"|style|wear|signs?)\b)\.?(?: (?:NW|NE|SW|SE|N|S|E|W|North|South|East|West)\b)?"
     rf"(?! (?:{_CAP}[a-z]+ )*\d+\b(?!\d{{4}})){_TAIL}"
 )
-_COUNTED = re.compile(
+_ARTICLE_BEFORE = re.compile(
     r"\b(?:an?|the|my|your|our|these|those|top|first|last|all|only|of) \Z", re.IGNORECASE
 )
-_OPEN_KIND = re.compile(
+_AMBIGUOUS_KIND = re.compile(
     r"\b(?:Drive|Way|Place|Court|Park|Hill|Close|Green|Row|Walk|Rise|Loop|Parade|Circle)\Z"
 )
-_GOES_ON = re.compile(
+_SENTENCE_GOES_ON = re.compile(
     r" (?!at\b|in\b|near|by\b|and\b|on\b|is\b|for\b|if\b|or\b|with|after|around|to\b|from|then"
-    r"|tonight|tomorrow"
-    r"|today|pls|please|rn\b|now\b|before|i\b|u\b)[a-z]"
+    r"|tonight|tomorrow|today|pls|please|rn\b|now\b|before|i\b|u\b)[a-z]"
 )
-_ASKED_FOR = (
+_ADDRESS_WORDS = (
     r"(?:\b(?:at|to|live[sd]?|living|address(?: is|'s)?|addy(?: is)?|@"
     r"|on|near|by|from|its|it's)[ :]{1,2})"
 )
-_LOWER = bounded(
-    rf"{_ASKED_FOR}(?P<at>\d{{1,5}}[a-h]? (?:[nsew] )?"
+_LOWER_CASE = bounded(
+    rf"{_ADDRESS_WORDS}(?P<at>\d{{1,5}}[a-h]? (?:[nsew] )?"
     rf"(?!more|min|of|other|different|new|big|small|separate|way|car|dirt|hard|flash|usb|disk|thumb|test|long|short)(?:(?:[a-z]{{2,15}}"
     rf"|\d{{1,3}}(?:st|nd|rd|th)) ){{1,2}}?(?:{_PLAIN_STREET})"
     rf"(?:(?:,? (?:{_UNIT}))\b)?)\b(?!['’-]| [a-z]+s\b)",
@@ -81,26 +78,23 @@ _BOX = bounded(
 # Germanic and Nordic: the kind of street ends its name, the number follows.
 _POST = r"(?:,? (?:[A-Z]{1,2}-)?(?:\d{3} ?\d{2}|\d{4}(?: ?[A-Z]{2})?)\b(?! ?(?:Uhr|€|Euro|km)))?"
 _HOUSE = rf"\d{{1,4}}(?: ?[a-hA-H]\b|[a-hA-H])?(?:[-/]\d{{1,4}}[a-h]?)?{_NO_UNIT}"
-_AT = bounded(
+_PREPOSITION_STREET = bounded(
     r"(?<!\w)(?:Am|An der|An den|Im|In der|In den|Auf der|Auf dem|Zum|Zur|Unter den|Hinter der"
     r"|Hinter dem)"
     rf" (?:{_CAP}[a-zäöüß]{{2,20}} )?{_CAP}?[a-zäöüß]{{0,20}}(?i:markt|berg|hof|bach|park|tor"
     rf"|graben|wall|anger"
     r"|hang|rain|feld|wald|see|kirche|bahnhof|brunnen|mühle|garten|gärten|wiese|wiesen|schloss"
-    r"|hafen|kanal"
-    r"|deich|rathaus|linden|eichen|buchen|birken|born|grund|winkel|kamp|busch|horst) "
+    r"|hafen|kanal|deich|rathaus|linden|eichen|buchen|birken|born|grund|winkel|kamp|busch|horst) "
     rf"{_HOUSE}{_POST}"
 )
-_POSTED = bounded(
+_WITH_POSTCODE = bounded(
     rf"(?<!\w)(?:{_CAP}[^\W\d_]{{1,20}}|den|der|dem|de|del|la) (?:(?:{_CAP}[^\W\d_]{{1,20}}|den"
     rf"|der|dem|de|del|la) ){{0,3}}"
     rf"\d{{1,4}}[a-z]?, (?:[A-Z]{{1,2}}-)?\d{{4,5}}(?= {_CAP}[a-zäöüß]{{2}})"
 )
 _COMPOUND = bounded(
     r"(?<!\w)(?!(?:Heim|Hin|Rück|Um|Aus|Schul|Arbeits|Park|Sitz|Steh|Stell|Tabellen|Listen"
-    r"|Arbeits|Studien"
-    r"|Fenster|Lade|Vor|Boxen|An)(?:weg|platz|ring|gang|hof)\b)"
-    r"(?:"
+    r"|Arbeits|Studien|Fenster|Lade|Vor|Boxen|An)(?:weg|platz|ring|gang|hof)\b)(?:"
     rf"(?:{_CAP}[^\W\d_]*+[ -]){{0,2}}?{_CAP}[^\W\d_]*?(?:straße|strasse|str\.|str|weg|allee"
     rf"|platz|gasse|ufer|damm|chaussee|promenade"
     r"|steig|stieg|pfad|straat|laan|plein|gracht|kade|dijk|singel|steeg|gatan|vägen|gränd|gata"
@@ -124,8 +118,7 @@ _FRENCH = bounded(
     r"(?:(?:rue|avenue|av\.?|ave|boulevard|bd\.?|blvd|place|pl\.|chemin|ch\.|impasse|imp\."
     r"|allées?|quai|route|rte|cours"
     r"|square|passage|faubourg|fbg|sentier|ruelle|villa|cité|esplanade|résidence)|"
-    r"(?:Rue|Avenue|Av\.|Boulevard|Bd|Place|Chemin|Impasse|Allée|Quai|Route|Cours|Square"
-    r"|Passage)) "
+    r"(?:Rue|Avenue|Av\.|Boulevard|Bd|Place|Chemin|Impasse|Allée|Quai|Route|Cours|Square|Passage)) "
     rf"(?:{_WORDS}|{_OF}{{1,2}}[^\W\d_]{{3,20}}(?:[ -]{_NAME}){{0,3}})(?:,? \d{{5}}\b|(?:, ?"
     rf"| ){_TOWN},? \d{{5}}\b)?"
 )
@@ -174,8 +167,7 @@ _JAPANESE = re.compile(
     r"(?:〒?\d{3}[-ー−]\d{4} ?)?[一-龯]{2,4}?[都道府県][一-龯ぁ-んァ-ヶー]{1,12}?[市区郡町村]"
     r"[一-龯ぁ-んァ-ヶー]{0,16}?[0-9一二三四五六七八九十]{1,4}"
     r"(?:丁目|番地?|号|[-ー−－])(?:[0-9]{1,4}(?:番地?|号|[-ー−－])?){0,3}"
-    r"|[一-龯]{1,5}[市区][一-龯ぁ-んァ-ヶー]{1,16}?[0-9]{1,4}(?:丁目|[-ー−－])(?:[0-9]{1,4}(?:番地?|号"
-    r"|[-ー−－])?){1,3}"
+    r"|[一-龯]{1,5}[市区][一-龯ぁ-んァ-ヶー]{1,16}?[0-9]{1,4}(?:丁目|[-ー−－])(?:[0-9]{1,4}(?:番地?|号|[-ー−－])?){1,3}"
     r"|〒\d{3}[-ー−]\d{4}"
 )
 _CHINESE = re.compile(
@@ -184,14 +176,13 @@ _CHINESE = re.compile(
 )
 _KOREAN = bounded(
     r"(?:[가-힣]{1,8}(?:시|도|구|군|동|읍|면) ){1,3}"
-    r"[가-힣0-9]{1,12}(?:로|길) ?\d{1,4}(?:-\d{1,3})?(?:번지"
-    r"|호)?(?!\w)"
+    r"[가-힣0-9]{1,12}(?:로|길) ?\d{1,4}(?:-\d{1,3})?(?:번지|호)?(?!\w)"
 )
 _FORMS = (
     _ENGLISH,
     _BOX,
     _COMPOUND,
-    _AT,
+    _PREPOSITION_STREET,
     _FRENCH,
     _ROMANCE,
     _POLISH,
@@ -200,7 +191,7 @@ _FORMS = (
     _JAPANESE,
     _CHINESE,
     _KOREAN,
-    _POSTED,
+    _WITH_POSTCODE,
 )
 
 ADDRESS_HINTS = (
@@ -215,8 +206,7 @@ ADDRESS_HINTS = (
     r"|markt|berg|hof|bach|park|tor|graben|wall|anger|hang|rain|feld|wald|see|kirche|bahnhof"
     r"|brunnen|mühle"
     r"|garten|gärten|wiesen?|schloss|hafen|kanal|deich|rathaus|linden|eichen|buchen|birken|born"
-    r"|grund"
-    r"|winkel|kamp|busch|horst|gade|stræde|katu|kuja|polku|tie|utca|tér|körút|út|u\.),? [0-9]"
+    r"|grund|winkel|kamp|busch|horst|gade|stræde|katu|kuja|polku|tie|utca|tér|körút|út|u\.),? [0-9]"
     r"|[0-9] ?(?:bis|ter|quater|[A-Da-d])?,? (?i:rue|avenue|av\.?|ave|boulevard|bd\.?|blvd|place"
     r"|pl\."
     r"|chemin|ch\.|impasse|imp\.|allées?|quai|route|rte|cours|square|passage|faubourg|fbg|sentier"
@@ -224,14 +214,10 @@ ADDRESS_HINTS = (
     r"(?:(?:^|[^A-Za-z0-9])"
     r"(?:[Cc]/|[Cc]alle |[Cc]l\.|[Aa]vd?a?\.|[Aa]vd?a? |[Rr]ua |R\.|[Vv]ia |V\.|V\.le)"
     r"|(?i:avenida|avinguda|paseo|plaza|carrer|camino|carretera|ronda|travessa|praça|alameda"
-    r"|estrada"
-    r"|largo|viale|piazza|p\.zza|piazzale|corso|c\.so|vicolo|lungomare|contrada|strada|bd\."
-    r"|bulevardul"
-    r"|calea) )[^0-9\n]+[0-9]"
-    r"|(?:^|[^A-Za-z0-9])"
+    r"|estrada|largo|viale|piazza|p\.zza|piazzale|corso|c\.so|vicolo|lungomare|contrada|strada|bd\."
+    r"|bulevardul|calea) )[^0-9\n]+[0-9]|(?:^|[^A-Za-z0-9])"
     r"(?:[UuAaPpOo][ls]\.|[Uu]l|[Uu]lic[ay]|[Aa]lej?[ai]) ?[A-ZĄĆĘŁŃÓŚŹŻ0-9][^\n]*[0-9]"
-    r"|(?:ул\.|улиц|просп|пр-т|пр\.|пер\.|переул|бульвар|б-р|наб\.|набереж|шоссе|площад|вул\."
-    r"|вулиц"
+    r"|(?:ул\.|улиц|просп|пр-т|пр\.|пер\.|переул|бульвар|б-р|наб\.|набереж|шоссе|площад|вул\.|вулиц"
     r"|проїзд|проезд|(?:^| )ул )[^\n]*[0-9]"
     r"|(?:Sokağı|Sokak|Sok\.|Sk\.|Caddesi|Cad\.|Cd\.|Bulvarı|Blv\.),? ?(?:[Nn]o\.?:? ?)?[0-9]"
     r"|[A-Za-zÀ-ɏ] [0-9]{1,4}[a-z]?, (?:[A-Z]{1,2}-)?[0-9]{4,5} "
@@ -240,18 +226,18 @@ ADDRESS_HINTS = (
 
 
 def addresses(text: str) -> Iterator[Span]:
-    """Streets with a house number, and the postcode if it stands there."""
+    """Find streets with a house number, and the postcode if there is one."""
     for form in _FORMS:
-        for found in form.finditer(text):
-            end = found.end() - (found[0][-1] in ".,")
-            if form is not _ENGLISH or _is_place(text, found.start(), end):
-                yield found.start(), end
-    for found in _LOWER.finditer(text):
-        yield found.span("at")
+        for match in form.finditer(text):
+            end = match.end() - (match[0][-1] in ".,")
+            if form is not _ENGLISH or _is_street(text, match.start(), end):
+                yield match.start(), end
+    for match in _LOWER_CASE.finditer(text):
+        yield match.span("at")
 
 
-def _is_place(text: str, start: int, end: int) -> bool:
-    """Whether a number and a name with a kind of street is no title or count of things."""
-    if _COUNTED.search(text, max(0, start - 12), start):
+def _is_street(text: str, start: int, end: int) -> bool:
+    """True if a number and a name with a kind of street is no title or count."""
+    if _ARTICLE_BEFORE.search(text, max(0, start - 12), start):
         return False
-    return not (_OPEN_KIND.search(text, start, end) and _GOES_ON.match(text, end))
+    return not (_AMBIGUOUS_KIND.search(text, start, end) and _SENTENCE_GOES_ON.match(text, end))

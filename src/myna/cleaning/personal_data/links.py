@@ -45,8 +45,7 @@ _INVITE = re.compile(
     r"|chat\.whatsapp\.com/(?:invite/)?|whatsapp\.com/channel/"
     r"|join\.slack\.com/t/[\w-]{1,80}/shared_invite/|signal\.group/#"
     r"|line\.me/(?:R/)?ti/[gp]/|vk\.(?:me|com)/join/|viber\.com/invite/|invite\.viber\.com/\?g="
-    r"|m\.me/j/"
-    r"|guilded\.gg/i/|(?:rvlt|stt)\.gg/|steamcommunity\.com/chat/invite/|s\.team/[cp]/"
+    r"|m\.me/j/|guilded\.gg/i/|(?:rvlt|stt)\.gg/|steamcommunity\.com/chat/invite/|s\.team/[cp]/"
     r"|teams\.(?:microsoft|live)\.com/(?:l/meetup-join|meet)/|(?:\w{1,30}\.)?zoom\.us/j/"
     r"|u\.wechat\.com/|weixin\.qq\.com/g/|qm\.qq\.com/(?:q|cgi-bin/qm/qr\?k=)/?"
     r"|open\.kakao\.com/o/|join\.skype\.com/|chat\.google\.com/room/)"
@@ -64,30 +63,30 @@ INVITE_HINT = (
 
 
 def emails(text: str) -> Iterator[Span]:
-    """Addresses as mail programs take them, and as people spell them out."""
-    for found in _EMAIL.finditer(text):
-        start, end = _trimmed(text, found.start(), found.end())
+    """Find e-mail addresses, also those spelled out (`name at example dot org`)."""
+    for match in _EMAIL.finditer(text):
+        start, end = _trimmed(text, match.start(), match.end())
         local = text[start : text.index("@", start)]
         if local and local.lower() not in ("git", "hg", "svn") and text[start - 1 : start] != "@":
             yield start, end
-    for found in _BRACKETED.finditer(text):
-        yield _trimmed(text, *found.span())
-    for found in _SPELLED.finditer(text):
-        if found["local"].lower() not in _NO_LOCAL:
-            yield _trimmed(text, *found.span())
+    for match in _BRACKETED.finditer(text):
+        yield _trimmed(text, *match.span())
+    for match in _SPELLED.finditer(text):
+        if match["local"].lower() not in _NO_LOCAL:
+            yield _trimmed(text, *match.span())
 
 
 def invites(text: str) -> Iterator[Span]:
-    """Links by which whoever holds them gets into a private group."""
-    for found in _INVITE.finditer(text):
-        end = found.end()
+    """Find links that let anybody join a private group."""
+    for match in _INVITE.finditer(text):
+        end = match.end()
         while text[end - 1] in ".?&#-":
             end -= 1
-        yield found.start(), end
+        yield match.start(), end
 
 
 def _trimmed(text: str, start: int, end: int) -> Span:
-    """Without the dots and dashes before it, and without signs of emphasis."""
+    """Trim dots, dashes and marks of emphasis before an address."""
     marks = ".%-_" if text[end : end + 1] == "_" else ".%-"
     while text[start] in marks:
         start += 1

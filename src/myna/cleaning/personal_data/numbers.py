@@ -9,8 +9,7 @@ from ipaddress import AddressValueError, IPv6Address
 from myna.cleaning.personal_data.spans import Span
 
 _CARD = re.compile(
-    r"(?<!\d)(?<!\d[ .,/=-])(?:"
-    r"\d{4}(?P<a>[ -]?)\d{4}(?P=a)\d{4}(?P=a)\d{1,4}(?:(?P=a)\d{3})?"
+    r"(?<!\d)(?<!\d[ .,/=-])(?:\d{4}(?P<a>[ -]?)\d{4}(?P=a)\d{4}(?P=a)\d{1,4}(?:(?P=a)\d{3})?"
     r"|3[47]\d\d(?P<b>[ -]?)\d{6}(?P=b)\d{5}"
     r"|3\d{3}(?P<c>[ -]?)\d{6}(?P=c)\d{4})(?!\d|[.,-]\d)(?! \d{4})",
     re.ASCII,
@@ -60,14 +59,14 @@ IP_HINT = (
     r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[0-9a-fA-F]::[0-9a-fA-F]|:[0-9a-fA-F]{1,4}::"
     r"|(?:[0-9a-fA-F]{1,4}:){7}"
 )
-_NUMBERED = re.compile(
+_VERSION_WORDS = re.compile(
     r"(?<![^\W_])(?:v|versions?|vers?\.?|version(?:en|s)?|версия|版本|バージョン|section|sec\.|chapter|§"
     r"|kapitel|abschnitt|article|release|build|firmware|patch|update|upgrade|driver|python|chrome"
     r"|firefox|kernel|windows|android|ios|app|lib|sdk|oid)(?: (?:to|is|auf|nummer|number))?"
     r"(?:[^\S\n]|[:=(]){0,3}$",
     re.IGNORECASE,
 )
-_NETWORK = re.compile(
+_NETWORK_WORDS = re.compile(
     r"\bips?\b|\bipv4\b|server|host|dns|\bping|\bssh|://|@|router|gateway|address|adresse|subnet"
     r"|\bnet\b|\blan\b|\bwan\b|\bvpn\b|proxy|login|connect|айпи|сервер|адрес|地址|アドレス",
     re.IGNORECASE,
@@ -78,7 +77,7 @@ _PAIR = re.compile(
     r"|breite)[ :=]{1,3})?(?P<lat>[+-]?\d{1,2}\.\d{2,15})°?"
     r" ?(?P<ns>[NSns])?(?:[ ,;/]{1,3}|%2C)(?:(?:lon(?:g(?:itude)?)?|lng|länge)[ :=]{1,3})?"
     r"(?P<lon>[+-]?\d{1,3}\.\d{2,15})(?!\d|\.\d)°?(?: ?(?P<ew>[EWOewo])\b)?"
-    # A third number makes a vector of them, but for the zoom of a map.
+    # A third number makes it a vector, unless it is the zoom level of a map.
     r"(?![,;] ?[+-]?\d{1,9}(?:\.\d{1,15})?(?![\d.zm]))",
     re.IGNORECASE,
 )
@@ -90,71 +89,74 @@ LOCATION_HINT = (
     r"[+-]?[0-9]{1,3}\.[0-9]{2}|[0-9] ?['’′\"”″] ?[NS]"
     r"|[2-9CFGHJMPQRVWX]{8}\+[2-9CFGHJMPQRVWX]{2}"
 )
-_PLACE = re.compile(
+_LOCATION_WORDS = re.compile(
     r"\blat\b|\blatitude|\bcoord|\bgps\b|\bgeo\b|geo:|maps?[./]|location|standort|position"
-    r"|koordinat|"
-    r"ubicaci|coordonn|координат|坐标|座標|meet|i'?m at|live at",
+    r"|koordinat|ubicaci|coordonn|координат|坐标|座標|meet|i'?m at|live at",
     re.IGNORECASE,
 )
 
 
 def luhn(digits: str) -> bool:
-    """Whether the last digit checks the others as on payment cards."""
+    """True if the last digit is the checksum of payment cards (ISO/IEC 7812)."""
     total = 0
-    for place, digit in enumerate(reversed(digits)):
-        value = int(digit) * (1 + place % 2)
+    for index, digit in enumerate(reversed(digits)):
+        value = int(digit) * (1 + index % 2)
         total += value - 9 * (value > 9)
     return total % 10 == 0
 
 
 def cards(text: str) -> Iterator[Span]:
-    """Numbers of payment cards: an issuer's digits and length, and a right last digit."""
-    for found in _CARD.finditer(text):
-        digits = re.sub(r"[ -]", "", found[0])
-        known = any(len(digits) in sizes and first.match(digits) for first, sizes in _ISSUERS)
-        if known and luhn(digits):
-            yield found.span()
+    """Find payment card numbers: an issuer's digits and length, and a correct checksum."""
+    for match in _CARD.finditer(text):
+        digits = re.sub(r"[ -]", "", match[0])
+        is_issued = any(len(digits) in sizes and first.match(digits) for first, sizes in _ISSUERS)
+        if is_issued and luhn(digits):
+            yield match.span()
 
 
 def ibans(text: str) -> Iterator[Span]:
-    """Bank accounts: a country's length, and check digits that are right (ISO 13616)."""
-    for found in _IBAN_START.finditer(text):
-        length = int(_IBAN_LENGTHS.get(found[0][:2].upper(), 0))
+    """Find IBANs: a country's length, and correct check digits (ISO 13616)."""
+    for match in _IBAN_START.finditer(text):
+        length = int(_IBAN_LENGTHS.get(match[0][:2].upper(), 0))
         characters: list[str] = []
-        end = found.start()
+        end = match.start()
         while length and end < len(text) and len(characters) < length:
             if text[end].isascii() and text[end].isalnum():
                 characters.append(text[end])
             elif text[end] not in " -\xa0" or text[end - 1] in " -\xa0":
                 break
             end += 1
-        before, after = text[: found.start()][-1:], text[end : end + 1]
-        # Beside letters it must be in capitals, and they on one side: else it is part of a string.
-        glued = _ALNUM.match(after) and (_ALNUM.match(before) or found[0] != found[0].upper())
-        if len(characters) != length or not length or after.isdigit() or glued:
+        before, after = text[: match.start()][-1:], text[end : end + 1]
+        # Letters may be on one side only, and only of capitals: otherwise it is part of a string.
+        is_glued = _ALNUM.match(after) and (_ALNUM.match(before) or match[0] != match[0].upper())
+        if len(characters) != length or not length or after.isdigit() or is_glued:
             continue
         turned = "".join(characters[4:] + characters[:4])
         if int("".join(str(int(character, 36)) for character in turned)) % 97 == 1:
-            yield found.start(), end
+            yield match.start(), end
 
 
 def ips(text: str) -> Iterator[Span]:
-    """IP addresses of hosts; what reads as a version or a section is none."""
-    for found in _IPV4.finditer(text):
-        octets = [int(part) for part in found[0].split(".")]
-        before = text[max(0, found.start() - 40) : found.start()]
+    """Find IP addresses of hosts, but no version or section numbers."""
+    for match in _IPV4.finditer(text):
+        octets = [int(part) for part in match[0].split(".")]
+        before = text[max(0, match.start() - 40) : match.start()]
         if octets[0] in (0, 127, 255):
             continue
         if before[-1:] in ("v", "V"):
             if octets[0] < 40 or max(octets[1:]) < 40:
                 continue  # no version has so large numbers
-        elif _NUMBERED.search(before):
+        elif _VERSION_WORDS.search(before):
             continue
-        # Small numbers alone are as often a version.
-        if max(octets) >= 40 or _NETWORK.search(before) or text[found.end() :][:1] in (":", "/"):
-            yield found.span()
-    for found in _IPV6.finditer(text):
-        address = _LONE_COLONS.sub("", found[0])
+        # Four small numbers are as often a version.
+        if (
+            max(octets) >= 40
+            or _NETWORK_WORDS.search(before)
+            or text[match.end() :][:1] in (":", "/")
+        ):
+            yield match.span()
+    for match in _IPV6.finditer(text):
+        address = _LONE_COLONS.sub("", match[0])
         groups = [group for group in address.split(":") if group]
         long = any(len(group) > 2 for group in groups)
         if len(groups) < 3 or not long or not any(c.isdigit() for c in address):
@@ -163,25 +165,25 @@ def ips(text: str) -> Iterator[Span]:
             IPv6Address(address)
         except AddressValueError:
             continue
-        start = found.start() + found[0].index(address)
+        start = match.start() + match[0].index(address)
         yield start, start + len(address)
 
 
 def locations(text: str) -> Iterator[Span]:
-    """Coordinates that are precise to about a hundred metres."""
-    for found in _PAIR.finditer(text):
-        lat, lon = found["lat"], found["lon"]
+    """Find coordinates precise to about a hundred metres."""
+    for match in _PAIR.finditer(text):
+        lat, lon = match["lat"], match["lon"]
         if abs(float(lat)) > 90 or abs(float(lon)) > 180:
             continue
         decimals = min(len(lat.partition(".")[2]), len(lon.partition(".")[2]))
-        named = found["ns"] or found["ew"] or "°" in found[0]
-        around = text[max(0, found.start() - 60) : found.end()]
-        if named or _PLACE.search(around):
+        named = match["ns"] or match["ew"] or "°" in match[0]
+        around = text[max(0, match.start() - 60) : match.end()]
+        if named or _LOCATION_WORDS.search(around):
             precise = decimals >= 3
         else:
             precise = decimals >= 4 and max(abs(float(lat)), abs(float(lon))) >= 10
         if precise:
-            yield found.start("lat"), found.end()
+            yield match.start("lat"), match.end()
     for pattern in (_SEXAGESIMAL, _PLUS_CODE):
-        for found in pattern.finditer(text):
-            yield found.span()
+        for match in pattern.finditer(text):
+            yield match.span()

@@ -1,4 +1,4 @@
-"""Phone numbers in texts: international ones by their structure, others by form or by context."""
+"""Phone numbers in texts: international ones by structure, others by form or context."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _NAMED_BEFORE = re.compile(r"[A-Za-z0-9](?:[*~_]{1,3}|-)\Z")
 _MEASURED = re.compile(r" ?[€$£%°₹]|[*~_]{1,3}[A-Za-z0-9]")
 _LATIN = re.compile(r"[A-Za-z]")
 
-# Digits of a national number by calling code; those that are not named have 6 to 11.
-_NAMED = (
+# Digits of a national number by calling code; the other codes have 6 to 11.
+_LENGTHS_BY_CODE = (
     "1:10 7:10 20:8-10 27:9 30:10 31:9 32:8-9 33:9 34:9 36:8-9 39:6-11 40:9 41:9 43:7-13 44:9-10 "
     "45:8 46:7-9 47:8 48:9 49:7-12 51:8-9 52:10 53:8 54:10-11 55:10-11 56:9 57:10 58:10 60:8-10 "
     "61:9 62:8-12 63:8-10 64:8-10 65:8 66:8-9 81:9-10 82:8-10 84:9-10 86:10-11 90:10 91:10 "
@@ -28,27 +28,29 @@ _NAMED = (
     "358:6-10 359:8-9 370:8 371:8 372:7-8 380:9 381:8-9 385:8-9 386:8 420:9 421:9 852:8 853:8 "
     "880:8-10 886:8-9 961:7-8 962:8-9 966:9 971:8-9 972:8-9 977:8-10"
 )
-_OTHERS = (
+_OTHER_CODES = (
     "211 218 220-233 235-258 260-269 290 291 297-299 350 355-357 373-379 382 383 387 389 423 "
     "500-509 590-599 670 672-683 685-692 850 855 856 960 963-965 967 968 970 973-976 992-996 998"
 )
 
 
-def _spread(item: str) -> range:
-    """The numbers of "7-9" or "7"."""
+def _parse_range(item: str) -> range:
+    """Return the range of "7-9" or "7"."""
     first, _, last = item.partition("-")
     return range(int(first), int(last or first) + 1)
 
 
-_LENGTHS = {str(code): range(6, 12) for item in _OTHERS.split() for code in _spread(item)} | {
-    code: _spread(lengths) for code, _, lengths in (i.partition(":") for i in _NAMED.split())
+_NATIONAL_LENGTHS = {
+    str(code): range(6, 12) for item in _OTHER_CODES.split() for code in _parse_range(item)
+} | {
+    code: _parse_range(lengths)
+    for code, _, lengths in (i.partition(":") for i in _LENGTHS_BY_CODE.split())
 }
 
-# National forms that are hardly anything else. Separators are " ", "-", "." and "/".
+# National forms that are rarely anything else. Separators are " ", "-", "." and "/".
 _FORMS = re.compile(
     r"(?:1[ .-])?\([2-9]\d\d\)[ .-]?[2-9]\d\d[ .-]?\d{4}"  # North America
-    r"|(?:1(?P<a>[ .-]))?[2-9]\d\d(?P<b>[ .-])[2-9]\d\d(?P=b)\d{4}"
-    r"|1?[2-9]\d\d[2-9]\d\d-\d{4}"
+    r"|(?:1(?P<a>[ .-]))?[2-9]\d\d(?P<b>[ .-])[2-9]\d\d(?P=b)\d{4}|1?[2-9]\d\d[2-9]\d\d-\d{4}"
     r"|0[67]\d{8}|07\d{9}|01[567]\d{8,9}|0[789]0\d{8}|010\d{8}|04\d{8}|05\d{9}"  # mobiles
     r"|07\d{3} ?\d{6}|07\d{3} \d{3} \d{3}"  # Britain
     r"|[6-9]\d\d(?: \d\d){3}"  # Spain
@@ -78,11 +80,10 @@ _STEMS = re.findall(
     "電話 携帯 番号 电话 手机 手機 号码 號碼 번호 전화 연락처 رقم هاتف جوال फोन नंबर "
     "wa.me/",
 )
-"""What stands somewhere in a text that gives a number without a form of its own."""
-_ASKED = re.compile(
+"""Word stems that announce a number without a distinctive form."""
+_PHONE_WORDS = re.compile(
     r"(?:\b(?:call|text|txt|ring|phone|fone|tele?f?|tél|telefoo?n\w*|t[eé]l[eé]\w*|teléf\w*|cell"
-    r"|mobile?"
-    r"|mobil\w*|mobiel|whats?app?|whatsap|wapp|signal|sms|fax|dial|reach|digits|contact|hmu"
+    r"|mobile?|mobil\w*|mobiel|whats?app?|whatsap|wapp|signal|sms|fax|dial|reach|digits|contact|hmu"
     r"|ruf\w*|handy\w*"
     r"|erreich\w*|appel\w+|joindre|portable|ll[aá]ma\w*|m[oó]vil|celular|cell?ulare|cel|wh?atsapp"
     r"|lig[au]\w*"
@@ -90,8 +91,7 @@ _ASKED = re.compile(
     r"|\b(?:(?:my|his|her|their|mom'?s|dad'?s|new|the|ur|your) (?:new |old |work )?"
     r"(?:number|num|nr|#)|number(?:'s| is|s)?|nummer|num[eé]ro|numer|n[uú]mero|nr|num|numara\w*)\b"
     r"|номер|тел\.|телефон|звон|набер|ватсап|вацап|пиши на"
-    r"|電話|携帯|番号|电话|手机|手機|号码|號碼|번호|전화|연락처|رقم|هاتف|جوال|फोन|नंबर|wa\.me/|tel:)"
-    r"[^\n]{0,24}$",
+    r"|電話|携帯|番号|电话|手机|手機|号码|號碼|번호|전화|연락처|رقم|هاتف|جوال|फोन|नंबर|wa\.me/|tel:)[^\n]{0,24}$",
     re.IGNORECASE,
 )
 _ANSWER = (
@@ -99,12 +99,11 @@ _ANSWER = (
     r"(?:my|meine|mi|mon|il mio|mój|мой|mijn|min) (?:[a-zа-яé]+ )?"
     r"(?:num|cell|phone|mobile|handy|núm|номер|celular|móvil|whatsapp)"
 )
-_ANSWERED = re.compile(rf"[ ,*_~|`\"'”’]{{1,5}}{_ANSWER}", re.IGNORECASE)
+_ANSWER_BEHIND = re.compile(rf"[ ,*_~|`\"'”’]{{1,5}}{_ANSWER}", re.IGNORECASE)
 _OTHER_NUMBER = re.compile(
     r"(?:order|ticket|tracking|invoice|case|\bref|isbn|issn|serial|model|\bpart\b|\bsku|konto"
     r"|account"
-    r"|acct|bestell|auftrag|rechnung|sendung|commande|facture|colis|pedido|factura|encomenda"
-    r"|ordine"
+    r"|acct|bestell|auftrag|rechnung|sendung|commande|facture|colis|pedido|factura|encomenda|ordine"
     r"|zam[oó]wi|faktur|przesyłk|заказ|сч[её]т|трек|\bid\b|uuid|订单|訂單|注文|주문|version|\bbuild"
     r"|seed|sequence|score|\bpin\b|\bcode\b|\botp\b|\bean\b|\bupc|barcode|\bbug|issue|\bpage|lotto|loto\b"
     r"|\blot\b|numbers|item|product|artikel|customer|kunden|client|siparis|sipariş|flight|vol\b)"
@@ -113,11 +112,11 @@ _OTHER_NUMBER = re.compile(
 )
 _LISTED_BEFORE = re.compile(r"(?:\d[\s,;.:+-]{1,3}|\b(?:plus|minus) ?)$", re.IGNORECASE)
 _LISTED_AFTER = re.compile(r"[\s,;.:+-]{1,3}(?:(?:plus|minus) )?\d", re.IGNORECASE)
-_CROWD = 5
-"""Other numbers in a text that make it a list of figures, where nothing speaks of a phone."""
-_LOOKED_BACK = 48
+MAX_OTHER_NUMBERS = 5
+"""Other numbers from which a text is a list of figures, unless it mentions a phone."""
+CONTEXT_CHARS = 48
 _CLUSTER = r"[0-9][0-9 .\-/()–]{6}"
-# Several, since one that has them all grows too large to be fast.
+# Several patterns, since a single one grows too large to be fast.
 PHONE_HINTS = (
     rf"\+ ?\(?{_CLUSTER}|(?:^|[^0-9.,:/-])\(?0[0-9][0-9 .\-/()–]{{7}}",
     r"[2-9][0-9]{2}[) .-]{1,2}[2-9][0-9]{2}[ .-]?[0-9]{4}|\([0-9]{2,5}\) ?[0-9]{2}",
@@ -129,18 +128,18 @@ PHONE_HINTS = (
 
 
 def phones(text: str) -> Iterator[Span]:
-    """Numbers that can be dialled."""
+    """Find phone numbers."""
     lower = text.lower()
-    asked = any(stem in lower for stem in _STEMS) or bool(_ANSWERED.search(text))
-    for found in _CANDIDATE.finditer(text):
-        begin = found.start()
-        groups = [(g.start() + begin, g.end() + begin) for g in _GROUP.finditer(found[0])]
+    is_announced = any(stem in lower for stem in _STEMS) or bool(_ANSWER_BEHIND.search(text))
+    for match in _CANDIDATE.finditer(text):
+        begin = match.start()
+        groups = [(g.start() + begin, g.end() + begin) for g in _GROUP.finditer(match[0])]
         fours = sum(end - start == 4 for start, end in groups)
-        if fours > 2 and "+" not in found[0]:
-            continue  # as on cards and in accounts
+        if fours > 2 and "+" not in match[0]:
+            continue  # a card or an account number
         first = 0
         while first < len(groups):
-            longest = _longest(text, begin, groups, first, asked)
+            longest = _longest_number(text, begin, groups, first, is_announced)
             if longest is None:
                 first += 1
                 continue
@@ -149,9 +148,11 @@ def phones(text: str) -> Iterator[Span]:
             first = last + 1
 
 
-def _longest(text: str, floor: int, groups: list[Span], first: int, asked: bool) -> Span | None:
-    """The longest phone number that begins with a group: its first character, its last group."""
-    start = _opened(text, groups[first][0], floor)
+def _longest_number(
+    text: str, min_start: int, groups: list[Span], first: int, is_announced: bool
+) -> Span | None:
+    """Return the longest phone number from a group on: its first character, its last group."""
+    start = _start_with_prefix(text, groups[first][0], min_start)
     if first and not text[groups[first - 1][1] : start].isspace():
         return None
     sizes = list(accumulate(end - begin for begin, end in groups[first:]))
@@ -159,69 +160,73 @@ def _longest(text: str, floor: int, groups: list[Span], first: int, asked: bool)
         end = groups[last][1]
         if not 7 <= size <= 15 or (last + 1 < len(groups) and not text[end].isspace()):
             continue
-        form = text[start:end].replace("–", "-")
+        number = text[start:end].replace("–", "-")
         at = start
-        if form[0] == "(" and ")" not in form:
-            at, form = start + 1, form[1:]  # the sentence's
-        if form.count("(") != form.count(")") or _is_piece(form, text, at, end):
+        if number[0] == "(" and ")" not in number:
+            at, number = start + 1, number[1:]  # the bracket is the sentence's
+        if number.count("(") != number.count(")") or _is_fragment(number, text, at, end):
             continue
-        if _is_phone(form, text, at, end, asked):
+        if _is_phone(number, text, at, end, is_announced):
             return at, last
     return None
 
 
-def _is_piece(form: str, text: str, start: int, end: int) -> bool:
-    """Whether it is a piece of something longer: an identifier, a sum, a price."""
-    if form.startswith("+"):
+def _is_fragment(number: str, text: str, start: int, end: int) -> bool:
+    """True if the number is part of an identifier, a sum or a price."""
+    if number.startswith("+"):
         return False
     before, after = text[max(0, start - 4) : start], text[end : end + 4]
     if _NAMED_BEFORE.search(before) or _MEASURED.match(after) or before[-1:] in _MONEY:
         return True
     beside = _LATIN.search(before[-1:]) or _LATIN.match(after) or before[-1:] in _SIGNED
-    return bool(beside) and form.isdigit()
+    return bool(beside) and number.isdigit()
 
 
-def _opened(text: str, start: int, floor: int) -> int:
-    """Where a number begins with the + and the bracket before its first digit."""
-    while start > floor and text[start - 1] in "+(":
+def _start_with_prefix(text: str, start: int, min_start: int) -> int:
+    """Return the start of a number with the + and bracket before its first digit."""
+    while start > min_start and text[start - 1] in "+(":
         start -= 1
-    if start > floor + 1 and text[start - 1] == " " and text[start - 2] == "+":
+    if start > min_start + 1 and text[start - 1] == " " and text[start - 2] == "+":
         start -= 2
     return start
 
 
-def _is_phone(form: str, text: str, start: int, end: int, asked: bool) -> bool:
-    """Whether a number with 7 to 15 digits is for a phone, by its form or by what stands around."""
-    if form.startswith(("+", "(+")):
-        return _international(form)
-    digits = "".join(filter(str.isdigit, form))
-    before, after = text[max(0, start - _LOOKED_BACK) : start], text[end : end + _LOOKED_BACK]
-    if form.startswith("00"):
-        known = len(digits) >= 11 and _international(form[2:])
+def _is_phone(number: str, text: str, start: int, end: int, is_announced: bool) -> bool:
+    """True if the form or the context of 7 to 15 digits shows a phone number."""
+    if number.startswith(("+", "(+")):
+        return _international(number)
+    digits = "".join(filter(str.isdigit, number))
+    before, after = text[max(0, start - CONTEXT_CHARS) : start], text[end : end + CONTEXT_CHARS]
+    if number.startswith("00"):
+        is_phone = len(digits) >= 11 and _international(number[2:])
     else:
-        known = bool(
-            _FORMS.fullmatch(form)
-            or _trunk(form, digits)
-            or (_CJK_MOBILE.fullmatch(form) and _CJK.search(before + after))
-            or (_CYRILLIC_MOBILE.fullmatch(form) and _CYRILLIC.search(before + after))
-            or (asked and len(digits) <= 13 and (_ASKED.search(before) or _ANSWERED.match(after)))
+        is_phone = bool(
+            _FORMS.fullmatch(number)
+            or _trunk(number, digits)
+            or (_CJK_MOBILE.fullmatch(number) and _CJK.search(before + after))
+            or (_CYRILLIC_MOBILE.fullmatch(number) and _CYRILLIC.search(before + after))
+            or (
+                is_announced
+                and len(digits) <= 13
+                and (_PHONE_WORDS.search(before) or _ANSWER_BEHIND.match(after))
+            )
         )
-    if not asked:
-        others = len(_GROUP.findall(text)) - len(_GROUP.findall(form))
-        known &= others < _CROWD
-        known &= not (_LISTED_BEFORE.search(before) or _LISTED_AFTER.match(after))
-    decimal = form.count(".") == 1 and form.replace(".", "").isdigit()
-    unlikely = decimal or len(set(digits)) < 3 or _DATE.match(form)
-    return known and not unlikely and not _OTHER_NUMBER.search(before)
+    if not is_announced:
+        other_numbers = len(_GROUP.findall(text)) - len(_GROUP.findall(number))
+        is_phone &= other_numbers < MAX_OTHER_NUMBERS
+        is_phone &= not (_LISTED_BEFORE.search(before) or _LISTED_AFTER.match(after))
+    decimal = number.count(".") == 1 and number.replace(".", "").isdigit()
+    unlikely = decimal or len(set(digits)) < 3 or _DATE.match(number)
+    return is_phone and not unlikely and not _OTHER_NUMBER.search(before)
 
 
-def _international(form: str) -> bool:
-    """Whether a number after its + has a calling code, and as many digits as are dialled there."""
-    digits = "".join(filter(str.isdigit, form.replace("(0)", "")))
+def _international(number: str) -> bool:
+    """True if a number after its + has a calling code, and a length used there."""
+    digits = "".join(filter(str.isdigit, number.replace("(0)", "")))
     if digits.endswith("000000"):
         return False
     for size in (1, 2, 3):
-        lengths = _LENGTHS.get(digits[:size])
+        lengths = _NATIONAL_LENGTHS.get(digits[:size])
         if lengths:
             national = digits[size:]
             if digits[:size] == "1" and (national[:1] in ("0", "1") or not national):
@@ -230,12 +235,12 @@ def _international(form: str) -> bool:
     return False
 
 
-def _trunk(form: str, digits: str) -> bool:
-    """Whether it is a number with a leading 0 and an area code, as most of Europe writes them."""
-    if not 9 <= len(digits) <= 12 or not _TRUNK.fullmatch(form):
+def _trunk(number: str, digits: str) -> bool:
+    """True if a number has a leading 0 and an area code, as in most of Europe."""
+    if not 9 <= len(digits) <= 12 or not _TRUNK.fullmatch(number):
         return False
-    groups = _GROUP.findall(form)
+    groups = _GROUP.findall(number)
     if all(len(group) == 2 for group in groups):
-        drawn = groups == sorted(groups) and groups[-1] <= "50"  # a lottery's numbers
-        return len(groups) == 5 and not drawn
+        is_lottery = groups == sorted(groups) and groups[-1] <= "50"
+        return len(groups) == 5 and not is_lottery
     return True

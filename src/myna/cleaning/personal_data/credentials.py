@@ -14,11 +14,11 @@ _END = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _KEY_LINES = re.compile(r"(?:\s*+[A-Za-z0-9+/=]{16,}+)*")
 PEM_HINT = r"PRIVATE KEY"
 
-_KNOWN = re.compile(
+_KNOWN_TOKEN = re.compile(
     r"(?<![A-Z0-9])(?:AKIA|ASIA|AROA|AIDA)[A-Z0-9]{16}(?![A-Z0-9])"
     r"|gh[pousr]_[A-Za-z0-9]{30,255}+|github_pat_\w{30,255}+|glpat-[\w-]{18,64}+"
     r"|xox[abeprs]-[\w-]{10,255}+|xapp-\d-[\w-]{20,255}+"
-    # The others begin as words end.
+    # The other prefixes are also ends of words.
     r"|(?<![A-Za-z0-9])(?:sk-[\w-]{20,255}+|[srp]k_(?:live|test)_\w{16,255}+|whsec_[A-Za-z0-9+/=]{20,255}+"
     r"|AIza[\w-]{35}|ya29\.[\w-]{20,255}+|GOCSPX-[\w-]{20,64}+"
     r"|hf_[A-Za-z0-9]{30,64}+|npm_[A-Za-z0-9]{36}|pypi-[\w-]{40,255}+|dop_v1_[0-9a-f]{64}"
@@ -29,23 +29,20 @@ _KNOWN = re.compile(
     r"|\d{8,10}:AA[\w-]{33})(?![A-Za-z0-9])",
     re.ASCII,
 )
-_HOOK = re.compile(
+_WEBHOOK = re.compile(
     r"(?:discord(?:app)?\.com/api/webhooks/\d{5,25}/"
-    r"|hooks\.slack\.com/services/T\w{5,20}/B\w{5,20}/)"
-    r"(?P<value>[\w-]{16,128}+)",
+    r"|hooks\.slack\.com/services/T\w{5,20}/B\w{5,20}/)(?P<value>[\w-]{16,128}+)",
     re.IGNORECASE,
 )
-_WORD = (
+_KEY_WORD = (
     r"(?:api|access|auth\w*|client|secret|private|bot|refresh|session|license|licence|account"
-    r"|encryption"
-    r"|master|signing|deploy|service|user|app|oauth2?|webhook|master|storage)"
+    r"|encryption|master|signing|deploy|service|user|app|oauth2?|webhook|master|storage)"
 )
-_NAMED = re.compile(
+_NAMED_TOKEN = re.compile(
     r"(?<![^\W_])(?:"
-    rf"(?:\w{{1,20}}[_-])?{_WORD}?[ _-]?(?:key|token|secret|credentials?|bearer)s?"
+    rf"(?:\w{{1,20}}[_-])?{_KEY_WORD}?[ _-]?(?:key|token|secret|credentials?|bearer)s?"
     r"|bearer|clave|schlüssel|schluessel|jeton|clé|chave|chiave|ключ|токен|секрет|密钥|令牌|トークン|キー"
-    r"|토큰|키)"
-    r"[\"'`]?(?: (?:id|value|here|for \w{1,20}))?"
+    r"|토큰|키)[\"'`]?(?: (?:id|value|here|for \w{1,20}))?"
     r"(?:\s{0,3}(?::|=|=>|->|：|is|ist|est|es|é|è|to|は|是)(?:\s{0,3}bearer)?)?\s{0,3}[\"'`“«]?"
     r"(?<![A-Za-z0-9])(?P<value>[A-Za-z0-9_\-+/=.~]{16,512}+)",
     re.IGNORECASE,
@@ -61,44 +58,43 @@ KEY_HINT = (
     r"|lin_api|nvapi|eyJ|[MNO][A-Za-z0-9_-]{22,27}\.[A-Za-z0-9_-]{6}\.|mfa\.|[0-9]:AA"
     r"|api/webhooks/|hooks\.slack"
     r"|(?i:key|token|secret|credential|bearer|clave|schl(?:ü|ue)ssel|jeton|clé|chave|chiave|ключ"
-    r"|токен"
-    r"|секрет|密钥|令牌|トークン|キー|토큰|키)"
+    r"|токен|секрет|密钥|令牌|トークン|キー|토큰|키)"
     r"[^\n]*[A-Za-z0-9_\-+/=.~]{16}|(?i:token|key|secret|sig|signature|auth|password|pwd)="
 )
 
-_CALLED = (
+_LOGIN_WORDS = (
     r"pass(?:word|wort|wd|phrase|code)|passwörter|pwd?|psw|psswrd|kennwort|contrase(?:ñ|n)a|senha"
     r"|mot de passe|mdp|parola|password|hasło|haslo|wachtwoord|lösenord|losenord|adgangskode"
     r"|kodeord"
     r"|passord|salasana|şifre|sifre|jelszó|heslo|mật khẩu|mat khau|kata sandi|sandi|lozinka|шифра"
     r"|пароль|пасс?ворд|κωδικός"
 )
-_CALLED_CLOSE = r"密码|密碼|口令|パスワード|パス|비밀번호|비번|كلمة السر|كلمة المرور|รหัสผ่าน"
-_FOR = (
+_UNSPACED_LOGIN_WORDS = r"密码|密碼|口令|パスワード|パス|비밀번호|비번|كلمة السر|كلمة المرور|รหัสผ่าน"
+_FOR_WHAT = (
     r"(?:[ /](?:for|to|of|on|für|fürs|vom|zum|pour|de|du|del|da|do|per|для|от)"
     r" (?:\w{1,15} ){0,2}\w{1,15}?)?"
 )
 _STRONG = r"\s{0,3}(?:[:=：]|=>|->|→)\s{0,3}"
 _WEAK = (
     r"(?:\s{1,3}(?:is now|is still|is|was|its|it's|ist jetzt|ist|lautet|war|est|c'est|es|é|è|era"
-    r"|jest|to"
-    r"|это|är|er|on|to be)|'s|\s{0,3}(?:—|–|-|は|是|为|是：|은|는|을))\s{1,3}|(?:は|是|为|은 |는 )"
+    r"|jest|to|это|är|er|on|to be)"
+    r"|'s|\s{0,3}(?:—|–|-|は|是|为|是：|은|는|을))\s{1,3}|(?:は|是|为|은 |는 )"
 )
 _VALUE = (
     r"(?:[\"“«](?P<quoted>[^\"”»\n]{3,64}+)[\"”»]"
     r"|[\"'`“”„‘’«»「」『|]{0,3}(?P<value>[^\s\"'`”»|]{3,64}+))"
 )
-_SAID = re.compile(
-    rf"(?:(?<![^\W_])(?:{_CALLED})(?![^\W_])|{_CALLED_CLOSE})[\"'`]?{_FOR}"
+_NAMED_PASSWORD = re.compile(
+    rf"(?:(?<![^\W_])(?:{_LOGIN_WORDS})(?![^\W_])|{_UNSPACED_LOGIN_WORDS})[\"'`]?{_FOR_WHAT}"
     rf"(?:(?P<strong>{_STRONG})|(?P<weak>{_WEAK})|[ ]){_VALUE}",
     re.IGNORECASE,
 )
-_SHORT = re.compile(
+_SHORT_NAMED_PASSWORD = re.compile(
     rf"(?<![^\W_])(?P<word>pass|pin|login|creds?|code pin)(?![^\W_])(?:{_STRONG}|(?P<weak> is "
     rf"| ist | est | es )){_VALUE}",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"://[^\s/:@]{1,64}+:(?P<value>[^\s/@]{1,64}+)@(?=\w)")
+_PASSWORD_IN_URL = re.compile(r"://[^\s/:@]{1,64}+:(?P<value>[^\s/@]{1,64}+)@(?=\w)")
 LOGIN_HINT = (
     r"(?i:pass(?:w|phrase|code|ord)|(?-u:\b)pwd?(?-u:\b)|(?-u:\b)psw|psswrd|kennwort|contrase"
     r"|senha|mot de passe|(?-u:\b)mdp(?-u:\b)|parola"
@@ -108,7 +104,7 @@ LOGIN_HINT = (
     r"|(?-u:\b)(?:pass|pin|login|creds?)(?:\s{0,3}[:=：]|\s?->| is | ist | est | es ))"
     r"|://[^\s/:@]+:[^\s/@]+@"
 )
-_CLOSING = re.compile("[ぁ-んァ-ヶ一-龯가-힣].*")
+_SENTENCE_END = re.compile("[ぁ-んァ-ヶ一-龯가-힣].*")
 _NO_PASSWORD = frozenset(
     re.findall(
         r"\S+",
@@ -126,7 +122,7 @@ _NO_PASSWORD = frozenset(
 
 
 def private_keys(text: str) -> Iterator[Span]:
-    """PEM blocks, also those that are cut off."""
+    """Find private keys as PEM blocks, also truncated ones."""
     last = 0
     for begin in _BEGIN.finditer(text):
         if begin.start() < last:
@@ -142,27 +138,27 @@ def private_keys(text: str) -> Iterator[Span]:
 
 
 def tokens(text: str) -> Iterator[Span]:
-    """Keys with a known form, and random strings behind words such as token, key and secret."""
-    for found in _KNOWN.finditer(text):
-        yield found.span()
-    for found in _HOOK.finditer(text):
-        yield found.span("value")
-    for found in _PARAMETER.finditer(text):
-        if _random(found["value"], 8):
-            yield found.span("value")
-    for found in _NAMED.finditer(text):
-        value = found["value"].rstrip(".")
-        # The ids of public keys are said aloud.
-        named = text[found.start() : found.start("value")].lower()
+    """Find tokens: known forms, and random strings behind words such as token, key and secret."""
+    for match in _KNOWN_TOKEN.finditer(text):
+        yield match.span()
+    for match in _WEBHOOK.finditer(text):
+        yield match.span("value")
+    for match in _PARAMETER.finditer(text):
+        if _is_random(match["value"], 8):
+            yield match.span("value")
+    for match in _NAMED_TOKEN.finditer(text):
+        value = match["value"].rstrip(".")
+        # Fingerprints of public keys are no secret.
+        named = text[match.start() : match.start("value")].lower()
         public = "key" in named and re.fullmatch(r"(?:[0-9A-F]{8}){2,5}", value)
-        if _random(value, 16) and not public:
-            yield found.start("value"), found.start("value") + len(value)
+        if _is_random(value, 16) and not public:
+            yield match.start("value"), match.start("value") + len(value)
 
 
-def _random(value: str, shortest: int) -> bool:
-    """Whether nobody would write it but a machine: letters and digits, mixed."""
+def _is_random(value: str, min_chars: int) -> bool:
+    """True if a string looks machine-generated: letters and digits, mixed."""
     core = re.sub(r"[^A-Za-z0-9]", "", value)
-    if len(core) < shortest or not (re.search(r"[A-Za-z]", core) and re.search(r"\d", core)):
+    if len(core) < min_chars or not (re.search(r"[A-Za-z]", core) and re.search(r"\d", core)):
         return False
     counts = Counter(core)
     bits = -sum(n / len(core) * log2(n / len(core)) for n in counts.values())
@@ -171,45 +167,49 @@ def _random(value: str, shortest: int) -> bool:
 
 
 def passwords(text: str) -> Iterator[Span]:
-    """What is said to be a password, or stands for one in an address."""
-    for found in _ADDRESS.finditer(text):
-        if _may_be(found["value"]):
-            yield found.span("value")
-    for found in _SAID.finditer(text):
-        if found["quoted"]:
-            if (found["strong"] or found["weak"]) and _may_be(found["quoted"]):
-                yield found.span("quoted")
+    """Find passwords: announced ones, and those in URLs."""
+    for match in _PASSWORD_IN_URL.finditer(text):
+        if _is_plausible(match["value"]):
+            yield match.span("value")
+    for match in _NAMED_PASSWORD.finditer(text):
+        if match["quoted"]:
+            if (match["strong"] or match["weak"]) and _is_plausible(match["quoted"]):
+                yield match.span("quoted")
             continue
-        value = _bare(found["value"])
-        strong, weak = found["strong"], found["weak"]
-        rest = text[found.start("value") + len(value) :]
-        if not strong and not weak and found[0].startswith("passwd "):
-            continue  # the command, and whose password it sets
+        value = _strip_sentence(match["value"])
+        strong, weak = match["strong"], match["weak"]
+        rest = text[match.start("value") + len(value) :]
+        if not strong and not weak and match[0].startswith("passwd "):
+            continue  # the command passwd, and a user name
         if (
             (strong and _stands_alone(value, rest))
-            or ((strong or weak) and _telling(value, 4))
-            or (not strong and not weak and _telling(value, 6) and _mixed(value))
+            or ((strong or weak) and _looks_like_password(value, 4))
+            or (not strong and not weak and _looks_like_password(value, 6) and _is_mixed(value))
         ):
-            yield found.start("value"), found.start("value") + len(value)
-    for found in _SHORT.finditer(text):
-        group = "quoted" if found["quoted"] else "value"
-        value = _bare(found[group])
-        pin = "pin" in found["word"].lower()
-        fits = re.fullmatch(r"\d{4,8}", value) if pin else not found["weak"] and _telling(value, 4)
+            yield match.start("value"), match.start("value") + len(value)
+    for match in _SHORT_NAMED_PASSWORD.finditer(text):
+        group = "quoted" if match["quoted"] else "value"
+        value = _strip_sentence(match[group])
+        pin = "pin" in match["word"].lower()
+        fits = (
+            re.fullmatch(r"\d{4,8}", value)
+            if pin
+            else not match["weak"] and _looks_like_password(value, 4)
+        )
         if fits:
-            yield found.start(group), found.start(group) + len(value)
+            yield match.start(group), match.start(group) + len(value)
 
 
-def _bare(value: str) -> str:
-    """Without what closes the sentence around it."""
+def _strip_sentence(value: str) -> str:
+    """Strip the punctuation of the sentence around a password."""
     if value[:1].isascii():
-        value = _CLOSING.sub("", value)
+        value = _SENTENCE_END.sub("", value)
     return value.rstrip(".,;:)]}>、。，")
 
 
-def _telling(value: str, shortest: int) -> bool:
-    """Whether it looks like a password and not like a word."""
-    if len(value) < shortest or not _may_be(value):
+def _looks_like_password(value: str, min_chars: int) -> bool:
+    """True if a value looks like a password and not like a word."""
+    if len(value) < min_chars or not _is_plausible(value):
         return False
     body = value.rstrip("!?")
     letters, digits = any(map(str.isalpha, body)), any(map(str.isdigit, body))
@@ -217,25 +217,27 @@ def _telling(value: str, shortest: int) -> bool:
     return bool(digits or inner or (letters and re.search(r"[a-z][A-Z]", body)))
 
 
-def _mixed(value: str) -> bool:
-    """Whether it has letters and digits, or signs in it: no word and no number."""
+def _is_mixed(value: str) -> bool:
+    """True if a value has letters and digits, or symbols inside."""
     letters, digits = any(map(str.isalpha, value)), any(map(str.isdigit, value))
     return (letters and digits) or bool(re.search(r"\w[!@#$%^&*+=~]+\w", value))
 
 
 def _stands_alone(value: str, rest: str) -> bool:
-    """Whether one word is all that is given as the password."""
+    """True if a single word is given as the password."""
     return (
-        len(value) >= 3 and _may_be(value) and (_telling(value, 4) or not re.match(r" +\w", rest))
+        len(value) >= 3
+        and _is_plausible(value)
+        and (_looks_like_password(value, 4) or not re.match(r" +\w", rest))
     )
 
 
-def _may_be(value: str) -> bool:
+def _is_plausible(value: str) -> bool:
     plain = value.lower().strip("!?*.…_-")
     return (
         bool(plain)
         and plain not in _NO_PASSWORD
         and not value.startswith(("http", "/", "~/"))
-        # What stands in brackets is as often a word that says what to put there.
+        # A word in brackets is as often a placeholder.
         and not (value.startswith(("[", "<", "{", "~")) and not any(map(str.isdigit, value)))
     )
