@@ -60,8 +60,8 @@ def deciding_rules(rows: pl.DataFrame, long: LongTexts, settings: Rules) -> pl.S
     read last, stays.
 
     Args:
-        rows: the features of all messages, with place, person, is_bot and sent_at; the
-            messages of a place in order.
+        rows: the features of all messages, with thread, person, is_bot and sent_at; the
+            messages of a thread in order.
         long: their long texts.
         settings: from `resolve_preset`.
     """

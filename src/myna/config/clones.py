@@ -25,10 +25,10 @@ from myna.config.recipes import default
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."
-"""What the default becomes in a rendering that does not name who speaks."""
+"""The default of the rendering `chat`, whose text does not name the speaker."""
 
 SYSTEM_FIELDS = ("name", "people", "channel", "space", "date", "platform")
-"""What a system line may have filled in."""
+"""Fields of a system line's template."""
 
 
 def _system(value: str | list[str]) -> str | list[str]:
@@ -45,38 +45,38 @@ def _system(value: str | list[str]) -> str | list[str]:
 
 
 class Samples(Section):
-    """How a conversation is written down for the model."""
+    """Rendering of conversations as training samples."""
 
     rendering: RenderingName = Field(
         "transcript",
         description="transcript: `Name: text` lines; chat: the base's own chat template; "
-        "names: ChatML with names as roles; mind-upload: as that project did.",
+        "names: ChatML with names as roles; mind-upload: the format of that project.",
     )
     system: Annotated[str | list[str], AfterValidator(_system)] = Field(
         SYSTEM,
-        description="The system line, or a list of several by turns. {name} (of the persona), "
-        "{people} (present), {channel}, {space}, {date} and {platform} are filled in; chat "
-        'begins with "You are {name}" unless another is set.',
+        description="The system line, or a list from which each conversation gets one. Fields: "
+        "{name} (the persona), {people} (present), {channel}, {space}, {date}, {platform}. The "
+        'default for chat begins with "You are {name}".',
     )
     window: Literal["fit", "random"] = Field(
         "fit",
         description="fit: as long as max_length allows; random: 2 to 10 turns, drawn at random.",
     )
-    seed: int = Field(0, description="Of what is drawn: random windows, and the system line.")
+    seed: int = Field(0, description="Seed of random windows and of the choice of system lines.")
     max_length: int = Field(
         default("samples.max_length"),
         ge=64,
         description="Longest sample, in the base model's own tokens.",
     )
     overlap_tokens: int = Field(
-        64, ge=0, description="Context that a window repeats, untrained, from the one before."
+        64, ge=0, description="Tokens of the previous window that a window repeats, untrained."
     )
 
     @property
     def system_lines(self) -> list[str]:
-        """The templates of system lines; chats take the first."""
+        """Templates of the system line; live chats use the first."""
         if self.system == SYSTEM and self.rendering == "chat":
-            return [CHAT_SYSTEM]  # else nothing would say whom the assistant speaks for
+            return [CHAT_SYSTEM]  # nothing else names the persona
         return [self.system] if isinstance(self.system, str) else self.system
 
 
@@ -185,19 +185,19 @@ class Chat(Section):
         )
 
 
-class Server(Section):
-    """The server of `engine = "vllm"` or "openai"; its key is in $MYNA_ENGINE_KEY."""
+class EngineServer(Section):
+    """The server of `engine = "vllm"` or "openai"; its API key is in $MYNA_ENGINE_KEY."""
 
     url: Address = Field(
-        "", description='Its address, such as "http://127.0.0.1:8000"; it gets the chats to read.'
+        "", description='URL, such as "http://127.0.0.1:8000"; all prompts are sent to it.'
     )
     model: str = Field(
-        "", description='What the server calls the clone; "" for the adapter\'s name, or its only.'
+        "", description='Model id on the server; "" for the adapter\'s name, or the only model.'
     )
-    timeout: float = Field(120, gt=0, le=3600, description="Seconds to wait for its next words.")
+    timeout: float = Field(120, gt=0, le=3600, description="Seconds to wait for the next tokens.")
 
 
-def _hours(value: str) -> str:
+def _check_hours(value: str) -> str:
     span, _, zone = value.partition(" ")
     if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", span):
         raise ValueError(f"'{value}' are no hours: write them as 23:00-07:00")
@@ -211,28 +211,30 @@ def _hours(value: str) -> str:
 
 
 class Bot(Section):
-    """How the clones behave in a server: `myna bot`."""
+    """Behaviour of the clones in Discord servers and IRC channels: `myna bot`."""
 
     servers: Names = Field(
-        [],
-        description='Ids of the Discord servers where they may be, none elsewhere; "*" for any.',
+        [], description='Ids of the Discord servers where they may speak; "*" for all servers.'
     )
     owners: Names = Field(
         [],
-        description="Who may switch them off: ids on Discord (besides the application's owner), "
-        "nicks on IRC.",
+        description="Users who may switch them off: ids on Discord (besides the application's "
+        "owner), nicks on IRC.",
     )
     chattiness: float = Field(
-        0.2, ge=0, le=1, description="How often they join in unasked; 0: never, 1: as in the chats."
+        0.2,
+        ge=0,
+        le=1,
+        description="Probability that they join in unasked; 0: never, 1: as in the chats.",
     )
     typing_speed: float = Field(
-        20, ge=0, description="Characters a second that they type; 0: all is there at once."
+        20, ge=0, description="Characters that they type per second; 0: no typing pauses."
     )
-    quiet_hours: Annotated[str, AfterValidator(_hours)] = Field(
+    quiet_hours: Annotated[str, AfterValidator(_check_hours)] = Field(
         "",
-        description='When they say nothing, such as "23:00-07:00", by this machine\'s clock, '
-        'or "23:00-07:00 Europe/Berlin".',
+        description='Hours in which they are silent, such as "23:00-07:00" by this machine\'s '
+        'clock, or "23:00-07:00 Europe/Berlin".',
     )
     daily_tokens: int = Field(
-        200_000, ge=0, description="Most tokens that they say in a day, all together; 0: any."
+        200_000, ge=0, description="Limit of tokens that all clones generate in a day; 0: none."
     )
