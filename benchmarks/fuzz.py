@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import polars as pl
+
 from myna import messages, sources
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally
@@ -45,8 +47,8 @@ class DamagedFile(ChatFile):
     data: bytes = b""
 
     @property
-    def local(self) -> None:
-        """None: it has no file of its own on disk."""
+    def local_path(self) -> None:
+        """It has no file of its own on disk."""
 
     @property
     def size(self) -> int:
@@ -83,10 +85,10 @@ def failure(name: str, file: DamagedFile) -> str:
     tally = Tally()
     try:
         sources.recognise(file)
-        frames = list(sources.source(name).read(file, tally))
+        frames = list(sources.load_source(name).read(file, tally))
         for frame in frames:
             frame.to_dicts()
-            if frame.schema != messages.empty().schema:
+            if frame.schema != pl.Schema(messages.SCHEMA):
                 return "another schema"
     except SourceError as error:
         return "an error of several lines" if "\n" in str(error) else ""

@@ -38,7 +38,7 @@ def page() -> str:
         + " | ".join("✓" if feature in module.READS else "" for feature in sources.FEATURES)
         + " |"
         for name in sources.names()
-        for module in [sources.source(name)]
+        for module in [sources.load_source(name)]
     ]
     columns = ["`--source`", "format", *sources.FEATURES]
     head = f"| {' | '.join(columns)} |\n|{'---|' * 2}{':-:|' * len(sources.FEATURES)}\n"

@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from myna.cli import app
+from myna.config import Settings
+from myna.config.fields import Section
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.md")]
@@ -144,6 +146,18 @@ def test_the_commands_and_options_of_a_page_exist(page: Path) -> None:
     known |= {"--debug", "--folder", "--version", "--api"}  # the last is text-generation-webui's
     known |= set(re.findall(r"--[a-z][\w-]*", scripts))
     assert set(re.findall(r"`(--[a-z][\w-]*)", text)) <= known
+
+
+def test_the_files_and_settings_named_in_pages_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    names = re.findall(r"`(?:src/myna/)?([a-z_]+/[\w/]*(?:\.py)?|\w+\.py)`", text)
+    folders = (ROOT, ROOT / "src/myna", ROOT / "src/myna/sources")
+    assert [name for name in names if not any((f / name).exists() for f in folders)] == []
+    settings = Settings()
+    for page in PAGES:
+        for section, key in re.findall(r"[`\s]([a-z]+)\.([a-z_]+)[`=]", page.read_text("utf-8")):
+            if isinstance(table := getattr(settings, section, None), Section):
+                assert hasattr(table, key), f"{page.name} names the setting {section}.{key}"
 
 
 def options(command: click.Command) -> set[str]:

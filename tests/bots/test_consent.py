@@ -88,10 +88,10 @@ def test_who_was_forgotten_is_silent_and_not_read_though_their_opt_out_is_gone(
 ) -> None:
     world.consent(dict.fromkeys(FRIENDS, "clone"), Ana="discord:7")
     out = [OptOut("discord:7", "ana", "Ana Silva", "now"), OptOut("irc:an", "an", "Ana Silva", "n")]
-    consent.add(world.space.opt_outs_file, [*out, OptOut("discord:9", "zoe", "", "now")])
-    ana = people.person(people.load(world.space.people_file), "Ana Silva")
-    from_chats.forget(world.space, ana)
-    assert [entry.name for entry in consent.load(world.space.opt_outs_file)] == ["zoe"]
+    consent.add_opt_outs(world.space.opt_outs_file, [*out, OptOut("discord:9", "zoe", "", "now")])
+    ana = people.find_person(people.load(world.space.people_file), "Ana Silva")
+    from_chats.forget_person(world.space, ana)
+    assert [entry.name for entry in consent.load_opt_outs(world.space.opt_outs_file)] == ["zoe"]
     _, consents, _ = world.bot_parts("discord")
     assert "Ana Silva" not in consents.speakers()
     asked = ("discord:7", "irc:an", "discord:8")

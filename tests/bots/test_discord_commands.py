@@ -255,7 +255,7 @@ class TestOptingOut:
             room = world.rooms.open(f"discord:{on.channel.id}")
             assert [m.text for m in room.messages()] == ["ana and cy?", "re ana and cy?"]
             assert "Ana Silva" not in room.humans
-            [entry] = consent.load(world.space.opt_outs_file)
+            [entry] = consent.load_opt_outs(world.space.opt_outs_file)
             assert (entry.account, entry.name, entry.person) == (
                 f"discord:{ana.id}",
                 "Ana",
@@ -280,7 +280,7 @@ class TestOptingOut:
         async def scenario(on: Server) -> None:
             refused = "Ana Silva is somebody else: only they can opt out."
             assert await on.clone("opt-out", who="ana") == refused
-            assert consent.load(world.space.opt_outs_file) == []
+            assert consent.load_opt_outs(world.space.opt_outs_file) == []
 
         played(scenario, world)
 

@@ -187,7 +187,7 @@ class TestOnAServer:
             await eve.asks("!who")
             assert len(eve.said()) == 1
             assert await eve.asks("!summon zed") == (
-                "nobody here is called 'zed': there are Ana Silva, Ben Okoro, Cy, Dee"
+                "unknown person 'zed': there are Ana Silva, Ben Okoro, Cy, Dee"
             )
             assert await eve.asks("!off") == "Only the bot's owner may do that."
 

@@ -17,7 +17,7 @@ from myna.errors import ExportError
 from myna.export.clone_export import TARGETS
 from myna.export.dialogues import Dialogue, dialogues
 from myna.export.formats import FORMATS, alpaca, chatml, find, openai, sharegpt
-from myna.messages import tidy
+from myna.messages import normalize_text
 
 SYSTEM = "You are {name}."
 
@@ -162,7 +162,7 @@ ODD = [
     *(ZERO_WIDTH_SPACE, "\u2800", "👩‍🚀", "{", '"', "\\n", "\\", "null"),
 ]  # fmt: skip
 
-said = (texts | st.lists(st.sampled_from(ODD) | texts, max_size=4).map("".join)).map(tidy)
+said = (texts | st.lists(st.sampled_from(ODD) | texts, max_size=4).map("".join)).map(normalize_text)
 lines = st.lists(
     st.tuples(st.sampled_from(["Ana", "Ana", "Ben", "Cy"]) | names, said.filter(bool)),
     min_size=1,

@@ -66,7 +66,7 @@ class BotCommands:
         room = await self._existing_room(channel_id)
         present = list(room.personas)
         is_everyone = who.casefold() == EVERYONE
-        for person in present if is_everyone else [people.find(who, present)]:
+        for person in present if is_everyone else [people.match_name(who, present)]:
             await self._host.in_thread(partial(room.dismiss, person))
         return f"Here now: {self._list_personas(room)}."
 
@@ -173,7 +173,7 @@ class BotCommands:
     async def opt_out(self, account: str, name: str, who: str | None = None) -> str:
         """Opt a human out: their clone falls silent, their messages are erased and not read."""
         consents = self._host.consents
-        persona = people.find(who, consents.personas) if who else None
+        persona = people.match_name(who, consents.personas) if who else None
         silent = consents.opt_out(account, name, persona)
         await self._host.forget_account(account)
         if silent:
@@ -210,9 +210,9 @@ class BotCommands:
     def find_speaker(self, who: str) -> str:
         """The persona meant by a name, if they may speak."""
         try:
-            return people.find(who, self._host.consents.speakers())
+            return people.match_name(who, self._host.consents.speakers())
         except PeopleError:
-            people.find(who, self._host.consents.personas)  # nobody at all: it says so
+            people.match_name(who, self._host.consents.personas)  # nobody at all: it says so
             raise PeopleError(f"{who} has not consented to be cloned, or has opted out") from None
 
     async def _open_room(self, channel_id: str) -> LiveRoom:

@@ -34,14 +34,14 @@ class ConsentChecker:
         self._workspace = workspace
         self.personas = personas
         self._people = people_.load(workspace.people_file)
-        self._opt_outs = consent.load(workspace.opt_outs_file)
+        self._opt_outs = consent.load_opt_outs(workspace.opt_outs_file)
         self._stamps: tuple[object, ...] | None = None
 
     def speakers(self) -> list[str]:
         """The personas that may speak: consent `clone`, not opted out."""
         self._refresh()
         opted_out = {entry.person for entry in self._opt_outs}
-        allowed = set(people_.personas(self._people)) - opted_out
+        allowed = set(people_.persona_names(self._people)) - opted_out
         return [person for person in self.personas if person in allowed]
 
     def may_read(self, account: str) -> bool:
@@ -49,7 +49,7 @@ class ConsentChecker:
         self._refresh()
         if any(entry.account == account for entry in self._opt_outs):
             return False
-        if accounts.mark(account) in self._people.forgotten:
+        if accounts.account_hash(account) in self._people.forgotten:
             return False
         person = self.person_of(account)
         return person is None or person.consent != "no"
@@ -63,7 +63,7 @@ class ConsentChecker:
         """The id of a persona's account on a platform; None if people.toml has none."""
         self._refresh()
         for person in self._people.persons:
-            if person.shown == persona:
+            if person.display_name == persona:
                 for account in person.accounts:
                     source, _, number = account.partition(":")
                     if source == platform:
@@ -84,14 +84,15 @@ class ConsentChecker:
         """
         platform = account.partition(":")[0]
         person = self.person_of(account)
-        persona_of_account = person.shown if person is not None else ""
+        persona_of_account = person.display_name if person is not None else ""
         if persona and persona != persona_of_account:
             owner = self.account_of(persona, platform)
             if persona_of_account or owner is not None:
                 raise PeopleError(f"{persona} is somebody else: only they can opt out")
             persona_of_account = persona
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        consent.add(self._workspace.opt_outs_file, [OptOut(account, name, persona_of_account, at)])
+        opt_out = OptOut(account, name, persona_of_account, at)
+        consent.add_opt_outs(self._workspace.opt_outs_file, [opt_out])
         self._stamps = None
         return persona_of_account if persona_of_account in self.personas else ""
 
@@ -101,7 +102,7 @@ class ConsentChecker:
         if stamps == self._stamps:
             return
         self._stamps = stamps
-        self._opt_outs = self._load_or_keep(lambda: consent.load(files[1]), self._opt_outs)
+        self._opt_outs = self._load_or_keep(lambda: consent.load_opt_outs(files[1]), self._opt_outs)
         self._people = self._load_or_keep(lambda: people_.load(files[0]), self._people)
 
     @staticmethod
@@ -137,9 +138,9 @@ def forget_in_rooms(workspace: Workspace, person: Person) -> int:
         if not outboxes and not workspace.rooms_file.exists():
             return 0
         store = files.enter_context(closing(RoomStore(workspace.rooms_file)))
-        erased = store.erase_person({person.name, person.shown})
+        erased = store.erase_person({person.name, person.display_name})
         for platform, outbox in outboxes.items():
             for channel_id, names in outbox.names_of(person.accounts).items():
                 erased += store.erase_person(names, f"{platform}:{channel_id}")
-            outbox.erase(person.accounts, person.shown)
+            outbox.erase(person.accounts, person.display_name)
     return erased

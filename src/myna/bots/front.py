@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from myna.bots.outbox import Post
-from myna.people import NAME_LENGTH, plain_name
+from myna.people import MAX_NAME_CHARS, sanitize_name
 
 
 class UndeliverableError(Exception):
@@ -55,7 +55,7 @@ _FORBIDDEN = re.compile(r"(?i)(cl)yde|(disc)ord")
 
 def clone_display_name(person: str) -> str:
     """The display name of a clone, with its mark."""
-    name = _FORBIDDEN.sub(lambda word: f"{word[1] or word[2]}…", plain_name(person))
+    name = _FORBIDDEN.sub(lambda word: f"{word[1] or word[2]}…", sanitize_name(person))
     return name[: MAX_WEBHOOK_NAME_CHARS - len(CLONE_MARK)].strip() + CLONE_MARK
 
 
@@ -67,13 +67,13 @@ def name_in_room(name: str, taken: Collection[str], personas: Collection[str]) -
         taken: the names of the other humans in the room.
         personas: all personas; a human of the same name is marked as a human.
     """
-    plain = plain_name(name)
+    plain = sanitize_name(name)
     clones = {person.casefold() for person in personas}
     ending = _HUMAN if plain.casefold() in clones else ""
     others = {other.casefold() for other in taken} | clones
     number = 1
     while True:
-        chosen = plain[: NAME_LENGTH - len(ending)].strip() + ending
+        chosen = plain[: MAX_NAME_CHARS - len(ending)].strip() + ending
         if chosen.casefold() not in others:
             return chosen
         number += 1

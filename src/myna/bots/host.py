@@ -217,7 +217,7 @@ class Host:
         names = self.outbox.names(channel_id)
         if account not in names:
             person = self.consents.person_of(account)
-            name = person.shown if person is not None else name
+            name = person.display_name if person is not None else name
             names[account] = front_.name_in_room(name, set(names.values()), self.consents.personas)
             self.outbox.set_name(channel_id, account, names[account])
         return names[account]

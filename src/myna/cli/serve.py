@@ -77,7 +77,7 @@ def command(
                 listens_on_loopback=server.is_loopback(host),
             )
             options = ServerOptions(access=access, limits=RequestLimits(requests_per_minute=rate))
-            models = ServedModels(clone, queue, adapter, people.plain_name(default_author))
+            models = ServedModels(clone, queue, adapter, people.sanitize_name(default_author))
             app = create_app(models, Rooms(clone, store, queue), options)
             _set_up_log()
             on_ready = partial(_print_urls, listening, clone, models.ids(), as_json=as_json)

@@ -25,10 +25,10 @@ from myna.config.recipes import default
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."
-"""What the default becomes in a rendering that does not name who speaks."""
+"""The default of the rendering `chat`, whose text does not name the speaker."""
 
 SYSTEM_FIELDS = ("name", "people", "channel", "space", "date", "platform")
-"""What a system line may have filled in."""
+"""Fields of a system line's template."""
 
 
 def _system(value: str | list[str]) -> str | list[str]:
@@ -45,38 +45,38 @@ def _system(value: str | list[str]) -> str | list[str]:
 
 
 class Samples(Section):
-    """How a conversation is written down for the model."""
+    """Rendering of conversations as training samples."""
 
     rendering: RenderingName = Field(
         "transcript",
         description="transcript: `Name: text` lines; chat: the base's own chat template; "
-        "names: ChatML with names as roles; mind-upload: as that project did.",
+        "names: ChatML with names as roles; mind-upload: the format of that project.",
     )
     system: Annotated[str | list[str], AfterValidator(_system)] = Field(
         SYSTEM,
-        description="The system line, or a list of several by turns. {name} (of the persona), "
-        "{people} (present), {channel}, {space}, {date} and {platform} are filled in; chat "
-        'begins with "You are {name}" unless another is set.',
+        description="The system line, or a list from which each conversation gets one. Fields: "
+        "{name} (the persona), {people} (present), {channel}, {space}, {date}, {platform}. The "
+        'default for chat begins with "You are {name}".',
     )
     window: Literal["fit", "random"] = Field(
         "fit",
         description="fit: as long as max_length allows; random: 2 to 10 turns, drawn at random.",
     )
-    seed: int = Field(0, description="Of what is drawn: random windows, and the system line.")
+    seed: int = Field(0, description="Seed of random windows and of the choice of system lines.")
     max_length: int = Field(
         default("samples.max_length"),
         ge=64,
         description="Longest sample, in the base model's own tokens.",
     )
     overlap_tokens: int = Field(
-        64, ge=0, description="Context that a window repeats, untrained, from the one before."
+        64, ge=0, description="Tokens of the previous window that a window repeats, untrained."
     )
 
     @property
     def system_lines(self) -> list[str]:
-        """The templates of system lines; chats take the first."""
+        """Templates of the system line; live chats use the first."""
         if self.system == SYSTEM and self.rendering == "chat":
-            return [CHAT_SYSTEM]  # else nothing would say whom the assistant speaks for
+            return [CHAT_SYSTEM]  # nothing else names the persona
         return [self.system] if isinstance(self.system, str) else self.system
 
 

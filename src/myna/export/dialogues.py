@@ -21,7 +21,7 @@ import polars as pl
 
 from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import SettingsError
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.preparing.windows import middle_blank
 from myna.rendering.turns import entry_line, escape, most_active
 
@@ -140,7 +140,7 @@ def dialogues(
         SettingsError: the system line is too long for a dialogue.
     """
     is_own = pl.col("person") == persona
-    others = pl.col("person").filter(~is_own).n_unique().over(PLACE)
+    others = pl.col("person").filter(~is_own).n_unique().over(CHANNEL_KEY)
     conversations = (
         messages.with_columns(_entry_lines(messages), named=others > 1)
         .filter(pl.col("split") == split)

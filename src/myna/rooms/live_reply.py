@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 from myna.engines.queueing import Queue
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.persona.turn import GeneratedTurn
 from myna.rooms.store import Message
 
@@ -188,4 +188,4 @@ class _MessageSplitter:
 
 def _tidy_piece(piece: str) -> str:
     """A piece without control characters, its line ends as newlines; its blanks stay."""
-    return piece if piece.isprintable() else tidy(f".{piece}.")[1:-1]
+    return piece if piece.isprintable() else normalize_text(f".{piece}.")[1:-1]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from myna.engines.queueing import Queue
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.persona.clone import Clone
 from myna.persona.prompt import PromptBuilder
 from myna.rendering.turns import MAX_PEOPLE_NAMED, escape_turn
@@ -91,7 +91,7 @@ def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
     # The system line has space for some names: the newest authors come first.
     authors = dict.fromkeys(author for author, _ in reversed(messages) if author not in present)
     others = list(authors)[: max(MAX_PEOPLE_NAMED - len(present), 1)]
-    prompt = clone.prompt_builder(others or [plain_name(models.default_author)], present)
+    prompt = clone.prompt_builder(others or [sanitize_name(models.default_author)], present)
     for author, text in messages:
         prompt.add(author, text)
     last = request.messages[-1]
@@ -149,7 +149,7 @@ def _resolve_name(name: str, personas: Sequence[str]) -> str:
         for persona in personas
         if name in (re.sub(other, "_", persona, flags=re.ASCII)[:64] for other in _NOT_IN_NAMES)
     ]
-    return matches[0] if len(matches) == 1 else plain_name(name)
+    return matches[0] if len(matches) == 1 else sanitize_name(name)
 
 
 def _newest_that_fit(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
@@ -164,7 +164,7 @@ def _newest_that_fit(clone: Clone, messages: Sequence[ChatMessage]) -> list[Chat
         if len(message.text) > context * MAX_CHARS_PER_TOKEN:
             end = message.text[-context * MAX_CHARS_PER_TOKEN :]
             message = message.model_copy(update={"content": end})
-        text = plain_name(message.name or "") + message.text
+        text = sanitize_name(message.name or "") + message.text
         left -= len(clone.tokenizer.encode(text).ids)
         newest.append(message)
     return newest[::-1]
