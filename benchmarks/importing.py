@@ -39,7 +39,7 @@ import msgspec
 
 import exports
 from myna import sources
-from myna.importing.discover import find
+from myna.importing.discover import discover_chats
 from myna.sources import (
     ChatFile,
     Tally,
@@ -260,10 +260,10 @@ def measure(name: str, folder: Path, messages: int, size: int, runs: int) -> Res
     """Generate an export; the medians of all three, in turns."""
     form, export = FORMATS[name], folder / "export"
     count = exports.EXPORTS[name](export, messages, size, 0)
-    found = find([export])
+    found = discover_chats([export])
     strange = {recognised.source for _, recognised in found.chats} - {form.source}
-    if strange or found.troubles or found.others:
-        sys.exit(f"{name}: not recognised: {strange} {found.troubles} {dict(found.others)}")
+    if strange or found.problems or found.others:
+        sys.exit(f"{name}: not recognised: {strange} {found.problems} {dict(found.others)}")
     files = [file for file, _ in found.chats]
     decoded, read, whole = [], [], []
     for _ in range(runs):

@@ -61,7 +61,7 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
             channel = guild.create_text_channel("loop")
             eve = guild.add_member(env.create_user("eve", global_name="Eve"))
             await env.settle()
-            bot.host._chance.seed(1)
+            bot.host._rng.seed(1)
             bot.host._rooms.clone.rng.seed(1)
             for name in CREW:
                 await eve.slash(channel, "clone summon", who=name)
@@ -86,11 +86,11 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
         assert all(one != next_ for one, next_ in pairwise(speakers))
 
         # What stands in the channel is what was said, each message once and by one author.
-        shown = [(f"{message.person} (clone)", message.text) for message in there]
-        assert [(m.author.name, m.content) for m in posted] == shown
-        assert [post["content"] for post in posts] == [text for _, text in shown]
+        expected = [(f"{message.person} (clone)", message.text) for message in there]
+        assert [(m.author.name, m.content) for m in posted] == expected
+        assert [post["content"] for post in posts] == [text for _, text in expected]
         assert all(post["allowed_mentions"] == {"parse": []} for post in posts)
-        for _, text in shown:
+        for _, text in expected:
             assert text
             assert "@" not in text
             assert not any(line.startswith(f"{n}:") for line in text.splitlines() for n in CREW)

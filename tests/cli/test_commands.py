@@ -62,9 +62,9 @@ def test_consent_is_asked_for_before_anything_is_read(myna: Myna, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(range(256)), "no chat that myna knows"),
+        ("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(range(256)), "not a chat export that myna knows"),
         ("empty.json", b"", "the file is empty"),
-        ("notes.txt", b"milk, eggs and bread\n", "no chat that myna knows"),
+        ("notes.txt", b"milk, eggs and bread\n", "not a chat export that myna knows"),
     ],
 )
 def test_a_file_that_is_not_a_chat_export_is_one_clear_line(
@@ -219,7 +219,7 @@ class TestPeople:
     def test_an_unknown_person_is_one_clear_line(self, myna: Myna, friends: Path) -> None:
         done = myna("-C", "friends", "people", "allow", "Zed")
         assert done.status == 1
-        assert "nobody here is called 'Zed'" in done.err
+        assert "unknown person 'Zed'" in done.err
 
     def test_channels_and_filters(self, myna: Myna, friends: Path) -> None:
         [channel] = myna("-C", "friends", "channels", "--json").json()

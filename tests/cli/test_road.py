@@ -125,7 +125,7 @@ def test_the_last_room_must_exist(trained: Path, tmp_path: Path) -> None:
 def test_an_unknown_persona_is_one_clear_line(trained: Path) -> None:
     done = start(trained, ["chat", "--with", "Anna"])
     assert done.status != 0
-    assert "nobody here is called 'Anna': did you mean Ana?" in done.err
+    assert "unknown person 'Anna': did you mean Ana?" in done.err
 
 
 def test_an_adapter_of_another_base_is_not_talked_to(trained: Path, tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_every_message_is_in_one_conversation_of_one_thread(rows: list[dict[str,
     found = sessions.split_conversations(said, 60)
     assert sorted(found["text"]) == sorted(said["text"])
     for _, one in found.group_by("conversation"):
-        assert one.select(sessions.PLACE).n_unique() == 1
+        assert one.select(sessions.CHANNEL_KEY).n_unique() == 1
         times = one["sent_at"].drop_nulls()
         assert times.is_sorted()
         assert (times.diff().dt.total_minutes().fill_null(0) <= 60).all()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.engines.conftest import CONTEXT, collect
 from tests.engines.servers import KEY, llama_server, told
 
-from myna.config import Sampling, Server
+from myna.config import EngineServer, Sampling
 from myna.engines import client as client_
 from myna.engines.engine import Engine, open_engine
 from myna.engines.openai_engine import ZERO_WIDTH_SPACE, OpenAI, PromptText, choose_model
@@ -42,7 +42,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def served(base: Base, address: str) -> Engine:
-    return open_engine("openai", base, context=CONTEXT, slots=2, server=Server(url=address))
+    return open_engine("openai", base, context=CONTEXT, slots=2, server=EngineServer(url=address))
 
 
 class TestLlamaServer:
@@ -98,7 +98,7 @@ class TestLlamaServer:
     def test_vllm_is_the_same_protocol_with_ids(
         self, base: Base, address: str, llamacpp: Engine, prompt: list[int]
     ) -> None:
-        server = Server(url=address, model="clone")
+        server = EngineServer(url=address, model="clone")
         engine = open_engine("vllm", base, context=CONTEXT, server=server)
         assert engine.name == "vllm"
         expected = collect(llamacpp.stream(prompt, greedy(8)))
@@ -112,11 +112,11 @@ class TestLlamaServer:
     ) -> None:
         monkeypatch.setenv(client_.KEY_VARIABLE, given)
         with pytest.raises(EngineError, match=f"{why}: set the environment variable MYNA_ENGINE"):
-            open_engine("openai", base, server=Server(url=address))
+            open_engine("openai", base, server=EngineServer(url=address))
 
     def test_a_model_that_it_does_not_have(self, base: Base, address: str) -> None:
         with pytest.raises(EngineError, match="has no model 'group', only clone"):
-            open_engine("openai", base, server=Server(url=address, model="group"))
+            open_engine("openai", base, server=EngineServer(url=address, model="group"))
 
 
 MODELS = {"data": [{"id": "clone"}]}
@@ -137,7 +137,7 @@ def piece(text: str, reason: str | None = None) -> dict[str, Any]:
 
 
 def engine(base: Base, address: str, **settings: Any) -> Engine:
-    return open_engine("openai", base, context=64, server=Server(url=address, **settings))
+    return open_engine("openai", base, context=64, server=EngineServer(url=address, **settings))
 
 
 def answering(stream: Any) -> Callable[[str, Any], Any]:
@@ -294,7 +294,7 @@ class TestErrors:
         assert "elsewhere" not in str(found.value)
 
     def test_without_an_address(self, base: Base) -> None:
-        for server in (None, Server()):
+        for server in (None, EngineServer()):
             with pytest.raises(SettingsError, match=r"needs a server: set url = .* under .engine"):
                 open_engine("openai", base, server=server)
 
@@ -304,17 +304,17 @@ class TestModels:
 
     def test_the_one_that_is_named(self) -> None:
         for name, found in (("a", "a:latest"), ("a:latest", "a:latest"), ("b", "b")):
-            assert choose_model(Server(model=name), self.served) == found
+            assert choose_model(EngineServer(model=name), self.served) == found
 
     def test_else_the_only_one(self) -> None:
-        assert choose_model(Server(), {"b": {}}) == "b"
+        assert choose_model(EngineServer(), {"b": {}}) == "b"
         with pytest.raises(EngineError, match=r"has several models: .* \(a:latest, b\)"):
-            choose_model(Server(), self.served)
+            choose_model(EngineServer(), self.served)
 
     def test_a_server_that_lists_none_is_believed(self) -> None:
-        assert choose_model(Server(model="x"), {}) == "x"
+        assert choose_model(EngineServer(model="x"), {}) == "x"
         with pytest.raises(EngineError, match="does not say what models it has"):
-            choose_model(Server(), {})
+            choose_model(EngineServer(), {})
 
 
 START, END = 1, 2

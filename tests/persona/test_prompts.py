@@ -23,7 +23,7 @@ from myna.preparing.prepare import prepare
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import Rooms
 from myna.rooms.store import RoomStore
-from myna.serving.openai_chat import Served, chat
+from myna.serving.openai_chat import ServedModels, chat_from_request
 from myna.serving.openai_requests import ChatRequest
 from myna.training import run
 
@@ -111,8 +111,9 @@ def api(moment: Moment) -> None:
         for person, text in SAID[:-1]
     ]
     request = ChatRequest.model_validate({"model": "Ana", "messages": messages})
-    asked = chat(Served(moment.clone, Queue(1, 0), "group", "Me"), request)
-    "".join(moment.clone.speak(asked.room, "Ana", opening=asked.opening))
+    models = ServedModels(moment.clone, Queue(1, 0), "group", "Me")
+    chat = chat_from_request(models, request)
+    "".join(moment.clone.speak(chat.prompt, "Ana", opening=chat.opening))
 
 
 def scene(moment: Moment) -> None:

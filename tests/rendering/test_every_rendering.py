@@ -68,9 +68,9 @@ def samples_of(
     return rows, made
 
 
-def said_in(sample: dict[str, Any], label: int = REPLY) -> str:
-    """The render_segments of a label, the others a tab."""
-    return "".join(s["text"] if s["kind"] == label else "\t" for s in sample["segments"])
+def said_in(sample: dict[str, Any], kind: int = REPLY) -> str:
+    """The segments of a kind, the others a tab."""
+    return "".join(s["text"] if s["kind"] == kind else "\t" for s in sample["segments"])
 
 
 chats = st.lists(
@@ -319,7 +319,7 @@ class TestSystemLines:
         with pytest.raises(SettingsError, match="a sample of transcript has 2 personas"):
             samples_of(split(HOURS), base, system="{name}")
         [first, *_], _ = samples_of(split(HOURS, Ben="context"), base, system="{name}!")
-        assert first["segments"][0] == {"text": "Ana!\n", "label": CONTEXT, "control": False}
+        assert first["segments"][0] == {"text": "Ana!\n", "kind": CONTEXT, "control": False}
 
 
 def test_names_needs_the_tokens_that_it_is_made_of(tmp_path: Any) -> None:

@@ -114,7 +114,7 @@ def test_a_file_without_meta_is_named_after_itself(read, memory_file) -> None:
     data = b'{"chatlab": {"version": "0.0.2"}, "messages": []}'
     _, tally = read("chatlab", memory_file(data, "tea.json"))
     assert tally.notes == [
-        "the export does not say which chat it is: named after the file",
+        "the export does not name its chat: named after the file",
         "the export holds no messages",
     ]
 
@@ -133,7 +133,7 @@ def test_damaged_and_unknown_lines_are_counted(read, fixture_file, memory_file) 
     table, tally = read("chatlab", memory_file(data, "stream.jsonl"))
     assert table.height == 2
     assert tally.skipped == {"damaged line": 2, "unknown line": 1}
-    assert tally.examples["unknown line"] == "line 7: of the type 'tea'"
+    assert tally.examples["unknown line"] == "line 7: type 'tea'"
     assert tally.unread_bytes == len(b'{"_type":"message","sen')
 
 
@@ -141,7 +141,7 @@ def test_lines_without_their_header_are_read(read, memory_file) -> None:
     line = json.dumps({"_type": "message", **message(content="tea")}).encode()
     table, tally = read("chatlab", memory_file(line, "kettle.jsonl"))
     assert table.select("source", "channel", "text").row(0) == ("chatlab", "kettle", "tea")
-    assert tally.notes == ["the export does not say which chat it is: named after the file"]
+    assert tally.notes == ["the export does not name its chat: named after the file"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_attachments(read, fixture_file) -> None:
     table, _ = read("google_chat", fixture_file(SPACE))
     assert [tuple(f.values()) for files in table["attachments"] for f in files] == [
         ("image", "steam.png"),
-        ("video", "File-1?account_id=3.mp4"),
+        ("video", "Attachment-1?account_id=3.mp4"),
         ("gif", "pour.gif"),
         ("voice", "hum.m4a"),
     ]

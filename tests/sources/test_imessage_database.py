@@ -254,7 +254,7 @@ def test_a_database_of_something_else_is_an_error(tmp_path: Path, read) -> None:
 
 
 def test_no_database_at_all_is_an_error(read, memory_file) -> None:
-    with pytest.raises(SourceError, match=r"chat\.db is no SQLite database"):
+    with pytest.raises(SourceError, match=r"chat\.db is not an SQLite database"):
         read("imessage_database", memory_file(b"tea", "chat.db"))
 
 

@@ -163,7 +163,7 @@ def test_another_file_is_not_recognised(text: str, memory_file) -> None:
 
 
 def test_another_file_is_an_error(read, memory_file) -> None:
-    with pytest.raises(SourceError, match=r"^tea\.txt is no text of imessage-exporter's: no line"):
+    with pytest.raises(SourceError, match=r"^tea\.txt is no text of imessage-exporter: no line"):
         read("imessage_exporter", memory_file(b"tea\nfor two\n", "tea.txt"))
 
 

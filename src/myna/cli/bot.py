@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from myna import config
-    from myna.bots.consent import Consents
+    from myna.bots.consent import ConsentChecker
     from myna.bots.front import Front
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
@@ -58,12 +58,13 @@ def discord(
     from myna.bots import discord_setup
 
     workspace, settings = open_workspace(ctx, assignments)
-    token = discord_setup.token()
+    token = discord_setup.load_token()
     log_to(sys.stderr, [token], debug="--debug" in sys.argv)
     if invite:
-        typer.echo(asyncio.run(discord_setup.invitation(token)))
+        typer.echo(asyncio.run(discord_setup.bot_invite_url(token)))
     elif check:
-        _print_findings(asyncio.run(discord_setup.check(token, settings.bot.servers)), as_json)
+        report = asyncio.run(discord_setup.check_setup(token, settings.bot.servers))
+        _print_findings(report, as_json)
     else:
         with open_bot(workspace, adapter, settings, "discord") as (outbox, consents, make_host):
             _run_until_stopped(_run_discord(settings.bot, token, outbox, consents, make_host))
@@ -82,7 +83,7 @@ def irc(
     """Run the bot on an IRC server; its password, if any, is read from MYNA_IRC_PASSWORD."""
     import os
 
-    from myna.bots.irc_connection import Address
+    from myna.bots.irc_connection import ServerAddress
     from myna.bots.irc_front import IrcBot
     from myna.errors import SettingsError
 
@@ -90,7 +91,7 @@ def irc(
     if colon and not port.isdecimal():
         raise SettingsError(f"--server {server}: write it as HOST or HOST:PORT")
     password = os.environ.get("MYNA_IRC_PASSWORD", "")
-    address = Address(host, int(port or (6697 if tls else 6667)), tls, password)
+    address = ServerAddress(host, int(port or (6697 if tls else 6667)), tls, password)
     workspace, settings = open_workspace(ctx, assignments)
     log_to(sys.stderr, [password], debug="--debug" in sys.argv)
     with open_bot(workspace, adapter, settings, "irc") as (_, _consents, make_host):
@@ -116,9 +117,9 @@ def on(ctx: typer.Context) -> None:
 @contextmanager
 def open_bot(
     workspace: Workspace, name: str, settings: config.Settings, platform: str
-) -> Iterator[tuple[Outbox, Consents, Callable[[Front], Host]]]:
+) -> Iterator[tuple[Outbox, ConsentChecker, Callable[[Front], Host]]]:
     """Open the clone, its rooms, the outbox and the consents; yield what makes the bot's host."""
-    from myna.bots.consent import Consents
+    from myna.bots.consent import ConsentChecker
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
     from myna.engines.queueing import Queue
@@ -127,7 +128,7 @@ def open_bot(
     from myna.rooms.store import RoomStore
 
     clone = open_clone(workspace, name, settings, report=note)
-    consents = Consents(workspace, clone.personas)
+    consents = ConsentChecker(workspace, clone.personas)
     outbox = Outbox(workspace.bots / f"{platform}.sqlite")
     store = RoomStore(workspace.rooms_file)
     slots = clone.engine.slots
@@ -140,8 +141,8 @@ def open_bot(
             consents,
             settings.bot,
             front,
-            off=workspace.bots / OFF_FILE,
-            count=lambda text: len(clone.tokenizer.encode(text).ids),
+            off_file=workspace.bots / OFF_FILE,
+            count_tokens=lambda text: len(clone.tokenizer.encode(text).ids),
             slots=slots,
         )
 
@@ -159,13 +160,13 @@ async def _run_discord(
     settings: config.Bot,
     token: str,
     outbox: Outbox,
-    consents: Consents,
+    consents: ConsentChecker,
     make_host: Callable[[Front], Host],
 ) -> None:
     import discord
 
     from myna.bots.discord_client import DiscordBot
-    from myna.bots.discord_setup import explained
+    from myna.bots.discord_setup import to_bot_error
 
     if not settings.servers:
         note('all are silent: no server is allowed. Set [bot] servers = ["ID"] in myna.toml')
@@ -173,7 +174,7 @@ async def _run_discord(
         try:
             await client.start(token)
         except (discord.DiscordException, OSError) as error:
-            raise explained(error) from None
+            raise to_bot_error(error) from None
 
 
 def _run_until_stopped(bot: Coroutine[Any, Any, None]) -> None:
@@ -199,14 +200,14 @@ def _print_findings(findings: Any, as_json: bool) -> None:
     from myna.errors import BotError
 
     if as_json:
-        print_json({**asdict(findings), "is_well": findings.is_well})
+        print_json({**asdict(findings), "is_well": findings.is_complete})
     else:
         note(f"the token is good: {findings.name}")
         for server, lacks in findings.servers.items():
             note(f"{server}: {'; '.join(lacks) or 'all is well'}")
         for line in findings.missing:
             note(line)
-    if not findings.is_well:
+    if not findings.is_complete:
         raise BotError("something is missing: see the lines above, and docs/discord.md")
 
 

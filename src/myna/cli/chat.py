@@ -73,10 +73,10 @@ def command(
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
     clone = open_clone(workspace, adapter, settings, seed=seed, report=note)
     with closing(clone), closing(RoomStore(workspace.rooms_file)) as store:
-        personas = [people.find(n, clone.personas) for n in with_] if with_ else None
+        personas = [people.match_name(n, clone.personas) for n in with_] if with_ else None
         rooms = Rooms(clone, store, Queue(1, 1))
         live, resumed = _open_room(rooms, room, personas)
-        me = people.plain_name(as_ or (live.humans or ["Me"])[-1])
+        me = people.sanitize_name(as_ or (live.humans or ["Me"])[-1])
         live.join(me)
         session = ChatSession(clone, live, me, console())
         interactive = sys.stdin.isatty()
@@ -221,7 +221,7 @@ class ChatSession:
         from myna import people
 
         if names:
-            chosen = [people.find(n, self.clone.personas) for n in names.split(",")]
+            chosen = [people.match_name(n, self.clone.personas) for n in names.split(",")]
             for name in self.room.personas:
                 if name not in chosen:
                     self.room.dismiss(name)
@@ -236,7 +236,7 @@ class ChatSession:
         from myna import people
 
         self.room.leave(self.me)
-        self.me = people.plain_name(name or "Me")
+        self.me = people.sanitize_name(name or "Me")
         self.room.join(self.me)
         note(f"You are {self.me} now.")
 

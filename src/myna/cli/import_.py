@@ -14,7 +14,7 @@ from myna.cli._terminal import Json, console, find_workspace, note, print_json, 
 
 if TYPE_CHECKING:
     from myna.importing.discover import Discovery
-    from myna.importing.import_files import Imported
+    from myna.importing.import_files import ImportResult
     from myna.people import People
     from myna.workspace import Workspace
 
@@ -62,7 +62,7 @@ def command(
     """Import chat exports of any platform; `--list` says which."""
     from myna import people, sources
     from myna.errors import SettingsError, SourceError
-    from myna.importing.discover import find
+    from myna.importing.discover import discover_chats
     from myna.sources import parse_columns
 
     if list_:
@@ -74,9 +74,9 @@ def command(
     if source:
         sources.load_source(source)  # raises for an unknown name before anything is read
     new_consent = _consent(consent, people.load(workspace.people_file))
-    discovery = find(paths, source, parse_columns(columns) if columns else None)
+    discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
     results = _import(workspace, discovery, new_consent)
-    troubles = [*discovery.troubles, *(result.trouble for result in results if result.trouble)]
+    troubles = [*discovery.problems, *(result.trouble for result in results if result.trouble)]
     everyone = [person.name for person in people.load(workspace.people_file).persons]
     _print_files(results, discovery)
     for trouble in troubles:
@@ -89,7 +89,7 @@ def command(
         raise typer.Exit(1)
 
 
-def _import(workspace: Workspace, discovery: Discovery, consent: Any) -> list[Imported]:
+def _import(workspace: Workspace, discovery: Discovery, consent: Any) -> list[ImportResult]:
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from myna.importing.import_files import import_files
@@ -126,9 +126,9 @@ def _consent(given: Consent | None, people: People) -> Any:
     return Consent(answer).value
 
 
-def _print_files(results: list[Imported], discovery: Discovery) -> None:
+def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
     """Print a line for each file, or one for all where a source has many."""
-    by_source: dict[str, list[Imported]] = defaultdict(list)
+    by_source: dict[str, list[ImportResult]] = defaultdict(list)
     for result in results:
         by_source[result.source].append(result)
     for source, files in by_source.items():
@@ -148,7 +148,7 @@ def _print_files(results: list[Imported], discovery: Discovery) -> None:
 
 
 def _print_summary(
-    results: list[Imported],
+    results: list[ImportResult],
     everyone: list[str],
     no_chats: dict[str, int],
     troubles: list[str],
@@ -175,7 +175,7 @@ def _print_summary(
         note("nothing new")
 
 
-def _counts(results: list[Imported]) -> str:
+def _counts(results: list[ImportResult]) -> str:
     messages, known = sum(r.messages for r in results), sum(r.known for r in results)
     forgotten = sum(r.forgotten for r in results)
     line = f"{messages:,} messages"
@@ -186,7 +186,7 @@ def _counts(results: list[Imported]) -> str:
     return line
 
 
-def _print_notes(results: list[Imported]) -> None:
+def _print_notes(results: list[ImportResult]) -> None:
     skipped = Counter[str]()
     notes = Counter[str]()
     examples: dict[str, str] = {}

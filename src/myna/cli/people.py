@@ -12,7 +12,7 @@ from myna.cli._terminal import Json, console, find_workspace, note, print_json
 
 if TYPE_CHECKING:
     from myna.people import People
-    from myna.people.overview import Line, Suggestion
+    from myna.people.overview import MergeSuggestion, PersonSummary
 
 NAME = "people"
 
@@ -30,10 +30,10 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
     from myna.people import consent, overview
 
     workspace = find_workspace(ctx)
-    opt_outs = consent.load(workspace.opt_outs_file)
+    opt_outs = consent.load_opt_outs(workspace.opt_outs_file)
     everyone, tables = people.load(workspace.people_file), workspace.message_files()
-    lines = overview.lines(everyone, tables)
-    suggestions = overview.suggestions(everyone, tables)
+    lines = overview.summarize_persons(everyone, tables)
+    suggestions = overview.suggest_merges(everyone, tables)
     if as_json:
         print_json(
             {
@@ -61,7 +61,9 @@ def merge(ctx: typer.Context, name: Person, other: Person) -> None:
     """Merge two persons: OTHER's accounts become NAME's."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.merge(people, name, other), f"{other} is {name} now")
+    _change(
+        ctx, lambda people: consent.merge_persons(people, name, other), f"{other} is {name} now"
+    )
 
 
 @app.command()
@@ -69,7 +71,9 @@ def rename(ctx: typer.Context, name: Person, new: str) -> None:
     """Rename a person."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.rename(people, name, new), f"{name} is called {new} now")
+    _change(
+        ctx, lambda people: consent.rename_person(people, name, new), f"{name} is called {new} now"
+    )
 
 
 @app.command()
@@ -77,7 +81,7 @@ def me(ctx: typer.Context, name: Person) -> None:
     """Say which person you are; it gives you the consent `clone`."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.me(people, name), f"you are {name}")
+    _change(ctx, lambda people: consent.set_me(people, name), f"you are {name}")
 
 
 @app.command()
@@ -123,14 +127,14 @@ def forget(
     from myna.people import forgetting
 
     workspace = find_workspace(ctx)
-    person = people.person(people.load(workspace.people_file), name)
+    person = people.find_person(people.load(workspace.people_file), name)
     if not yes:
         if not sys.stdin.isatty():
             raise SettingsError(f"add --yes to erase {person.name} for good")
         typer.confirm(f"Erase {person.name} for good?", abort=True, err=True)
     if count := forget_in_rooms(workspace, person):
         note(f"erased {count:,} messages from rooms; delete what a bot has posted there yourself")
-    erased = forgetting.forget(workspace, person)
+    erased = forgetting.forget_person(workspace, person)
     note(f"erased {erased:,} messages, and the samples and reports made from them")
     note("adapters trained on them are stale. Next: myna prepare, then myna train")
 
@@ -143,7 +147,7 @@ def _consent(
     for name in names:
         _change(
             ctx,
-            partial(consent.consent, name=name, value=value, pseudonym=pseudonym),
+            partial(consent.set_consent, name=name, value=value, pseudonym=pseudonym),
             f"{name} {summary}",
         )
 
@@ -158,7 +162,7 @@ def _change(ctx: typer.Context, change: Callable[[People], People], summary: str
     note(f"{summary}. Next: myna prepare")
 
 
-def _print_people(lines: list[Line]) -> None:
+def _print_people(lines: list[PersonSummary]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -189,7 +193,7 @@ def _print_people(lines: list[Line]) -> None:
     console().print(table)
 
 
-def _print_suggestions(suggestions: list[Suggestion]) -> None:
+def _print_suggestions(suggestions: list[MergeSuggestion]) -> None:
     for suggestion in suggestions:
         note(
             f"{suggestion.first} and {suggestion.second} may be one person ({suggestion.because}): "

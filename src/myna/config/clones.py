@@ -185,19 +185,19 @@ class Chat(Section):
         )
 
 
-class Server(Section):
-    """The server of `engine = "vllm"` or "openai"; its key is in $MYNA_ENGINE_KEY."""
+class EngineServer(Section):
+    """The server of `engine = "vllm"` or "openai"; its API key is in $MYNA_ENGINE_KEY."""
 
     url: Address = Field(
-        "", description='Its address, such as "http://127.0.0.1:8000"; it gets the chats to read.'
+        "", description='URL, such as "http://127.0.0.1:8000"; all prompts are sent to it.'
     )
     model: str = Field(
-        "", description='What the server calls the clone; "" for the adapter\'s name, or its only.'
+        "", description='Model id on the server; "" for the adapter\'s name, or the only model.'
     )
-    timeout: float = Field(120, gt=0, le=3600, description="Seconds to wait for its next words.")
+    timeout: float = Field(120, gt=0, le=3600, description="Seconds to wait for the next tokens.")
 
 
-def _hours(value: str) -> str:
+def _check_hours(value: str) -> str:
     span, _, zone = value.partition(" ")
     if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", span):
         raise ValueError(f"'{value}' are no hours: write them as 23:00-07:00")
@@ -211,28 +211,30 @@ def _hours(value: str) -> str:
 
 
 class Bot(Section):
-    """How the clones behave in a server: `myna bot`."""
+    """Behaviour of the clones in Discord servers and IRC channels: `myna bot`."""
 
     servers: Names = Field(
-        [],
-        description='Ids of the Discord servers where they may be, none elsewhere; "*" for any.',
+        [], description='Ids of the Discord servers where they may speak; "*" for all servers.'
     )
     owners: Names = Field(
         [],
-        description="Who may switch them off: ids on Discord (besides the application's owner), "
-        "nicks on IRC.",
+        description="Users who may switch them off: ids on Discord (besides the application's "
+        "owner), nicks on IRC.",
     )
     chattiness: float = Field(
-        0.2, ge=0, le=1, description="How often they join in unasked; 0: never, 1: as in the chats."
+        0.2,
+        ge=0,
+        le=1,
+        description="Probability that they join in unasked; 0: never, 1: as in the chats.",
     )
     typing_speed: float = Field(
-        20, ge=0, description="Characters a second that they type; 0: all is there at once."
+        20, ge=0, description="Characters that they type per second; 0: no typing pauses."
     )
-    quiet_hours: Annotated[str, AfterValidator(_hours)] = Field(
+    quiet_hours: Annotated[str, AfterValidator(_check_hours)] = Field(
         "",
-        description='When they say nothing, such as "23:00-07:00", by this machine\'s clock, '
-        'or "23:00-07:00 Europe/Berlin".',
+        description='Hours in which they are silent, such as "23:00-07:00" by this machine\'s '
+        'clock, or "23:00-07:00 Europe/Berlin".',
     )
     daily_tokens: int = Field(
-        200_000, ge=0, description="Most tokens that they say in a day, all together; 0: any."
+        200_000, ge=0, description="Limit of tokens that all clones generate in a day; 0: none."
     )

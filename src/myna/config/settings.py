@@ -17,7 +17,7 @@ from pydantic import (
 
 from myna.choices import join_with_or
 from myna.config.chats import Conversations, Filter, Quality, Redaction, Split
-from myna.config.clones import Bot, Chat, Samples, Server, Train
+from myna.config.clones import Bot, Chat, EngineServer, Samples, Train
 from myna.config.fields import Section
 from myna.config.recipes import DEFAULT_RECIPE, RECIPES, Choice, default
 from myna.config.rules import Rules
@@ -52,7 +52,7 @@ class Settings(Section):
     samples: Samples = Samples()
     train: Train = Train()
     chat: Chat = Chat()
-    engine: Server = Server()
+    engine: EngineServer = EngineServer()
     bot: Bot = Bot()
 
     @model_validator(mode="wrap")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from myna.choices import ENGINES, join_with_or
-from myna.config import Sampling, Server
+from myna.config import EngineServer, Sampling
 from myna.errors import EngineError, SettingsError
 from myna.models.bases import Base, find_base
 from myna.models.fetch import Reporter, silent
@@ -78,7 +78,7 @@ def open_engine(
     *,
     context: int = DEFAULT_CONTEXT,
     slots: int = 1,
-    server: Server | None = None,
+    server: EngineServer | None = None,
     report: Reporter = silent,
 ) -> Engine:
     """Load `base`, with the LoRA of the folder `adapter`, in the engine `name`.

@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 from contextlib import suppress
 from typing import Any
 
-from myna.config import Sampling, Server
+from myna.config import EngineServer, Sampling
 from myna.engines.client import Client, RefusedError
 from myna.engines.engine import check_prompt
 from myna.errors import EngineError
@@ -40,7 +40,7 @@ class OpenAI:
     name = "openai"
 
     def __init__(
-        self, base: Base, server: Server, context: int, slots: int, model: str | None = None
+        self, base: Base, server: EngineServer, context: int, slots: int, model: str | None = None
     ) -> None:
         """`model` is the server's name of it; None: that of the settings, or its only one."""
         self.slots = slots
@@ -227,7 +227,7 @@ def list_models(client: Client) -> dict[str, dict[str, Any]]:
     return {str(one["id"]): one for one in entries if isinstance(one, dict) and "id" in one}
 
 
-def choose_model(server: Server, served: dict[str, dict[str, Any]]) -> str:
+def choose_model(server: EngineServer, served: dict[str, dict[str, Any]]) -> str:
     """The server's name of the model in the settings, or its only model.
 
     Raises:

@@ -15,7 +15,7 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from myna.config import Server
+from myna.config import EngineServer
 from myna.engines.client import Client, RefusedError
 from myna.engines.openai_engine import OpenAI, choose_model, list_models
 from myna.errors import EngineError
@@ -32,7 +32,7 @@ class Vllm(OpenAI):
     name = "vllm"
 
     def __init__(
-        self, base: Base, adapter: Path | None, server: Server, context: int, slots: int
+        self, base: Base, adapter: Path | None, server: EngineServer, context: int, slots: int
     ) -> None:
         model = served_model(base, adapter, server)
         super().__init__(base, server, context, slots, model)
@@ -42,7 +42,7 @@ class Vllm(OpenAI):
             )
 
 
-def served_model(base: Base, adapter: Path | None, server: Server) -> str:
+def served_model(base: Base, adapter: Path | None, server: EngineServer) -> str:
     """The server's model name of `base` with `adapter`, which is loaded if possible.
 
     Raises:

@@ -55,8 +55,8 @@ def write(workspace: Workspace, new: Path, report: CloneExportReport) -> None:
     messages = pl.read_parquet(workspace.prepared / "messages.parquet").with_row_index("row")
     trained = messages.filter(pl.col("split") == "train")
     everyone = people.load(workspace.people_file)
-    allowed = set(people.personas(everyone))
-    names = [name for person in everyone.persons for name in (person.name, person.shown)]
+    allowed = set(people.persona_names(everyone))
+    names = [name for person in everyone.persons for name in (person.name, person.display_name)]
     for persona, file in zip(report.personas, slugs(report.personas), strict=True):
         v2, v3 = cards(card_fields(trained, persona, allowed, names))
         write_json(new / f"{file}.v2.json", v2)

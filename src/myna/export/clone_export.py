@@ -165,14 +165,14 @@ def load_clone(
     """
     info = AdapterInfo.load(workspace, name)
     base = find_adapter_base(name, info, weights=False, report=report)
-    allowed = people.personas(people.load(workspace.people_file))
+    allowed = people.persona_names(people.load(workspace.people_file))
     withdrawn = [person for person in info.personas if person not in allowed]
     if withdrawn:
         raise PeopleError(
             f"{', '.join(withdrawn)}, whom '{name}' has learned to speak like, may no longer be "
             "cloned: train it anew with `myna train`"
         )
-    chosen = [people.find(persona, info.personas)] if persona else info.personas
+    chosen = [people.match_name(persona, info.personas)] if persona else info.personas
     voices = tuple(
         _voice(workspace.adapter(info.adapters.get(person, name)), info, base, person)
         for person in chosen

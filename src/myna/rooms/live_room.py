@@ -15,7 +15,7 @@ from myna.config import Sampling
 from myna.conversations import name_mentions
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.clone import Clone
 from myna.persona.memory import OWNER
@@ -73,7 +73,7 @@ class LiveRoom(RoomMembers):
         """
         if not any(char.isprintable() and not char.isspace() for char in text):
             return None
-        person = plain_name(person)
+        person = sanitize_name(person)
         with self._lock:
             message = self._store.add(self.id, person, text, key=key, to=to)
             if message is not None:

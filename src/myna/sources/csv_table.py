@@ -1,4 +1,4 @@
-"""Any chat of one row a message: CSV, TSV, and with semicolons or bars."""
+"""Any table with one message per row: CSV, TSV, or separated by semicolons or bars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READS = ("text", "replies", "threads", "edits", "system", "bots")
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By a first row that names an author and a text."""
+    """Recognise the format by a first row that names an author and a text."""
     header = _header(file)
     names = table_columns(header.names, file.columns) if header else None
     if names is None:
@@ -27,7 +27,7 @@ def recognise(file: ChatFile) -> Recognition | None:
 
 
 def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
-    """The messages, one a row; a cell in quotes may go over several lines.
+    """The messages, one per row; a quoted cell may span several lines.
 
     Raises:
         SourceError: the first row does not name the columns, or the file cannot be read.
@@ -36,7 +36,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     if header is None:
         raise SourceError(
             f"{file.location} has no column for the author or the text: name the columns in the "
-            "first line, such as author,time,text, or say which they are with --columns"
+            "first line, such as author,time,text, or with --columns"
         )
     with file.open() as stream, open_text(stream, file.head) as text:
         columns = table_columns(header.names, file.columns) or {}

@@ -1,8 +1,8 @@
-r"""Chats of Signal Desktop, exported by signal-export (`sigexport`).
+r"""Signal Desktop chats, exported by signal-export (`sigexport`).
 
 It makes a folder for each chat, named after it (letters and digits only), with the chat
-twice: `chat.md` (before 2022 `index.md`) and, since then, `data.json`, one object a line,
-which has more in it. Where both are, `data.json` is the one that is read.
+twice: `chat.md` (before 2022 `index.md`) and, since then, `data.json`, one object per line,
+which has more fields. If both exist, `data.json` is read.
 
 Known from signal-export's own `models.py` (`Message.to_md`, `dict_str`), `create.py`,
 `merge.py` and, for the oldest, its first `sigexport.py`:
@@ -63,13 +63,13 @@ _STICKER = re.compile(r"\(\( ([^\n]*) \)\)")
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the file's name and its first message."""
+    """Recognise the format by the file's name and its first message."""
     if _is_data(file):
         return Recognition("signal_export", 0.95, "its lines are signal-export's messages")
     if not file.name.lower().endswith(".md") or not any(map(_HEAD.match, head_lines(file))):
         return None
     if file.name.lower() not in _NAMES:
-        return Recognition("signal_export", 0.7, "its lines are as signal-export's")
+        return Recognition("signal_export", 0.7, "its lines look like signal-export's")
     data = file.sibling("data.json")
     if data is not None and _is_data(data):
         return Recognition("signal_export", 0.95, "data.json beside it has the same", False)
@@ -83,8 +83,8 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no message of signal-export, or cannot be read.
     """
     tally.me = _ME
-    found = _from_data(file, tally) if _is_data(file) else _from_text(file, tally)
-    yield from message_table.to_tables(found, "signal", tally, months_first=False)
+    messages = _from_data(file, tally) if _is_data(file) else _from_text(file, tally)
+    yield from message_table.to_tables(messages, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
             f"{file.location} holds no message of signal-export: give the chat.md or the "
@@ -93,15 +93,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 
 
 def _is_data(file: ChatFile) -> bool:
-    """Whether one of the first lines is a message of data.json, or its beginning."""
-    found = head_lines(file, 5)
-    return any(
-        line.lstrip().startswith("{") and all(key in line for key in _KEYS) for line in found
-    )
+    """True if one of the first lines is a message of data.json, or its beginning."""
+    objects = (line for line in head_lines(file, 5) if line.lstrip().startswith("{"))
+    return any(all(key in line for key in _KEYS) for line in objects)
 
 
 def _channel(file: ChatFile) -> str:
-    """The chat's name: the folder's, or the file's where it was given one."""
+    """The chat's name: the folder's, or the file's if it was renamed."""
     stem = PurePath(file.name).stem
     return file.folder_name or stem if file.name.lower() in _NAMES else stem
 
@@ -112,7 +110,7 @@ def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
         date, time, sender, begin = message.head.groups()
         body, files = _without_links("\n".join(_without_quote([begin or "", *message.below])))
         body, more = _without_marks(body)
-        # What a quote, a sticker or reactions stand below has nothing in its first line.
+        # Messages with a quote, a sticker or reactions have an empty first line.
         if (
             message.is_last
             and not (body.strip() or files or more)
@@ -163,11 +161,11 @@ def _message(
     elif is_call or _CALL.fullmatch(text):
         kind = "call"
     elif not text and not files:
-        kind = "system"  # of notices the tool keeps no more than the time
+        kind = "system"  # of notices the tool keeps only the time
     return ParsedMessage(
         author=sender,
         text=text,
-        # The tool's stand-in for no time, in any zone.
+        # The tool writes 1970 in any time zone for an unknown time.
         sent_at=None if date.startswith(("1970-01-01", "1969-12-31")) else date,
         channel=channel,
         id=id_,
@@ -178,7 +176,7 @@ def _message(
 
 
 def _without_quote(lines: list[str]) -> list[str]:
-    """The lines of a message without the quote it begins with: on its own, up to a blank line."""
+    """Remove the quote that a message begins with, up to a blank line."""
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if lines[0].strip() or not filled or not lines[filled[0]].startswith(">"):
         return lines
@@ -189,7 +187,7 @@ def _without_quote(lines: list[str]) -> list[str]:
 
 
 def _without_links(text: str) -> tuple[str, tuple[Attachment, ...]]:
-    """The text before the links to files it ends with, and those files."""
+    """Split the links to files from the end of a text; return text and files."""
     files: list[Attachment] = []
     end = len(text.rstrip())
     while end and text[end - 1] == ")":
@@ -214,7 +212,7 @@ def _without_links(text: str) -> tuple[str, tuple[Attachment, ...]]:
 
 
 def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...]]:
-    """The text without the sticker and the reactions on its last lines, and the sticker."""
+    """Remove the sticker and the reactions from the last lines; return text and sticker."""
     body, _, last = text.rstrip().rpartition("\n")
     files: tuple[Attachment, ...] = ()
     if sticker := _STICKER.fullmatch(last):
