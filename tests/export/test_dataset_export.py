@@ -82,7 +82,7 @@ def test_what_is_context_only_is_left_out_where_it_would_be_trained(friends: Wor
     exported(friends, "input-output")
     assert "lol" not in json.dumps(lines(friends, "openai", "train.jsonl"))
     segments = [s for row in lines(friends, "input-output", "train.jsonl") for s in row["segments"]]
-    assert [s["kind"] for s in segments if "lol" in s["text"]] == [False]
+    assert [s["label"] for s in segments if "lol" in s["text"]] == [False]
 
 
 def test_parquet_holds_the_messages_themselves(friends: Workspace) -> None:

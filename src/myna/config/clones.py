@@ -25,10 +25,10 @@ from myna.config.recipes import default
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."
-"""What the default becomes in a rendering that does not name who speaks."""
+"""The default in a rendering that does not name the next speaker."""
 
 SYSTEM_FIELDS = ("name", "people", "channel", "space", "date", "platform")
-"""What a system line may have filled in."""
+"""The fields of a system line."""
 
 
 def _system(value: str | list[str]) -> str | list[str]:
