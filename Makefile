@@ -10,41 +10,41 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
-setup: .venv/.dev ## Make .venv with all that development needs
+setup: .venv/.dev ## Create .venv with everything for development
 
-demo: .venv/.train ## Clone the crew of Apollo 11, from the download to a talk with them
+demo: .venv/.train ## Clone the crew of Apollo 11, from the download to a conversation
 	$(BIN)/myna demo
 
-test: check ## Run every check and test
+test: check ## Run all checks and tests
 	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal
 
-fuzz: .venv/.dev ## Look for examples that break a test: ROUNDS of random ones, then mutilated exports
+fuzz: .venv/.dev ## Search for failing examples: ROUNDS of random ones, then damaged exports for MINUTES
 	for round in $$(seq $(or $(ROUNDS),5)); do \
 	  MYNA_EXAMPLES=fuzz $(BIN)/python -m pytest -n logical --maxprocesses 4 -m "hypothesis and not model" || exit 1; \
 	done
 	$(BIN)/python benchmarks/fuzz.py --minutes $(or $(MINUTES),0.5)
 
-check: .venv/.dev ## Lint, formatting, types, import rules
+check: .venv/.dev ## Check lint, formatting, types and import rules
 	$(BIN)/python -m ruff check
 	$(BIN)/python -m ruff format --check
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-logo
 
-format: .venv/.dev ## Format the code, and mend what the linter can
+format: .venv/.dev ## Format the code, and apply the linter's fixes
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
 
-bench: .venv/.dev ## Measure the figures in the README
+bench: .venv/.dev ## Measure the figures of docs/figures.md
 	$(BIN)/python benchmarks
 
-bench-train: .venv/.dev ## Measure training beside peft and TRL: see docs/training-speed.md
+bench-train: .venv/.dev ## Compare training speed with peft and TRL: see docs/training-speed.md
 	$(BIN)/python benchmarks/training.py $(if $(TRL),--trl-python $(TRL)) $(if $(FACTORY),--factory-python $(FACTORY))
 
-docs: .venv/.dev ## Write the generated pages of docs/ anew
+docs: .venv/.dev ## Generate docs/commands.md and docs/sources.md
 	$(BIN)/python -m typer myna.cli utils docs --name myna --title Commands --output docs/commands.md
 	$(BIN)/python docs/sources.py
 
-clean: ## Remove .venv, builds and caches; chats, models and adapters stay
+clean: ## Remove .venv, builds and caches, but no chats, models or adapters
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks docs -name __pycache__ -type d -exec rm -rf {} +
 

@@ -56,7 +56,7 @@ def table(lines: str, count: int, *, mix: bool) -> pl.DataFrame:
         }
     )
     return frame.with_columns(
-        person="author", consent=pl.lit("clone"), excluded=pl.lit(False), place=pl.lit(0)
+        person="author", consent=pl.lit("clone"), excluded=pl.lit(False), thread=pl.lit(0)
     )
 
 
@@ -64,7 +64,7 @@ def clean(frame: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
     """Apply the rules as prepare does, without its tables on disk."""
     settings = resolve_preset(Rules())
     messages, (features, long) = rules.extract_features(frame, settings)
-    known = messages.select("place", "person", "is_bot", "sent_at")
+    known = messages.select("thread", "person", "is_bot", "sent_at")
     decided = rules.deciding_rules(features.hstack(known), long, settings)
     ledger.characters += int(messages["characters"].sum())
     judged = messages.with_columns(rule=decided)
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--messages", type=int, default=200_000)
     parser.add_argument("--mix", action="store_true")
     options = parser.parse_args()
-    lines = options.file.read_text("utf-8") if options.file else apollo11.transcript()
+    lines = options.file.read_text("utf-8") if options.file else apollo11.load_transcript()
     frame = table(lines, options.messages, mix=options.mix)
     best = float("inf")
     for _ in range(3):

@@ -21,7 +21,7 @@ import exports_text
 from exports_form import write
 
 Writer = Callable[[Path, int, int, int], int]
-"""Writes an export into a folder: so many messages or else bytes, by a seed; how many."""
+"""Writes an export: folder, number of messages or else bytes, seed; returns the number."""
 
 EXPORTS: dict[str, Writer] = {
     "discord-small": partial(write, exports_discord.small),
@@ -54,7 +54,7 @@ EXPORTS: dict[str, Writer] = {
 
 
 def main() -> None:
-    """Write an export and say what is in it."""
+    """Write an export and print its size."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("format", choices=EXPORTS, metavar="FORMAT", help=", ".join(EXPORTS))
     parser.add_argument("folder", type=Path)
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
     if not wanted.messages and not wanted.bytes:
-        sys.exit("say how much: --messages N or --bytes N")
+        sys.exit("give an amount: --messages N or --bytes N")
     count = EXPORTS[wanted.format](wanted.folder, wanted.messages, wanted.bytes, wanted.seed)
     size = sum(path.stat().st_size for path in wanted.folder.rglob("*") if path.is_file())
     print(f"{count:,} messages, {size:,} bytes, {size / count:.0f} bytes a message")

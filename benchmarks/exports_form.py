@@ -1,4 +1,4 @@
-"""What generated exports have in common: words, people, times, and how they are written."""
+"""Shared by generated exports: words, people, times, and the writer of files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WORDS = _WORDS.split()
 
 
 class Person(NamedTuple):
-    """One of those who write."""
+    """An author."""
 
     id: int
     handle: str
@@ -43,14 +43,14 @@ ME = PEOPLE[0]
 
 
 class Export(NamedTuple):
-    """How an export is written.
+    """The layout of an export.
 
     Attributes:
-        file: its place in the export's folder; `{part}` and `{when}` in it make several.
-        message: the text of the message of this number, sent at this time.
-        head: what stands before the messages of a file.
-        between: what stands between two of them.
-        tail: what stands behind them; %COUNT% in it is their number.
+        file: its path in the export's folder; `{part}` and `{when}` in it make several.
+        message: makes the text of a message, from its number and time.
+        head: text before the messages of a file.
+        between: text between two of them.
+        tail: text after them; %COUNT% in it is their number.
         beside: other files of the export.
         part: messages of a part, where there are parts.
     """
@@ -101,13 +101,13 @@ def write(
 
 
 def _made(path: Path) -> Path:
-    """The path, in a folder that is there."""
+    """The path, with its folder created."""
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def moments(messages: int, rng: random.Random) -> Iterator[tuple[int, datetime]]:
-    """Numbers of messages, endlessly if none is given, and when they were sent."""
+    """Numbers and times of messages, endlessly if no count is given."""
     when, number = START, 0
     while not messages or number < messages:
         when += timedelta(seconds=rng.expovariate(1 / 90))
@@ -140,13 +140,13 @@ def fill(text: str, /, **values: str | int) -> str:
 
 
 def item(value: Any, indent: int, depth: int, *, to_ascii: bool = False) -> str:
-    """A JSON value as it stands `depth` blanks deep in an indented document."""
+    """A JSON value indented by `depth` blanks, as inside a document."""
     text = json.dumps(value, indent=indent, ensure_ascii=to_ascii)
     return text.replace("\n", "\n" + " " * depth)
 
 
 def around(document: Any, indent: int, *, to_ascii: bool = False) -> tuple[str, str]:
-    """What an indented document has before and behind its item "%MESSAGES%"."""
+    """The text of an indented document before and after its item "%MESSAGES%"."""
     head, _, tail = item(document, indent, 0, to_ascii=to_ascii).partition('"%MESSAGES%"')
     return head, tail
 

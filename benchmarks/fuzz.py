@@ -1,10 +1,10 @@
-"""Mutilate exports and read them, for as long as one likes: nothing but SourceError may come.
+"""Fuzz the sources with damaged exports: no other error than SourceError may be raised.
 
 python benchmarks/fuzz.py [SOURCE…] [--minutes 10] [--seed 7]
 
-Each source reads its own fixtures (tests/sources/fixtures) with pieces lost, doubled,
-moved or foreign, `minutes` for each, in other ways each time unless there is a seed. What
-goes wrong is kept in build/fuzz/, with the error; the exit status says whether anything did.
+Each source reads its own fixtures (tests/sources/fixtures) with pieces lost, doubled, moved or
+foreign, `minutes` for each, with a new seed each time unless one is given. Files that fail are
+kept in build/fuzz/, with the error; the exit status is then 1.
 """
 
 from __future__ import annotations
@@ -19,14 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+import polars as pl
+
 from myna import messages, sources
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally
 
 ROOT = Path(__file__).parent.parent
 FIXTURES = ROOT / "tests" / "sources" / "fixtures"
-KEPT = ROOT / "build" / "fuzz"
-SLOW = 5.0
+FAILURES = ROOT / "build" / "fuzz"
+SLOW_SECONDS = 5.0
 """Seconds after which reading a small file counts as a failure."""
 
 FOREIGN = [
@@ -39,13 +41,13 @@ FOREIGN = [
 
 
 @dataclass(frozen=True)
-class Mutilated(ChatFile):
-    """A file whose bytes are at hand; others stand beside it as beside `path`."""
+class DamagedFile(ChatFile):
+    """A file whose bytes are in memory; its neighbours are those of `path`."""
 
     data: bytes = b""
 
     @property
-    def local(self) -> None:
+    def local_path(self) -> None:
         """It has no file of its own on disk."""
 
     @property
@@ -63,8 +65,8 @@ class Mutilated(ChatFile):
         return io.BytesIO(self.data)
 
 
-def mutilate(data: bytes, rng: random.Random) -> bytes:
-    """Something that happens to files, one to six times."""
+def damage(data: bytes, rng: random.Random) -> bytes:
+    """Damage bytes as files get damaged, one to six times."""
     for _ in range(rng.randint(1, 6)):
         at, length = rng.randrange(len(data) + 1), min(1000, int(rng.expovariate(0.05)))
         piece = data[(start := rng.randrange(len(data) + 1)) : start + length]
@@ -77,16 +79,16 @@ def mutilate(data: bytes, rng: random.Random) -> bytes:
     return data[: rng.randrange(len(data) + 1)] if rng.random() < 0.1 else data
 
 
-def failure(name: str, file: Mutilated) -> str:
-    """What is wrong with how this file is read; "" where all is well."""
-    begun = time.process_time()  # other programs may have the cores
+def failure(name: str, file: DamagedFile) -> str:
+    """The failure of reading a file; "" if there is none."""
+    started = time.process_time()  # other programs may use the cores
     tally = Tally()
     try:
         sources.recognise(file)
-        frames = list(sources.source(name).read(file, tally))
+        frames = list(sources.load_source(name).read(file, tally))
         for frame in frames:
             frame.to_dicts()
-            if frame.schema != messages.empty().schema:
+            if frame.schema != pl.Schema(messages.SCHEMA):
                 return "another schema"
     except SourceError as error:
         return "an error of several lines" if "\n" in str(error) else ""
@@ -94,27 +96,27 @@ def failure(name: str, file: Mutilated) -> str:
         return traceback.format_exc()
     if sum(frame.height for frame in frames) != tally.read:
         return "the tally does not count what was read"
-    taken = time.process_time() - begun
-    return f"slow: {taken:.1f} s" if taken > SLOW else ""
+    seconds = time.process_time() - started
+    return f"slow: {seconds:.1f} s" if seconds > SLOW_SECONDS else ""
 
 
 def fuzz(name: str, seconds: float, rng: random.Random) -> int:
-    """Mutilate and read a source's fixtures; how often that went wrong."""
+    """Damage and read a source's fixtures; return the number of failures."""
     paths = [path for path in sorted((FIXTURES / name).rglob("*")) if path.is_file()]
     end = time.monotonic() + seconds
-    done = failed = 0
+    count = failed = 0
     while time.monotonic() < end:
         path = rng.choice(paths)
-        file = Mutilated(path, mutilate(path.read_bytes(), rng))
-        done += 1
-        if wrong := failure(name, file):
+        file = DamagedFile(path, damage(path.read_bytes(), rng))
+        count += 1
+        if error := failure(name, file):
             failed += 1
-            KEPT.mkdir(parents=True, exist_ok=True)
-            kept = KEPT / f"{name}-{failed}{path.suffix}"
+            FAILURES.mkdir(parents=True, exist_ok=True)
+            kept = FAILURES / f"{name}-{failed}{path.suffix}"
             kept.write_bytes(file.data)
-            kept.with_suffix(".error").write_text(wrong)
-            print(f"{name}: {wrong.strip().splitlines()[-1]} ({kept})", flush=True)
-    print(f"{name}: {done:,} files, {failed} failures", flush=True)
+            kept.with_suffix(".error").write_text(error)
+            print(f"{name}: {error.strip().splitlines()[-1]} ({kept})", flush=True)
+    print(f"{name}: {count:,} files, {failed} failures", flush=True)
     return failed
 
 
@@ -124,10 +126,10 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=[])
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
-    wanted = parser.parse_args()
-    print(f"seed {wanted.seed}", flush=True)
-    rng = random.Random(wanted.seed)
-    failed = [fuzz(n, wanted.minutes * 60, rng) for n in wanted.names or sources.names()]
+    arguments = parser.parse_args()
+    print(f"seed {arguments.seed}", flush=True)
+    rng = random.Random(arguments.seed)
+    failed = [fuzz(n, arguments.minutes * 60, rng) for n in arguments.names or sources.names()]
     return min(1, sum(failed))
 
 

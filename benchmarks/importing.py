@@ -1,4 +1,4 @@
-"""How fast exports become stored messages, beside how fast they are only decoded.
+"""The speed of imports, beside that of decoding alone.
 
 python benchmarks/importing.py [--messages N | --bytes N] [FORMAT | SOURCE…] [--runs 3] [--table]
 python benchmarks/importing.py discord-large --bytes 5000000000 --folder /on/disk
@@ -39,7 +39,7 @@ import msgspec
 
 import exports
 from myna import sources
-from myna.importing.discover import find
+from myna.importing.discover import discover_chats
 from myna.sources import (
     ChatFile,
     Tally,
@@ -56,7 +56,7 @@ from myna.sources._shared import json_objects, json_stream, telegram_messages
 Decode = Callable[[Path], object]
 
 
-def _items(shape: json_stream.Shape, decoder: msgspec.json.Decoder[Any], path: Path) -> None:
+def _items(shape: json_stream.ListPattern, decoder: msgspec.json.Decoder[Any], path: Path) -> None:
     """The items of a document's list, in flat memory."""
     with path.open("rb") as stream, json_objects.without_gc():
         for piece in json_stream.pieces(stream, shape):
@@ -96,13 +96,13 @@ def _select(path: Path) -> None:
 
 _discord = partial(_items, discord_chat_exporter._SHAPE, discord_chat_exporter._MESSAGES)
 
-_telegram = partial(_items, telegram_messages.SHAPE, telegram_messages.MESSAGES)
+_telegram = partial(_items, telegram_messages.MESSAGE_LIST, telegram_messages.MESSAGES_DECODER)
 _BULKY = 60_000_000
 """Bytes of an export with much around each text, or with a fast reader."""
 
 
 class Format(NamedTuple):
-    """What is measured: the source, what of it, how it is decoded, how much by default."""
+    """A format to measure: its source and variant, its decoder, and the default amount."""
 
     source: str
     variant: str
@@ -150,7 +150,7 @@ FORMATS = {
 
 
 class Result(NamedTuple):
-    """What was measured of a format; seconds are medians."""
+    """The measurements of a format; seconds are medians."""
 
     format: str
     messages: int
@@ -161,7 +161,7 @@ class Result(NamedTuple):
     peak_MB: int  # noqa: N815 (megabytes)
 
     def to_json(self) -> dict[str, str | int | float]:
-        """The rates, too."""
+        """The measurements with rates, as JSON."""
         rates = {}
         for what in ("decoding", "reading", "importing"):
             seconds = getattr(self, what)
@@ -172,7 +172,7 @@ class Result(NamedTuple):
     def to_row(self) -> list[str]:
         """The cells of its row of the table."""
         source, variant, *_ = FORMATS[self.format]
-        title = sources.source(source).TITLE + (f": {variant}" if variant else "")
+        title = sources.load_source(source).TITLE + (f": {variant}" if variant else "")
         rates = [self._rate(taken) for taken in (self.decoding, self.reading, self.importing)]
         return [title, f"{self.bytes / self.messages:,.0f}", *rates, f"{self.peak_MB:,} MB"]
 
@@ -200,12 +200,12 @@ def decoding(decode: Decode, files: list[ChatFile]) -> float:
 
 def reading(source: str, files: list[ChatFile], folder: Path, count: int) -> float:
     """Seconds to read the files to tables; of those made in other processes, to their files."""
-    read = sources.source(source).read
+    read = sources.load_source(source).read
     found, tallies = 0, [Tally() for _ in files]
     with tempfile.TemporaryDirectory(dir=folder) as tables:
         begun = time.perf_counter()
         for file, tally in zip(files, tallies, strict=True):
-            for frame in read(replace(file, spool=Path(tables)), tally):
+            for frame in read(replace(file, spool_dir=Path(tables)), tally):
                 found += frame.height
         taken = time.perf_counter() - begun
     lost = [tally for tally in tallies if tally.skipped or tally.unread_bytes]
@@ -260,10 +260,10 @@ def measure(name: str, folder: Path, messages: int, size: int, runs: int) -> Res
     """Generate an export; the medians of all three, in turns."""
     form, export = FORMATS[name], folder / "export"
     count = exports.EXPORTS[name](export, messages, size, 0)
-    found = find([export])
+    found = discover_chats([export])
     strange = {recognised.source for _, recognised in found.chats} - {form.source}
-    if strange or found.troubles or found.others:
-        sys.exit(f"{name}: not recognised: {strange} {found.troubles} {dict(found.others)}")
+    if strange or found.problems or found.others:
+        sys.exit(f"{name}: not recognised: {strange} {found.problems} {dict(found.others)}")
     files = [file for file, _ in found.chats]
     decoded, read, whole = [], [], []
     for _ in range(runs):
@@ -282,7 +282,7 @@ def measure(name: str, folder: Path, messages: int, size: int, runs: int) -> Res
 
 
 def is_in_memory(folder: Path) -> bool:
-    """Whether a folder's files take memory, which would then be missing."""
+    """True if a folder is on a file system in memory, which would distort the peak."""
     mounts = [line.split()[1:3] for line in Path("/proc/mounts").read_text().splitlines()]
     around = [(len(place), kind) for place, kind in mounts if folder.is_relative_to(place)]
     return max(around, default=(0, ""))[1] in ("tmpfs", "ramfs")

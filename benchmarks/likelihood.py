@@ -2,8 +2,8 @@
 
 python benchmarks/likelihood.py [--tokens 100000 | --epochs 3] [--folder DIR]
 
-Makes a workspace of the demo's chat, trains with the default settings for as many
-tokens (or epochs), and measures. Interrupted, it goes on where it stopped. On two cores
+Makes a workspace of the demo's chat, trains with the default settings for so many tokens
+(or epochs), and evaluates. If interrupted, it resumes. On two cores
 without bfloat16 100,000 tokens take about a quarter of an hour.
 """
 
@@ -21,7 +21,7 @@ from myna.workspace import Workspace
 
 
 def main() -> None:
-    """Train and measure; print one JSON line."""
+    """Train and evaluate; print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("--tokens", type=int, default=100_000)
@@ -36,12 +36,12 @@ def main() -> None:
     space = Workspace(folder.resolve())
     apollo11.import_transcript(space)
     settings = config.override(space.settings(), ["train.previews=2", *wanted.set])
-    prepare.ready(space, settings)
+    prepare.prepare_if_stale(space, settings)
     epochs = wanted.epochs or wanted.tokens / _tokens(space)
-    settings = config.override(settings, [f"train.epochs={epochs}"])
-    trained = train.ready(space, settings, DEFAULT_ADAPTER)
-    report = evaluate.measured(space, DEFAULT_ADAPTER)
-    evaluate.show(report)
+    settings = config.override(settings, [f"train.num_train_epochs={epochs}"])
+    trained = train.train_if_stale(space, settings, DEFAULT_ADAPTER)
+    report = evaluate.evaluate_if_stale(space, DEFAULT_ADAPTER)
+    evaluate.print_report(report)
     print(
         json.dumps(
             {
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def _tokens(space: Workspace) -> int:
-    """Tokens of an epoch."""
+    """Number of tokens in an epoch."""
     return int(read_samples(space, "train")["ids"].list.len().sum())
 
 

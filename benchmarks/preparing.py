@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import exports
-from myna.importing.discover import find
+from myna.importing.discover import discover_chats
 from myna.importing.import_files import import_files
 from myna.models import bases
 from myna.preparing.prepare import run
@@ -36,13 +36,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--export", type=Path, nargs="*", default=[])
     options = parser.parse_args()
-    tokenizer = Tokenizer(bases.find(bases.DEFAULT, weights=False).folder)
+    tokenizer = Tokenizer(bases.find_base(bases.DEFAULT_BASE, weights=False).folder)
     with tempfile.TemporaryDirectory() as folder:
         if not options.export:
             Path(folder, "export").mkdir()
             exports.EXPORTS["discord-small"](Path(folder, "export"), options.messages, 0, 0)
         workspace = create(Path(folder, "w"))
-        discovered = find(options.export or [Path(folder, "export")])
+        discovered = discover_chats(options.export or [Path(folder, "export")])
         list(import_files(workspace, discovered.chats, consent="clone"))
         settings = workspace.settings()
         run_seconds = []

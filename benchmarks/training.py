@@ -1,4 +1,4 @@
-"""How fast training is, beside other trainers on the same samples: tokens a second.
+"""Training speed in tokens a second, beside other trainers on the same samples.
 
 python benchmarks/training.py [--workspace FOLDER] [--trl-python PYTHON] [--factory-python PYTHON]
     [--rounds 5] [--threads 2] [--gpu [--tiny]]
@@ -7,14 +7,14 @@ Contenders, all with LoRA of rank 16 on every linear layer of SmolLM2-135M, all 
 samples a step, in the same order, with the same learning rate:
 
     myna       as `myna train` computes a step
-    myna-lean  the same with layers computed anew on the way back, as where memory is short
-    peft       peft and transformers, as their guides have it: padded batches, all logits
-    trl        TRL's SFTTrainer with its own defaults, bfloat16 among them
-    trl-fp32   the same told not to, for a processor that has to emulate bfloat16
-    factory    LLaMA-Factory's trainer with its own defaults
+    myna-lean  the same with gradient checkpointing
+    peft       peft and transformers, as in their guides: padded batches, all logits
+    trl        TRL's SFTTrainer with its defaults, bfloat16 among them
+    trl-fp32   the same in float32, for a processor that only emulates bfloat16
+    factory    LLaMA-Factory's trainer with its defaults
 
-Each runs in a process of its own and they take turns, a step each, so that whatever else
-the machine does meets all alike. A contender that is not installed is left out and said so.
+Each runs in its own process and they take turns, a step each, so that other load on the
+machine affects all alike. A contender that is not installed is reported as missing.
 The samples are those of a prepared workspace, or of Apollo 11's transcript. `peak` is the
 share of this machine's own matrix-product rate, measured between the rounds, counting four
 floating-point operations for each parameter and token.
@@ -40,9 +40,9 @@ from typing import Any
 HERE = Path(__file__).parent
 CONTENDERS = ("myna", "myna-lean", "peft", "trl", "trl-fp32", "factory")
 MESSAGES, EPOCHS = 200_000, 10
-"""The first seed's job."""
+"""The job of the GPU estimate."""
 TOKENS_PER_MESSAGE = 20
-"""In a group chat, names and context that windows repeat included."""
+"""In a group chat, with names and repeated context."""
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
 
 class Contender:
-    """A trainer in a process of its own, that does a step whenever it is told to."""
+    """A trainer in its own process that does a step at a time."""
 
     def __init__(self, name: str, python: str, folder: Path, wanted: argparse.Namespace) -> None:
         self.name = name
@@ -96,12 +96,12 @@ class Contender:
             text=True,
             env=environment,
         )
-        # Its first step, which warms it up, comes before it is ready.
+        # Its first step is the warm-up.
         self.about = self._answer()
         self.error = self.about.get("error")
 
     def step(self) -> None:
-        """Have it do a step."""
+        """Do a step."""
         assert self._process.stdin is not None
         self._process.stdin.write("step\n")
         self._process.stdin.flush()
@@ -111,7 +111,7 @@ class Contender:
         self.steps.append(answer)
 
     def end(self) -> None:
-        """End it."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
         self._log.close()
@@ -123,32 +123,32 @@ class Contender:
                 return json.loads(line)  # type: ignore[no-any-return]
         self._process.wait()
         self._log.seek(0)
-        said = [line.strip() for line in self._log if line.strip()] or ["it said nothing"]
-        return {"error": said[-1][:200]}
+        lines = [line.strip() for line in self._log if line.strip()] or ["no output"]
+        return {"error": lines[-1][:200]}
 
 
 def _job(wanted: argparse.Namespace, folder: Path) -> dict[str, Any]:
-    """What all contenders train on: the base, its samples, how many of them in a step."""
+    """The job of all contenders: base, samples, and number of samples in a step."""
     steps = wanted.rounds + 2
     if wanted.gpu:
         length = 64 if wanted.tiny else 2048
         ids = [[(7 * i + n) % 1000 + 3 for i in range(length)] for n in range(steps)]
         masks = [[i > 0 for i in range(length)]] * steps
         return {"ids": ids, "loss_masks": masks, "batch": 1, "base": None, "tiny": wanted.tiny}
-    from myna.models.bases import DEFAULT, find
+    from myna.models.bases import DEFAULT_BASE, find_base
     from myna.preparing.prepare import read_samples
-    from myna.training.data import Schedule, of
+    from myna.training.data import BatchSampler, samples_from_table
 
-    samples = of(read_samples(_workspace(wanted.workspace, folder), "train"))
-    schedule = Schedule(samples.lengths(), 1024, 0)
-    order = [i for step in range(schedule.steps(1)) for i in schedule.batch(step)][: 2 * steps]
-    base = find(DEFAULT, weights=True).folder
+    samples = samples_from_table(read_samples(_workspace(wanted.workspace, folder), "train"))
+    sampler = BatchSampler(samples.lengths(), 1024, 0)
+    order = [i for step in range(sampler.steps(1)) for i in sampler.batch(step)][: 2 * steps]
+    base = find_base(DEFAULT_BASE, weights=True).folder
     ids, masks = [samples.ids[i] for i in order], [samples.loss_masks[i] for i in order]
     return {"ids": ids, "loss_masks": masks, "batch": 2, "base": str(base), "tiny": False}
 
 
 def _workspace(given: Path | None, folder: Path) -> Any:
-    """The workspace that was named, or a new one of Apollo 11, prepared."""
+    """The given workspace, or a new one of Apollo 11, prepared."""
     from myna import apollo11, workspace
     from myna.cli import prepare
     from myna.workspace import Workspace
@@ -158,12 +158,12 @@ def _workspace(given: Path | None, folder: Path) -> Any:
     workspace.create(folder / "apollo-11")
     space = Workspace(folder / "apollo-11")
     apollo11.import_transcript(space)
-    prepare.ready(space, space.settings())
+    prepare.prepare_if_stale(space, space.settings())
     return space
 
 
 def _take_turns(running: list[Contender], wanted: argparse.Namespace) -> list[float]:
-    """A step of each in every round; this machine's matrix-product rate in each round."""
+    """Run a step of each in every round; return the matrix-product rate of each round."""
     import torch
 
     from myna.models.loading import precision
@@ -175,9 +175,9 @@ def _take_turns(running: list[Contender], wanted: argparse.Namespace) -> list[fl
     try:
         for number in range(wanted.rounds):
             rates.append(matmul_rate(device, precision(device)[0]))
-            # Each is first as often as the others.
-            for place in range(len(running)):
-                running[(number + place) % len(running)].step()
+            # Each comes first equally often.
+            for i in range(len(running)):
+                running[(number + i) % len(running)].step()
     finally:
         for contender in running:
             contender.end()

@@ -1,9 +1,9 @@
-"""The trainers that training.py compares, each run by it in a process of its own.
+"""The trainers that training.py compares, each in its own process.
 
 python benchmarks/training_contenders.py NAME FOLDER
 
-FOLDER has job.json. A contender does one step to warm up, says what it is in a JSON line,
-and then does one more for each line that it reads, timed from that line to the end of the
+FOLDER has job.json. A contender does one step to warm up, describes itself in a JSON line,
+and then does a step for each line that it reads, timed from that line to the end of the
 optimiser's step. Nothing of myna is imported for those that are not myna: they may live
 in a Python without it.
 """
@@ -41,7 +41,7 @@ TINY = {
 
 
 class Turns:
-    """Steps that wait for their turn and say how long they took."""
+    """Steps that wait for their turn and report their time."""
 
     def __init__(self, job: dict[str, Any], about: str) -> None:
         size = job["batch"]
@@ -58,7 +58,7 @@ class Turns:
         self._begun = time.perf_counter()
 
     def end(self, loss: float | None) -> None:
-        """Say how it went; the loss where it is at hand."""
+        """Report the step, with the loss if known."""
         _wait()
         seconds = time.perf_counter() - self._begun
         if self._done:
@@ -80,23 +80,23 @@ class Turns:
 
 
 def myna(job: dict[str, Any], *, lean: bool = False) -> None:
-    """As `myna train` computes a step."""
+    """Steps as `myna train` computes them; `lean` with gradient checkpointing."""
     from myna.config import Train
     from myna.training import methods
     from myna.training.kernels.install import install_kernels
-    from myna.training.loss import sample_losses
-    from myna.training.methods import with_lora
+    from myna.training.loss import token_losses
+    from myna.training.methods import add_lora
 
     base = _base(job, _best_dtype())
     turns = Turns(job, f"{base.dtype}".removeprefix("torch."))
     turns.parameters = _count(base)
-    model = with_lora(base, Train(rank=RANK, alpha=ALPHA))
+    model = add_lora(base, Train(lora_r=RANK, lora_alpha=ALPHA))
     if lean:
-        methods.recompute(model)
+        methods.enable_gradient_checkpointing(model)
     install_kernels(model)
     optimizer = torch.optim.AdamW(_trained(model), lr=RATE, betas=(0.9, 0.99), weight_decay=0)
     for batch in turns:
-        losses = sample_losses(
+        losses = token_losses(
             model,
             [job["ids"][i] for i in batch],
             [job["loss_masks"][i] for i in batch],
@@ -111,7 +111,7 @@ def myna(job: dict[str, Any], *, lean: bool = False) -> None:
 
 
 def peft(job: dict[str, Any]) -> None:
-    """A loop as peft's and transformers' guides have it: padded batches and their own loss."""
+    """A loop as peft's and transformers' guides write it: padded batches and their own loss."""
     from peft import get_peft_model
 
     base = _base(job, _best_dtype())

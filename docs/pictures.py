@@ -1,4 +1,4 @@
-"""Draws the README's pictures from what the demo made: docs/ledger.svg and docs/talk.svg.
+"""Draw the README's pictures from the demo's workspace: docs/ledger.svg and docs/talk.svg.
 
 python docs/pictures.py [apollo-11]
 """
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from myna.cli import demo, prepare
-from myna.cli._terminal import colour_of
+from myna.cli._terminal import person_colours
 from myna.workspace import Workspace
 
 FOLDER = Path(__file__).parent
@@ -22,28 +22,28 @@ WIDTH = 92
 
 
 def write(console: Console, name: str, title: str) -> None:
-    """Save what was printed; fonts are the reader's own, nothing is loaded from elsewhere."""
+    """Save the recorded output as SVG that loads no fonts from elsewhere."""
     svg = console.export_svg(title=title)
     svg = re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL)
     (FOLDER / name).write_text(svg, "utf-8")
 
 
 def recorder() -> Console:
-    """A console that prints nowhere and remembers."""
+    """A console that only records."""
     return Console(record=True, width=WIDTH, file=io.StringIO(), highlight=False)
 
 
 def main(folder: Path) -> None:
-    """Draw both."""
-    space = Workspace(folder.resolve())
+    """Draw both pictures."""
+    workspace = Workspace(folder.resolve())
     console = recorder()
-    prepare.show(prepare.read_ledger(space), console)
+    prepare.print_ledger(prepare.read_ledger(workspace), console)
     write(console, "ledger.svg", "myna prepare")
 
     console = recorder()
-    talk = demo.talk(space, quiet=True)
+    talk = demo.talk(workspace, quiet=True)
     people = sorted({line["person"] for lines in talk.values() for line in lines})
-    colours = colour_of(people)
+    colours = person_colours(people)
     headings = {
         "said": "What was said:",
         "clones": "What the clones say next:",

@@ -1,4 +1,4 @@
-"""Write docs/sources.md: what myna reads of each platform.
+"""Generate docs/sources.md: the features that myna reads of each platform.
 
 python docs/sources.py [OUT]
 """
@@ -13,20 +13,21 @@ from myna import sources
 _HEAD = """\
 # What myna reads
 
-`myna import` finds out by itself what a file is; `--source NAME` overrides that. Files,
-folders and zip archives will do, and an archive is read in place. Importing again adds
-what is new.
+    myna import ~/exports/
 
-Generated from the sources themselves: `make docs` writes it anew, and a test says when it
-is out of date. That each ✓ is true, and nothing else is, is tested with the fixtures of
-`tests/sources/fixtures`. Reactions are read of no platform, since nothing uses them.
+`myna import` takes files, folders and zip archives, which it reads in place. It recognises the
+format of each file; `--source NAME` overrides that. Importing again adds only new messages.
+Files that cannot be read are reported.
+
+`make docs` generates this page from the sources. Tests check each ✓, and each gap, with the
+fixtures in `tests/sources/fixtures`. Reactions are not read, since nothing uses them.
 
 """
 
 _NOTES = """
-Times are kept in UTC. Where a format has no time zone they are taken for UTC and marked so
-(`zone_assumed`); the order of messages and the silences between them are right all the
-same. People are known by their accounts where the format has any, else by their names.
+Times are stored in UTC. If a format has no time zone, its times are taken for UTC and marked
+(`zone_assumed`); the order of messages and the gaps between them are correct all the same.
+People are identified by their accounts, or by their names if the format has no accounts.
 """
 
 
@@ -37,7 +38,7 @@ def page() -> str:
         + " | ".join("✓" if feature in module.READS else "" for feature in sources.FEATURES)
         + " |"
         for name in sources.names()
-        for module in [sources.source(name)]
+        for module in [sources.load_source(name)]
     ]
     columns = ["`--source`", "format", *sources.FEATURES]
     head = f"| {' | '.join(columns)} |\n|{'---|' * 2}{':-:|' * len(sources.FEATURES)}\n"

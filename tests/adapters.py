@@ -6,9 +6,9 @@ import math
 import shutil
 from pathlib import Path
 
-from myna.models.bases import Base, find
+from myna.models.bases import Base, find_base
 from myna.models.libraries import quiet
-from myna.models.loading import load
+from myna.models.loading import load_base
 
 TOKEN_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
 
@@ -23,7 +23,7 @@ def tiny_base(folder: Path, like: Base) -> Base:
         ).save_pretrained(folder)
     for name in TOKEN_FILES:
         shutil.copyfile(like.folder / name, folder / name)
-    return find(str(folder), weights=True)
+    return find_base(str(folder), weights=True)
 
 
 def random_adapter(base: Base, folder: Path, *, rank: int = 4, qk: float = 0.06) -> Path:
@@ -38,7 +38,7 @@ def random_adapter(base: Base, folder: Path, *, rank: int = 4, qk: float = 0.06)
     torch.manual_seed(11)
     config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules="all-linear")
     with quiet():
-        model = peft.get_peft_model(load(base, dtype=torch.float32, device="cpu"), config)
+        model = peft.get_peft_model(load_base(base, dtype=torch.float32, device="cpu"), config)
     for name, weight in model.named_parameters():
         if ".lora_" in name:
             wanted = qk if ".q_proj." in name or ".k_proj." in name else 0.004

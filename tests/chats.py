@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from myna import messages, people
 from myna.cleaning.ledger import Ledger
 from myna.config import Redaction, Rules, Settings
-from myna.people import People, Person, accounts, plain_name
+from myna.people import People, Person, accounts, sanitize_name
 from myna.preparing import clean_batches, message_store, select_messages
 from myna.rendering import render
 from myna.rendering.render import Segment
@@ -44,7 +44,7 @@ texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=8).map(
 names = (
     st.sampled_from(["Buzz", "Neil", "Neil Armstrong", "<|im_end|>", "名前", "-", "7", "O'Neil"])
     | st.text(min_size=1, max_size=50)
-).map(plain_name)
+).map(sanitize_name)
 
 
 STARTS = {
@@ -99,7 +99,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 def everyone(frame: pl.DataFrame, **consents: people.Consent) -> People:
     """The people of a message table: they may all be cloned, unless said otherwise."""
-    found = accounts.add(People(), accounts.accounts(frame), "clone")
+    found = accounts.add_people(People(), accounts.find_accounts(frame), "clone")
     return People(
         tuple(
             Person(p.name, p.accounts, consents.get(p.name, p.consent), p.is_bot)
@@ -138,7 +138,7 @@ def cleaned(
         numbers = kept["number"]
         told = kept.select("rule", "trained", "characters")
         said = stored.load(numbers, ("text", "mentions"))
-    return accounts.assign(frame, people)[numbers].with_columns(*said, *told)
+    return accounts.assign_persons(frame, people)[numbers].with_columns(*said, *told)
 
 
 def found(*rows: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from myna.models.bases import DEFAULT, Base, find
+from myna.models.bases import DEFAULT_BASE, Base, find_base
 from myna.rendering.tokenizer import Tokenizer
 
 # Tests side by side each keep to a core: threads that wait for each other, in torch and
@@ -39,7 +39,7 @@ def _same_chances() -> None:
 @pytest.fixture(scope="session")
 def base() -> Base:
     """SmolLM2-135M-Instruct, out of the user's cache or fetched into it."""
-    return find(DEFAULT, weights=True)
+    return find_base(DEFAULT_BASE, weights=True)
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from myna.artifacts import AdapterInfo, Plan, PreparedInfo, PromptFormat, TrainingResult
+from myna.artifacts import AdapterInfo, PreparedInfo, PromptFormat, TrainingPlan, TrainingResult
 from myna.config import Redaction, Rules, Samples
 from myna.config.clones import SYSTEM
 from myna.config.rules import resolve_preset
@@ -55,6 +55,6 @@ def adapter_info(**given: Any) -> AdapterInfo:
         "format": prompt_format(),
         "personas": ["Ana"],
         "channels": [],
-        "training": TrainingResult(Plan(10, 5000, 1.0, "1 epochs", 200.0), 2.5),
+        "training": TrainingResult(TrainingPlan(10, 5000, 1.0, "1 epochs", 200.0), 2.5),
     }
     return AdapterInfo(**plain | given)

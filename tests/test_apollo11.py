@@ -1,4 +1,4 @@
-"""The transcript of Apollo 11: its typing slips, and what is no transmission."""
+"""The transcript of Apollo 11: typing errors are corrected, notes and noises left out."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myna import apollo11
-from myna.apollo11 import Line, export, ordered, read
+from myna.apollo11 import Transmission, parse_transcript, repair_times, to_json_lines
 
 
-def said(transcript: str) -> list[tuple[int, str, str]]:
-    return [(line.second, line.speaker, line.text) for line in read(transcript)]
+def parsed(transcript: str) -> list[tuple[int, str, str]]:
+    return [(each.second, each.speaker, each.text) for each in parse_transcript(transcript)]
 
 
 class TestHeads:
-    def test_words_follow_below(self) -> None:
+    def test_text_follows_below(self) -> None:
         excerpt = (
             "# From a transcript\n\n"
             "00 00 00 04 CDR\n"
@@ -29,9 +29,9 @@ class TestHeads:
             "Houston, Tranquility Base here.\n"
             "THE EAGLE HAS LANDED.\n"
         )
-        assert list(read(excerpt)) == [
-            Line(4, "CDR", "Roger. Clock."),
-            Line(369958, "CDR", "Houston, Tranquility Base here. THE EAGLE HAS LANDED."),
+        assert list(parse_transcript(excerpt)) == [
+            Transmission(4, "CDR", "Roger. Clock."),
+            Transmission(369958, "CDR", "Houston, Tranquility Base here. THE EAGLE HAS LANDED."),
         ]
 
     @pytest.mark.parametrize(
@@ -53,24 +53,24 @@ class TestHeads:
             ("04 14 18 12 PRESIDENT NIX0N", 397092, "PRESIDENT NIXON"),
         ],
     )
-    def test_slips_and_suffixes(self, head: str, second: int, speaker: str) -> None:
-        assert said(f"{head}\nRoger.\n") == [(second, speaker, "Roger.")]
+    def test_typing_errors_and_suffixes(self, head: str, second: int, speaker: str) -> None:
+        assert parsed(f"{head}\nRoger.\n") == [(second, speaker, "Roger.")]
 
-    def test_words_may_stand_behind_the_speaker(self) -> None:
-        assert said("00 00 43 13 CT TAN LOS.\n03 05 35 00 CDF It never was\nour plan.\n") == [
+    def test_text_may_follow_the_speaker(self) -> None:
+        assert parsed("00 00 43 13 CT TAN LOS.\n03 05 35 00 CDF It never was\nour plan.\n") == [
             (2593, "CT", "TAN LOS."),
             (279300, "CDF", "It never was our plan."),
         ]
 
 
-class TestWords:
-    def test_counting_down_is_no_head(self) -> None:
+class TestText:
+    def test_a_countdown_is_not_a_head_line(self) -> None:
         excerpt = (
             "05 04 04 42 LMP (EAGLE)\n9, 8, 7, 6, 5, abort stage, engine arm ascent, proceed.\n"
         )
-        [(_, _, text)] = said(excerpt)
+        [(_, _, text)] = parsed(excerpt)
         assert text == "9, 8, 7, 6, 5, abort stage, engine arm ascent, proceed."
-        assert said("04 07 39 30 CC\n5, 4, 3, 2, 1.\n")[0][2] == "5, 4, 3, 2, 1."
+        assert parsed("04 07 39 30 CC\n5, 4, 3, 2, 1.\n")[0][2] == "5, 4, 3, 2, 1."
 
     @pytest.mark.parametrize(
         "excerpt",
@@ -83,27 +83,27 @@ class TestWords:
             "",
         ],
     )
-    def test_notes_noises_and_what_nobody_understood_are_left_out(self, excerpt: str) -> None:
-        assert said(excerpt) == []
+    def test_notes_noises_and_unintelligible_transmissions_are_left_out(self, excerpt: str) -> None:
+        assert parsed(excerpt) == []
 
-    def test_a_note_does_not_end_what_is_said(self) -> None:
+    def test_a_note_does_not_end_a_transmission(self) -> None:
         excerpt = "03 04 01 58 CC\nSee you on\n03 04 02 -- BEGIN LUNAR REV 1\nthe other side.\n"
-        assert said(excerpt)[-1][2] == "See you on the other side."
+        assert parsed(excerpt)[-1][2] == "See you on the other side."
 
 
 class TestTimes:
-    def test_those_out_of_order_get_the_one_before(self) -> None:
-        assert ordered([10, 20, 2000, 30, 40, 5, 50]) == [10, 20, 20, 30, 40, 40, 50]
-        assert ordered([2000, 10, 20]) == [10, 10, 20]
-        assert ordered([]) == []
+    def test_times_out_of_order_get_the_last_correct_one(self) -> None:
+        assert repair_times([10, 20, 2000, 30, 40, 5, 50]) == [10, 20, 20, 30, 40, 40, 50]
+        assert repair_times([2000, 10, 20]) == [10, 10, 20]
+        assert repair_times([]) == []
 
     @given(st.lists(st.integers(0, 99)))
-    def test_never_fall_and_right_ones_stay(self, seconds: list[int]) -> None:
-        times = ordered(seconds)
+    def test_times_never_decrease_and_correct_ones_stay(self, seconds: list[int]) -> None:
+        times = repair_times(seconds)
         assert len(times) == len(seconds)
         assert all(a <= b for a, b in pairwise(times))
-        assert ordered(sorted(seconds)) == sorted(seconds)
-        assert ordered(times) == times
+        assert repair_times(sorted(seconds)) == sorted(seconds)
+        assert repair_times(times) == times
 
 
 def test_the_export_is_a_chat_of_people_with_times() -> None:
@@ -112,7 +112,7 @@ def test_the_export_is_a_chat_of_people_with_times() -> None:
         "04 06 46 16 LMP (TRANQ)\nThank you.\n"
         "04 06 46 06 CMP (COLUMBIA)\nFantastic.\n"
     )
-    rows = [json.loads(line) for line in export(excerpt).splitlines()]
+    rows = [json.loads(line) for line in to_json_lines(excerpt).splitlines()]
     assert [row["author"] for row in rows] == ["CapCom", "Buzz Aldrin", "Michael Collins"]
     assert [row["text"] for row in rows] == ["Roger, Tranquility.", "Thank you.", "Fantastic."]
     assert [row["id"] for row in rows] == ["0", "1", "2"]
@@ -121,5 +121,5 @@ def test_the_export_is_a_chat_of_people_with_times() -> None:
     assert times == sorted(times)
 
 
-def test_a_noise_is_nobodys_words() -> None:
-    assert not [*apollo11.read("06 14 01 00 SC\n(Sound of train)\n")]
+def test_a_noise_is_no_transmission() -> None:
+    assert not [*apollo11.parse_transcript("06 14 01 00 SC\n(Sound of train)\n")]

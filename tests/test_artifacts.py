@@ -57,7 +57,7 @@ CHANGES = [without_a_rule, without_a_default, with_more, of_another_type]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_is_not_as_it_is_written_now_is_refused(
+def test_what_is_not_is_given_written_now_is_refused(
     space: Workspace, change: Callable[[dict[str, Any]], None]
 ) -> None:
     for file in (space.prepared / "prepared.json", space.adapter("group") / "adapter.json"):

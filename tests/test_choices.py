@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from myna.choices import CLONE_FORMATS, DATASET_FORMATS, ENGINES, RENDERINGS, listed
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, ENGINES, RENDERINGS, join_with_or
 from myna.config import Settings
 from myna.config.recipes import RECIPES
 from myna.export.clone_export import TARGETS
@@ -37,5 +37,5 @@ def test_a_page_tells_of_all_there_are(page: str) -> None:
 
 
 def test_a_list_for_people() -> None:
-    assert listed(("a", "b", "c")) == "a, b or c"
-    assert listed(("a",)) == "a"
+    assert join_with_or(("a", "b", "c")) == "a, b or c"
+    assert join_with_or(("a",)) == "a"

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from tests.chats import texts
 
 from myna import messages
-from myna.messages import tidy
+from myna.messages import normalize_text
 
 
 def test_columns_left_out_get_their_plain_default() -> None:
     table = messages.table({"text": ["a", "b"], "id": ["1", "2"]})
-    assert table.schema == messages.empty().schema
+    assert table.schema == pl.Schema(messages.SCHEMA)
     assert table.row(1, named=True) == {
         "source": None,
         "space": "",
@@ -39,8 +39,7 @@ def test_columns_left_out_get_their_plain_default() -> None:
 
 
 def test_a_table_without_rows_has_all_columns() -> None:
-    assert messages.empty().is_empty()
-    assert messages.table({"text": []}).equals(messages.empty())
+    assert messages.table({"text": []}).equals(pl.DataFrame(schema=messages.SCHEMA))
 
 
 def test_columns_of_lists_may_be_given() -> None:
@@ -50,7 +49,7 @@ def test_columns_of_lists_may_be_given() -> None:
 
 
 def test_a_message_is_known_by_columns_of_the_table() -> None:
-    assert set(messages.KEY) < set(messages.SCHEMA)
+    assert set(messages.MESSAGE_KEY) < set(messages.SCHEMA)
     assert set(messages.KINDS) >= {"text", "entry"}
 
 
@@ -69,12 +68,12 @@ class TestTidy:
         ],
     )
     def test_examples(self, text: str, tidied: str) -> None:
-        assert tidy(text) == tidied
+        assert normalize_text(text) == tidied
 
     @given(texts | st.text(st.characters(), max_size=9))
-    def test_what_is_tidy_stays_as_it_is(self, text: str) -> None:
-        once = tidy(text)
-        assert tidy(once) == once
+    def test_what_is_tidy_stays_is_given(self, text: str) -> None:
+        once = normalize_text(text)
+        assert normalize_text(once) == once
         assert once.encode().decode() == once
         assert once.splitlines() == (once.split("\n") if once else [])
 

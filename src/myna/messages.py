@@ -1,7 +1,7 @@
 """The message table: one row for each line as it was sent.
 
 Readers make it, `prepare` reads it, nothing ever rewrites it but `myna people forget`.
-A message is known by (source, channel_id, id): names of channels change and collide.
+Messages are identified by (source, channel_id, id): names of channels change and collide.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ from typing import Any, Literal
 
 import polars as pl
 
-Attachment = pl.Struct({"kind": pl.String, "name": pl.String})
-Mention = pl.Struct({"author_id": pl.String, "start": pl.Int32, "end": pl.Int32})
+ATTACHMENT_TYPE = pl.Struct({"kind": pl.String, "name": pl.String})
+MENTION_TYPE = pl.Struct({"author_id": pl.String, "start": pl.Int32, "end": pl.Int32})
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "source": pl.String,  # the platform
-    "space": pl.String,  # server or group; "" where there is none
-    "channel": pl.String,  # channel or chat, as shown
-    "channel_id": pl.String,  # the platform's id of it, or "space/channel" where it has none
+    "space": pl.String,  # server or group; "" for chats outside of any
+    "channel": pl.String,  # display name of the channel or chat
+    "channel_id": pl.String,  # the platform's id of it, or else "space/channel"
     "thread": pl.String,  # or null
-    "id": pl.String,  # the platform's id, or a stable hash where it has none
+    "id": pl.String,  # the platform's id, or else a stable hash
     "position": pl.Int64,  # order in the source: breaks ties of equal times
     "author_id": pl.String,  # key of the account
-    "author": pl.String,  # the name shown
-    "handle": pl.String,  # the name that the platform knows the account by, or null
+    "author": pl.String,  # display name
+    "handle": pl.String,  # the account's login name, or null
     "sent_at": pl.Datetime("us", "UTC"),  # null where the source has no times
     "zone_assumed": pl.Boolean,  # the format had no time zone
     "kind": pl.String,  # one of KINDS
-    "text": pl.String,  # what the author wrote, markup normalised
-    "reply_to": pl.String,  # id of the message answered, or null
+    "text": pl.String,  # as written by the author, markup normalised
+    "reply_to": pl.String,  # id of the message that this one replies to, or null
     "is_bot": pl.Boolean,
     "edited": pl.Boolean,
-    "attachments": pl.List(Attachment),
-    "mentions": pl.List(Mention),  # spans in `text`, in characters
+    "attachments": pl.List(ATTACHMENT_TYPE),
+    "mentions": pl.List(MENTION_TYPE),  # spans in `text`, in characters
 }
 
 KINDS = ("text", "entry", "system", "command", "forward", "call", "deleted")
@@ -44,27 +44,25 @@ a training target: `system` notices, bot `command`s, `forward`ed words of others
 
 ATTACHMENT_KINDS = ("image", "voice", "video", "file", "sticker", "gif")
 
-PLACE = ("source", "channel_id", "thread")
-"""What is said in one place is one chat."""
+CHANNEL_KEY = ("source", "channel_id", "thread")
+"""The columns that identify one channel or thread."""
 
-KEY = ("source", "channel_id", "id")
-"""What one message is known by."""
+MESSAGE_KEY = ("source", "channel_id", "id")
+"""The columns that identify one message."""
 
-COMPRESSION: Literal["lz4"] = "lz4"
-"""Of stored tables: they are written once and read a few times, so a stronger one costs more
-than it saves."""
+PARQUET_COMPRESSION: Literal["lz4"] = "lz4"
+"""The compression of stored tables: they are read too seldom for a stronger one to pay off."""
 
 _LINE_END = re.compile("\r\n?|[\v\f\x85\u2028\u2029]")
 _CONTROL = re.compile("[\0-\x08\x0e-\x1f\x7f-\x9f]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def tidy(text: str) -> str:
-    r"""Text as samples and prompts have it: the one way in for exports and live chats.
+def normalize_text(text: str) -> str:
+    r"""Normalize text for samples and prompts alike, from exports and from live chats.
 
-    Whatever ends a line becomes ``\n``; control characters but the tab go, and so do outer
-    blanks; half a surrogate pair, which no tokenizer takes, becomes U+FFFD. Nothing else
-    of it changes.
+    Line ends become ``\n``; control characters other than the tab and outer blanks are
+    removed; half a surrogate pair, which no tokenizer takes, becomes U+FFFD.
     """
     if not text.isprintable():
         text = _CONTROL.sub("", _LINE_END.sub("\n", text))
@@ -73,11 +71,11 @@ def tidy(text: str) -> str:
 
 
 def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
-    """A message table from flat columns; columns left out get their plain default.
+    """A message table from flat columns; columns left out get their default.
 
-    Flat columns, because polars takes far longer over nested Python objects than any
-    reader takes over the file. ``text`` must be there; ``position`` counts from 0 when
-    left out, and ``channel_id`` is made of space and channel where it is null.
+    Flat columns, because polars takes longer over nested Python objects than any reader
+    takes over the file. ``text`` is required; ``position`` defaults to a count from 0, and
+    ``channel_id`` to space and channel.
 
     Raises:
         KeyError: the message table has no such column.
@@ -105,17 +103,12 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
     )
 
 
-def empty() -> pl.DataFrame:
-    """A message table without rows."""
-    return pl.DataFrame(schema=SCHEMA)
+TextChange = tuple[int, str, list[dict[str, Any]]]
+"""A row, its new text, and its mentions at their new positions."""
 
 
-Rewritten = tuple[int, str, list[dict[str, Any]]]
-"""A row, its new text, and its mentions where they stand then."""
-
-
-def rewritten(messages: pl.DataFrame, changed: list[Rewritten]) -> pl.DataFrame:
-    """The messages with other texts, and other mentions, in some of their rows."""
+def replace_texts(messages: pl.DataFrame, changed: list[TextChange]) -> pl.DataFrame:
+    """Replace the texts and mentions of some rows."""
     if not changed:
         return messages
     rows, texts, mentions = zip(*changed, strict=True)

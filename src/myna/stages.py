@@ -16,7 +16,14 @@ from myna.workspace import Workspace
 
 State = Literal["missing", "unfinished", "stale", "done"]
 
-RUNTIME_SETTINGS = {"budget", "checkpoint_every", "previews", "part_tokens", "tensorboard", "wandb"}
+RUNTIME_SETTINGS = {
+    "budget",
+    "checkpoint_every",
+    "previews",
+    "micro_batch_tokens",
+    "tensorboard",
+    "wandb",
+}
 """Settings of training that do not change the adapter."""
 
 

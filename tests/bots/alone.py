@@ -11,7 +11,7 @@ from pathlib import Path
 
 import discord
 import yarl
-from tests.bots.world import TOKEN, VERSION, World
+from tests.bots.world import API_VERSION, TOKEN, World
 
 from myna.bots import delivery
 from myna.bots.discord_client import DiscordBot
@@ -20,14 +20,14 @@ from myna.cli.bot import log_to
 
 async def main(folder: Path, address: str, seconds: float) -> None:
     """Be a bot whose clones say three messages a turn, each made in some seconds."""
-    discord.http.Route.BASE = address + VERSION
+    discord.http.Route.BASE = address + API_VERSION
     discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(
         address.replace("http", "ws") + "/gateway"
     )
     delivery.MIN_TYPING_SECONDS = 0.15
     log_to(sys.stderr, [TOKEN], debug=True)
     world = World(folder, lines=3, seconds=seconds, typing_speed=1000)
-    outbox, consents, make = world.hosting("discord")
+    outbox, consents, make = world.bot_parts("discord")
     async with DiscordBot(world.settings, outbox, consents, make) as bot:
         await bot.start(TOKEN)
 

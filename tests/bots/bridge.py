@@ -21,7 +21,7 @@ from simcord.backend import Backend, serializers
 from simcord.backend.errors import BackendError
 from simcord.http import router, routes  # noqa: F401  # registers the routes
 from tests.bots import simulated  # noqa: F401  # lets buttons through
-from tests.bots.world import VERSION
+from tests.bots.world import API_VERSION
 
 
 class Bridge:
@@ -51,7 +51,7 @@ class Bridge:
         self.backend.create_message(self.channel, self.eve, text)
 
     def said(self) -> list[str]:
-        """What clones said."""
+        """The messages of clones."""
         there = self.backend.messages[self.channel].values()
         return [str(m.content) for m in sorted(there, key=lambda m: m.id) if m.webhook_id]
 
@@ -103,7 +103,7 @@ class Bridge:
 
     async def api(self, request: web.Request) -> web.StreamResponse:
         """A REST call."""
-        path = request.path.removeprefix(VERSION)
+        path = request.path.removeprefix(API_VERSION)
         if not self.known_token:
             return _answer({"message": "401: Unauthorized", "code": 0}, status=401)
         if path == "/gateway/bot":
@@ -144,7 +144,7 @@ async def bridged() -> AsyncIterator[tuple[Bridge, str]]:
     bridge = Bridge()
     app = web.Application()
     app.router.add_get("/gateway", bridge.gateway)
-    app.router.add_route("*", VERSION + "/{path:.*}", bridge.api)
+    app.router.add_route("*", API_VERSION + "/{path:.*}", bridge.api)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -170,7 +170,7 @@ async def process(
             sys.executable,
             str(Path(__file__).parent / program),
             *map(str, arguments),
-            env={**os.environ, "PYTHONPATH": str(root)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])},
             stdin=asyncio.subprocess.PIPE,
             stderr=stream,
             start_new_session=True,

@@ -1,4 +1,4 @@
-"""What the bots' tests share."""
+"""Fixtures of the bots' tests."""
 
 from __future__ import annotations
 

@@ -39,11 +39,11 @@ class Server:
         return [(m.author.name, m.content) for m in (channel or self.channel).history()]
 
     def by_clones(self, channel: ChannelHandle | None = None) -> list[tuple[str, str]]:
-        """What clones said."""
+        """The messages of clones."""
         return [said for said in self.said(channel) if said[0].endswith("(clone)")]
 
     async def clone(self, command: str, by: MemberActor | None = None, **options: Any) -> str:
-        """What `/clone COMMAND` answers, to who asked alone."""
+        """The text of the answer to `/clone COMMAND`."""
         return str((await self.answer(command, by, **options)).content)
 
     async def answer(
@@ -59,7 +59,7 @@ def last(result: InteractionResult) -> ResponseMessage:
 
 
 def build(world: World) -> DiscordBot:
-    outbox, consents, make = world.hosting("discord")
+    outbox, consents, make = world.bot_parts("discord")
     return DiscordBot(world.settings, outbox, consents, make)
 
 

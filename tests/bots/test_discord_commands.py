@@ -92,12 +92,12 @@ def test_watching_them_talk_among_themselves(world: World) -> None:
 def test_the_newest_answer_is_said_anew(world: World) -> None:
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
-        assert await on.clone("retry") == "There is no answer to be said anew."
+        assert await on.clone("retry") == "There is no answer to regenerate."
         await on.eve.send(on.channel, "ana, one")
         await on.eve.send(on.channel, "two, ana")
         before = on.channel.last_message
         assert before is not None
-        assert await on.clone("retry") == "Ana Silva (clone) says it anew."
+        assert await on.clone("retry") == "Ana Silva (clone) answers again."
         assert on.by_clones() == [
             ("Ana Silva (clone)", "re ana, one"),
             ("Ana Silva (clone)", "re two, ana"),
@@ -177,9 +177,9 @@ class TestChoosingWhoIsHere:
         async def scenario(on: Server) -> None:
             kim = self.keeper(on)
             await on.clone("summon", who="ana")
-            shown = await on.answer("settings", kim)
-            assert shown.ephemeral
-            [[menu]] = [row["components"] for row in shown.components]
+            settings = await on.answer("settings", kim)
+            assert settings.ephemeral
+            [[menu]] = [row["components"] for row in settings.components]
             assert (menu["min_values"], menu["max_values"]) == (0, 3)
             assert [(o["value"], o["default"]) for o in menu["options"]] == [
                 ("Ana Silva", True),
@@ -207,8 +207,8 @@ class TestChoosingWhoIsHere:
         async def scenario(on: Server) -> None:
             kim = self.keeper(on)
             await on.clone("summon", who="ana")
-            shown = await on.answer("settings")
-            assert not shown.components
+            settings = await on.answer("settings")
+            assert not settings.components
             menu = await on.answer("settings", kim)
             on.env.backend.remove_member_role(on.guild.id, kim.id, on.guild.roles["keeper"].id)
             refused = await kim.select(menu, ["Dee"])
@@ -255,7 +255,7 @@ class TestOptingOut:
             room = world.rooms.open(f"discord:{on.channel.id}")
             assert [m.text for m in room.messages()] == ["ana and cy?", "re ana and cy?"]
             assert "Ana Silva" not in room.humans
-            [entry] = consent.load(world.space.opt_outs_file)
+            [entry] = consent.load_opt_outs(world.space.opt_outs_file)
             assert (entry.account, entry.name, entry.person) == (
                 f"discord:{ana.id}",
                 "Ana",
@@ -278,9 +278,9 @@ class TestOptingOut:
         world.consent(dict.fromkeys(FRIENDS, "clone"), Ana="discord:77")
 
         async def scenario(on: Server) -> None:
-            refused = "Ana Silva is somebody else: only they can take themselves out."
+            refused = "Ana Silva is somebody else: only they can opt out."
             assert await on.clone("opt-out", who="ana") == refused
-            assert consent.load(world.space.opt_outs_file) == []
+            assert consent.load_opt_outs(world.space.opt_outs_file) == []
 
         played(scenario, world)
 
@@ -377,10 +377,10 @@ class TestButtons:
             await on.eve.send(on.channel, "ana")
             post = world.outboxes[0].newest_post(str(on.channel.id))
             assert post is not None
-            world.outboxes[0].drop(post, "too old")
+            world.outboxes[0].drop_post(post, "too old")
             last = on.channel.last_message
             assert last is not None
             result = await on.eve.click(last, label="retry")
-            assert result.response.content == "There is no answer to be said anew."
+            assert result.response.content == "There is no answer to regenerate."
 
         played(scenario, world)

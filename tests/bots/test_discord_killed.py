@@ -17,12 +17,12 @@ from myna.workspace import Workspace
 WHOLE = ["re ana", "re ana 2", "re ana 3"]
 
 
-def opened(folder: Path, place: int) -> None:
+def open_room(folder: Path, channel_id: int) -> None:
     """Ana's clone is in a channel's room."""
     world = World(folder)
-    outbox, _, _ = world.hosting("discord")
-    world.rooms.open(f"discord:{place}", personas=["Ana Silva"])
-    outbox.open_place(str(place))
+    outbox, _, _ = world.bot_parts("discord")
+    world.rooms.open(f"discord:{channel_id}", personas=["Ana Silva"])
+    outbox.add_channel(str(channel_id))
     world.close()
 
 
@@ -30,7 +30,7 @@ def opened(folder: Path, place: int) -> None:
 async def lives(folder: Path, seconds: str = "0") -> AsyncIterator[tuple[Bridge, Process, Process]]:
     """A Discord, a bot whose messages take some seconds to make, and one for afterwards."""
     async with bridged() as (bridge, address):
-        opened(folder, bridge.channel)
+        open_room(folder, bridge.channel)
         log, arguments = folder / "log", ("alone.py", folder, address)
         async with (
             process(log, *arguments, seconds) as first,
@@ -79,12 +79,12 @@ def test_a_turn_that_is_just_made_is_made_anew(tmp_path: Path) -> None:
     async def play() -> None:
         async with lives(tmp_path, "0.4") as (bridge, first, second):
             store = RoomStore(Workspace(tmp_path / "friends").rooms_file)
-            place = f"discord:{bridge.channel}"
-            half = lambda: any(m.by_clone for m in store.messages(place))  # noqa: E731
+            channel_id = f"discord:{bridge.channel}"
+            half = lambda: any(m.by_clone for m in store.messages(channel_id))  # noqa: E731
             await killed(first, bridge, half)
             assert bridge.said() == []
             await again(second, bridge, WHOLE)
-            texts = [m.text for m in store.messages(place) if m.by_clone]
+            texts = [m.text for m in store.messages(channel_id) if m.by_clone]
             assert texts[:3] == WHOLE
             store.close()
 

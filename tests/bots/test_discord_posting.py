@@ -1,4 +1,4 @@
-"""How clones' words come out in a simulated Discord."""
+"""Posts of clones in a simulated Discord."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.bots.world import FRIENDS, World
 
 from myna.bots import delivery
 from myna.bots import discord_front as texts
-from myna.bots.discord_setup import NEEDED
+from myna.bots.discord_setup import REQUIRED_PERMISSIONS
 from myna.bots.outbox import Post
 
 ANA = "Ana Silva (clone)"
@@ -175,16 +175,16 @@ def test_nobody_is_pinged(world: World, words: str, out: str) -> None:
 
 @given(st.text())
 def test_no_text_of_a_clone_has_a_ping(text: str) -> None:
-    said = texts.said(text)
+    said = texts.without_mentions(text)
     assert "@" not in said
-    assert "<#1>" not in texts.said(f"<#1>{text}")
+    assert "<#1>" not in texts.without_mentions(f"<#1>{text}")
 
 
 @given(st.text(min_size=1), st.integers(min_value=10, max_value=40))
 def test_long_texts_are_cut_and_no_word_is_lost(text: str, longest: int) -> None:
-    cut = texts.pieces(text, longest)
+    cut = texts.split_message(text, longest)
     assert all(0 < len(piece) <= longest for piece in cut)
-    assert "".join("".join(cut).split()) == "".join(texts.said(text).split())
+    assert "".join("".join(cut).split()) == "".join(texts.without_mentions(text).split())
 
 
 def test_more_than_2000_characters_are_several_messages(world: World) -> None:
@@ -214,7 +214,7 @@ def test_an_engine_that_fails_does_not_silence_the_channel(world: World) -> None
 def test_what_discord_fails_at_is_tried_again_and_not_doubled(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "PAUSES", (0.1, 0.1))
+    monkeypatch.setattr(delivery, "RETRY_PAUSES", (0.1, 0.1))
 
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
@@ -229,7 +229,7 @@ def test_what_discord_fails_at_is_tried_again_and_not_doubled(
 def test_what_was_posted_although_it_seemed_to_fail_is_found_not_doubled(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "PAUSES", (0.1,))
+    monkeypatch.setattr(delivery, "RETRY_PAUSES", (0.1,))
 
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
@@ -253,7 +253,7 @@ def test_what_was_posted_although_it_seemed_to_fail_is_found_not_doubled(
 def test_what_discord_does_not_take_is_not_tried_again_when_they_may_not_speak(
     world: World, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "PAUSES", (60,))
+    monkeypatch.setattr(delivery, "RETRY_PAUSES", (60,))
 
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
@@ -277,7 +277,7 @@ def test_what_cannot_be_taken_back_any_more_does_not_silence_the_channel(
 
         async def post(post: Post) -> str:
             if post.text == "re ana, one":  # somebody deletes it while it is on its way
-                world.outboxes[0].drop(post, "deleted")
+                world.outboxes[0].drop_post(post, "deleted")
             return await really(post)
 
         front.post = post  # type: ignore[method-assign]
@@ -288,11 +288,11 @@ def test_what_cannot_be_taken_back_any_more_does_not_silence_the_channel(
         assert on.by_clones()[-1] == (ANA, "re ana, two")
 
     played(scenario, world)
-    assert "a message cannot be taken back" in caplog.text
+    assert "a message cannot be deleted" in caplog.text
 
 
 def test_the_invite_asks_for_what_is_used_and_no_more() -> None:
-    assert {name for name, wanted in NEEDED if wanted} == {
+    assert {name for name, wanted in REQUIRED_PERMISSIONS if wanted} == {
         "view_channel",
         "read_messages",
         "send_messages",

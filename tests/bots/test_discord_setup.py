@@ -17,7 +17,7 @@ from keyring.backends import fail
 from keyring.errors import KeyringLocked
 from tests.bots.bridge import Bridge, bridged, until
 from tests.bots.simulated import build
-from tests.bots.world import TOKEN, VERSION, World
+from tests.bots.world import API_VERSION, TOKEN, World
 
 from myna.bots import discord_setup
 from myna.cli.bot import log_to
@@ -73,7 +73,7 @@ def at(
     def done(scenario: Scenario) -> Any:
         async def play() -> Any:
             async with bridged() as (bridge, address):
-                monkeypatch.setattr(discord.http.Route, "BASE", address + VERSION)
+                monkeypatch.setattr(discord.http.Route, "BASE", address + API_VERSION)
                 url = yarl.URL(address.replace("http", "ws") + "/gateway")
                 monkeypatch.setattr(discord.gateway.DiscordWebSocket, "DEFAULT_GATEWAY", url)
                 return await scenario(bridge)
@@ -86,37 +86,37 @@ def at(
 class TestToken:
     def test_comes_from_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("MYNA_DISCORD_TOKEN", f" {TOKEN}\n")
-        assert discord_setup.token() == TOKEN
+        assert discord_setup.load_token() == TOKEN
 
     def test_comes_from_the_keyring_where_the_environment_has_none(self, ring: Ring) -> None:
         ring.set_password("myna", "discord", f"{TOKEN}\n")
-        assert discord_setup.token() == TOKEN
+        assert discord_setup.load_token() == TOKEN
 
     def test_in_the_environment_comes_first(
         self, ring: Ring, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("MYNA_DISCORD_TOKEN", TOKEN)
         ring.set_password("myna", "discord", "another")
-        assert discord_setup.token() == TOKEN
+        assert discord_setup.load_token() == TOKEN
 
     def test_that_is_nowhere_is_asked_for(self, ring: Ring) -> None:
         with pytest.raises(BotError, match="there is no bot token: take it from https://discord"):
-            discord_setup.token()
+            discord_setup.load_token()
 
     def test_is_asked_for_in_one_line_where_there_is_no_keyring(self, ring: Ring) -> None:
         keyring.set_keyring(fail.Keyring())
         with pytest.raises(BotError, match=r"`keyring set myna discord`; this machine has no k"):
-            discord_setup.token()
+            discord_setup.load_token()
 
     def test_is_asked_for_in_one_line_where_the_keyring_is_locked(self, ring: Ring) -> None:
         ring.locked = True
         with pytest.raises(BotError, match=r"; the keyring cannot be read \(prompt dismissed\)"):
-            discord_setup.token()
+            discord_setup.load_token()
 
     def test_that_is_wrong_or_revoked_is_explained(self, at: Any, log: io.StringIO) -> None:
         async def scenario(bridge: Bridge) -> None:
             bridge.known_token = False
-            for ask in (discord_setup.check(TOKEN, []), discord_setup.invitation(TOKEN)):
+            for ask in (discord_setup.check_setup(TOKEN, []), discord_setup.bot_invite_url(TOKEN)):
                 with pytest.raises(BotError, match="Discord does not know this token"):
                     await ask
 
@@ -125,7 +125,7 @@ class TestToken:
 
     def test_never_stands_in_the_log(self, at: Any, log: io.StringIO) -> None:
         async def scenario(_: Bridge) -> None:
-            await discord_setup.check(TOKEN, [])
+            await discord_setup.check_setup(TOKEN, [])
             try:
                 raise ValueError(f"Bot {TOKEN}")
             except ValueError:
@@ -143,9 +143,9 @@ class TestToken:
 
 def test_the_invite_names_the_bot_and_what_it_needs(at: Any) -> None:
     async def scenario(bridge: Bridge) -> None:
-        link = yarl.URL(await discord_setup.invitation(TOKEN))
+        link = yarl.URL(await discord_setup.bot_invite_url(TOKEN))
         assert link.query["client_id"] == str(bridge.backend.application_id)
-        assert link.query["permissions"] == str(discord_setup.NEEDED.value)
+        assert link.query["permissions"] == str(discord_setup.REQUIRED_PERMISSIONS.value)
         assert link.query["scope"] == "bot applications.commands"
 
     at(scenario)
@@ -154,9 +154,9 @@ def test_the_invite_names_the_bot_and_what_it_needs(at: Any) -> None:
 class TestCheck:
     def test_says_that_all_is_well(self, at: Any) -> None:
         async def scenario(bridge: Bridge) -> None:
-            found = await discord_setup.check(TOKEN, [str(bridge.guild)])
-            assert found.is_well
-            assert found.servers == {f"Tea House ({bridge.guild})": []}
+            report = await discord_setup.check_setup(TOKEN, [str(bridge.guild)])
+            assert report.is_complete
+            assert report.servers == {f"Tea House ({bridge.guild})": []}
 
         at(scenario)
 
@@ -168,15 +168,15 @@ class TestCheck:
                 may = discord.Permissions(role.permissions)
                 may.update(manage_webhooks=False, administrator=False)
                 role.permissions = may.value
-            found = await discord_setup.check(TOKEN, ["77"])
-            assert not found.is_well
-            [lacks] = found.servers.values()
+            report = await discord_setup.check_setup(TOKEN, ["77"])
+            assert not report.is_complete
+            [lacks] = report.servers.values()
             assert lacks == [
                 "permission manage webhooks: without it, clones have no names and avatars of "
                 "their own",
                 f'it is silent there: add it to myna.toml, [bot] servers = ["{bridge.guild}"]',
             ]
-            intent, server = found.missing
+            intent, server = report.missing
             assert "switch on 'Message Content Intent' at https://discord.com" in intent
             assert server == "it is not in the server 77 of bot.servers"
 
@@ -191,7 +191,7 @@ def test_a_token_that_is_reset_while_the_bot_runs_is_explained(at: Any, world: W
             await bridge.sockets[0].close(code=4004, message=b"Authentication failed.")
             with pytest.raises(discord.ConnectionClosed) as error:
                 await running
-        said = str(discord_setup.explained(error.value))
+        said = str(discord_setup.to_bot_error(error.value))
         assert said.startswith("Discord does not know this token: it is wrong or was reset.")
 
     at(scenario)
@@ -204,7 +204,7 @@ def test_a_missing_intent_is_explained_when_it_connects(at: Any, world: World) -
         async with build(world) as bot:
             with pytest.raises(discord.PrivilegedIntentsRequired) as error:
                 await bot.start(TOKEN)
-        said = str(discord_setup.explained(error.value))
+        said = str(discord_setup.to_bot_error(error.value))
         assert said.startswith("Discord does not let the bot read messages: switch on 'Message")
 
     at(scenario)

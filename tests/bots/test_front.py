@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myna.bots.front import in_room, shown
-from myna.people import plain_name
+from myna.bots.front import clone_display_name, name_in_room
+from myna.people import sanitize_name
 
 
 @pytest.mark.parametrize(
@@ -20,12 +20,12 @@ from myna.people import plain_name
     ],
 )
 def test_a_clone_is_marked(person: str, name: str) -> None:
-    assert shown(person) == name
+    assert clone_display_name(person) == name
 
 
 @given(st.text())
 def test_any_clone_is_marked_with_a_name_that_discord_takes(person: str) -> None:
-    name = shown(person)
+    name = clone_display_name(person)
     assert name.endswith(" (clone)")
     assert 1 <= len(name) <= 80
     assert "clyde" not in name.casefold()
@@ -33,22 +33,22 @@ def test_any_clone_is_marked_with_a_name_that_discord_takes(person: str) -> None
 
 
 def test_a_human_keeps_the_name_that_is_free() -> None:
-    assert in_room("Eve", ["Bo"], ["Ana"]) == "Eve"
+    assert name_in_room("Eve", ["Bo"], ["Ana"]) == "Eve"
 
 
 def test_a_human_of_a_persona_s_name_is_marked_as_one() -> None:
-    assert in_room("ana", [], ["Ana"]) == "ana (human)"
-    assert in_room("ana", ["Ana (human)"], ["Ana"]) == "ana (human) 2"
+    assert name_in_room("ana", [], ["Ana"]) == "ana (human)"
+    assert name_in_room("ana", ["Ana (human)"], ["Ana"]) == "ana (human) 2"
 
 
 def test_two_humans_of_one_name_are_told_apart() -> None:
-    assert in_room("Eve", ["eve", "Eve 2"], ["Ana"]) == "Eve 3"
+    assert name_in_room("Eve", ["eve", "Eve 2"], ["Ana"]) == "Eve 3"
 
 
-@given(st.text(), st.lists(st.text().map(plain_name)), st.lists(st.text().map(plain_name)))
+@given(st.text(), st.lists(st.text().map(sanitize_name)), st.lists(st.text().map(sanitize_name)))
 def test_no_name_makes_a_human_somebody_else(
     name: str, taken: list[str], personas: list[str]
 ) -> None:
-    called = in_room(name, taken, personas)
-    assert called == plain_name(called)
+    called = name_in_room(name, taken, personas)
+    assert called == sanitize_name(called)
     assert called.casefold() not in {other.casefold() for other in (*taken, *personas)}

@@ -19,15 +19,15 @@ from tests.bots.world import FRIENDS, World
 
 from myna.bots import irc_connection
 from myna.bots.irc_connection import (
-    Address,
-    Connection,
-    Line,
-    another,
-    parsed,
-    pieces,
-    plain_nick,
+    IrcConnection,
+    IrcLine,
+    ServerAddress,
+    alternative_nick,
+    nick_from_name,
+    parse_line,
+    split_text,
 )
-from myna.bots.irc_front import AROUND, IrcBot
+from myna.bots.irc_front import LINE_OVERHEAD_BYTES, IrcBot
 
 NGIRCD = shutil.which("ngircd") or shutil.which("ngircd", path="/usr/sbin")
 needs_server = pytest.mark.skipif(
@@ -92,11 +92,11 @@ class Eve:
 
     def __init__(self, port: int, nick: str = "eve") -> None:
         self.heard: list[tuple[str, str, str]] = []
-        self.connection = Connection(
-            Address("127.0.0.1", port, tls=False), nick, nick, self._hear, shortest_back_off=0.05
+        self.connection = IrcConnection(
+            ServerAddress("127.0.0.1", port, tls=False), nick, nick, self._hear, back_off=0.05
         )
 
-    async def _hear(self, _: Connection, line: Line) -> None:
+    async def _hear(self, _: IrcConnection, line: IrcLine) -> None:
         self.heard.append((line.nick, line.command, line.params[-1] if line.params else ""))
 
     async def say(self, text: str) -> None:
@@ -104,14 +104,14 @@ class Eve:
         self.connection._write(f"PRIVMSG #tea :{text}")
 
     def said(self, nick: str = "") -> list[tuple[str, str]]:
-        """What others said in the channel."""
+        """The messages of others in the channel."""
         return [(n, t) for n, c, t in self.heard if c == "PRIVMSG" and (not nick or n == nick)]
 
     def noticed(self) -> list[str]:
         return [text for nick, command, text in self.heard if (nick, command) == ("myna", "NOTICE")]
 
     async def asks(self, command: str) -> str:
-        """What the bot answers to a command."""
+        """The bot's answer to a command."""
         before = len(self.noticed())
         await self.say(command)
         await until(f"an answer to {command}", lambda: len(self.noticed()) > before)
@@ -134,13 +134,13 @@ async def seated(world: World, folder: Path, nick_length: int = 30) -> AsyncIter
     await server.start()
     eve = Eve(server.port)
     await eve.connection.join("#tea")
-    _, _, make = world.hosting("irc")
-    address = Address("127.0.0.1", server.port, tls=False)
+    _, _, make = world.bot_parts("irc")
+    address = ServerAddress("127.0.0.1", server.port, tls=False)
     bot = IrcBot(address, "myna", ["#tea"], world.settings, make, back_off=0.05)
     tasks = [asyncio.create_task(bot.run()), asyncio.create_task(eve.connection.run())]
     try:
         await asyncio.wait_for(eve.connection.ready.wait(), 20)
-        await asyncio.wait_for(bot._ear.ready.wait(), 20)
+        await asyncio.wait_for(bot._listener.ready.wait(), 20)
         yield Table(server, bot, eve, world)
     finally:
         for task in tasks:
@@ -187,7 +187,7 @@ class TestOnAServer:
             await eve.asks("!who")
             assert len(eve.said()) == 1
             assert await eve.asks("!summon zed") == (
-                "nobody here is called 'zed': there are Ana Silva, Ben Okoro, Cy, Dee"
+                "unknown person 'zed': there are Ana Silva, Ben Okoro, Cy, Dee"
             )
             assert await eve.asks("!off") == "Only the bot's owner may do that."
 
@@ -207,8 +207,10 @@ class TestOnAServer:
             await at.server.start()
             await asyncio.wait_for(eve.connection.ready.wait(), 20)
             # Whoever comes back first hears more: the bot's outbox knows what was heard.
-            await until("all of it", lambda: at.world.outboxes[0].counts("#tea")["sent"] == 3)
-            assert at.world.outboxes[0].counts("#tea")["waiting"] == 0
+            await until(
+                "all of it", lambda: at.world.outboxes[0].count_messages("#tea")["sent"] == 3
+            )
+            assert at.world.outboxes[0].count_messages("#tea")["waiting"] == 0
             texts = [text for _, text in eve.said()]
             assert len(texts) == len(set(texts))
             await eve.say("ana, again")
@@ -278,18 +280,20 @@ class TestOnAServer:
     def test_a_flood_that_the_server_slows_down_loses_and_doubles_nothing(
         self, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(irc_connection, "INTERVAL", 1e-9)  # as fast as the server lets it
+        monkeypatch.setattr(
+            irc_connection, "SECONDS_PER_LINE", 1e-9
+        )  # as fast as the server lets it
         world.engine._lines = lines = 16
 
         async def scenario(at: Table) -> None:
             await at.eve.asks("!summon ana")
             await at.eve.say("ana?")
             outbox = at.world.outboxes[0]
-            await until("all of it", lambda: outbox.counts("#tea")["sent"] == lines)
+            await until("all of it", lambda: outbox.count_messages("#tea")["sent"] == lines)
             await until("all is heard", lambda: len(at.eve.said()) >= lines)
             said = [text for _, text in at.eve.said()]
             assert said == ["re ana?", *(f"re ana? {number}" for number in range(2, lines + 1))]
-            assert outbox.counts("#tea")["dropped"] == 0
+            assert outbox.count_messages("#tea")["dropped"] == 0
 
         played(scenario, world, tmp_path)
 
@@ -298,7 +302,7 @@ class TestOnAServer:
             await at.eve.asks("!summon ana")
             at.eve.connection._write("PRIVMSG #tea :Cy: \x02I hate tea\x01\nQUIT :x")
             await at.eve.connection.send("JOIN #tea")
-            await until("heard", lambda: at.world.outboxes[0].counts("#tea")["heard"] == 1)
+            await until("heard", lambda: at.world.outboxes[0].count_messages("#tea")["heard"] == 1)
             [said] = at.world.rooms.open("irc:#tea").messages()
             assert said.person == "eve"
             assert "Cy: " in said.text
@@ -328,9 +332,9 @@ def test_a_bot_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
         try:
             await asyncio.wait_for(eve.connection.ready.wait(), 20)
             world = World(tmp_path)
-            outbox, _, _ = world.hosting("irc")
+            outbox, _, _ = world.bot_parts("irc")
             world.rooms.open("irc:#tea", personas=FRIENDS[:1])
-            outbox.open_place("#tea")
+            outbox.add_channel("#tea")
             world.close()
             program = (tmp_path / "log", "alone_irc.py", tmp_path, str(server.port))
             async with process(*program) as bot, process(*program) as next_bot:
@@ -374,7 +378,7 @@ def test_lines_leave_no_faster_than_servers_bear(monkeypatch: pytest.MonkeyPatch
     async def play() -> None:
         monkeypatch.setattr(irc_connection.time, "monotonic", lambda: clock[0])
         monkeypatch.setattr(irc_connection.asyncio, "sleep", sleep)
-        connection = Connection(Address("host"), "ana", "Ana", lambda *_: sleep(0))
+        connection = IrcConnection(ServerAddress("host"), "ana", "Ana", lambda *_: sleep(0))
         connection._writer = Wire()  # type: ignore[assignment]
         for number in range(7):
             await connection.say("#tea", f"{number}")
@@ -391,29 +395,29 @@ class TestLines:
     @pytest.mark.parametrize(
         ("raw", "line"),
         [
-            (":eve!e@h PRIVMSG #tea :a: b", Line("eve", "PRIVMSG", ("#tea", "a: b"))),
-            ("PING :x", Line("", "PING", ("x",))),
-            (":s 005 me NICKLEN=9 :are", Line("s", "005", ("me", "NICKLEN=9", "are"))),
-            (":eve!e@h PRIVMSG #tea :", Line("eve", "PRIVMSG", ("#tea", ""))),
-            ("", Line("", "", ())),
+            (":eve!e@h PRIVMSG #tea :a: b", IrcLine("eve", "PRIVMSG", ("#tea", "a: b"))),
+            ("PING :x", IrcLine("", "PING", ("x",))),
+            (":s 005 me NICKLEN=9 :are", IrcLine("s", "005", ("me", "NICKLEN=9", "are"))),
+            (":eve!e@h PRIVMSG #tea :", IrcLine("eve", "PRIVMSG", ("#tea", ""))),
+            ("", IrcLine("", "", ())),
         ],
     )
-    def test_are_read(self, raw: str, line: Line) -> None:
-        assert parsed(raw) == line
+    def test_are_read(self, raw: str, line: IrcLine) -> None:
+        assert parse_line(raw) == line
 
     @given(st.text())
     def test_any_line_is_read(self, raw: str) -> None:
-        parsed(raw)
+        parse_line(raw)
 
     @given(st.text(), st.integers(min_value=8, max_value=60))
     def test_of_any_text_fit_and_end_nowhere_else(self, text: str, longest: int) -> None:
-        for piece in pieces(text, longest):
+        for piece in split_text(text, longest):
             assert 0 < len(piece.encode("utf-8", "replace")) <= longest
             assert not set(piece) & set("\r\n\0\x01")
 
     def test_are_512_bytes_at_most(self) -> None:
         longest = f":{'n' * 30}!~{'u' * 10}@{'h' * 63} PRIVMSG #{'c' * 49} :"
-        assert len(longest) <= AROUND
+        assert len(longest) <= LINE_OVERHEAD_BYTES
 
 
 @pytest.mark.parametrize(
@@ -429,7 +433,7 @@ class TestLines:
 def test_a_nick_to_try_next_keeps_its_mark(
     taken: str, wanted: str, longest: int, next_: str
 ) -> None:
-    assert another(taken, wanted, longest) == next_
+    assert alternative_nick(taken, wanted, longest) == next_
 
 
 @pytest.mark.parametrize(
@@ -442,4 +446,4 @@ def test_a_nick_to_try_next_keeps_its_mark(
     ],
 )
 def test_a_clone_s_nick_is_marked(name: str, longest: int, nick: str) -> None:
-    assert plain_nick(name, "[c]", longest) == nick
+    assert nick_from_name(name, "[c]", longest) == nick

@@ -12,7 +12,7 @@ from tests.bots import simulated  # noqa: F401  # lets buttons through
 from myna import apollo11, config, workspace
 from myna.bots.discord_client import DiscordBot
 from myna.cli import prepare, train
-from myna.cli.bot import hosting_of
+from myna.cli.bot import open_bot
 from myna.rooms.live_room import LiveRoom
 from myna.workspace import Workspace
 
@@ -24,7 +24,9 @@ TURNS = 10
 def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Clones of the crew after a few steps of training."""
     settings = config.Settings(
-        train=config.Train(epochs=0.006, batch_tokens=256, lr=2e-3, previews=0, checks=0),
+        train=config.Train(
+            num_train_epochs=0.006, batch_tokens=256, learning_rate=2e-3, previews=0, validations=0
+        ),
         samples=config.Samples(max_length=128, overlap_tokens=16),
         split=config.Split(validation=0),
         chat=config.Chat(max_new_tokens=16),
@@ -33,8 +35,8 @@ def apollo(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     space = workspace.create(tmp_path_factory.mktemp("apollo") / "crew", settings)
     settings = space.settings()
     apollo11.import_transcript(space)
-    prepare.ready(space, settings)
-    train.ready(space, settings, "group")
+    prepare.prepare_if_stale(space, settings)
+    train.train_if_stale(space, settings, "group")
     return space
 
 
@@ -59,7 +61,7 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
             channel = guild.create_text_channel("loop")
             eve = guild.add_member(env.create_user("eve", global_name="Eve"))
             await env.settle()
-            bot.host._chance.seed(1)
+            bot.host._rng.seed(1)
             bot.host._rooms.clone.rng.seed(1)
             for name in CREW:
                 await eve.slash(channel, "clone summon", who=name)
@@ -84,17 +86,17 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
         assert all(one != next_ for one, next_ in pairwise(speakers))
 
         # What stands in the channel is what was said, each message once and by one author.
-        shown = [(f"{message.person} (clone)", message.text) for message in there]
-        assert [(m.author.name, m.content) for m in posted] == shown
-        assert [post["content"] for post in posts] == [text for _, text in shown]
+        expected = [(f"{message.person} (clone)", message.text) for message in there]
+        assert [(m.author.name, m.content) for m in posted] == expected
+        assert [post["content"] for post in posts] == [text for _, text in expected]
         assert all(post["allowed_mentions"] == {"parse": []} for post in posts)
-        for _, text in shown:
+        for _, text in expected:
             assert text
             assert "@" not in text
             assert not any(line.startswith(f"{n}:") for line in text.splitlines() for n in CREW)
 
     chats = {file: workspace.fingerprint(file) for file in apollo.message_files()}
-    with hosting_of(apollo, "group", settings, "discord") as (outbox, consents, make):
+    with open_bot(apollo, "group", settings, "discord") as (outbox, consents, make):
         assert set(CREW) <= set(consents.speakers())
         asyncio.run(play())
     # What was said stands in the room only: nothing that training reads has changed.

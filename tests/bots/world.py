@@ -14,11 +14,11 @@ from tests.metadata import prompt_format
 
 from myna import config, people, workspace
 from myna.artifacts import Channel
-from myna.bots.consent import Consents
+from myna.bots.consent import ConsentChecker
 from myna.bots.front import Front
 from myna.bots.host import Host
 from myna.bots.outbox import Outbox
-from myna.engines.engine import Sampling
+from myna.config import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import EngineError
 from myna.people import People, Person
@@ -29,7 +29,7 @@ from myna.rooms.store import RoomStore
 from myna.workspace import Workspace
 
 TOKEN = "MTIz.c2Vj.cmV0LW9mLWEtdGVzdA"  # noqa: S105
-VERSION = "/api/v10"
+API_VERSION = "/api/v10"
 """Of Discord's API, in the path of its addresses."""
 FRIENDS = ["Ana Silva", "Ben Okoro", "Cy", "Dee"]
 
@@ -63,9 +63,9 @@ class Echo:
     def __init__(self, tokenizer: Tokenizer, *, lines: int = 1, seconds: float = 0) -> None:
         self.slots = 2
         self.saying = ""
-        """What everyone says, whatever they hear."""
+        """The text of every turn; "" to repeat the last message."""
         self.failing = 0
-        """How many calls fail."""
+        """Number of next calls that fail."""
         self.prompts: list[str] = []
         self.running = self.most_running = 0
         self._tokenizer = tokenizer
@@ -124,15 +124,15 @@ class World:
         self.outboxes: list[Outbox] = []
 
     def consent(self, consents: dict[str, str], **accounts: str) -> None:
-        """Who consents to what; an account by the first word of a name."""
+        """Write the consent of people; accounts are given by the first word of a name."""
         persons = tuple(
             Person(name, (accounts.get(name.split()[0], f"test:{name}"),), consent)  # type: ignore[arg-type]
             for name, consent in consents.items()
         )
         people.save(self.space.people_file, People(persons))
 
-    def hosting(self, platform: str, chance: int = 1) -> tuple[Outbox, Consents, object]:
-        """What a front end is given: an outbox, consents, and what makes a host."""
+    def bot_parts(self, platform: str, seed: int = 1) -> tuple[Outbox, ConsentChecker, object]:
+        """The parts that a front end gets: outbox, consents, and a factory of the host."""
         clone = Clone(
             engine=self.engine,
             tokenizer=self.tokenizer,
@@ -146,7 +146,7 @@ class World:
         self.rooms = Rooms(clone, self.store, Queue(self.engine.slots, 1000))
         outbox = Outbox(self.space.bots / f"{platform}.sqlite")
         self.outboxes.append(outbox)
-        consents = Consents(self.space, clone.personas)
+        consents = ConsentChecker(self.space, clone.personas)
 
         def make(front: Front) -> Host:
             self.host = Host(
@@ -155,10 +155,10 @@ class World:
                 consents,
                 self.settings,
                 front,
-                off=self.space.bots / "OFF",
-                count=lambda text: len(self.tokenizer.encode(text).ids),
+                off_file=self.space.bots / "OFF",
+                count_tokens=lambda text: len(self.tokenizer.encode(text).ids),
                 slots=self.engine.slots,
-                chance=random.Random(chance),
+                rng=random.Random(seed),
             )
             return self.host
 

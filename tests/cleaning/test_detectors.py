@@ -22,7 +22,7 @@ from myna.cleaning.detectors import (
 
 
 def asked(rows: list[dict[str, Any]]) -> list[str]:
-    frame = table(rows).with_columns(place="channel_id")
+    frame = table(rows).with_columns(thread="channel_id")
     answered_ = is_answered_by_bot(frame.with_columns(command_prefix=command_prefix(frame["text"])))
     return frame.filter(is_known_command(frame["text"]) | answered_)["text"].to_list()
 

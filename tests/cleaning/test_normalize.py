@@ -13,7 +13,7 @@ from tests.chats import table, texts, thorough
 from myna.cleaning.normalize import apply_text_rules, normalize_messages, tidy_texts
 from myna.config import Rules
 from myna.config.rules import resolve_preset
-from myna.messages import tidy
+from myna.messages import normalize_text
 
 DEFAULT = resolve_preset(Rules())
 
@@ -92,7 +92,7 @@ class TestTidied:
     @given(st.lists(texts | st.text(st.characters(exclude_categories=["Cs"]))))
     def test_is_what_tidy_makes_of_each(self, said: list[str]) -> None:
         assert tidy_texts(pl.Series(said, dtype=pl.String)).to_list() == [
-            tidy(text) for text in said
+            normalize_text(text) for text in said
         ]
 
 
@@ -148,7 +148,7 @@ class TestInvisible:
     )
     def test_characters_go(self, text: str, shown: str) -> None:
         assert apply_text_rules(text, DEFAULT) == shown
-        assert made(text, repair=False) == tidy(text)
+        assert made(text, repair=False) == normalize_text(text)
 
 
 class TestMojibake:
@@ -165,7 +165,7 @@ class TestMojibake:
     )
     def test_is_repaired(self, text: str, meant: str) -> None:
         assert apply_text_rules(text, DEFAULT) == meant
-        assert made(text, repair=False) == tidy(text)
+        assert made(text, repair=False) == normalize_text(text)
 
 
 class TestMentions:
@@ -220,7 +220,7 @@ class TestMentions:
 def test_all_at_once_is_each_by_itself(said: list[str]) -> None:
     done = normalize_messages(table([{"author": "Ana", "text": text} for text in said]), DEFAULT)
     assert done["text"].to_list() == [apply_text_rules(text, DEFAULT) for text in said]
-    assert done["characters"].to_list() == [len(tidy(text)) for text in said]
+    assert done["characters"].to_list() == [len(normalize_text(text)) for text in said]
 
 
 @thorough

@@ -18,7 +18,7 @@ from myna.config import Filter, Rules, Settings, parse, template
 from myna.config.rules import DISCORD_MISTRAL, RULES, resolve_preset, rule_action
 from myna.conversations import quality
 from myna.errors import SettingsError
-from myna.messages import KINDS, tidy
+from myna.messages import KINDS, normalize_text
 from myna.people import People, Person, accounts
 
 
@@ -349,7 +349,7 @@ def test_what_comes_in_is_dropped_or_stays(
     frame = table(rows)
     kept = cleaned(frame, ledger, Rules(**settings), Ana=consent, batch=5)
     assert ledger.messages == len(rows)
-    assert ledger.characters == sum(len(tidy(row["text"])) for row in rows)
+    assert ledger.characters == sum(len(normalize_text(row["text"])) for row in rows)
     assert ledger.total("drop") + kept.height == len(rows)
     dropped = sum(row.characters for row in ledger.rows)
     assert dropped + kept["characters"].sum() == ledger.characters
@@ -363,9 +363,9 @@ def test_what_comes_in_is_dropped_or_stays(
 def test_persons_are_found_by_their_accounts() -> None:
     said = table([{"author": "a1", "text": "x"}, {"author": "a2", "text": "y"}])
     merged = People((Person("Ana", ("test:a1", "test:a2"), "clone"),))
-    assert accounts.assign(said, merged)["person"].to_list() == ["Ana", "Ana"]
+    assert accounts.assign_persons(said, merged)["person"].to_list() == ["Ana", "Ana"]
     assert everyone(said).persons[0].accounts == ("test:a1",)
-    unknown = accounts.assign(said, People())
+    unknown = accounts.assign_persons(said, People())
     assert unknown.select("person", "consent").rows() == [("a1", "no"), ("a2", "no")]
 
 
@@ -379,7 +379,7 @@ ROWS = [
 
 def chosen(**wanted: Any) -> list[str]:
     frame = table(ROWS)
-    frame = accounts.assign(frame, everyone(frame))
+    frame = accounts.assign_persons(frame, everyone(frame))
     return frame.filter(~rules.is_excluded(frame, Filter(**wanted)))["text"].to_list()
 
 

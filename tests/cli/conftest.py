@@ -22,7 +22,7 @@ from myna.cli import main
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed, and how it ended."""
+    """Output and exit status of a command."""
 
     out: str
     err: str

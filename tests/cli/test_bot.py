@@ -1,4 +1,4 @@
-"""`myna bot` in a terminal: what it says before it is anywhere."""
+"""`myna bot` in a terminal, before it connects."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def test_off_and_on_are_one_file(friends: Myna, tmp_path: Path) -> None:
 
 
 def test_people_lists_those_who_opted_out(friends: Myna, tmp_path: Path) -> None:
-    gone = {"account": "discord:7", "name": "ana", "person": "Ana", "at": "2024-05-01T10:00:00"}
+    opt_out = {"account": "discord:7", "name": "ana", "person": "Ana", "at": "2024-05-01T10:00:00"}
     (tmp_path / "chat.jsonl").write_text('{"author": "Ana", "text": "hi"}\n', "utf-8")
     assert friends("import", "chat.jsonl", "--consent", "clone").status == 0
-    (tmp_path / "friends" / "opt-outs.json").write_text(json.dumps([gone]), "utf-8")
-    told = friends("people")
+    (tmp_path / "friends" / "opt-outs.json").write_text(json.dumps([opt_out]), "utf-8")
+    listed = friends("people")
     assert (
         'ana (discord:7) opted out on 2024-05-01: the clone Ana is silent. myna people deny "Ana"'
-    ) in told.err
-    assert friends("people", "--json").json()["opted_out"] == [gone]
+    ) in listed.err
+    assert friends("people", "--json").json()["opted_out"] == [opt_out]

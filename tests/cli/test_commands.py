@@ -1,4 +1,4 @@
-"""What the commands print, and the one clear line where something is wrong."""
+"""Output and error messages of the commands."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def test_a_new_workspace_is_private(myna: Myna, tmp_path: Path) -> None:
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / ".gitignore").read_text() == "*\n"
     assert "# Highest learning rate." in (folder / "myna.toml").read_text()
-    again = myna("new", "friends")
-    assert again.status == 1
-    assert "workspace already" in again.err
+    repeated = myna("new", "friends")
+    assert repeated.status == 1
+    assert "workspace already" in repeated.err
 
 
 def test_outside_a_workspace_every_command_says_how_to_make_one(myna: Myna) -> None:
@@ -43,8 +43,8 @@ def test_import_tells_what_it_read_and_adds_only_what_is_new(myna: Myna, tmp_pat
     assert first.status == 0
     assert first.json()["messages"] == first.json()["stored"] == 30
     assert sorted(first.json()["people"]) == ["Ana", "Ben", "Cy"]
-    again = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
-    assert (again["messages"], again["stored"]) == (30, 0)
+    reimported = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
+    assert (reimported["messages"], reimported["stored"]) == (30, 0)
     export(tmp_path, messages=40)
     longer = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
     assert (longer["messages"], longer["stored"]) == (40, 10)
@@ -62,12 +62,12 @@ def test_consent_is_asked_for_before_anything_is_read(myna: Myna, tmp_path: Path
 @pytest.mark.parametrize(
     ("name", "content", "line"),
     [
-        ("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(range(256)), "no chat that myna knows"),
+        ("photo.jpg", b"\xff\xd8\xff\xe0" + bytes(range(256)), "not a chat export that myna knows"),
         ("empty.json", b"", "the file is empty"),
-        ("notes.txt", b"milk, eggs and bread\n", "no chat that myna knows"),
+        ("notes.txt", b"milk, eggs and bread\n", "not a chat export that myna knows"),
     ],
 )
-def test_a_file_that_is_no_chat_is_one_clear_line(
+def test_a_file_that_is_not_a_chat_export_is_one_clear_line(
     myna: Myna, tmp_path: Path, name: str, content: bytes, line: str
 ) -> None:
     myna("new", "friends")
@@ -86,7 +86,7 @@ def test_a_folder_gives_its_chats_whatever_else_is_in_it(myna: Myna, tmp_path: P
     assert done.status == 0
     assert done.json()["stored"] == 30
     assert done.json()["no_chats"] == {".png": 1}
-    assert "left out 1 files that are no chats: 1 .png" in done.err
+    assert "left out 1 files that are not chat exports: 1 .png" in done.err
 
 
 def test_a_truncated_export_gives_its_complete_messages_and_says_what_is_lost(
@@ -113,10 +113,12 @@ def test_a_truncated_export_gives_its_complete_messages_and_says_what_is_lost(
 def test_a_wrong_setting_names_its_field(myna: Myna, tmp_path: Path) -> None:
     myna("new", "friends")
     settings = tmp_path / "friends" / "myna.toml"
-    settings.write_text(settings.read_text().replace("# lr = 0.001", "lr = -1"))
+    settings.write_text(
+        settings.read_text().replace("# learning_rate = 0.001", "learning_rate = -1")
+    )
     done = myna("-C", "friends", "status")
     assert done.status == 2
-    assert "train.lr = -1" in done.err
+    assert "train.learning_rate = -1" in done.err
     assert myna("-C", "friends", "train", "--set", "train.nonsense=1").status == 2
 
 
@@ -141,19 +143,19 @@ def test_the_ledger_balances_and_inspect_shows_samples(friends: Path) -> None:
     assert sample["target_spans"][-1]["end"] <= len(sample["ids"]) <= 128
     missing = run(friends, ["inspect", "99999"])
     assert missing.status == 2
-    assert "train has samples 0 to" in missing.err
+    assert "no sample 99999: train has samples 0 to" in missing.err
 
 
 def test_inspect_audits_searches_and_writes_a_page(friends: Path) -> None:
     audited = run(friends, ["inspect", "--audit", "--json"])
     assert (audited.status, audited.json()["fatal"]) == (0, [])
-    assert "nothing is wrong" in run(friends, ["inspect", "--audit"]).out
+    assert "no problem found" in run(friends, ["inspect", "--audit"]).out
     [sample] = run(friends, ["inspect", "0", "--json"]).json()
     word = next(s["text"].split()[-1] for s in sample["segments"] if s["label"] == 1)
     found = run(friends, ["inspect", "--search", word.upper(), "--json"]).json()
     assert found
     assert all(word.lower() in str(sample["segments"]).lower() for sample in found)
-    assert "stands in no sample" in run(friends, ["inspect", "--search", "~~~"]).err
+    assert "no sample contains '~~~'" in run(friends, ["inspect", "--search", "~~~"]).err
     page = friends / "samples.html"
     assert run(friends, ["inspect", "--html", str(page), "-n", "2"]).status == 0
     assert page.read_text("utf-8").count("<pre") == 2
@@ -210,14 +212,14 @@ class TestPeople:
         assert asked.status == 2
         assert "--yes" in asked.err
         assert myna("-C", "friends", "people", "forget", "ana", "--yes").status == 0
-        again = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
-        assert sorted(again["people"]) == ["Ben", "Cy"]
+        reimported = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
+        assert sorted(reimported["people"]) == ["Ben", "Cy"]
         assert "prepare" in myna("-C", "friends", "status").out
 
-    def test_somebody_whom_nobody_knows_is_one_clear_line(self, myna: Myna, friends: Path) -> None:
+    def test_an_unknown_person_is_one_clear_line(self, myna: Myna, friends: Path) -> None:
         done = myna("-C", "friends", "people", "allow", "Zed")
         assert done.status == 1
-        assert "nobody here is called 'Zed'" in done.err
+        assert "unknown person 'Zed'" in done.err
 
     def test_channels_and_filters(self, myna: Myna, friends: Path) -> None:
         [channel] = myna("-C", "friends", "channels", "--json").json()

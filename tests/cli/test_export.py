@@ -13,7 +13,7 @@ from tests.export.prepared import FRIENDS, make
 from typer.testing import CliRunner
 
 from myna.cli import app
-from myna.cli.export import _pushed
+from myna.cli.export import _push_if_confirmed
 from myna.export.dataset_export import DatasetExportReport
 
 
@@ -50,7 +50,10 @@ def test_json_is_one_document(friends: Path) -> None:
     [
         (["vicuna"], "'vicuna' is no format: choose one of sharegpt"),
         (["openai", "--person", "Ana", "--everyone"], "exclude each other"),
-        (["openai", "--push", "ana/chats"], "nobody is here to confirm an upload"),
+        (
+            ["openai", "--push", "ana/chats"],
+            "an upload has to be confirmed",
+        ),
         (["openai", "--system", "{who}"], "are filled in"),
     ],
 )
@@ -103,7 +106,7 @@ class TestPush:
         done = DatasetExportReport(
             "openai", str(friends), ["Ana"], files=["train.jsonl"], exported=1200
         )
-        _pushed(done, "ana/chats", sure=False)
+        _push_if_confirmed(done, "ana/chats", sure=False)
         assert asked == [
             "Upload train.jsonl with 1,200 messages to the private dataset ana/chats on "
             "huggingface.co?"
@@ -132,4 +135,4 @@ def test_a_card_is_an_export_like_the_others(friends: Path) -> None:
 def test_options_of_data_sets_are_refused_elsewhere(friends: Path, option: list[str]) -> None:
     done = export(friends, "gguf", *option)
     assert done.status == 1
-    assert f"{option[0]} is for data sets, and gguf is none: leave it out" in done.err
+    assert f"{option[0]} is for data sets, and gguf is not one: leave it out" in done.err

@@ -1,4 +1,4 @@
-"""The whole road with the real base: train, measure, talk; and what `status` says of it."""
+"""All stages with the real base: train, evaluate, chat, and their `status`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from myna.rooms.store import RoomStore
 from myna.workspace import Workspace
 
 pytestmark = pytest.mark.model
-SHORT = ["--set", "train.epochs=0.5", "--set", "train.previews=1"]
+SHORT = ["--set", "train.num_train_epochs=0.5", "--set", "train.previews=1"]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_an_adapter_holds_all_that_talking_needs(trained: Path) -> None:
     assert not list((trained / "adapters").glob(".*.training"))
 
 
-def test_what_is_trained_is_not_trained_again(trained: Path) -> None:
+def test_a_current_adapter_is_not_trained_again(trained: Path) -> None:
     done = run(trained, ["train", "--json", *SHORT])
     assert done.status == 0
     assert done.json()["trained"] is False
@@ -75,11 +75,11 @@ def test_the_clones_talk_through_a_pipe(trained: Path) -> None:
     assert len(spoken) >= 5
     assert set(spoken) <= {"Ana", "Ben", "Cy"}
     assert "You are Ben now" in done.err
-    assert "there is no /nonsense" in done.err
+    assert "there is no command /nonsense" in done.err
     assert start(trained, ["chat", "--seed", "1"], typed).out == done.out
 
 
-def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Path) -> None:
+def test_a_chat_that_is_killed_can_be_resumed(trained: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "myna", "chat", "--as", "Eve", "--with", "Ana", "--seed", "1"],
         cwd=trained,
@@ -109,23 +109,23 @@ def test_what_was_said_in_a_terminal_that_is_killed_is_gone_on_with(trained: Pat
     lines = done.out.splitlines()
     assert lines[:2] == ["Eve: who wants soup", answer]
     assert "Eve: so nobody" in lines
-    assert "They have forgotten" in done.err
+    assert "New context: the personas no longer see the messages" in done.err
 
 
-def test_a_room_of_last_time_must_be_there(trained: Path, tmp_path: Path) -> None:
+def test_the_last_room_must_exist(trained: Path, tmp_path: Path) -> None:
     folder = tmp_path / "friends"
     shutil.copytree(trained, folder, ignore=shutil.ignore_patterns("rooms.sqlite*"))
     done = start(folder, ["chat", "--room", "last"], "")
     assert done.status == 1
-    assert "there is no room of last time: begin one with `myna chat`" in done.err
+    assert "there is no room to resume yet: start one with `myna chat`" in done.err
     assert start(folder, ["chat"], "").status == 0
     assert start(folder, ["chat", "--room", "last"], "").status == 1
 
 
-def test_a_persona_nobody_knows_is_one_clear_line(trained: Path) -> None:
+def test_an_unknown_persona_is_one_clear_line(trained: Path) -> None:
     done = start(trained, ["chat", "--with", "Anna"])
     assert done.status != 0
-    assert "nobody here is called 'Anna': did you mean Ana?" in done.err
+    assert "unknown person 'Anna': did you mean Ana?" in done.err
 
 
 def test_an_adapter_of_another_base_is_not_talked_to(trained: Path, tmp_path: Path) -> None:
@@ -153,8 +153,8 @@ def test_status_names_what_a_changed_setting_makes_stale(trained: Path, tmp_path
     assert "run `myna prepare`" in refused.err
 
 
-def test_training_that_is_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
-    many = ["train.epochs=2", "train.batch_tokens=128", "train.checkpoint_every=0.1s"]
+def test_training_that_is_killed_resumes_exactly(tmp_path: Path) -> None:
+    many = ["train.num_train_epochs=2", "train.batch_tokens=128", "train.checkpoint_every=0.1s"]
     unbroken = workspace_of(tmp_path / "unbroken", make_base(tmp_path / "tiny"), changes=many).root
     broken = tmp_path / "broken"
     shutil.copytree(unbroken, broken)
@@ -172,7 +172,7 @@ def test_training_that_is_killed_goes_on_as_if_it_had_not_been(tmp_path: Path) -
     process.wait()
 
     assert run(broken, ["status", "--json"]).json()["next"] == "myna train"
-    assert "going on after step" in run(broken, ["train"]).err
+    assert "resuming after step" in run(broken, ["train"]).err
     assert run(unbroken, ["train"]).status == 0
     whole, resumed = (losses(folder / "adapters" / "group") for folder in (unbroken, broken))
     assert resumed == pytest.approx(whole, abs=1e-3)

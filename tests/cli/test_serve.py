@@ -1,4 +1,4 @@
-"""`myna serve`: what it refuses before it serves."""
+"""`myna serve`: wrong options, refused before it starts."""
 
 from __future__ import annotations
 

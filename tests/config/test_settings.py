@@ -1,4 +1,4 @@
-"""The settings: what the file says, what may stand in it, what a wrong value says."""
+"""Settings: the file, allowed values, and error messages."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ class TestDurations:
 
 class TestErrors:
     @pytest.mark.parametrize(
-        ("text", "said"),
+        ("text", "message"),
         [
-            ("[train]\nrank = 0", "x.toml: train.rank = 0: "),
-            ("[train]\nrank = 1.5", "x.toml: train.rank = 1.5: "),
-            ("[train]\nlr = nan", "x.toml: train.lr = nan: "),
+            ("[train]\nlora_r = 0", "x.toml: train.lora_r = 0: "),
+            ("[train]\nlora_r = 1.5", "x.toml: train.lora_r = 1.5: "),
+            ("[train]\nlearning_rate = nan", "x.toml: train.learning_rate = nan: "),
             ("[conversations]\ngap_minutes = inf", "x.toml: conversations.gap_minutes = inf: "),
             (
                 "[conversations]\ngap_minutes = 'soon'",
@@ -64,8 +64,8 @@ class TestErrors:
             ("[rules]\nrepeats = 1", "x.toml: rules.repeats = 1: 1 would turn 'good' into 'god': "),
         ],
     )
-    def test_a_wrong_value_names_its_field_and_itself(self, text: str, said: str) -> None:
-        with pytest.raises(SettingsError, match=re.escape(said)) as error:
+    def test_a_wrong_value_names_its_field_and_itself(self, text: str, message: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(message)) as error:
             parse(text, "x.toml")
         assert "\n" not in str(error.value)
 
@@ -78,7 +78,7 @@ class TestErrors:
 
     def test_no_toml_says_where(self) -> None:
         with pytest.raises(SettingsError, match=r"x.toml is no valid TOML: .*line 2"):
-            parse("[train]\nrank 4", "x.toml")
+            parse("[train]\nlora_r 4", "x.toml")
 
     def test_a_file_that_cannot_be_read(self, tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=r"cannot read .*myna\.toml"):
@@ -95,8 +95,8 @@ class TestFile:
     def test_the_template_is_the_defaults_with_a_line_for_each(self) -> None:
         text = template()
         assert parse(text, "x.toml") == Settings()
-        assert "# Highest learning rate.\n# lr = 0.001\n" in text  # the recipe's
-        assert "# Largest norm of a step's gradient.\nclip = 1.0\n" in text
+        assert "# Peak learning rate.\n# learning_rate = 0.001\n" in text  # the recipe's
+        assert "# Gradients are clipped to this norm.\nmax_grad_norm = 1.0\n" in text
         assert "[samples]" in text
 
     @given(
@@ -106,7 +106,7 @@ class TestFile:
             train=st.builds(
                 Train,
                 seed=st.integers(0, 2**40),
-                lr=st.floats(1e-9, 1),
+                learning_rate=st.floats(1e-9, 1),
                 batch_tokens=st.integers(64, 10**9),
             ),
             split=st.builds(Split, validation=st.floats(0, 0.4)),
@@ -122,17 +122,19 @@ class TestFile:
         assert load(path).base == "x"
 
     def test_settings_left_out_have_their_defaults(self) -> None:
-        assert parse("[train]\nepochs = 1", "x.toml").train == Train(epochs=1)
-        assert tomllib.loads(template())["train"]["checks"] == 6
+        assert parse("[train]\nnum_train_epochs = 1", "x.toml").train == Train(num_train_epochs=1)
+        assert tomllib.loads(template())["train"]["validations"] == 6
 
 
 class TestOverride:
     def test_values_are_read_as_their_field_wants_them(self) -> None:
-        done = override(Settings(), ["train.epochs=2", "base = x", "samples.system=In {channel}:"])
-        assert done.train.epochs == 2.0
+        done = override(
+            Settings(), ["train.num_train_epochs=2", "base = x", "samples.system=In {channel}:"]
+        )
+        assert done.train.num_train_epochs == 2.0
         assert done.base == "x"
         assert done.samples.system == "In {channel}:"
-        assert done.train.rank == Settings().train.rank
+        assert done.train.lora_r == Settings().train.lora_r
 
     def test_the_last_one_counts(self) -> None:
         assert override(Settings(), ["train.seed=1", "train.seed=2"]).train.seed == 2
@@ -149,17 +151,17 @@ class TestOverride:
         assert override(Settings(), []) == Settings()
 
     @pytest.mark.parametrize(
-        ("assignment", "said"),
+        ("assignment", "message"),
         [
-            ("train.rank", "--set train.rank: write it as section.key=value"),
+            ("train.lora_r", "--set train.lora_r: write it as section.key=value"),
             ("trian.rank=4", "--set trian.rank=4: there is no section 'trian'"),
             ("train.rnak=4", "--set: there is no setting 'train.rnak'"),
-            ("train.rank=four", "--set: train.rank = 'four': "),
+            ("train.lora_r=four", "--set: train.lora_r = 'four': "),
             ("train=4", "--set: train = '4': "),
-            ("train.rank.x=4", "there is no section 'train.rank'"),
+            ("train.lora_r.x=4", "there is no section 'train.lora_r'"),
             ("=4", "--set: there is no setting ''"),
         ],
     )
-    def test_a_wrong_one_says_what_is_wrong(self, assignment: str, said: str) -> None:
-        with pytest.raises(SettingsError, match=re.escape(said)):
+    def test_a_wrong_one_says_what_is_wrong(self, assignment: str, message: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(message)):
             override(Settings(), [assignment])

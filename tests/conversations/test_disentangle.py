@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.chats import names, table, texts, thorough
 
 from myna.conversations import disentangle, disentangle_features, sessions
-from myna.messages import empty
+from myna.messages import SCHEMA
 
 TANGLED = """
 Ana: anyone awake? my bread did not rise at all
@@ -96,7 +96,7 @@ Ben: black please
         assert apart["conversation"].to_list() == [0] * 5 + [1] * 4
         assert apart.columns == talk.columns
 
-    def test_what_is_not_tangled_stays_as_it_is(self) -> None:
+    def test_what_is_not_tangled_stays_is_given(self) -> None:
         talk = in_stretches(table([{"author": a, "text": "hm", "at": 0} for a in "abcabc"]))
         assert disentangle.disentangle_stretches(talk).equals(talk)
 
@@ -140,8 +140,8 @@ class TestStretches:
         assert (whole == pieces).mean() > 0.99  # type: ignore[operator]
 
     def test_no_messages(self) -> None:
-        assert disentangle.predict_links(empty()).to_list() == []
-        assert conversation_starts(empty()).to_list() == []
+        assert disentangle.predict_links(pl.DataFrame(schema=SCHEMA)).to_list() == []
+        assert conversation_starts(pl.DataFrame(schema=SCHEMA)).to_list() == []
 
 
 class TestIsTangled:
@@ -163,7 +163,7 @@ class TestIsTangled:
         assert found.to_list() == [False] * 4 + [True] * 4
 
     def test_no_messages(self) -> None:
-        assert disentangle.is_tangled(in_stretches(empty())).to_list() == []
+        assert disentangle.is_tangled(in_stretches(pl.DataFrame(schema=SCHEMA))).to_list() == []
 
 
 @thorough

@@ -59,8 +59,8 @@ def test_rare_words_that_two_messages_share_weigh_more_than_usual_ones() -> None
     shared = disentangle_features.shared_words(said)
     last = shared.row == 4
     weight = dict.fromkeys(range(1, 5), 0.0)
-    for place, one in zip(
+    for distance, one in zip(
         shared.distance[last].tolist(), shared.weight[last].tolist(), strict=True
     ):
-        weight[place] += one
+        weight[distance] += one
     assert weight[4] > weight[1] == weight[2] == weight[3]

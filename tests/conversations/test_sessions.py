@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.chats import table, thorough
 
 from myna.conversations import sessions
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 
 DAY = 24 * 60
 
@@ -107,7 +107,7 @@ def test_every_message_is_in_one_conversation_of_one_thread(rows: list[dict[str,
     found = sessions.split_conversations(said, 60)
     assert sorted(found["text"]) == sorted(said["text"])
     for _, one in found.group_by("conversation"):
-        assert one.select(sessions.PLACE).n_unique() == 1
+        assert one.select(sessions.CHANNEL_KEY).n_unique() == 1
         times = one["sent_at"].drop_nulls()
         assert times.is_sorted()
         assert (times.diff().dt.total_minutes().fill_null(0) <= 60).all()
@@ -126,7 +126,7 @@ def chat(channel: str, within: float, between: float, talks: int = 40) -> list[d
 
 
 def gaps_of(rows: list[dict[str, Any]]) -> dict[str, float]:
-    found = sessions.estimate_gaps(sessions.split_conversations(table(rows), 60), PLACE)
+    found = sessions.estimate_gaps(sessions.split_conversations(table(rows), 60), CHANNEL_KEY)
     return dict(found.select(pl.col("channel_id").str.strip_prefix("/"), "gap").iter_rows())
 
 

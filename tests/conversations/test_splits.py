@@ -145,4 +145,4 @@ def test_splits_follow_each_other_in_time(
             assert before.is_empty() or after.is_empty() or before.max() <= after.min()
     for _, one in frame.group_by("conversation"):
         assert one["split"].n_unique() == 1
-        assert one.select(sessions.PLACE).n_unique() == 1
+        assert one.select(sessions.CHANNEL_KEY).n_unique() == 1

@@ -12,7 +12,7 @@ from tests.adapters import random_adapter
 from myna.engines.engine import Engine, open_engine
 from myna.engines.transformers_engine import Transformers
 from myna.models.bases import Base
-from myna.models.loading import load
+from myna.models.loading import load_base
 from myna.rendering.tokenizer import Tokenizer
 
 CONTEXT = 256
@@ -30,7 +30,7 @@ def transformers(base: Base) -> Iterator[Engine]:
     """In float32: in bfloat16 the order of sums shows in the second digit."""
     import torch
 
-    engine = Transformers(base, None, CONTEXT, model=load(base, dtype=torch.float32))
+    engine = Transformers(base, None, CONTEXT, model=load_base(base, dtype=torch.float32))
     yield engine
     engine.close()
 
@@ -56,7 +56,7 @@ def adapted(base: Base, adapter: Path) -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def reference(base: Base, adapter: Path, prompt: list[int]) -> dict[int, float]:
-    """What comes next in transformers with the adapter."""
+    """Next tokens of transformers with the adapter."""
     engine = open_engine("transformers", base, adapter, context=CONTEXT)
     expected = engine.next_probs(prompt, 5000)
     engine.close()
@@ -81,6 +81,6 @@ def collect(stream: Generator[str, None, str]) -> tuple[str, str]:
 
 
 def distance(ours: dict[int, float], theirs: dict[int, float]) -> float:
-    """How far apart the log-probabilities are, on average over the fifty best of `ours`."""
+    """Mean difference of the log-probabilities, over the fifty best of `ours`."""
     best = [token for token in list(ours)[:50] if token in theirs]
     return sum(abs(math.log(ours[token] / theirs[token])) for token in best) / len(best)

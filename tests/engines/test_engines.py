@@ -1,4 +1,4 @@
-"""What both engines do alike, on the embedded base."""
+"""Behaviour that both engines share, on the embedded base."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.engines.conftest import CONTEXT, collect
 
-from myna.engines.engine import Engine, Sampling, choose, open_engine
+from myna.config import Sampling
+from myna.engines.engine import Engine, choose_engine, open_engine
 from myna.errors import EngineError, ModelError
 from myna.models.bases import Base
 from myna.rendering.tokenizer import Tokenizer
@@ -129,13 +130,13 @@ def test_a_closed_engine_says_so(base: Base) -> None:
 
 
 def test_auto_takes_llamacpp_where_there_is_a_gguf(base: Base) -> None:
-    assert choose("auto", base) == "llama.cpp"
+    assert choose_engine("auto", base) == "llama.cpp"
     bare = dataclasses.replace(base, gguf=None)
-    assert choose("auto", bare) == "transformers"
+    assert choose_engine("auto", bare) == "transformers"
     with pytest.raises(EngineError, match="has no GGUF file"):
-        choose("llama.cpp", bare)
+        choose_engine("llama.cpp", bare)
     with pytest.raises(EngineError, match=r"use auto, llama\.cpp, transformers, vllm or openai"):
-        choose("onnx", base)
+        choose_engine("onnx", base)
 
 
 def test_a_damaged_base_is_one_clear_line(base: Base, tmp_path: Path) -> None:

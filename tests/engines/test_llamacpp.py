@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.engines.conftest import CONTEXT, collect, distance
 
-from myna.engines.engine import Engine, Sampling, open_engine
+from myna.config import Sampling
+from myna.engines.engine import Engine, open_engine
 from myna.engines.llamacpp import LlamaCpp, Slots
 from myna.errors import EngineError
 from myna.models.bases import Base

@@ -47,7 +47,7 @@ def test_the_adapter_is_the_same_and_only_with_its_rows_in_llamacpps_order(
     assert distance(llamacpp.next_probs(prompt), reference) > 0.5, "strong enough to tell"
 
     shutil.copytree(adapter, tmp_path / "unordered", ignore=shutil.ignore_patterns("*.gguf"))
-    monkeypatch.setattr(lora, "_llamacpp_rows", lambda values, *_: values)
+    monkeypatch.setattr(lora, "_to_llamacpp_rows", lambda values, *_: values)
     unordered = LlamaCpp(base, gguf_adapter(tmp_path / "unordered", base), CONTEXT)
     assert distance(unordered.next_probs(prompt), reference) > 0.5
     unordered.close()
@@ -57,7 +57,7 @@ def test_a_large_base_keeps_its_weights_and_gets_the_adapter_beside_them(
     base: Base, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(adapter, tmp_path / "a", ignore=shutil.ignore_patterns("*.gguf"))
-    monkeypatch.setattr(adapter_gguf, "SMALL", 0)
+    monkeypatch.setattr(adapter_gguf, "MAX_MERGED_BYTES", 0)
     open_engine("llama.cpp", base, tmp_path / "a", context=CONTEXT).close()
     assert [path.name for path in (tmp_path / "a").glob("*.gguf")] == ["adapter.gguf"]
 
@@ -81,7 +81,7 @@ def test_it_is_converted_once_for_each_training(adapter: Path, base: Base, tmp_p
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
-    assert gguf_adapter(folder, base).stat().st_mtime_ns > made, "trained further: made anew"
+    assert gguf_adapter(folder, base).stat().st_mtime_ns > made, "trained further: made again"
     assert not list(folder.glob(".parts-*"))
 
 
@@ -115,9 +115,9 @@ def test_what_llamacpp_cannot_run_is_refused(copied: Path, base: Base) -> None:
 def test_doras_lengths_have_no_place_beside_a_base(
     copied: Path, base: Base, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = lora.read(copied, base)
+    read = lora.read_adapter(copied, base)
     read.magnitudes["blk.0.attn_q.weight"] = read.b["blk.0.attn_q.weight"][:, 0]
-    monkeypatch.setattr(lora, "read", lambda *_: read)
+    monkeypatch.setattr(lora, "read_adapter", lambda *_: read)
     with pytest.raises(EngineError, match='uses DoRA: use engine = "transformers"'):
         gguf_adapter(copied, base)
 
@@ -128,7 +128,7 @@ def test_half_a_pair_is_a_damaged_adapter(copied: Path, base: Base) -> None:
     weights = load_file(copied / "adapter_model.safetensors")
     del weights["base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"]
     save_file(weights, copied / "adapter_model.safetensors")
-    with pytest.raises(ModelError, match="is damaged: train the adapter anew"):
+    with pytest.raises(ModelError, match="is damaged: train the adapter again"):
         gguf_adapter(copied, base)
 
 
@@ -143,7 +143,7 @@ def test_another_architecture_is_refused(copied: Path, base: Base, tmp_path: Pat
 def test_a_damaged_adapter_is_one_clear_line(copied: Path, base: Base) -> None:
     weights = copied / "adapter_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(ModelError, match="is damaged: train the adapter anew"):
+    with pytest.raises(ModelError, match="is damaged: train the adapter again"):
         gguf_adapter(copied, base)
     weights.unlink()
     with pytest.raises(ModelError, match=r"cannot read .*safetensors: No such file"):

@@ -12,10 +12,10 @@ from tests.engines.conftest import distance
 from myna.engines.engine import Engine
 from myna.errors import ModelError
 from myna.models import adapter_gguf
-from myna.models.adapter_gguf import merged
+from myna.models.adapter_gguf import merged_gguf
 from myna.models.bases import Base
-from myna.models.gguf_file import Head, read_head, read_metadata
-from myna.models.lora import SOURCE, Lora
+from myna.models.gguf_file import GgufHeader, read_header, read_metadata
+from myna.models.lora import SOURCE_KEY, LoraWeights
 
 pytestmark = pytest.mark.model
 
@@ -30,7 +30,7 @@ def gguf(base: Base) -> Path:
 
 @pytest.fixture(scope="session")
 def file(adapter: Path, base: Base, gguf: Path) -> Path:
-    return merged(adapter, base, gguf)
+    return merged_gguf(adapter, base, gguf)
 
 
 def test_it_is_the_same_model_as_base_and_adapter_in_transformers(
@@ -42,7 +42,7 @@ def test_it_is_the_same_model_as_base_and_adapter_in_transformers(
 def test_what_the_adapter_changes_has_8_bits_and_all_else_is_as_it_was(
     file: Path, gguf: Path
 ) -> None:
-    before, after = read_head(gguf), read_head(file)
+    before, after = read_header(gguf), read_header(file)
     old_content, new_content = content(gguf, before), content(file, after)
     assert [one.name for one in after.tensors] == [one.name for one in before.tensors]
     for old, new in zip(before.tensors, after.tensors, strict=True):
@@ -52,31 +52,31 @@ def test_what_the_adapter_changes_has_8_bits_and_all_else_is_as_it_was(
         else:
             assert old_content[old.name] == new_content[new.name]
     told = read_metadata(file)
-    assert len(told.pop(SOURCE)) == 64
+    assert len(told.pop(SOURCE_KEY)) == 64
     assert told == read_metadata(gguf)
 
 
-def content(path: Path, head: Head) -> dict[str, bytes]:
+def content(path: Path, head: GgufHeader) -> dict[str, bytes]:
     """Each tensor's bytes, up to the next one."""
     whole = path.read_bytes()
-    ordered = sorted(head.tensors, key=lambda one: one.at)
-    ends = [one.at for one in ordered[1:]] + [len(whole)]
-    return {one.name: whole[one.at : end] for one, end in zip(ordered, ends, strict=True)}
+    ordered = sorted(head.tensors, key=lambda one: one.offset)
+    ends = [one.offset for one in ordered[1:]] + [len(whole)]
+    return {one.name: whole[one.offset : end] for one, end in zip(ordered, ends, strict=True)}
 
 
 def test_it_is_made_once_for_each_training_and_base(
     adapter: Path, base: Base, gguf: Path, file: Path, tmp_path: Path
 ) -> None:
     said: list[str] = []
-    assert merged(adapter, base, gguf, said.append) == file
+    assert merged_gguf(adapter, base, gguf, said.append) == file
     assert said == []
     shutil.copytree(adapter, tmp_path / "a")
     weights = tmp_path / "a" / "adapter_model.safetensors"
     trained = bytearray(weights.read_bytes())
     trained[-1] ^= 1
     weights.write_bytes(trained)
-    merged(tmp_path / "a", base, gguf, said.append)
-    assert said == ["joining base and adapter for llama.cpp, once"]
+    merged_gguf(tmp_path / "a", base, gguf, said.append)
+    assert said == ["merging base and adapter for llama.cpp, once"]
     assert not list((tmp_path / "a").glob(".parts-*"))
 
 
@@ -92,7 +92,7 @@ def test_dora_is_merged_as_peft_merges_it() -> None:
     layer = adapted.base_model.model[0]
     torch.nn.init.normal_(layer.lora_B["default"].weight)
     layer.lora_magnitude_vector["default"].weight.data *= torch.rand(16) + 0.5
-    ours = Lora(
+    ours = LoraWeights(
         12.0,
         3.0,
         {"w": layer.lora_A["default"].weight.detach().numpy()},
@@ -100,7 +100,7 @@ def test_dora_is_merged_as_peft_merges_it() -> None:
         {"w": layer.lora_magnitude_vector["default"].weight.detach().numpy().copy()},
     )
     theirs = adapted.merge_and_unload()[0].weight.detach().numpy()
-    np.testing.assert_allclose(adapter_gguf._changed(weight, "w", ours), theirs, atol=1e-5)
+    np.testing.assert_allclose(adapter_gguf._merged_weight(weight, "w", ours), theirs, atol=1e-5)
 
 
 def test_a_base_cut_short_is_one_clear_line(
@@ -109,6 +109,6 @@ def test_a_base_cut_short_is_one_clear_line(
     copy = tmp_path / "cut.gguf"
     copy.write_bytes(gguf.read_bytes()[:60_000_000])
     shutil.copytree(adapter, tmp_path / "a", ignore=shutil.ignore_patterns("*.gguf"))
-    with pytest.raises(ModelError, match=r"cut\.gguf is damaged: \S+ is not whole"):
-        merged(tmp_path / "a", base, copy)
+    with pytest.raises(ModelError, match=r"cut\.gguf is damaged: \S+ is truncated"):
+        merged_gguf(tmp_path / "a", base, copy)
     assert not (tmp_path / "a" / "merged.gguf").exists()

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from tests.engines.conftest import CONTEXT, collect
 from tests.engines.servers import KEY, llama_server, told
 
-from myna.config import Server
+from myna.config import EngineServer, Sampling
 from myna.engines import client as client_
-from myna.engines.engine import Engine, Sampling, open_engine
-from myna.engines.openai_engine import GAP, OpenAI, PlainText, chosen_model
+from myna.engines.engine import Engine, open_engine
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE, OpenAI, PromptText, choose_model
 from myna.errors import BusyError, EngineError, SettingsError
 from myna.models.bases import Base
 from myna.rendering.tokenizer import Tokenizer
@@ -37,12 +37,12 @@ def address(base: Base) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(client_.KEY, KEY)
+    monkeypatch.setenv(client_.KEY_VARIABLE, KEY)
 
 
 @pytest.fixture
 def served(base: Base, address: str) -> Engine:
-    return open_engine("openai", base, context=CONTEXT, slots=2, server=Server(url=address))
+    return open_engine("openai", base, context=CONTEXT, slots=2, server=EngineServer(url=address))
 
 
 class TestLlamaServer:
@@ -98,7 +98,7 @@ class TestLlamaServer:
     def test_vllm_is_the_same_protocol_with_ids(
         self, base: Base, address: str, llamacpp: Engine, prompt: list[int]
     ) -> None:
-        server = Server(url=address, model="clone")
+        server = EngineServer(url=address, model="clone")
         engine = open_engine("vllm", base, context=CONTEXT, server=server)
         assert engine.name == "vllm"
         expected = collect(llamacpp.stream(prompt, greedy(8)))
@@ -110,13 +110,13 @@ class TestLlamaServer:
     def test_without_the_key(
         self, base: Base, address: str, monkeypatch: pytest.MonkeyPatch, given: str, why: str
     ) -> None:
-        monkeypatch.setenv(client_.KEY, given)
+        monkeypatch.setenv(client_.KEY_VARIABLE, given)
         with pytest.raises(EngineError, match=f"{why}: set the environment variable MYNA_ENGINE"):
-            open_engine("openai", base, server=Server(url=address))
+            open_engine("openai", base, server=EngineServer(url=address))
 
     def test_a_model_that_it_does_not_have(self, base: Base, address: str) -> None:
         with pytest.raises(EngineError, match="has no model 'group', only clone"):
-            open_engine("openai", base, server=Server(url=address, model="group"))
+            open_engine("openai", base, server=EngineServer(url=address, model="group"))
 
 
 MODELS = {"data": [{"id": "clone"}]}
@@ -137,7 +137,7 @@ def piece(text: str, reason: str | None = None) -> dict[str, Any]:
 
 
 def engine(base: Base, address: str, **settings: Any) -> Engine:
-    return open_engine("openai", base, context=64, server=Server(url=address, **settings))
+    return open_engine("openai", base, context=64, server=EngineServer(url=address, **settings))
 
 
 def answering(stream: Any) -> Callable[[str, Any], Any]:
@@ -227,7 +227,7 @@ class TestErrors:
             (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", "broke off"),
             (b"", "broke off in the middle"),
             (b"SSH-2.0-OpenSSH_9\r\n", "broke off in the middle"),
-            (events(*[piece("long " * 100)] * 9), "sends more than it was asked for"),
+            (events(*[piece("long " * 100)] * 9), "sends more than max_tokens"),
         ],
     )
     def test_a_stream_that_breaks(self, base: Base, raw: bytes, why: str) -> None:
@@ -241,9 +241,9 @@ class TestErrors:
         [
             (500, EngineError, r"/v1/completions answers 500 \(no \[2J space on …\)"),
             (404, EngineError, "answers 404"),
-            (429, BusyError, "has too much to do or is not ready .*: try again"),
-            (503, BusyError, "too much to do"),
-            (302, EngineError, "sends us elsewhere: set .engine. url to where it really is"),
+            (429, BusyError, "is overloaded or not ready .*: try again"),
+            (503, BusyError, "is overloaded"),
+            (302, EngineError, "redirects elsewhere: set .engine. url to the final address"),
         ],
     )
     def test_a_refusal_says_why_on_one_line_and_never_the_key(
@@ -272,7 +272,7 @@ class TestErrors:
             time.sleep(0.5)
             return MODELS
 
-        why = r"has said nothing for 0\.1 seconds: try again"
+        why = r"has sent nothing for 0\.1 seconds: try again"
         with told(answer) as address, pytest.raises(EngineError, match=why):
             engine(base, address, timeout=0.1)
 
@@ -288,13 +288,13 @@ class TestErrors:
             engine(base, address)
 
     def test_a_key_that_can_be_none(self, base: Base, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv(client_.KEY, "a\r\nHost: elsewhere")
-        with pytest.raises(EngineError, match="MYNA_ENGINE_KEY holds what can be no key") as found:
+        monkeypatch.setenv(client_.KEY_VARIABLE, "a\r\nHost: elsewhere")
+        with pytest.raises(EngineError, match="MYNA_ENGINE_KEY is not a valid key") as found:
             engine(base, "http://127.0.0.1:9")
         assert "elsewhere" not in str(found.value)
 
     def test_without_an_address(self, base: Base) -> None:
-        for server in (None, Server()):
+        for server in (None, EngineServer()):
             with pytest.raises(SettingsError, match=r"needs a server: set url = .* under .engine"):
                 open_engine("openai", base, server=server)
 
@@ -304,17 +304,17 @@ class TestModels:
 
     def test_the_one_that_is_named(self) -> None:
         for name, found in (("a", "a:latest"), ("a:latest", "a:latest"), ("b", "b")):
-            assert chosen_model(Server(model=name), self.served) == found
+            assert choose_model(EngineServer(model=name), self.served) == found
 
     def test_else_the_only_one(self) -> None:
-        assert chosen_model(Server(), {"b": {}}) == "b"
+        assert choose_model(EngineServer(), {"b": {}}) == "b"
         with pytest.raises(EngineError, match=r"has several models: .* \(a:latest, b\)"):
-            chosen_model(Server(), self.served)
+            choose_model(EngineServer(), self.served)
 
     def test_a_server_that_lists_none_is_believed(self) -> None:
-        assert chosen_model(Server(model="x"), {}) == "x"
+        assert choose_model(EngineServer(model="x"), {}) == "x"
         with pytest.raises(EngineError, match="does not say what models it has"):
-            chosen_model(Server(), {})
+            choose_model(EngineServer(), {})
 
 
 START, END = 1, 2
@@ -322,8 +322,8 @@ START, END = 1, 2
 
 
 @pytest.fixture(scope="module")
-def text(tokenizer: Tokenizer) -> PlainText:
-    return PlainText(tokenizer)
+def text(tokenizer: Tokenizer) -> PromptText:
+    return PromptText(tokenizer)
 
 
 @pytest.fixture(scope="module")
@@ -332,19 +332,19 @@ def reader(base: Base) -> tokenizers.Tokenizer:
     return tokenizers.Tokenizer.from_file(str(base.folder / "tokenizer.json"))
 
 
-def test_words_are_as_they_were(text: PlainText, tokenizer: Tokenizer) -> None:
+def test_words_are_as_they_were(text: PromptText, tokenizer: Tokenizer) -> None:
     said = "Ana: tea?\nBen: 10:30 👍🏽 <b>ok</b>"
-    assert text.of(tokenizer.encode(said).ids) == said
+    assert text.render(tokenizer.encode(said).ids) == said
 
 
-def test_a_typed_control_token_gets_a_gap(text: PlainText, tokenizer: Tokenizer) -> None:
+def test_a_typed_control_token_gets_a_gap(text: PromptText, tokenizer: Tokenizer) -> None:
     typed = tokenizer.encode("Ana: <<|im_end|>|im_end|> <|im_end").ids
-    assert text.of(typed) == f"Ana: <<{GAP}|im_end|>|im_end|> <|im_end"
+    assert text.render(typed) == f"Ana: <<{ZERO_WIDTH_SPACE}|im_end|>|im_end|> <|im_end"
 
 
-def test_what_steers_the_model_stays(text: PlainText, tokenizer: Tokenizer) -> None:
+def test_what_steers_the_model_stays(text: PromptText, tokenizer: Tokenizer) -> None:
     ids = [START, *tokenizer.encode("user\n<|im_end|>hi").ids, END]
-    assert text.of(ids) == f"<|im_start|>user\n<{GAP}|im_end|>hi<|im_end|>"
+    assert text.render(ids) == f"<|im_start|>user\n<{ZERO_WIDTH_SPACE}|im_end|>hi<|im_end|>"
 
 
 def test_what_the_server_adds_itself_is_left_out(
@@ -352,15 +352,15 @@ def test_what_the_server_adds_itself_is_left_out(
 ) -> None:
     monkeypatch.setattr(tokenizer, "bos", (START,))
     words = tokenizer.encode("hi").ids
-    assert PlainText(tokenizer).of([START, *words]) == "hi"
-    assert PlainText(tokenizer).of(words) == "hi"
+    assert PromptText(tokenizer).render([START, *words]) == "hi"
+    assert PromptText(tokenizer).render(words) == "hi"
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.sampled_from(["<|im_end|>", "<|endoftext|>", "<", "|", "im_end", ">", "a"])))
 def test_a_server_finds_the_control_tokens_that_we_meant_and_no_other(
-    text: PlainText, tokenizer: Tokenizer, reader: tokenizers.Tokenizer, parts: list[str]
+    text: PromptText, tokenizer: Tokenizer, reader: tokenizers.Tokenizer, parts: list[str]
 ) -> None:
     ids = [START, *tokenizer.encode("".join(parts)).ids, END]
-    found = reader.encode(text.of(ids)).ids
+    found = reader.encode(text.render(ids)).ids
     assert [number for number in found if number in tokenizer.control_ids] == [START, END]

@@ -28,11 +28,11 @@ def order_of(queue: Queue, keys: list[str]) -> list[str]:
     served: list[str] = []
 
     def call(name: str, key: str) -> None:
-        with queue.turn(key):
+        with queue.slot(key):
             served.append(name)
 
     threads = []
-    with queue.turn("before"):
+    with queue.slot("before"):
         for number, key in enumerate(keys):
             threads.append(threading.Thread(target=call, args=(f"{key}{number}", key)))
             threads[-1].start()
@@ -71,7 +71,7 @@ def test_as_many_run_at_once_as_there_are_slots() -> None:
 
     def call(number: int) -> None:
         nonlocal most, running
-        with queue.turn(str(number % 7)):
+        with queue.slot(str(number % 7)):
             with lock:
                 running += 1
                 most = max(most, running)
@@ -89,12 +89,12 @@ def test_as_many_run_at_once_as_there_are_slots() -> None:
 
 def test_past_the_bound_it_says_so_at_once() -> None:
     queue = Queue(1, 1)
-    with queue.turn("a"):
-        waiting = threading.Thread(target=lambda: queue.turn("b").__enter__())
+    with queue.slot("a"):
+        waiting = threading.Thread(target=lambda: queue.slot("b").__enter__())
         waiting.start()
         until(lambda: queue.waiting == 1)
         with pytest.raises(BusyError, match="1 replies are being made and 1 wait: try again"):
-            queue.turn("c").__enter__()
+            queue.slot("c").__enter__()
         assert queue.waiting == 1
     waiting.join()
     assert issubclass(BusyError, EngineError)
@@ -102,16 +102,16 @@ def test_past_the_bound_it_says_so_at_once() -> None:
 
 def test_without_a_waiting_room_only_slots_count() -> None:
     queue = Queue(2, 0)
-    with queue.turn("a"), queue.turn("a"), pytest.raises(BusyError):
-        queue.turn("b").__enter__()
-    with queue.turn("b"):
+    with queue.slot("a"), queue.slot("a"), pytest.raises(BusyError):
+        queue.slot("b").__enter__()
+    with queue.slot("b"):
         assert queue.running == 1
 
 
 def test_an_exception_gives_the_slot_back() -> None:
     queue = Queue(1, 0)
     for _ in range(3):
-        with pytest.raises(ZeroDivisionError), queue.turn("a"):
+        with pytest.raises(ZeroDivisionError), queue.slot("a"):
             _ = 1 / 0
     assert queue.running == 0
 
@@ -121,7 +121,7 @@ def test_who_is_interrupted_while_waiting_takes_no_slot(
     monkeypatch: pytest.MonkeyPatch, given_meanwhile: bool
 ) -> None:
     queue = Queue(1, 9)
-    first = queue.turn("a")
+    first = queue.slot("a")
     first.__enter__()
 
     def interrupted(self: threading.Event, timeout: float | None = None) -> bool:
@@ -132,9 +132,9 @@ def test_who_is_interrupted_while_waiting_takes_no_slot(
     with monkeypatch.context() as patch:
         patch.setattr(threading.Event, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            queue.turn("b").__enter__()
+            queue.slot("b").__enter__()
     assert queue.waiting == 0
     if not given_meanwhile:
         first.__exit__(None, None, None)
-    with queue.turn("c"):
+    with queue.slot("c"):
         assert queue.running == 1

@@ -11,11 +11,12 @@ import pytest
 from tests.adapters import random_adapter, tiny_base
 from tests.engines.conftest import CONTEXT, distance
 
-from myna.engines.engine import Engine, Sampling
-from myna.engines.transformers_engine import Transformers, choose_token
-from myna.models.bases import Base, find
+from myna.config import Sampling
+from myna.engines.engine import Engine
+from myna.engines.transformers_engine import Transformers, sample_token
+from myna.models.bases import Base, find_base
 from myna.models.libraries import quiet
-from myna.models.loading import load
+from myna.models.loading import load_base
 from myna.rendering.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.model
@@ -42,11 +43,11 @@ def test_the_cache_changes_nothing(
     """Whatever was asked before, the answer is a plain forward pass's. Also in chunks."""
     import torch
 
-    model = load(base, dtype=torch.float32)
+    model = load_base(base, dtype=torch.float32)
     with torch.inference_mode():
         plain = model(input_ids=torch.tensor([prompt])).logits[0].float().log_softmax(-1)
     expected = [float(plain[i, t]) for i, t in enumerate(prompt[1:])]
-    monkeypatch.setattr("myna.engines.transformers_engine._CHUNK", 5)
+    monkeypatch.setattr("myna.engines.transformers_engine._CHUNK_TOKENS", 5)
     for before in (prompt[:5], [*prompt, 40, 41], [99, *prompt]):
         transformers.next_probs(before, 1)
         assert transformers.score(prompt[:3], prompt[3:]) == pytest.approx(expected[2:], abs=1e-3)
@@ -81,7 +82,7 @@ def test_each_step_of_sampling_narrows_the_choice() -> None:
         neutral = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
         sampling = Sampling(**(neutral | settings))  # type: ignore[arg-type]
         random = torch.Generator().manual_seed(1)
-        return {choose_token(logits, sampling, [0], random) for _ in range(100)}
+        return {sample_token(logits, sampling, [0], random) for _ in range(100)}
 
     assert chosen() == {0, 1, 2, 3}
     assert chosen(temperature=0) == {0}
@@ -165,7 +166,7 @@ class TestAdapters:
             model.save_pretrained(tmp_path)
         for name in ("tokenizer.json", "tokenizer_config.json"):
             shutil.copyfile(tiny.folder / name, tmp_path / name)
-        small = Transformers(find(str(tmp_path), weights=True), loras[0], CONTEXT)
+        small = Transformers(find_base(str(tmp_path), weights=True), loras[0], CONTEXT)
         whole = Transformers(tiny, loras[0], CONTEXT)
         assert distance(small.next_probs(prompt, 50), whole.next_probs(prompt, 5000)) < 0.3
         small.close()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from tests.engines.servers import told
 
-from myna.config import Server
-from myna.engines.vllm import adapter_model
+from myna.config import EngineServer
+from myna.engines.vllm import served_model
 from myna.errors import EngineError
 from myna.models.bases import Base
 
@@ -32,15 +32,15 @@ def listing(*models: dict[str, Any]) -> dict[str, Any]:
 
 def test_an_adapter_is_the_model_of_its_folders_name(adapter: Path) -> None:
     with told(lambda *_: listing({"id": "group", "root": str(adapter)})) as address:
-        assert adapter_model(BASE, adapter, Server(url=address)) == "group"
-        assert adapter_model(BASE, adapter, Server(url=address, model="base")) == "base"
+        assert served_model(BASE, adapter, EngineServer(url=address)) == "group"
+        assert served_model(BASE, adapter, EngineServer(url=address, model="base")) == "base"
 
 
 def test_another_adapter_of_that_name_is_not_taken_for_it(adapter: Path) -> None:
     with told(lambda *_: listing({"id": "group", "root": "/elsewhere/group"})) as address:
         with pytest.raises(EngineError, match="has 'group' from /elsewhere/group, not from"):
-            adapter_model(BASE, adapter, Server(url=address))
-        assert adapter_model(BASE, adapter, Server(url=address, model="group")) == "group"
+            served_model(BASE, adapter, EngineServer(url=address))
+        assert served_model(BASE, adapter, EngineServer(url=address, model="group")) == "group"
 
 
 def test_a_missing_adapter_is_put_on_the_server(adapter: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_missing_adapter_is_put_on_the_server(adapter: Path) -> None:
         return b"HTTP/1.0 200 OK\r\n\r\nSuccess: LoRA adapter 'group' added successfully."
 
     with told(answer) as address:
-        assert adapter_model(BASE, adapter, Server(url=address)) == "group"
+        assert served_model(BASE, adapter, EngineServer(url=address)) == "group"
     wanted = {"lora_name": "group", "lora_path": str(adapter)}
     assert asked == [("/v1/load_lora_adapter", wanted)]
 
@@ -63,7 +63,7 @@ def test_a_server_that_takes_none_must_be_started_with_it(adapter: Path) -> None
         return listing() if body is None else (404, {})
 
     with told(answer) as address, pytest.raises(EngineError) as found:
-        adapter_model(BASE, adapter, Server(url=address))
+        served_model(BASE, adapter, EngineServer(url=address))
     assert str(found.value).endswith(
         "does not have the adapter 'group': start it with `vllm serve /models/base --enable-lora "
         f"--max-lora-rank 32 --lora-modules group={adapter}`"

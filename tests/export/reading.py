@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.export.dialogues import OPENING, Dialogue
 from myna.export.formats import BOS, EOS
 from myna.rendering.turns import LOOKS_LIKE_TURN, unescape
@@ -19,9 +19,9 @@ from myna.rendering.turns import LOOKS_LIKE_TURN, unescape
 Spoken = list[tuple[str, str]]
 
 _TYPED = re.compile(
-    rf"(<{GAP}*){GAP}(?=[|｜][^\s|｜<>\[\]{GAP}]{{1,40}}[|｜]>"
+    rf"(<{ZERO_WIDTH_SPACE}*){ZERO_WIDTH_SPACE}(?=[|｜][^\s|｜<>\[\]{ZERO_WIDTH_SPACE}]{{1,40}}[|｜]>"
     r"|/?s>|(?:unk|pad|mask|bos|eos|(?:start|end)_of_turn)>)"
-    rf"|(\[{GAP}*){GAP}(?=/?INST\]|start\])"
+    rf"|(\[{ZERO_WIDTH_SPACE}*){ZERO_WIDTH_SPACE}(?=/?INST\]|start\])"
 )
 
 

@@ -23,7 +23,7 @@ from myna.errors import ExportError, PeopleError, WorkspaceError
 from myna.export import dataset_export
 from myna.export.clone_export import TARGETS, CloneExportReport, CloneSelection, export_clone, slugs
 from myna.models.bases import Base
-from myna.models.loading import load, load_adapter
+from myna.models.loading import load_adapter, load_base
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
 
@@ -156,8 +156,8 @@ class TestMerged:
         assert "transformers loads it" in done.checked
         ids = torch.tensor([tokenizer.encode("Ben: tea?\nAna: always").ids])
         merged = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-        adapted = load_adapter(load(tiny, dtype=torch.float32, device="cpu"), lora)
-        plain = load(tiny, dtype=torch.float32, device="cpu")
+        adapted = load_adapter(load_base(tiny, dtype=torch.float32, device="cpu"), lora)
+        plain = load_base(tiny, dtype=torch.float32, device="cpu")
         with torch.inference_mode():
             ours, theirs, base = (model(ids).logits for model in (merged, adapted, plain))
         assert float((ours - theirs).abs().max()) < 1e-4
@@ -186,7 +186,7 @@ class TestTextgen:
         assert done.checked == "peft reads the LoRA (rank 4, 28 matrices)"
         ids = torch.tensor([tokenizer.encode("Ben: tea?").ids])
         models = [
-            load_adapter(load(tiny, dtype=torch.float32, device="cpu"), place)
+            load_adapter(load_base(tiny, dtype=torch.float32, device="cpu"), place)
             for place in (folder / "loras" / "myna-ana", lora)
         ]
         with torch.inference_mode():

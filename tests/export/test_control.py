@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.chats import texts
 from tests.export.reading import typed
 
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.export.dialogues import neutralize
 
 TOKENS = [
@@ -18,12 +18,22 @@ TOKENS = [
     *("<s>", "</s>", "<unk>", "<pad>", "<eos>", "<end_of_turn>", "[INST]", "[/INST]", "[start]"),
 ]
 
-PIECES = st.sampled_from([*TOKENS, "<", "[", "|", GAP, f"<{GAP}|im_end|>", f"[{GAP}{GAP}INST]"])
+PIECES = st.sampled_from(
+    [
+        *TOKENS,
+        "<",
+        "[",
+        "|",
+        ZERO_WIDTH_SPACE,
+        f"<{ZERO_WIDTH_SPACE}|im_end|>",
+        f"[{ZERO_WIDTH_SPACE}{ZERO_WIDTH_SPACE}INST]",
+    ]
+)
 
 
 @pytest.mark.parametrize("token", TOKENS)
 def test_a_zero_width_space_makes_a_control_token_text(token: str) -> None:
-    assert neutralize(f"so {token} there") == f"so {token[0]}{GAP}{token[1:]} there"
+    assert neutralize(f"so {token} there") == f"so {token[0]}{ZERO_WIDTH_SPACE}{token[1:]} there"
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.export.prepared import Row, numbered
 from myna.errors import SettingsError
 from myna.export.dialogues import Dialogue, check_system, dialogues
 from myna.export.formats import FORMATS, draw_exchanges
-from myna.messages import tidy
+from myna.messages import normalize_text
 
 SYSTEM = "You are {name}, with {others}."
 
@@ -146,7 +146,8 @@ people = st.sampled_from(["Ana", "Ana", "Ben"]) | names
 lines = st.lists(
     st.tuples(
         people,
-        texts.map(tidy).filter(bool) | st.text("ab \n<|s>:", min_size=300, max_size=900).map(tidy),
+        texts.map(normalize_text).filter(bool)
+        | st.text("ab \n<|s>:", min_size=300, max_size=900).map(normalize_text),
         st.booleans(),
     ).filter(lambda line: bool(line[1])),
     max_size=12,

@@ -12,12 +12,12 @@ from tests.chats import names, texts
 from tests.export import reading
 from tests.export.prepared import Row, numbered
 
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import ExportError
 from myna.export.clone_export import TARGETS
 from myna.export.dialogues import Dialogue, dialogues
 from myna.export.formats import FORMATS, alpaca, chatml, find, openai, sharegpt
-from myna.messages import tidy
+from myna.messages import normalize_text
 
 SYSTEM = "You are {name}."
 
@@ -67,8 +67,17 @@ class TestEntries:
     @pytest.mark.parametrize(
         ("name", "asked"),
         [
-            ("sharegpt", [("human", f"[ESSAY] What is tea?<{GAP}/s>"), ("gpt", "It is warm.")]),
-            ("openai", [("user", f"[ESSAY] What is tea?<{GAP}/s>"), ("assistant", "It is warm.")]),
+            (
+                "sharegpt",
+                [("human", f"[ESSAY] What is tea?<{ZERO_WIDTH_SPACE}/s>"), ("gpt", "It is warm.")],
+            ),
+            (
+                "openai",
+                [
+                    ("user", f"[ESSAY] What is tea?<{ZERO_WIDTH_SPACE}/s>"),
+                    ("assistant", "It is warm."),
+                ],
+            ),
         ],
     )
     def test_they_are_asked_for_in_words(self, name: str, asked: list[tuple[str, str]]) -> None:
@@ -129,7 +138,7 @@ def test_chatml() -> None:
     assert list(chatml(said)) == [
         {
             "text": "<|im_start|>system\nYou are Ana.<|im_end|>\n"
-            f"<|im_start|>user\nwhat is <{GAP}|im_end|>?<|im_end|>\n"
+            f"<|im_start|>user\nwhat is <{ZERO_WIDTH_SPACE}|im_end|>?<|im_end|>\n"
             "<|im_start|>assistant\nan end<|im_end|>\n"
         }
     ]
@@ -148,11 +157,12 @@ def test_the_page_of_exports_has_every_format() -> None:
 ODD = [
     *("gpt:", "gpt: hi", "human: x", "\nhuman:", "### Response:"),
     *("Ana: no", "\nAna: no", "\n Ana: "),
-    *("[start]", "<s>", "</s>", "[INST] x [/INST]", "<|im_start|>assistant\n", f"<{GAP}|im_end|>"),
-    *(GAP, "\u2800", "👩‍🚀", "{", '"', "\\n", "\\", "null"),
+    *("[start]", "<s>", "</s>", "[INST] x [/INST]", "<|im_start|>assistant\n"),
+    f"<{ZERO_WIDTH_SPACE}|im_end|>",
+    *(ZERO_WIDTH_SPACE, "\u2800", "👩‍🚀", "{", '"', "\\n", "\\", "null"),
 ]  # fmt: skip
 
-said = (texts | st.lists(st.sampled_from(ODD) | texts, max_size=4).map("".join)).map(tidy)
+said = (texts | st.lists(st.sampled_from(ODD) | texts, max_size=4).map("".join)).map(normalize_text)
 lines = st.lists(
     st.tuples(st.sampled_from(["Ana", "Ana", "Ben", "Cy"]) | names, said.filter(bool)),
     min_size=1,

@@ -11,7 +11,7 @@ from tests.sample_tables import messages, prepare
 
 from myna import people, workspace
 from myna.config import Settings
-from myna.importing.discover import Discovery, find
+from myna.importing.discover import Discovery, discover_chats
 from myna.importing.import_files import import_files
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
@@ -23,14 +23,14 @@ FIXTURES = Path(__file__).parents[1] / "sources" / "fixtures"
 def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Where all fixtures are imported, from their folder."""
     space = workspace.create(tmp_path_factory.mktemp("plain") / "friends")
-    assert bring(space, find([FIXTURES])) > 200
+    assert bring(space, discover_chats([FIXTURES])) > 200
     return space
 
 
 def bring(space: Workspace, found: Discovery) -> int:
     """Import all that was found; how many messages that are."""
     before = messages(space).height if space.message_files() else 0
-    assert found.troubles == []
+    assert found.problems == []
     results = list(import_files(space, found.chats, consent="clone"))
     for result in results:
         assert result.trouble is None or "no messages in it" in result.trouble, result.trouble
@@ -53,7 +53,7 @@ def test_an_archive_gives_what_the_folder_gives(space: Workspace, tmp_path: Path
             if path.is_file():
                 archive.write(path, path.relative_to(FIXTURES))
     (tmp_path / "all.zip").write_bytes(data.getvalue())
-    packed, plain = find([tmp_path / "all.zip"]), find([FIXTURES])
+    packed, plain = discover_chats([tmp_path / "all.zip"]), discover_chats([FIXTURES])
     kinds = sorted((file.name, recognised.source) for file, recognised in packed.chats)
     assert kinds == sorted((file.name, recognised.source) for file, recognised in plain.chats)
     unpacked = workspace.create(tmp_path / "unpacked")

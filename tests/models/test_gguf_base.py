@@ -11,9 +11,9 @@ from tests.small_model import make
 from transformers import LlamaForCausalLM
 
 from myna.errors import ModelError
-from myna.models.bases import Base, find
+from myna.models.bases import Base, find_base
 from myna.models.gguf_file import read_metadata
-from myna.models.loading import load
+from myna.models.loading import load_base
 from myna.rendering.tokenizer import Tokenizer
 
 
@@ -99,7 +99,7 @@ def test_a_file_gives_the_model_and_the_tokenizer_that_are_in_it(
     assert base.gguf is not None
     file = tmp_path / "bird.gguf"
     inside = llama(file, cut(base.gguf, 1000)).eval()
-    found = find(str(file), weights=True)
+    found = find_base(str(file), weights=True)
     assert found.gguf == file.resolve()
     assert found.context == 512
     ours, theirs = Tokenizer(found.folder), Tokenizer(base.folder)
@@ -111,22 +111,22 @@ def test_a_file_gives_the_model_and_the_tokenizer_that_are_in_it(
     with torch.inference_mode():
         one, other = (
             model(input_ids=torch.tensor([ids])).logits
-            for model in (load(found, dtype=torch.float32, device="cpu"), inside)
+            for model in (load_base(found, dtype=torch.float32, device="cpu"), inside)
         )
     torch.testing.assert_close(one, other)
     made = (found.folder / "model.safetensors").stat().st_mtime_ns
-    assert find(str(file), weights=True).fingerprint == found.fingerprint
+    assert find_base(str(file), weights=True).fingerprint == found.fingerprint
     assert (found.folder / "model.safetensors").stat().st_mtime_ns == made
 
 
 def test_an_unknown_architecture_is_one_clear_line(tmp_path: Path) -> None:
     file = header(tmp_path / "bird.gguf", "birdsong")
     with pytest.raises(ModelError, match="of the architecture 'birdsong', which transformers"):
-        find(str(file), weights=True)
+        find_base(str(file), weights=True)
     assert not list((tmp_path / "cache").rglob("config.json"))
 
 
 def test_a_file_that_is_no_gguf_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "bird.gguf").write_text("no such thing")
     with pytest.raises(ModelError, match=r"bird\.gguf is (not a GGUF file|damaged)"):
-        find(str(tmp_path / "bird.gguf"), weights=False)
+        find_base(str(tmp_path / "bird.gguf"), weights=False)

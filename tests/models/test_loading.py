@@ -10,7 +10,7 @@ import pytest
 
 from myna.errors import ModelError
 from myna.models.bases import Base
-from myna.models.loading import load, load_adapter, precision
+from myna.models.loading import load_adapter, load_base, precision
 
 pytestmark = pytest.mark.model
 
@@ -20,7 +20,7 @@ def test_a_base_is_loaded_frozen_and_silently(
 ) -> None:
     import torch
 
-    model = load(base, dtype=torch.float32, device="cpu")
+    model = load_base(base, dtype=torch.float32, device="cpu")
     assert model.num_parameters() == 134_515_008
     assert not model.training
     assert not any(p.requires_grad for p in model.parameters())
@@ -38,7 +38,7 @@ def test_damaged_weights_are_one_clear_line(base: Base, tmp_path: Path) -> None:
         shutil.copy(path, tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0 no header here ")
     with pytest.raises(ModelError, match="cannot load smollm2-135m from") as caught:
-        load(dataclasses.replace(base, folder=tmp_path))
+        load_base(dataclasses.replace(base, folder=tmp_path))
     assert "\n" not in str(caught.value)
 
 

@@ -12,7 +12,7 @@ from tests.chats import found, table, texts, thorough
 
 from myna import people
 from myna.errors import PeopleError
-from myna.people import NAME_LENGTH, People, Person, accounts, plain_name
+from myna.people import MAX_NAME_CHARS, People, Person, accounts, sanitize_name
 from myna.rendering.turns import LOOKS_LIKE_TURN
 
 
@@ -29,17 +29,17 @@ class TestPlainName:
             ("e\u200d\u0301", "é"),
             ("\u2028", "someone"),
             (":", "someone"),
-            ("x" * 90, "x" * NAME_LENGTH),
+            ("x" * 90, "x" * MAX_NAME_CHARS),
         ],
     )
     def test_it_fits_before_a_colon(self, name: str, plain: str) -> None:
-        assert plain_name(name) == plain
+        assert sanitize_name(name) == plain
 
     @thorough
     @given(texts | st.text(st.characters(), max_size=60))
     def test_a_plain_name_stays_and_is_read_back(self, name: str) -> None:
-        plain = plain_name(name)
-        assert plain_name(plain) == plain
+        plain = sanitize_name(name)
+        assert sanitize_name(plain) == plain
         begin = LOOKS_LIKE_TURN.match(f"{plain}: hi")
         assert begin is not None
         assert begin[0] == f"{plain}:"
@@ -59,7 +59,7 @@ class TestFile:
     ) -> None:
         path = tmp_path / "people.toml"
         path.unlink(missing_ok=True)
-        made = accounts.add(People(), found(*rows), consent)
+        made = accounts.add_people(People(), found(*rows), consent)
         people.save(path, made)
         assert people.load(path) == made
 
@@ -77,7 +77,7 @@ class TestFile:
         )
         path.write_text(mine)
         people.save(
-            path, accounts.add(people.load(path), found(("x:2", "Ben"), ("x:3", "Cy")), "no")
+            path, accounts.add_people(people.load(path), found(("x:2", "Ben"), ("x:3", "Cy")), "no")
         )
         text = path.read_text()
         assert text.replace('default_consent = "no"', 'default_consent = "clone"').startswith(mine)
@@ -89,13 +89,16 @@ class TestFile:
         path.write_text('[people.Ana]\naccounts = ["test:a1", "test:a2"]\nconsent = "clone"\n')
         merged = people.load(path)
         said = table([{"author": a, "text": "x"} for a in ("a1", "a2")])
-        assert accounts.assign(said, merged)["person"].to_list() == ["Ana", "Ana"]
-        assert accounts.add(merged, accounts.accounts(said), "no").persons == merged.persons
+        assert accounts.assign_persons(said, merged)["person"].to_list() == ["Ana", "Ana"]
+        assert (
+            accounts.add_people(merged, accounts.find_accounts(said), "no").persons
+            == merged.persons
+        )
 
     def test_a_file_of_an_editor_with_a_mark_at_its_begin(self, tmp_path: Path) -> None:
         path = tmp_path / "people.toml"
         path.write_text('[people.Ana]\naccounts = ["x:1"]\nconsent = "clone"\n', "utf-8-sig")
-        people.save(path, accounts.add(people.load(path), found(("x:2", "Ben")), "no"))
+        people.save(path, accounts.add_people(people.load(path), found(("x:2", "Ben")), "no"))
         assert [p.name for p in people.load(path).persons] == ["Ana", "Ben"]
 
     @pytest.mark.parametrize(
@@ -144,21 +147,21 @@ class TestFind:
         ],
     )
     def test_a_name_or_the_begin_of_one(self, name: str, meant: str) -> None:
-        assert people.find(name, self.CREW) == meant
+        assert people.match_name(name, self.CREW) == meant
 
     @pytest.mark.parametrize(
         ("name", "said"),
         [
             ("mich", "'mich' may be Michael Collins or Michael Jones: write more of the name"),
             ("Buz Aldrin", "did you mean Buzz Aldrin?"),
-            ("xyz", "nobody here is called 'xyz': there are Neil Armstrong, Buzz Aldrin, "),
-            ("", "nobody here is called ''"),
+            ("xyz", "unknown person 'xyz': there are Neil Armstrong, Buzz Aldrin, "),
+            ("", "unknown person ''"),
         ],
     )
     def test_nobody_or_several(self, name: str, said: str) -> None:
         with pytest.raises(PeopleError, match=re.escape(said)):
-            people.find(name, self.CREW)
+            people.match_name(name, self.CREW)
 
     def test_where_there_is_nobody(self) -> None:
-        with pytest.raises(PeopleError, match="there is nobody"):
-            people.find("Ana", [])
+        with pytest.raises(PeopleError, match="there are no people yet"):
+            people.match_name("Ana", [])

@@ -53,7 +53,7 @@ def space(tmp_path: Path) -> Workspace:
 
 def test_their_messages_go_and_others_stay(space: Workspace) -> None:
     before = (space.messages / "two/0.parquet").read_bytes()
-    assert forgetting.forget(space, ANA) == 2
+    assert forgetting.forget_person(space, ANA) == 2
     left = pl.read_parquet(space.messages / "one/0.parquet")
     assert left["author"].to_list() == ["Ben"]
     assert (space.messages / "two/0.parquet").read_bytes() == before
@@ -63,7 +63,7 @@ def test_their_messages_go_and_others_stay(space: Workspace) -> None:
 
 
 def test_mentions_lose_the_name_and_others_keep_their_place(space: Workspace) -> None:
-    forgetting.forget(space, ANA)
+    forgetting.forget_person(space, ANA)
     [row] = pl.read_parquet(space.messages / "one/0.parquet").to_dicts()
     assert row["text"] == "hi @someone @Ben!"
     [mention] = row["mentions"]
@@ -71,12 +71,12 @@ def test_mentions_lose_the_name_and_others_keep_their_place(space: Workspace) ->
 
 
 def test_what_was_made_of_them_goes_and_their_name_too(space: Workspace) -> None:
-    forgetting.forget(space, ANA)
+    forgetting.forget_person(space, ANA)
     assert not space.prepared.exists()
     assert not space.reports.exists()
     assert "Ana" not in space.people_file.read_text()
     known = people.load(space.people_file)
-    assert known == People((BEN,), "clone", forgotten=(accounts.mark("test:Ana"),))
+    assert known == People((BEN,), "clone", forgotten=(accounts.account_hash("test:Ana"),))
 
 
 def test_stopped_half_way_it_is_finished_by_doing_it_again(
@@ -87,7 +87,10 @@ def test_stopped_half_way_it_is_finished_by_doing_it_again(
 
     monkeypatch.setattr(people, "save", stop)
     with pytest.raises(KeyboardInterrupt):
-        forgetting.forget(space, ANA)
+        forgetting.forget_person(space, ANA)
     monkeypatch.undo()
-    assert forgetting.forget(space, people.person(people.load(space.people_file), "Ana")) == 0
+    assert (
+        forgetting.forget_person(space, people.find_person(people.load(space.people_file), "Ana"))
+        == 0
+    )
     assert [p.name for p in people.load(space.people_file).persons] == ["Ben"]

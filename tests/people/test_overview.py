@@ -32,13 +32,13 @@ def test_counts_words_and_days_whoever_wrote_most_first(tmp_path: Path) -> None:
         ),
         me="Ana",
     )
-    ana, ben, cy = overview.lines(people, stored(tmp_path, table(ROWS)))
+    ana, ben, cy = overview.summarize_persons(people, stored(tmp_path, table(ROWS)))
     assert (ana.person, ana.is_me, ana.messages, ana.words) == ("Ana", True, 2, 5)
     assert (ana.first, ana.last) == (date(2024, 5, 1), date(2024, 5, 6))
     assert (ben.shown, ben.platforms, ben.consent) == ("R", {"test": 1, "other": 1}, "context")
     assert (cy.messages, cy.first) == (0, None)
     assert ben.to_json()["platforms"] == {"test": 1, "other": 1}
-    assert overview.lines(people, [])[0].messages == 0
+    assert overview.summarize_persons(people, [])[0].messages == 0
 
 
 class TestSuggestions:
@@ -58,7 +58,7 @@ class TestSuggestions:
                 for n, (source, name, _) in enumerate(accounts)
             )
         )
-        found = overview.suggestions(people, stored(folder, frame))
+        found = overview.suggest_merges(people, stored(folder, frame))
         return [(s.first, s.second, s.because) for s in found]
 
     def test_the_same_name_whatever_its_case_and_signs(self, tmp_path: Path) -> None:

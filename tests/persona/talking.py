@@ -11,7 +11,8 @@ from tests.metadata import prompt_format
 
 from myna import config
 from myna.artifacts import Channel
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.persona.clone import Clone
 from myna.rendering.tokenizer import Tokenizer
 

@@ -14,7 +14,7 @@ from tests.metadata import NOT_REDACTED, prompt_format
 
 from myna import config
 from myna.conversations import sessions, splits
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.persona.prompt import PromptBuilder, PromptMessage, TurnReader
 from myna.preparing.conversation_lines import lines
 from myna.rendering.encode import encode_batch
@@ -76,7 +76,7 @@ def test_what_is_typed_is_made_normal_as_in_training(tokenizer: Tokenizer) -> No
 
 @thorough
 @given(
-    st.lists(st.tuples(names, texts.map(tidy).filter(bool)), min_size=1, max_size=5),
+    st.lists(st.tuples(names, texts.map(normalize_text).filter(bool)), min_size=1, max_size=5),
     st.lists(st.integers(min_value=1, max_value=9), min_size=1),
 )
 @example([("Ana", "x\n Ben: y\nBen:z"), ("Ben", "w")], [1])

@@ -23,7 +23,7 @@ from myna.preparing.prepare import prepare
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import Rooms
 from myna.rooms.store import RoomStore
-from myna.serving.openai_chat import Served, chat
+from myna.serving.openai_chat import ServedModels, chat_from_request
 from myna.serving.openai_requests import ChatRequest
 from myna.training import run
 
@@ -111,8 +111,9 @@ def api(moment: Moment) -> None:
         for person, text in SAID[:-1]
     ]
     request = ChatRequest.model_validate({"model": "Ana", "messages": messages})
-    asked = chat(Served(moment.clone, Queue(1, 0), "group", "Me"), request)
-    "".join(moment.clone.speak(asked.room, "Ana", opening=asked.opening))
+    models = ServedModels(moment.clone, Queue(1, 0), "group", "Me")
+    chat = chat_from_request(models, request)
+    "".join(moment.clone.speak(chat.prompt, "Ana", opening=chat.opening))
 
 
 def scene(moment: Moment) -> None:
@@ -130,7 +131,7 @@ def preview(moment: Moment) -> None:
     held_out.write_parquet(space.prepared / "messages.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "Transformers", lambda *_, **__: moment.engine)
-        [_] = run.preview(space, moment.settings, None, 1)
+        [_] = run.preview_replies(space, moment.settings, None, 1)
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=["default", "mistral", "off", "chat", "names"])

@@ -11,7 +11,8 @@ from tests.bases import KINDS, make
 from tests.metadata import prompt_format
 
 from myna import config
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.persona.next_speaker import probabilities, probabilities_by_silence
 from myna.persona.prompt import PromptBuilder, TokenEndedReader
 from myna.persona.turn import GeneratedTurn

@@ -8,7 +8,8 @@ from typing import Any, cast
 import pytest
 from tests.metadata import prompt_format
 
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.persona.prompt import PromptBuilder
 from myna.persona.turn import GeneratedTurn
 from myna.rendering.tokenizer import Tokenizer

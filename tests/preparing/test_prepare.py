@@ -18,7 +18,7 @@ from myna import people, stages, workers, workspace
 from myna.artifacts import Channel, PreparedInfo
 from myna.config import Settings, parse
 from myna.errors import PeopleError, SettingsError, WorkspaceError
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.people import People, Person
 from myna.preparing.prepare import read_samples, run
 from myna.rendering.render import REPLY
@@ -144,7 +144,7 @@ def test_no_message_is_lost_and_none_leaks(
 
     # In = out + dropped, in messages and in characters.
     assert ledger.messages == len(rows)
-    assert ledger.characters == sum(len(tidy(row["text"])) for row in rows)
+    assert ledger.characters == sum(len(normalize_text(row["text"])) for row in rows)
     assert ledger.balanced
 
     # Every message of a persona that no rule drops is a target once, in its own part.
@@ -176,7 +176,7 @@ def test_no_message_is_lost_and_none_leaks(
         assert allowed is None or {part_of[n] for n in marks(text)} <= allowed
         # Who is left out is in no sample, and who is context is in no target.
         assert not {last[n]["author"] for n in marks(text)} & {"Dee", "Beep"}
-        # Target spans are where the labels are.
+        # Target spans are where the kinds are.
         words = ""
         for span in sample["target_spans"]:
             assert span["person"] in ("Ana", "Ben")
@@ -211,7 +211,7 @@ class TestTargets:
         [sample] = prepared(rows, tokenizer).samples.to_dicts()
         shown = [(segment["text"], segment["kind"]) for segment in sample["segments"]]
         assert "".join(text for text, _ in shown) == "Chat.\nCy: cy\nAna: ana\nana\nCy: cy\n"
-        assert "".join(text for text, label in shown if label) == " ana\nana\nCy:"
+        assert "".join(text for text, kind in shown if kind) == " ana\nana\nCy:"
 
     def test_the_end_of_a_conversation_is_trained(self, tokenizer: Tokenizer) -> None:
         rows = [{"author": "Ana", "text": "bye"}, {"author": "Ana", "text": "hi", "at": 999}]

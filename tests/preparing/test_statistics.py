@@ -36,7 +36,7 @@ SOUND: dict[str, Any] = {
 def audited(*changes: dict[str, Any]) -> Audit:
     rows = [{**SOUND, **change} for change in changes]
     samples = pl.DataFrame(rows, schema=SAMPLE_SCHEMA)
-    return audit(samples, most_tokens=6, opening=[9], control=[8, 9])
+    return audit(samples, max_length=6, bos_ids=[9], control=[8, 9])
 
 
 def test_sound_samples() -> None:

@@ -10,7 +10,7 @@ from tests.chats import cleaned, names, table, texts, thorough
 
 from myna.config import Split
 from myna.conversations import sessions, splits
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.preparing import windows
 from myna.preparing.conversation_lines import lines
 from myna.preparing.windows import Window, split_into_windows
@@ -18,27 +18,27 @@ from myna.rendering.render_batch import with_rendered_text
 from myna.rendering.spec import TRANSCRIPT
 from myna.rendering.tokenizer import Tokenizer
 
-ROOM = 90
+BUDGET = 90
 
 
 class TestCut:
     def test_what_fits_is_one_window(self) -> None:
-        assert list(split_into_windows([10, 20, 30], room=60, overlap=20)) == [Window(0, 0, 3)]
+        assert list(split_into_windows([10, 20, 30], budget=60, overlap=20)) == [Window(0, 0, 3)]
 
     def test_a_window_begins_with_context_that_fits_twice(self) -> None:
-        assert list(split_into_windows([20, 20, 20, 20, 20], room=60, overlap=20)) == [
+        assert list(split_into_windows([20, 20, 20, 20, 20], budget=60, overlap=20)) == [
             Window(0, 0, 3),
             Window(2, 3, 5),
         ]
 
     def test_context_gives_way_to_a_turn_that_needs_the_room(self) -> None:
-        assert list(split_into_windows([20, 30, 50], room=60, overlap=40)) == [
+        assert list(split_into_windows([20, 30, 50], budget=60, overlap=40)) == [
             Window(0, 0, 2),
             Window(2, 2, 3),
         ]
 
     def test_without_overlap_nothing_is_repeated(self) -> None:
-        found = list(split_into_windows([9] * 40, room=60, overlap=0))
+        found = list(split_into_windows([9] * 40, budget=60, overlap=0))
         assert all(window.begin == window.start for window in found)
 
     @given(
@@ -48,7 +48,7 @@ class TestCut:
     def test_each_turn_is_in_one_window_and_each_window_fits(
         self, sizes: list[int], overlap: int
     ) -> None:
-        found = list(split_into_windows(sizes, room=60, overlap=overlap))
+        found = list(split_into_windows(sizes, budget=60, overlap=overlap))
         assert [n for w in found for n in range(w.start, w.end)] == list(range(len(sizes)))
         for window in found:
             assert window.begin <= window.start < window.end
@@ -68,11 +68,11 @@ def said(rows: list[tuple[str, str]]) -> pl.DataFrame:
     return lines(splits.assign_splits(kept, Split(validation=0, test=0)))
 
 
-def fitting(found: pl.DataFrame, tokenizer: Tokenizer, room: int = ROOM) -> pl.DataFrame:
-    written = with_rendered_text(found, TRANSCRIPT)
-    known = windows.turn_table(written).with_columns(room=pl.lit(room))
+def fitting(found: pl.DataFrame, tokenizer: Tokenizer, budget: int = BUDGET) -> pl.DataFrame:
+    rendered = with_rendered_text(found, TRANSCRIPT)
+    known = windows.turn_table(rendered).with_columns(budget=pl.lit(budget))
     known = known.with_columns(size=pl.Series(tokenizer.count(known["text"].to_list())))
-    return windows.split_long_turns(written, known, tokenizer.count).drop("written")
+    return windows.split_long_turns(rendered, known, tokenizer.count).drop("rendered")
 
 
 def turns(found: pl.DataFrame) -> pl.DataFrame:
@@ -91,14 +91,18 @@ short_names = names.map(lambda name: name[:9].strip())
 @pytest.mark.model
 class TestFitting:
     @thorough
-    @given(st.lists(st.tuples(short_names, lengthy.map(tidy).filter(bool)), min_size=1, max_size=9))
+    @given(
+        st.lists(
+            st.tuples(short_names, lengthy.map(normalize_text).filter(bool)), min_size=1, max_size=9
+        )
+    )
     def test_nothing_is_lost_and_each_turn_fits(
         self, tokenizer: Tokenizer, rows: list[tuple[str, str]]
     ) -> None:
         before = said(rows)
         after = fitting(before, tokenizer)
         sizes = tokenizer.count(turns(after)["text"].to_list())
-        assert max(sizes, default=0) <= ROOM
+        assert max(sizes, default=0) <= BUDGET
         assert bare("".join(after["text"])) == bare("".join(before["text"]))
         assert after["message"].drop_nulls().to_list() == before["message"].to_list()
         whose = [turns(found).select("person") for found in (before, after)]
@@ -126,4 +130,4 @@ class TestFitting:
         found = fitting(said([("Ana", " ".join(words))]), tokenizer)
         assert " ".join(found["text"]).split() == words
         sizes = tokenizer.count(turns(found)["text"].to_list())
-        assert all(size > ROOM / 2 - 5 for size in sizes[:-1])
+        assert all(size > BUDGET / 2 - 5 for size in sizes[:-1])

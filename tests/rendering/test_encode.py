@@ -1,4 +1,4 @@
-"""Token ids and labels: exactly the persona's words, and what ends them, are trained."""
+"""Token ids and kinds: exactly the persona's words and their end-of-turn tokens are trained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.chats import names, texts, thorough, transcript
 
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.rendering.encode import encode_batch, loss_mask, token_kinds
 from myna.rendering.render import CONTEXT, END, REPLY, Segment, encode_segments
 from myna.rendering.tokenizer import BatchEncoding, Encoding, Tokenizer
@@ -24,34 +24,34 @@ CONTROL = range(17)
 
 
 def spelt(segments: list[Segment], wanted: set[int]) -> list[int]:
-    """The places of the characters with these labels."""
-    marks = [segment.kind for segment in segments for _ in segment.text]
-    return [at for at, mark in enumerate(marks) if mark in wanted]
+    """The places of the characters of these kinds."""
+    kinds = [segment.kind for segment in segments for _ in segment.text]
+    return [at for at, kind in enumerate(kinds) if kind in wanted]
 
 
-def covered(encoding: Encoding, labels: list[int], wanted: set[int]) -> list[int]:
-    """The places of the characters that tokens with these labels cover."""
+def covered(encoding: Encoding, kinds: list[int], wanted: set[int]) -> list[int]:
+    """The places of the characters that tokens of these kinds cover."""
     return sorted(
         {
             at
-            for (start, end), label in zip(encoding.offsets, labels, strict=False)
-            if label in wanted
+            for (start, end), kind in zip(encoding.offsets, kinds, strict=False)
+            if kind in wanted
             for at in range(start, end)
         }
     )
 
 
-messages = st.tuples(names, texts.map(tidy).filter(bool), st.booleans())
+messages = st.tuples(names, texts.map(normalize_text).filter(bool), st.booleans())
 
 
 def framed(*samples: list[Segment]) -> pl.DataFrame:
-    """The segments of samples as `encode` takes them."""
+    """The segments of samples as `encode_batch` takes them."""
     rows = [
         (number, segment.text, segment.kind, segment.control, segment.person)
         for number, segments in enumerate(samples)
         for segment in segments
     ]
-    schema = {"sample": pl.Int64, "text": pl.String, "label": pl.UInt8}
+    schema = {"sample": pl.Int64, "text": pl.String, "kind": pl.UInt8}
     schema |= {"control": pl.Boolean, "person": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
@@ -127,11 +127,11 @@ def test_a_prompt_that_ends_at_a_colon_is_the_beginning_of_all_that_may_follow(
 
 
 def test_the_end_token_is_trained_as_the_last_words_are(tokenizer: Tokenizer) -> None:
-    for trained, label in ((True, END), (False, CONTEXT)):
+    for trained, kind in ((True, END), (False, CONTEXT)):
         turns = merge_turns([("Ana", TurnLine("bye", trained))])
         segments = transcript("A chat.\n", turns)
         sample = encoded(segments, tokenizer, ends=True)
-        assert (sample["ids"][-1], kinds(sample)[-1]) == (tokenizer.eos_id, label)
+        assert (sample["ids"][-1], kinds(sample)[-1]) == (tokenizer.eos_id, kind)
 
 
 def test_a_token_that_reaches_into_untrained_text_is_not_trained(

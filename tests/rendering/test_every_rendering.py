@@ -22,7 +22,7 @@ from myna import config
 from myna.artifacts import AdapterInfo
 from myna.conversations import sessions, splits
 from myna.errors import SettingsError
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.persona.prompt import PromptBuilder
 from myna.preparing.conversation_lines import lines
 from myna.preparing.windowed_segments import RenderedWindows, render_windows
@@ -68,9 +68,9 @@ def samples_of(
     return rows, made
 
 
-def said_in(sample: dict[str, Any], label: int = REPLY) -> str:
-    """The render_segments of a label, the others a tab."""
-    return "".join(s["text"] if s["kind"] == label else "\t" for s in sample["segments"])
+def said_in(sample: dict[str, Any], kind: int = REPLY) -> str:
+    """The segments of a kind, the others a tab."""
+    return "".join(s["text"] if s["kind"] == kind else "\t" for s in sample["segments"])
 
 
 chats = st.lists(
@@ -149,8 +149,12 @@ def test_masks_of_each_person_add_up_to_the_mask_of_all(
     made, _ = samples_of(kept, rendering_of, max_length=300, window=window, system=system)
     for sample in made:
         table = pl.DataFrame([sample])
-        [mask] = trained_samples.of(table).loss_masks
-        own = [mask for who in ("Ana", "Ben") for mask in trained_samples.of(table, who).loss_masks]
+        [mask] = trained_samples.samples_from_table(table).loss_masks
+        own = [
+            mask
+            for who in ("Ana", "Ben")
+            for mask in trained_samples.samples_from_table(table, who).loss_masks
+        ]
         assert list(map(sum, zip(*own, strict=True))) == mask
         # Exactly the trained render_segments are in it, the tokens that open a turn as well.
         tokenizer, ids = rendering_of[1], sample["ids"]
@@ -206,7 +210,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
 
 @often
 @given(
-    st.lists(st.tuples(names, texts.map(tidy).filter(bool)), min_size=1, max_size=5),
+    st.lists(st.tuples(names, texts.map(normalize_text).filter(bool)), min_size=1, max_size=5),
     st.integers(1, 9),
 )
 def test_a_turn_is_read_back_from_a_stream(
@@ -315,7 +319,7 @@ class TestSystemLines:
         with pytest.raises(SettingsError, match="a sample of transcript has 2 personas"):
             samples_of(split(HOURS), base, system="{name}")
         [first, *_], _ = samples_of(split(HOURS, Ben="context"), base, system="{name}!")
-        assert first["segments"][0] == {"text": "Ana!\n", "label": CONTEXT, "control": False}
+        assert first["segments"][0] == {"text": "Ana!\n", "kind": CONTEXT, "control": False}
 
 
 def test_names_needs_the_tokens_that_it_is_made_of(tmp_path: Any) -> None:

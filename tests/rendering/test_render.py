@@ -48,8 +48,8 @@ class TestTranscript:
             "Ana", (TurnLine("look", trained=True), TurnLine("[image]"), TurnLine("nice", True))
         )
         segments = transcript(HEADER, [turn])
-        labels = [(s.text, s.kind) for s in segments[2:]]
-        assert labels == [(" look", REPLY), ("\n[image]", CONTEXT), ("\nnice", REPLY), ("\n", END)]
+        kinds = [(s.text, s.kind) for s in segments[2:]]
+        assert kinds == [(" look", REPLY), ("\n[image]", CONTEXT), ("\nnice", REPLY), ("\n", END)]
 
     def test_a_turn_that_goes_on_in_the_next_window_has_no_trained_end(self) -> None:
         turn = Turn("Ana", (TurnLine("half of", trained=True),), ends=False)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.chats import names, texts, thorough
 
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.preparing.conversation_lines import with_turns
 from myna.preparing.windows import split_into_windows
 from myna.rendering.encode import encode_batch, loss_mask
@@ -21,7 +21,9 @@ from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import Turn, TurnLine, merge_turns
 
-messages = st.tuples(st.integers(0, 1), names, texts.map(tidy).filter(bool), st.booleans())
+messages = st.tuples(
+    st.integers(0, 1), names, texts.map(normalize_text).filter(bool), st.booleans()
+)
 
 
 def framed(rows: list[tuple[int, str, str, bool]]) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-"""A base's chat template, taken apart: what myna writes is what the template writes."""
+"""A base's chat template, split: samples are what the template writes."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class TestWhoOpens:
         (
             bases.LOOP + "{{ message['role'] }}{{ message['content'] }}"
             "{{ '!' if loop.index > 7 }}<|im_end|>{% endfor %}",
-            "of many turns",
+            "many turns",
         ),
         (
             bases.LOOP + "{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}",
@@ -203,7 +203,7 @@ class TestWhoOpens:
         ("{% include '/etc/passwd' %}", "loader"),
     ],
 )
-def test_what_cannot_be_taken_apart_says_so_and_names_a_way_out(
+def test_a_template_that_cannot_be_split_says_so_and_names_a_way_out(
     template: str, why: str, tmp_path: Path
 ) -> None:
     tokenizer = make(tmp_path, Kind(template, ("<|im_end|>", "<|stop|>"), eos="<|im_end|>"))

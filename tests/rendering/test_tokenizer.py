@@ -94,7 +94,7 @@ class TestEmbedded:
     def test_the_fast_way_gives_what_the_standard_one_gives(
         self, tokenizer: Tokenizer, some: list[str]
     ) -> None:
-        assert tokenizer._many._fast is not None
+        assert tokenizer._batch._tokie is not None
         fast, standard = tokenizer.encode_batch(some), tokenizer._batch.encode_standard(some)
         assert fast.ids.tolist() == standard.ids.tolist()
         assert fast.counts.tolist() == standard.counts.tolist()
@@ -106,7 +106,7 @@ class TestEmbedded:
         self, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(BatchTokenizer, "_ids", lambda *_: [1])
-        assert Tokenizer(tokenizer.folder)._many._fast is None
+        assert Tokenizer(tokenizer.folder)._batch._tokie is None
 
 
 def test_a_tokenizer_of_another_kind_is_read_too(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.chats import names, texts, thorough, transcript
 
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.rendering.render import Segment
 from myna.rendering.turns import (
     LOOKS_LIKE_TURN,
@@ -78,7 +78,7 @@ def test_what_is_no_beginning_of_a_turn_stays_as_it_is() -> None:
 
 
 @thorough
-@given(st.lists(st.tuples(names, texts.map(tidy).filter(bool)), min_size=1, max_size=8))
+@given(st.lists(st.tuples(names, texts.map(normalize_text).filter(bool)), min_size=1, max_size=8))
 @example([("Ana", "x\nBen: y"), ("Ben", "Ana: z"), ("Ben", "Ana: z")])
 def test_no_speaker_can_write_anothers_turn(lines: list[tuple[str, str]]) -> None:
     turns = merge_turns((name, TurnLine(text)) for name, text in lines)

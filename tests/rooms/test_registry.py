@@ -182,7 +182,7 @@ class TestBreakingOff:
 
     def test_where_too_many_wait_the_room_stays_as_it_was(self, make: Make) -> None:
         room, script = make()
-        with script.rooms.queue.turn("another"):
+        with script.rooms.queue.slot("another"):
             with pytest.raises(BusyError):
                 hear(room.speak("Cy"))
             with pytest.raises(BusyError):
@@ -310,7 +310,7 @@ class TestChanges:
     def test_what_cannot_be_said_anew_stays(self, make: Make) -> None:
         room, script = make([" one", "\nAna:"], [" two", "\nAna:"])
         hear(room.speak("Cy"))
-        with script.rooms.queue.turn("pub"):
+        with script.rooms.queue.slot("pub"):
             reply = room.regenerate()
             with pytest.raises(BusyError):
                 hear(reply)

@@ -21,16 +21,17 @@ from tokenizers import decoders, models, pre_tokenizers
 
 from myna import config
 from myna.artifacts import Channel
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.engines.queueing import Queue
 from myna.persona.clone import Clone
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import Rooms
 from myna.rooms.store import RoomStore
 from myna.serving import server
-from myna.serving.access_control import Limits
-from myna.serving.openai_chat import Served
-from myna.serving.server import Terms, create_app
+from myna.serving.access_control import RequestLimits
+from myna.serving.openai_chat import ServedModels
+from myna.serving.server import ServerOptions, create_app
 
 PERSONAS = ["Ana", "Ben", "Cy"]
 KEYED = "a-key-of-many-letters"
@@ -51,7 +52,7 @@ class Scripted:
         self.slots = slots
         self.says: Callable[[str], str] = lambda _: " ok\n"
         self.likely: dict[str, float] = {}
-        """How likely the next letters are; of all others, a little."""
+        """Probabilities of the next letters; all others get a little."""
         self.go = threading.Event()
         self.go.set()
         self.held_from = 0
@@ -150,7 +151,7 @@ class Starter:
 
     def __call__(
         self,
-        terms: Terms | None = None,
+        options: ServerOptions | None = None,
         *,
         waiting: int = 8,
         slots: int = 2,
@@ -178,15 +179,15 @@ class Starter:
         queue = Queue(slots, waiting)
         number = len(self.running) - again
         rooms = Rooms(clone, RoomStore(self.folder / f"rooms-{number}.sqlite"), queue)
-        terms = terms or Terms()
-        app = create_app(Served(clone, queue, "group", "Me"), rooms, terms)
+        options = options or ServerOptions()
+        app = create_app(ServedModels(clone, queue, "group", "Me"), rooms, options)
         listening = server.bind("127.0.0.1", 0)
         ready = threading.Event()
-        process = server.Server(app, terms.grace_seconds, ready.set)
+        process = server.Server(app, options.shutdown_seconds, ready.set)
         thread = threading.Thread(target=process.run, args=([listening],))
         thread.start()
         assert ready.wait(20)
-        serving = Serving(server.address(listening), scripted, queue, process, rooms, own)
+        serving = Serving(server.url_of(listening), scripted, queue, process, rooms, own)
         self.running.append((serving, thread))
         return serving
 
@@ -208,7 +209,7 @@ class Starter:
 
 @pytest.fixture
 def start(letters: Tokenizer, tmp_path: Path) -> Iterator[Starter]:
-    """Starts servers with terms of a test's own."""
+    """Starts servers with options of a test's own."""
     starter = Starter(letters, tmp_path)
     yield starter
     starter.end()
@@ -218,7 +219,8 @@ def start(letters: Tokenizer, tmp_path: Path) -> Iterator[Starter]:
 def shared(letters: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """One server for a module's tests."""
     starter = Starter(letters, tmp_path_factory.mktemp("rooms"))
-    yield starter(Terms(limits=Limits(a_minute=1_000_000)))  # a quick machine makes many
+    limits = RequestLimits(requests_per_minute=1_000_000)  # a quick machine sends many
+    yield starter(ServerOptions(limits=limits))
     starter.end()
 
 

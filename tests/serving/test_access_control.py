@@ -1,4 +1,4 @@
-"""Who may come in, how often, and with how much."""
+"""Hosts, origins, keys, and limits of requests."""
 
 from __future__ import annotations
 
@@ -14,13 +14,19 @@ from tests.serving.conftest import Serving, Starter
 
 from myna.errors import SettingsError
 from myna.serving import server
-from myna.serving.access_control import Access, Limits, Rate, check_host, check_origin
+from myna.serving.access_control import (
+    AccessRules,
+    RateLimiter,
+    RequestLimits,
+    check_host,
+    check_origin,
+)
 from myna.serving.errors import ApiError
-from myna.serving.server import Terms
+from myna.serving.server import ServerOptions
 
 KEY = "a-key-of-many-letters"
-LAN = Access(loopback=False)
-HERE = Access()
+LAN = AccessRules(listens_on_loopback=False)
+HERE = AccessRules()
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,8 @@ def test_a_foreign_host_is_refused(hosts: list[str]) -> None:
 
 def test_beyond_this_machine_an_address_is_fine_and_names_are_given() -> None:
     check_host(["192.168.1.5:8000"], LAN)
-    check_host(["Chat.Example:443"], Access(hosts=frozenset({"chat.example"}), loopback=False))
+    named = AccessRules(allowed_hosts=frozenset({"chat.example"}), listens_on_loopback=False)
+    check_host(["Chat.Example:443"], named)
     with pytest.raises(ApiError):
         check_host(["chat.example"], LAN)
 
@@ -63,7 +70,8 @@ def test_any_host_and_origin_is_decided(text: str) -> None:
 def test_a_page_of_this_server_may_use_it_and_no_other() -> None:
     check_origin(None, "localhost:8000", HERE)
     check_origin("http://localhost:8000", "localhost:8000", HERE)
-    check_origin("https://a.example", "localhost", Access(origins=frozenset({"https://a.example"})))
+    allowed = AccessRules(allowed_origins=frozenset({"https://a.example"}))
+    check_origin("https://a.example", "localhost", allowed)
     for origin in ("null", "http://localhost:9000", "https://evil.example", "http://localhost", ""):
         with pytest.raises(ApiError) as caught:
             check_origin(origin, "localhost:8000", HERE)
@@ -96,7 +104,7 @@ def test_a_web_page_elsewhere_gets_nothing(serving: Serving) -> None:
 
 def test_an_allowed_page_is_let_in_by_its_browser(start: Starter) -> None:
     page = "https://chat.example"
-    serving = start(Terms(access=Access(origins=frozenset({page}))))
+    serving = start(ServerOptions(access=AccessRules(allowed_origins=frozenset({page}))))
     with serving.http() as http:
         asked = {"Origin": page, "Access-Control-Request-Method": "POST",
                  "Access-Control-Request-Headers": "authorization"}  # fmt: skip
@@ -113,7 +121,7 @@ def test_an_allowed_page_is_let_in_by_its_browser(start: Starter) -> None:
 
 class TestTheKey:
     def test_it_opens_everything_and_nothing_opens_without(self, start: Starter) -> None:
-        serving = start(Terms(access=Access(key=KEY)))
+        serving = start(ServerOptions(access=AccessRules(key=KEY)))
         assert serving.client(KEY).models.list().data
         with pytest.raises(openai.AuthenticationError) as caught:
             serving.client("another").models.list()
@@ -124,7 +132,7 @@ class TestTheKey:
             assert http.get("/healthz").json() == {"status": "ok"}
 
     def test_a_browser_asks_for_it_as_a_password(self, start: Starter) -> None:
-        serving = start(Terms(access=Access(key=KEY)))
+        serving = start(ServerOptions(access=AccessRules(key=KEY)))
         with serving.http() as http:
             page = http.get("/v1/models", headers={"Accept": "text/html,*/*"})
             assert page.headers["www-authenticate"].startswith("Basic ")
@@ -137,41 +145,41 @@ class TestTheKey:
                  "Basic " + base64.b64encode(b"\xff\xfe:x").decode(), f"Bearer {KEY}x"]
     )  # fmt: skip
     def test_only_the_whole_key_will_do(self, start: Starter, sent: str) -> None:
-        serving = start(Terms(access=Access(key=KEY)))
+        serving = start(ServerOptions(access=AccessRules(key=KEY)))
         with serving.http() as http:
             assert http.get("/v1/models", headers={"Authorization": sent}).status_code == 401
 
     def test_beyond_this_machine_there_must_be_one(self) -> None:
-        assert server.checked_key(None, "127.0.0.1") is None
-        assert server.checked_key(KEY, "0.0.0.0") == KEY  # noqa: S104
+        assert server.validated_key(None, "127.0.0.1") is None
+        assert server.validated_key(KEY, "0.0.0.0") == KEY  # noqa: S104
         for host in ("0.0.0.0", "::", "192.0.2.1"):  # noqa: S104
             with pytest.raises(SettingsError, match="a key is needed"):
-                server.checked_key("", host)
+                server.validated_key("", host)
 
     @pytest.mark.parametrize("key", ["short", "with a blank in it, it is no key", "schlüssel" * 3])
     def test_a_weak_one_is_refused(self, key: str) -> None:
         with pytest.raises(SettingsError, match="16 or more"):
-            server.checked_key(key, "127.0.0.1")
+            server.validated_key(key, "127.0.0.1")
 
 
 class TestTheRate:
     def test_each_address_has_its_own(self) -> None:
         now = 0.0
-        rate = Rate(60, now=lambda: now)
-        assert [rate.wait("a") for _ in range(10)] == [0.0] * 10
-        assert rate.wait("a") == pytest.approx(1.0)
-        assert rate.wait("b") == 0.0
+        rate = RateLimiter(60, now=lambda: now)
+        assert [rate.seconds_to_wait("a") for _ in range(10)] == [0.0] * 10
+        assert rate.seconds_to_wait("a") == pytest.approx(1.0)
+        assert rate.seconds_to_wait("b") == 0.0
         now = 2.0
-        assert [rate.wait("a") == 0.0 for _ in range(3)] == [True, True, False]
+        assert [rate.seconds_to_wait("a") == 0.0 for _ in range(3)] == [True, True, False]
 
     def test_it_remembers_no_more_addresses_than_there_is_room_for(self) -> None:
-        rate = Rate(60)
-        for number in range(Rate.MOST_ADDRESSES + 100):
-            rate.wait(str(number))
-        assert len(rate._left) == Rate.MOST_ADDRESSES
+        rate = RateLimiter(60)
+        for number in range(RateLimiter.MAX_ADDRESSES + 100):
+            rate.seconds_to_wait(str(number))
+        assert len(rate._tokens) == RateLimiter.MAX_ADDRESSES
 
     def test_too_many_requests_are_told_when_to_come_again(self, start: Starter) -> None:
-        serving = start(Terms(limits=Limits(a_minute=12)))
+        serving = start(ServerOptions(limits=RequestLimits(requests_per_minute=12)))
         with serving.http() as http:
             answers = [http.get("/v1/models") for _ in range(4)]
             assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
@@ -183,7 +191,7 @@ class TestTheRate:
 
 
 def test_a_request_that_does_not_arrive_is_not_waited_for(start: Starter) -> None:
-    serving = start(Terms(limits=Limits(body_seconds=0.2)))
+    serving = start(ServerOptions(limits=RequestLimits(body_timeout_seconds=0.2)))
     port = int(serving.url.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=10) as slow:
         slow.sendall(
@@ -193,7 +201,7 @@ def test_a_request_that_does_not_arrive_is_not_waited_for(start: Starter) -> Non
 
 
 def test_more_at_once_than_there_is_room_for_is_refused(start: Starter) -> None:
-    serving = start(Terms(limits=Limits(at_once=1)))
+    serving = start(ServerOptions(limits=RequestLimits(max_concurrent=1)))
     serving.engine.go.clear()
     stream = serving.client().chat.completions.create(
         model="Ana", messages=[{"role": "user", "content": "hi"}], stream=True

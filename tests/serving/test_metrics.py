@@ -1,4 +1,4 @@
-"""What is counted and logged, and what never is."""
+"""Metrics and the access log, and what never is in them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from tests.serving.conftest import Starter, eventually
 
-from myna.serving.access_control import Access
-from myna.serving.server import Terms
+from myna.serving.access_control import AccessRules
+from myna.serving.server import ServerOptions
 
 SECRETS = ("meet me at nine", "Zoe", "a-key-of-many-letters", "Ana", "cellar")
 
@@ -55,7 +55,7 @@ def test_what_is_said_in_rooms_counts_too(start: Starter) -> None:
 
 def test_no_words_no_names_no_keys(start: Starter, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "myna")
-    serving = start(Terms(access=Access(key="a-key-of-many-letters")))
+    serving = start(ServerOptions(access=AccessRules(key="a-key-of-many-letters")))
     with serving.http(headers={"Authorization": "Bearer a-key-of-many-letters"}) as http:
         said = [{"role": "user", "content": "meet me at nine", "name": "Zoe"}]
         http.post("/v1/chat/completions", json={"model": "Ana", "messages": said})

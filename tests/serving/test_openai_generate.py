@@ -5,15 +5,15 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myna.serving.openai_generate import StopReader
+from myna.serving.openai_generate import StopStringFilter
 
 few = st.text(alphabet="ab\n", max_size=12)
 
 
 def read(pieces: list[str], stops: list[str]) -> tuple[str, bool]:
-    reader = StopReader(stops)
-    out = "".join(map(reader.feed, pieces)) + reader.finish()
-    return out, reader.found
+    filter_ = StopStringFilter(stops)
+    out = "".join(map(filter_.feed, pieces)) + filter_.finish()
+    return out, filter_.is_stopped
 
 
 def test_a_text_ends_before_its_first_stop_string() -> None:
@@ -23,14 +23,14 @@ def test_a_text_ends_before_its_first_stop_string() -> None:
 
 
 def test_what_may_be_a_stop_string_is_held_back_until_it_is_none() -> None:
-    reader = StopReader(["END"])
-    assert [reader.feed(piece) for piece in ("a E", "N", "G", " EN")] == ["a ", "", "ENG", " "]
-    assert reader.finish() == "EN"
+    filter_ = StopStringFilter(["END"])
+    assert [filter_.feed(piece) for piece in ("a E", "N", "G", " EN")] == ["a ", "", "ENG", " "]
+    assert filter_.finish() == "EN"
 
 
 def test_after_the_stop_string_nothing_comes() -> None:
-    reader = StopReader(["x"])
-    assert reader.feed("axb") + reader.feed("c") + reader.finish() == "a"
+    filter_ = StopStringFilter(["x"])
+    assert filter_.feed("axb") + filter_.feed("c") + filter_.finish() == "a"
 
 
 @given(few, st.lists(few, max_size=4), st.lists(st.integers(1, 5), min_size=1))

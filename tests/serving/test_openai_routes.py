@@ -163,7 +163,7 @@ def test_a_personas_name_may_come_as_clients_write_it(
 
 
 class TestMoreOfAReply:
-    """Where the last message is a reply, a client wants more of it: "continue"."""
+    """A last message that is a reply is continued ("continue" of clients)."""
 
     SAID = ({"role": "user", "content": "count"}, {"role": "assistant", "content": "one two"})
 
@@ -300,7 +300,7 @@ class TestLogprobs:
         self, serving: Serving, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(serving.engine, "can", frozenset({"stream"}))
-        with pytest.raises(openai.BadRequestError, match="tells no probabilities") as caught:
+        with pytest.raises(openai.BadRequestError, match="gives no probabilities") as caught:
             serving.client().chat.completions.create(
                 model="Ana", messages=[user("hi")], logprobs=True
             )

@@ -17,15 +17,15 @@ from tests.serving.conftest import KEYED, Serving, Starter, eventually
 
 from myna.rooms.store import RoomStore
 from myna.serving import watched_rooms
-from myna.serving.access_control import Access
-from myna.serving.server import Terms
+from myna.serving.access_control import AccessRules
+from myna.serving.server import ServerOptions
 
 Body = dict[str, Any]
 
 
 @pytest.fixture(autouse=True)
 def followed_closely(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watched_rooms, "FOLLOWED_S", 0.05)
+    monkeypatch.setattr(watched_rooms, "POLL_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -63,7 +63,7 @@ class Room:
 
     @contextmanager
     def events(self, after: str | None = None, **headers: str) -> Iterator[Iterator[Body]]:
-        """What happens in the room, as it happens."""
+        """The room's events, as they come."""
         after_ = {"after": after} if after else {}
         path = f"{self.path}/events"
         with (
@@ -441,7 +441,7 @@ class TestBadInput:
 
 
 def test_beyond_this_machine_nobody_is_believed_who_reads_a_room(start: Starter) -> None:
-    serving = start(Terms(access=Access(loopback=False, key=KEYED)))
+    serving = start(ServerOptions(access=AccessRules(listens_on_loopback=False, key=KEYED)))
     with serving.http(headers={"Authorization": f"Bearer {KEYED}"}) as http:
         for audience in ("owner", ["Ana"]):
             answer = http.post("/api/rooms", json={"id": "a", "audience": audience})

@@ -15,7 +15,7 @@ from tests.serving.conftest import Serving, Starter, eventually
 
 from myna.errors import SettingsError
 from myna.serving import server
-from myna.serving.server import Terms
+from myna.serving.server import ServerOptions
 
 HI: Any = [{"role": "user", "content": "hi"}]
 
@@ -89,13 +89,13 @@ def test_sixteen_at_once_all_get_their_own_answer(serving: Serving) -> None:
 
 
 def test_a_reply_that_takes_too_long_is_broken_off(start: Starter) -> None:
-    serving = start(Terms(reply_seconds=0.3))
+    serving = start(ServerOptions(reply_timeout_seconds=0.3))
     serving.engine.go.clear()
     answer = serving.ask()
     assert answer.status_code == 504
     assert answer.json()["error"]["type"] == "server_error"
     streamed = serving.ask(stream=True).text
-    assert "this took longer than 0.3 s" in streamed
+    assert "no reply within 0.3 s" in streamed
     assert streamed.endswith("data: [DONE]\n\n")
     eventually(lambda: serving.engine.running == 0)
 
@@ -116,7 +116,7 @@ class TestTheEnd:
             serving.client().models.list()
 
     def test_what_would_take_too_long_ends_with_an_error(self, start: Starter) -> None:
-        serving = start(Terms(grace_seconds=0.2))
+        serving = start(ServerOptions(shutdown_seconds=0.2))
         serving.engine.go.clear()
         body = {"model": "Ana", "messages": HI, "stream": True}
         with serving.http() as http, http.stream("POST", "/v1/chat/completions", json=body) as got:
@@ -143,7 +143,7 @@ def test_the_api_describes_itself(serving: Serving) -> None:
 def test_a_request_that_does_not_come_is_not_waited_for(
     start: Starter, monkeypatch: pytest.MonkeyPatch, head: bytes
 ) -> None:
-    monkeypatch.setattr(server, "HEAD_S", 0.3)
+    monkeypatch.setattr(server, "HEAD_TIMEOUT_SECONDS", 0.3)
     serving = start()
     with (
         serving.http() as http,
@@ -168,4 +168,4 @@ def test_a_port_in_use_is_one_clear_line(serving: Serving) -> None:
 
 def test_an_address_is_shown_as_it_can_be_opened() -> None:
     with server.bind("127.0.0.1", 0) as listening:
-        assert server.address(listening).startswith("http://127.0.0.1:")
+        assert server.url_of(listening).startswith("http://127.0.0.1:")

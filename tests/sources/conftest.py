@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from myna import messages
-from myna.sources import ChatFile, Tally, source
+from myna.sources import ChatFile, Tally, load_source
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -21,12 +21,12 @@ Read = Callable[..., tuple[pl.DataFrame, Tally]]
 
 @dataclass(frozen=True)
 class MemoryFile(ChatFile):
-    """A file whose bytes are at hand; others stand beside it as beside `path`."""
+    """A file in memory; its siblings are those of `path`."""
 
     data: bytes = b""
 
     @property
-    def local(self) -> None:
+    def local_path(self) -> None:
         return None
 
     @property
@@ -59,10 +59,10 @@ def read() -> Read:
 
     def read_all(name: str, file: ChatFile) -> tuple[pl.DataFrame, Tally]:
         tally = Tally()
-        frames = list(source(name).read(file, tally))
+        frames = list(load_source(name).read(file, tally))
         for frame in frames:
-            assert frame.schema == messages.empty().schema
-        table = pl.concat([messages.empty(), *frames])
+            assert frame.schema == pl.Schema(messages.SCHEMA)
+        table = pl.concat([pl.DataFrame(schema=messages.SCHEMA), *frames])
         assert table.height == tally.read
         assert tally.bytes_done == file.size
         return table, tally

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SourceError
-from myna.sources import Tally, source
+from myna.sources import Tally, load_source
 
 
 def document(*messages: object, **meta: object) -> bytes:
@@ -114,7 +114,7 @@ def test_a_file_without_meta_is_named_after_itself(read, memory_file) -> None:
     data = b'{"chatlab": {"version": "0.0.2"}, "messages": []}'
     _, tally = read("chatlab", memory_file(data, "tea.json"))
     assert tally.notes == [
-        "the export does not say which chat it is: named after the file",
+        "the export does not name its chat: named after the file",
         "the export holds no messages",
     ]
 
@@ -133,7 +133,7 @@ def test_damaged_and_unknown_lines_are_counted(read, fixture_file, memory_file) 
     table, tally = read("chatlab", memory_file(data, "stream.jsonl"))
     assert table.height == 2
     assert tally.skipped == {"damaged line": 2, "unknown line": 1}
-    assert tally.examples["unknown line"] == "line 7: of the type 'tea'"
+    assert tally.examples["unknown line"] == "line 7: type 'tea'"
     assert tally.unread_bytes == len(b'{"_type":"message","sen')
 
 
@@ -141,14 +141,14 @@ def test_lines_without_their_header_are_read(read, memory_file) -> None:
     line = json.dumps({"_type": "message", **message(content="tea")}).encode()
     table, tally = read("chatlab", memory_file(line, "kettle.jsonl"))
     assert table.select("source", "channel", "text").row(0) == ("chatlab", "kettle", "tea")
-    assert tally.notes == ["the export does not say which chat it is: named after the file"]
+    assert tally.notes == ["the export does not name its chat: named after the file"]
 
 
 @pytest.mark.parametrize(
     ("name", "data"), [("a.json", b'{"tea": 1}'), ("a.json", b"tea"), ("a.jsonl", b"# tea\n")]
 )
 def test_another_file_is_an_error(name: str, data: bytes, read, memory_file) -> None:
-    assert source("chatlab").recognise(memory_file(data, name)) is None
+    assert load_source("chatlab").recognise(memory_file(data, name)) is None
     with pytest.raises(SourceError, match="is no ChatLab export: it has no messages"):
         read("chatlab", memory_file(data, name))
 
@@ -164,5 +164,5 @@ def test_any_text_comes_back(texts: list[str], is_lines: bool, memory_file) -> N
     else:
         data = document(*found)
     file = memory_file(data)
-    frames = list(source("chatlab").read(file, Tally()))
+    frames = list(load_source("chatlab").read(file, Tally()))
     assert [text for frame in frames for text in frame["text"]] == texts

@@ -212,7 +212,7 @@ class TestTruncation:
     def test_a_cut_at_any_byte_costs_only_what_is_behind_it(
         self, style: str, chunk: int, read, memory_file, monkeypatch
     ) -> None:
-        monkeypatch.setattr(json_stream, "CHUNK", chunk)
+        monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
         messages = [message(11), message(12, TRAPS), message(13, "käse 🧀")]
         data = export(messages, indent=2 if style == "indented" else None)
         if style == "other order of keys":
@@ -282,7 +282,7 @@ class TestDamage:
     def test_it_is_skipped_with_a_reason_and_its_place(
         self, chunk, damaged, read, memory_file, monkeypatch
     ) -> None:
-        monkeypatch.setattr(json_stream, "CHUNK", chunk)
+        monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
         for messages in (
             [message(11), damaged, message(13), message(14)],
             [message(11), message(13), message(14), damaged],
@@ -387,7 +387,7 @@ class TestProperties:
         file = memory_file(document)
         expected, tally = read("discord_chat_exporter", file)
         with monkeypatch.context() as patch:
-            patch.setattr(json_stream, "CHUNK", chunk)
+            patch.setattr(json_stream, "CHUNK_BYTES", chunk)
             table, same = read("discord_chat_exporter", file)
         assert table.equals(expected)
         assert same == tally
@@ -471,8 +471,8 @@ class TestLargeFiles:
             path = tmp_path / "chat"
             path.write_bytes(data)
             file = ChatFile(path)
-        monkeypatch.setattr(json_stream, "BATCH", 20_000)
-        monkeypatch.setattr(json_stream, "CHUNK", 2_000)
+        monkeypatch.setattr(json_stream, "BATCH_BYTES", 20_000)
+        monkeypatch.setattr(json_stream, "CHUNK_BYTES", 2_000)
         monkeypatch.setattr(files, "LARGE_BYTES", 0)
         together, again = read("discord_chat_exporter", file)
         assert together.equals(alone)

@@ -293,7 +293,7 @@ class TestProperties:
         file = memory_file(data[: max(2000, int(cut * len(data)))], "kettle.html")
         expected, tally = read("discord_chat_exporter_html", file)
         with monkeypatch.context() as patch:
-            patch.setattr(html_, "BLOCK", block)
+            patch.setattr(html_, "BLOCK_CHARS", block)
             table, same = read("discord_chat_exporter_html", file)
         assert table.equals(expected)
         assert same == tally

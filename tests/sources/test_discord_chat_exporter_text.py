@@ -189,7 +189,7 @@ class TestDamage:
         assert tally.examples == {"lines outside of messages": "line 4: what is"}
 
     def test_a_message_without_end_is_not_kept(self, said, monkeypatch) -> None:
-        monkeypatch.setattr(discord_chat_exporter_text, "LONGEST", 100)
+        monkeypatch.setattr(discord_chat_exporter_text, "MAX_MESSAGE_CHARS", 100)
         found, tally = said(export(message("x\n" * 60), message()))
         assert [m["text"] for m in found] == ["tea"]
         assert tally.skipped == {"message too long": 1}

@@ -114,7 +114,7 @@ def test_a_quote_without_a_reply_is_the_authors(read, room) -> None:
 
 
 def test_another_document_is_an_error(read, memory_file) -> None:
-    with pytest.raises(SourceError, match=r"tea\.json is no room of Element"):
+    with pytest.raises(SourceError, match=r"tea\.json is not an export of Element"):
         read("element", memory_file(b'{"tea": 2}', "tea.json"))
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from myna.errors import SourceError
-from myna.sources import source
+from myna.sources import load_source
 
 SPACE = "google_chat/Google Chat/Groups/Space AAAAtea/messages.json"
 DIRECT = "google_chat/Google Chat/Groups/DM k6tea/messages.json"
@@ -78,7 +78,7 @@ def test_attachments(read, fixture_file) -> None:
     table, _ = read("google_chat", fixture_file(SPACE))
     assert [tuple(f.values()) for files in table["attachments"] for f in files] == [
         ("image", "steam.png"),
-        ("video", "File-1?account_id=3.mp4"),
+        ("video", "Attachment-1?account_id=3.mp4"),
         ("gif", "pour.gif"),
         ("voice", "hum.m4a"),
     ]
@@ -88,7 +88,7 @@ def test_attachments(read, fixture_file) -> None:
     "name", ["Groups/Space AAAAtea/group_info.json", "Users/User 31/user_info.json"]
 )
 def test_lists_of_members_are_known(name: str, fixture_file) -> None:
-    found = source("google_chat").recognise(fixture_file(f"google_chat/Google Chat/{name}"))
+    found = load_source("google_chat").recognise(fixture_file(f"google_chat/Google Chat/{name}"))
     assert (found.source, found.holds_messages) == ("google_chat", False)
 
 
@@ -107,6 +107,6 @@ def test_no_messages_are_told_of(read, memory_file) -> None:
 
 @pytest.mark.parametrize("data", [b'{"tea": []}', b"tea", b"[]"])
 def test_another_file_is_an_error(data: bytes, read, memory_file) -> None:
-    assert source("google_chat").recognise(memory_file(data, "messages.json")) is None
+    assert load_source("google_chat").recognise(memory_file(data, "messages.json")) is None
     with pytest.raises(SourceError, match=r"messages\.json is no export of Google Chat"):
         read("google_chat", memory_file(data, "messages.json"))

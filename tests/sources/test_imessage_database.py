@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, source
+from myna.sources import ChatFile, load_source
 from myna.sources.imessage_database import _Row, body_text
 
 FIXTURES = Path(__file__).parent / "fixtures" / "imessage_database"
@@ -239,8 +239,10 @@ def test_other_databases_are_not_claimed(memory_file, tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.executescript("CREATE TABLE message (a); CREATE TABLE chat (b)")
     data = path.read_bytes()
-    assert source("imessage_database").recognise(memory_file(data, "signal.db")) is None
-    assert source("imessage_database").recognise(memory_file(data, "chat.db")).confidence == 0.7
+    assert load_source("imessage_database").recognise(memory_file(data, "signal.db")) is None
+    assert (
+        load_source("imessage_database").recognise(memory_file(data, "chat.db")).confidence == 0.7
+    )
 
 
 def test_a_database_of_something_else_is_an_error(tmp_path: Path, read) -> None:
@@ -252,7 +254,7 @@ def test_a_database_of_something_else_is_an_error(tmp_path: Path, read) -> None:
 
 
 def test_no_database_at_all_is_an_error(read, memory_file) -> None:
-    with pytest.raises(SourceError, match=r"chat\.db is no SQLite database"):
+    with pytest.raises(SourceError, match=r"chat\.db is not an SQLite database"):
         read("imessage_database", memory_file(b"tea", "chat.db"))
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SourceError
-from myna.sources import Tally, source
+from myna.sources import Tally, load_source
 
 DATE = "May 01, 2024 12:00:00 PM"
 
@@ -159,11 +159,11 @@ def test_the_same_chat_with_more_in_it_has_the_same_ids(read, fixture_file, memo
 
 @pytest.mark.parametrize("text", ["", "tea\n", "May 01, 2024\nada\nhi\n\n", f"{DATE}\n"])
 def test_another_file_is_not_recognised(text: str, memory_file) -> None:
-    assert source("imessage_exporter").recognise(memory_file(text.encode(), "tea.txt")) is None
+    assert load_source("imessage_exporter").recognise(memory_file(text.encode(), "tea.txt")) is None
 
 
 def test_another_file_is_an_error(read, memory_file) -> None:
-    with pytest.raises(SourceError, match=r"^tea\.txt is no text of imessage-exporter's: no line"):
+    with pytest.raises(SourceError, match=r"^tea\.txt is no text of imessage-exporter: no line"):
         read("imessage_exporter", memory_file(b"tea\nfor two\n", "tea.txt"))
 
 
@@ -181,5 +181,5 @@ LINES = st.lists(WORDS.filter(is_plain).filter(str.strip), min_size=1, max_size=
 @settings(max_examples=50)
 def test_any_text_comes_back(texts: list[str], memory_file) -> None:
     data = "".join(f"{DATE}\nada\n{text}\n\n" for text in ["first", *texts]).encode()
-    frames = list(source("imessage_exporter").read(memory_file(data), Tally()))
+    frames = list(load_source("imessage_exporter").read(memory_file(data), Tally()))
     assert [text for frame in frames for text in frame["text"]] == ["first", *texts]

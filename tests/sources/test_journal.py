@@ -185,7 +185,7 @@ def test_a_last_line_without_an_end_is_read_if_it_ends_a_sentence(
 
 @pytest.mark.parametrize("data", [b"", b"\n \n", b"\xef\xbb\xbf\n"])
 def test_nothing_is_an_error(data: bytes, read, memory_file) -> None:
-    with pytest.raises(SourceError, match="it has no words"):
+    with pytest.raises(SourceError, match="it has no text"):
         read("journal", memory_file(data, "a.md"))
 
 

@@ -13,7 +13,7 @@ from myna.sources import ChatFile, Tally
 
 def test_an_unknown_source_is_a_clear_error() -> None:
     with pytest.raises(SourceError, match="no source is called 'pigeon': choose one of "):
-        sources.source("pigeon")
+        sources.load_source("pigeon")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_reading_what_is_no_chat_is_one_clear_line(name: str, data: bytes, memor
     if name == "slack" and data.startswith(b"["):
         pytest.skip("a list of messages, of which there may be none")
     with pytest.raises(SourceError) as caught:
-        list(sources.source(name).read(memory_file(data, "notes.txt"), Tally()))
+        list(sources.load_source(name).read(memory_file(data, "notes.txt"), Tally()))
     assert "notes.txt" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -60,6 +60,6 @@ def test_reading_what_is_no_chat_is_one_clear_line(name: str, data: bytes, memor
 def test_a_file_that_is_gone_is_one_clear_line(name: str, tmp_path: Path) -> None:
     gone = ChatFile(tmp_path / "gone.json")
     with pytest.raises(SourceError, match=r"cannot read .*gone\.json: No such file"):
-        list(sources.source(name).read(gone, Tally()))
+        list(sources.load_source(name).read(gone, Tally()))
     with pytest.raises(SourceError, match=r"cannot read .*gone\.json: No such file"):
         _ = gone.size

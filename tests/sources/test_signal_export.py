@@ -120,7 +120,7 @@ def test_another_file_is_an_error(memory_file) -> None:
     file = memory_file(b"# tea\n\nboil the water\n", "index.md")
     assert sources.recognise(file) is None
     with pytest.raises(SourceError, match=r"index\.md holds no message of signal-export"):
-        list(sources.source("signal_export").read(file, Tally()))
+        list(sources.load_source("signal_export").read(file, Tally()))
 
 
 words = st.text(

@@ -195,7 +195,7 @@ def test_lists_of_the_export_hold_no_messages(fixture_file) -> None:
 
 
 def test_another_document_is_an_error(read, memory_file) -> None:
-    with pytest.raises(SourceError, match="is no day of a Slack export"):
+    with pytest.raises(SourceError, match="is not a day of a Slack export"):
         read("slack", memory_file(b'{"messages": []}'))
 
 

@@ -223,7 +223,7 @@ class TestVersions:
     def test_several_processes_read_the_same(self, read, tmp_path, monkeypatch) -> None:
         from myna.sources import ChatFile
 
-        monkeypatch.setattr(json_stream, "BATCH", 2_000)
+        monkeypatch.setattr(json_stream, "BATCH_BYTES", 2_000)
         path = tmp_path / "result.json"
         path.write_bytes(dump(chat([message(n) for n in range(200)])))
         alone, _ = read("telegram", ChatFile(path))
@@ -235,8 +235,8 @@ class TestVersions:
         assert tally.skipped == {}
 
     def test_topics_go_on_in_later_batches(self, read, memory_file, monkeypatch) -> None:
-        monkeypatch.setattr(json_stream, "BATCH", 1)
-        monkeypatch.setattr(json_stream, "CHUNK", 100)
+        monkeypatch.setattr(json_stream, "BATCH_BYTES", 1)
+        monkeypatch.setattr(json_stream, "CHUNK_BYTES", 100)
         begun = {"id": 1, "type": "service", "action": "topic_created", "title": "cups"}
         later = [message(n, reply_to_message_id=n - 1) for n in (2, 3, 4)]
         file = memory_file(dump(chat([begun, *later], type="public_supergroup")))
@@ -263,7 +263,7 @@ class TestDamage:
     def test_a_damaged_message_costs_no_neighbour_and_no_chat(
         self, place, chunk, damaged, read, memory_file, monkeypatch
     ) -> None:
-        monkeypatch.setattr(json_stream, "CHUNK", chunk)
+        monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
         sent: list[Any] = [message(11), message(13)]
         sent.insert(place, "DAMAGED")
         other = chat([message(21), message(22)], name="Cups", id=41)

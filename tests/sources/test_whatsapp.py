@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from myna.errors import SourceError
 from myna.sources import Tally, recognise, whatsapp
-from myna.sources._shared.whatsapp_lines import order_of
+from myna.sources._shared.whatsapp_lines import detect_date_order
 
 FOLDER = "whatsapp/"
 DAY, MONTH, YEAR = (2, 1, 0), (2, 0, 1), (0, 1, 2)
@@ -282,11 +282,11 @@ class TestTheOrderOfADatesFields:
         ],
     )
     def test_is_clear_from_its_numbers_or_their_sequence(self, dates, order) -> None:
-        assert order_of(dates)[:2] == (order, True)
+        assert detect_date_order(dates)[:2] == (order, True)
 
     def test_one_that_could_be_either_is_the_day_first_but_in_american_dress(self) -> None:
-        assert order_of(["03.04.2020"])[:2] == (DAY, False)
-        assert order_of(["3/4/20"])[:2] == (MONTH, False)
+        assert detect_date_order(["03.04.2020"])[:2] == (DAY, False)
+        assert detect_date_order(["3/4/20"])[:2] == (MONTH, False)
 
     def test_is_noted_where_it_stays_uncertain(self, chat) -> None:
         table = chat("03/04/2020, 9:05 - Ada: tea\n")
@@ -294,7 +294,7 @@ class TestTheOrderOfADatesFields:
         assert table["sent_at"][0] == datetime(2020, 4, 3, 9, 5, tzinfo=UTC)
 
     def test_is_found_in_the_whole_file(self, chat, monkeypatch) -> None:
-        monkeypatch.setattr("myna.sources._shared.text.BLOCK", 50)
+        monkeypatch.setattr("myna.sources._shared.text.BLOCK_CHARS", 50)
         lines = [f"1/{day}/2020, 9:05 - Ada: tea" for day in range(1, 14)]
         table = chat("".join(f"{line}\n" for line in lines))
         assert table["sent_at"].dt.day().to_list() == list(range(1, 14))
@@ -304,7 +304,7 @@ def test_blocks_do_not_matter(read, fixture_file, monkeypatch) -> None:
     file = fixture_file(FOLDER + "WhatsApp Chat with Tea House.txt")
     expected, _ = read("whatsapp", file)
     for size in (1, 40, 333):
-        monkeypatch.setattr("myna.sources._shared.text.BLOCK", size)
+        monkeypatch.setattr("myna.sources._shared.text.BLOCK_CHARS", size)
         found, _ = read("whatsapp", file)
         assert found.equals(expected)
 
@@ -337,8 +337,8 @@ def test_lines_before_the_first_message_are_counted(chat) -> None:
 
 
 def test_a_message_without_end_is_given_up(chat, monkeypatch) -> None:
-    monkeypatch.setattr("myna.sources._shared.text.BLOCK", 100)
-    monkeypatch.setattr(whatsapp, "LONGEST_MESSAGE", 300)
+    monkeypatch.setattr("myna.sources._shared.text.BLOCK_CHARS", 100)
+    monkeypatch.setattr(whatsapp, "MAX_MESSAGE_CHARS", 300)
     long = "13/5/20, 9:05 - Ada: tea\n" + "more of it\n" * 60
     table = chat(long + "13/5/20, 9:06 - Bo: yes\n")
     assert table["text"].to_list() == ["yes"]

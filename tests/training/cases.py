@@ -1,10 +1,11 @@
-"""What the tests of training share: samples that can be learned, a base in a folder."""
+"""Shared by the tests of training: samples that can be learned, a base in a folder."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 from tests.chats import walks
@@ -12,13 +13,18 @@ from tests.small_model import make
 from tokenizers import decoders, pre_tokenizers
 from typer.testing import CliRunner
 
+from myna.artifacts import TrainingPlan
 from myna.cli import app
 from myna.config import Settings, Train, override
 from myna.training.data import Samples
+from myna.training.distributed import make_accelerator
+from myna.training.loop import TrainingJob, run
+from myna.training.progress import TrainingCallbacks
 from myna.workspace import Workspace, create
 
 SETTINGS = Train(
-    epochs=4, batch_tokens=64, lr=1e-2, rank=4, alpha=8, previews=1, checks=0, tensorboard=False,
+    num_train_epochs=4, batch_tokens=64, learning_rate=1e-2, lora_r=4, lora_alpha=8, previews=1,
+    validations=0, tensorboard=False,
 )  # fmt: skip
 EACH_STEP = SETTINGS.model_copy(update={"checkpoint_every": "0.0001s"})
 """Saves a checkpoint after each step, which takes longer than the step."""
@@ -31,6 +37,19 @@ def samples(count: int = 12) -> Samples:
 
 
 SAMPLES = samples()
+
+
+def train(
+    model: Any,
+    data: Samples,
+    validation: Samples,
+    settings: Train,
+    work: Path,
+    callbacks: TrainingCallbacks | None = None,
+) -> TrainingPlan:
+    """Train `model` in place, without a memory estimate."""
+    accelerator, callbacks = make_accelerator(), callbacks or TrainingCallbacks()
+    return run(TrainingJob(model, data, validation, settings, work, accelerator, callbacks))
 
 
 def losses(work: Path) -> list[float]:
@@ -64,8 +83,9 @@ def workspace_of(
     if not root.exists():
         settings = override(
             Settings(base=str(base)),
-            ["samples.max_length=128", "train.batch_tokens=512", "train.epochs=1",
-             "train.lr=0.02", "train.previews=0", "train.rank=4", "train.checks=2", *changes],
+            ["samples.max_length=128", "train.batch_tokens=512", "train.num_train_epochs=1",
+             "train.learning_rate=0.02", "train.previews=0", "train.lora_r=4",
+             "train.validations=2", *changes],
         )  # fmt: skip
         create(root, settings)
     export = root.parent / "walks.jsonl"

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from tests.training.cases import EACH_STEP, SETTINGS, losses, samples
+from tests.training.cases import EACH_STEP, SETTINGS, losses, samples, train
 
 from myna.errors import TrainingError
-from myna.training.checkpoints import trainable
+from myna.training.checkpoints import trainable_parameters
 from myna.training.kernels.install import install_kernels
-from myna.training.loop import train
-from myna.training.methods import with_lora
-from myna.training.progress import Progress, Watch
+from myna.training.methods import add_lora
+from myna.training.progress import StepMetrics, TrainingCallbacks
 
 PLAIN = {"vocab_size": 97, "hidden_size": 32, "num_hidden_layers": 2}
 USUAL = {
@@ -49,23 +48,25 @@ BASES: dict[str, Callable[[], transformers.PreTrainedConfig]] = {
 
 @pytest.mark.parametrize("kind", BASES)
 def test_all_matrices_learn_and_a_stop_changes_nothing(kind: str, tmp_path: Path) -> None:
-    def run(work: Path, watch: Watch | None = None) -> dict[str, torch.nn.Parameter]:
+    def run(
+        work: Path, callbacks: TrainingCallbacks | None = None
+    ) -> dict[str, torch.nn.Parameter]:
         work.mkdir(exist_ok=True)
         torch.manual_seed(1)
         base = transformers.AutoModelForCausalLM.from_config(BASES[kind]())
-        model = with_lora(base.requires_grad_(False), SETTINGS)
+        model = add_lora(base.requires_grad_(False), SETTINGS)
         install_kernels(model)
-        settings = EACH_STEP.model_copy(update={"epochs": 1})
-        train(model, samples(), samples(2), settings, work, watch)
-        return trainable(model)
+        settings = EACH_STEP.model_copy(update={"num_train_epochs": 1})
+        train(model, samples(), samples(2), settings, work, callbacks)
+        return trainable_parameters(model)
 
-    def stop(now: Progress) -> None:
+    def stop(now: StepMetrics) -> None:
         if now.step == 2:
             raise KeyboardInterrupt
 
     learned = run(tmp_path / "unbroken")
     assert all(value.detach().abs().sum() > 0 for value in learned.values())
     with pytest.raises(TrainingError):
-        run(tmp_path / "broken", Watch(step=stop))
+        run(tmp_path / "broken", TrainingCallbacks(on_step=stop))
     run(tmp_path / "broken")
     assert losses(tmp_path / "broken") == pytest.approx(losses(tmp_path / "unbroken"), abs=1e-6)

@@ -1,4 +1,4 @@
-"""What `myna doctor` says of a machine."""
+"""The report of `myna doctor`."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from myna.cli import app
 from myna.training import doctor
-from myna.training.doctor import BASES, _shape, advice, fitting
+from myna.training.doctor import BASES, _base_shape, memory_by_base, recommended_recipe
 
 GB = 10**9
 
 
 def test_the_sizes_are_those_of_the_models() -> None:
-    millions = {name: round(_shape(size).parameters / 1e6) for name, size in BASES.items()}
+    millions = {name: round(_base_shape(name).parameters / 1e6) for name in BASES}
     assert millions == {
         "smollm2-135m": 135,
         "HuggingFaceTB/SmolLM2-360M-Instruct": 362,
@@ -31,22 +31,22 @@ def test_the_sizes_are_those_of_the_models() -> None:
     ("card", "recipe"), [(24, "3090"), (47, "a40"), (79, "h100"), (2, "laptop")]
 )
 def test_the_advice_is_the_largest_recipe_that_fits(card: int, recipe: str) -> None:
-    rows = fitting(card * GB, 2, four_bits=True)
+    rows = memory_by_base(card * GB, 2, four_bits=True)
     report = {"bases": rows, "accelerator": "CUDA", "free_memory": card * GB}
-    assert advice(report) == f'recipe = "{recipe}"'
+    assert recommended_recipe(report) == f'recipe = "{recipe}"'
 
 
 def test_a_smaller_card_is_advised_shorter_samples() -> None:
-    rows = fitting(12 * GB, 2, four_bits=True)
+    rows = memory_by_base(12 * GB, 2, four_bits=True)
     report = {"bases": rows, "accelerator": "CUDA", "free_memory": 12 * GB}
-    assert advice(report) == 'recipe = "3090" with samples.max_length = 1024'
+    assert recommended_recipe(report) == 'recipe = "3090" with samples.max_length = 1024'
 
 
 def test_without_bitsandbytes_nothing_is_advised_that_needs_it() -> None:
-    rows = fitting(24 * GB, 2, four_bits=False)
+    rows = memory_by_base(24 * GB, 2, four_bits=False)
     assert all(row["qlora"] is None for row in rows)
     report = {"bases": rows, "accelerator": "CUDA", "free_memory": 24 * GB}
-    assert advice(report) == 'recipe = "laptop"'
+    assert recommended_recipe(report) == 'recipe = "laptop"'
 
 
 def test_everything_is_tried_and_told() -> None:
@@ -62,7 +62,9 @@ def test_everything_is_tried_and_told() -> None:
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = doctor._version
-    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "torch" else version(name))
+    version = doctor._installed_version
+    monkeypatch.setattr(
+        doctor, "_installed_version", lambda name: None if name == "torch" else version(name)
+    )
     done = CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
     assert "pip install 'myna[train]'" in done.stdout

@@ -11,11 +11,11 @@ import torch
 
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.training.checkpoints import trainable
+from myna.training.checkpoints import trainable_parameters
 from myna.training.data import Samples
-from myna.training.distributed import accelerator
-from myna.training.gradient_step import Steps, backward
-from myna.training.methods import with_lora
+from myna.training.distributed import make_accelerator
+from myna.training.gradient_step import GradientAccumulator, backward
+from myna.training.methods import add_lora
 
 SAMPLES = Samples(
     [[(7 * n + i) % 97 for i in range(12 + n)] for n in range(4)],
@@ -24,24 +24,28 @@ SAMPLES = Samples(
 
 
 def gradients(
-    model: Any, part_tokens: int, compute: Any = backward, said: list[str] | None = None
+    model: Any, micro_batch_tokens: int, compute: Any = backward, said: list[str] | None = None
 ) -> tuple[float, dict[str, torch.Tensor]]:
-    say = (lambda _: None) if said is None else said.append
+    report = (lambda _: None) if said is None else said.append
     with mock.patch("myna.training.gradient_step.backward", compute):
-        loss = Steps(model, SAMPLES, accelerator(), part_tokens, say).gradients([0, 1, 2, 3])
-    return loss, {name: p.grad for name, p in trainable(model).items() if p.grad is not None}
+        loss = GradientAccumulator(
+            model, SAMPLES, make_accelerator(), micro_batch_tokens, report
+        ).accumulate([0, 1, 2, 3])
+    return loss, {
+        name: p.grad for name, p in trainable_parameters(model).items() if p.grad is not None
+    }
 
 
 @pytest.fixture
 def whole(small_model: Callable[[], Any]) -> tuple[float, dict[str, torch.Tensor]]:
-    return gradients(with_lora(small_model(), Train()), 0)
+    return gradients(add_lora(small_model(), Train()), 0)
 
 
-@pytest.mark.parametrize("part_tokens", [1, 30, 45])
+@pytest.mark.parametrize("micro_batch_tokens", [1, 30, 45])
 def test_parts_add_up_to_the_whole(
-    small_model: Callable[[], Any], whole: Any, part_tokens: int
+    small_model: Callable[[], Any], whole: Any, micro_batch_tokens: int
 ) -> None:
-    loss, found = gradients(with_lora(small_model(), Train()), part_tokens)
+    loss, found = gradients(add_lora(small_model(), Train()), micro_batch_tokens)
     assert loss == pytest.approx(whole[0], rel=1e-5)
     for name, gradient in whole[1].items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
@@ -65,17 +69,17 @@ def test_a_step_that_ran_out_of_memory_is_redone_in_halves_and_said_once(
     small_model: Callable[[], Any], whole: Any
 ) -> None:
     said: list[str] = []
-    loss, found = gradients(with_lora(small_model(), Train()), 0, limited(1), said)
+    loss, found = gradients(add_lora(small_model(), Train()), 0, limited(1), said)
     assert loss == pytest.approx(whole[0], rel=1e-5)
     for name, gradient in whole[1].items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
     assert len(said) == 1
-    assert "memory ran out" in said[0]
+    assert "out of memory" in said[0]
 
 
 def test_a_sample_that_alone_does_not_fit_ends_with_advice(model: Any) -> None:
     with pytest.raises(TrainingError, match=r"a sample of 15 tokens does not fit .*max_length"):
-        gradients(with_lora(model, Train()), 0, limited(0))
+        gradients(add_lora(model, Train()), 0, limited(0))
 
 
 def test_other_errors_are_not_taken_for_a_lack_of_memory(model: Any) -> None:
@@ -83,4 +87,4 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory(model: Any) -> None:
         raise RuntimeError("shapes cannot be multiplied")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        gradients(with_lora(model, Train()), 0, broken)
+        gradients(add_lora(model, Train()), 0, broken)

@@ -1,4 +1,4 @@
-"""When a run is over, or astray."""
+"""Early stopping: divergence, and patience with the validation loss."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ import math
 import pytest
 
 from myna.training.progress import (
-    LONG,
-    START,
-    best_validation,
+    DIVERGED_STEPS,
+    START_STEPS,
+    LossHistory,
     divergence,
-    is_sound,
-    patience_is_over,
+    is_near_start,
 )
 
 
-def test_a_loss_that_is_no_number_is_astray_at_once() -> None:
-    assert divergence([2.0, math.nan]) == "the loss is no number at step 2"
+def history(validations: list[float]) -> LossHistory:
+    return LossHistory([], dict(enumerate(validations)))
+
+
+def test_a_loss_of_nan_has_diverged_at_once() -> None:
+    assert divergence([2.0, math.nan]) == "the loss is NaN or infinite at step 2"
     assert divergence([2.0, math.inf]) is not None
 
 
-def test_far_above_the_start_for_long_is_astray() -> None:
-    assert divergence([2.0] * START + [4.0] * LONG) == (
-        f"the loss rose from 2.00 to 4.00 and stayed there for {LONG} steps"
+def test_far_above_the_start_for_long_has_diverged() -> None:
+    assert divergence([2.0] * START_STEPS + [4.0] * DIVERGED_STEPS) == (
+        f"the loss rose from 2.00 to 4.00 and stayed there for {DIVERGED_STEPS} steps"
     )
 
 
@@ -31,28 +34,28 @@ def test_far_above_the_start_for_long_is_astray() -> None:
     "losses",
     [
         [],
-        [2.0] * START + [4.0] * (LONG - 1),  # not yet for long
-        [2.0] * START + [4.0] * (LONG - 1) + [2.0],  # it came back
-        [2.0] * START + [2.9] * LONG,  # not far
+        [2.0] * START_STEPS + [4.0] * (DIVERGED_STEPS - 1),  # not yet for long
+        [2.0] * START_STEPS + [4.0] * (DIVERGED_STEPS - 1) + [2.0],  # it came back
+        [2.0] * START_STEPS + [2.9] * DIVERGED_STEPS,  # not far
     ],
 )
-def test_what_may_be_chance_is_not(losses: list[float]) -> None:
+def test_what_may_be_noise_has_not_diverged(losses: list[float]) -> None:
     assert divergence(losses) is None
 
 
 def test_only_a_loss_near_its_start_is_worth_a_checkpoint() -> None:
-    assert is_sound([])
-    assert is_sound([2.0] * START + [9.0] * (START - 1))
-    assert not is_sound([2.0] * START + [9.0] * START)
+    assert is_near_start([])
+    assert is_near_start([2.0] * START_STEPS + [9.0] * (START_STEPS - 1))
+    assert not is_near_start([2.0] * START_STEPS + [9.0] * START_STEPS)
 
 
-def test_the_best_check_is_the_first_of_the_lowest() -> None:
-    assert best_validation([3.0, 2.0, 2.0, 2.5]) == 1
-    assert best_validation([]) is None
+def test_the_best_validation_is_the_first_of_the_lowest() -> None:
+    assert history([3.0, 2.0, 2.0, 2.5]).best_step() == 1
+    assert history([]).best_step() is None
 
 
-def test_patience_counts_checks_since_the_best() -> None:
-    assert not patience_is_over([3.0, 2.0, 2.1], patience=2)
-    assert patience_is_over([3.0, 2.0, 2.1, 2.0], patience=2)
-    assert not patience_is_over([3.0, 2.0, 2.1, 2.0], patience=0)
-    assert not patience_is_over([], patience=1)
+def test_patience_counts_validations_since_the_best() -> None:
+    assert not history([3.0, 2.0, 2.1]).is_out_of_patience(2)
+    assert history([3.0, 2.0, 2.1, 2.0]).is_out_of_patience(2)
+    assert not history([3.0, 2.0, 2.1, 2.0]).is_out_of_patience(0)
+    assert not history([]).is_out_of_patience(1)

@@ -1,4 +1,4 @@
-"""Which optimiser trains, and that a checkpoint holds all of it."""
+"""The choice of the optimiser, and checkpoints of its states."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def works(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_moments_are_paged_for_qlora_or_where_that_is_asked_for(
     method: Any, optimizer: Any, paged: bool
 ) -> None:
-    settings = Train(method=method, optimizer=optimizer)
+    settings = Train(method=method, optim=optimizer)
     assert methods.choose_optimizer(settings, CARD, split=False)[0] == paged
 
 
@@ -48,8 +48,8 @@ def test_paging_that_cannot_be_had_is_an_error_only_where_it_is_asked_for(
 ) -> None:
     settings = Train(method="qlora")
     assert methods.choose_optimizer(settings, device, split=split)[0] is False
-    asked = settings.model_copy(update={"optimizer": "paged"})
-    with pytest.raises(TrainingError, match=f'"paged" cannot be had: .*{line}.*use "adamw"'):
+    asked = settings.model_copy(update={"optim": "paged"})
+    with pytest.raises(TrainingError, match=f'"paged" is not available: .*{line}.*use "adamw"'):
         methods.choose_optimizer(asked, device, split=split)
 
 
@@ -58,8 +58,8 @@ def test_paging_without_bitsandbytes_is_an_error(monkeypatch: pytest.MonkeyPatch
         raise ModelError("4 bits need bitsandbytes")
 
     monkeypatch.setattr(methods, "check_four_bits", missing)
-    with pytest.raises(TrainingError, match="cannot be had: 4 bits need bitsandbytes"):
-        methods.choose_optimizer(Train(optimizer="paged"), CARD, split=False)
+    with pytest.raises(TrainingError, match="is not available: 4 bits need bitsandbytes"):
+        methods.choose_optimizer(Train(optim="paged"), CARD, split=False)
 
 
 @pytest.mark.filterwarnings("ignore:Paged optimizers are not supported on CPU")
@@ -69,14 +69,14 @@ def test_the_paged_one_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
     monkeypatch.setattr(methods, "choose_optimizer", lambda *_, **__: (True, "as asked"))
 
     def begun() -> tuple[Any, Any]:
-        model = methods.with_lora(small_model(), SETTINGS)
+        model = methods.add_lora(small_model(), SETTINGS)
         return model, methods.make_optimizer(
-            checkpoints.trainable(model).values(), SETTINGS, CPU, split=False
+            checkpoints.trainable_parameters(model).values(), SETTINGS, CPU, split=False
         )[0]
 
     def steps(model: Any, optimizer: Any, numbers: range) -> None:
         for number in numbers:
-            backward(model, SAMPLES, [number], distributed.accelerator(), 1.0)
+            backward(model, SAMPLES, [number], distributed.make_accelerator(), 1.0)
             optimizer.step()
             optimizer.zero_grad()
 
@@ -88,5 +88,7 @@ def test_the_paged_one_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
     resumed, optimizer = begun()
     assert checkpoints.restore(tmp_path, resumed, optimizer) == 2
     steps(resumed, optimizer, range(2, 4))
-    for name, value in checkpoints.trainable(whole).items():
-        torch.testing.assert_close(checkpoints.trainable(resumed)[name], value, rtol=0, atol=0)
+    for name, value in checkpoints.trainable_parameters(whole).items():
+        torch.testing.assert_close(
+            checkpoints.trainable_parameters(resumed)[name], value, rtol=0, atol=0
+        )

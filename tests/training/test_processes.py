@@ -13,7 +13,7 @@ from tests.training import worker
 from tests.training.cases import losses
 
 from myna.config import Train
-from myna.training.distributed import config_text
+from myna.training.distributed import accelerate_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +26,7 @@ def alone(folder: Path, name: str, stop_after: int = 0) -> list[float]:
 
 def together(folder: Path, *trainings: str) -> None:
     """Trainings by two processes, started once for all of them: that takes longest."""
-    config = yaml.safe_load(config_text("fsdp", Train()))["fsdp_config"]
+    config = yaml.safe_load(accelerate_config("fsdp", Train()))["fsdp_config"]
     done = subprocess.run(
         [
             sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
@@ -48,7 +48,7 @@ def together(folder: Path, *trainings: str) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all have trained, each in a folder of its own."""
+    """The folders of all trainings."""
     folder = tmp_path_factory.mktemp("processes")
     worker.base_in(folder)
     steps = len(alone(folder, "unbroken"))

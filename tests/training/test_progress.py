@@ -1,4 +1,4 @@
-"""Curves for trackers: numbers, and never a word of a chat."""
+"""Trackers log numbers, and never a word of a chat."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.training.progress import CURVES, Curves, Progress
+from myna.training.progress import TENSORBOARD_FOLDER, StepMetrics, Trackers
 
-NOW = Progress(3, 10, 2.5, 1e-3, 640, 99.0, 7.0, validation_loss=2.4, peak_share=0.5)
+NOW = StepMetrics(3, 10, 2.5, 1e-3, 640, 99.0, 7.0, validation_loss=2.4, peak_share=0.5)
 NUMBERS = {
-    "loss": 2.5, "lr": 1e-3, "tokens": 640, "tokens_per_second": 99.0, "validation_loss": 2.4,
-    "peak_share": 0.5,
+    "loss": 2.5, "learning_rate": 1e-3, "tokens": 640, "tokens_per_second": 99.0,
+    "validation_loss": 2.4, "peak_share": 0.5,
 }  # fmt: skip
 
 
@@ -37,10 +37,10 @@ def written(folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def test_tensorboard_gets_each_steps_numbers(tmp_path: Path) -> None:
-    curves = Curves(Train(), tmp_path, 0, lambda _: None)
-    curves.add(NOW)
-    curves.close()
-    found = written(tmp_path / CURVES)
+    trackers = Trackers(Train(), tmp_path, 0, lambda _: None)
+    trackers.log(NOW)
+    trackers.close()
+    found = written(tmp_path / TENSORBOARD_FOLDER)
     assert {key: values[0][0] for key, values in found.items()} == dict.fromkeys(NUMBERS, 3)
     assert {key: values[0][1] for key, values in found.items()} == pytest.approx(NUMBERS)
 
@@ -50,17 +50,17 @@ def test_without_tensorboard_it_is_said_and_training_goes_on(
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     said: list[str] = []
-    curves = Curves(Train(), tmp_path, 0, said.append)
-    curves.add(NOW)
-    curves.close()
+    trackers = Trackers(Train(), tmp_path, 0, said.append)
+    trackers.log(NOW)
+    trackers.close()
     assert len(said) == 1
     assert "pip install tensorboardX" in said[0]
 
 
-def test_no_curves_are_written_where_none_are_wanted(tmp_path: Path) -> None:
-    curves = Curves(Train(tensorboard=False), tmp_path, 0, lambda _: None)
-    curves.add(NOW)
-    curves.close()
+def test_tensorboard_can_be_switched_off(tmp_path: Path) -> None:
+    trackers = Trackers(Train(tensorboard=False), tmp_path, 0, lambda _: None)
+    trackers.log(NOW)
+    trackers.close()
     assert not list(tmp_path.iterdir())
 
 
@@ -87,9 +87,9 @@ class TestWandb:
     def test_it_gets_the_numbers_and_the_settings_of_training(
         self, sent: list[Any], tmp_path: Path
     ) -> None:
-        curves = Curves(self.SETTINGS, tmp_path, 0, lambda _: None)
-        curves.add(NOW)
-        curves.close()
+        trackers = Trackers(self.SETTINGS, tmp_path, 0, lambda _: None)
+        trackers.log(NOW)
+        trackers.close()
         begun, logged, finished = sent
         assert begun["project"] == "birds"
         assert begun["config"] == self.SETTINGS.model_dump()
@@ -102,12 +102,12 @@ class TestWandb:
         self, sent: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.delenv("WANDB_API_KEY")
-        with pytest.raises(TrainingError, match=r'train\.wandb = "birds" needs your key'):
-            Curves(self.SETTINGS, tmp_path, 0, lambda _: None)
+        with pytest.raises(TrainingError, match=r'train\.wandb = "birds" needs an API key'):
+            Trackers(self.SETTINGS, tmp_path, 0, lambda _: None)
 
     def test_without_the_package_it_is_refused(
         self, sent: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setitem(sys.modules, "wandb", None)
         with pytest.raises(TrainingError, match="pip install wandb"):
-            Curves(self.SETTINGS, tmp_path, 0, lambda _: None)
+            Trackers(self.SETTINGS, tmp_path, 0, lambda _: None)

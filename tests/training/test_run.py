@@ -17,11 +17,11 @@ from myna.config import Settings, override
 from myna.errors import ModelError, TrainingError, WorkspaceError
 from myna.evaluation import run as evaluation
 from myna.export import clone_export
-from myna.models.loading import WHOLE
+from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona.clone import open_clone
-from myna.training.plan import Outlook
-from myna.training.progress import Progress, Watch
-from myna.training.run import adapters_of, final_loss, run
+from myna.training.plan import TrainingEstimate
+from myna.training.progress import StepMetrics, TrainingCallbacks
+from myna.training.run import adapter_names, final_loss, run
 from myna.workspace import Workspace
 
 
@@ -57,10 +57,10 @@ def space(prepared: Workspace, tmp_path: Path) -> Workspace:
 
 
 def train(
-    space: Workspace, *changes: str, watch: Watch | None = None, **how: Any
+    space: Workspace, *changes: str, callbacks: TrainingCallbacks | None = None, **options: Any
 ) -> TrainingResult:
     settings = override(space.settings(), [f"train.{change}" for change in changes])
-    return run(space, settings, "group", watch or Watch(), **how)
+    return run(space, settings, "group", callbacks or TrainingCallbacks(), **options)
 
 
 def state_of_training(space: Workspace) -> str:
@@ -73,7 +73,7 @@ def talking(space: Workspace) -> Settings:
 
 
 def speaks(space: Workspace, person: str) -> str:
-    """What a persona says, by the engine of its adapter."""
+    """A persona's turn, by the engine of its adapter."""
     clone = open_clone(space, "group", talking(space), seed=1)
     builder = clone.prompt_builder(["Cy"])
     builder.add("Cy", "who is coming")
@@ -99,21 +99,21 @@ def test_every_method_gives_a_clone_that_can_be_measured_and_talked_to(
     text = file.read_text("utf-8").replace('method = "lora"', f'method = "{method}"')
     file.write_text(text.replace("# method", "method"), "utf-8")
     train(space)
-    assert (space.adapter("group") / WHOLE).is_dir() == (method == "full")
+    assert (space.adapter("group") / FULL_MODEL_FOLDER).is_dir() == (method == "full")
     report = evaluation.run(space, "group", lambda _: None, lambda *_: None)
     assert report["clone"] < report["base"]
     speaks(space, "Ana")
 
 
 def test_a_dry_run_writes_nothing(space: Workspace) -> None:
-    seen: list[Outlook] = []
-    done = train(space, watch=Watch(outlook=seen.append), dry=True)
+    seen: list[TrainingEstimate] = []
+    done = train(space, callbacks=TrainingCallbacks(on_estimate=seen.append), dry_run=True)
     assert done.loss is None
     assert not (space.root / "adapters").exists()
-    [outlook] = seen
-    assert outlook.need > 0
-    assert outlook.free > outlook.need
-    assert outlook.kernels
+    [estimate] = seen
+    assert estimate.need > 0
+    assert estimate.free > estimate.need
+    assert estimate.kernels
 
 
 class TestOneForEach:
@@ -139,15 +139,15 @@ class TestOneForEach:
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            train(space, "per_person=true", watch=Watch(say=stop_at_the_second))
+            train(space, "per_person=true", callbacks=TrainingCallbacks(report=stop_at_the_second))
         said: list[str] = []
-        train(space, "per_person=true", watch=Watch(say=said.append))
+        train(space, "per_person=true", callbacks=TrainingCallbacks(report=said.append))
         first, second = (line.removeprefix("training ") for line in begun)
         assert f"adapter 'group.{first.lower()}' is trained already" in said
         assert f"training {second}" in said
 
     def test_names_that_look_alike_in_files_stay_apart(self) -> None:
-        assert adapters_of("group", ["Ana", "ana", "A/../na", "🙂", "?"]) == {
+        assert adapter_names("group", ["Ana", "ana", "A/../na", "🙂", "?"]) == {
             "Ana": "group.ana",
             "ana": "group.ana-2",
             "A/../na": "group.a-na",
@@ -160,12 +160,16 @@ class TestGoingOn:
     def test_new_chats_are_learned_on_top_of_the_adapter(self, space: Workspace) -> None:
         train(space)
         with pytest.raises(TrainingError, match="adapter 'group' has seen all samples"):
-            train(space, onward=True)
+            train(space, continue_training=True)
         workspace_of(space.root, space.root, walks(240, ("Ana", "Ben")))
-        seen: list[Outlook] = []
+        seen: list[TrainingEstimate] = []
         said: list[str] = []
         before = json.loads((space.adapter("group") / "seen.json").read_text())
-        train(space, onward=True, watch=Watch(say=said.append, outlook=seen.append))
+        train(
+            space,
+            continue_training=True,
+            callbacks=TrainingCallbacks(report=said.append, on_estimate=seen.append),
+        )
         assert any("samples are new" in line for line in said)
         after = json.loads((space.adapter("group") / "seen.json").read_text())
         assert len(after) > len(before)
@@ -173,23 +177,23 @@ class TestGoingOn:
         assert state_of_training(space) == "done"
 
     def test_without_an_adapter_there_is_nothing_to_go_on_from(self, space: Workspace) -> None:
-        with pytest.raises(TrainingError, match="there is no adapter 'group' to train on from"):
-            train(space, onward=True)
+        with pytest.raises(TrainingError, match="there is no adapter 'group' to continue training"):
+            train(space, continue_training=True)
 
-    def test_a_lower_rate_goes_on_where_the_loss_went_astray(self, space: Workspace) -> None:
-        def stop(now: Progress) -> None:
+    def test_a_lower_rate_resumes_a_diverged_run(self, space: Workspace) -> None:
+        def stop(now: StepMetrics) -> None:
             if now.step == 2:
                 raise KeyboardInterrupt
 
         always = "checkpoint_every=0.0001s"
         with pytest.raises(TrainingError):
-            train(space, always, watch=Watch(step=stop))
-        astray = space.training("group") / "diverged"
-        astray.write_text("the loss rose\n")
+            train(space, always, callbacks=TrainingCallbacks(on_step=stop))
+        diverged = space.training("group") / "diverged"
+        diverged.write_text("the loss rose\n")
         said: list[str] = []
-        train(space, always, "lr=0.001", watch=Watch(say=said.append))
-        assert any(line.startswith("going on after step") for line in said)
-        assert not any("beginning anew" in line for line in said)
+        train(space, always, "learning_rate=0.001", callbacks=TrainingCallbacks(report=said.append))
+        assert any(line.startswith("resuming after step") for line in said)
+        assert not any("starting over" in line for line in said)
 
 
 def test_the_rules_are_kept_as_they_were_used(space: Workspace) -> None:
@@ -215,7 +219,7 @@ def test_another_base_of_the_same_name_is_refused_in_one_line(space: Workspace) 
             lambda: evaluation.run(space, "group", lambda _: None, lambda *_: None),
             lambda: open_clone(space, "group", talking(space)),
             lambda: clone_export.load_clone(space, "group", None),
-            lambda: train(space, onward=True),
+            lambda: train(space, continue_training=True),
         ):
             with pytest.raises(ModelError, match="adapter 'group' was trained on another"):
                 do()
@@ -241,18 +245,20 @@ class TestBadInput:
             train(space)
 
     def test_a_base_without_a_tokenizer_is_one_clear_line(self, tmp_path: Path) -> None:
-        from myna.models.bases import find
+        from myna.models.bases import find_base
 
         base = make_base(tmp_path / "tiny")
         (base / "tokenizer.json").unlink()
         with pytest.raises(ModelError, match=r"has no tokenizer\.json: a base model needs one"):
-            find(str(base), weights=True)
+            find_base(str(base), weights=True)
 
     def test_a_split_in_which_nobody_is_trained_is_refused(
         self, space: Workspace, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from myna.training import data as samples_
+        from myna.training import data
 
-        monkeypatch.setattr(samples_, "of", lambda *_: samples_.Samples([[1, 2, 3]], [[False] * 3]))
+        monkeypatch.setattr(
+            data, "samples_from_table", lambda *_: data.Samples([[1, 2, 3]], [[False] * 3])
+        )
         with pytest.raises(TrainingError, match="no token would be trained: see `myna inspect`"):
             train(space)

@@ -18,27 +18,39 @@ from tests.training.cases import SETTINGS, samples
 from myna.errors import TrainingError
 from myna.models.bases import Base
 from myna.training import distributed, methods
-from myna.training.loop import Job, run
-from myna.training.methods import with_lora
-from myna.training.progress import Progress, Watch
+from myna.training.loop import TrainingJob, run
+from myna.training.methods import add_lora
+from myna.training.progress import StepMetrics, TrainingCallbacks
 
-CHECKED = SETTINGS.model_copy(update={"checks": 2})
+CHECKED = SETTINGS.model_copy(update={"validations": 2})
 
 
 def train(base: Path, work: Path, stop_after: int) -> Any:
     """A model as trained in a folder; after `stop_after` steps process 0 is asked to stop."""
 
-    def stop(now: Progress) -> None:
+    def stop(now: StepMetrics) -> None:
         if now.step == stop_after and os.environ.get("RANK", "0") == "0":
             os.kill(os.getpid(), signal.SIGINT)
 
     work.mkdir(exist_ok=True)
-    place = distributed.accelerator()
+    process = distributed.make_accelerator()
     found = Base(str(base), base, None, 128, weights=True, origin="")
-    model, _ = methods.loaded(found, CHECKED, place.device, split=distributed.sharded(place))
-    model = with_lora(model.float(), CHECKED)
+    model, _ = methods.load_for_training(
+        found, CHECKED, process.device, split=distributed.is_sharded(process)
+    )
+    model = add_lora(model.float(), CHECKED)
     try:
-        run(Job(model, samples(), samples(2), CHECKED, work, place, Watch(step=stop)))
+        run(
+            TrainingJob(
+                model,
+                samples(),
+                samples(2),
+                CHECKED,
+                work,
+                process,
+                TrainingCallbacks(on_step=stop),
+            )
+        )
     except TrainingError:
         if not stop_after:
             raise
@@ -54,9 +66,9 @@ def base_in(folder: Path) -> Path:
 if __name__ == "__main__":
     given = Path(sys.argv[1])
     for told in sys.argv[2:]:
-        name, how, step = told.split(":")
+        name, mode, step = told.split(":")
         # As `accelerate launch` tells of a config, the one way that it has.
-        os.environ["ACCELERATE_USE_FSDP"] = "true" if how == "split" else "false"
+        os.environ["ACCELERATE_USE_FSDP"] = "true" if mode == "split" else "false"
         AcceleratorState._reset_state(reset_partial_state=True)
         model = train(given / "base", given / name, int(step))
-        assert all(hasattr(p, "full_tensor") == (how == "split") for p in model.parameters())
+        assert all(hasattr(p, "full_tensor") == (mode == "split") for p in model.parameters())

@@ -1,8 +1,4 @@
-"""Consent in live rooms: who may speak, and whose messages are read, as the files say now.
-
-The files are people.toml and opt-outs.json. `forget_in_rooms` erases somebody from live
-rooms.
-"""
+"""Consent in live rooms, by people.toml and opt-outs.json; erasing a person from rooms."""
 
 from __future__ import annotations
 
@@ -25,49 +21,49 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class Consents:
-    """The consent of a workspace's people, read again whenever it is changed.
+class ConsentChecker:
+    """The consent of a workspace's people; its files are read again after each change.
 
-    A file that cannot be read just now allows nothing that it did not allow before.
+    While a file cannot be read, its last content counts.
 
     Raises:
-        PeopleError, WorkspaceError: a file cannot be read now, at the beginning.
+        PeopleError, WorkspaceError: a file cannot be read at the start.
     """
 
-    def __init__(self, space: Workspace, personas: list[str]) -> None:
-        self._space = space
+    def __init__(self, workspace: Workspace, personas: list[str]) -> None:
+        self._workspace = workspace
         self.personas = personas
-        self._people = people_.load(space.people_file)
-        self._out = consent.load(space.opt_outs_file)
-        self._seen: tuple[object, ...] | None = None
+        self._people = people_.load(workspace.people_file)
+        self._opt_outs = consent.load_opt_outs(workspace.opt_outs_file)
+        self._stamps: tuple[object, ...] | None = None
 
     def speakers(self) -> list[str]:
-        """The personas that may speak: consent `clone`, and not opted out."""
+        """The personas that may speak: consent `clone`, not opted out."""
         self._refresh()
-        out = {entry.person for entry in self._out}
-        allowed = set(people_.personas(self._people)) - out
+        opted_out = {entry.person for entry in self._opt_outs}
+        allowed = set(people_.persona_names(self._people)) - opted_out
         return [person for person in self.personas if person in allowed]
 
-    def reads(self, account: str) -> bool:
-        """True if messages of an account (`discord:1234`) may stand in a room."""
+    def may_read(self, account: str) -> bool:
+        """True if messages of an account (`discord:1234`) may be stored in a room."""
         self._refresh()
-        if any(entry.account == account for entry in self._out):
+        if any(entry.account == account for entry in self._opt_outs):
             return False
-        if accounts.mark(account) in self._people.forgotten:
+        if accounts.account_hash(account) in self._people.forgotten:
             return False
-        person = self.person(account)
+        person = self.person_of(account)
         return person is None or person.consent != "no"
 
-    def person(self, account: str) -> Person | None:
-        """The person who has this account; None where people.toml does not have it."""
+    def person_of(self, account: str) -> Person | None:
+        """The person of an account; None if people.toml does not have the account."""
         self._refresh()
         return next((p for p in self._people.persons if account in p.accounts), None)
 
-    def account(self, persona: str, platform: str) -> str | None:
-        """The id of a persona's account on a platform, where people.toml has one."""
+    def account_of(self, persona: str, platform: str) -> str | None:
+        """The id of a persona's account on a platform; None if people.toml has none."""
         self._refresh()
         for person in self._people.persons:
-            if person.shown == persona:
+            if person.display_name == persona:
                 for account in person.accounts:
                     source, _, number = account.partition(":")
                     if source == platform:
@@ -75,61 +71,61 @@ class Consents:
         return None
 
     def opt_out(self, account: str, name: str, persona: str | None = None) -> str:
-        """Take whoever has this account out; the persona that is silent now, "" for none.
+        """Opt an account out; return the persona that is silent from now on, or "".
 
         Args:
-            account: who asks.
-            name: what they are called.
-            persona: who they say they are, where people.toml does not have their account.
+            account: the account.
+            name: its display name.
+            persona: the persona that they say is theirs, if people.toml lacks their account.
 
         Raises:
-            PeopleError: that persona is known to be somebody else.
-            WorkspaceError: it cannot be written.
+            PeopleError: that persona is another person's.
+            WorkspaceError: the file cannot be written.
         """
         platform = account.partition(":")[0]
-        person = self.person(account)
-        theirs = person.shown if person is not None else ""
-        if persona and persona != theirs:
-            owner = self.account(persona, platform)
-            if theirs or owner is not None:
-                raise PeopleError(f"{persona} is somebody else: only they can take themselves out")
-            theirs = persona
+        person = self.person_of(account)
+        persona_of_account = person.display_name if person is not None else ""
+        if persona and persona != persona_of_account:
+            owner = self.account_of(persona, platform)
+            if persona_of_account or owner is not None:
+                raise PeopleError(f"{persona} is somebody else: only they can opt out")
+            persona_of_account = persona
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        consent.add(self._space.opt_outs_file, [OptOut(account, name, theirs, at)])
-        self._seen = None
-        return theirs if theirs in self.personas else ""
+        opt_out = OptOut(account, name, persona_of_account, at)
+        consent.add_opt_outs(self._workspace.opt_outs_file, [opt_out])
+        self._stamps = None
+        return persona_of_account if persona_of_account in self.personas else ""
 
     def _refresh(self) -> None:
-        files = (self._space.people_file, self._space.opt_outs_file)
-        stamps = tuple(_stamp(file) for file in files)
-        if stamps == self._seen:
+        files = (self._workspace.people_file, self._workspace.opt_outs_file)
+        stamps = tuple(_file_stamp(file) for file in files)
+        if stamps == self._stamps:
             return
-        self._seen = stamps
-        self._out = self._kept(lambda: consent.load(files[1]), self._out)
-        self._people = self._kept(lambda: people_.load(files[0]), self._people)
+        self._stamps = stamps
+        self._opt_outs = self._load_or_keep(lambda: consent.load_opt_outs(files[1]), self._opt_outs)
+        self._people = self._load_or_keep(lambda: people_.load(files[0]), self._people)
 
     @staticmethod
-    def _kept(read: Callable[[], T], before: T) -> T:
+    def _load_or_keep(read: Callable[[], T], previous: T) -> T:
         try:
             return read()
         except MynaError as error:
             log.error("%s", error)
-            return before
+            return previous
 
 
-def _stamp(file: Path) -> object:
+def _file_stamp(file: Path) -> object:
     try:
-        found = file.stat()
+        stat = file.stat()
     except FileNotFoundError:
         return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
 
 
-def forget_in_rooms(space: Workspace, person: Person) -> int:
-    """Erase what a person said in rooms, themselves or as a clone; how many messages.
+def forget_in_rooms(workspace: Workspace, person: Person) -> int:
+    """Erase a person's messages and their clone's in all rooms; return how many.
 
-    In a bot's room somebody may be called as nowhere else: its outbox knows whose account
-    that was.
+    Names in a bot's rooms may differ from those in people.toml: its outbox has them.
 
     Raises:
         WorkspaceError: a bot of this workspace is running, or a file cannot be used.
@@ -137,14 +133,14 @@ def forget_in_rooms(space: Workspace, person: Person) -> int:
     with ExitStack() as files:
         outboxes = {
             path.stem: files.enter_context(closing(Outbox(path)))
-            for path in sorted(space.bots.glob("*.sqlite"))
+            for path in sorted(workspace.bots.glob("*.sqlite"))
         }
-        if not outboxes and not space.rooms_file.exists():
+        if not outboxes and not workspace.rooms_file.exists():
             return 0
-        store = files.enter_context(closing(RoomStore(space.rooms_file)))
-        erased = store.erase_person({person.name, person.shown})
+        store = files.enter_context(closing(RoomStore(workspace.rooms_file)))
+        erased = store.erase_person({person.name, person.display_name})
         for platform, outbox in outboxes.items():
-            for place, called in outbox.called(person.accounts).items():
-                erased += store.erase_person(called, f"{platform}:{place}")
-            outbox.erase(person.accounts, person.shown)
+            for channel_id, names in outbox.names_of(person.accounts).items():
+                erased += store.erase_person(names, f"{platform}:{channel_id}")
+            outbox.erase(person.accounts, person.display_name)
     return erased

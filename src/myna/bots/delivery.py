@@ -1,4 +1,4 @@
-"""Posting a clone's message: with the pauses of a person, however often it takes, once."""
+"""Delivery of clones' messages: after a typing pause, with retries, each posted once."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 from myna.bots.front import Front, UndeliverableError
 from myna.bots.outbox import Outbox, Post
 
-PAUSES = (1, 2, 5, 15, 30, 60, 60)
-"""Seconds between attempts to post what the platform did not take."""
+RETRY_PAUSES = (1, 2, 5, 15, 30, 60, 60)
+"""Seconds between attempts to post a message that the platform did not accept."""
 MIN_TYPING_SECONDS, MAX_TYPING_SECONDS = 0.5, 12.0
-"""Seconds of the shortest and of the longest time that somebody types a message."""
+"""Limits of the time that typing a message takes."""
 log = logging.getLogger(__name__)
 
 
@@ -23,97 +23,101 @@ class Delivery:
     """Delivers the messages of an outbox.
 
     Args:
-        outbox: where they wait.
+        outbox: the messages.
         front: the platform.
-        speed: characters a second that clones type; 0 for no pauses.
-        may: whether somebody may speak just now.
+        typing_speed: characters per second; 0 for no pauses.
+        may_speak: True if a persona may speak now.
     """
 
     def __init__(
-        self, outbox: Outbox, front: Front, speed: float, may: Callable[[str], bool]
+        self, outbox: Outbox, front: Front, typing_speed: float, may_speak: Callable[[str], bool]
     ) -> None:
         self._outbox = outbox
         self._front = front
-        self._speed = speed
-        self._may = may
+        self._typing_speed = typing_speed
+        self._may_speak = may_speak
 
     async def deliver(self, post: Post) -> None:
-        """Post a message. One that is `sending` was begun by a process that was killed."""
+        """Post a message; one in the state `sending` is of a process that was killed."""
         if post.state == "sending":
-            if await self._is_there(post):
+            if await self._was_posted(post):
                 return
         else:
-            if self._may(post.person):
-                await self._typed(post)
-            now = self._outbox.post(post.id)
-            if now is None or now.state != "waiting":
+            if self._may_speak(post.person):
+                await self._show_typing(post)
+            current = self._outbox.get_post(post.id)
+            if current is None or current.state != "waiting":
                 return  # dropped meanwhile
-            self._outbox.sending(post)
-        why = ""
-        for pause in (0, *PAUSES):
+            self._outbox.mark_sending(post)
+        reason = ""
+        for pause in (0, *RETRY_PAUSES):
             await asyncio.sleep(pause)
-            if pause and await self._is_there(post):
+            if pause and await self._was_posted(post):
                 return
-            if not self._may(post.person):
-                why = "may not speak"
+            if not self._may_speak(post.person):
+                reason = "may not speak"
                 break
             try:
-                posted = await self._front.post(post)
+                platform_id = await self._front.post(post)
             except UndeliverableError as error:
-                why = str(error)
+                reason = str(error)
                 break
             except Exception as error:
-                why = str(error) or type(error).__name__
-                log.warning("%s: a message was not taken: %s", post.place, why)
+                reason = str(error) or type(error).__name__
+                log.warning("%s: a message was not accepted: %s", post.channel_id, reason)
             else:
-                await self._sent(post, posted)
+                await self._mark_sent(post, platform_id)
                 return
-        self._dropped(post, why)
+        self._drop(post, reason)
 
-    async def _typed(self, post: Post) -> None:
-        seconds = typing_seconds(post.text, self._speed)
+    async def _show_typing(self, post: Post) -> None:
+        seconds = typing_seconds(post.text, self._typing_speed)
         if seconds:
             try:
-                await self._front.typing(post.place, post.person, seconds)
+                await self._front.typing(post.channel_id, post.person, seconds)
             except Exception as error:
-                log.debug("%s: typing could not be shown: %s", post.place, error)
+                log.debug("%s: typing could not be shown: %s", post.channel_id, error)
 
-    async def _is_there(self, post: Post) -> bool:
-        """True if a message that may have been posted was, or never will be."""
+    async def _was_posted(self, post: Post) -> bool:
+        """True if a message was posted, or can never be."""
         while True:
             try:
-                posted = await self._front.find(post)
+                platform_id = await self._front.find(post)
             except UndeliverableError as error:
-                self._dropped(post, str(error))
+                self._drop(post, str(error))
                 return True
             except Exception as error:
-                log.warning("%s: cannot see what is there: %s", post.place, error)
-                await asyncio.sleep(PAUSES[2])
+                log.warning("%s: cannot read the channel: %s", post.channel_id, error)
+                await asyncio.sleep(RETRY_PAUSES[2])
                 continue
-            if posted is not None:
-                await self._sent(post, posted)
-            return posted is not None
+            if platform_id is not None:
+                await self._mark_sent(post, platform_id)
+            return platform_id is not None
 
-    async def _sent(self, post: Post, posted: str) -> None:
-        """It is there; if it was dropped meanwhile, it goes again."""
-        if not self._outbox.sent(post, posted):
+    async def _mark_sent(self, post: Post, platform_id: str) -> None:
+        """Note the id of a posted message; delete it if it was dropped meanwhile."""
+        if not self._outbox.mark_sent(post, platform_id):
             try:
-                await self._front.remove([replace(post, posted=posted)])
+                await self._front.remove([replace(post, platform_id=platform_id)])
             except Exception as error:
-                log.error("%s: a message cannot be taken back: %s", post.place, error)
+                log.error("%s: a message cannot be deleted: %s", post.channel_id, error)
 
-    def _dropped(self, post: Post, why: str) -> None:
-        log.error("%s: a message of %s was not posted: %s", post.place, post.person, why)
-        self._outbox.drop(post, why)
+    def _drop(self, post: Post, reason: str) -> None:
+        log.error("%s: a message of %s was not posted: %s", post.channel_id, post.person, reason)
+        self._outbox.drop_post(post, reason)
 
 
-def typing_seconds(text: str, speed: float) -> float:
-    """Seconds that a person types this, at `speed` characters a second; 0 where that is 0."""
-    return min(max(len(text) / speed, MIN_TYPING_SECONDS), MAX_TYPING_SECONDS) if speed else 0.0
+def typing_seconds(text: str, typing_speed: float) -> float:
+    """Seconds that typing a text takes, at `typing_speed` characters per second; 0 for 0."""
+    return (
+        min(max(len(text) / typing_speed, MIN_TYPING_SECONDS), MAX_TYPING_SECONDS)
+        if typing_speed
+        else 0.0
+    )
 
 
 def is_quiet(now: datetime, hours: str) -> bool:
-    """True if `now` lies in hours such as "23:00-07:00" or "23:00-07:00 Europe/Berlin".
+    """True if `now` is in hours such as "23:00-07:00" or "23:00-07:00 Europe/Berlin".
 
     Never in "". Without a zone they are those of the clock that `now` is from.
     """

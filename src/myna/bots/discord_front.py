@@ -1,8 +1,8 @@
-"""Posting on Discord: by webhooks, with each clone's name and its human's avatar.
+"""The front end for Discord: webhooks with each clone's name and its human's avatar.
 
-Where the bot may not manage webhooks it says all in its own name, the clone's in front.
-What a platform does is from Discord's developer reference ("Webhook", "Create Message",
-"Opcodes and Status Codes").
+Without the permission for webhooks, the bot posts as itself, with the clone's name in front.
+Facts are from Discord's developer reference ("Webhook", "Create Message", "Opcodes and Status
+Codes").
 """
 
 from __future__ import annotations
@@ -15,32 +15,32 @@ from typing import TypeAlias
 
 import discord
 
-from myna.bots.consent import Consents
-from myna.bots.front import UndeliverableError, shown
+from myna.bots.consent import ConsentChecker
+from myna.bots.front import UndeliverableError, clone_display_name
 from myna.bots.outbox import Outbox, Post
 
 MAX_MESSAGE_CHARS = 2000
-"""Characters of a message that Discord takes ("Create Message", developer reference)."""
+"""Longest message on Discord ("Create Message", developer reference)."""
 MAX_PIECE_CHARS = 1900
-"""Characters of a message of ours: a name in bold and longer emoji must fit as well."""
+"""Longest piece of a clone's message: a name in bold and longer emoji must fit as well."""
 _EMOJI = re.compile(r"(?<![\w<:]):(\w{2,32}):(?![\w:>])")
 _INVISIBLE = "\u200b"
-WEBHOOK = "myna clones"
-SEEN = 100
-"""Messages looked through for one that may have been posted before a kill."""
-TYPING = 9.0
-"""Seconds after which Discord is told again that somebody types; it shows it for ten."""
+WEBHOOK_NAME = "myna clones"
+MAX_SEARCHED_MESSAGES = 100
+"""Number of messages searched for one that may have been posted before a kill."""
+TYPING_REFRESH_SECONDS = 9.0
+"""Interval of typing notices; Discord shows each for ten seconds."""
 Channel: TypeAlias = (
     discord.TextChannel | discord.VoiceChannel | discord.StageChannel | discord.Thread
 )
-NOBODY = discord.AllowedMentions.none()
+NO_MENTIONS = discord.AllowedMentions.none()
 log = logging.getLogger(__name__)
 
 
 class DiscordFront:
-    """Discord, for `host.Host`. A place is the id of a channel or a thread.
+    """Discord, for `host.Host`; threads are channels too.
 
-    `buttons` makes the buttons that stand under the end of a turn, for a post.
+    `buttons` creates the buttons under a post that ends a turn.
     """
 
     platform = "discord"
@@ -49,7 +49,7 @@ class DiscordFront:
         self,
         client: discord.Client,
         outbox: Outbox,
-        consents: Consents,
+        consents: ConsentChecker,
         buttons: Callable[[Post], discord.ui.View],
     ) -> None:
         self._client = client
@@ -59,19 +59,19 @@ class DiscordFront:
         self._webhooks: dict[int, discord.Webhook] = {}
         self._avatars: dict[str, str] = {}
 
-    def pieces(self, person: str, text: str) -> list[str]:
-        """A message in pieces that Discord takes."""
-        return pieces(text)
+    def split(self, person: str, text: str) -> list[str]:
+        """Split a message into pieces that Discord accepts."""
+        return split_message(text)
 
     async def post(self, post: Post) -> str:
-        """Post a message; its id."""
-        channel = self._channel(post.place)
+        """Post a message; return its id."""
+        channel = self._channel(post.channel_id)
         try:
             webhook = await self._webhook(channel)
             if webhook is not None:
                 try:
                     return await self._by_webhook(webhook, channel, post)
-                except discord.NotFound:  # somebody deleted it: make it anew, once
+                except discord.NotFound:  # the webhook was deleted: create it again, once
                     self._webhooks.pop(webhook.channel_id or 0, None)
                     webhook = await self._webhook(channel)
                     if webhook is not None:
@@ -89,75 +89,75 @@ class DiscordFront:
             raise
 
     def forget_webhooks(self) -> None:
-        """Look anew for webhooks: they are not where they were."""
+        """Look for webhooks again: they were moved or deleted."""
         self._webhooks.clear()
 
     async def _by_webhook(self, webhook: discord.Webhook, channel: Channel, post: Post) -> str:
         sent = await webhook.send(
             with_emoji(post.text, channel.guild.emojis),
-            username=shown(post.person),
+            username=clone_display_name(post.person),
             avatar_url=await self._avatar(post.person),
-            allowed_mentions=NOBODY,
+            allowed_mentions=NO_MENTIONS,
             thread=channel if isinstance(channel, discord.Thread) else discord.utils.MISSING,
-            view=self._buttons(post) if post.last else discord.utils.MISSING,
+            view=self._buttons(post) if post.ends_turn else discord.utils.MISSING,
             wait=True,
         )
         return str(sent.id)
 
     async def _by_own_name(self, channel: Channel, post: Post) -> str:
         sent = await channel.send(
-            self._own(channel, post),
-            allowed_mentions=NOBODY,
-            nonce=f"myna-{post.id}",  # Discord itself takes one of a nonce only once
-            view=self._buttons(post) if post.last else discord.utils.MISSING,
+            self._own_text(channel, post),
+            allowed_mentions=NO_MENTIONS,
+            nonce=f"myna-{post.id}",  # Discord accepts each nonce only once
+            view=self._buttons(post) if post.ends_turn else discord.utils.MISSING,
         )
         return str(sent.id)
 
     @staticmethod
-    def _own(channel: Channel, post: Post) -> str:
-        name = discord.utils.escape_markdown(shown(post.person))
+    def _own_text(channel: Channel, post: Post) -> str:
+        name = discord.utils.escape_markdown(clone_display_name(post.person))
         return f"**{name}:** {with_emoji(post.text, channel.guild.emojis)}"
 
     async def find(self, post: Post) -> str | None:
-        """The id of a message that may have been posted before a kill."""
-        channel = self._channel(post.place)
+        """Find a message that may have been posted before a kill: its id, or None."""
+        channel = self._channel(post.channel_id)
         if not channel.permissions_for(channel.guild.me).read_message_history:
             raise UndeliverableError("it may be there, and the channel's history cannot be read")
-        own = self._own(channel, post)
-        theirs = with_emoji(post.text, channel.guild.emojis)
-        found = []
+        own_text = self._own_text(channel, post)
+        webhook_text = with_emoji(post.text, channel.guild.emojis)
+        matches = []
         try:
-            async for message in channel.history(limit=SEEN):
-                by_us = message.author == self._client.user and message.content == own
+            async for message in channel.history(limit=MAX_SEARCHED_MESSAGES):
+                by_us = message.author == self._client.user and message.content == own_text
                 by_webhook = (
                     message.webhook_id is not None
-                    and message.author.name == shown(post.person)
-                    and message.content == theirs
+                    and message.author.name == clone_display_name(post.person)
+                    and message.content == webhook_text
                 )
                 if by_us or by_webhook:
-                    found.append(str(message.id))
+                    matches.append(str(message.id))
         except (discord.Forbidden, discord.NotFound) as error:
             raise UndeliverableError(f"the channel is out of reach ({error.text})") from None
-        fresh = set(found) - self._outbox.claimed(post.place, found)
-        return max(fresh, key=int, default=None)
+        unknown = set(matches) - self._outbox.known_ids(post.channel_id, matches)
+        return max(unknown, key=int, default=None)
 
-    async def typing(self, place: str, person: str, seconds: float) -> None:
-        """Show that the bot types: webhooks cannot."""
+    async def typing(self, channel_id: str, person: str, seconds: float) -> None:
+        """Show that the bot itself types: webhooks cannot."""
         while seconds > 0:
             try:
-                await self._channel(place).typing()
+                await self._channel(channel_id).typing()
             except (UndeliverableError, discord.HTTPException):
-                return  # posting it says what is wrong
-            await asyncio.sleep(min(seconds, TYPING))
-            seconds -= TYPING
+                return  # posting the message reports the error
+            await asyncio.sleep(min(seconds, TYPING_REFRESH_SECONDS))
+            seconds -= TYPING_REFRESH_SECONDS
 
     async def remove(self, posts: Sequence[Post]) -> None:
-        """Delete messages of clones."""
+        """Delete posted messages."""
         for post in posts:
             try:
-                channel = self._channel(post.place)
+                channel = self._channel(post.channel_id)
                 webhook = await self._webhook(channel)
-                message = int(post.posted or 0)
+                message = int(post.platform_id or 0)
                 try:
                     if webhook is None:
                         raise UndeliverableError
@@ -166,18 +166,18 @@ class DiscordFront:
                 except (UndeliverableError, discord.NotFound):  # in its own name, or another hook
                     await channel.get_partial_message(message).delete()
             except discord.NotFound:
-                continue  # it is gone already
+                continue  # it is already deleted
             except discord.Forbidden:
                 raise UndeliverableError("it may not delete that message") from None
 
-    def _channel(self, place: str) -> Channel:
-        channel = self._client.get_channel(int(place))
+    def _channel(self, channel_id: str) -> Channel:
+        channel = self._client.get_channel(int(channel_id))
         if not isinstance(channel, Channel):
             raise UndeliverableError("the channel is gone, or it may not see it")
         return channel
 
     async def _webhook(self, channel: Channel) -> discord.Webhook | None:
-        """The bot's webhook of a channel, made if there is none; None where it may not."""
+        """The bot's webhook of a channel, created if necessary; None without permission."""
         parent = channel.parent if isinstance(channel, discord.Thread) else channel
         if parent is None:
             return None
@@ -186,9 +186,9 @@ class DiscordFront:
         if not parent.permissions_for(parent.guild.me).manage_webhooks:
             return None
         try:
-            there = await parent.webhooks()
-            own = [hook for hook in there if hook.user == self._client.user and hook.token]
-            hook = own[0] if own else await parent.create_webhook(name=WEBHOOK)
+            webhooks = await parent.webhooks()
+            own = [hook for hook in webhooks if hook.user == self._client.user and hook.token]
+            hook = own[0] if own else await parent.create_webhook(name=WEBHOOK_NAME)
         except discord.HTTPException as error:
             if error.status >= 500:
                 raise
@@ -198,8 +198,8 @@ class DiscordFront:
         return hook
 
     async def _avatar(self, person: str) -> str | None:
-        """The address of a human's avatar, where people.toml has their account."""
-        account = self._consents.account(person, self.platform)
+        """The URL of a human's avatar; None if people.toml lacks their account."""
+        account = self._consents.account_of(person, self.platform)
         if person not in self._avatars and account is not None and account.isdigit():
             try:
                 user = await self._client.fetch_user(int(account))
@@ -209,15 +209,15 @@ class DiscordFront:
         return self._avatars.get(person)
 
 
-def heard(message: discord.Message) -> str:
-    """What somebody wrote, as its readers saw it: names for mentions, `:emoji:`, `[image]`."""
+def readable_text(message: discord.Message) -> str:
+    """A message's text as its readers see it: names for mentions, `:emoji:`, `[image]`."""
     text = re.sub(r"<a?:(\w+):[0-9]+>", r":\1:", message.clean_content.replace(_INVISIBLE, ""))
-    things = [_kind(attachment) for attachment in message.attachments]
+    things = [_attachment_kind(attachment) for attachment in message.attachments]
     things += ["sticker"] * len(message.stickers)
     return " ".join(filter(None, [text.strip(), *(f"[{kind}]" for kind in things)]))
 
 
-def _kind(attachment: discord.Attachment) -> str:
+def _attachment_kind(attachment: discord.Attachment) -> str:
     """The kind of an attachment, as the message table has it."""
     if attachment.is_voice_message():
         return "voice"
@@ -227,25 +227,25 @@ def _kind(attachment: discord.Attachment) -> str:
     return {"image": "image", "video": "video", "audio": "voice"}.get(general, "file")
 
 
-def pieces(text: str, longest: int = MAX_PIECE_CHARS) -> list[str]:
-    """A text in pieces of at most `longest` characters, cut at lines or words where it can be."""
-    found = []
-    rest = said(text)
-    while len(rest) > longest:
-        cut = max(rest.rfind("\n", 0, longest), rest.rfind(" ", 0, longest))
-        cut = cut if cut > longest // 2 else longest
-        found.append(rest[:cut].rstrip())
+def split_message(text: str, max_chars: int = MAX_PIECE_CHARS) -> list[str]:
+    """Split a text into pieces of at most `max_chars` characters, at lines or words."""
+    pieces = []
+    rest = without_mentions(text)
+    while len(rest) > max_chars:
+        cut = max(rest.rfind("\n", 0, max_chars), rest.rfind(" ", 0, max_chars))
+        cut = cut if cut > max_chars // 2 else max_chars
+        pieces.append(rest[:cut].rstrip())
         rest = rest[cut:].lstrip()
-    return [piece for piece in (*found, rest) if piece]
+    return [piece for piece in (*pieces, rest) if piece]
 
 
-def said(text: str) -> str:
-    """What a clone says, without a way to ping anyone: no @, no mention, no channel or role."""
+def without_mentions(text: str) -> str:
+    """The text without @, mentions, channels and roles, so that it pings nobody."""
     return re.sub(r"<(?:@[!&]?|#)[0-9]+>", "", text.replace("@", "")).strip()
 
 
 def with_emoji(text: str, emoji: Sequence[discord.Emoji]) -> str:
-    """The text with `:name:` as the server's own emoji, where it has one of that name."""
+    """The text with each `:name:` replaced by the server's emoji of that name."""
     own: Mapping[str, str] = {each.name.casefold(): str(each) for each in emoji if each.available}
-    shown = _EMOJI.sub(lambda match: own.get(match[1].casefold(), match[0]), text)
-    return shown if len(shown) <= MAX_MESSAGE_CHARS else text
+    replaced = _EMOJI.sub(lambda match: own.get(match[1].casefold(), match[0]), text)
+    return replaced if len(replaced) <= MAX_MESSAGE_CHARS else text

@@ -1,4 +1,4 @@
-"""Setting a Discord bot up: its token, its invite link, and what is missing."""
+"""The setup of a Discord bot: its token, its invite link, and a check of permissions."""
 
 from __future__ import annotations
 
@@ -11,161 +11,167 @@ from keyring.errors import KeyringError, NoKeyringError
 
 from myna.errors import BotError
 
-NO_SUCH_TOKEN = 4004
-"""How the gateway closes a connection whose token is not valid ("Gateway Close Event Codes",
-Discord's developer reference)."""
-VARIABLE = "MYNA_DISCORD_TOKEN"
-PORTAL = "https://discord.com/developers/applications"
-NEEDED = discord.Permissions(
+INVALID_TOKEN_CODE = 4004
+"""Close code of the gateway for an invalid token ("Gateway Close Event Codes", Discord's
+developer reference)."""
+TOKEN_ENV = "MYNA_DISCORD_TOKEN"  # noqa: S105
+DEVELOPER_PORTAL = "https://discord.com/developers/applications"
+REQUIRED_PERMISSIONS = discord.Permissions(
     view_channel=True,
     send_messages=True,
     send_messages_in_threads=True,
     read_message_history=True,
     manage_webhooks=True,
 )
-WHY = {
+PERMISSION_REASONS = {
     "view_channel": "it sees no channel without it",
     "send_messages": "the clones are mute without it",
     "send_messages_in_threads": "the clones are mute in threads without it",
-    "read_message_history": "it cannot read what it missed, nor see what it said before a crash",
+    "read_message_history": "it cannot read missed messages, nor its own ones before a crash",
     "manage_webhooks": "without it, clones have no names and avatars of their own",
 }
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # clones have no voice
 
 
-def token() -> str:
-    """The bot's token: from the environment, or from the system's keyring.
+def load_token() -> str:
+    """Load the bot's token from the environment, or from the system's keyring.
 
     Raises:
         BotError: it is in neither.
     """
-    found, why = os.environ.get(VARIABLE, "").strip(), ""
-    if not found:
+    token, why = os.environ.get(TOKEN_ENV, "").strip(), ""
+    if not token:
         try:
-            found = (keyring.get_password("myna", "discord") or "").strip()
+            token = (keyring.get_password("myna", "discord") or "").strip()
         except NoKeyringError:
             why = "; this machine has no keyring"
         except KeyringError as error:
             why = f"; the keyring cannot be read ({error})"
-    if not found:
+    if not token:
         raise BotError(
-            f"there is no bot token: take it from {PORTAL} (Bot, Reset Token) and put it into "
-            f"{VARIABLE}, or into the keyring with `keyring set myna discord`{why}"
+            f"there is no bot token: take it from {DEVELOPER_PORTAL} (Bot, Reset Token) and put "
+            f"it into {TOKEN_ENV}, or into the keyring with `keyring set myna discord`{why}"
         )
-    return found
+    return token
 
 
-def explained(error: Exception) -> BotError:
-    """What keeps the bot from connecting, and what to do."""
+def to_bot_error(error: Exception) -> BotError:
+    """A BotError that explains why the bot cannot connect, and what to do."""
     if isinstance(error, discord.PrivilegedIntentsRequired):
         return BotError(
             "Discord does not let the bot read messages: switch on 'Message Content Intent' at "
-            f"{PORTAL} (your application, Bot), then run this again"
+            f"{DEVELOPER_PORTAL} (your application, Bot), then run this again"
         )
-    reset = isinstance(error, discord.ConnectionClosed) and error.code == NO_SUCH_TOKEN
+    reset = isinstance(error, discord.ConnectionClosed) and error.code == INVALID_TOKEN_CODE
     if isinstance(error, discord.LoginFailure) or reset:
         return BotError(
             f"Discord does not know this token: it is wrong or was reset. Take a new one from "
-            f"{PORTAL} (Bot, Reset Token) and put it into {VARIABLE}"
+            f"{DEVELOPER_PORTAL} (Bot, Reset Token) and put it into {TOKEN_ENV}"
         )
     return BotError(f"Discord cannot be reached: {error}. Try again in a while")
 
 
-async def invite(client: discord.Client) -> str:
-    """The link that invites the bot of a client that is logged in, with what it needs."""
+async def invite_url(client: discord.Client) -> str:
+    """The URL that invites a logged-in client's bot with the required permissions."""
     application = await client.application_info()
     return discord.utils.oauth_url(
-        application.id, permissions=NEEDED, scopes=("bot", "applications.commands")
+        application.id, permissions=REQUIRED_PERMISSIONS, scopes=("bot", "applications.commands")
     )
 
 
 @dataclass
-class Findings:
-    """What `--check` found."""
+class SetupReport:
+    """The result of `--check`."""
 
     name: str = ""
     servers: dict[str, list[str]] = field(default_factory=dict)
-    """What is missing, by server; nothing where all is well."""
+    """Missing permissions and settings, by server."""
     missing: list[str] = field(default_factory=list)
-    """What is missing besides."""
+    """Missing settings of the application."""
 
     @property
-    def is_well(self) -> bool:
-        """Whether nothing is missing."""
+    def is_complete(self) -> bool:
+        """True if nothing is missing."""
         return not self.missing and not any(self.servers.values())
 
 
-class Checker(discord.Client):
-    """Connects, looks around, and leaves.
+class SetupChecker(discord.Client):
+    """A client that connects, checks its servers, and disconnects.
 
-    `servers` is the owner's list of ids.
+    `servers` is `[bot] servers` of myna.toml, a list of ids.
     """
 
     def __init__(self, servers: list[str]) -> None:
         super().__init__(intents=discord.Intents(guilds=True))
-        self._listed = servers
-        self.findings = Findings()
+        self._server_ids = servers
+        self.findings = SetupReport()
 
     async def setup_hook(self) -> None:
-        """What the application may do."""
+        """Check the application's intents."""
         application = await self.application_info()
         self.findings.name = application.name
         flags = application.flags
         if not (flags.gateway_message_content or flags.gateway_message_content_limited):
-            self.findings.missing.append(str(explained(discord.PrivilegedIntentsRequired(None))))
+            self.findings.missing.append(str(to_bot_error(discord.PrivilegedIntentsRequired(None))))
 
     async def on_ready(self) -> None:
-        """What it may do in each server."""
+        """Check the permissions in each server."""
         for guild in self.guilds:
-            self.findings.servers[f"{guild.name} ({guild.id})"] = self._lacks(guild)
+            self.findings.servers[f"{guild.name} ({guild.id})"] = self._missing_in(guild)
         if not self.guilds:
-            self.findings.missing.append(f"it is in no server yet: {await invite(self)}")
-        for listed in self._listed:
-            if listed not in {str(guild.id) for guild in self.guilds}:
-                self.findings.missing.append(f"it is not in the server {listed} of bot.servers")
+            self.findings.missing.append(f"it is in no server yet: {await invite_url(self)}")
+        for server_id in self._server_ids:
+            if server_id not in {str(guild.id) for guild in self.guilds}:
+                self.findings.missing.append(f"it is not in the server {server_id} of bot.servers")
         await self.close()
 
-    def _lacks(self, guild: discord.Guild) -> list[str]:
-        may = guild.me.guild_permissions
-        lacks = [
+    def _missing_in(self, guild: discord.Guild) -> list[str]:
+        allowed = guild.me.guild_permissions
+        missing = [
             f"permission {name.replace('_', ' ')}: {why}"
-            for name, why in WHY.items()
-            if not getattr(may, name)
+            for name, why in PERMISSION_REASONS.items()
+            if not getattr(allowed, name)
         ]
         for channel in guild.text_channels:
-            here = channel.permissions_for(guild.me)
-            mute = [name for name in WHY if getattr(may, name) and not getattr(here, name)]
-            if here.view_channel and mute:
-                lacks.append(f"#{channel.name} denies: {', '.join(mute).replace('_', ' ')}")
-        if str(guild.id) not in self._listed:
-            lacks.append(f'it is silent there: add it to myna.toml, [bot] servers = ["{guild.id}"]')
-        return lacks
+            allowed_here = channel.permissions_for(guild.me)
+            denied = [
+                name
+                for name in PERMISSION_REASONS
+                if getattr(allowed, name) and not getattr(allowed_here, name)
+            ]
+            if allowed_here.view_channel and denied:
+                missing.append(f"#{channel.name} denies: {', '.join(denied).replace('_', ' ')}")
+        if str(guild.id) not in self._server_ids:
+            missing.append(
+                f'it is silent there: add it to myna.toml, [bot] servers = ["{guild.id}"]'
+            )
+        return missing
 
 
-async def check(secret: str, servers: list[str]) -> Findings:
-    """Whether a token, its intents and its permissions are all that the bot needs.
+async def check_setup(token: str, servers: list[str]) -> SetupReport:
+    """Check that a token, its intents and its permissions are all that the bot needs.
 
     Raises:
         BotError: the token is wrong, or Discord cannot be reached.
     """
-    async with Checker(servers) as client:
+    async with SetupChecker(servers) as client:
         try:
-            await client.start(secret)
+            await client.start(token)
         except (discord.DiscordException, OSError) as error:
-            raise explained(error) from None
+            raise to_bot_error(error) from None
         return client.findings
 
 
-async def invitation(secret: str) -> str:
-    """The invite link for the bot of a token.
+async def bot_invite_url(token: str) -> str:
+    """The invite URL of a token's bot.
 
     Raises:
-        BotError: as `check`.
+        BotError: as `check_setup`.
     """
     async with discord.Client(intents=discord.Intents(guilds=True)) as client:
         try:
-            await client.login(secret)
-            return await invite(client)
+            await client.login(token)
+            return await invite_url(client)
         except (discord.DiscordException, OSError) as error:
-            raise explained(error) from None
+            raise to_bot_error(error) from None

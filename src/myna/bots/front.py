@@ -1,4 +1,4 @@
-"""What a platform gives the bot: the one thing to write for another platform."""
+"""The interface of a platform: all that a bot needs for another one."""
 
 from __future__ import annotations
 
@@ -7,73 +7,73 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from myna.bots.outbox import Post
-from myna.people import NAME_LENGTH, plain_name
+from myna.people import MAX_NAME_CHARS, sanitize_name
 
 
 class UndeliverableError(Exception):
-    """A message that can never be posted: the channel is gone, or nothing may be said there."""
+    """A message that can never be posted: its channel is gone, or closed to the bot."""
 
 
 class Front(Protocol):
-    """A platform, connected. A place is a channel there, by its id."""
+    """A connection to a platform."""
 
     platform: str
     """The source of its accounts in people.toml, such as "discord"."""
 
-    def pieces(self, person: str, text: str) -> list[str]:
-        """A message as the platform can take it, cut where it is too long."""
+    def split(self, person: str, text: str) -> list[str]:
+        """Split a message into pieces that the platform accepts."""
 
     async def post(self, post: Post) -> str:
-        """Post a message; its id there.
+        """Post a message; return its id on the platform.
 
         Raises:
-            UndeliverableError: it never can be. Any other error: it may be there or not.
+            UndeliverableError: it can never be posted. After any other error it may be posted.
         """
 
     async def find(self, post: Post) -> str | None:
-        """The id of a message that may have been posted before a kill; None if it was not.
+        """Find a message that may have been posted before a kill: its id, or None.
 
         Raises:
-            UndeliverableError: nobody can tell, and nobody should try again.
+            UndeliverableError: this cannot be known; do not post it again.
         """
 
-    async def typing(self, place: str, person: str, seconds: float) -> None:
-        """Show for some time that a clone types, and return after it."""
+    async def typing(self, channel_id: str, person: str, seconds: float) -> None:
+        """Show that a clone types, and return after `seconds`."""
 
     async def remove(self, posts: Sequence[Post]) -> None:
-        """Take posted messages away, where that can be done."""
+        """Delete posted messages, if the platform can."""
 
 
-MARK = " (clone)"
-"""Stands behind every clone's name, always: nobody takes a clone for the human."""
+CLONE_MARK = " (clone)"
+"""Ending of every clone's name, so that nobody takes a clone for the human."""
 MAX_WEBHOOK_NAME_CHARS = 80
-"""Characters of a webhook's name on Discord ("Create Webhook", developer reference)."""
+"""Longest name of a webhook on Discord ("Create Webhook", developer reference)."""
 _HUMAN = " (human)"
 _FORBIDDEN = re.compile(r"(?i)(cl)yde|(disc)ord")
-"""Words that a webhook's name may not have (the same page)."""
+"""Words that Discord forbids in a webhook's name (the same page)."""
 
 
-def shown(person: str) -> str:
-    """The display name of a clone: always marked as one."""
-    name = _FORBIDDEN.sub(lambda word: f"{word[1] or word[2]}…", plain_name(person))
-    return name[: MAX_WEBHOOK_NAME_CHARS - len(MARK)].strip() + MARK
+def clone_display_name(person: str) -> str:
+    """The display name of a clone, with its mark."""
+    name = _FORBIDDEN.sub(lambda word: f"{word[1] or word[2]}…", sanitize_name(person))
+    return name[: MAX_WEBHOOK_NAME_CHARS - len(CLONE_MARK)].strip() + CLONE_MARK
 
 
-def in_room(name: str, taken: Collection[str], personas: Collection[str]) -> str:
-    """A name for a human in a room that is nobody else's, and no persona's.
+def name_in_room(name: str, taken: Collection[str], personas: Collection[str]) -> str:
+    """A name for a human in a room, different from all other humans' and personas'.
 
     Args:
-        name: what they are called, by themselves: anything.
-        taken: the names of the other humans there.
-        personas: all who can be there; a human of the same name is marked as one.
+        name: their display name; any text.
+        taken: the names of the other humans in the room.
+        personas: all personas; a human of the same name is marked as a human.
     """
-    plain = plain_name(name)
+    plain = sanitize_name(name)
     clones = {person.casefold() for person in personas}
     ending = _HUMAN if plain.casefold() in clones else ""
     others = {other.casefold() for other in taken} | clones
     number = 1
     while True:
-        chosen = plain[: NAME_LENGTH - len(ending)].strip() + ending
+        chosen = plain[: MAX_NAME_CHARS - len(ending)].strip() + ending
         if chosen.casefold() not in others:
             return chosen
         number += 1

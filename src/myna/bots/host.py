@@ -1,13 +1,11 @@
-"""The bot, whatever the platform: it hears, decides who answers, and posts what they say.
+"""The bot of any platform: it receives messages, chooses who answers, and posts the answers.
 
-Each place (a channel) has a room and is worked on by one task at a time, which ends when
-nothing is left to do there:
+Each channel has a room and one worker at a time, which ends when nothing is left to do:
 
-    hear ──► outbox: task ──► room.say ──► who answers ──► room.speak ──► outbox: posts ──► post
+    receive ─► outbox: task ─► room.say ─► choose speakers ─► room.speak ─► outbox: posts ─► post
 
-A turn is posted once it is whole, so that a kill while it is made loses no word of it: it
-was never seen, and it is made anew. The model's work runs in threads, and the engine's
-queue takes the rooms in turn.
+A turn is posted when it is complete. If the process is killed before, nobody has seen it, and
+it is regenerated. The model runs in threads; the engine's queue serves the rooms in turn.
 """
 
 from __future__ import annotations
@@ -24,22 +22,22 @@ from pathlib import Path
 from typing import TypeVar
 
 from myna.bots import front as front_
-from myna.bots.consent import Consents
+from myna.bots.consent import ConsentChecker
 from myna.bots.delivery import Delivery, is_quiet
 from myna.bots.front import Front
-from myna.bots.outbox import Outbox, Post, Task
+from myna.bots.outbox import ChannelTask, Outbox, Post
 from myna.config import Bot
 from myna.conversations import name_mentions
 from myna.errors import BusyError, MynaError, RoomError
 from myna.rooms.registry import LiveReply, LiveRoom, Rooms
 from myna.rooms.store import Message
 
-FOLLOWING = 2
-"""Most turns that other clones take after an answer, if the chance has it so."""
-MOST_ANSWERS = 4
-"""Most clones that answer one message."""
-MOST_HUMANS = 12
-"""Humans that the line about who is in the room names: the last ones to speak."""
+MAX_FOLLOW_UP_TURNS = 2
+"""Limit of turns that other clones, drawn at random, take after an answer."""
+MAX_ANSWERS = 4
+"""Limit of clones that answer one message."""
+MAX_HUMANS = 12
+"""Limit of humans in a room, and so in its system line: the last ones who wrote."""
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -48,15 +46,15 @@ class Host:
     """A bot on one platform.
 
     Args:
-        rooms: of the clone.
-        outbox: of this platform.
-        consents: of the workspace.
+        rooms: the clone's rooms.
+        outbox: the outbox of this platform.
+        consents: the consent of the workspace's people.
         settings: `[bot]` of myna.toml.
         front: the platform.
-        off: a file that silences the bot as long as it is there.
-        count: how many tokens a text has.
-        slots: how many replies the engine makes at once.
-        chance: for what is left to it.
+        off_file: the bot is silent as long as this file exists.
+        count_tokens: counts the tokens of a text.
+        slots: number of replies that the engine generates at once.
+        rng: draws who speaks unasked.
         now: the time on this machine's clock.
     """
 
@@ -64,320 +62,324 @@ class Host:
         self,
         rooms: Rooms,
         outbox: Outbox,
-        consents: Consents,
+        consents: ConsentChecker,
         settings: Bot,
         front: Front,
         *,
-        off: Path,
-        count: Callable[[str], int],
+        off_file: Path,
+        count_tokens: Callable[[str], int],
         slots: int = 1,
-        chance: random.Random | None = None,
+        rng: random.Random | None = None,
         now: Callable[[], datetime] = datetime.now,
     ) -> None:
         self.outbox = outbox
         self.consents = consents
         self.settings = settings
         self.front = front
-        self.off = off
+        self.off_file = off_file
         self._rooms = rooms
-        self._count = count
-        self._chance = chance or random.Random()
+        self._count_tokens = count_tokens
+        self._rng = rng or random.Random()
         self._now = now
-        self._delivery = Delivery(outbox, front, settings.typing_speed, self._may)
-        self._open: dict[str, LiveRoom] = {}
-        self._working: dict[str, asyncio.Task[None]] = {}
+        self._delivery = Delivery(outbox, front, settings.typing_speed, self._may_speak)
+        self._rooms_open: dict[str, LiveRoom] = {}
+        self._workers: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._replies: dict[str, LiveReply] = {}
         # Threads that wait for the engine cost next to nothing.
         self._threads = ThreadPoolExecutor(slots + 8, thread_name_prefix="room")
 
-    # What comes in.
+    # Incoming messages.
 
-    async def room(self, place: str, *, make: bool = False) -> LiveRoom | None:
-        """The room of a place; None where the clones are not, unless they are to come.
+    async def room(self, channel_id: str, *, make: bool = False) -> LiveRoom | None:
+        """The room of a channel; None if it has none, unless `make` creates it.
 
-        The first time in this process, what a killed one left half made goes.
+        The first call in a process deletes the messages of a turn that a kill interrupted.
         """
-        if place not in self._open and (make or place in self.outbox.places()):
-            known = place in self.outbox.places()
-            id_ = f"{self.front.platform}:{place}"
-            personas: list[str] | None = None if known else []
-            found = await self.blocking(partial(self._rooms.open, id_, personas=personas))
-            if place not in self._open:
-                if known:
-                    newest = self.outbox.newest_message(place)
-                    for message in await self.blocking(partial(found.messages, 200)):
+        if channel_id not in self._rooms_open and (make or channel_id in self.outbox.channels()):
+            exists = channel_id in self.outbox.channels()
+            id_ = f"{self.front.platform}:{channel_id}"
+            personas: list[str] | None = None if exists else []
+            room = await self.in_thread(partial(self._rooms.open, id_, personas=personas))
+            if channel_id not in self._rooms_open:
+                if exists:
+                    newest = self.outbox.newest_posted_message(channel_id)
+                    for message in await self.in_thread(partial(room.messages, 200)):
                         if message.by_clone and message.id > newest:
-                            await self.blocking(partial(found.delete, message.id))
-                self.outbox.open_place(place)
-                self._open[place] = found
-        return self._open.get(place)
+                            await self.in_thread(partial(room.delete, message.id))
+                self.outbox.add_channel(channel_id)
+                self._rooms_open[channel_id] = room
+        return self._rooms_open.get(channel_id)
 
     async def resume(self) -> None:
-        """Go on where the last process was stopped or killed."""
-        for place in self.outbox.places():
-            await self.room(place)
-            self.work(place)
+        """Continue the work of a process that was stopped or killed."""
+        for channel_id in self.outbox.channels():
+            await self.room(channel_id)
+            self.start_worker(channel_id)
 
-    async def hear(
+    async def receive(
         self,
-        place: str,
+        channel_id: str,
         key: str,
         account: str,
         name: str,
         text: str,
         *,
         to: str | None = None,
-        answered: bool = True,
+        may_answer: bool = True,
     ) -> bool:
-        """Somebody wrote something; False where it is not read.
+        """Receive a message of a human; False if it is not read.
 
         Args:
-            place: where.
-            key: the message's id there; the same message is heard once.
-            account: who, as people.toml writes it (`discord:1234`).
-            name: what they are called there: anything.
-            text: anything; it stays one message of theirs.
-            to: the persona whose message it replies to.
-            answered: whether it may be answered; old news is only read.
+            channel_id: the channel.
+            key: the message's id on the platform; a second message of this key is ignored.
+            account: its author, as in people.toml (`discord:1234`).
+            name: the author's display name; any text.
+            text: any text; it stays one message.
+            to: the persona to whose message it replies.
+            may_answer: False for an old message, which is only read.
         """
-        room = await self.room(place)
-        if room is None or not text.strip() or not self.consents.reads(account):
+        room = await self.room(channel_id)
+        if room is None or not text.strip() or not self.consents.may_read(account):
             return False
-        present = self.present(room)
+        present = self.present_personas(room)
         if not present:
-            self.outbox.passed(place, key)
+            self.outbox.skip_message(channel_id, key)
             return False
         speakers: Sequence[str] | None = None
         if to in present:
             speakers = [to]
-        elif called := name_mentions.named_people(text, present):
-            speakers = called[:MOST_ANSWERS]
+        elif mentioned := name_mentions.named_people(text, present):
+            speakers = mentioned[:MAX_ANSWERS]
         elif name_mentions.names_everyone(text):
-            speakers = present[:MOST_ANSWERS]
-        self.outbox.add(
-            place,
+            speakers = present[:MAX_ANSWERS]
+        self.outbox.add_task(
+            channel_id,
             key=key,
-            person=self.called(place, account, name),
+            person=self.name_in_room(channel_id, account, name),
             text=text,
-            answered=answered,
+            may_answer=may_answer,
             speakers=speakers,
-            turns=FOLLOWING,
+            turns=MAX_FOLLOW_UP_TURNS,
         )
-        self.work(place)
+        self.start_worker(channel_id)
         return True
 
-    async def edited(self, place: str, key: str, text: str) -> None:
-        """A human gave a message other words."""
-        room = await self.room(place)
+    async def edit_message(self, channel_id: str, key: str, text: str) -> None:
+        """Follow a human's edit of a message."""
+        room = await self.room(channel_id)
         if room is None:
             return
-        async with self._locks[place]:
-            if not self.outbox.reworded(place, key, text):
-                await self._quietly(partial(room.edit, key, text))
+        async with self._locks[channel_id]:
+            if not self.outbox.edit_message(channel_id, key, text):
+                await self._if_exists(partial(room.edit, key, text))
 
-    async def deleted(self, place: str, key: str) -> None:
-        """A message is gone from the platform, of a human or of a clone."""
-        room = await self.room(place)
+    async def delete_message(self, channel_id: str, key: str) -> None:
+        """Follow the deletion of a message, of a human or of a clone."""
+        room = await self.room(channel_id)
         if room is None:
             return
-        async with self._locks[place]:
-            post = self.outbox.posted(place, key)
+        async with self._locks[channel_id]:
+            post = self.outbox.find_post(channel_id, key)
             if post is not None:
-                self.outbox.drop(post, "deleted")
-                await self._quietly(partial(room.delete, post.message))
+                self.outbox.drop_post(post, "deleted")
+                await self._if_exists(partial(room.delete, post.message))
             else:
-                self.outbox.withdrawn(place, key)
-                await self._quietly(partial(room.delete, key))
+                self.outbox.cancel_message(channel_id, key)
+                await self._if_exists(partial(room.delete, key))
 
-    async def leave(self, place: str) -> None:
-        """A place is gone: so is what was said there."""
-        if await self.room(place) is not None:
-            self.outbox.leave_place(place)
-            if running := self._working.pop(place, None):
-                running.cancel()
-            del self._open[place]
-            await self.blocking(partial(self._rooms.drop, f"{self.front.platform}:{place}"))
+    async def leave_channel(self, channel_id: str) -> None:
+        """Erase the room of a channel that is gone."""
+        if await self.room(channel_id) is not None:
+            self.outbox.remove_channel(channel_id)
+            if worker := self._workers.pop(channel_id, None):
+                worker.cancel()
+            del self._rooms_open[channel_id]
+            await self.in_thread(partial(self._rooms.drop, f"{self.front.platform}:{channel_id}"))
 
-    async def forget(self, account: str) -> None:
-        """Take what somebody wrote out of all rooms."""
-        in_rooms = self.outbox.called([account])
+    async def forget_account(self, account: str) -> None:
+        """Erase an account's messages in all rooms."""
+        names_by_channel = self.outbox.names_of([account])
         self.outbox.erase([account])
-        for place, called in in_rooms.items():
-            room = await self.room(place)
+        for channel_id, names in names_by_channel.items():
+            room = await self.room(channel_id)
             if room is None:
                 continue
-            async with self._locks[place]:
-                for message in await self.blocking(room.messages):
-                    if message.person in called and not message.by_clone:
-                        await self._quietly(partial(room.delete, message.id))
-                for name in called:
-                    await self._quietly(partial(room.leave, name))
+            async with self._locks[channel_id]:
+                for message in await self.in_thread(room.messages):
+                    if message.person in names and not message.by_clone:
+                        await self._if_exists(partial(room.delete, message.id))
+                for name in names:
+                    await self._if_exists(partial(room.leave, name))
 
-    def called(self, place: str, account: str, name: str) -> str:
-        """What an account is called in a room, from its first message on."""
-        known = self.outbox.names(place)
-        if account not in known:
-            person = self.consents.person(account)
-            mine = person.shown if person is not None else name
-            known[account] = front_.in_room(mine, set(known.values()), self.consents.personas)
-            self.outbox.call(place, account, known[account])
-        return known[account]
+    def name_in_room(self, channel_id: str, account: str, name: str) -> str:
+        """An account's name in a room, which is fixed by its first message."""
+        names = self.outbox.names(channel_id)
+        if account not in names:
+            person = self.consents.person_of(account)
+            name = person.display_name if person is not None else name
+            names[account] = front_.name_in_room(name, set(names.values()), self.consents.personas)
+            self.outbox.set_name(channel_id, account, names[account])
+        return names[account]
 
-    def present(self, room: LiveRoom) -> list[str]:
+    def present_personas(self, room: LiveRoom) -> list[str]:
         """The personas of a room that may speak."""
         allowed = self.consents.speakers()
         return [person for person in room.personas if person in allowed]
 
-    def silent(self) -> str:
-        """Why nobody speaks now; "" where they may."""
-        if self.off.exists():
+    def silence_reason(self) -> str:
+        """The reason why the clones are silent now; "" if they may speak."""
+        if self.off_file.exists():
             return "switched off by the owner"
         if is_quiet(self._now(), self.settings.quiet_hours):
             return f"quiet hours ({self.settings.quiet_hours})"
-        if self.settings.daily_tokens and self.outbox.spent() >= self.settings.daily_tokens:
-            return "all has been said that may be said today (bot.daily_tokens)"
+        if self.settings.daily_tokens and self.outbox.tokens_today() >= self.settings.daily_tokens:
+            return "the limit of tokens for today is reached (bot.daily_tokens)"
         return ""
 
-    # What goes out.
+    # Answers.
 
-    def work(self, place: str) -> None:
-        """See to it that what is to be done in a place is done."""
-        running = self._working.get(place)
-        if running is None or running.done():
-            self._working[place] = asyncio.create_task(self._work(place), name=f"place {place}")
+    def start_worker(self, channel_id: str) -> None:
+        """Start the worker of a channel unless it runs."""
+        worker = self._workers.get(channel_id)
+        if worker is None or worker.done():
+            name = f"channel {channel_id}"
+            self._workers[channel_id] = asyncio.create_task(self._work(channel_id), name=name)
 
     def silence(self) -> None:
-        """At once, nobody speaks any more, and nothing that waits is posted."""
-        self.outbox.drop_all("switched off")
+        """Stop all live replies, and drop all messages that wait to be posted."""
+        self.outbox.drop_everything("switched off")
+        self._stop_replies()
+
+    def _stop_replies(self) -> None:
         for reply in list(self._replies.values()):
             reply.close()
 
     async def close(self) -> None:
-        """Stop; what is half done is gone on with the next time."""
-        for reply in list(self._replies.values()):
-            reply.close()
-        for task in self._working.values():
-            task.cancel()
-        await asyncio.gather(*self._working.values(), return_exceptions=True)
+        """Stop; the next process continues unfinished work."""
+        self._stop_replies()
+        for worker in self._workers.values():
+            worker.cancel()
+        await asyncio.gather(*self._workers.values(), return_exceptions=True)
         self._threads.shutdown(wait=True)
 
-    async def _work(self, place: str) -> None:
-        room = await self.room(place)
+    async def _work(self, channel_id: str) -> None:
+        room = await self.room(channel_id)
         while room is not None:
-            async with self._locks[place]:
-                await self._hear(place, room)
-            if post := self.outbox.next_post(place):
+            async with self._locks[channel_id]:
+                await self._store_messages(channel_id, room)
+            if post := self.outbox.next_post(channel_id):
                 await self._deliver(post, room)
-            elif task := self.outbox.next_task(place):
+            elif task := self.outbox.next_task(channel_id):
                 try:
-                    await self._advance(task, room)
+                    await self._run_task(task, room)
                 except BusyError:
                     await asyncio.sleep(1)
                 except Exception as error:
-                    # One message that cannot be answered does not silence the place.
-                    log.error("%s: %s", place, error, exc_info=not isinstance(error, MynaError))
-                    self.outbox.finish(task)
+                    # One message that cannot be answered does not silence the channel.
+                    trace = not isinstance(error, MynaError)
+                    log.error("%s: %s", channel_id, error, exc_info=trace)
+                    self.outbox.finish_task(task)
             else:
                 return
 
-    async def _hear(self, place: str, room: LiveRoom) -> None:
-        """Have all that came in stand in the room."""
-        for task in self.outbox.unheard(place):
+    async def _store_messages(self, channel_id: str, room: LiveRoom) -> None:
+        """Write the received messages into the room."""
+        for task in self.outbox.new_messages(channel_id):
             to = task.speakers or ()
             say = partial(room.say, task.person, task.text, key=task.key, to=to)
-            await self._quietly(say)
-            self.outbox.heard(task)
-            for gone in room.humans[: -MOST_HUMANS or None]:
-                if gone != task.person:
-                    await self._quietly(partial(room.leave, gone))
+            await self._if_exists(say)
+            self.outbox.mark_stored(task)
+            for human in room.humans[: -MAX_HUMANS or None]:
+                if human != task.person:
+                    await self._if_exists(partial(room.leave, human))
 
-    async def _advance(self, task: Task, room: LiveRoom) -> None:
-        """Have the next one speak for a task, or be done with it."""
-        if not task.answered or self.silent():
-            self.outbox.finish(task)
+    async def _run_task(self, task: ChannelTask, room: LiveRoom) -> None:
+        """Let the next speaker of a task take a turn, or finish the task."""
+        if not task.may_answer or self.silence_reason():
+            self.outbox.finish_task(task)
         elif task.speakers:
             person, *rest = task.speakers
-            if person in self.present(room):
+            if person in self.present_personas(room):
                 await self._speak(task, room, person, rest, task.turns)
             else:
-                self.outbox.decide(task, rest, task.turns)
-        elif task.turns and (drawn := await self._drawn(task, room)):
-            await self._speak(task, room, drawn, (), task.turns - 1)
+                self.outbox.set_speakers(task, rest, task.turns)
+        elif task.turns and (speaker := await self._draw_speaker(task, room)):
+            await self._speak(task, room, speaker, (), task.turns - 1)
         else:
-            self.outbox.finish(task)
+            self.outbox.finish_task(task)
 
-    async def _drawn(self, task: Task, room: LiveRoom) -> str | None:
-        """Who speaks unasked, by the model's own chances; None where nobody does."""
-        said = await self.blocking(partial(room.messages, 1))
-        last = said[-1].person if said else None
-        among = [person for person in self.present(room) if person != last]
-        if not among:
+    async def _draw_speaker(self, task: ChannelTask, room: LiveRoom) -> str | None:
+        """Draw a persona that speaks unasked, by the model's probabilities; None: nobody."""
+        messages = await self.in_thread(partial(room.messages, 1))
+        last = messages[-1].person if messages else None
+        candidates = [person for person in self.present_personas(room) if person != last]
+        if not candidates:
             return None
-        if task.key is not None:  # a message of a human: they may have the word
-            if self.outbox.waiting(task.place) > 1:
-                return None  # somebody has written since
-            if self._chance.random() >= self.chattiness(room):
+        humans = []
+        if task.key is not None:  # after a human's message, humans may be next too
+            if self.outbox.count_open_tasks(task.channel_id) > 1:
+                return None  # a newer message waits
+            if self._rng.random() >= self.chattiness(room):
                 return None
             humans = [person for person in room.humans if person != last]
-        else:
-            humans = []
-        chances = await self.blocking(partial(room.speaker_probabilities, [*among, *humans]))
-        drawn = self._chance.choices(list(chances), weights=list(chances.values()))[0]
-        return drawn if drawn in among else None
+        everyone = [*candidates, *humans]
+        probabilities = await self.in_thread(partial(room.speaker_probabilities, everyone))
+        speaker = self._rng.choices(list(probabilities), weights=list(probabilities.values()))[0]
+        return speaker if speaker in candidates else None
 
     def chattiness(self, room: LiveRoom) -> float:
-        """How often the clones of a room join in unasked."""
+        """The probability that a clone of a room joins in unasked."""
         notes = room.settings.get("notes") or {}
         return float(notes.get("chattiness", self.settings.chattiness))
 
     async def _speak(
-        self, task: Task, room: LiveRoom, person: str, rest: Sequence[str], turns: int
+        self, task: ChannelTask, room: LiveRoom, person: str, rest: Sequence[str], turns: int
     ) -> None:
-        """Have a persona take a turn, and its messages wait to be posted."""
-        said = await self.blocking(partial(self._turn, task.place, room, person))
-        if not self._may(person) or person not in room.personas:
-            for message in said:
-                await self._quietly(partial(room.delete, message.id))
-            self.outbox.finish(task)
+        """Generate a persona's turn, and put its messages into the outbox."""
+        messages = await self.in_thread(partial(self._generate_turn, task.channel_id, room, person))
+        if not self._may_speak(person) or person not in room.personas:
+            for message in messages:
+                await self._if_exists(partial(room.delete, message.id))
+            self.outbox.finish_task(task)
             return
         posts = []
-        for message in said:
-            pieces = self.front.pieces(person, message.text)
+        for message in messages:
+            pieces = self.front.split(person, message.text)
             posts += [(person, message.turn, message.id, piece, False) for piece in pieces]
-            if not pieces:  # nobody gets to see it
-                await self._quietly(partial(room.delete, message.id))
+            if not pieces:  # nothing of it can be posted
+                await self._if_exists(partial(room.delete, message.id))
         if posts:
             posts[-1] = (*posts[-1][:4], True)
-        tokens = sum(self._count(message.text) for message in said)
-        self.outbox.said(task, posts, speakers=rest, turns=turns, tokens=tokens)
+        tokens = sum(self._count_tokens(message.text) for message in messages)
+        self.outbox.add_posts(task, posts, speakers=rest, turns=turns, tokens=tokens)
 
-    def _turn(self, place: str, room: LiveRoom, person: str) -> list[Message]:
-        """All of a turn; in a thread."""
+    def _generate_turn(self, channel_id: str, room: LiveRoom, person: str) -> list[Message]:
+        """The messages of a whole turn; runs in a thread."""
         with room.speak(person) as reply:
-            self._replies[place] = reply
+            self._replies[channel_id] = reply
             try:
                 return list(reply.messages())
             finally:
-                del self._replies[place]
+                del self._replies[channel_id]
 
     async def _deliver(self, post: Post, room: LiveRoom) -> None:
-        """Post a message; where nobody gets to see it, it was not said."""
+        """Post a message; if that is impossible, delete it from the room."""
         await self._delivery.deliver(post)
-        now = self.outbox.post(post.id)
-        if now is not None and now.state == "dropped":
-            await self._quietly(partial(room.delete, post.message))
+        current = self.outbox.get_post(post.id)
+        if current is not None and current.state == "dropped":
+            await self._if_exists(partial(room.delete, post.message))
 
-    def _may(self, person: str) -> bool:
-        return not self.off.exists() and person in self.consents.speakers()
+    def _may_speak(self, person: str) -> bool:
+        return not self.off_file.exists() and person in self.consents.speakers()
 
-    async def _quietly(self, call: Callable[[], object]) -> None:
-        """Change a room, where what it is about may be gone."""
+    async def _if_exists(self, call: Callable[[], object]) -> None:
+        """Change a room; a message or member that is already gone is no error."""
         try:
-            await self.blocking(call)
+            await self.in_thread(call)
         except RoomError as error:
             log.debug("%s", error)
 
-    async def blocking(self, call: Callable[[], T]) -> T:
-        """The result of a call that may take long; in a thread."""
+    async def in_thread(self, call: Callable[[], T]) -> T:
+        """The result of a blocking call, run in a thread."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

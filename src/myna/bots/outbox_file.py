@@ -1,8 +1,7 @@
-"""The SQLite file of an outbox: its tables, and the lock of the one bot that uses it.
+"""The SQLite file of an outbox: its tables, and the lock of the bot that uses it.
 
-The file has mode 0600, is in WAL mode, and what was written is on the disk
-(synchronous=FULL). Whoever has it open has it alone: two bots of one platform in a
-workspace would say everything twice.
+The file has mode 0600 and is written durably (WAL, synchronous=FULL). Only one process can
+open it: two bots of one platform in a workspace would post everything twice.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from pathlib import Path
 
 from myna.errors import WorkspaceError
 
-KEPT = timedelta(days=30)
-"""How long the row of something done stays: its buttons work so long."""
-VERSION = 1
+RETENTION = timedelta(days=30)
+"""Age at which the rows of finished tasks and posts are deleted; their buttons then fail."""
+SCHEMA_VERSION = 1
 
 _SCHEMA = """
 CREATE TABLE places (
@@ -59,12 +58,12 @@ CREATE TABLE spent (day TEXT PRIMARY KEY, tokens INTEGER NOT NULL) STRICT;
 """
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """The file, made if it is not there; to be used by one thread.
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open the file, or create it; to be used by one thread.
 
     Raises:
-        WorkspaceError: a bot uses it just now, it is no such database, of a newer myna, or
-            cannot be used.
+        WorkspaceError: a bot is using it, it is no outbox or of a newer myna, or cannot be
+            read or written.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -78,11 +77,11 @@ def opened(path: Path) -> sqlite3.Connection:
             "PRAGMA foreign_keys=ON; PRAGMA secure_delete=ON;"
         )
         [version] = database.execute("PRAGMA user_version").fetchone()
-        if version > VERSION:
-            raise WorkspaceError(f"{path} is of a newer myna: bring myna up to date")
+        if version > SCHEMA_VERSION:
+            raise WorkspaceError(f"{path} is of a newer myna: update myna")
         if version == 0:
-            database.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
-        old = (datetime.now(UTC) - KEPT).isoformat()
+            database.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;")
+        old = (datetime.now(UTC) - RETENTION).isoformat()
         database.execute("DELETE FROM tasks WHERE done AND at < ?", [old])
         database.execute("DELETE FROM posts WHERE state IN ('sent', 'dropped') AND at < ?", [old])
     except sqlite3.Error as error:
@@ -92,7 +91,7 @@ def opened(path: Path) -> sqlite3.Connection:
                 f"{path} is in use: a bot of this workspace is running; stop it first (Ctrl-C)"
             ) from error
         raise WorkspaceError(
-            f"{path} is no outbox of a bot ({error}): delete it, and what was not yet said is lost"
+            f"{path} is no outbox of a bot ({error}): delete it (unposted messages are then lost)"
         ) from error
     except BaseException:
         database.close()

@@ -42,29 +42,29 @@ def is_known_command(texts: pl.Series) -> pl.Series:
 
 
 def is_answered_by_bot(messages: pl.DataFrame) -> pl.Series:
-    """Detect messages that begin with a prefix that bots answer in that place.
+    """Detect messages that begin with a prefix that bots answer in that thread.
 
     Args:
-        messages: with place, is_bot, sent_at and command_prefix, ordered by place.
+        messages: with thread, is_bot, sent_at and command_prefix, ordered by thread.
     """
     rows = messages.select(
-        *("place", "is_bot", "sent_at", "command_prefix"),
+        *("thread", "is_bot", "sent_at", "command_prefix"),
         row=pl.int_range(pl.len(), dtype=pl.UInt32),
     )
-    with_bots = rows.filter("is_bot")["place"].unique()
+    with_bots = rows.filter("is_bot")["thread"].unique()
     mask = pl.repeat(False, messages.height, dtype=pl.Boolean, eager=True)
     if with_bots.is_empty():
         return mask
     answers = [pl.col("is_bot").shift(-n) & _is_soon(n) for n in range(1, MAX_ANSWER_MESSAGES + 1)]
     commands = (
         rows.lazy()
-        .filter(pl.col("place").is_in(with_bots.implode()))
-        .with_columns(answered=pl.any_horizontal(answers).fill_null(False).over("place"))
-        .with_columns(usual=pl.col("answered").filter(~pl.col("is_bot")).mean().over("place"))
+        .filter(pl.col("thread").is_in(with_bots.implode()))
+        .with_columns(answered=pl.any_horizontal(answers).fill_null(False).over("thread"))
+        .with_columns(usual=pl.col("answered").filter(~pl.col("is_bot")).mean().over("thread"))
         .filter(pl.col("command_prefix").is_not_null() & ~pl.col("is_bot"))
         .with_columns(
-            times=pl.col("answered").sum().over("place", "command_prefix"),
-            share=pl.col("answered").mean().over("place", "command_prefix"),
+            times=pl.col("answered").sum().over("thread", "command_prefix"),
+            share=pl.col("answered").mean().over("thread", "command_prefix"),
         )
         .filter(
             pl.col("times") >= MIN_ANSWERS,

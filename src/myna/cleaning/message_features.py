@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from myna.cleaning import detectors, near_duplicates, phrases
 from myna.config import Rules
-from myna.messages import KEY
+from myna.messages import MESSAGE_KEY
 
 BLANK = r"^[\s\x{115f}\x{1160}\x{2800}\x{3164}\x{ffa0}]*$"
 """White space, and invisible letters that people type to send an empty message."""
@@ -87,7 +87,7 @@ def extract(
         if rules[index] in masks:
             first_rule[masks[rules[index]]] = index
     prefix, quotation = detectors.COMMAND_PREFIX, detectors.QUOTE_MARK
-    features = messages.select(pl.struct(*KEY).hash().alias("id"), "edited").with_columns(
+    features = messages.select(pl.struct(*MESSAGE_KEY).hash().alias("id"), "edited").with_columns(
         first_rule=pl.Series(first_rule),
         is_candidate=is_candidate,
         command_prefix=_hash_of(table, pl.lit(True), prefix, detectors.command_prefix),

@@ -1,6 +1,6 @@
 """Normalisation of texts before the rules; nothing is transliterated.
 
-In this order: repair mojibake, clean line ends and control characters (`messages.tidy`),
+In this order: repair mojibake, clean line ends and control characters (`messages.normalize_text`),
 remove invisible characters and the @ sign of mentions (a clone never pings), shorten long runs
 of one character. One vectorised search selects the texts that change; others are only stripped.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from myna.config import Rules
-from myna.messages import Rewritten, rewritten, tidy
+from myna.messages import TextChange, normalize_text, replace_texts
 
 LINE_END = "\r\n?|[\v\f\x85\u2028\u2029]"
 CONTROL = "[\0-\x08\x0e-\x1f\x7f-\x9f]"
@@ -86,7 +86,7 @@ _NOT_SHORTENED = re.compile(r"[\d/\\@]|www\.")
 
 
 def tidy_texts(texts: pl.Series) -> pl.Series:
-    """Apply `messages.tidy` to a column of texts."""
+    """Apply `messages.normalize_text` to a column of texts."""
     untidy = texts.str.contains(UNTIDY)
     if untidy.any():
         frame = pl.DataFrame({"text": texts, "untidy": untidy}).with_row_index("row")
@@ -114,7 +114,7 @@ def normalize_messages(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
     rows = messages.select("text", "mentions").with_row_index("row").filter(to_change)
     more = _change_pattern("keep", repeats, repair)
     rows = rows.with_columns(more=pl.col("text").str.contains(more))
-    changed: list[Rewritten] = []
+    changed: list[TextChange] = []
     for row, text, spans, more_to_change in rows.iter_rows():
         if not spans:
             changed.append((row, apply_text_rules(text, settings), []))
@@ -126,7 +126,7 @@ def normalize_messages(messages: pl.DataFrame, settings: Rules) -> pl.DataFrame:
             changed.append((row, *_strip_mention_signs(text, spans)))
         else:
             changed.append((row, *_apply_with_spans(text, spans, settings)))
-    return rewritten(tidied, changed)
+    return replace_texts(tidied, changed)
 
 
 def _has_plain_mentions(text: str, spans: list[dict[str, Any]]) -> bool:
@@ -153,7 +153,7 @@ def _strip_mention_signs(
 
 def apply_text_rules(text: str, settings: Rules) -> str:
     """Normalise one text by the settings of `[rules]`."""
-    text = _repaired(text) if settings.repair else tidy(text)
+    text = _repaired(text) if settings.repair else normalize_text(text)
     if "@" in text:
         text = _without_at(text, settings.at_sign)
     if settings.repeats:
@@ -214,7 +214,7 @@ def _repaired(text: str) -> str:
             import ftfy  # only few chats need it
 
             text = ftfy.fix_encoding(text)
-        text = _without_invisible(tidy(text))
+        text = _without_invisible(normalize_text(text))
         if text == before or not _SUSPECT.search(text):
             break
     return text

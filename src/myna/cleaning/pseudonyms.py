@@ -16,9 +16,9 @@ from typing import Any
 import polars as pl
 
 from myna.cleaning.personal_data.spans import replace_spans
-from myna.messages import Rewritten, rewritten
+from myna.messages import TextChange, replace_texts
 from myna.people import People, Person
-from myna.people.accounts import account
+from myna.people.accounts import account_expr
 
 MIN_NAME_CHARS = 3
 """Characters of a name that is replaced in plain text."""
@@ -43,7 +43,7 @@ def hidden_names(messages: pl.DataFrame | pl.LazyFrame, people: People) -> Hidde
     stand_ins = _stand_ins(people)
     if not stand_ins:
         return None
-    seen = messages.lazy().select("author", "handle", account=account()).unique().collect()
+    seen = messages.lazy().select("author", "handle", account=account_expr()).unique().collect()
     names = _known_names(seen, people, stand_ins)
     owners = {a: stand_ins[p] for p in people.persons if p in stand_ins for a in p.accounts}
     return HiddenNames(owners, names) if owners or names else None
@@ -66,17 +66,17 @@ def replace_names(messages: pl.DataFrame, hidden: HiddenNames | None) -> pl.Data
     names = list(hidden.names)
     is_named = pl.col("text").str.contains_any(names) if names else pl.lit(False)
     affected = rows.filter(is_mentioned | is_named).select("row", "source", "text", "mentions")
-    changed: list[Rewritten] = []
+    changed: list[TextChange] = []
     for row, source, text, spans in affected.iter_rows():
         mine = [(hidden.accounts.get(f"{source}:{span['author_id']}"), span) for span in spans]
         changed.append((row, *_replace_in_text(text, mine, hidden)))
-    return rewritten(messages, changed)
+    return replace_texts(messages, changed)
 
 
 def _stand_ins(people: People) -> dict[Person, str]:
     """Return the stand-in of each person to hide."""
     stand_ins: dict[Person, str] = {}
-    taken = {person.shown for person in people.persons}
+    taken = {person.display_name for person in people.persons}
     number = 0
     for person in people.persons:
         if person.is_bot:

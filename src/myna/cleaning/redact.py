@@ -22,7 +22,7 @@ from myna.cleaning.personal_data import addresses, credentials, ids, links, numb
 from myna.cleaning.personal_data.spans import Span, replace_spans
 from myna.config import PersonalData, Redaction
 from myna.errors import SettingsError
-from myna.messages import Rewritten, rewritten
+from myna.messages import TextChange, replace_texts
 
 
 class Match(NamedTuple):
@@ -131,7 +131,7 @@ def redact_messages(
         .filter(is_hinted)
     )
     kinds: list[tuple[int, str]] = []
-    changed: list[Rewritten] = []
+    changed: list[TextChange] = []
     for row, text, mentions, plain, *hinted in candidates.iter_rows():
         finders = [finder for finder, hint in zip(_FINDERS, hinted, strict=True) if hint]
         matches = _find(plain, finders)
@@ -143,7 +143,7 @@ def redact_messages(
             changed.append((row, *_replace(text, mentions or [], matches, settings.style, key)))
     if not changed:
         return messages, nothing
-    return rewritten(messages, changed), pl.DataFrame(kinds, schema=MATCHES, orient="row")
+    return replace_texts(messages, changed), pl.DataFrame(kinds, schema=MATCHES, orient="row")
 
 
 def redact_text(text: str, settings: Redaction) -> str:

@@ -23,7 +23,7 @@ class TextFilter(Protocol):
     """A filter of a text that is still being generated: it holds back what is not certain yet.
 
     `RedactionStream` is one; so are the readers of a persona's turn
-    (`persona.prompt.TurnReader`) and of stop strings (`serving.openai_generate.StopReader`).
+    (`persona.prompt.TurnReader`) and of stop strings (`serving.openai_generate.StopStringFilter`).
     """
 
     def feed(self, piece: str) -> str:

@@ -44,7 +44,7 @@ def extract_features(
     `characters` counts those of the tidy text before, as the ledger does.
 
     Args:
-        messages: with `person`, `consent` (myna.people.accounts.assign) and `excluded`
+        messages: with `person`, `consent` (myna.people.accounts.assign_persons) and `excluded`
             (`is_excluded`).
         settings: from `resolve_preset`.
     """
@@ -60,8 +60,8 @@ def deciding_rules(rows: pl.DataFrame, long: LongTexts, settings: Rules) -> pl.S
     read last, stays.
 
     Args:
-        rows: the features of all messages, with place, person, is_bot and sent_at; the
-            messages of a place in order.
+        rows: the features of all messages, with thread, person, is_bot and sent_at; the
+            messages of a thread in order.
         long: their long texts.
         settings: from `resolve_preset`.
     """
@@ -219,7 +219,7 @@ def list_channels(tables: list[Path], people: People) -> pl.DataFrame:
     consenting = [account for p in people.persons if p.consent != "no" for account in p.accounts]
     is_telling = (pl.col("kind") == "text") & (pl.col("text").str.len_chars() >= 12)
     lines = pl.format("{}: {}", "author", pl.col("text").str.replace_all(r"\s+", " "))
-    samples = lines.filter(is_telling & accounts.account().is_in(consenting))
+    samples = lines.filter(is_telling & accounts.account_expr().is_in(consenting))
     return (
         pl.scan_parquet(tables)
         .group_by("source", "channel_id")

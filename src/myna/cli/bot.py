@@ -1,4 +1,4 @@
-"""`myna bot`: the clones in a Discord server, or on IRC."""
+"""`myna bot`: run the clones as a bot on Discord or IRC."""
 
 from __future__ import annotations
 
@@ -11,81 +11,79 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, Set, emit, here, say
+from myna.cli._terminal import Adapter, Json, Set, find_workspace, note, open_workspace, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterator
     from typing import TextIO
 
     from myna import config
-    from myna.bots.consent import Consents
+    from myna.bots.consent import ConsentChecker
     from myna.bots.front import Front
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
     from myna.workspace import Workspace
 
 NAME = "bot"
-OFF = "OFF"
+OFF_FILE = "OFF"
 
-# A webhook's address holds its token ("Webhook Resource", Discord's developer reference);
-# whoever has it can write in the channel. So does an interaction's.
-_ADDRESS = re.compile(r"((?:webhooks|interactions)/[0-9]+/)[\w.-]+")
+# The URLs of webhooks and interactions hold a token with which anybody can write in the
+# channel ("Webhook Resource", Discord's developer reference).
+_WEBHOOK_TOKEN = re.compile(r"((?:webhooks|interactions)/[0-9]+/)[\w.-]+")
 
-app = typer.Typer(help="Let the clones talk in a Discord server, or on IRC.", no_args_is_help=True)
+app = typer.Typer(help="Run the clones as a bot on Discord or IRC.", no_args_is_help=True)
 
 
 @app.command()
 def discord(
     ctx: typer.Context,
     invite: Annotated[
-        bool, typer.Option("--invite", help="Print the link that invites the bot to a server.")
+        bool, typer.Option("--invite", help="Print the link that invites the bot, and exit.")
     ] = False,
     check: Annotated[
-        bool, typer.Option("--check", help="Say what is missing: token, intents, permissions.")
+        bool, typer.Option("--check", help="Check token, intents and permissions, and exit.")
     ] = False,
-    json_: Json = False,
+    as_json: Json = False,
     adapter: Adapter = DEFAULT_ADAPTER,
-    set_: Set = None,
+    assignments: Set = None,
 ) -> None:
-    """Talk in Discord servers; the token is in MYNA_DISCORD_TOKEN or the keyring."""
+    """Run the bot on Discord; its token is read from MYNA_DISCORD_TOKEN or the keyring."""
     import asyncio
     import importlib.util
 
-    from myna import config
     from myna.errors import BotError
 
     if importlib.util.find_spec("discord") is None:
         raise BotError("discord.py is not installed: run `pip install 'myna[bots]'`")
     from myna.bots import discord_setup
 
-    space = here(ctx)
-    settings = config.override(space.settings(), set_ or [])
-    token = discord_setup.token()
+    workspace, settings = open_workspace(ctx, assignments)
+    token = discord_setup.load_token()
     log_to(sys.stderr, [token], debug="--debug" in sys.argv)
     if invite:
-        typer.echo(asyncio.run(discord_setup.invitation(token)))
+        typer.echo(asyncio.run(discord_setup.bot_invite_url(token)))
     elif check:
-        _report(asyncio.run(discord_setup.check(token, settings.bot.servers)), json_)
+        report = asyncio.run(discord_setup.check_setup(token, settings.bot.servers))
+        _print_findings(report, as_json)
     else:
-        with hosting_of(space, adapter, settings, "discord") as (outbox, consents, hosting):
-            _until_stopped(_discord(settings.bot, token, outbox, consents, hosting))
+        with open_bot(workspace, adapter, settings, "discord") as (outbox, consents, make_host):
+            _run_until_stopped(_run_discord(settings.bot, token, outbox, consents, make_host))
 
 
 @app.command()
 def irc(
     ctx: typer.Context,
-    server: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="The server.")],
-    channel: Annotated[list[str], typer.Option(metavar="#CHANNEL", help="Where they may be.")],
-    nick: Annotated[str, typer.Option(help="The nick of the bot itself.")] = "myna",
-    tls: Annotated[bool, typer.Option(help="Encrypt the connection.")] = True,
+    server: Annotated[str, typer.Option(metavar="HOST[:PORT]", help="Address of the IRC server.")],
+    channel: Annotated[list[str], typer.Option(metavar="#CHANNEL", help="To join; repeatable.")],
+    nick: Annotated[str, typer.Option(help="Nick of the bot itself.")] = "myna",
+    tls: Annotated[bool, typer.Option(help="Connect with TLS.")] = True,
     adapter: Adapter = DEFAULT_ADAPTER,
-    set_: Set = None,
+    assignments: Set = None,
 ) -> None:
-    """Talk on an IRC server; its password, if it has one, is in MYNA_IRC_PASSWORD."""
+    """Run the bot on an IRC server; its password, if any, is read from MYNA_IRC_PASSWORD."""
     import os
 
-    from myna import config
-    from myna.bots.irc_connection import Address
+    from myna.bots.irc_connection import ServerAddress
     from myna.bots.irc_front import IrcBot
     from myna.errors import SettingsError
 
@@ -93,36 +91,35 @@ def irc(
     if colon and not port.isdecimal():
         raise SettingsError(f"--server {server}: write it as HOST or HOST:PORT")
     password = os.environ.get("MYNA_IRC_PASSWORD", "")
-    address = Address(host, int(port or (6697 if tls else 6667)), tls, password)
-    space = here(ctx)
-    settings = config.override(space.settings(), set_ or [])
+    address = ServerAddress(host, int(port or (6697 if tls else 6667)), tls, password)
+    workspace, settings = open_workspace(ctx, assignments)
     log_to(sys.stderr, [password], debug="--debug" in sys.argv)
-    with hosting_of(space, adapter, settings, "irc") as (_, _consents, hosting):
-        _until_stopped(IrcBot(address, nick, channel, settings.bot, hosting).run())
+    with open_bot(workspace, adapter, settings, "irc") as (_, _consents, make_host):
+        _run_until_stopped(IrcBot(address, nick, channel, settings.bot, make_host).run())
 
 
 @app.command()
 def off(ctx: typer.Context) -> None:
-    """Silence the clones at once, in all servers, until `myna bot on`."""
-    space = here(ctx)
-    space.bots.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (space.bots / OFF).touch()
-    say("the clones are silent. Next: myna bot on")
+    """Silence the clones in all servers until `myna bot on`."""
+    workspace = find_workspace(ctx)
+    workspace.bots.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (workspace.bots / OFF_FILE).touch()
+    note("the clones are silent. Next: myna bot on")
 
 
 @app.command()
 def on(ctx: typer.Context) -> None:
-    """Let the clones speak again."""
-    (here(ctx).bots / OFF).unlink(missing_ok=True)
-    say("the clones may speak")
+    """Let the clones speak again after `myna bot off`."""
+    (find_workspace(ctx).bots / OFF_FILE).unlink(missing_ok=True)
+    note("the clones may speak")
 
 
 @contextmanager
-def hosting_of(
-    space: Workspace, name: str, settings: config.Settings, platform: str
-) -> Iterator[tuple[Outbox, Consents, Callable[[Front], Host]]]:
-    """The clone, its rooms and what the bot has still to say."""
-    from myna.bots.consent import Consents
+def open_bot(
+    workspace: Workspace, name: str, settings: config.Settings, platform: str
+) -> Iterator[tuple[Outbox, ConsentChecker, Callable[[Front], Host]]]:
+    """Open the clone, its rooms, the outbox and the consents; yield what makes the bot's host."""
+    from myna.bots.consent import ConsentChecker
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
     from myna.engines.queueing import Queue
@@ -130,92 +127,92 @@ def hosting_of(
     from myna.rooms.registry import Rooms
     from myna.rooms.store import RoomStore
 
-    clone = open_clone(space, name, settings, report=say)
-    consents = Consents(space, clone.personas)
-    outbox = Outbox(space.bots / f"{platform}.sqlite")
-    store = RoomStore(space.rooms_file)
+    clone = open_clone(workspace, name, settings, report=note)
+    consents = ConsentChecker(workspace, clone.personas)
+    outbox = Outbox(workspace.bots / f"{platform}.sqlite")
+    store = RoomStore(workspace.rooms_file)
     slots = clone.engine.slots
     rooms = Rooms(clone, store, Queue(slots, 1000))
 
-    def hosting(front: Front) -> Host:
+    def make_host(front: Front) -> Host:
         return Host(
             rooms,
             outbox,
             consents,
             settings.bot,
             front,
-            off=space.bots / OFF,
-            count=lambda text: len(clone.tokenizer.encode(text).ids),
+            off_file=workspace.bots / OFF_FILE,
+            count_tokens=lambda text: len(clone.tokenizer.encode(text).ids),
             slots=slots,
         )
 
     try:
         if not consents.speakers():
-            say("nobody consents to be cloned just now, so all are silent: see `myna people`")
-        yield outbox, consents, hosting
+            note("all are silent: no persona has the consent `clone` now. See `myna people`")
+        yield outbox, consents, make_host
     finally:
         outbox.close()
         store.close()
         clone.close()
 
 
-async def _discord(
+async def _run_discord(
     settings: config.Bot,
     token: str,
     outbox: Outbox,
-    consents: Consents,
-    hosting: Callable[[Front], Host],
+    consents: ConsentChecker,
+    make_host: Callable[[Front], Host],
 ) -> None:
     import discord
 
     from myna.bots.discord_client import DiscordBot
-    from myna.bots.discord_setup import explained
+    from myna.bots.discord_setup import to_bot_error
 
     if not settings.servers:
-        say('no server is on the list, so all are silent: [bot] servers = ["ID"] in myna.toml')
-    async with DiscordBot(settings, outbox, consents, hosting) as client:
+        note('all are silent: no server is allowed. Set [bot] servers = ["ID"] in myna.toml')
+    async with DiscordBot(settings, outbox, consents, make_host) as client:
         try:
             await client.start(token)
         except (discord.DiscordException, OSError) as error:
-            raise explained(error) from None
+            raise to_bot_error(error) from None
 
 
-def _until_stopped(running: Coroutine[Any, Any, None]) -> None:
+def _run_until_stopped(bot: Coroutine[Any, Any, None]) -> None:
     """Run until Ctrl-C or SIGTERM."""
     import asyncio
     import signal
 
     async def run() -> None:
-        task = asyncio.ensure_future(running)
+        running = asyncio.ensure_future(bot)
         if sys.platform != "win32":
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
         try:
-            await task
+            await running
         except asyncio.CancelledError:
-            say("stopped")
+            note("stopped")
 
     asyncio.run(run())
 
 
-def _report(findings: Any, as_json: bool) -> None:
+def _print_findings(findings: Any, as_json: bool) -> None:
     from dataclasses import asdict
 
     from myna.errors import BotError
 
     if as_json:
-        emit({**asdict(findings), "is_well": findings.is_well})
+        print_json({**asdict(findings), "is_well": findings.is_complete})
     else:
-        say(f"the token is good: {findings.name}")
+        note(f"the token is good: {findings.name}")
         for server, lacks in findings.servers.items():
-            say(f"{server}: {'; '.join(lacks) or 'all is well'}")
+            note(f"{server}: {'; '.join(lacks) or 'all is well'}")
         for line in findings.missing:
-            say(line)
-    if not findings.is_well:
-        raise BotError("something is missing: see above, and docs/discord.md")
+            note(line)
+    if not findings.is_complete:
+        raise BotError("something is missing: see the lines above, and docs/discord.md")
 
 
-class _Redacting(logging.Formatter):
-    """Formats a record with its trace, and takes secrets out of all of it."""
+class _RedactingFormatter(logging.Formatter):
+    """Formats log records and their tracebacks without secrets."""
 
     def __init__(self, secrets: Collection[str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s", "%Y-%m-%d %H:%M:%S")
@@ -225,13 +222,13 @@ class _Redacting(logging.Formatter):
         line = super().format(record)
         for secret in self._secrets:
             line = line.replace(secret, "[secret]")
-        return _ADDRESS.sub(r"\1[secret]", line)
+        return _WEBHOOK_TOKEN.sub(r"\1[secret]", line)
 
 
 def log_to(stream: TextIO, secrets: Collection[str], *, debug: bool = False) -> logging.Handler:
-    """Write the log to a stream, without these secrets, from now on."""
+    """Write the log to a stream, with these secrets replaced."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Redacting(secrets))
+    handler.setFormatter(_RedactingFormatter(secrets))
     root = logging.getLogger()
     root.addHandler(handler)
     root.setLevel(logging.DEBUG if debug else logging.WARNING)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Set, colour_of, console, here, say
+from myna.cli._terminal import Adapter, Set, console, note, open_workspace, person_colours
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,44 +20,43 @@ if TYPE_CHECKING:
     from myna.rooms.registry import LiveReply, LiveRoom, Rooms
 
 NAME = "chat"
-ANSWERS = 3
-"""Most turns that personas take before it is the human's turn again."""
+MAX_PERSONA_TURNS = 3
+"""Turns that personas take at most before it is the human's turn again."""
 LAST = "last"
-SHOWN = 10
-"""Messages of before that are shown where a room is resumed."""
+RECENT_MESSAGES = 10
+"""Messages that are printed when a room is resumed."""
 
-HELP = """\
+COMMANDS_HELP = """\
 /who                who is in the room, and who else could be
 /who NAME, NAME     choose who is in the room
-/as NAME            speak as somebody else
-/talk N             let them talk among themselves for N turns
-/essay PROMPT       have an essay written (for clones of those who wrote some)
-/journal DATE       have a page of a journal written
-/retry              have the last answer said anew
-/forget             let them forget what was said up to now
+/as NAME            change your own name in the room
+/talk N             let the personas talk among themselves for N turns
+/essay PROMPT       ask for an essay (of personas who wrote essays)
+/journal DATE       ask for a journal entry
+/retry              regenerate the last reply
+/forget             start a new context; the messages stay stored
 /quit               leave"""
 
 
 def command(
     ctx: typer.Context,
     with_: Annotated[
-        list[str] | None, typer.Option("--with", metavar="NAME", help="Who is in the room.")
+        list[str] | None, typer.Option("--with", metavar="NAME", help="Persona; repeatable.")
     ] = None,
     as_: Annotated[
         str,
-        typer.Option("--as", metavar="NAME", help="Who you are. Default: Me, or as last time."),
+        typer.Option("--as", metavar="NAME", help="Your name. Default: Me, or that of last time."),
     ] = "",
     room: Annotated[
-        str,
-        typer.Option(help=f"Go on in this room; '{LAST}' is the one of last time. Default: new."),
+        str, typer.Option(help=f"Resume this room; '{LAST}': the newest one. Default: a new room.")
     ] = "",
     adapter: Adapter = DEFAULT_ADAPTER,
-    set_: Set = None,
-    seed: Annotated[int | None, typer.Option(help="The same seed, the same words.")] = None,
+    assignments: Set = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampling.")] = None,
 ) -> None:
     """Talk to the clones, or let them talk among themselves.
 
-    What is said is kept in the workspace as it is said, and never trained on.
+    All messages are stored in the workspace; none is ever trained on.
     """
     from concurrent.futures import ThreadPoolExecutor
     from contextlib import closing
@@ -70,73 +69,72 @@ def command(
     from myna.rooms.registry import Rooms
     from myna.rooms.store import RoomStore
 
-    workspace = here(ctx)
-    settings = config.override(workspace.settings(), set_ or [])
+    workspace, settings = open_workspace(ctx, assignments)
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
-    clone = open_clone(workspace, adapter, settings, seed=seed, report=say)
+    clone = open_clone(workspace, adapter, settings, seed=seed, report=note)
     with closing(clone), closing(RoomStore(workspace.rooms_file)) as store:
-        chosen = [people.find(n, clone.personas) for n in with_] if with_ else None
+        personas = [people.match_name(n, clone.personas) for n in with_] if with_ else None
         rooms = Rooms(clone, store, Queue(1, 1))
-        live, resumed = _open(rooms, room, chosen)
-        me = people.plain_name(as_ or (live.humans or ["Me"])[-1])
+        live, resumed = _open_room(rooms, room, personas)
+        me = people.sanitize_name(as_ or (live.humans or ["Me"])[-1])
         live.join(me)
-        talk = Talk(clone, live, me, console())
-        typed = sys.stdin.isatty()
-        if typed:
-            _edit_lines()
-        say(f"In the room: {', '.join(live.members)}. /help says what you can type.")
+        session = ChatSession(clone, live, me, console())
+        interactive = sys.stdin.isatty()
+        if interactive:
+            _enable_line_editing()
+        note(f"In the room: {', '.join(live.members)}. /help lists the commands.")
         if resumed:
-            talk.look_back()
-        leaving = Event()
-        with ThreadPoolExecutor(1) as meanwhile:
-            meanwhile.submit(live.read_ahead, leaving.is_set)
-            while (line := _read(f"{talk.me}: " if typed else "")) is not None:
+            session.print_recent()
+        closing_down = Event()
+        with ThreadPoolExecutor(1) as background:
+            background.submit(live.read_ahead, closing_down.is_set)
+            while (line := _read_line(f"{session.me}: " if interactive else "")) is not None:
                 try:
-                    if not talk.hear(line):
+                    if not session.handle(line):
                         break
                 except MynaError as error:
-                    say(f"myna: {error}")
-                meanwhile.submit(live.read_ahead, leaving.is_set)
-            leaving.set()
+                    note(f"myna: {error}")
+                background.submit(live.read_ahead, closing_down.is_set)
+            closing_down.set()
         if live.messages(1):
-            say(f"Kept: go on with `myna chat --room {LAST}`, or --room '{live.id}' at any time.")
+            note(f"Stored. Resume with `myna chat --room {LAST}`, later with --room '{live.id}'.")
         else:
             rooms.drop(live.id)
 
 
-def _open(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom, bool]:
-    """The room to talk in, and whether it was there before.
+def _open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom, bool]:
+    """Open a room; return it and True if it is resumed.
 
     Raises:
-        RoomError: no room is the last one.
+        RoomError: `name` is "last" and there is no room yet.
     """
     from datetime import datetime
 
     from myna.errors import RoomError
     from myna.rooms.registry import OWNER
 
-    known = rooms.ids()
+    room_ids = rooms.ids()
     if name == LAST:
-        mine = [n for n in known if n.startswith(f"{NAME} ")]
-        if not mine:
-            raise RoomError("there is no room of last time: begin one with `myna chat`")
-        name = mine[-1]
+        chat_rooms = [n for n in room_ids if n.startswith(f"{NAME} ")]
+        if not chat_rooms:
+            raise RoomError("there is no room to resume yet: start one with `myna chat`")
+        name = chat_rooms[-1]
     if not name:
         now = f"{NAME} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-        name = next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in known)
-    # What a room of before is read by, such as a bot's, stays as it is.
-    audience = None if name in known else OWNER
-    return rooms.open(name, personas=personas, audience=audience), name in known
+        name = next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in room_ids)
+    # A resumed room, such as a bot's, keeps its audience.
+    audience = None if name in room_ids else OWNER
+    return rooms.open(name, personas=personas, audience=audience), name in room_ids
 
 
-def _edit_lines() -> None:
-    """Have `input` know arrow keys, lines of before, pastes of many lines and very long ones."""
-    with suppress(ImportError):  # Windows has all that in its terminal
-        import readline  # noqa: F401  # by being imported
+def _enable_line_editing() -> None:
+    """Give `input` arrow keys, a history, pastes of several lines and very long lines."""
+    with suppress(ImportError):  # the Windows terminal has all that itself
+        import readline  # noqa: F401  # importing it is enough
 
 
-def _read(prompt: str) -> str | None:
-    """The next line typed or piped in; None at the end."""
+def _read_line(prompt: str) -> str | None:
+    """The next line of standard input; None at its end."""
     try:
         return input(prompt)
     except (EOFError, KeyboardInterrupt):
@@ -144,7 +142,7 @@ def _read(prompt: str) -> str | None:
 
 
 @dataclass
-class Talk:
+class ChatSession:
     """A room, and the human in it."""
 
     clone: Clone
@@ -152,12 +150,12 @@ class Talk:
     me: str
     screen: Console
 
-    def hear(self, line: str) -> bool:
-        """Do what was typed; False to leave."""
+    def handle(self, line: str) -> bool:
+        """Do what a typed line asks for; return False to leave."""
         word, _, rest = line.strip().partition(" ")
         if not word.startswith("/"):
             if self.room.say(self.me, line):
-                self._answer()
+                self._let_answer()
             return True
         actions: dict[str, Callable[[str], object]] = {
             "/who": self._who,
@@ -165,56 +163,56 @@ class Talk:
             "/talk": self._talk,
             "/essay": lambda prompt: self._write(prompt=prompt),
             "/journal": lambda day: self._write(day=day),
-            "/retry": lambda _: self._show(self.room.regenerate()),
+            "/retry": lambda _: self._print_reply(self.room.regenerate()),
             "/forget": self._forget,
-            "/help": lambda _: say(HELP),
+            "/help": lambda _: note(COMMANDS_HELP),
         }
         if word == "/quit":
             return False
         if word in actions:
             actions[word](rest.strip())
         else:
-            say(f"there is no {word}\n{HELP}")
+            note(f"there is no command {word}\n{COMMANDS_HELP}")
         return True
 
-    def look_back(self) -> None:
-        """Show the last of what was said before."""
-        for message in self.room.messages(SHOWN):
+    def print_recent(self) -> None:
+        """Print the last messages of a resumed room."""
+        for message in self.room.messages(RECENT_MESSAGES):
             self.screen.print(f"{message.person}: ", style="bold dim", end="")
-            self.screen.print(_below(message.text, message.person), style="dim")
+            self.screen.print(_indented(message.text, message.person), style="dim")
 
-    def _answer(self) -> None:
-        """Personas answer until the model expects the human to speak."""
+    def _let_answer(self) -> None:
+        """Let personas answer until the model expects the human to speak."""
         if not self.room.personas:
-            say("nobody is here to answer: /who NAME brings somebody in")
+            note("no persona is in the room: bring one in with /who NAME")
             return
         speaker: str | None = None
-        for _ in range(ANSWERS):
-            if not self._show(self.room.speak(speaker)):
+        for _ in range(MAX_PERSONA_TURNS):
+            if not self._print_reply(self.room.speak(speaker)):
                 break
             speaker = self.room.next_speaker()
             if speaker not in self.room.personas:
                 break
 
-    def _write(self, **asked: str) -> None:
-        """Have the first who is here write an entry."""
+    def _write(self, **entry: str) -> None:
+        """Let the first persona write a journal entry or an essay."""
         from myna.rendering.turns import entry_line
 
         if not self.room.personas:
-            say("nobody is here to write: /who NAME brings somebody in")
+            note("no persona is in the room: bring one in with /who NAME")
             return
-        self._show(self.room.speak(self.room.personas[0], opening=entry_line(**asked)))
+        self._print_reply(self.room.speak(self.room.personas[0], opening=entry_line(**entry)))
 
-    def _show(self, reply: LiveReply) -> bool:
-        """Print what a persona says as they say it; False where Ctrl-C stopped them."""
-        style = colour_of(self.clone.personas)[reply.person]
+    def _print_reply(self, reply: LiveReply) -> bool:
+        """Print a reply as it is generated; return False if Ctrl-C stopped it."""
+        style = person_colours(self.clone.personas)[reply.person]
         self.screen.print(f"{reply.person}: ", style=f"bold {style}", end="")
         with reply:
             try:
-                for words in reply:
-                    self.screen.print(_below(words, reply.person), end="")
+                for text in reply:
+                    self.screen.print(_indented(text, reply.person), end="")
             except KeyboardInterrupt:
-                say("")
+                note("")
                 return False
         self.screen.print()
         return True
@@ -223,38 +221,38 @@ class Talk:
         from myna import people
 
         if names:
-            chosen = [people.find(n, self.clone.personas) for n in names.split(",")]
+            chosen = [people.match_name(n, self.clone.personas) for n in names.split(",")]
             for name in self.room.personas:
                 if name not in chosen:
                     self.room.dismiss(name)
             for name in chosen:
                 self.room.summon(name)
         others = [p for p in self.clone.personas if p not in self.room.members]
-        say(f"In the room: {', '.join(self.room.members)}")
+        note(f"In the room: {', '.join(self.room.members)}")
         if others:
-            say(f"Could be: {', '.join(others)}")
+            note(f"Not in the room: {', '.join(others)}")
 
     def _as(self, name: str) -> None:
         from myna import people
 
         self.room.leave(self.me)
-        self.me = people.plain_name(name or "Me")
+        self.me = people.sanitize_name(name or "Me")
         self.room.join(self.me)
-        say(f"You are {self.me} now.")
+        note(f"You are {self.me} now.")
 
     def _talk(self, turns: str) -> None:
         if len(self.room.personas) < 2:
-            say("it takes two to talk: /who NAME, NAME brings them in")
+            note("fewer than two personas are in the room: bring them in with /who NAME, NAME")
             return
         for _ in range(int(turns) if turns.isdecimal() else 6):
-            if not self._show(self.room.speak()):
+            if not self._print_reply(self.room.speak()):
                 break
 
     def _forget(self, _: str) -> None:
         self.room.forget()
-        say("They have forgotten what was said; it stays in the workspace.")
+        note("New context: the personas no longer see the messages, which stay stored.")
 
 
-def _below(words: str, person: str) -> str:
-    """Words whose further lines stand below the first."""
-    return words.replace("\n", "\n" + " " * (len(person) + 2))
+def _indented(text: str, person: str) -> str:
+    """The text with its further lines indented to stand below the first."""
+    return text.replace("\n", "\n" + " " * (len(person) + 2))

@@ -1,4 +1,4 @@
-"""The command `myna`: all its commands, the options before them, and its errors."""
+"""The `myna` program: its commands, the options before them, and its errors."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ for module in (
     app.command(module.NAME)(module.command)
 
 
-def _version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"myna {__version__}")
         raise typer.Exit
@@ -67,14 +67,17 @@ def _version(wanted: bool) -> None:
 def options(
     ctx: typer.Context,
     folder: Annotated[
-        Path, typer.Option("-C", "--folder", help="Work in this workspace instead of here.")
+        Path, typer.Option("-C", "--folder", help="Use the workspace in this folder.")
     ] = Path(),
-    debug: Annotated[bool, typer.Option("--debug", help="Show where an error came from.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
 ) -> None:
-    """Options that come before the command."""
+    """Take the options that come before the command."""
     ctx.obj = folder
 
 
@@ -85,15 +88,15 @@ def main() -> None:
     except MynaError as error:
         _fail(error, str(error), error.exit_status)
     except BrokenPipeError:
-        sys.exit(1)  # the reader of our output has gone
+        sys.exit(1)  # whatever read our output has ended
     except KeyboardInterrupt as error:
         _fail(error, "stopped", 130)
     except OSError as error:
         _fail(error, f"{error.filename or 'the system'}: {error.strerror or error}", 1)
 
 
-def _fail(error: BaseException, line: str, status_: int) -> None:
+def _fail(error: BaseException, line: str, exit_status: int) -> None:
     if "--debug" in sys.argv:
         raise error
     typer.echo(f"myna: {' '.join(line.split())}", err=True)
-    sys.exit(status_)
+    sys.exit(exit_status)

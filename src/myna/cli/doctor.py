@@ -1,31 +1,31 @@
-"""`myna doctor`: what this machine can train, and what is missing."""
+"""`myna doctor`: what works on this machine, and which bases it can train."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from myna.cli._terminal import Json, console, emit, say
+from myna.cli._terminal import Json, console, note, print_json
 
 NAME = "doctor"
 
 
-def command(json_: Json = False) -> None:
-    """Say what is installed, what works here, and which bases fit the memory."""
-    say("trying things out")
-    from myna.training.doctor import examine
+def command(as_json: Json = False) -> None:
+    """Check what is installed and works here, and which bases fit the memory."""
+    note("checking this machine")
+    from myna.training.doctor import diagnose
 
-    report = examine()
-    if json_:
-        emit(report)
+    report = diagnose()
+    if as_json:
+        print_json(report)
     else:
-        show(report)
+        print_report(report)
 
 
-def show(report: dict[str, Any]) -> None:
+def print_report(report: dict[str, Any]) -> None:
     """Print a report for people."""
     from rich.table import Table
 
-    from myna.training.doctor import advice
+    from myna.training.doctor import recommended_recipe
 
     screen = console()
     screen.print(f"myna {report['myna']}, Python {report['python']}")
@@ -50,4 +50,4 @@ def show(report: dict[str, Any]) -> None:
         needs = (row[method] for method in ("qlora", "lora", "full"))
         table.add_row(row["base"], *(f"{n / 1e9:.1f}" if n else "–" for n in needs))
     screen.print(table)
-    screen.print(f"advice     {advice(report)}")
+    screen.print(f"advice     {recommended_recipe(report)}")

@@ -1,4 +1,4 @@
-"""`myna evaluate`: how good the clone is."""
+"""`myna evaluate`: bits per character on the test split, base against clone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, bar, console, emit, here, say
+from myna.cli._terminal import (
+    Adapter,
+    Json,
+    console,
+    find_workspace,
+    note,
+    print_json,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     from myna.workspace import Workspace
@@ -15,42 +23,43 @@ if TYPE_CHECKING:
 NAME = "evaluate"
 
 
-def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, json_: Json = False) -> None:
-    """Measure the clone against its base on the test split."""
-    report = measured(here(ctx), adapter)
-    if json_:
-        emit(report)
+def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, as_json: Json = False) -> None:
+    """Evaluate the clone against its base on the test split."""
+    report = evaluate_if_stale(find_workspace(ctx), adapter)
+    if as_json:
+        print_json(report)
     else:
-        show(report)
-        say("Next: myna chat")
+        print_report(report)
+        note("Next: myna chat")
 
 
-def measured(space: Workspace, name: str) -> dict[str, Any]:
-    """The report: that of before where it still holds, else a new one."""
-    from myna import stages, workspace
+def evaluate_if_stale(workspace: Workspace, name: str) -> dict[str, Any]:
+    """Return the stored report if it is current, else evaluate."""
+    from myna import stages
+    from myna.workspace import read_json, stale_reasons
 
-    report: dict[str, Any] | None = workspace.read_json(space.reports / f"{name}.json")
-    if report and not workspace.stale_reasons(
-        report["manifest"], stages.evaluate_inputs(space, name), {}
+    report: dict[str, Any] | None = read_json(workspace.reports / f"{name}.json")
+    if report and not stale_reasons(
+        report["manifest"], stages.evaluate_inputs(workspace, name), {}
     ):
-        say("nothing has changed since this was measured")
+        note("nothing has changed since the last evaluation")
         return report
-    say("loading torch")
+    note("loading torch")
     from rich.progress import TimeRemainingColumn
 
-    from myna.evaluation import run as stage
+    from myna.evaluation import run
 
-    with bar(TimeRemainingColumn()) as progress:
-        tasks = {who: progress.add_task(f"measuring the {who}") for who in ("base", "clone")}
-        return stage.run(
-            space,
+    with progress_bar(TimeRemainingColumn()) as progress:
+        tasks = {model: progress.add_task(f"evaluating the {model}") for model in ("base", "clone")}
+        return run.run(
+            workspace,
             name,
-            say,
-            lambda who, done, all_: progress.update(tasks[who], completed=done, total=all_),
+            note,
+            lambda model, done, total: progress.update(tasks[model], completed=done, total=total),
         )
 
 
-def show(report: dict[str, Any]) -> None:
+def print_report(report: dict[str, Any]) -> None:
     """Print a report as a table."""
     from rich.table import Table
     from rich.text import Text

@@ -1,4 +1,4 @@
-"""`myna export`: the prepared messages in another tool's format."""
+"""`myna export`: the prepared messages, or the clone, in another program's format."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DEFAULT_ADAPTER, listed
-from myna.cli._terminal import Adapter, Json, console, emit, here, say
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DEFAULT_ADAPTER, join_with_or
+from myna.cli._terminal import Adapter, Json, console, find_workspace, note, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from myna.workspace import Workspace
 
 NAME = "export"
-MOST_NAMED = 4
+MAX_NAMES_IN_TITLE = 4
 
 
 def command(
@@ -27,34 +27,34 @@ def command(
         str,
         typer.Argument(
             metavar="FORMAT",
-            help=f"A data set to train with: {listed(DATASET_FORMATS)}. Or what runs the clone: "
-            f"{listed(CLONE_FORMATS)}.",
+            help=f"A data set for a trainer: {join_with_or(DATASET_FORMATS)}. Or the clone for a "
+            f"program that runs it: {join_with_or(CLONE_FORMATS)}.",
         ),
     ],
     person: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
-            help='Who answers; without: "me", else the only persona, else each of them.',
+            help='The persona who answers. Default: "me", else the only one, else each of them.',
         ),
     ] = None,
     adapter: Adapter = DEFAULT_ADAPTER,
     everyone: Annotated[
-        bool, typer.Option("--everyone", help="Each persona answers in dialogues of their own.")
+        bool, typer.Option("--everyone", help="Write dialogues for each persona.")
     ] = False,
     to: Annotated[
-        Path | None, typer.Option(help="The folder to write; exports/FORMAT without.")
+        Path | None, typer.Option(help="The folder to write. Default: exports/FORMAT.")
     ] = None,
     with_test: Annotated[
-        bool, typer.Option("--with-test", help="Also the split that is only ever reported on.")
+        bool, typer.Option("--with-test", help="Export the test split as well.")
     ] = False,
     system: Annotated[
         str,
-        typer.Option(help="The system line; {name}, {others}, {channel}, {space} are filled in."),
+        typer.Option(help="The system line; fills in {name}, {others}, {channel} and {space}."),
     ] = "",
     sequence_len: Annotated[
         int | None,
-        typer.Option(help="The trainer's: no dialogue is longer, whatever its tokenizer."),
+        typer.Option(help="The trainer's sequence length in tokens: no dialogue is longer."),
     ] = None,
     push: Annotated[
         str | None,
@@ -63,66 +63,66 @@ def command(
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Upload without asking.")] = False,
-    json_: Json = False,
+    as_json: Json = False,
 ) -> None:
-    """Write the prepared chats, or the clone, in another tool's format."""
+    """Export the prepared chats for another trainer, or the clone for another program."""
     from myna.errors import ExportError
     from myna.export import dataset_export, formats
     from myna.export.clone_export import TARGETS
 
     if person is not None and everyone:
-        raise ExportError("--person and --everyone exclude each other: leave one of them out")
-    space = here(ctx)
+        raise ExportError("--person and --everyone exclude each other: leave one out")
+    workspace = find_workspace(ctx)
     if format_ in TARGETS:
-        _refuse(format_, system=system, sequence_len=sequence_len, push=push, with_test=with_test)
-        _export_clone(space, format_, to, adapter, person, everyone=everyone, as_json=json_)
+        _refuse_dataset_options(
+            format_, system=system, sequence_len=sequence_len, push=push, with_test=with_test
+        )
+        _export_clone(workspace, format_, to, adapter, person, everyone=everyone, as_json=as_json)
         return
     chosen = formats.find(format_)
-    personas = dataset_export.choose_personas(space, person, everyone=everyone)
-    options = dataset_export.DatasetOptions(chosen, personas, with_test, system, sequence_len)
-    _export_dataset(space, options, to, push, sure=yes, as_json=json_)
+    personas = dataset_export.choose_personas(workspace, person, everyone=everyone)
+    wanted = dataset_export.DatasetOptions(chosen, personas, with_test, system, sequence_len)
+    _export_dataset(workspace, wanted, to, push, sure=yes, as_json=as_json)
 
 
-def _refuse(target: str, **given: object) -> None:
-    """Options of data sets, where something else is exported."""
+def _refuse_dataset_options(target: str, **given: object) -> None:
+    """Raise ExportError if an option of data sets is given for another export."""
     from myna.errors import ExportError
 
-    wrong = [name for name, value in given.items() if value]
-    if wrong:
-        option = wrong[0].replace("_", "-")
-        raise ExportError(f"--{option} is for data sets, and {target} is none: leave it out")
+    if options := [name.replace("_", "-") for name, value in given.items() if value]:
+        raise ExportError(f"--{options[0]} is for data sets, and {target} is not one: leave it out")
 
 
 def _export_dataset(
-    space: Workspace,
-    options: DatasetOptions,
+    workspace: Workspace,
+    wanted: DatasetOptions,
     to: Path | None,
     push: str | None,
     *,
     sure: bool,
     as_json: bool,
 ) -> None:
-    """Export the prepared chats, and upload them if that is wished."""
+    """Export the prepared chats, and upload them if --push is given."""
     from myna.errors import ExportError
     from myna.export import dataset_export
 
     repository = dataset_export.check_repository(push) if push is not None else None
     if repository and not sure and not sys.stdin.isatty():
-        raise ExportError("nobody is here to confirm an upload: add --yes if you mean it")
+        raise ExportError("an upload has to be confirmed, and there is no terminal: add --yes")
     done = dataset_export.run(
-        space, options, dataset_export.export_folder(space, options.format.name, to), say
+        workspace, wanted, dataset_export.export_folder(workspace, wanted.format.name, to), note
     )
     if not as_json:
-        show(done, console())
-    address = _pushed(done, repository, sure=sure) if repository else None
+        print_export(done, console())
+    address = _push_if_confirmed(done, repository, sure=sure) if repository else None
     if as_json:
-        emit({**vars(done), "pushed": address})
+        print_json({**vars(done), "pushed": address})
     elif address:
-        say(f"pushed to {address}")
+        note(f"pushed to {address}")
 
 
 def _export_clone(
-    space: Workspace,
+    workspace: Workspace,
     target: str,
     to: Path | None,
     adapter: str,
@@ -131,27 +131,27 @@ def _export_clone(
     everyone: bool,
     as_json: bool,
 ) -> None:
-    """Export the clone itself."""
+    """Export the clone for a program that runs it."""
     from myna.export import dataset_export
     from myna.export.clone_export import CloneSelection, export_clone
 
-    path = dataset_export.export_folder(space, target, to)
-    done = export_clone(space, target, CloneSelection(adapter, person, everyone), path, say)
+    path = dataset_export.export_folder(workspace, target, to)
+    done = export_clone(workspace, target, CloneSelection(adapter, person, everyone), path, note)
     if as_json:
-        emit(vars(done))
+        print_json(vars(done))
         return
     screen = console()
-    whose = f"'{done.adapter}'" if done.adapter else ", ".join(done.personas)
-    screen.print(f"{done.format} of {whose}: {done.folder}")
+    names = f"'{done.adapter}'" if done.adapter else ", ".join(done.personas)
+    screen.print(f"{done.format} of {names}: {done.folder}")
     for file in done.files:
         screen.print(f"  {file}")
     if done.checked:
         screen.print(f"Checked: {done.checked}")
-    say(f"Next: {done.folder}/README.txt says how to run it")
+    note(f"Next: {done.folder}/README.txt says how to run it")
 
 
-def _pushed(done: DatasetExportReport, repository: str, *, sure: bool) -> str | None:
-    """Upload an export if that is confirmed; where it is then."""
+def _push_if_confirmed(done: DatasetExportReport, repository: str, *, sure: bool) -> str | None:
+    """Upload an export if the user confirms it; return its address."""
     from myna.export.dataset_export import push
 
     question = (
@@ -159,22 +159,22 @@ def _pushed(done: DatasetExportReport, repository: str, *, sure: bool) -> str | 
         f"{repository} on huggingface.co?"
     )
     if not sure and not typer.confirm(question, err=True):
-        say("nothing was uploaded")
+        note("nothing was uploaded")
         return None
     return push(Path(done.folder), done.files, repository)
 
 
-def show(done: DatasetExportReport, screen: Console) -> None:
-    """Print what an export holds, and what it does not."""
+def print_export(done: DatasetExportReport, screen: Console) -> None:
+    """Print the counts of an export, and what its format cannot hold."""
     from rich.table import Table
 
-    few = len(done.personas) <= MOST_NAMED
-    whose = ", ".join(done.personas) if few else f"{len(done.personas)} personas"
-    table = Table(title=f"{done.format} of {whose}", title_justify="left")
+    few = len(done.personas) <= MAX_NAMES_IN_TITLE
+    names = ", ".join(done.personas) if few else f"{len(done.personas)} personas"
+    table = Table(title=f"{done.format} of {names}", title_justify="left")
     table.add_column("what")
     table.add_column("messages", justify="right")
     table.add_row("exported", f"{done.exported:,}")
-    table.add_row("  of these to learn from", f"{done.answers:,}", end_section=True)
+    table.add_row("  of these trained on", f"{done.answers:,}", end_section=True)
     for reason, count in done.left_out.items():
         table.add_row(f"left out: {reason}", f"{count:,}")
     table.add_section()
@@ -185,6 +185,6 @@ def show(done: DatasetExportReport, screen: Console) -> None:
     if done.opened:
         screen.print(f"{done.opened:,} dialogues are opened by the persona")
     screen.print("What the format cannot hold:")
-    for what in done.lacks:
-        screen.print(f"  {what}")
-    say(f"Next: {done.folder}/README.txt says how to train with it")
+    for field in done.lacks:
+        screen.print(f"  {field}")
+    note(f"Next: {done.folder}/README.txt says how to train with it")

@@ -1,4 +1,4 @@
-"""`myna import`: bring exports in."""
+"""`myna import`: read chat exports into the workspace."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, bar, console, emit, here, say
+from myna.cli._terminal import Json, console, find_workspace, note, print_json, progress_bar
 
 if TYPE_CHECKING:
     from myna.importing.discover import Discovery
-    from myna.importing.import_files import Imported
+    from myna.importing.import_files import ImportResult
     from myna.people import People
     from myna.workspace import Workspace
 
 NAME = "import"
 
-SINGLY = 12
-"""Files of one source that are told of one by one; of more only their sum."""
+MAX_FILES_LISTED = 12
+"""Files of one source that get a line each; more get one line together."""
 
 
 class Consent(StrEnum):
-    """What everyone consents to unless people.toml says otherwise."""
+    """The consent of new people."""
 
     clone = "clone"
     context = "context"
@@ -36,76 +36,76 @@ def command(
     ctx: typer.Context,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="Files, folders to search through, zip archives to look into."),
+        typer.Argument(help="Files, folders (searched recursively) or zip archives."),
     ] = None,
     consent: Annotated[
         Consent | None,
         typer.Option(
-            help="What the people consent to: clone (may be a persona), context (stand in "
-            "prompts, never trained), no (left out). Asked once if not given."
+            help="Consent of new people: clone (may be a persona), context (in prompts, never "
+            "trained), no (left out). Default: as last time; the first time, myna asks."
         ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The platform and format of the files, if not found."),
+        typer.Option(metavar="NAME", help="Reader of the files: see --list. Default: recognised."),
     ] = None,
     columns: Annotated[
         str | None,
         typer.Option(
             metavar="author=NAME,text=NAME",
-            help="Which columns of CSV or JSON lines hold what, if their names do not tell.",
+            help="Columns of CSV or JSON lines, if their names are not recognised.",
         ),
     ] = None,
-    list_: Annotated[bool, typer.Option("--list", help="Print what myna reads, and stop.")] = False,
-    json_: Json = False,
+    list_: Annotated[bool, typer.Option("--list", help="List what myna reads, and exit.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Read chat exports of any platform; `--list` says which."""
+    """Import chat exports of any platform; `--list` says which."""
     from myna import people, sources
     from myna.errors import SettingsError, SourceError
-    from myna.importing.discover import find
-    from myna.sources import given_columns
+    from myna.importing.discover import discover_chats
+    from myna.sources import parse_columns
 
     if list_:
-        _list(json_)
+        _print_sources(as_json)
         return
     if not paths:
-        raise SettingsError("say which files or folders to import: myna import PATH")
-    workspace = here(ctx)
+        raise SettingsError("no files given: type `myna import PATH`")
+    workspace = find_workspace(ctx)
     if source:
-        sources.source(source)  # a wrong name is said before anything is read
-    chosen = _consent(consent, people.load(workspace.people_file))
-    found = find(paths, source, given_columns(columns) if columns else None)
-    results = _import(workspace, found, chosen)
-    troubles = [*found.troubles, *(result.trouble for result in results if result.trouble)]
+        sources.load_source(source)  # raises for an unknown name before anything is read
+    new_consent = _consent(consent, people.load(workspace.people_file))
+    discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
+    results = _import(workspace, discovery, new_consent)
+    troubles = [*discovery.problems, *(result.trouble for result in results if result.trouble)]
     everyone = [person.name for person in people.load(workspace.people_file).persons]
-    _tell(results, found)
+    _print_files(results, discovery)
     for trouble in troubles:
-        say(f"myna: {trouble}")
-    _sum_up(results, everyone, dict(found.others), troubles, as_json=json_)
+        note(f"myna: {trouble}")
+    _print_summary(results, everyone, dict(discovery.others), troubles, as_json=as_json)
     if not results and not troubles:
         names = ", ".join(map(str, paths))
-        raise SourceError(f"{names}: no chats in there: see `myna import --list`")
+        raise SourceError(f"{names}: no chat exports found: see `myna import --list`")
     if troubles:
         raise typer.Exit(1)
 
 
-def _import(workspace: Workspace, found: Discovery, consent: Any) -> list[Imported]:
+def _import(workspace: Workspace, discovery: Discovery, consent: Any) -> list[ImportResult]:
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from myna.importing.import_files import import_files
 
-    total = sum(file.size for file, _ in found.chats)
-    with bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
+    total = sum(file.size for file, _ in discovery.chats)
+    with progress_bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
         task = progress.add_task("", total=total)
 
-        def show(done: int, name: str) -> None:
+        def update(done: int, name: str) -> None:
             progress.update(task, completed=done, description=name[:40])
 
-        return list(import_files(workspace, found.chats, consent=consent, progress=show))
+        return list(import_files(workspace, discovery.chats, consent=consent, progress=update))
 
 
 def _consent(given: Consent | None, people: People) -> Any:
-    """The consent of people who are new: given, as last time, or asked for."""
+    """The consent of new people: from --consent, from last time, or asked for."""
     from myna.errors import SettingsError
 
     if given is not None:
@@ -114,51 +114,51 @@ def _consent(given: Consent | None, people: People) -> Any:
         return people.default_consent
     if not sys.stdin.isatty():
         raise SettingsError(
-            "say what the people in these chats consent to: --consent clone, context or no"
+            "say what the people in these chats consent to: add --consent clone, context or no"
         )
-    say(
-        "What do the people in these chats consent to? (`myna people` changes it for each)\n"
+    note(
+        "What do the people in these chats consent to? (`myna people` changes it for one person)\n"
         "  clone    they may be cloned\n"
-        "  context  their words may stand in prompts, and are never trained\n"
+        "  context  their messages may be in prompts, and are never trained\n"
         "  no       their messages are left out"
     )
     answer: str = typer.prompt("clone, context or no", type=Consent, err=True)
     return Consent(answer).value
 
 
-def _tell(results: list[Imported], found: Discovery) -> None:
-    """What became of the files: one by one, or of many of a kind their sum."""
-    by_source: dict[str, list[Imported]] = defaultdict(list)
+def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
+    """Print a line for each file, or one for all where a source has many."""
+    by_source: dict[str, list[ImportResult]] = defaultdict(list)
     for result in results:
         by_source[result.source].append(result)
-    for source, own in by_source.items():
-        if len(own) <= SINGLY:
-            for result in own:
+    for source, files in by_source.items():
+        if len(files) <= MAX_FILES_LISTED:
+            for result in files:
                 if result.messages:
-                    sure = f"{source} ({result.confidence:.0%} sure: {result.because})"
-                    say(f"{result.file}: {sure}, {_counts([result])}")
-                _notes([result])
+                    reason = f"{source} ({result.confidence:.0%} sure: {result.because})"
+                    note(f"{result.file}: {reason}, {_counts([result])}")
+                _print_notes([result])
         else:
-            say(f"{len(own):,} files: {source}, {_counts(own)}")
-            _notes(own)
-    if found.others:
-        kinds = ", ".join(f"{count:,} {ending}" for ending, count in found.others.most_common(6))
-        more = " and others" if len(found.others) > 6 else ""
-        say(f"left out {found.others.total():,} files that are no chats: {kinds}{more}")
+            note(f"{len(files):,} files: {source}, {_counts(files)}")
+            _print_notes(files)
+    if others := discovery.others:
+        kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(6))
+        more = " and others" if len(others) > 6 else ""
+        note(f"left out {others.total():,} files that are not chat exports: {kinds}{more}")
 
 
-def _sum_up(
-    results: list[Imported],
+def _print_summary(
+    results: list[ImportResult],
     everyone: list[str],
     no_chats: dict[str, int],
     troubles: list[str],
     *,
     as_json: bool,
 ) -> None:
-    """Print what an import brought in all."""
+    """Print the totals of an import."""
     stored, messages = sum(r.stored for r in results), sum(r.messages for r in results)
     if as_json:
-        emit(
+        print_json(
             {
                 "messages": messages,
                 "stored": stored,
@@ -169,24 +169,24 @@ def _sum_up(
             }
         )
     elif stored:
-        say(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
-        say("Next: myna prepare")
+        note(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
+        note("Next: myna prepare")
     elif messages:
-        say("nothing new")
+        note("nothing new")
 
 
-def _counts(results: list[Imported]) -> str:
+def _counts(results: list[ImportResult]) -> str:
     messages, known = sum(r.messages for r in results), sum(r.known for r in results)
     forgotten = sum(r.forgotten for r in results)
     line = f"{messages:,} messages"
     if known:
-        line += f", {known:,} were here already"
+        line += f", {known:,} already imported"
     if forgotten:
-        line += f", {forgotten:,} by people who were forgotten"
+        line += f", {forgotten:,} by forgotten people"
     return line
 
 
-def _notes(results: list[Imported]) -> None:
+def _print_notes(results: list[ImportResult]) -> None:
     skipped = Counter[str]()
     notes = Counter[str]()
     examples: dict[str, str] = {}
@@ -195,23 +195,23 @@ def _notes(results: list[Imported]) -> None:
         notes.update(result.notes)
         examples = {**result.examples, **examples}
     for reason, count in skipped.items():
-        say(f"  skipped {count:,}: {reason} ({examples.get(reason, '')})")
-    for note, count in notes.items():
-        say(f"  note: {note}" + (f" ({count:,} files)" if count > 1 else ""))
+        note(f"  skipped {count:,}: {reason} ({examples.get(reason, '')})")
+    for text, count in notes.items():
+        note(f"  note: {text}" + (f" ({count:,} files)" if count > 1 else ""))
 
 
-def _list(json_: bool) -> None:
-    """Print every source, and what it reads of it."""
+def _print_sources(as_json: bool) -> None:
+    """Print every source with the features that it reads."""
     from rich.table import Table
 
     from myna import sources
 
-    found = {name: sources.source(name) for name in sources.names()}
-    if json_:
-        emit(
+    readers = {name: sources.load_source(name) for name in sources.names()}
+    if as_json:
+        print_json(
             [
                 {"source": name, "title": module.TITLE, "reads": list(module.READS)}
-                for name, module in found.items()
+                for name, module in readers.items()
             ]
         )
         return
@@ -219,6 +219,6 @@ def _list(json_: bool) -> None:
     table.add_column("--source")
     table.add_column("format")
     table.add_column("reads", overflow="fold")
-    for name, module in found.items():
+    for name, module in readers.items():
         table.add_row(name, module.TITLE, ", ".join(module.READS))
     console().print(table)

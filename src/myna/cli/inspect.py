@@ -1,4 +1,4 @@
-"""`myna inspect`: samples as the model sees them."""
+"""`myna inspect`: show or audit training samples."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.choices import SPLITS, listed
-from myna.cli._terminal import Json, console, emit, here, say
+from myna.choices import SPLITS, join_with_or
+from myna.cli._terminal import Json, console, find_workspace, note, print_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,69 +23,69 @@ NAME = "inspect"
 def command(
     ctx: typer.Context,
     number: Annotated[
-        int | None, typer.Argument(help="The sample's number; several at random without.")
+        int | None, typer.Argument(help="The sample's number. Default: some at random.")
     ] = None,
     split: Annotated[
-        str, typer.Option(metavar="NAME", help=f"Of this split: {listed(SPLITS)}.")
+        str, typer.Option(metavar="NAME", help=f"The split: {join_with_or(SPLITS)}.")
     ] = "train",
-    count: Annotated[int, typer.Option("-n", help="How many at random.")] = 3,
+    count: Annotated[int, typer.Option("-n", help="Number of random samples.")] = 3,
     search: Annotated[
-        str, typer.Option(metavar="TEXT", help="Only those that this stands in, upper case or not.")
+        str, typer.Option(metavar="TEXT", help="Only samples that contain this text, in any case.")
     ] = "",
-    seed: Annotated[int | None, typer.Option(help="Draws the same ones again.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the random choice.")] = None,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="Show token ids, trained ones marked.")
+        bool, typer.Option("--tokens", help="Show token ids, with marks on trained ones.")
     ] = False,
     audit: Annotated[
-        bool, typer.Option("--audit", help="Look through all of them; exit status 1 if one is bad.")
+        bool, typer.Option("--audit", help="Check all samples; exit status 1 if one is bad.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write them to an HTML page instead.")
+        Path | None, typer.Option(metavar="FILE", help="Write the samples to an HTML page.")
     ] = None,
-    json_: Json = False,
+    as_json: Json = False,
 ) -> None:
-    """Show samples as the model sees them, trained text in colour."""
-    from myna import workspace
+    """Show training samples as the model sees them, trained text in colour."""
     from myna.errors import SettingsError
     from myna.preparing.html_reports import samples_page
     from myna.preparing.prepare import read_samples
+    from myna.workspace import explain_disk_errors, write_bytes
 
-    space = here(ctx)
-    samples = read_samples(space, split)
+    workspace = find_workspace(ctx)
+    samples = read_samples(workspace, split)
     if not samples.height:
-        raise SettingsError(f"there are no samples in '{split}': choose {listed(SPLITS)}")
+        raise SettingsError(f"the split '{split}' has no samples: choose {join_with_or(SPLITS)}")
     if number is not None and not 0 <= number < samples.height:
-        raise SettingsError(f"{split} has samples 0 to {samples.height - 1}, not {number}")
-    found = _audited(space, samples) if audit or html else None
-    rows = [] if audit and not html else _chosen(samples, number, search, count, seed)
-    if html and found:
-        title = f"{space.root.name}: {split}"
-        with workspace.explain_disk_errors(html):
-            workspace.write_bytes(html, samples_page(title, found, rows).encode())
-        say(f"{len(rows):,} of {samples.height:,} samples are in {html}")
-    elif json_:
-        emit(found.to_json() if found else rows)
-    elif found:
-        _show_audit(found, console())
+        raise SettingsError(f"no sample {number}: {split} has samples 0 to {samples.height - 1}")
+    findings = _audit(workspace, samples) if audit or html else None
+    rows = [] if audit and not html else _choose_samples(samples, number, search, count, seed)
+    if html and findings:
+        title = f"{workspace.root.name}: {split}"
+        with explain_disk_errors(html):
+            write_bytes(html, samples_page(title, findings, rows).encode())
+        note(f"{len(rows):,} of {samples.height:,} samples are in {html}")
+    elif as_json:
+        print_json(findings.to_json() if findings else rows)
+    elif findings:
+        _print_audit(findings, console())
     else:
         for row in rows:
-            _show(row, f"{split} {row['number']} of {samples.height:,}", console(), tokens)
-        say(
-            "trained: words in green (*), what ends them in cyan (+); the rest is context; "
+            _print_sample(row, f"{split} {row['number']} of {samples.height:,}", console(), tokens)
+        note(
+            "trained: replies in green (*), end-of-turn tokens in cyan (+); the rest is context; "
             "control tokens are inverted"
         )
-    if found and found.fatal:
+    if findings and findings.fatal:
         raise typer.Exit(1)
 
 
-def _audited(space: Workspace, samples: pl.DataFrame) -> Audit:
-    from myna.models.bases import find
-    from myna.preparing.statistics import audit
+def _audit(workspace: Workspace, samples: pl.DataFrame) -> Audit:
+    from myna.models.bases import find_base
+    from myna.preparing import statistics
     from myna.rendering.tokenizer import Tokenizer
 
-    settings = space.settings()
-    tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
-    return audit(
+    settings = workspace.settings()
+    tokenizer = Tokenizer(find_base(settings.base, weights=False, report=note).folder)
+    return statistics.audit(
         samples,
         max_length=settings.samples.max_length,
         bos_ids=tokenizer.bos_ids,
@@ -93,10 +93,10 @@ def _audited(space: Workspace, samples: pl.DataFrame) -> Audit:
     )
 
 
-def _chosen(
+def _choose_samples(
     samples: pl.DataFrame, number: int | None, search: str, count: int, seed: int | None
 ) -> list[dict[str, Any]]:
-    """One sample, or some at random of those that the text stands in."""
+    """One sample by its number, or random ones that contain the text."""
     import random
 
     import polars as pl
@@ -104,15 +104,16 @@ def _chosen(
     from myna.errors import SettingsError
 
     text = samples["segments"].list.eval(pl.element().struct["text"]).list.join("")
-    met = text.str.to_lowercase().str.contains(search.lower(), literal=True).arg_true().to_list()
-    if not met:
-        raise SettingsError(f"'{search}' stands in no sample: try less of it, or another --split")
-    drawn = random.Random(seed).sample(met, min(count, len(met)))
+    contains = text.str.to_lowercase().str.contains(search.lower(), literal=True)
+    matches = contains.arg_true().to_list()
+    if not matches:
+        raise SettingsError(f"no sample contains '{search}': try less of it, or another --split")
+    drawn = random.Random(seed).sample(matches, min(count, len(matches)))
     chosen = [number] if number is not None else sorted(drawn)
     return [{"number": i, **samples.row(i, named=True)} for i in chosen]
 
 
-def _show(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None:
+def _print_sample(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None:
     from myna.rendering.encode import token_kinds
 
     spans = row["target_spans"]
@@ -124,9 +125,9 @@ def _show(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None
         colour = ("", "green", "cyan")[segment["kind"]]
         style = f"{colour} reverse dim" if segment["control"] else colour
         screen.print(segment["text"], style=style, end="")
-    bare = not any(segment["control"] for segment in row["segments"])
+    plain_text = not any(segment["control"] for segment in row["segments"])
     ended = spans[-1]["words_end"] < spans[-1]["end"] == len(row["ids"])
-    if bare and ended and not row["segments"][-1]["text"].endswith(":"):
+    if plain_text and ended and not row["segments"][-1]["text"].endswith(":"):
         screen.print("⏹", style="cyan", end="")
     screen.print()
     if tokens:
@@ -134,22 +135,22 @@ def _show(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None
         screen.print(" ".join(f"{i}{('', '*', '+')[kind]}" for i, kind in kinds), style="dim")
 
 
-def _show_audit(found: Audit, screen: Console) -> None:
+def _print_audit(findings: Audit, screen: Console) -> None:
     from rich.table import Table
 
     table = Table(show_header=False)
-    table.add_column("what")
-    table.add_column("number", justify="right")
-    table.add_row("samples", f"{found.samples:,}")
-    table.add_row("tokens", f"{found.tokens:,}")
-    table.add_row("of them trained", f"{found.trained / max(1, found.tokens):.1%}")
-    table.add_row("replies", f"{found.replies:,}")
-    table.add_row("replies that nothing ends", f"{found.unended:,}")
-    table.add_row("shortest, in tokens", f"{found.shortest:,}")
-    table.add_row("median", f"{found.median:,}")
-    table.add_row("longest", f"{found.longest:,}")
+    table.add_column()
+    table.add_column(justify="right")
+    table.add_row("samples", f"{findings.samples:,}")
+    table.add_row("tokens", f"{findings.tokens:,}")
+    table.add_row("share of tokens trained", f"{findings.trained / max(1, findings.tokens):.1%}")
+    table.add_row("replies", f"{findings.replies:,}")
+    table.add_row("replies without end-of-turn tokens", f"{findings.unended:,}")
+    table.add_row("shortest sample, in tokens", f"{findings.shortest:,}")
+    table.add_row("median, in tokens", f"{findings.median:,}")
+    table.add_row("longest, in tokens", f"{findings.longest:,}")
     screen.print(table)
-    for line in found.fatal:
+    for line in findings.fatal:
         screen.print(line, style="bold red")
-    if not found.fatal:
-        screen.print("nothing is wrong", style="green")
+    if not findings.fatal:
+        screen.print("no problem found", style="green")

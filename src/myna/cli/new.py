@@ -1,4 +1,4 @@
-"""`myna new`: a workspace."""
+"""`myna new`: create a workspace."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Annotated
 
 import typer
 
-from myna.cli._terminal import say
+from myna.cli._terminal import note
 
 NAME = "new"
 
 
 def command(
-    folder: Annotated[Path, typer.Argument(help="The folder to make.")],
-    base: Annotated[str | None, typer.Option(help="The base model, as in myna.toml.")] = None,
+    folder: Annotated[Path, typer.Argument(help="The folder to create.")],
+    base: Annotated[str | None, typer.Option(help="The base model: `base` in myna.toml.")] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="The machine to train on, as in myna.toml.")
+        str | None, typer.Option(help="The settings for a machine: `recipe` in myna.toml.")
     ] = None,
 ) -> None:
-    """Make a workspace: a private folder with a myna.toml."""
-    from myna import workspace
+    """Create a workspace: a private folder with a myna.toml."""
     from myna.config import Settings, override
+    from myna.workspace import create
 
-    wanted = {"base": base, "recipe": recipe}
-    settings = override(Settings(), [f"{key}={value}" for key, value in wanted.items() if value])
-    workspace.create(folder, settings)
-    say(f"{folder} is ready. Next: cd {folder} && myna import PATH")
+    chosen = {"base": base, "recipe": recipe}
+    settings = override(Settings(), [f"{key}={value}" for key, value in chosen.items() if value])
+    create(folder, settings)
+    note(f"{folder} is ready. Next: cd {folder} && myna import PATH")

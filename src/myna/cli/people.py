@@ -1,4 +1,4 @@
-"""`myna people`: who is in the chats, and what they consent to."""
+"""`myna people`: list the people in the chats, and change names and consent."""
 
 from __future__ import annotations
 
@@ -8,81 +8,85 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, console, emit, here, say
+from myna.cli._terminal import Json, console, find_workspace, note, print_json
 
 if TYPE_CHECKING:
     from myna.people import People
-    from myna.people.overview import Line, Suggestion
+    from myna.people.overview import MergeSuggestion, PersonSummary
 
 NAME = "people"
 
-Person = Annotated[str, typer.Argument(help="A name, or the begin of one.")]
+Person = Annotated[str, typer.Argument(help="A name, or the beginning of one.")]
 
-app = typer.Typer(help="Print who is in the chats; merge, rename, allow, deny, forget them.")
+app = typer.Typer(help="List the people in the chats; change their names and consent.")
 
 
 @app.callback(invoke_without_command=True)
-def command(ctx: typer.Context, json_: Json = False) -> None:
-    """Print who is in the chats; merge, rename, allow, deny, forget them."""
+def command(ctx: typer.Context, as_json: Json = False) -> None:
+    """List the people in the chats; change their names and consent."""
     if ctx.invoked_subcommand:
         return
     from myna import people
     from myna.people import consent, overview
 
-    space = here(ctx)
-    gone = consent.load(space.opt_outs_file)
-    everyone, tables = people.load(space.people_file), space.message_files()
-    lines = overview.lines(everyone, tables)
-    suggestions = overview.suggestions(everyone, tables)
-    if json_:
-        emit(
+    workspace = find_workspace(ctx)
+    opt_outs = consent.load_opt_outs(workspace.opt_outs_file)
+    everyone, tables = people.load(workspace.people_file), workspace.message_files()
+    lines = overview.summarize_persons(everyone, tables)
+    suggestions = overview.suggest_merges(everyone, tables)
+    if as_json:
+        print_json(
             {
                 "people": [line.to_json() for line in lines],
                 "suggestions": [vars(suggestion) for suggestion in suggestions],
-                "opted_out": [vars(entry) for entry in gone],
+                "opted_out": [vars(entry) for entry in opt_outs],
             }
         )
         return
     if not lines:
-        say("nobody yet: bring chats in with `myna import PATH`")
+        note("no people yet. Next: myna import PATH")
         return
-    _show(lines)
-    _suggest(suggestions)
-    for entry in gone:
+    _print_people(lines)
+    _print_suggestions(suggestions)
+    for entry in opt_outs:
         who = f"{entry.name} ({entry.account}) opted out on {entry.at[:10]}"
         if entry.person:
-            say(f'{who}: the clone {entry.person} is silent. myna people deny "{entry.person}"')
+            note(f'{who}: the clone {entry.person} is silent. myna people deny "{entry.person}"')
         else:
-            say(f"{who}: what they write is not read")
+            note(f"{who}: their messages are not read")
 
 
 @app.command()
 def merge(ctx: typer.Context, name: Person, other: Person) -> None:
-    """Make two persons one: OTHER's accounts become NAME's."""
+    """Merge two persons: OTHER's accounts become NAME's."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.merge(people, name, other), f"{other} is {name} now")
+    _change(
+        ctx, lambda people: consent.merge_persons(people, name, other), f"{other} is {name} now"
+    )
 
 
 @app.command()
 def rename(ctx: typer.Context, name: Person, new: str) -> None:
-    """Call a person by another name."""
+    """Rename a person."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.rename(people, name, new), f"{name} is called {new} now")
+    _change(
+        ctx, lambda people: consent.rename_person(people, name, new), f"{name} is called {new} now"
+    )
 
 
 @app.command()
 def me(ctx: typer.Context, name: Person) -> None:
-    """Say who you are; you may be cloned."""
+    """Say which person you are; it gives you the consent `clone`."""
     from myna.people import consent
 
-    _change(ctx, lambda people: consent.me(people, name), f"you are {name}")
+    _change(ctx, lambda people: consent.set_me(people, name), f"you are {name}")
 
 
 @app.command()
 def allow(ctx: typer.Context, names: list[str]) -> None:
-    """Consent `clone`: they may be cloned."""
+    """Set the consent `clone`: they may be personas."""
     _consent(ctx, names, "clone", None, "may be cloned")
 
 
@@ -91,20 +95,20 @@ def context(
     ctx: typer.Context,
     names: list[str],
     pseudonym: Annotated[
-        str | None, typer.Option(help="The name to show instead of theirs; empty for none.")
+        str | None, typer.Option(help="Name to show instead of theirs; empty removes it.")
     ] = None,
 ) -> None:
-    """Consent `context`: their words may stand in prompts, and are never trained."""
+    """Set the consent `context`: their messages may be in prompts, and are never trained."""
     from myna.errors import SettingsError
 
     if pseudonym and len(names) > 1:
         raise SettingsError("a pseudonym is for one person: name only one")
-    _consent(ctx, names, "context", pseudonym, "may stand in prompts, and is never trained")
+    _consent(ctx, names, "context", pseudonym, "may be in prompts, and is never trained")
 
 
 @app.command()
 def deny(ctx: typer.Context, names: list[str]) -> None:
-    """Consent `no`: their messages are left out, and their names made anonymous."""
+    """Set the consent `no`: their messages are left out, their names made anonymous."""
     _consent(ctx, names, "no", None, "is left out")
 
 
@@ -112,9 +116,9 @@ def deny(ctx: typer.Context, names: list[str]) -> None:
 def forget(
     ctx: typer.Context,
     name: Person,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase without asking.")] = False,
 ) -> None:
-    """Erase a person: messages, samples, reports, rooms. It cannot be undone."""
+    """Erase a person from messages, samples, reports and rooms, for good."""
     import sys
 
     from myna import people
@@ -122,43 +126,43 @@ def forget(
     from myna.errors import SettingsError
     from myna.people import forgetting
 
-    space = here(ctx)
-    person = people.person(people.load(space.people_file), name)
+    workspace = find_workspace(ctx)
+    person = people.find_person(people.load(workspace.people_file), name)
     if not yes:
         if not sys.stdin.isatty():
-            raise SettingsError(f"say --yes to erase {person.name} for good")
+            raise SettingsError(f"add --yes to erase {person.name} for good")
         typer.confirm(f"Erase {person.name} for good?", abort=True, err=True)
-    if said := forget_in_rooms(space, person):
-        say(f"erased {said:,} messages from rooms; what a bot has posted, delete there")
-    erased = forgetting.forget(space, person)
-    say(f"erased {erased:,} messages, and the samples and reports made of them")
-    say("adapters that were trained on them are stale. Next: myna prepare, then myna train")
+    if count := forget_in_rooms(workspace, person):
+        note(f"erased {count:,} messages from rooms; delete what a bot has posted there yourself")
+    erased = forgetting.forget_person(workspace, person)
+    note(f"erased {erased:,} messages, and the samples and reports made from them")
+    note("adapters trained on them are stale. Next: myna prepare, then myna train")
 
 
 def _consent(
-    ctx: typer.Context, names: list[str], value: Any, pseudonym: str | None, said: str
+    ctx: typer.Context, names: list[str], value: Any, pseudonym: str | None, summary: str
 ) -> None:
     from myna.people import consent
 
     for name in names:
         _change(
             ctx,
-            partial(consent.consent, name=name, value=value, pseudonym=pseudonym),
-            f"{name} {said}",
+            partial(consent.set_consent, name=name, value=value, pseudonym=pseudonym),
+            f"{name} {summary}",
         )
 
 
-def _change(ctx: typer.Context, change: Callable[[People], People], said: str) -> None:
+def _change(ctx: typer.Context, change: Callable[[People], People], summary: str) -> None:
     from myna import people
     from myna.workspace import explain_disk_errors
 
-    path = here(ctx).people_file
+    path = find_workspace(ctx).people_file
     with explain_disk_errors(path):
         people.save(path, change(people.load(path)))
-    say(f"{said}. Next: myna prepare")
+    note(f"{summary}. Next: myna prepare")
 
 
-def _show(lines: list[Line]) -> None:
+def _print_people(lines: list[PersonSummary]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -189,9 +193,9 @@ def _show(lines: list[Line]) -> None:
     console().print(table)
 
 
-def _suggest(suggestions: list[Suggestion]) -> None:
-    for found in suggestions:
-        say(
-            f"{found.first} and {found.second} may be one person ({found.because}): "
-            f'myna people merge "{found.first}" "{found.second}"'
+def _print_suggestions(suggestions: list[MergeSuggestion]) -> None:
+    for suggestion in suggestions:
+        note(
+            f"{suggestion.first} and {suggestion.second} may be one person ({suggestion.because}): "
+            f'myna people merge "{suggestion.first}" "{suggestion.second}"'
         )

@@ -1,4 +1,4 @@
-"""`myna prepare`: samples, and the ledger."""
+"""`myna prepare`: make samples, and print the ledger."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myna.cli._terminal import Json, Set, console, emit, here, say, share
+from myna.cli._terminal import Json, Set, console, note, open_workspace, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,26 +22,25 @@ def command(
     ctx: typer.Context,
     space_: Annotated[
         list[str] | None,
-        typer.Option("--space", help="Only this server or group (* and ?; !NAME for all but it)."),
+        typer.Option("--space", help="Only this server or group; * and ? match, !NAME leaves out."),
     ] = None,
     channel: Annotated[
-        list[str] | None, typer.Option(help="Only this channel: see `myna channels`.")
+        list[str] | None, typer.Option(help="Only this channel; `myna channels` lists them.")
     ] = None,
     thread: Annotated[list[str] | None, typer.Option(help="Only this thread.")] = None,
     person: Annotated[
-        list[str] | None, typer.Option(help="Only this person's messages: see `myna people`.")
+        list[str] | None, typer.Option(help="Only this person; `myna people` lists them.")
     ] = None,
-    since: Annotated[str | None, typer.Option(help="Only from this day on: 2020-01-31.")] = None,
-    until: Annotated[str | None, typer.Option(help="Only up to this day.")] = None,
-    set_: Set = None,
-    again: Annotated[bool, typer.Option("--force", help="Even if nothing has changed.")] = False,
-    json_: Json = False,
+    since: Annotated[str | None, typer.Option(help="First day, such as 2020-01-31.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last day.")] = None,
+    assignments: Set = None,
+    force: Annotated[bool, typer.Option("--force", help="Even if nothing changed.")] = False,
+    as_json: Json = False,
 ) -> None:
-    """Clean and split the messages into samples; print the ledger."""
+    """Clean, split and render the messages into samples; print the ledger."""
     from myna import config
 
-    space = here(ctx)
-    settings = config.override(space.settings(), set_ or [])
+    workspace, settings = open_workspace(ctx, assignments)
     chosen = {
         "spaces": space_,
         "channels": channel,
@@ -51,42 +50,43 @@ def command(
         "until": until,
     }
     settings = config.updated(settings, "filter", {k: v for k, v in chosen.items() if v})
-    ready(space, settings, again=again)
-    ledger = read_ledger(space)
-    if json_:
-        emit(ledger.to_json())
+    prepare_if_stale(workspace, settings, force=force)
+    ledger = read_ledger(workspace)
+    if as_json:
+        print_json(ledger.to_json())
     else:
-        show(ledger, console())
-        say(f"With pictures: {space.reports / 'prepare.html'}")
-        say("Next: myna inspect, then myna train")
+        print_ledger(ledger, console())
+        note(f"With charts: {workspace.reports / 'prepare.html'}")
+        note("Next: myna inspect, then myna train")
 
 
-def ready(space: Workspace, settings: Settings, *, again: bool = False) -> None:
-    """Have samples that hold: those of before, or new ones."""
-    from myna import stages, workspace
-    from myna.models.bases import find
+def prepare_if_stale(workspace: Workspace, settings: Settings, *, force: bool = False) -> None:
+    """Keep the samples if they are current, else make them."""
+    from myna import stages
+    from myna.models.bases import find_base
     from myna.preparing import prepare
     from myna.rendering.tokenizer import Tokenizer
+    from myna.workspace import read_manifest, stale_reasons
 
-    manifest = workspace.read_manifest(space.prepared)
-    if manifest and not again:
-        inputs, used = stages.prepare_inputs(space), stages.prepare_settings(settings)
-        if not workspace.stale_reasons(manifest, inputs, used):
-            say("nothing has changed since the last time (--force makes the samples anew)")
+    manifest = read_manifest(workspace.prepared)
+    if manifest and not force:
+        inputs, used = stages.prepare_inputs(workspace), stages.prepare_settings(settings)
+        if not stale_reasons(manifest, inputs, used):
+            note("nothing has changed since the last time (--force prepares again)")
             return
-    tokenizer = Tokenizer(find(settings.base, weights=False, say=say).folder)
-    prepare.run(space, settings, tokenizer, say)
+    tokenizer = Tokenizer(find_base(settings.base, weights=False, report=note).folder)
+    prepare.run(workspace, settings, tokenizer, note)
 
 
-def read_ledger(space: Workspace) -> Ledger:
-    """The ledger of the last time."""
-    from myna import workspace
+def read_ledger(workspace: Workspace) -> Ledger:
+    """The ledger of the prepared samples."""
     from myna.cleaning import ledger
+    from myna.workspace import read_json
 
-    return ledger.from_json(workspace.read_json(space.prepared / "ledger.json"))
+    return ledger.from_json(read_json(workspace.prepared / "ledger.json"))
 
 
-def show(ledger: Ledger, screen: Console) -> None:
+def print_ledger(ledger: Ledger, screen: Console) -> None:
     """Print a ledger as two tables."""
     from rich.table import Table
     from rich.text import Text
@@ -98,9 +98,9 @@ def show(ledger: Ledger, screen: Console) -> None:
     rules.add_column("messages", footer=f"{ledger.messages:,}", justify="right")
     rules.add_column("characters", footer=f"{ledger.characters:,}", justify="right")
     rules.add_column("because", footer="")
-    shown = {"drop": "dropped", "context": "context", "train": "trained"}
+    outcomes = {"drop": "dropped", "context": "context", "train": "trained"}
     for row in ledger.rows:
-        becomes = shown.get(row.action, "held out")
+        becomes = outcomes.get(row.action, "held out")
         rules.add_row(row.rule, becomes, f"{row.messages:,}", f"{row.characters:,}", row.why)
     screen.print(rules)
 
@@ -108,17 +108,18 @@ def show(ledger: Ledger, screen: Console) -> None:
     for name in ("person", "characters", "trained", "validation", "test", "kept"):
         people.add_column(name, justify="left" if name == "person" else "right")
     for person in ledger.people:
+        not_held_out = person.characters - person.validation - person.test
         people.add_row(
             Text(person.person),
             f"{person.characters:,}",
             f"{person.train:,}",
             f"{person.validation:,}",
             f"{person.test:,}",
-            share(person.train, person.characters - person.validation - person.test),
+            f"{person.train / not_held_out:.1%}" if not_held_out else "–",
         )
     screen.print(people)
     if ledger.redacted:
         replaced = ", ".join(f"{count:,} × {kind}" for kind, count in ledger.redacted.items())
         screen.print(f"Replaced in texts: {replaced}")
-    for note in ledger.notes:
-        screen.print(note, highlight=False)
+    for line in ledger.notes:
+        screen.print(line, highlight=False)

@@ -1,4 +1,4 @@
-"""`myna serve`: the clones for other programs, over HTTP."""
+"""`myna serve`: an OpenAI-compatible API and rooms over HTTP."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, Set, emit, here, say
+from myna.cli._terminal import Adapter, Json, Set, note, open_workspace, print_json
 
 if TYPE_CHECKING:
     import socket
@@ -18,83 +18,82 @@ if TYPE_CHECKING:
     from myna.persona.clone import Clone
 
 NAME = "serve"
-_MISSING = "fastapi", "uvicorn", "prometheus_client"
+_SERVER_PACKAGES = "fastapi", "uvicorn", "prometheus_client"
 
 
 def command(
     ctx: typer.Context,
     host: Annotated[
-        str, typer.Option(help="Where to listen; other than this machine only with a key.")
+        str, typer.Option(help="Address to listen on; beyond this machine only with a key.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free port.")] = 8000,
     key_file: Annotated[
         Path | None,
-        typer.Option(help="A file with the key that clients must have; or set MYNA_API_KEY."),
+        typer.Option(help="File with the API key that clients must send; or set MYNA_API_KEY."),
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Another name that this server goes by."),
+        typer.Option(metavar="NAME", help="Additional allowed Host header; may be repeated."),
     ] = None,
     allow_origin: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="A web page that may use this server from a browser."),
+        typer.Option(metavar="URL", help="Allowed CORS origin of web pages; may be repeated."),
     ] = None,
     default_author: Annotated[
-        str, typer.Option(metavar="NAME", help="The author of messages that name none.")
+        str, typer.Option(metavar="NAME", help="Default author name of messages without one.")
     ] = "Me",
     waiting: Annotated[
-        int, typer.Option(min=0, help="Replies that may wait; more are refused with 429.")
+        int, typer.Option(min=0, help="Longest queue of replies; more get status 429.")
     ] = 32,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute from one address.")] = 600,
     adapter: Adapter = DEFAULT_ADAPTER,
-    set_: Set = None,
-    json_: Json = False,
+    assignments: Set = None,
+    as_json: Json = False,
 ) -> None:
-    """Serve the clones to other programs: an OpenAI-compatible API, and rooms."""
+    """Serve the clones over HTTP: an OpenAI-compatible API, and rooms."""
     import os
 
-    workspace = here(ctx)
-    server = _server()
-    from myna import config, people
+    workspace, settings = open_workspace(ctx, assignments)
+    server = _import_server()
+    from myna import people
     from myna.engines.queueing import Queue
     from myna.persona.clone import open_clone
     from myna.rooms.registry import Rooms
     from myna.rooms.store import RoomStore
-    from myna.serving.access_control import Access, Limits
-    from myna.serving.openai_chat import Served
-    from myna.serving.server import Terms, create_app
+    from myna.serving.access_control import AccessRules, RequestLimits
+    from myna.serving.openai_chat import ServedModels
+    from myna.serving.server import ServerOptions, create_app
 
-    key = server.checked_key(_key(key_file, os.environ.get("MYNA_API_KEY")), host)
-    settings = config.override(workspace.settings(), set_ or [])
+    key = server.validated_key(_read_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     with server.bind(host, port) as listening:
-        clone = open_clone(workspace, adapter, settings, report=say)
+        clone = open_clone(workspace, adapter, settings, report=note)
         try:
             queue = Queue(clone.engine.slots, waiting)
             store = RoomStore(workspace.rooms_file)
-            access = Access(
+            access = AccessRules(
                 key=key,
-                hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
-                origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
-                loopback=server.is_loopback(host),
+                allowed_hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
+                allowed_origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
+                listens_on_loopback=server.is_loopback(host),
             )
-            terms = Terms(access=access, limits=Limits(a_minute=rate))
-            served = Served(clone, queue, adapter, people.plain_name(default_author))
-            app = create_app(served, Rooms(clone, store, queue), terms)
-            _log()
-            ready = partial(_ready, listening, clone, served.models(), json_=json_)
-            server.run(server.Server(app, terms.grace_seconds, ready), listening)
+            options = ServerOptions(access=access, limits=RequestLimits(requests_per_minute=rate))
+            models = ServedModels(clone, queue, adapter, people.sanitize_name(default_author))
+            app = create_app(models, Rooms(clone, store, queue), options)
+            _set_up_log()
+            on_ready = partial(_print_urls, listening, clone, models.ids(), as_json=as_json)
+            server.run(server.Server(app, options.shutdown_seconds, on_ready), listening)
         finally:
             clone.close()
 
 
-def _server() -> ModuleType:
-    """The module that serves, where it is installed."""
+def _import_server() -> ModuleType:
+    """The server module; EngineError if it is not installed."""
     from myna.errors import EngineError
 
     try:
         from myna.serving import server
     except ModuleNotFoundError as error:
-        if error.name not in _MISSING:
+        if error.name not in _SERVER_PACKAGES:
             raise
         raise EngineError(
             "the server is not installed: run `pip install 'myna[serve]'`, then this again"
@@ -102,7 +101,7 @@ def _server() -> ModuleType:
     return server
 
 
-def _key(file: Path | None, environment: str | None) -> str | None:
+def _read_key(file: Path | None, environment: str | None) -> str | None:
     from myna.errors import SettingsError
 
     if file is None:
@@ -113,27 +112,27 @@ def _key(file: Path | None, environment: str | None) -> str | None:
         raise SettingsError(f"cannot read the key in {file}: {error}") from error
 
 
-def _log() -> None:
-    """What happens, on standard error: never what is said, nor keys."""
+def _set_up_log() -> None:
+    """Log to standard error; no message and no key is ever logged."""
     import logging
 
-    form = logging.Formatter("%(asctime)s %(name)s %(message)s", "%H:%M:%S")
+    formatter = logging.Formatter("%(asctime)s %(name)s %(message)s", "%H:%M:%S")
     handler = logging.StreamHandler()
-    handler.setFormatter(form)
+    handler.setFormatter(formatter)
     for logger, level in (("myna", logging.INFO), ("uvicorn", logging.WARNING)):
         logging.getLogger(logger).addHandler(handler)
         logging.getLogger(logger).setLevel(level)
 
 
-def _ready(listening: socket.socket, clone: Clone, models: list[str], *, json_: bool) -> None:
+def _print_urls(listening: socket.socket, clone: Clone, models: list[str], as_json: bool) -> None:
     from myna.serving import server
 
-    url = server.address(listening)
+    url = server.url_of(listening)
     report: dict[str, Any] = {"url": url, "openai": f"{url}/v1", "models": models}
-    if json_:
-        emit(report)
+    if as_json:
+        print_json(report)
         return
-    say(f"{', '.join(clone.personas)} are at {url}")
-    say(f"  Open WebUI, SillyTavern, AstrBot, openai: {url}/v1, any key")
-    say(f"  curl {url}/v1/models")
-    say("Ctrl-C ends it.")
+    note(f"{', '.join(clone.personas)} are at {url}")
+    note(f"  Open WebUI, SillyTavern, AstrBot, openai: {url}/v1, any API key")
+    note(f"  curl {url}/v1/models")
+    note("Stop it with Ctrl-C.")

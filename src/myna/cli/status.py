@@ -1,4 +1,4 @@
-"""`myna status`: what is there, what is stale and why, what to type next."""
+"""`myna status`: the state of each stage, and the next command."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ from dataclasses import asdict
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, emit, here
+from myna.cli._terminal import Adapter, Json, find_workspace, print_json
 
 NAME = "status"
 MARKS = {"done": "✓", "stale": "!", "unfinished": "…", "missing": "·"}
 
 
-def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, json_: Json = False) -> None:
-    """Say what is done, what is stale and why, what to type next."""
+def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, as_json: Json = False) -> None:
+    """Print the state of each stage, why one is stale, and the next command."""
     from myna import stages
 
-    workspace = here(ctx)
-    found = stages.status(workspace, adapter)
-    following = stages.next_command(found)
-    if json_:
-        emit(
+    workspace = find_workspace(ctx)
+    states = stages.status(workspace, adapter)
+    next_command = stages.next_command(states)
+    if as_json:
+        print_json(
             {
                 "workspace": str(workspace.root),
-                "stages": [asdict(stage) for stage in found],
-                "next": following,
+                "stages": [asdict(stage) for stage in states],
+                "next": next_command,
             }
         )
         return
     typer.echo(f"{workspace.root}")
-    for stage in found:
+    for stage in states:
         typer.echo(f"  {MARKS[stage.state]} {stage.name:<9} {stage.state:<10} {stage.summary}")
         for reason in stage.reasons:
             typer.echo(f"      because {reason}")
-    typer.echo(f"next: {following}")
+    typer.echo(f"next: {next_command}")

@@ -1,4 +1,4 @@
-"""`myna train`: an adapter, with a progress bar."""
+"""`myna train`: train an adapter, with a progress bar."""
 
 from __future__ import annotations
 
@@ -12,14 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, Set, bar, console, emit, here, say
+from myna.cli._terminal import (
+    Adapter,
+    Json,
+    Set,
+    console,
+    note,
+    open_workspace,
+    print_json,
+    progress_bar,
+)
 
 if TYPE_CHECKING:
     import rich.progress
 
     from myna.config import Settings
-    from myna.training.plan import Outlook
-    from myna.training.progress import Progress
+    from myna.training.plan import TrainingEstimate
+    from myna.training.progress import StepMetrics
     from myna.workspace import Workspace
 
 NAME = "train"
@@ -28,109 +37,116 @@ NAME = "train"
 def command(
     ctx: typer.Context,
     budget: Annotated[
-        str | None, typer.Option(help='Time to train for at most, such as "4m" or "2h".')
+        str | None, typer.Option(help='Longest time to train, such as "4m" or "2h".')
     ] = None,
     adapter: Adapter = DEFAULT_ADAPTER,
-    set_: Set = None,
-    again: Annotated[bool, typer.Option("--force", help="Even if the adapter is there.")] = False,
-    onward: Annotated[
+    assignments: Set = None,
+    force: Annotated[bool, typer.Option("--force", help="Train even if nothing changed.")] = False,
+    continue_training: Annotated[
         bool,
-        typer.Option("--continue", help="Begin as the adapter is; learn from new samples."),
+        typer.Option("--continue", help="Continue training the existing adapter, on new samples."),
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Measure and show the plan, and stop there.")
+        bool, typer.Option("--dry-run", help="Measure and print the plan, and exit.")
     ] = False,
     write_config: Annotated[
-        str | None,
-        typer.Option(metavar="fsdp", help="Write a config for accelerate, and stop there."),
+        str | None, typer.Option(metavar="fsdp", help="Write a config for accelerate, and exit.")
     ] = None,
-    json_: Json = False,
+    as_json: Json = False,
 ) -> None:
-    """Train the LoRA adapter, or go on where training stopped."""
-    from myna import config
-
-    space = here(ctx)
-    assignments = [*(set_ or []), *([f"train.budget={budget}"] if budget else [])]
-    settings = config.override(space.settings(), assignments)
+    """Train the adapter, or resume from the last checkpoint."""
+    budget_setting = [f"train.budget={budget}"] if budget else []
+    workspace, settings = open_workspace(ctx, [*(assignments or []), *budget_setting])
     if write_config is not None:
-        _write_config(space, settings, write_config)
+        _write_config(workspace, settings, write_config)
         return
-    done = ready(space, settings, adapter, again=again, onward=onward, dry=dry_run)
-    if not _main():
+    options = {"force": force, "continue_training": continue_training, "dry_run": dry_run}
+    done = train_if_stale(workspace, settings, adapter, **options)
+    if not _is_main_process():
         return
-    if json_:
-        emit(done)
+    if as_json:
+        print_json(done)
     elif dry_run:
-        say("nothing was trained (--dry-run)")
+        note("nothing was trained (--dry-run)")
     else:
-        say(
+        note(
             f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
             f"({done['epochs']:.2g} epochs: {done['reason']}). Next: myna evaluate, myna chat"
         )
 
 
-def _main() -> bool:
-    """Whether this is the only process of a run, or its first: the one that talks."""
+def _is_main_process() -> bool:
+    """True in the only process of a run, or its first: the one that prints."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def ready(
-    space: Workspace,
+def train_if_stale(
+    workspace: Workspace,
     settings: Settings,
     name: str,
     *,
-    again: bool = False,
-    onward: bool = False,
-    dry: bool = False,
+    force: bool = False,
+    continue_training: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Have an adapter that holds: that of before, or a new one; what its training was."""
-    from myna import stages, workspace
+    """Keep the adapter if it is current, else train it; return how it was trained."""
+    from myna import stages
     from myna.artifacts import AdapterInfo
+    from myna.workspace import read_manifest, stale_reasons
 
-    manifest = workspace.read_manifest(space.adapter(name))
-    unfinished = (space.training(name) / "checkpoints").exists()
-    if manifest and not (again or onward or dry or unfinished):
-        reasons = workspace.stale_reasons(
-            manifest, stages.train_inputs(space), stages.train_settings(settings)
+    manifest = read_manifest(workspace.adapter(name))
+    unfinished = (workspace.training(name) / "checkpoints").exists()
+    if manifest and not (force or continue_training or dry_run or unfinished):
+        reasons = stale_reasons(
+            manifest, stages.train_inputs(workspace), stages.train_settings(settings)
         )
         if not reasons:
-            _say(f"adapter '{name}' is trained already (--force trains it anew)")
-            plan = AdapterInfo.load(space, name).training.plan
+            _print_once(f"adapter '{name}' is trained already (--force trains it again)")
+            plan = AdapterInfo.load(workspace, name).training.plan
             return {"adapter": name, "trained": False, **asdict(plan)}
-        _say(f"training anew: {'; '.join(reasons)}")
-    return _train(space, settings, name, dry=dry, onward=onward)
+        _print_once(f"training again: {'; '.join(reasons)}")
+    return _train(workspace, settings, name, dry_run=dry_run, continue_training=continue_training)
 
 
-def _say(line: str) -> None:
-    if _main():
-        say(line)
+def _print_once(line: str) -> None:
+    if _is_main_process():
+        note(line)
 
 
 def _train(
-    space: Workspace, settings: Settings, name: str, *, dry: bool, onward: bool
+    workspace: Workspace, settings: Settings, name: str, *, dry_run: bool, continue_training: bool
 ) -> dict[str, Any]:
-    _tell_recipe(settings)
-    _say("loading torch")
-    with needing_training():
-        from myna.training import run as stage
-        from myna.training.progress import Watch
-    with bar(*_Steps.columns()) as progress:
-        steps = _Steps(progress)
-        watch = Watch(_say, steps.step, _previewer(space, settings), steps.outlook)
-        done = stage.run(space, settings, name, watch, dry=dry, onward=onward)
-    outlooks = steps.outlooks
+    _print_recipe(settings)
+    _print_once("loading torch")
+    with requiring_extra():
+        from myna.training import run
+        from myna.training.progress import TrainingCallbacks
+    with progress_bar(*_ProgressPrinter.columns()) as progress:
+        steps = _ProgressPrinter(progress)
+        callbacks = TrainingCallbacks(
+            _print_once, steps.step, _preview_printer(workspace, settings), steps.estimate
+        )
+        done = run.run(
+            workspace,
+            settings,
+            name,
+            callbacks,
+            dry_run=dry_run,
+            continue_training=continue_training,
+        )
+    estimates = steps.estimates
     return {
         "adapter": name,
-        "trained": not dry,
+        "trained": not dry_run,
         **asdict(done.plan),
         "loss": done.loss,
-        "outlook": asdict(outlooks[0]) if len(outlooks) == 1 else {},
+        "estimate": asdict(estimates[0]) if len(estimates) == 1 else {},
     }
 
 
 @contextmanager
-def needing_training() -> Iterator[None]:
-    """Say what to install where an import of training fails.
+def requiring_extra() -> Iterator[None]:
+    """Turn a failed import of training into an error that says what to install.
 
     Raises:
         ModelError: in place of ModuleNotFoundError.
@@ -145,8 +161,8 @@ def needing_training() -> Iterator[None]:
         ) from error
 
 
-class _Steps:
-    """A training in a progress bar, or in lines where there is no terminal."""
+class _ProgressPrinter:
+    """Shows training progress in a bar, or in lines without a terminal."""
 
     def __init__(self, progress: rich.progress.Progress) -> None:
         self._progress = progress
@@ -154,8 +170,8 @@ class _Steps:
             "training", total=None, loss="…", validation="–", speed="…", left="…", start=False
         )
         self._losses: list[float] = []
-        self.outlooks: list[Outlook] = []
-        """One of each adapter."""
+        self.estimates: list[TrainingEstimate] = []
+        """One for each adapter."""
 
     @staticmethod
     def columns() -> list[Any]:
@@ -170,16 +186,16 @@ class _Steps:
             )
         ]
 
-    def outlook(self, outlook: Outlook) -> None:
-        """Print what is known before the first step."""
-        from myna.training.plan import lines
+    def estimate(self, estimate: TrainingEstimate) -> None:
+        """Print the plan and the estimates made before the first step."""
+        from myna.training.plan import estimate_lines
 
-        self.outlooks.append(outlook)
-        for line in lines(outlook):
-            _say(f"  {line}")
+        self.estimates.append(estimate)
+        for line in estimate_lines(estimate):
+            _print_once(f"  {line}")
 
-    def step(self, now: Progress) -> None:
-        """Show where the training is."""
+    def step(self, now: StepMetrics) -> None:
+        """Print the progress after a step."""
         self._losses.append(now.loss)
         recent = sum(self._losses[-10:]) / len(self._losses[-10:])
         left = f"{now.seconds_left // 60:.0f}:{now.seconds_left % 60:02.0f}"
@@ -193,54 +209,54 @@ class _Steps:
             left=left,
         )
         if self._progress.disable and (now.step % 10 == 0 or now.step == now.steps):
-            _say(f"step {now.step}/{now.steps}  loss {recent:.3f}  {speed}  {left} left")
+            _print_once(f"step {now.step}/{now.steps}  loss {recent:.3f}  {speed}  {left} left")
         if now.validation_loss is not None:
             self._progress.update(self._task, validation=f"{now.validation_loss:.3f}")
-            _say(f"step {now.step}: validation loss {now.validation_loss:.3f}")
+            _print_once(f"step {now.step}: validation loss {now.validation_loss:.3f}")
 
 
-def _tell_recipe(settings: Settings) -> None:
-    """The recipe's settings with their reasons, and which are set otherwise here."""
+def _print_recipe(settings: Settings) -> None:
+    """Print the recipe's settings with their reasons, and those that are overridden."""
     from myna.config.recipes import RECIPES
 
-    _say(f'recipe "{settings.recipe}":')
+    _print_once(f'recipe "{settings.recipe}":')
     for name, choice in RECIPES[settings.recipe].items():
         section, _, key = name.rpartition(".")
         value = getattr(getattr(settings, section) if section else settings, key)
-        same = value == choice.value
-        reason = choice.why if same else f"set here; the recipe has {_shown(choice.value)}"
-        _say(f"  {name} = {_shown(value)}: {reason}")
+        overridden = f"set here; the recipe has {_formatted(choice.value)}"
+        reason = choice.reason if value == choice.value else overridden
+        _print_once(f"  {name} = {_formatted(value)}: {reason}")
 
 
-def _shown(value: object) -> str:
+def _formatted(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _write_config(space: Workspace, settings: Settings, kind: str) -> None:
-    """Write the accelerate config of a kind into the workspace."""
+def _write_config(workspace: Workspace, settings: Settings, kind: str) -> None:
+    """Write a config for `accelerate launch` into the workspace."""
     from myna.workspace import write_text
 
-    with needing_training():
-        from myna.training.distributed import config_text
+    with requiring_extra():
+        from myna.training.distributed import accelerate_config
 
-    text = config_text(kind, settings.train)
-    path: Path = space.root / f"{kind}.yaml"
+    text = accelerate_config(kind, settings.train)
+    path: Path = workspace.root / f"{kind}.yaml"
     write_text(path, text)
-    say(
-        f"{path} is written: set its num_processes to the number of cards, then run\n"
+    note(
+        f"wrote {path}. Set its num_processes to the number of GPUs, then run\n"
         f"  accelerate launch --config_file {path.name} -m myna train"
     )
 
 
-def _previewer(space: Workspace, settings: Settings) -> Any:
-    """Shows what personas answer to a moment of the validation split, as training goes on."""
-    from myna.training.run import preview
+def _preview_printer(workspace: Workspace, settings: Settings) -> Any:
+    """A callback that prints what personas answer to a situation of the validation split."""
+    from myna.training.run import preview_replies
 
     screen = console(err=True)
 
-    def show(model: Any, step: int) -> None:
-        for asked, person, text in preview(space, settings, model, step):
+    def print_previews(model: Any, step: int) -> None:
+        for asked, person, text in preview_replies(workspace, settings, model, step):
             screen.print(f"  {asked}", style="dim")
             screen.print(f"  {person}: {text}", style="italic")
 
-    return show
+    return print_previews

@@ -4,7 +4,7 @@ Every field says what it does; the file that `myna new` writes is made from thes
 """
 
 from myna.config.chats import Conversations, Filter, PersonalData, Quality, Redaction, Split
-from myna.config.clones import Bot, Chat, Samples, Server, Train
+from myna.config.clones import Bot, Chat, EngineServer, Samples, Train
 from myna.config.fields import Sampling, seconds
 from myna.config.rules import Rules
 from myna.config.settings import Settings, load, override, parse, template, updated
@@ -13,6 +13,7 @@ __all__ = [
     "Bot",
     "Chat",
     "Conversations",
+    "EngineServer",
     "Filter",
     "PersonalData",
     "Quality",
@@ -20,7 +21,6 @@ __all__ = [
     "Rules",
     "Samples",
     "Sampling",
-    "Server",
     "Settings",
     "Split",
     "Train",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from myna.config.fields import LISTED, Address, Day, Names, Section, is_local
+from myna.config.fields import COMMA_SEPARATED, Address, Day, Names, Section, is_loopback
 
 _NAMES = 'Names with * and ?; "!name" excludes; [] is all.'
 
@@ -46,7 +46,7 @@ class Redaction(Section):
         "placeholder",
         description="placeholder: [email] and the like; fake: made-up values; off: no redaction.",
     )
-    types: Annotated[list[PersonalData], LISTED] = Field(
+    types: Annotated[list[PersonalData], COMMA_SEPARATED] = Field(
         list(get_args(PersonalData)), description="Types of personal data to replace."
     )
     presidio: bool = Field(
@@ -77,7 +77,7 @@ class Quality(Section):
 
     @model_validator(mode="after")
     def _check_is_local(self) -> Quality:
-        if self.action != "keep" and not self.allow_remote and not is_local(self.url):
+        if self.action != "keep" and not self.allow_remote and not is_loopback(self.url):
             raise ValueError(
                 f"{self.url} is another machine, and would read your chats: "
                 "set allow_remote = true to allow it"

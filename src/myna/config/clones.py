@@ -25,10 +25,10 @@ from myna.config.recipes import default
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."
-"""The default in a rendering that does not name the next speaker."""
+"""The default of the rendering `chat`, whose text does not name the speaker."""
 
 SYSTEM_FIELDS = ("name", "people", "channel", "space", "date", "platform")
-"""The fields of a system line."""
+"""Fields of a system line's template."""
 
 
 def _system(value: str | list[str]) -> str | list[str]:
@@ -45,47 +45,47 @@ def _system(value: str | list[str]) -> str | list[str]:
 
 
 class Samples(Section):
-    """How a conversation is written down for the model."""
+    """Rendering of conversations as training samples."""
 
     rendering: RenderingName = Field(
         "transcript",
         description="transcript: `Name: text` lines; chat: the base's own chat template; "
-        "names: ChatML with names as roles; mind-upload: as that project did.",
+        "names: ChatML with names as roles; mind-upload: the format of that project.",
     )
     system: Annotated[str | list[str], AfterValidator(_system)] = Field(
         SYSTEM,
-        description="The system line, or a list of several by turns. {name} (of the persona), "
-        "{people} (present), {channel}, {space}, {date} and {platform} are filled in; chat "
-        'begins with "You are {name}" unless another is set.',
+        description="The system line, or a list from which each conversation gets one. Fields: "
+        "{name} (the persona), {people} (present), {channel}, {space}, {date}, {platform}. The "
+        'default for chat begins with "You are {name}".',
     )
     window: Literal["fit", "random"] = Field(
         "fit",
         description="fit: as long as max_length allows; random: 2 to 10 turns, drawn at random.",
     )
-    seed: int = Field(0, description="Of what is drawn: random windows, and the system line.")
+    seed: int = Field(0, description="Seed of random windows and of the choice of system lines.")
     max_length: int = Field(
         default("samples.max_length"),
         ge=64,
         description="Longest sample, in the base model's own tokens.",
     )
     overlap_tokens: int = Field(
-        64, ge=0, description="Context that a window repeats, untrained, from the one before."
+        64, ge=0, description="Tokens of the previous window that a window repeats, untrained."
     )
 
     @property
     def system_lines(self) -> list[str]:
-        """The templates of system lines; chats take the first."""
+        """Templates of the system line; live chats use the first."""
         if self.system == SYSTEM and self.rendering == "chat":
-            return [CHAT_SYSTEM]  # else nothing would say whom the assistant speaks for
+            return [CHAT_SYSTEM]  # nothing else names the persona
         return [self.system] if isinstance(self.system, str) else self.system
 
 
 class Train(Section):
-    """How the adapter is trained."""
+    """Training settings, named as in Hugging Face's TrainingArguments and peft's LoraConfig."""
 
     method: Literal["lora", "qlora", "dora", "full"] = Field(
         default("train.method"),
-        description="lora; qlora: over a base in 4 bits; dora: lora with lengths of its own; "
+        description="lora; qlora: over a base in 4 bits; dora: weight-decomposed LoRA; "
         "full: every weight of the base.",
     )
     per_person: bool = Field(
@@ -94,19 +94,25 @@ class Train(Section):
     budget: Budget = Field(
         "", description='Most time to train for, such as "4m" or "2h"; "" for as long as it takes.'
     )
-    epochs: float = Field(
-        default("train.epochs"),
+    num_train_epochs: float = Field(
+        default("train.num_train_epochs"),
         gt=0,
         description="Times that each sample is seen, if the budget allows.",
     )
-    rank: int = Field(default("train.rank"), ge=1, description="Rank of the LoRA matrices.")
-    alpha: float = Field(
-        default("train.alpha"), gt=0, description="LoRA scale: its update counts alpha / rank."
+    lora_r: int = Field(default("train.lora_r"), ge=1, description="Rank of the LoRA matrices.")
+    lora_alpha: float = Field(
+        default("train.lora_alpha"),
+        gt=0,
+        description="The update is scaled by lora_alpha / lora_r.",
     )
-    lr: float = Field(default("train.lr"), gt=0, description="Highest learning rate.")
-    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps that warm it up.")
-    weight_decay: float = Field(0.0, ge=0, description="Decay of the LoRA matrices.")
-    optimizer: Literal["auto", "adamw", "paged"] = Field(
+    learning_rate: float = Field(
+        default("train.learning_rate"), gt=0, description="Peak learning rate."
+    )
+    warmup_ratio: float = Field(
+        0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises to it."
+    )
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay of what is trained.")
+    optim: Literal["auto", "adamw", "paged"] = Field(
         "auto",
         description="adamw; paged: its moments may move out of a CUDA card's memory; auto takes "
         "paged for qlora on such a card.",
@@ -114,26 +120,22 @@ class Train(Section):
     batch_tokens: int = Field(
         default("train.batch_tokens"), ge=64, description="Tokens of one step, padding included."
     )
-    part_tokens: int = Field(
+    micro_batch_tokens: int = Field(
         0, ge=0, description="Most tokens of a step computed at once; 0: what the memory holds."
     )
-    clip: float = Field(1.0, gt=0, description="Largest norm of a step's gradient.")
-    seed: int = Field(0, description="Seed of the order of samples and of the first matrices.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
+    seed: int = Field(0, description="Seed of the sample order and of the LoRA initialisation.")
     checkpoint_every: Duration = Field("60s", description="Time between two checkpoints.")
     previews: int = Field(3, ge=0, description="Times that sample replies are shown on the way.")
-    checks: int = Field(
-        6,
-        ge=0,
-        description="Times that the loss on the validation split is measured; the best stays.",
-    )
+    validations: int = Field(6, ge=0, description="Validation runs on the way; the best stays.")
     patience: int = Field(
-        3, ge=0, description="Checks without a better loss that end the training; 0: none do."
+        3, ge=0, description="Validation runs without a lower loss that stop training; 0: never."
     )
-    tensorboard: bool = Field(True, description="Write curves for TensorBoard.")
+    tensorboard: bool = Field(True, description="Log metrics for TensorBoard.")
     wandb: str = Field(
         "",
-        description="Project on Weights & Biases that gets the curves (never a word of a chat); "
-        "its key stands in WANDB_API_KEY.",
+        description="Weights & Biases project to log metrics to (never a word of a chat); set "
+        "its key in WANDB_API_KEY.",
     )
 
 
@@ -183,19 +185,19 @@ class Chat(Section):
         )
 
 
-class Server(Section):
-    """The server of `engine = "vllm"` or "openai"; its key is in $MYNA_ENGINE_KEY."""
+class EngineServer(Section):
+    """The server of `engine = "vllm"` or "openai"; its API key is in $MYNA_ENGINE_KEY."""
 
     url: Address = Field(
-        "", description='Its address, such as "http://127.0.0.1:8000"; it gets the chats to read.'
+        "", description='URL, such as "http://127.0.0.1:8000"; all prompts are sent to it.'
     )
     model: str = Field(
-        "", description='What the server calls the clone; "" for the adapter\'s name, or its only.'
+        "", description='Model id on the server; "" for the adapter\'s name, or the only model.'
     )
-    timeout: float = Field(120, gt=0, le=3600, description="Seconds to wait for its next words.")
+    timeout: float = Field(120, gt=0, le=3600, description="Seconds to wait for the next tokens.")
 
 
-def _hours(value: str) -> str:
+def _check_hours(value: str) -> str:
     span, _, zone = value.partition(" ")
     if value and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d", span):
         raise ValueError(f"'{value}' are no hours: write them as 23:00-07:00")
@@ -209,28 +211,30 @@ def _hours(value: str) -> str:
 
 
 class Bot(Section):
-    """How the clones behave in a server: `myna bot`."""
+    """Behaviour of the clones in Discord servers and IRC channels: `myna bot`."""
 
     servers: Names = Field(
-        [],
-        description='Ids of the Discord servers where they may be, none elsewhere; "*" for any.',
+        [], description='Ids of the Discord servers where they may speak; "*" for all servers.'
     )
     owners: Names = Field(
         [],
-        description="Who may switch them off: ids on Discord (besides the application's owner), "
-        "nicks on IRC.",
+        description="Users who may switch them off: ids on Discord (besides the application's "
+        "owner), nicks on IRC.",
     )
     chattiness: float = Field(
-        0.2, ge=0, le=1, description="How often they join in unasked; 0: never, 1: as in the chats."
+        0.2,
+        ge=0,
+        le=1,
+        description="Probability that they join in unasked; 0: never, 1: as in the chats.",
     )
     typing_speed: float = Field(
-        20, ge=0, description="Characters a second that they type; 0: all is there at once."
+        20, ge=0, description="Characters that they type per second; 0: no typing pauses."
     )
-    quiet_hours: Annotated[str, AfterValidator(_hours)] = Field(
+    quiet_hours: Annotated[str, AfterValidator(_check_hours)] = Field(
         "",
-        description='When they say nothing, such as "23:00-07:00", by this machine\'s clock, '
-        'or "23:00-07:00 Europe/Berlin".',
+        description='Hours in which they are silent, such as "23:00-07:00" by this machine\'s '
+        'clock, or "23:00-07:00 Europe/Berlin".',
     )
     daily_tokens: int = Field(
-        200_000, ge=0, description="Most tokens that they say in a day, all together; 0: any."
+        200_000, ge=0, description="Limit of tokens that all clones generate in a day; 0: none."
     )

@@ -1,4 +1,4 @@
-"""Types of settings that several sections share."""
+"""Types of settings that several sections share, and the sampling parameters."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from myna.errors import SettingsError
 
 
 class Section(BaseModel):
-    """A table of myna.toml: unknown keys are errors, so that a slip is not ignored."""
+    """A table of myna.toml; an unknown key is an error, so that no typo is ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def seconds(duration: str) -> float:
-    """Read a duration such as "4m", "90s", "1h30m" or "1.5h".
+    """Parse a duration such as "4m", "90s", "1h30m" or "1.5h" into seconds.
 
     Raises:
-        SettingsError: it is no duration.
+        SettingsError: the text is no duration.
 
     """
-    parts = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", duration.strip())
+    match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", duration.strip())
     try:
         total = sum(
             float(number) * unit
-            for number, unit in zip(parts.groups() if parts else (), (3600, 60, 1), strict=False)
+            for number, unit in zip(match.groups() if match else (), (3600, 60, 1), strict=False)
             if number
         )
     except ValueError:
@@ -57,16 +57,15 @@ def _day(value: str) -> str:
     return value
 
 
-def _listed(value: object) -> object:
-    """Split a comma-separated text, as `--set` gives it."""
+def _split_at_commas(value: object) -> object:
+    """Split text at commas; `--set` gives lists as such text."""
     return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
 
 Day = Annotated[str, AfterValidator(_day)]
-LISTED = BeforeValidator(_listed)
-"""Also accepts a comma-separated text."""
+COMMA_SEPARATED = BeforeValidator(_split_at_commas)
 
-Names = Annotated[list[str], LISTED]
+Names = Annotated[list[str], COMMA_SEPARATED]
 
 
 def _address(value: str) -> str:
@@ -76,16 +75,16 @@ def _address(value: str) -> str:
     if value and (parts.scheme not in ("http", "https") or not parts.hostname):
         raise ValueError("write it as http://127.0.0.1:8000")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("nothing but the address: a key goes into the environment")
-    _ = parts.port  # raises ValueError where it is no number
+        raise ValueError("write only the address: a key belongs into the environment")
+    _ = parts.port  # raises ValueError for an invalid port
     return value.rstrip("/")
 
 
 Address = Annotated[str, AfterValidator(_address)]
 
 
-def is_local(url: str) -> bool:
-    """Return True if an address is this machine's own."""
+def is_loopback(url: str) -> bool:
+    """True if the host of a URL is this machine."""
     from ipaddress import ip_address
     from urllib.parse import urlsplit
 
@@ -110,29 +109,28 @@ MaxTokens = Annotated[int, Field(ge=1)]
 
 @dataclass(frozen=True)
 class Sampling:
-    """Sampling parameters, and the length of the text.
+    """Sampling parameters of a reply.
 
-    The penalty comes first, then top_k, top_p and min_p, each of the tokens that the one
-    before it left; the temperature acts on those that remain.
+    Applied in this order: repetition_penalty, top_k, top_p, min_p, temperature.
     """
 
     temperature: Temperature = 0.9
-    """Above 1 flattens the probabilities, below sharpens them; 0 is greedy decoding."""
+    """Higher is more random; 0 is greedy decoding."""
     top_p: TopP = 0.95
-    """Nucleus (top-p) threshold: keep the most probable tokens of this total; 1 keeps all."""
+    """Nucleus threshold: keep the most probable tokens of this total probability; 1: all."""
     top_k: TopK = 0
-    """Keep the k most probable tokens; 0 keeps all."""
+    """Keep the k most probable tokens; 0: all."""
     min_p: MinP = 0.05
-    """Drop tokens less probable than this share of the most probable one; 0 drops none."""
+    """Drop tokens less probable than this share of the most probable one; 0: none."""
     repetition_penalty: RepetitionPenalty = 1.0
-    """Lowers the odds of the last 64 tokens; 1 leaves them."""
+    """Penalty on the last 64 tokens; 1: none."""
     max_new_tokens: MaxTokens = 160
-    """The longest text, in tokens."""
+    """Longest reply, in tokens."""
     seed: int | None = None
-    """The same seed gives the same text; None draws one."""
+    """Seed of the sampling; None: another one each time."""
 
     def narrowed(self, max_new_tokens: int | None = None, **changes: Any) -> Sampling:
-        """The same with `changes`, and with the smaller of both `max_new_tokens`."""
+        """Return a copy with `changes` and the smaller of both `max_new_tokens`."""
         own = self.max_new_tokens
-        longest = own if max_new_tokens is None else min(max_new_tokens, own)
-        return replace(self, max_new_tokens=longest, **changes)
+        smaller = own if max_new_tokens is None else min(max_new_tokens, own)
+        return replace(self, max_new_tokens=smaller, **changes)

@@ -1,22 +1,21 @@
 """Recipes: settings that fit a machine, each with its reason.
 
-`recipe = "3090"` in myna.toml takes the row of that name; whatever myna.toml or `--set`
-says itself goes before it. A setting that a recipe does not name keeps its default. The
-defaults of those that it names are here, and only here: the row of `DEFAULT`.
+`recipe = "3090"` in myna.toml selects a recipe; settings in myna.toml or `--set` override
+it. The recipe `DEFAULT_RECIPE` has the defaults of all settings in recipes.
 """
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-DEFAULT = "laptop"
+DEFAULT_RECIPE = "laptop"
 
 
 class Choice(NamedTuple):
-    """What a recipe sets a setting to."""
+    """A value of a setting in a recipe, with the reason for it."""
 
     value: str | int | float
-    why: str
+    reason: str
 
 
 MISTRAL = "mistralai/Mistral-7B-v0.1"
@@ -25,35 +24,33 @@ LLAMA_70B = "meta-llama/Llama-3.1-70B"
 RECIPES: dict[str, dict[str, Choice]] = {
     "laptop": {
         "base": Choice("smollm2-135m", "small enough to train in minutes on two CPU cores"),
-        "samples.max_length": Choice(
-            512, "a chat's last twenty lines or so; attention stays cheap"
-        ),
+        "samples.max_length": Choice(512, "the last twenty lines or so; attention is cheap"),
         "train.method": Choice("lora", "at 270 MB the base needs no quantisation"),
-        "train.rank": Choice(16, "room for a few people's ways of talking"),
-        "train.alpha": Choice(32.0, "twice the rank: the update counts double"),
-        "train.lr": Choice(1e-3, "a small base and few steps want a high rate"),
+        "train.lora_r": Choice(16, "room for a few people's ways of talking"),
+        "train.lora_alpha": Choice(32.0, "twice the rank: the update counts double"),
+        "train.learning_rate": Choice(1e-3, "a small base and few steps want a high rate"),
         "train.batch_tokens": Choice(1024, "small batches learn most from few steps"),
-        "train.epochs": Choice(3.0, "a fourth pass over few chats begins to learn them by heart"),
+        "train.num_train_epochs": Choice(3.0, "a fourth pass over few chats memorises them"),
     },
     "3090": {
         "base": Choice(MISTRAL, "the strongest base that one 24 GB card trains with ease"),
         "samples.max_length": Choice(8192, "as long as that base was trained on"),
         "train.method": Choice("qlora", "in 4 bits the base takes 4 GB of the 24"),
-        "train.rank": Choice(32, "a whole server's people in one adapter"),
-        "train.alpha": Choice(16.0, "half the rank, as the example that this follows has it"),
-        "train.lr": Choice(2e-4, "what QLoRA of a 7B base is usually trained with"),
+        "train.lora_r": Choice(32, "a whole server's people in one adapter"),
+        "train.lora_alpha": Choice(16.0, "half the rank, as the example that this follows has it"),
+        "train.learning_rate": Choice(2e-4, "what QLoRA of a 7B base is usually trained with"),
         "train.batch_tokens": Choice(65_536, "4 times 2 samples of 8,192 tokens"),
-        "train.epochs": Choice(10.0, "200,000 messages ten times over took a night"),
+        "train.num_train_epochs": Choice(10.0, "200,000 messages ten times over took a night"),
     },
     "a40": {
         "base": Choice(MISTRAL, "a base model: it has no assistant's manners to unlearn"),
         "samples.max_length": Choice(2048, "two people's talk in windows of a few turns"),
         "train.method": Choice("lora", "48 GB hold the base in 16 bits, nothing is rounded"),
-        "train.rank": Choice(32, "one person's ways and what they know"),
-        "train.alpha": Choice(16.0, "half the rank, as for the 3090"),
-        "train.lr": Choice(2e-4, "what LoRA of a 7B base is usually trained with"),
+        "train.lora_r": Choice(32, "one person's ways and what they know"),
+        "train.lora_alpha": Choice(16.0, "half the rank, as for the 3090"),
+        "train.learning_rate": Choice(2e-4, "what LoRA of a 7B base is usually trained with"),
         "train.batch_tokens": Choice(16_384, "8 samples of full length"),
-        "train.epochs": Choice(4.0, "one person writes less than a server: ten would overfit"),
+        "train.num_train_epochs": Choice(4.0, "one person writes little: ten would overfit"),
     },
     "h100": {
         "base": Choice(
@@ -61,21 +58,21 @@ RECIPES: dict[str, dict[str, Choice]] = {
         ),
         "samples.max_length": Choice(8192, "long rooms; the memory is there"),
         "train.method": Choice("lora", "16 bits are faster than 4 where they fit"),
-        "train.rank": Choice(64, "a large base and many chats can use it"),
-        "train.alpha": Choice(32.0, "half the rank"),
-        "train.lr": Choice(2e-4, "ten times that of full fine-tuning"),
+        "train.lora_r": Choice(64, "a large base and many chats can use it"),
+        "train.lora_alpha": Choice(32.0, "half the rank"),
+        "train.learning_rate": Choice(2e-4, "ten times that of full fine-tuning"),
         "train.batch_tokens": Choice(65_536, "keeps the card busy and the steps many"),
-        "train.epochs": Choice(4.0, "early stopping ends it sooner where that is too much"),
+        "train.num_train_epochs": Choice(4.0, "early stopping ends sooner if that is too much"),
     },
     "70b": {
         "base": Choice(LLAMA_70B, "the hub wants its licence accepted once"),
         "samples.max_length": Choice(4096, "longer samples would not fit beside the weights"),
         "train.method": Choice("qlora", "in 4 bits 70B take 38 GB: one 80 GB card, or two of 48"),
-        "train.rank": Choice(16, "a large base needs few new directions"),
-        "train.alpha": Choice(16.0, "the rank: the update counts once"),
-        "train.lr": Choice(1e-4, "larger bases want lower rates"),
+        "train.lora_r": Choice(16, "a large base needs few new directions"),
+        "train.lora_alpha": Choice(16.0, "the rank: the update counts once"),
+        "train.learning_rate": Choice(1e-4, "larger bases want lower rates"),
         "train.batch_tokens": Choice(32_768, "8 samples of full length"),
-        "train.epochs": Choice(3.0, "a large base learns by heart sooner"),
+        "train.num_train_epochs": Choice(3.0, "a large base memorises sooner"),
     },
     "mac": {
         "base": Choice(
@@ -83,25 +80,25 @@ RECIPES: dict[str, dict[str, Choice]] = {
         ),
         "samples.max_length": Choice(1024, "a chat's last forty lines or so"),
         "train.method": Choice("lora", "4-bit training needs bitsandbytes, which Macs lack"),
-        "train.rank": Choice(16, "room for a few people's ways of talking"),
-        "train.alpha": Choice(32.0, "twice the rank: the update counts double"),
-        "train.lr": Choice(5e-4, "half that of the smallest base"),
+        "train.lora_r": Choice(16, "room for a few people's ways of talking"),
+        "train.lora_alpha": Choice(32.0, "twice the rank: the update counts double"),
+        "train.learning_rate": Choice(5e-4, "half that of the smallest base"),
         "train.batch_tokens": Choice(4096, "keeps the GPU busy"),
-        "train.epochs": Choice(3.0, "a fourth pass over few chats begins to learn them by heart"),
+        "train.num_train_epochs": Choice(3.0, "a fourth pass over few chats memorises them"),
     },
     "cluster": {
         "base": Choice(LLAMA_70B, "split over the cards (myna train --write-config fsdp)"),
         "samples.max_length": Choice(8192, "long rooms"),
         "train.method": Choice("lora", "16 bits, split by FSDP: 140 GB over eight cards"),
-        "train.rank": Choice(64, "many chats can use it"),
-        "train.alpha": Choice(32.0, "half the rank"),
-        "train.lr": Choice(1e-4, "larger bases want lower rates"),
+        "train.lora_r": Choice(64, "many chats can use it"),
+        "train.lora_alpha": Choice(32.0, "half the rank"),
+        "train.learning_rate": Choice(1e-4, "larger bases want lower rates"),
         "train.batch_tokens": Choice(262_144, "8 cards with 4 samples of full length each"),
-        "train.epochs": Choice(3.0, "a large base learns by heart sooner"),
+        "train.num_train_epochs": Choice(3.0, "a large base memorises sooner"),
     },
 }
 
 
 def default(name: str) -> Any:
-    """The default of a setting that recipes set, such as "train.lr"."""
-    return RECIPES[DEFAULT][name].value
+    """The default of a setting that recipes set, such as "train.learning_rate"."""
+    return RECIPES[DEFAULT_RECIPE][name].value

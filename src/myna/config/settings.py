@@ -1,4 +1,4 @@
-"""All settings: read from a file, set on the command line, written with what they do."""
+"""All settings: read from myna.toml, overridden on the command line, written with comments."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from pydantic import (
     model_validator,
 )
 
-from myna.choices import listed
+from myna.choices import join_with_or
 from myna.config.chats import Conversations, Filter, Quality, Redaction, Split
-from myna.config.clones import Bot, Chat, Samples, Server, Train
+from myna.config.clones import Bot, Chat, EngineServer, Samples, Train
 from myna.config.fields import Section
-from myna.config.recipes import DEFAULT, RECIPES, Choice, default
+from myna.config.recipes import DEFAULT_RECIPE, RECIPES, Choice, default
 from myna.config.rules import Rules
 from myna.errors import SettingsError
 
 
 def _recipe(name: str) -> str:
     if name not in RECIPES:
-        raise ValueError(f"there is no such recipe: take {listed(tuple(RECIPES))}")
+        raise ValueError(f"there is no such recipe: choose {join_with_or(tuple(RECIPES))}")
     return name
 
 
 class Settings(Section):
-    """Everything in myna.toml."""
+    """All settings in myna.toml."""
 
     recipe: Annotated[str, AfterValidator(_recipe)] = Field(
-        DEFAULT,
-        description=f"The machine to train on ({listed(tuple(RECIPES))}): sets the base, the "
-        "method, lengths and rates that fit it, where these are not set below.",
+        DEFAULT_RECIPE,
+        description=f"The machine to train on ({join_with_or(tuple(RECIPES))}). Sets the base, the "
+        "method, lengths and rates for it, unless they are set below.",
     )
     base: str = Field(
         default("base"),
         description="The base model: smollm2-135m (built in), a folder, a GGUF file, or an id on "
-        "a model hub.",
+        "the Hugging Face Hub.",
     )
     filter: Filter = Filter()
     redaction: Redaction = Redaction()
@@ -52,17 +52,19 @@ class Settings(Section):
     samples: Samples = Samples()
     train: Train = Train()
     chat: Chat = Chat()
-    engine: Server = Server()
+    engine: EngineServer = EngineServer()
     bot: Bot = Bot()
 
     @model_validator(mode="wrap")
     @classmethod
     def _with_recipe(cls, data: Any, make: ModelWrapValidatorHandler[Settings]) -> Settings:
-        """What is not set has the recipe's value, and still counts as not set."""
-        recipe = RECIPES.get(str(data.get("recipe", DEFAULT))) if isinstance(data, dict) else None
+        """Give unset fields the recipe's values; they still count as unset."""
+        recipe = (
+            RECIPES.get(str(data.get("recipe", DEFAULT_RECIPE))) if isinstance(data, dict) else None
+        )
         if not recipe:
             return make(data)
-        filled, missing = _filled(data, recipe)
+        filled, missing = _fill_from_recipe(data, recipe)
         settings = make(filled)
         for section, key in missing:
             table = getattr(settings, section) if section else settings
@@ -70,10 +72,10 @@ class Settings(Section):
         return settings
 
 
-def _filled(
+def _fill_from_recipe(
     data: dict[str, Any], recipe: Mapping[str, Choice]
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-    """`data` with what it lacks of a recipe, and (section, key) of all that it lacked."""
+    """Return `data` completed from a recipe, and (section, key) of what was missing."""
     filled, missing = dict(data), []
     for name, choice in recipe.items():
         section, _, key = name.rpartition(".")
@@ -83,7 +85,7 @@ def _filled(
             if isinstance(table, Section):
                 table = table.model_dump(exclude_unset=True)
             if not isinstance(table, dict):
-                continue  # wrong, and validation says so
+                continue  # no table: validation reports it
             filled[section] = table = dict(table)
         if key not in table:
             table[key] = choice.value
@@ -91,23 +93,23 @@ def _filled(
     return filled, missing
 
 
-def parse(text: str, place: str) -> Settings:
-    """Settings from the text of a myna.toml; `place` names it in errors.
+def parse(text: str, origin: str) -> Settings:
+    """Parse the text of a myna.toml; `origin` names it in errors.
 
     Raises:
-        SettingsError: no TOML, an unknown setting, or a value that cannot be.
+        SettingsError: invalid TOML, an unknown setting, or a wrong value.
 
     """
     try:
         return Settings.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{place} is no valid TOML: {error}") from error
+        raise SettingsError(f"{origin} is no valid TOML: {error}") from error
     except ValidationError as error:
-        raise SettingsError(_first(error, place)) from error
+        raise SettingsError(_message(error, origin)) from error
 
 
 def load(path: Path) -> Settings:
-    """Settings from a file.
+    """Load settings from a file.
 
     Raises:
         SettingsError: as `parse`, or the file cannot be read.
@@ -120,10 +122,10 @@ def load(path: Path) -> Settings:
 
 
 def override(settings: Settings, assignments: list[str]) -> Settings:
-    """Settings with `section.key=value` assignments of the command line on top.
+    """Override settings by `section.key=value` assignments of the command line.
 
     Raises:
-        SettingsError: not of that form, an unknown setting, or a wrong value.
+        SettingsError: another form, an unknown setting, or a wrong value.
 
     """
     data = settings.model_dump(exclude_unset=True)
@@ -144,9 +146,9 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
 
 
 def updated(
-    settings: Settings, section: str, values: Mapping[str, Any], place: str = "the command line"
+    settings: Settings, section: str, values: Mapping[str, Any], origin: str = "the command line"
 ) -> Settings:
-    """Settings with other values in one section, which come from `place`.
+    """Replace values in one section; `origin` names their origin in errors.
 
     Raises:
         SettingsError: a wrong value.
@@ -154,34 +156,34 @@ def updated(
     """
     data = settings.model_dump(exclude_unset=True)
     data[section] = {**data.get(section, {}), **values}
-    return _validated(data, place)
+    return _validated(data, origin)
 
 
-def _validated(data: dict[str, Any], place: str) -> Settings:
+def _validated(data: dict[str, Any], origin: str) -> Settings:
     try:
-        # Values arrive as strings, so numbers are read out of them.
+        # The command line gives strings: let pydantic parse numbers.
         return Settings.model_validate(data, strict=False)
     except ValidationError as error:
-        raise SettingsError(_first(error, place)) from error
+        raise SettingsError(_message(error, origin)) from error
 
 
-def _first(error: ValidationError, place: str) -> str:
+def _message(error: ValidationError, origin: str) -> str:
     problem = error.errors()[0]
-    where = problem["loc"][:2]  # what follows are places in a list, and kinds that it may be of
-    name = ".".join(map(str, where))
+    path = problem["loc"][:2]  # the rest are indexes of a list and types of a union
+    name = ".".join(map(str, path))
     if problem["type"] == "extra_forbidden":
-        return f"{place}: there is no setting '{name}': `myna new` writes all there are"
-    alike = [other for other in error.errors() if other["loc"][:2] == where]
-    why = ", or ".join(other["msg"].removeprefix("Value error, ") for other in alike)
-    return f"{place}: {name} = {problem['input']!r}: {why}"
+        return f"{origin}: there is no setting '{name}': `myna new` writes them all"
+    alternatives = [other for other in error.errors() if other["loc"][:2] == path]
+    why = ", or ".join(other["msg"].removeprefix("Value error, ") for other in alternatives)
+    return f"{origin}: {name} = {problem['input']!r}: {why}"
 
 
 def template(settings: Settings | None = None) -> str:
-    """A myna.toml with every setting and what it does."""
+    """Write a myna.toml with every setting and its description."""
     settings = settings or Settings()
     lines = [
-        "# Settings of this myna workspace. A changed one re-runs the stages from there.",
-        "# Where a # stands before a name, the recipe sets it: take the # away to set it here.",
+        "# Settings of this myna workspace. Changing one makes the stages that use it stale.",
+        "# A setting behind a # comes from the recipe: remove the # to set it here.",
         "",
     ]
     tables: list[tuple[str, Section]] = []
@@ -203,6 +205,6 @@ def _entry(section: Section, table: str, key: str, value: object) -> list[str]:
     written = item(value).as_string()
     field = type(section).model_fields[key]
     line = f"{field.alias or key} = {written}"
-    if f"{table}{key}" in RECIPES[DEFAULT] and key not in section.model_fields_set:
+    if f"{table}{key}" in RECIPES[DEFAULT_RECIPE] and key not in section.model_fields_set:
         line = f"# {line}"  # the recipe's
     return [f"# {field.description}", line]

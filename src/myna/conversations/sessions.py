@@ -20,11 +20,13 @@ import numpy.typing as npt
 import polars as pl
 
 from myna.conversations.splits import CHANNEL, SPLITS
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 
 
 def split_conversations(
-    messages: pl.DataFrame, gap_minutes: float | Literal["auto"], thread: Sequence[str] = PLACE
+    messages: pl.DataFrame,
+    gap_minutes: float | Literal["auto"],
+    thread: Sequence[str] = CHANNEL_KEY,
 ) -> pl.DataFrame:
     """Sort the messages, and number their `conversation` from 0.
 

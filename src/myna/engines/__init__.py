@@ -1,1 +1,1 @@
-"""What runs a model: one interface, and the engines behind it."""
+"""Engines that run a model, behind one interface."""

@@ -1,7 +1,7 @@
-"""Asking a model server over HTTP: JSON in, JSON or a stream of events out.
+"""HTTP client of model servers: JSON in, JSON or server-sent events out.
 
-Whatever goes wrong is one `EngineError`. The server is not trusted: what it sends is
-bounded, and a redirection is not followed, since the key would go along.
+Every failure is an `EngineError`. The server is not trusted: answers are bounded, and
+redirects are not followed, since they would get the key.
 """
 
 from __future__ import annotations
@@ -17,40 +17,40 @@ from urllib.parse import urlsplit
 
 from myna.errors import BusyError, EngineError
 
-KEY = "MYNA_ENGINE_KEY"
-"""The environment variable with the server's key."""
-LARGEST = 32 * 2**20
-"""Most bytes of an answer, and of one event of a stream."""
-LONGEST_REASON = 200
+KEY_VARIABLE = "MYNA_ENGINE_KEY"
+"""Environment variable with the server's API key."""
+MAX_RESPONSE_BYTES = 32 * 2**20
+"""Longest answer, and longest event of a stream."""
+MAX_REASON_CHARS = 200
 
 
 class RefusedError(EngineError):
-    """The server takes the connection, but not this request: another one may do."""
+    """The server refused this request; another one may work."""
 
 
 class Client:
-    """A server at `url`; any number of threads may ask.
+    """A model server at `url`; thread-safe.
 
     Raises:
-        EngineError: the key in the environment cannot be one.
+        EngineError: the key in the environment is malformed.
     """
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url = url.removesuffix("/v1")
         self._timeout = timeout
-        self._key = os.environ.get(KEY, "").strip()
+        self._key = os.environ.get(KEY_VARIABLE, "").strip()
         if not (self._key.isascii() and self._key.isprintable()):
-            raise EngineError(f"{KEY} holds what can be no key: set it anew")
+            raise EngineError(f"{KEY_VARIABLE} is not a valid key: set it again")
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """The JSON that the server answers.
+    def request_json(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request; return the JSON of the answer.
 
         Raises:
-            BusyError: it has too much to do.
-            RefusedError: it does not take this request.
-            EngineError: it cannot be reached, refuses the key, or answers no JSON.
+            BusyError: the server is overloaded or not ready.
+            RefusedError: it refuses this request.
+            EngineError: it is unreachable, refuses the key, or answers no JSON.
         """
-        data = self.send(method, path, body)
+        data = self.request(method, path, body)
         try:
             return json.loads(data)
         except ValueError as error:
@@ -59,25 +59,23 @@ class Client:
                 "an OpenAI-compatible API"
             ) from error
 
-    def send(self, method: str, path: str, body: Any = None) -> bytes:
-        """The first `LARGEST` bytes of the server's answer, whatever they are.
+    def request(self, method: str, path: str, body: Any = None) -> bytes:
+        """Send a request; return the first `MAX_RESPONSE_BYTES` of the answer.
 
         Raises:
-            EngineError: as `ask`.
+            EngineError: as `request_json`.
         """
-        with self._answer(method, path, body) as answer:
-            return answer.read(LARGEST)
+        with self._response(method, path, body) as response:
+            return response.read(MAX_RESPONSE_BYTES)
 
-    def events(self, path: str, body: Any) -> Generator[Any, None, None]:
-        """The JSON of each event of a stream, to its end; closing it ends the request.
+    def stream_events(self, path: str, body: Any) -> Generator[Any, None, None]:
+        """The JSON of each server-sent event; closing the generator cancels the request.
 
         Raises:
-            BusyError: it has too much to do.
-            RefusedError: it does not take this request.
-            EngineError: it cannot be reached, refuses the key, or breaks off.
+            EngineError: as `request_json`, or the stream breaks off.
         """
-        with self._answer("POST", path, body) as answer:
-            while line := answer.readline(LARGEST):
+        with self._response("POST", path, body) as response:
+            while line := response.readline(MAX_RESPONSE_BYTES):
                 name, _, data = line.partition(b":")
                 if name.strip() not in (b"data", b"error"):
                     continue  # comments and the names of events
@@ -86,15 +84,15 @@ class Client:
                 try:
                     yield json.loads(data)
                 except ValueError as error:
-                    raise self.broken() from error
-        raise self.broken()
+                    raise self.broken_stream() from error
+        raise self.broken_stream()
 
-    def broken(self) -> EngineError:
-        """The error of a reply that ended in its middle."""
+    def broken_stream(self) -> EngineError:
+        """The error of a stream that broke off."""
         return EngineError(f"{self.url} broke off in the middle of a reply: try again")
 
     @contextmanager
-    def _answer(
+    def _response(
         self, method: str, path: str, body: Any
     ) -> Generator[http.client.HTTPResponse, None, None]:
         parts = urlsplit(self.url)
@@ -111,55 +109,55 @@ class Client:
             headers["Authorization"] = f"Bearer {self._key}"
         try:
             connection.connect()
-        except (OSError, UnicodeError) as error:  # the latter of a host that is no name
+        except (OSError, UnicodeError) as error:  # UnicodeError: an invalid host name
             connection.close()
-            why = getattr(error, "strerror", None) or error
+            reason = getattr(error, "strerror", None) or error
             raise EngineError(
-                f"cannot connect to {self.url} ({why}): is the server running, and its address "
+                f"cannot connect to {self.url} ({reason}): is the server running, and its address "
                 "right in [engine] url?"
             ) from error
         try:
             data = None if body is None else json.dumps(body).encode()
             connection.request(method, parts.path + path, data, headers)
-            answer = connection.getresponse()
-            if answer.status != http.client.OK:
-                raise self._refusal(path, answer)
-            yield answer
+            response = connection.getresponse()
+            if response.status != http.client.OK:
+                raise self._refusal(path, response)
+            yield response
         except TimeoutError as error:
             raise EngineError(
-                f"{self.url} has said nothing for {self._timeout:g} seconds: try again, or allow "
-                "it more with timeout in [engine]"
+                f"{self.url} has sent nothing for {self._timeout:g} seconds: try again, or raise "
+                "timeout in [engine]"
             ) from error
         except (OSError, http.client.HTTPException) as error:
-            raise self.broken() from error
+            raise self.broken_stream() from error
         finally:
             connection.close()
 
-    def _refusal(self, path: str, answer: http.client.HTTPResponse) -> EngineError:
-        status = answer.status
+    def _refusal(self, path: str, response: http.client.HTTPResponse) -> EngineError:
+        status = response.status
         if status in (401, 403):
-            what = "refuses the key" if self._key else "wants a key"
-            return EngineError(f"{self.url} {what}: set the environment variable {KEY}")
-        why = self._reason(answer.read(LARGEST))
+            problem = "refuses the key" if self._key else "wants a key"
+            return EngineError(f"{self.url} {problem}: set the environment variable {KEY_VARIABLE}")
+        reason = self._reason(response.read(MAX_RESPONSE_BYTES))
         if status in (429, 503):
-            return BusyError(f"{self.url} has too much to do or is not ready ({why}): try again")
+            return BusyError(f"{self.url} is overloaded or not ready ({reason}): try again")
         if 300 <= status < 400:
             return EngineError(
-                f"{self.url} sends us elsewhere: set [engine] url to where it really is"
+                f"{self.url} redirects elsewhere: set [engine] url to the final address"
             )
-        return RefusedError(f"{self.url}{path} answers {status} ({why})")
+        return RefusedError(f"{self.url}{path} answers {status} ({reason})")
 
     def _reason(self, data: bytes) -> str:
-        """What a server says of an error, on one short line and without the key."""
+        """The message in an error response, on one short line and without the key."""
         try:
-            found = json.loads(data)
+            message = json.loads(data)
         except ValueError:
-            found = ""
+            message = ""
         for name in ("error", "detail", "message"):
-            if isinstance(found, dict):
-                found = found.get(name, found)
-        text = found if isinstance(found, str) else json.dumps(found)
+            if isinstance(message, dict):
+                message = message.get(name, message)
+        text = message if isinstance(message, str) else json.dumps(message)
         text = "".join(c if c.isprintable() else " " for c in text)
         if self._key:
             text = text.replace(self._key, "…")
-        return text[:LONGEST_REASON].strip() or "no reason given"
+        return text[:MAX_REASON_CHARS].strip() or "no reason given"

@@ -1,11 +1,10 @@
-"""What runs a model: one interface, and the engines behind it.
+"""The `Engine` protocol, and opening the engine that runs a model.
 
-An engine takes token ids, never text to tokenise again, and says in `can` what it is
-able to do:
+An engine takes token ids, never text. Its abilities are in `can`:
 
-    stream        continue a prompt, piece by piece
-    next_probs    how probable each next token is
-    score         how probable a given continuation is
+    stream        generate text, piece by piece
+    next_probs    probabilities of the next token
+    score         log-probabilities of a given continuation
 """
 
 from __future__ import annotations
@@ -15,71 +14,61 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from myna.choices import ENGINES, listed
-from myna.config import Sampling, Server
+from myna.choices import ENGINES, join_with_or
+from myna.config import EngineServer, Sampling
 from myna.errors import EngineError, SettingsError
-from myna.models.bases import Base, find
-from myna.models.fetch import Say, silent
-
-__all__ = [
-    "DEFAULT_CONTEXT",
-    "SERVERS",
-    "Engine",
-    "Sampling",
-    "check_prompt",
-    "choose",
-    "open_engine",
-]
+from myna.models.bases import Base, find_base
+from myna.models.fetch import Reporter, silent
 
 DEFAULT_CONTEXT = 8192
-"""The most tokens that an engine makes room for unless told: room costs memory."""
+"""Default limit of the context in tokens: it costs memory."""
 
-SERVERS = ("vllm", "openai")
-"""Engines that are another program's, asked over HTTP."""
+SERVER_ENGINES = ("vllm", "openai")
+"""Engines that are another program, reached over HTTP."""
 
 
 class Engine(Protocol):
     """A loaded model, base or base with adapter.
 
-    Any number of threads may call it, and each call has an answer of its own; `slots` of
-    them run at once, the others wait. Close each stream that is not read to its end.
+    Thread-safe; `slots` calls run at once, the others wait. Close each stream that is not
+    read to its end.
     """
 
     name: str
     can: frozenset[str]
     slots: int
-    """How many calls run at once; `myna.engines.queueing` shares them out fairly."""
+    """Number of calls that run at once, in the order of `myna.engines.queueing`."""
     context: int
-    """The most tokens of prompt and reply together."""
+    """Most tokens of prompt and reply together."""
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
-        """Continue `prompt`, yielding text as it comes.
+        """Continue `prompt`, yielding text as it is generated.
 
-        A piece is whole characters, control tokens left out; it may be empty, while a
-        long prompt is being read, for a chance to stop. The generator returns "stop"
-        when the model ended its text, and "length" when `sampling.max_new_tokens` or the context
-        did. Closing it stops the generation.
+        A piece has whole characters and no control tokens; while a long prompt is read,
+        pieces are empty, for a chance to stop. The generator returns the finish reason:
+        "stop" after an end-of-turn token, "length" at `sampling.max_new_tokens` or the end of the
+        context. Closing it cancels the generation.
 
         Raises:
             EngineError: `prompt` is empty or does not fit, or the engine failed.
         """
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
-        """The `top` most probable next tokens and their probabilities, of all tokens'.
+        """The `top` most probable next tokens by id, with probabilities over all tokens.
 
         Raises:
-            EngineError: as `stream`, or the engine cannot.
+            EngineError: as `stream`, or the engine has no probabilities.
         """
 
     def score(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
         """The natural-log probability of each token of `continuation`, given all before.
 
         Raises:
-            EngineError: as `stream`, or the engine cannot.
+            EngineError: as `stream`, or the engine cannot score.
         """
 
     def close(self) -> None:
-        """Free the model's memory; the engine is of no use afterwards."""
+        """Free the model's memory; the engine cannot be used afterwards."""
 
 
 def open_engine(
@@ -89,56 +78,55 @@ def open_engine(
     *,
     context: int = DEFAULT_CONTEXT,
     slots: int = 1,
-    server: Server | None = None,
-    say: Say = silent,
+    server: EngineServer | None = None,
+    report: Reporter = silent,
 ) -> Engine:
-    """Load `base`, with the LoRA of the folder `adapter` on it, in the engine `name`.
+    """Load `base`, with the LoRA of the folder `adapter`, in the engine `name`.
 
-    "auto" takes llama.cpp where it is installed and the base has a GGUF file, else
-    transformers. "vllm" and "openai" load nothing: `server` runs the model. The context
-    is `context` tokens, or the base's if that has fewer; `slots` calls run at once, each
-    with a context of its own, where the engine can.
+    "auto" is llama.cpp if it is installed and the base has a GGUF file, else transformers.
+    "vllm" and "openai" load nothing: `server` runs the model. The context is `context`
+    tokens, or the base's if shorter; up to `slots` calls run at once, as the engine allows.
 
     Raises:
-        SettingsError: the engine is a server's, and none is named.
-        EngineError: there is no such engine, it is not installed or cannot run this.
+        SettingsError: the engine needs a server, and none is set.
+        EngineError: unknown engine, or it is not installed or cannot run this model.
         ModelError: the base or the adapter is missing or damaged.
     """
-    chosen = choose(name, base)
+    engine = choose_engine(name, base)
     context = min(context, base.context)
-    if chosen in SERVERS:
+    if engine in SERVER_ENGINES:
         if server is None or not server.url:
             raise SettingsError(
-                f'engine = "{chosen}" needs a server: set url = "http://…" under [engine]'
+                f'engine = "{engine}" needs a server: set url = "http://…" under [engine]'
             )
-        if chosen == "vllm":
+        if engine == "vllm":
             from myna.engines.vllm import Vllm
 
             return Vllm(base, adapter, server, context, slots)
         from myna.engines.openai_engine import OpenAI
 
         return OpenAI(base, server, context, slots)
-    if chosen == "llama.cpp":
+    if engine == "llama.cpp":
         from myna.engines.llamacpp import LlamaCpp
 
-        return LlamaCpp(base, adapter, context, slots, say)
+        return LlamaCpp(base, adapter, context, slots, report)
     from myna.engines.transformers_engine import Transformers
 
     if not base.weights:
-        base = find(base.name, weights=True, say=say)
+        base = find_base(base.name, weights=True, report=report)
     return Transformers(base, adapter, context)
 
 
-def choose(name: str, base: Base) -> str:
-    """Which engine `name`, which may be "auto", means for `base`.
+def choose_engine(name: str, base: Base) -> str:
+    """The engine for `base`; `name` may be "auto".
 
     Raises:
-        EngineError: there is no such engine, or it is not installed or cannot run `base`.
+        EngineError: unknown engine, or it is not installed or cannot run `base`.
     """
-    if name in SERVERS:
+    if name in SERVER_ENGINES:
         return name
     if name not in ENGINES:
-        raise EngineError(f"no engine called {name!r}: use {listed(ENGINES)}")
+        raise EngineError(f"no engine called {name!r}: use {join_with_or(ENGINES)}")
     for_llamacpp = base.gguf is not None and _installed("xllamacpp")
     if name == "transformers" or (name == "auto" and not for_llamacpp):
         if not _installed("torch", "transformers"):
@@ -160,10 +148,10 @@ def choose(name: str, base: Base) -> str:
 
 
 def check_prompt(prompt: Sequence[int], context: int, name: str) -> None:
-    """Refuse a prompt that an engine cannot continue by even one token.
+    """Check that a prompt is not empty and leaves room for a token.
 
     Raises:
-        EngineError: `prompt` is empty, or fills the context.
+        EngineError: it is empty, or fills the context.
     """
     if not prompt:
         raise EngineError(f"{name} got an empty prompt: give at least one token")

@@ -1,9 +1,8 @@
 """llama.cpp, through the wheels of xllamacpp: the fastest engine on a CPU.
 
-It streams and gives the next token's probabilities. It cannot score a continuation:
-log-probabilities of a prompt's own tokens are not in its answers. Several calls run at
-once, each in a slot of its own (continuous batching), and a prompt that goes on from an
-earlier one costs only what is new (`myna.engines.llamacpp`).
+It streams and gives next-token probabilities, but cannot score a continuation. Several calls
+run at once, each in a slot (continuous batching), and a prompt that continues an earlier one
+reuses its cached state.
 """
 
 from __future__ import annotations
@@ -23,21 +22,22 @@ from typing import Any
 
 import xllamacpp
 
-from myna.engines.engine import Sampling, check_prompt
+from myna.config import Sampling
+from myna.engines.engine import check_prompt
 from myna.errors import EngineError, ModelError
-from myna.models.adapter_gguf import gguf_adapter, is_small, merged
+from myna.models.adapter_gguf import gguf_adapter, is_worth_merging, merged_gguf
 from myna.models.bases import Base
-from myna.models.fetch import Say, silent
+from myna.models.fetch import Reporter, silent
 from myna.rendering.tokenizer import Tokenizer
 
-_BATCH = 128
-"""Tokens computed at once. Of a long prompt so many stand between two tokens of everybody
-else, and before it can be cancelled; larger batches are no faster on a CPU."""
-_PARKED_MIB = 128
-"""Memory for the prompts of rooms that had to leave their slot to others."""
+_BATCH_TOKENS = 128
+"""Tokens computed at once. Other replies wait for such a batch of a long prompt, and so does
+cancelling; larger batches are no faster on a CPU."""
+_PROMPT_CACHE_MIB = 128
+"""Memory for the prompt states of rooms that lost their slot to others."""
 
-# What llama.cpp would do besides, said on every request: nothing.
-_NEUTRAL = {
+# Samplers that myna does not have, switched off in every request.
+_OTHER_SAMPLERS_OFF = {
     "adaptive_target": -1.0, "dry_multiplier": 0.0, "dynatemp_range": 0.0, "frequency_penalty": 0.0,
     "ignore_eos": False, "mirostat": 0, "presence_penalty": 0.0, "top_n_sigma": -1.0,
     "typical_p": 1.0, "xtc_probability": 0.0,
@@ -45,16 +45,14 @@ _NEUTRAL = {
 
 
 class LlamaCpp:
-    """A model in llama.cpp, with one adapter for life, in `slots` slots of `context` tokens.
+    """A model in llama.cpp, with a fixed adapter, in `slots` slots of `context` tokens.
 
-    The adapter is a folder, or a GGUF file. With a folder's and a small base both are made
-    one file first (`myna.models.adapter_gguf`), of which `say` is told.
-
-    llama.cpp reuses the cached state of a prompt even when adapters have been changed
-    in between, so another adapter is another engine.
+    The adapter is a folder or a GGUF file; a folder's is merged into a small base first
+    (`myna.models.adapter_gguf`). Another adapter needs another engine, since llama.cpp reuses
+    cached states across adapters.
 
     Raises:
-        EngineError: the adapter cannot run in llama.cpp.
+        EngineError: llama.cpp does not support the adapter.
         ModelError: the base or the adapter is damaged.
     """
 
@@ -67,42 +65,42 @@ class LlamaCpp:
         adapter: Path | None,
         context: int,
         slots: int = 1,
-        say: Say = silent,
+        report: Reporter = silent,
     ) -> None:
-        model, lora_file = model_files(base, adapter, say)
+        model, lora_file = model_files(base, adapter, report)
         self.context = context
         self.slots = slots
         settings = xllamacpp.CommonParams()
         settings.model.path = str(model)
         settings.n_ctx = context * slots
         settings.n_parallel = slots
-        settings.kv_unified = False  # or one room's long prompt takes the others' memory
-        settings.n_batch = settings.n_ubatch = _BATCH
+        settings.kv_unified = False  # else one room's long prompt takes the others' memory
+        settings.n_batch = settings.n_ubatch = _BATCH_TOKENS
         settings.warmup = False
         settings.verbosity = 0
-        settings.cache_ram_mib = _PARKED_MIB  # else up to 8 GiB
-        usable = _usable_cores()
-        if usable:
-            settings.cpuparams.n_threads = usable
-            settings.cpuparams_batch.n_threads = usable
+        settings.cache_ram_mib = _PROMPT_CACHE_MIB  # else up to 8 GiB
+        cores = _usable_cores()
+        if cores:
+            settings.cpuparams.n_threads = cores
+            settings.cpuparams_batch.n_threads = cores
         if lora_file is not None:
             lora = xllamacpp.CommonAdapterLoraInfo()
             lora.path = str(lora_file)
             lora.scale = 1.0
             settings.lora_adapters = [lora]
-        self._whole = Tokenizer(base.folder).encode("a").ids[-1]
+        self._whole_character = Tokenizer(base.folder).encode("a").ids[-1]
         self._slots = Slots(slots)
-        self._running = _Running()
-        # A thread that is in llama.cpp when Python ends brings it down.
-        weakref.finalize(self, self._running.end)
+        self._generations = _Generations()
+        # A thread inside llama.cpp at exit would crash Python.
+        weakref.finalize(self, self._generations.stop)
         try:
             self._server: Any = _unreachable_server(settings)
-            # One that is closed before its loop runs waits for it for ever; one that
-            # has answered runs it.
-            self.next_probs([self._whole], 1)
+            # A server closed before its loop runs would wait forever; once it has
+            # answered, the loop runs.
+            self.next_probs([self._whole_character], 1)
         except Exception as error:  # the library raises plain RuntimeError and others
-            parts = f"{model}" + (f" with the adapter {lora_file}" if lora_file else "")
-            raise ModelError(f"llama.cpp cannot load {parts}: {error}") from error
+            files = f"{model}" + (f" with the adapter {lora_file}" if lora_file else "")
+            raise ModelError(f"llama.cpp cannot load {files}: {error}") from error
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.engine.Engine.stream`."""
@@ -110,11 +108,11 @@ class LlamaCpp:
         if sampling.max_new_tokens < 1:
             return "length"
         request = {
-            **_NEUTRAL,
+            **_OTHER_SAMPLERS_OFF,
             "prompt": list(prompt),
             "n_predict": min(sampling.max_new_tokens, self.context - len(prompt)),
             "stream": True,
-            "return_progress": True,  # chunks while the prompt is read: chances to cancel
+            "return_progress": True,  # chunks while the prompt is read, to be able to cancel
             "cache_prompt": True,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -124,8 +122,8 @@ class LlamaCpp:
             "repeat_last_n": 64,
             "seed": -1 if sampling.seed is None else sampling.seed % 2**32,
         }
-        # llama.cpp calls back while the call lasts; a thread of its own makes a
-        # generator of that. A callback that returns True stops the generation.
+        # llama.cpp calls `receive` during the call; a thread turns that into a generator.
+        # A callback that returns True stops the generation.
         chunks: queue.SimpleQueue[dict[str, Any] | Exception | None] = queue.SimpleQueue()
         stop = threading.Event()
 
@@ -135,8 +133,8 @@ class LlamaCpp:
 
         def work() -> None:
             try:
-                # The thread, not the generator, holds the slot: a stream that nobody
-                # reads on gives it back all the same.
+                # The thread, not the generator, holds the slot, and so releases it even if
+                # nobody reads the stream any more.
                 with self._slots.held(prompt) as slot:
                     if not stop.is_set():
                         server.handle_completions({**request, "id_slot": slot}, receive)
@@ -144,18 +142,18 @@ class LlamaCpp:
             except Exception as error:  # raised again where the caller waits
                 chunks.put(error)
 
-        self._running.start(work, stop)
+        self._generations.start(work, stop)
         try:
             while isinstance(chunk := chunks.get(), dict):
                 choice = _choice(chunk)
-                ended = choice.get("finish_reason")
+                finish_reason = choice.get("finish_reason")
                 text = choice.get("text") or ""
-                if ended:
+                if finish_reason:
                     text = text.rstrip("\ufffd")  # half a character, cut off by the limit
                 if text or _is_reading(chunk):
                     yield text
-                if ended:
-                    return "stop" if ended == "stop" else "length"
+                if finish_reason:
+                    return "stop" if finish_reason == "stop" else "length"
             raise EngineError("llama.cpp broke off: try again") from chunk
         finally:
             stop.set()
@@ -166,7 +164,7 @@ class LlamaCpp:
         with self._slots.held(prompt) as slot:
             answer = server.handle_completions(
                 {
-                    **_NEUTRAL,
+                    **_OTHER_SAMPLERS_OFF,
                     "prompt": list(prompt),
                     "id_slot": slot,
                     "n_predict": 1,
@@ -175,23 +173,23 @@ class LlamaCpp:
                     "temperature": 0.0,
                     "logprobs": top,
                     "n_probs": top,
-                    # No probabilities come where the chosen token is half a character.
-                    # They are the model's own, before any bias: so have a whole one chosen.
-                    "logit_bias": [[self._whole, 1e6]],
+                    # There are no probabilities if the chosen token is half a character; they
+                    # are computed before any bias, so a bias can choose a whole one.
+                    "logit_bias": [[self._whole_character, 1e6]],
                 }
             )
-        found = _choice(answer)["logprobs"]["content"][0]["top_logprobs"]
-        return {entry["id"]: math.exp(entry["logprob"]) for entry in found}
+        top_logprobs = _choice(answer)["logprobs"]["content"][0]["top_logprobs"]
+        return {entry["id"]: math.exp(entry["logprob"]) for entry in top_logprobs}
 
     def score(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
-        """Not here: raises EngineError."""
+        """Not supported: raises EngineError."""
         raise EngineError(
             'llama.cpp cannot score a given continuation: use engine = "transformers"'
         )
 
     def close(self) -> None:
         """See `myna.engines.engine.Engine.close`."""
-        self._running.end()
+        self._generations.stop()
         self._server = None
 
     def _ready(self, prompt: Sequence[int]) -> Any:
@@ -201,56 +199,56 @@ class LlamaCpp:
         return self._server
 
 
-class _Running:
-    """The generations under way, each in a thread of its own, with what stops it."""
+class _Generations:
+    """The running generations, each in a thread with its stop event."""
 
     def __init__(self) -> None:
         self._threads: dict[threading.Thread, threading.Event] = {}
-        self._changing = threading.Lock()
+        self._lock = threading.Lock()
 
     def start(self, work: Callable[[], None], stop: threading.Event) -> None:
-        """Run `work`, which ends soon after `stop` is set."""
+        """Run `work` in a thread; it ends soon after `stop` is set."""
         thread = threading.Thread(target=work, name="llama.cpp", daemon=True)
-        with self._changing:
-            self._threads = {one: end for one, end in self._threads.items() if one.is_alive()}
+        with self._lock:
+            self._threads = {t: event for t, event in self._threads.items() if t.is_alive()}
             thread.start()
             self._threads[thread] = stop
 
-    def end(self) -> None:
-        """Stop all of them, and wait until they have."""
-        with self._changing:
-            running = self._threads.copy()
-        for stop in running.values():
+    def stop(self) -> None:
+        """Stop all generations, and wait for them."""
+        with self._lock:
+            threads = self._threads.copy()
+        for stop in threads.values():
             stop.set()
-        for thread in running:
+        for thread in threads:
             thread.join()
 
 
 def model_files(
-    base: Base, adapter: Path | None, say: Say = silent
+    base: Base, adapter: Path | None, report: Reporter = silent
 ) -> tuple[Path | None, Path | None]:
-    """What llama.cpp loads: the model's file, and that of a LoRA to put on it.
+    """The files that llama.cpp loads: the model, and a LoRA if not merged into it.
 
     Raises:
-        EngineError: llama.cpp cannot run the adapter.
+        EngineError: llama.cpp does not support the adapter.
         ModelError: the base or the adapter is damaged.
     """
     if base.gguf is None or adapter is None or adapter.suffix == ".gguf":
         return base.gguf, adapter
-    if is_small(base.gguf):
-        return merged(adapter, base, base.gguf, say), None
+    if is_worth_merging(base.gguf):
+        return merged_gguf(adapter, base, base.gguf, report), None
     return base.gguf, gguf_adapter(adapter, base)
 
 
 def _unreachable_server(settings: Any) -> Any:
-    """A server that answers this process alone.
+    """A server for this process alone.
 
-    xllamacpp always listens somewhere as well, by default on a port that any program
-    and any web page on this machine may ask. Here that is a Unix socket whose folder is
-    gone at once; where there are none, a port that wants a key that nobody has.
+    xllamacpp always listens as well, by default on a port open to all programs and web pages
+    on this machine. Here it is a Unix socket in a deleted folder; on Windows a port with a
+    random key.
     """
     settings.api_keys = [secrets.token_hex(32)]
-    settings.cors_origins = "http://localhost"  # not "*", which lets in every web page
+    settings.cors_origins = "http://localhost"  # not "*", which allows every web page
     settings.ui = False
     settings.endpoint_slots = False
     settings.endpoint_props = False
@@ -263,10 +261,7 @@ def _unreachable_server(settings: Any) -> Any:
 
 
 def _usable_cores() -> int | None:
-    """The cores that this process may use, where that is fewer than there are.
-
-    Otherwise None: llama.cpp then counts the real cores, without hyperthreads.
-    """
+    """Number of cores that this process may use; None for all: llama.cpp then counts them."""
     if not hasattr(os, "sched_getaffinity"):
         return None
     usable = len(os.sched_getaffinity(0))
@@ -274,13 +269,13 @@ def _usable_cores() -> int | None:
 
 
 def _is_reading(chunk: dict[str, Any]) -> bool:
-    """Whether a chunk says that the prompt is still being read."""
+    """True if the prompt is still being read."""
     progress = chunk.get("prompt_progress") or {}
     return bool(0 < progress.get("processed", 0) < progress.get("total", 0))
 
 
 def _choice(answer: dict[str, Any]) -> dict[str, Any]:
-    """The one choice in an answer of llama.cpp.
+    """The only choice in an answer of llama.cpp.
 
     Raises:
         EngineError: the answer is an error.
@@ -291,31 +286,31 @@ def _choice(answer: dict[str, Any]) -> dict[str, Any]:
     return choice
 
 
-CONTINUES = 0.5
-"""A prompt goes on from an earlier one if it begins with at least this share of it. Rooms
-share their first lines, so less would make them overwrite each other."""
+MIN_CONTINUED_SHARE = 0.5
+"""A prompt continues an earlier one if it starts with more than this share of it. Rooms share
+their first lines, so a lower share would make them overwrite each other."""
 
 
 class Slots:
-    """The slots, each with the prompt whose state it keeps; for any number of threads.
+    """The slots, each with the prompt whose state it keeps. Thread-safe.
 
-    llama.cpp's own choice takes any slot that shares a tenth of the prompt.
+    llama.cpp itself takes any slot that shares a tenth of the prompt.
     """
 
     def __init__(self, count: int) -> None:
-        self._kept: list[list[int]] = [[] for _ in range(count)]
+        self._prompts: list[list[int]] = [[] for _ in range(count)]
         self._free = list(range(count))
-        """The slots that nobody uses, the one used longest ago first."""
+        """Free slots, the least recently used first."""
         self._freed = threading.Condition()
 
     @contextmanager
     def held(self, prompt: Sequence[int]) -> Iterator[int]:
-        """Wait for a slot, the best for `prompt` of those free, and hold it."""
+        """Wait for a free slot, choose the best for `prompt`, and hold it."""
         with self._freed:
             self._freed.wait_for(lambda: self._free)
             slot = self._best(prompt)
             self._free.remove(slot)
-            self._kept[slot] = list(prompt)
+            self._prompts[slot] = list(prompt)
         try:
             yield slot
         finally:
@@ -324,17 +319,21 @@ class Slots:
                 self._freed.notify()
 
     def _best(self, prompt: Sequence[int]) -> int:
-        """The free slot with the most of `prompt`; else an empty one; else the oldest."""
-        shared = {slot: _shared(self._kept[slot], prompt) for slot in self._free}
-        going_on = [slot for slot in self._free if shared[slot] > CONTINUES * len(self._kept[slot])]
-        if going_on:
-            return max(going_on, key=lambda slot: shared[slot])
-        return min(self._free, key=lambda slot: bool(self._kept[slot]))
+        """The free slot with the longest prefix of `prompt`, else an unused or the oldest one."""
+        shared = {slot: _shared_prefix_length(self._prompts[slot], prompt) for slot in self._free}
+        continued = [
+            slot
+            for slot in self._free
+            if shared[slot] > MIN_CONTINUED_SHARE * len(self._prompts[slot])
+        ]
+        if continued:
+            return max(continued, key=lambda slot: shared[slot])
+        return min(self._free, key=lambda slot: bool(self._prompts[slot]))
 
 
-def _shared(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many first tokens are the same."""
-    for at, (a, b) in enumerate(zip(one, other, strict=False)):
+def _shared_prefix_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """Length of the common prefix."""
+    for i, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
-            return at
+            return i
     return min(len(one), len(other))

@@ -1,9 +1,8 @@
-"""Any server with an OpenAI-compatible API as an engine.
+"""A server with an OpenAI-compatible API as an engine.
 
 llama.cpp's server, vLLM, Ollama, LM Studio, KoboldCpp, text-generation-webui and others:
-`/v1/completions`, streamed. What a server can beyond that is found out by asking it when
-the engine is opened: whether it takes token ids (else it gets text), the settings of
-sampling that OpenAI's own API lacks, and how many probabilities it gives.
+`/v1/completions`, streamed. Opening the engine probes the server for more: prompts of token
+ids (else it gets text), sampling settings beyond OpenAI's, and log-probabilities.
 
 API: https://platform.openai.com/docs/api-reference/completions
 """
@@ -13,47 +12,48 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from typing import Any
 
-from myna.config import Server
+from myna.config import EngineServer, Sampling
 from myna.engines.client import Client, RefusedError
-from myna.engines.engine import Sampling, check_prompt
+from myna.engines.engine import check_prompt
 from myna.errors import EngineError
 from myna.models.bases import Base
 from myna.rendering.tokenizer import Tokenizer
 
 COMPLETIONS = "/v1/completions"
-_PROBE = "Apollo 11, this is Houston. How do you read?"
-_LOGPROBS = (1000, 100, 20, 5)
-"""How many probabilities to ask for: what llama.cpp, vLLM (as started) and OpenAI allow."""
-_LONGEST_TOKEN = 256
-"""Characters: a reply that is longer than so many for each of its tokens is none."""
+_PROBE_TEXT = "Apollo 11, this is Houston. How do you read?"
+_LOGPROB_COUNTS = (1000, 100, 20, 5)
+"""Numbers of log-probabilities to try: limits of llama.cpp, vLLM and OpenAI."""
+_MAX_TOKEN_CHARS = 256
+"""A reply with more characters than this for each token is refused."""
 
 
 class OpenAI:
-    """A model behind an OpenAI-compatible API; the server has the adapter on it.
+    """A model on a server with an OpenAI-compatible API, which has loaded the adapter.
 
     Raises:
-        EngineError: it cannot be reached, refuses the key, or has no such model.
+        EngineError: it is unreachable, refuses the key, or has no such model.
     """
 
     name = "openai"
 
     def __init__(
-        self, base: Base, server: Server, context: int, slots: int, model: str | None = None
+        self, base: Base, server: EngineServer, context: int, slots: int, model: str | None = None
     ) -> None:
-        """`model` is what the server calls the model; None: find out from `server`."""
+        """`model` is the server's name of it; None: that of the settings, or its only one."""
         self.slots = slots
         self._client = Client(server.url, server.timeout)
         self._tokenizer = Tokenizer(base.folder)
-        self._text = PlainText(self._tokenizer)
-        served = models(self._client)
-        self._model = chosen_model(server, served) if model is None else model
-        longest = served.get(self._model, {}).get("max_model_len")  # vLLM says it
-        self.context = min(context, longest) if isinstance(longest, int) else context
-        self._takes_ids = self._tries_ids()
-        self._extras = self._tries({**_extras(Sampling()), "temperature": 1.0})
-        self._probs = next((n for n in _LOGPROBS if self._tries_probs(n)), 0)
+        self._text = PromptText(self._tokenizer)
+        served = list_models(self._client)
+        self._model = choose_model(server, served) if model is None else model
+        max_length = served.get(self._model, {}).get("max_model_len")  # vLLM's
+        self.context = min(context, max_length) if isinstance(max_length, int) else context
+        self._takes_ids = self._accepts_token_ids()
+        self._extras = self._accepts({**_extra_sampling(Sampling()), "temperature": 1.0})
+        self._probs = next((n for n in _LOGPROB_COUNTS if self._returns_logprobs(n)), 0)
         self.can = frozenset({"stream", "next_probs"} if self._probs else {"stream"})
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
@@ -67,125 +67,122 @@ class OpenAI:
             "stream": True,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            **(_extras(sampling) if self._extras else {}),
+            **(_extra_sampling(sampling) if self._extras else {}),
         }
         if sampling.seed is not None:
             body["seed"] = sampling.seed % 2**31
-        room = limit * _LONGEST_TOKEN
-        events = self._client.events(COMPLETIONS, body)
-        ended = None
+        chars_left = limit * _MAX_TOKEN_CHARS
+        events = self._client.stream_events(COMPLETIONS, body)
         try:
             for event in events:
                 self._check(event)
                 choice = _choice(event)
                 text = choice.get("text") or ""
-                ended = choice.get("finish_reason")
-                if ended:
+                finish_reason = choice.get("finish_reason")
+                if finish_reason:
                     text = text.rstrip("\ufffd")  # half a character, cut off by the limit
-                room -= len(text)
-                if room < 0:
-                    raise EngineError(f"{self._client.url} sends more than it was asked for")
+                chars_left -= len(text)
+                if chars_left < 0:
+                    raise EngineError(f"{self._client.url} sends more than max_tokens")
                 if text:
                     yield text
-                if ended:
-                    return "length" if ended == "length" else "stop"
+                if finish_reason:
+                    return "length" if finish_reason == "length" else "stop"
         finally:
             events.close()
-        raise self._client.broken()
+        raise self._client.broken_stream()
 
     def next_probs(self, prompt: Sequence[int], top: int = 1000) -> dict[int, float]:
-        """See `myna.engines.engine.Engine.next_probs`; of some servers it is but the best five."""
+        """See `myna.engines.engine.Engine.next_probs`; some servers return only the best five."""
         check_prompt(prompt, self.context, self.name)
         if not self._probs:
             raise EngineError(
                 f'{self._client.url} gives no probabilities: use engine = "transformers"'
             )
-        found = self._ask_probs(self._request(prompt, 1), min(top, self._probs))
-        if not found:
+        probs = self._request_probs(self._request(prompt, 1), min(top, self._probs))
+        if not probs:
             raise EngineError(f"{self._client.url} has left out the probabilities: try again")
-        return found
+        return probs
 
     def score(self, prompt: Sequence[int], continuation: Sequence[int]) -> list[float]:
-        """Not here: raises EngineError."""
+        """Not supported: raises EngineError."""
         raise EngineError('a server cannot score a given continuation: use engine = "transformers"')
 
     def close(self) -> None:
-        """See `myna.engines.engine.Engine.close`: nothing of it is here."""
+        """Nothing to free: the model is on the server."""
 
     def _request(self, prompt: Sequence[int], limit: int) -> dict[str, Any]:
-        given = list(prompt) if self._takes_ids else self._text.of(prompt)
-        return {"model": self._model, "prompt": given, "max_tokens": limit}
+        content = list(prompt) if self._takes_ids else self._text.render(prompt)
+        return {"model": self._model, "prompt": content, "max_tokens": limit}
 
     def _check(self, answer: Any) -> None:
         if not isinstance(answer, dict):
-            raise self._client.broken()
+            raise self._client.broken_stream()
         if "error" in answer:
             error = answer["error"]
-            why = error.get("message", error) if isinstance(error, dict) else error
-            line = "".join(c if c.isprintable() else " " for c in str(why))[:200]
+            reason = error.get("message", error) if isinstance(error, dict) else error
+            line = "".join(c if c.isprintable() else " " for c in str(reason))[:200]
             raise EngineError(f"{self._client.url} broke off: {line}")
 
-    def _tries_ids(self) -> bool:
-        """Whether the server takes token ids: it counts as many as it was sent."""
-        ids = [*self._tokenizer.bos_ids, *self._tokenizer.encode(_PROBE).ids]
+    def _accepts_token_ids(self) -> bool:
+        """True if the server takes token ids: it counts as many as were sent."""
+        ids = [*self._tokenizer.bos_ids, *self._tokenizer.encode(_PROBE_TEXT).ids]
         body = {"model": self._model, "prompt": ids, "max_tokens": 1}
         try:
-            answer = self._client.ask("POST", COMPLETIONS, body)
+            answer = self._client.request_json("POST", COMPLETIONS, body)
         except RefusedError:
-            # It is a request like this that must do, so this tells what is wrong.
-            self._client.ask("POST", COMPLETIONS, {**body, "prompt": _PROBE})
+            # A text prompt must work, or this raises the reason.
+            self._client.request_json("POST", COMPLETIONS, {**body, "prompt": _PROBE_TEXT})
             return False
         usage = answer.get("usage") if isinstance(answer, dict) else None
-        counted = usage.get("prompt_tokens") if isinstance(usage, dict) else None
-        return counted in (len(ids), len(ids) + 1)  # some put a begin token before it
+        count = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+        return count in (len(ids), len(ids) + 1)  # some add a BOS token
 
-    def _tries(self, more: dict[str, Any]) -> bool:
-        try:
-            ids = self._tokenizer.encode(_PROBE).ids
-            self._client.ask("POST", COMPLETIONS, {**self._request(ids, 1), **more})
-        except RefusedError:
-            return False
-        return True
+    def _accepts(self, options: dict[str, Any]) -> bool:
+        with suppress(RefusedError):
+            ids = self._tokenizer.encode(_PROBE_TEXT).ids
+            self._client.request_json("POST", COMPLETIONS, {**self._request(ids, 1), **options})
+            return True
+        return False
 
-    def _tries_probs(self, count: int) -> bool:
-        try:
-            ids = self._tokenizer.encode(_PROBE).ids
-            return bool(self._ask_probs(self._request(ids, 1), count))
-        except RefusedError:
-            return False
+    def _returns_logprobs(self, count: int) -> bool:
+        with suppress(RefusedError):
+            ids = self._tokenizer.encode(_PROBE_TEXT).ids
+            return bool(self._request_probs(self._request(ids, 1), count))
+        return False
 
-    def _ask_probs(self, body: dict[str, Any], count: int) -> dict[int, float]:
-        """The probabilities in an answer, by token id; none where there are none."""
-        whole = {"temperature": 1.0, "top_p": 1.0, "logprobs": count}
-        more = {**_extras(Sampling(min_p=0)), **_AS_IDS} if self._extras else {}
-        answer = self._client.ask("POST", COMPLETIONS, {**body, **more, **whole})
+    def _request_probs(self, body: dict[str, Any], count: int) -> dict[int, float]:
+        """Request next-token probabilities, by token id; empty if the server returns none."""
+        unchanged = {"temperature": 1.0, "top_p": 1.0, "logprobs": count}
+        options = {**_extra_sampling(Sampling(min_p=0)), **_TOKENS_AS_IDS} if self._extras else {}
+        answer = self._client.request_json("POST", COMPLETIONS, {**body, **options, **unchanged})
         self._check(answer)
-        found: dict[int, float] = {}
-        for token, logprob in _top(_choice(answer).get("logprobs")):
-            number = token if isinstance(token, int) else self._number(token)
-            if number is not None:
-                found[number] = found.get(number, 0.0) + math.exp(logprob)
-        best = sorted(found.items(), key=lambda entry: entry[1], reverse=True)
+        probs: dict[int, float] = {}
+        for token, logprob in _top_logprobs(_choice(answer).get("logprobs")):
+            token_id = token if isinstance(token, int) else self._token_id(token)
+            if token_id is not None:
+                probs[token_id] = probs.get(token_id, 0.0) + math.exp(logprob)
+        best = sorted(probs.items(), key=lambda entry: entry[1], reverse=True)
         return dict(best[:count])
 
-    def _number(self, token: str) -> int | None:
-        """The id of a token that a server names by its text, where it is but one."""
+    def _token_id(self, token: str) -> int | None:
+        """The id of a token that a server names by its text; None if ambiguous."""
         kind, _, number = token.partition("token_id:")  # vLLM
         if not kind and number.isdecimal():
             return int(number)
         ids = self._tokenizer.encode(token).ids
-        is_half = "\ufffd" in token  # of a character: many tokens are written so
+        is_half = "\ufffd" in token  # of a character: many tokens look the same
         return ids[0] if len(ids) == 1 and not is_half else None
 
 
-_AS_IDS = {"return_tokens_as_token_ids": True}
-"""vLLM then names tokens by their ids."""
+_TOKENS_AS_IDS = {"return_tokens_as_token_ids": True}
+"""Makes vLLM name tokens by their ids."""
 
 
-def _extras(sampling: Sampling) -> dict[str, Any]:
-    """What OpenAI's own API does not know, under the names that servers have for it."""
+def _extra_sampling(sampling: Sampling) -> dict[str, Any]:
+    """Sampling settings beyond OpenAI's API, by the names of different servers."""
     return {
-        "top_k": sampling.top_k or -1,  # all, for every server
+        "top_k": sampling.top_k or -1,  # -1: no limit, on every server
         "min_p": sampling.min_p,
         "repeat_penalty": sampling.repetition_penalty,
         "repetition_penalty": sampling.repetition_penalty,
@@ -198,11 +195,11 @@ def _choice(answer: Any) -> dict[str, Any]:
     return first if isinstance(first, dict) else {}
 
 
-def _top(logprobs: Any) -> list[tuple[int | str, float]]:
-    """The (id or text, log-probability) pairs of the first token, in either form.
+def _top_logprobs(logprobs: Any) -> list[tuple[int | str, float]]:
+    """The (id or text, log-probability) pairs of the first token, in either format.
 
-    OpenAI's for completions is `top_logprobs`: [{text: logprob}]; llama.cpp's is that
-    for chats, `content`: [{top_logprobs: [{id, token, logprob}]}].
+    OpenAI's for completions is `top_logprobs`: [{text: logprob}]; llama.cpp's is that of
+    chats, `content`: [{top_logprobs: [{id, token, logprob}]}].
     """
     if not isinstance(logprobs, dict):
         return []
@@ -215,14 +212,14 @@ def _top(logprobs: Any) -> list[tuple[int | str, float]]:
         return []
 
 
-def models(client: Client) -> dict[str, dict[str, Any]]:
-    """What a server says of each of its models; nothing where it does not list them.
+def list_models(client: Client) -> dict[str, dict[str, Any]]:
+    """The server's models by id; empty if it does not list them.
 
     Raises:
-        EngineError: it cannot be reached, or refuses the key.
+        EngineError: it is unreachable, or refuses the key.
     """
     try:
-        answer = client.ask("GET", "/v1/models")
+        answer = client.request_json("GET", "/v1/models")
     except RefusedError:
         return {}
     listed = answer.get("data") if isinstance(answer, dict) else None
@@ -230,11 +227,11 @@ def models(client: Client) -> dict[str, dict[str, Any]]:
     return {str(one["id"]): one for one in entries if isinstance(one, dict) and "id" in one}
 
 
-def chosen_model(server: Server, served: dict[str, dict[str, Any]]) -> str:
-    """What the server calls the model of the settings, or its only one.
+def choose_model(server: EngineServer, served: dict[str, dict[str, Any]]) -> str:
+    """The server's name of the model in the settings, or its only model.
 
     Raises:
-        EngineError: it does not have that, or has several and none is named.
+        EngineError: the server lacks that model, or has several and none is set.
     """
     names = ", ".join(list(served)[:10])
     if not server.model:
@@ -245,22 +242,21 @@ def chosen_model(server: Server, served: dict[str, dict[str, Any]]) -> str:
             if served
             else f"{server.url} does not say what models it has: name one as model in [engine]"
         )
-    for name in (server.model, f"{server.model}:latest"):  # Ollama's names end so
+    for name in (server.model, f"{server.model}:latest"):  # Ollama's suffix
         if name in served or not served:
             return name
     raise EngineError(f"{server.url} has no model {server.model!r}, only {names}: see [engine]")
 
 
-GAP = "\u200b"
-"""Zero-width space: behind its first sign, it makes a typed control token mere text."""
+ZERO_WIDTH_SPACE = "\u200b"
+"""After its first character, it makes a typed control token plain text."""
 
 
-class PlainText:
-    """Writes prompts of one tokenizer as text.
+class PromptText:
+    """Renders prompts of one tokenizer as text.
 
-    Who reads text finds control tokens in it, so those that stand in a chat as words
-    get a gap, and those that steer the model do not. What the server puts before any
-    text by itself is left out.
+    The server parses control tokens in text: those typed in a chat get a zero-width space,
+    real ones do not. The BOS token is left out, since the server adds it.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -271,8 +267,8 @@ class PlainText:
         self._typed = re.compile(f"(?=(?:{'|'.join(map(re.escape, longest_first))}))")
         self._any = bool(longest_first)
 
-    def of(self, prompt: Sequence[int]) -> str:
-        """The text of `prompt`."""
+    def render(self, prompt: Sequence[int]) -> str:
+        """Render `prompt` as text."""
         bos = self._tokenizer.bos_ids
         ids = list(prompt)
         if bos and tuple(ids[: len(bos)]) == bos:
@@ -293,4 +289,6 @@ class PlainText:
         starts = {match.start() for match in self._typed.finditer(text)}
         if not starts:
             return text
-        return "".join(sign + GAP if at in starts else sign for at, sign in enumerate(text))
+        return "".join(
+            sign + ZERO_WIDTH_SPACE if at in starts else sign for at, sign in enumerate(text)
+        )

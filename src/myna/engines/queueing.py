@@ -1,4 +1,4 @@
-"""Who may use an engine now: as many at once as it has slots, rooms in turn."""
+"""A fair queue for the slots of an engine: rooms take turns."""
 
 from __future__ import annotations
 
@@ -9,86 +9,84 @@ from contextlib import contextmanager
 
 from myna.errors import BusyError
 
-GONE_S = 0.2
-"""How often somebody who waits is looked after."""
+CANCEL_POLL_SECONDS = 0.2
+"""Time between two looks at `is_cancelled`."""
 
 
 class Queue:
-    """Admits `slots` calls at once; the rest waits, at most `most_waiting` of them.
+    """Admits `slots` calls at once; of the others at most `max_waiting` wait. Thread-safe.
 
-    Each call has a key, such as its room. Keys that wait are served round-robin, and
-    calls of one key in the order they came, so whoever asks much does not starve others.
-    To be used from any number of threads.
+    Each call has a key, such as its room. Waiting keys are served round-robin, and calls of
+    one key in order, so that a busy room does not starve others.
     """
 
-    def __init__(self, slots: int, most_waiting: int) -> None:
+    def __init__(self, slots: int, max_waiting: int) -> None:
         self.slots = slots
-        self.most_waiting = most_waiting
+        self.max_waiting = max_waiting
         self._lock = threading.Lock()
         self._free = slots
         self._waiting: dict[str, deque[threading.Event]] = {}
-        """The calls of each key that wait, the key whose turn it is first. None wait
-        while a slot is free."""
+        """Waiting calls by key, the next key first. None wait while a slot is free."""
 
     @property
     def running(self) -> int:
-        """How many calls hold a slot now."""
+        """Number of calls that hold a slot."""
         return self.slots - self._free
 
     @property
     def waiting(self) -> int:
-        """How many calls wait for one."""
+        """Number of calls that wait for a slot."""
         with self._lock:
             return self._count()
 
     @contextmanager
-    def turn(self, key: str, gone: Callable[[], bool] | None = None) -> Iterator[None]:
-        """Wait for a slot, hold it for the `with` block, and give it back.
+    def slot(self, key: str, is_cancelled: Callable[[], bool] | None = None) -> Iterator[None]:
+        """Wait for a slot, hold it for the `with` block, and release it.
 
-        Whoever is `gone` waits no longer, and leaves their place to others.
+        A call that `is_cancelled` leaves the queue.
 
         Raises:
-            BusyError: too many wait already; nobody waits to learn that.
+            BusyError: too many calls wait already, or this one was cancelled.
         """
         admitted = threading.Event()
         with self._lock:
             if self._free:
                 self._free -= 1
                 admitted.set()
-            elif self._count() >= self.most_waiting:
+            elif self._count() >= self.max_waiting:
                 raise BusyError(
-                    f"{self.slots} replies are being made and {self.most_waiting} wait: "
+                    f"{self.slots} replies are being made and {self.max_waiting} wait: "
                     "try again in a moment"
                 )
             else:
                 self._waiting.setdefault(key, deque()).append(admitted)
         try:
-            while not admitted.wait(None if gone is None else GONE_S):
-                if gone is not None and gone():
-                    raise BusyError("nobody waits for this any more")
-        except BaseException:  # gone, or Ctrl-C
+            while not admitted.wait(None if is_cancelled is None else CANCEL_POLL_SECONDS):
+                if is_cancelled is not None and is_cancelled():
+                    raise BusyError("cancelled while waiting for a slot")
+        except BaseException:  # cancelled, or Ctrl-C
             self._leave(key, admitted)
             raise
         try:
             yield
         finally:
             with self._lock:
-                self._pass_on()
+                self._release()
 
     def _count(self) -> int:
         return sum(map(len, self._waiting.values()))
 
     def _leave(self, key: str, admitted: threading.Event) -> None:
-        """Wait no longer; a slot that was given in this very moment goes to the next."""
+        """Leave the queue; a slot granted in this moment goes to the next call."""
         with self._lock:
             if admitted.is_set():
-                self._pass_on()
+                self._release()
                 return
             self._waiting[key].remove(admitted)
             if not self._waiting[key]:
                 del self._waiting[key]
 
-    def _pass_on(self) -> None:
+    def _release(self) -> None:
         if not self._waiting:
             self._free += 1
             return

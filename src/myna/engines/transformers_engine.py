@@ -1,7 +1,7 @@
-"""The transformers library as an engine: slower on a CPU, but it can do everything.
+"""The transformers library as an engine: slower on a CPU, but with all abilities.
 
-It keeps the state of the last prompt, so that a prompt that begins like it costs only
-what is new. Engines with other adapters on the same base share its weights.
+It caches the state of the last prompt for prompts with the same prefix. Engines with
+different adapters of one base share its weights.
 """
 
 from __future__ import annotations
@@ -18,39 +18,40 @@ import torch
 from tokenizers.decoders import DecodeStream
 from transformers import DynamicCache
 
-from myna.engines.engine import Sampling, check_prompt
+from myna.config import Sampling
+from myna.engines.engine import check_prompt
 from myna.errors import EngineError
 from myna.models.bases import Base
-from myna.models.loading import WHOLE, add_adapter, load, load_adapter
+from myna.models.loading import FULL_MODEL_FOLDER, add_adapter, load_adapter, load_base
 from myna.rendering.tokenizer import Tokenizer
 
-_CHUNK = 512
-"""Positions computed at once: their logits over the whole vocabulary lie in memory."""
+_CHUNK_TOKENS = 512
+"""Positions computed at once: each has logits over the whole vocabulary."""
 _PENALTY_WINDOW = 64
 
 
-class _Shared:
-    """A base with any number of adapters on it, of which one counts at a time."""
+class _SharedBase:
+    """A base with any number of adapters, one active at a time."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
-        self._using = threading.Lock()
+        self._lock = threading.Lock()
         self._names: dict[tuple[Path, int], str] = {}
-        """Of each adapter, as it was written at that time: one may be trained further."""
-        self._current: str | None = None
+        """Adapter names by path and modification time: an adapter may be trained further."""
+        self._active: str | None = None
 
     def add(self, adapter: Path) -> str:
-        """Put an adapter on it, if it is not there: its name for `speaking`.
+        """Load an adapter, unless it is loaded; return its name for `active`.
 
         Raises:
-            ModelError: it is missing or damaged, or fits another base.
+            ModelError: it is missing, damaged, or of another base.
         """
         weights = adapter / "adapter_model.safetensors"
         key = (adapter.resolve(), weights.stat().st_mtime_ns if weights.exists() else 0)
-        with self._using:
+        with self._lock:
             if not self._names:
                 self.model = load_adapter(self.model, adapter)
-                self._current = self._names[key] = _FIRST
+                self._active = self._names[key] = _FIRST_ADAPTER
             elif key not in self._names:
                 name = f"adapter{len(self._names)}"
                 add_adapter(self.model, adapter, name)
@@ -58,38 +59,38 @@ class _Shared:
             return self._names[key]
 
     @contextmanager
-    def speaking(self, adapter: str | None, *, as_it_is: bool) -> Iterator[None]:
-        """Hold the model with just this adapter, or none, in effect."""
-        with self._using:
-            if as_it_is or not self._names:
+    def active(self, adapter: str | None, *, unchanged: bool) -> Iterator[None]:
+        """Lock the model with only this adapter, or none, active."""
+        with self._lock:
+            if unchanged or not self._names:
                 yield
             elif adapter is None:
                 with self.model.disable_adapter():
                     yield
             else:
-                if adapter != self._current:
+                if adapter != self._active:
                     self.model.set_adapter(adapter)
-                    self._current = adapter
+                    self._active = adapter
                 yield
 
 
-_FIRST = "default"
-"""What peft calls an adapter that has no name."""
-_loaded: WeakValueDictionary[str, _Shared] = WeakValueDictionary()
+_FIRST_ADAPTER = "default"
+"""peft's name for an adapter without one."""
+_loaded: WeakValueDictionary[str, _SharedBase] = WeakValueDictionary()
 _loading = threading.Lock()
 
 
-def _of(base: Base) -> _Shared:
-    """The base, loaded once for all engines that are open."""
+def _shared_base(base: Base) -> _SharedBase:
+    """The base, loaded once for all open engines."""
     with _loading:
         shared = _loaded.get(base.fingerprint)
         if shared is None:
-            shared = _loaded[base.fingerprint] = _Shared(load(base))
+            shared = _loaded[base.fingerprint] = _SharedBase(load_base(base))
         return shared
 
 
 class Transformers:
-    """A model in transformers, with or without an adapter, on the GPU where there is one.
+    """A model in transformers, with or without an adapter, on the GPU if available.
 
     Raises:
         ModelError: the base or the adapter is missing or damaged.
@@ -100,33 +101,35 @@ class Transformers:
     slots = 1
 
     def __init__(self, base: Base, adapter: Path | None, context: int, model: Any = None) -> None:
-        """With `model` that very model is used, as it is, and nothing is loaded."""
+        """With `model`, that model is used as it is, and nothing is loaded."""
         self.context = context
-        if model is None and adapter and (adapter / WHOLE).is_dir():
-            model = load_adapter(load(base), adapter)
-        self._as_it_is = model is not None
-        self._shared: _Shared | None = _of(base) if model is None else _Shared(model)
+        if model is None and adapter and (adapter / FULL_MODEL_FOLDER).is_dir():
+            model = load_adapter(load_base(base), adapter)
+        self._is_given = model is not None
+        self._shared: _SharedBase | None = (
+            _shared_base(base) if model is None else _SharedBase(model)
+        )
         self._adapter = self._shared.add(adapter) if adapter and model is None else None
         self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(base.folder / "tokenizer.json"))
         self._ends = Tokenizer(base.folder).end_ids
         self._cache: Any = None
-        self._stepping = threading.RLock()
+        self._cache_lock = threading.RLock()
         self._cached: list[int] = []
-        """The ids whose state is in the cache."""
+        """Token ids whose state is in the cache."""
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.engine.Engine.stream`."""
         check_prompt(prompt, self.context, self.name)
         ids = list(prompt)
-        random = torch.Generator()
+        rng = torch.Generator()
         if sampling.seed is None:
-            random.seed()
+            rng.seed()
         else:
-            random.manual_seed(sampling.seed)
+            rng.manual_seed(sampling.seed)
         decoder = DecodeStream(ids=ids[-8:], skip_special_tokens=True)
-        longest = min(len(prompt) + sampling.max_new_tokens, self.context)
-        while len(ids) < longest:
-            token = choose_token(self._last_logits(ids), sampling, ids[-_PENALTY_WINDOW:], random)
+        max_length = min(len(prompt) + sampling.max_new_tokens, self.context)
+        while len(ids) < max_length:
+            token = sample_token(self._last_logits(ids), sampling, ids[-_PENALTY_WINDOW:], rng)
             if token in self._ends:
                 return "stop"
             ids.append(token)
@@ -146,15 +149,15 @@ class Transformers:
         """See `myna.engines.engine.Engine.score`."""
         if not continuation:
             return []
-        ids = [*prompt, *continuation[:-1]]  # nothing is asked about what follows the last
+        ids = [*prompt, *continuation[:-1]]  # the logits after the last are not needed
         check_prompt(prompt, self.context, self.name)
         check_prompt(ids, self.context, self.name)
         scores: list[float] = []
-        with self._stepping:  # the cache is this prompt's until the last chunk
+        with self._cache_lock:  # no other call may change the cache
             for logits in self._logits(ids, len(prompt) - 1):
-                wanted = torch.tensor(continuation[len(scores) : len(scores) + len(logits)])
-                found = logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0]
-                scores += found.tolist()
+                targets = torch.tensor(continuation[len(scores) : len(scores) + len(logits)])
+                log_probs = logits.log_softmax(-1).gather(-1, targets[:, None])[:, 0]
+                scores += log_probs.tolist()
         return scores
 
     def close(self) -> None:
@@ -165,7 +168,7 @@ class Transformers:
 
     def _last_logits(self, ids: Sequence[int]) -> torch.Tensor:
         """The logits after the last of `ids`: (vocabulary,), float32 on the CPU."""
-        with self._stepping:
+        with self._cache_lock:
             *_, logits = self._logits(ids, len(ids) - 1)
         return logits[-1]
 
@@ -173,40 +176,40 @@ class Transformers:
     def _logits(self, ids: Sequence[int], first: int) -> Iterator[torch.Tensor]:
         """The logits after each of `ids` from position `first` on, in chunks.
 
-        Each chunk is (positions, vocabulary), float32 on the CPU. What `ids` share with
-        the last call's is taken from the cache.
+        Each chunk is (positions, vocabulary), float32 on the CPU. The common prefix with
+        the last call's ids comes from the cache.
         """
-        model = self._shared
-        if model is None:
+        shared = self._shared
+        if shared is None:
             raise EngineError("this engine is closed: open another")
-        shared = self._rewind(ids, first, model.model.config)
-        for start in range(shared, len(ids), _CHUNK):
-            part = ids[start : start + _CHUNK]
-            wanted = len(part) - max(first - start, 0)
+        cached = self._crop_cache(ids, first, shared.model.config)
+        for start in range(cached, len(ids), _CHUNK_TOKENS):
+            chunk = ids[start : start + _CHUNK_TOKENS]
+            wanted = len(chunk) - max(first - start, 0)
             try:
-                with model.speaking(self._adapter, as_it_is=self._as_it_is):
-                    logits = model.model(
-                        input_ids=torch.tensor([part], device=model.model.device),
+                with shared.active(self._adapter, unchanged=self._is_given):
+                    logits = shared.model(
+                        input_ids=torch.tensor([chunk], device=shared.model.device),
                         past_key_values=self._cache,
                         use_cache=True,
                         logits_to_keep=max(wanted, 1),
                     ).logits[0]
-            except BaseException:  # Ctrl-C too: some layers' states may be ahead of others'
+            except BaseException:  # even Ctrl-C: layers' states may differ in length
                 self._cache, self._cached = None, []
                 raise
-            self._cached += part
+            self._cached += chunk
             if wanted > 0:
                 yield logits.float().cpu()
 
-    def _rewind(self, ids: Sequence[int], most: int, config: Any) -> int:
-        """Cut the cache back to what it shares with `ids`, at most `most`; how many that is."""
+    def _crop_cache(self, ids: Sequence[int], max_length: int, config: Any) -> int:
+        """Crop the cache to its prefix in common with `ids`, at most `max_length`; return that."""
         shared = 0
-        for old, new in zip(self._cached, ids[:most], strict=False):
+        for old, new in zip(self._cached, ids[:max_length], strict=False):
             if old != new:
                 break
             shared += 1
         surplus = len(self._cached) - shared
-        if self._cache is None or (surplus and not _can_be_cut(self._cache)):
+        if self._cache is None or (surplus and not _can_crop(self._cache)):
             self._cache, shared = DynamicCache(config=config), 0
         elif surplus:
             self._cache.crop(-surplus)
@@ -214,21 +217,20 @@ class Transformers:
         return shared
 
 
-def _can_be_cut(cache: Any) -> bool:
-    """Whether states can be taken off its end: not those of sliding or recurrent layers."""
+def _can_crop(cache: Any) -> bool:
+    """True unless a layer is sliding or recurrent: their states cannot be cropped."""
     return all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
 
 
-def choose_token(
-    logits: torch.Tensor, sampling: Sampling, recent: Sequence[int], random: torch.Generator
+def sample_token(
+    logits: torch.Tensor, sampling: Sampling, recent: Sequence[int], rng: torch.Generator
 ) -> int:
-    """One token out of `logits` (vocabulary,), narrowed in llama.cpp's order."""
+    """Sample a token from `logits` (vocabulary,), with filters in llama.cpp's order."""
     logits = logits.clone()
     if sampling.repetition_penalty != 1.0:
         seen = torch.tensor(sorted(set(recent)))
-        odds = logits[seen]
-        penalty = sampling.repetition_penalty
-        logits[seen] = torch.where(odds > 0, odds / penalty, odds * penalty)
+        penalty, penalised = sampling.repetition_penalty, logits[seen]
+        logits[seen] = torch.where(penalised > 0, penalised / penalty, penalised * penalty)
     if sampling.temperature <= 0:
         return int(logits.argmax())
     logits, order = logits.sort(descending=True)
@@ -242,4 +244,4 @@ def choose_token(
         probs = logits.softmax(-1)
         logits = logits[: max(int((probs >= sampling.min_p * probs[0]).sum()), 1)]
     probs = (logits / sampling.temperature).softmax(-1)
-    return int(order[torch.multinomial(probs, 1, generator=random)])
+    return int(order[torch.multinomial(probs, 1, generator=rng)])

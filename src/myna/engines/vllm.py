@@ -1,7 +1,7 @@
 """vLLM as an engine: one base on its server, one LoRA for each persona or group.
 
-The server is vLLM's own (`vllm serve`), on this machine or another. It takes token ids
-and names each LoRA as a model; where it may, the adapter is put on it when it is missing.
+The server is `vllm serve`, on this machine or another. It takes token ids and lists each
+LoRA as a model; a missing adapter is loaded if the server allows it.
 
 Facts: https://docs.vllm.ai/en/stable/features/lora/ (`--lora-modules NAME=PATH`,
 `/v1/load_lora_adapter` with `lora_name` and `lora_path` where
@@ -15,9 +15,9 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from myna.config import Server
+from myna.config import EngineServer
 from myna.engines.client import Client, RefusedError
-from myna.engines.openai_engine import OpenAI, chosen_model, models
+from myna.engines.openai_engine import OpenAI, choose_model, list_models
 from myna.errors import EngineError
 from myna.models.bases import Base
 
@@ -26,32 +26,32 @@ class Vllm(OpenAI):
     """A base with a LoRA in vLLM.
 
     Raises:
-        EngineError: as `OpenAI`, or the server does not have the adapter and cannot take it.
+        EngineError: as `OpenAI`, or the server lacks the adapter and cannot load it.
     """
 
     name = "vllm"
 
     def __init__(
-        self, base: Base, adapter: Path | None, server: Server, context: int, slots: int
+        self, base: Base, adapter: Path | None, server: EngineServer, context: int, slots: int
     ) -> None:
-        model = adapter_model(base, adapter, server)
+        model = served_model(base, adapter, server)
         super().__init__(base, server, context, slots, model)
         if not self._takes_ids:
             raise EngineError(
-                f'{server.url} does not take token ids, so it is no vLLM: use engine = "openai"'
+                f'{server.url} does not take token ids, so it is not vLLM: use engine = "openai"'
             )
 
 
-def adapter_model(base: Base, adapter: Path | None, server: Server) -> str:
-    """What the server calls `base` with `adapter`, which is put on it where it can be.
+def served_model(base: Base, adapter: Path | None, server: EngineServer) -> str:
+    """The server's model name of `base` with `adapter`, which is loaded if possible.
 
     Raises:
-        EngineError: it has no such model, another adapter of that name, or cannot take it.
+        EngineError: no such model, another adapter of that name, or loading failed.
     """
     client = Client(server.url, server.timeout)
-    served = models(client)
+    served = list_models(client)
     if server.model or adapter is None:
-        return chosen_model(server, served)
+        return choose_model(server, served)
     adapter = adapter.resolve()
     name = adapter.name
     if name in served:
@@ -62,22 +62,22 @@ def adapter_model(base: Base, adapter: Path | None, server: Server) -> str:
                 f'same, set model = "{name}" in [engine]'
             )
         return name
-    if _is_here(server.url):
+    if _is_local(server.url):
         try:
             body = {"lora_name": name, "lora_path": str(adapter)}
-            client.send("POST", "/v1/load_lora_adapter", body)
+            client.request("POST", "/v1/load_lora_adapter", body)
         except RefusedError:
             pass
         else:
             return name
     raise EngineError(
         f"{server.url} does not have the adapter {name!r}: start it with `vllm serve {base.folder} "
-        f"--enable-lora --max-lora-rank {_rank(adapter)} --lora-modules {name}={adapter}`"
+        f"--enable-lora --max-lora-rank {_max_lora_rank(adapter)} --lora-modules {name}={adapter}`"
     )
 
 
-def _is_here(url: str) -> bool:
-    """Whether the server is on this machine, and so finds our files."""
+def _is_local(url: str) -> bool:
+    """True if the server is on this machine, and so can read our files."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
@@ -85,10 +85,10 @@ def _is_here(url: str) -> bool:
         return False
 
 
-def _rank(adapter: Path) -> int:
-    """The least rank of vLLM's choices that the adapter fits in."""
+def _max_lora_rank(adapter: Path) -> int:
+    """The smallest `--max-lora-rank` of vLLM that the adapter fits in."""
     try:
         rank = int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineError(f"{adapter} holds no adapter: train it with `myna train`") from error
-    return next((most for most in (8, 16, 32, 64, 128, 256, 320, 512) if most >= rank), rank)
+    return next((size for size in (8, 16, 32, 64, 128, 256, 320, 512) if size >= rank), rank)

@@ -18,8 +18,8 @@ import polars as pl
 import torch
 
 from myna.rendering.encode import loss_mask
-from myna.training.data import Schedule
-from myna.training.loss import sample_losses
+from myna.training.data import BatchSampler
+from myna.training.loss import token_losses
 
 BATCH_TOKENS = 2048
 RESAMPLES = 1000
@@ -67,7 +67,7 @@ def reply_bits(
     """
     device = next(model.parameters()).device
     ids, spans = samples["ids"].to_list(), samples["target_spans"].to_list()
-    schedule = Schedule([len(i) for i in ids], BATCH_TOKENS, seed=0)
+    schedule = BatchSampler([len(i) for i in ids], BATCH_TOKENS, seed=0)
     rows: list[tuple[int, str, int, float]] = []
     done = 0
     disabled = None if adapter or not hasattr(model, "disable_adapter") else model.disable_adapter()
@@ -75,7 +75,7 @@ def reply_bits(
     with torch.inference_mode(), disabled or nullcontext():
         for batch in schedule.epoch(0):
             masks = [loss_mask(len(ids[i]), spans[i], words_only=True) for i in batch]
-            losses = sample_losses(model, [ids[i] for i in batch], masks, device)
+            losses = token_losses(model, [ids[i] for i in batch], masks, device)
             # The bits before each target of the batch, and after the last.
             sums = np.append(0, (losses.double() / math.log(2)).cumsum(0).cpu())
             before = 0

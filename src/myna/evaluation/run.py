@@ -10,8 +10,8 @@ from myna import stages, workspace
 from myna.artifacts import AdapterInfo
 from myna.errors import WorkspaceError
 from myna.evaluation.likelihood import compare, confidence_interval, reply_bits
-from myna.models.bases import find_base_of
-from myna.models.loading import load, load_adapter
+from myna.models.bases import find_adapter_base
+from myna.models.loading import load_adapter, load_base
 from myna.preparing.prepare import read_samples
 from myna.training.kernels.install import install_kernels
 
@@ -39,8 +39,8 @@ def run(
     samples = read_samples(space, "test")
     if not samples.height:
         raise WorkspaceError("there is no test split: raise split.test and run `myna prepare`")
-    base = find_base_of(name, info, weights=True, say=report)
-    plain = load(base)
+    base = find_adapter_base(name, info, weights=True, report=report)
+    plain = load_base(base)
     model = load_adapter(plain, space.adapter(name))
     install_kernels(model)
     # A model whose every weight was trained has no adapter to disable.

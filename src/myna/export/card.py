@@ -28,7 +28,7 @@ import polars as pl
 from myna import people
 from myna.cleaning.redact import redact_text
 from myna.config import Redaction
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import ExportError
 from myna.export.clone_export import CloneExportReport, slugs
 from myna.export.dialogues import Exchange, Turn, dialogues, neutralize
@@ -55,8 +55,8 @@ def write(workspace: Workspace, new: Path, report: CloneExportReport) -> None:
     messages = pl.read_parquet(workspace.prepared / "messages.parquet").with_row_index("row")
     trained = messages.filter(pl.col("split") == "train")
     everyone = people.load(workspace.people_file)
-    allowed = set(people.personas(everyone))
-    names = [name for person in everyone.persons for name in (person.name, person.shown)]
+    allowed = set(people.persona_names(everyone))
+    names = [name for person in everyone.persons for name in (person.name, person.display_name)]
     for persona, file in zip(report.personas, slugs(report.personas), strict=True):
         v2, v3 = cards(card_fields(trained, persona, allowed, names))
         write_json(new / f"{file}.v2.json", v2)
@@ -107,7 +107,7 @@ def card_fields(
         "first_mes": clean(greeting(messages, persona, own)),
         "mes_example": "\n".join(f"<START>\n{text}" for text in examples),
         "creator_notes": "Made by myna from real messages of a person who agreed to be cloned. "
-        "Say that it is a clone wherever others can hear it.",
+        "Reporter that it is a clone wherever others can hear it.",
         "system_prompt": "",
         "post_history_instructions": "",
         "alternate_greetings": [],
@@ -179,7 +179,7 @@ def clean(text: str) -> str:
 
 def neutralize_macros(text: str) -> str:
     """A text in which no reader finds a macro, nor a model a control token."""
-    return _MACRO.sub(lambda match: match[0] + GAP, neutralize(text))
+    return _MACRO.sub(lambda match: match[0] + ZERO_WIDTH_SPACE, neutralize(text))
 
 
 def cards(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

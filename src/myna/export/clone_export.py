@@ -19,9 +19,9 @@ from myna.choices import DEFAULT_ADAPTER
 from myna.errors import ExportError, PeopleError
 from myna.export.dataset_export import MANIFEST_KEY, choose_personas
 from myna.export.prompt_templates import Voice, text_before_system
-from myna.models.bases import Base, find_base_of
-from myna.models.fetch import Say, silent
-from myna.models.loading import WHOLE
+from myna.models.bases import Base, find_adapter_base
+from myna.models.fetch import Reporter, silent
+from myna.models.loading import FULL_MODEL_FOLDER
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import MAX_PEOPLE_NAMED, system_line
 from myna.workspace import (
@@ -73,7 +73,7 @@ class ExportedClone:
     base: Base
     voices: tuple[Voice, ...]
     chat: config.Chat
-    report: Say = silent
+    report: Reporter = silent
 
     def only_adapter(self) -> Path:
         """The folder of the adapter.
@@ -95,7 +95,7 @@ class ExportedClone:
             ExportError: as `only_adapter`, or every weight was trained.
         """
         folder = self.only_adapter()
-        if (folder / WHOLE).is_dir():
+        if (folder / FULL_MODEL_FOLDER).is_dir():
             raise ExportError(
                 f"'{folder.name}' is no LoRA, every weight of it was trained: run `myna export "
                 "merged` instead"
@@ -129,7 +129,7 @@ class CloneExportReport:
 
 
 def export_clone(
-    workspace: Workspace, target: str, selection: CloneSelection, path: Path, say: Say = silent
+    workspace: Workspace, target: str, selection: CloneSelection, path: Path, say: Reporter = silent
 ) -> CloneExportReport:
     """Write one of `TARGETS` into the folder `path`, which appears whole or not at all.
 
@@ -156,7 +156,7 @@ def export_clone(
 
 
 def load_clone(
-    workspace: Workspace, name: str, persona: str | None, report: Say = silent
+    workspace: Workspace, name: str, persona: str | None, report: Reporter = silent
 ) -> ExportedClone:
     """Read a trained adapter, with the persona who is asked for, or with all of them.
 
@@ -166,15 +166,15 @@ def load_clone(
         ModelError: the base is missing, or not the one that it was trained on.
     """
     info = AdapterInfo.load(workspace, name)
-    base = find_base_of(name, info, weights=False, say=report)
-    allowed = people.personas(people.load(workspace.people_file))
+    base = find_adapter_base(name, info, weights=False, report=report)
+    allowed = people.persona_names(people.load(workspace.people_file))
     withdrawn = [person for person in info.personas if person not in allowed]
     if withdrawn:
         raise PeopleError(
             f"{', '.join(withdrawn)}, whom '{name}' has learned to speak like, may no longer be "
             "cloned: train again with `myna train`"
         )
-    chosen = [people.find(persona, info.personas)] if persona else info.personas
+    chosen = [people.match_name(persona, info.personas)] if persona else info.personas
     voices = tuple(
         _voice(workspace.adapter(info.adapters.get(person, name)), info, base, person)
         for person in chosen

@@ -101,8 +101,8 @@ def choose_personas(
     if everyone:
         return tuple(prepared)
     if name is not None:
-        return (people_.find(name, prepared),)
-    me = people_.person(people, people.me).shown if people.me else None
+        return (people_.match_name(name, prepared),)
+    me = people_.find_person(people, people.me).display_name if people.me else None
     return (me,) if me in prepared else tuple(prepared)
 
 

@@ -19,9 +19,9 @@ from operator import itemgetter
 
 import polars as pl
 
-from myna.engines.openai_engine import GAP
+from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import SettingsError
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.preparing.windows import middle_blank
 from myna.rendering.turns import entry_line, escape, most_active
 
@@ -29,9 +29,9 @@ OPENING = "[start]"
 """The human's message if the persona speaks first and the format wants a human first."""
 
 _TYPED = re.compile(
-    rf"<{GAP}*+(?=[|｜][^\s|｜<>\[\]{GAP}]{{1,40}}+[|｜]>"
+    rf"<{ZERO_WIDTH_SPACE}*+(?=[|｜][^\s|｜<>\[\]{ZERO_WIDTH_SPACE}]{{1,40}}+[|｜]>"
     r"|/?s>|(?:unk|pad|mask|bos|eos|(?:start|end)_of_turn)>)"
-    rf"|\[{GAP}*+(?=/?INST\]|start\])"
+    rf"|\[{ZERO_WIDTH_SPACE}*+(?=/?INST\]|start\])"
 )
 
 
@@ -44,7 +44,7 @@ def neutralize(text: str) -> str:
     """
     if "<" not in text and "[" not in text:
         return text
-    return _TYPED.sub(lambda match: match[0] + GAP, text)
+    return _TYPED.sub(lambda match: match[0] + ZERO_WIDTH_SPACE, text)
 
 
 TURN_OVERHEAD = 40
@@ -140,7 +140,7 @@ def dialogues(
         SettingsError: the system line is too long for a dialogue.
     """
     is_own = pl.col("person") == persona
-    others = pl.col("person").filter(~is_own).n_unique().over(PLACE)
+    others = pl.col("person").filter(~is_own).n_unique().over(CHANNEL_KEY)
     conversations = (
         messages.with_columns(_entry_lines(messages), named=others > 1)
         .filter(pl.col("split") == split)

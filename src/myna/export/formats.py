@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal
 
-from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DatasetFormat, listed
+from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DatasetFormat, join_with_or
 from myna.errors import ExportError
 from myna.export.dialogues import OPENING, Dialogue, DrawExchanges, Exchange, Turn, neutralize
 from myna.rendering.turns import escape_turn
@@ -110,8 +110,8 @@ def find(name: str) -> Format:
     """
     if name not in FORMATS:
         raise ExportError(
-            f"'{name}' is no format: choose one of {listed(DATASET_FORMATS)}; or, "
-            f"for programs that run a clone, {listed(CLONE_FORMATS)}"
+            f"'{name}' is no format: choose one of {join_with_or(DATASET_FORMATS)}; or, "
+            f"for programs that run a clone, {join_with_or(CLONE_FORMATS)}"
         )
     return FORMATS[name]
 

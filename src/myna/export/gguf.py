@@ -9,7 +9,7 @@ from pathlib import Path
 from myna.errors import EngineError, ExportError
 from myna.export.clone_export import CloneExportReport, ExportedClone
 from myna.export.prompt_templates import as_json, jinja_template
-from myna.models.adapter_gguf import ADAPTER_FILE, convert
+from myna.models.adapter_gguf import ADAPTER_FILE, write_adapter_gguf
 from myna.workspace import write_text
 
 TEMPLATE_FILE = "template.jinja"
@@ -59,7 +59,7 @@ def convert_adapter(clone: ExportedClone, adapter: Path, new: Path) -> None:
         ExportError: llama.cpp cannot run adapters of this architecture.
     """
     try:
-        convert(adapter, clone.base, new / ADAPTER_FILE)
+        write_adapter_gguf(adapter, clone.base, new / ADAPTER_FILE)
     except EngineError as error:
         reason = str(error).partition(': use engine = "transformers"')[0]
         raise ExportError(f"{reason}: run `myna export merged` instead") from error

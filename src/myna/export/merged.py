@@ -10,9 +10,9 @@ from typing import Any
 
 from myna.export.clone_export import CloneExportReport, ExportedClone
 from myna.export.prompt_templates import as_json, jinja_template
-from myna.models.bases import Base, find
+from myna.models.bases import Base, find_base
 from myna.models.libraries import quiet
-from myna.models.loading import load, load_adapter
+from myna.models.loading import load_adapter, load_base
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import write_text
 
@@ -31,11 +31,11 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         ExportError: there is an adapter for each persona.
     """
     adapter = clone.only_adapter()
-    base = find(clone.base.name, weights=True, say=clone.report)
+    base = find_base(clone.base.name, weights=True, report=clone.report)
     clone.report(f"merging '{adapter.name}' into {base.name}")
     tokenizer = Tokenizer(base.folder)
     ids = [*tokenizer.bos_ids, *tokenizer.encode(PROBE).ids]
-    model = load_adapter(load(base, dtype=_dtype(base), device="cpu"), adapter)
+    model = load_adapter(load_base(base, dtype=_dtype(base), device="cpu"), adapter)
     before = _logprobs(model, ids)
     with quiet():
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
@@ -50,7 +50,7 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
     del model
     clone.report("loading it back")
     merged = Base(str(path), new, None, base.context, True, "")
-    after = _logprobs(load(merged, dtype=dtype, device="cpu"), ids)
+    after = _logprobs(load_base(merged, dtype=dtype, device="cpu"), ids)
     difference = float((before - after).abs().max())
     report.checked = (
         f"transformers loads it, and its log-probabilities are those of the adapter on its base "

@@ -1,4 +1,4 @@
-"""The files that paths name: folders searched through, archives looked into."""
+"""Find the chat files behind paths: search folders, look into archives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Recognition, is_archive, members, recognise
+from myna.sources import ChatFile, Recognition, archive_members, is_archive, recognise
 
 _PACKED = {
     b"Rar!": "a RAR archive",
@@ -23,63 +23,64 @@ _PACKED = {
 
 @dataclass
 class Discovery:
-    """The files behind the paths that were given.
+    """The files behind the paths that the user gave.
 
     Attributes:
-        chats: the files with messages, and as what each was recognised.
-        others: how many files are no chats, by the ending of their names.
-        troubles: a line for each file that was given, or seemed to be a chat, and cannot
-            be read.
+        chats: files with messages, each with the source that it was recognised as.
+        others: number of files that are not chat exports, by file name extension.
+        problems: one line for each unreadable file, if the user named it or it seems a chat.
     """
 
     chats: list[tuple[ChatFile, Recognition]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
-    troubles: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
 
-def find(
+def discover_chats(
     paths: list[Path], as_source: str | None = None, columns: Mapping[str, str] | None = None
 ) -> Discovery:
-    """Look at everything behind the paths.
+    """Sort all files behind the paths into chats, other files and problems.
 
     Args:
         paths: files, folders, archives.
-        as_source: what to read every file as, instead of recognising it.
-        columns: what the user says of the columns of tables, by what they hold.
+        as_source: read every file as this source, instead of recognising it.
+        columns: column names of tables by field, as the user gave them.
 
     Raises:
-        SourceError: a path is not there.
+        SourceError: a path does not exist.
     """
-    found = Discovery()
+    discovery = Discovery()
     for path in paths:
         if path.is_dir():
-            for file in _within(path, found):
-                _look(ChatFile(file, columns=columns or {}), found, as_source, named=False)
+            for file in _walk_folder(path, discovery):
+                _add_file(ChatFile(file, columns=columns or {}), discovery, as_source, named=False)
         elif path.is_file():
-            _look(ChatFile(path, columns=columns or {}), found, as_source, named=True)
+            _add_file(ChatFile(path, columns=columns or {}), discovery, as_source, named=True)
         elif path.exists():
             raise SourceError(f"{path} is neither a file nor a folder: check the path")
         elif path.is_symlink():
             raise SourceError(f"{path} is a link that leads nowhere: check the path")
         else:
-            raise SourceError(f"{path} is not there: check the path")
-    return found
+            raise SourceError(f"{path} does not exist: check the path")
+    return discovery
 
 
-def _within(folder: Path, found: Discovery) -> Iterator[Path]:
-    """The files of a folder and of those in it; hidden ones and links to folders left out."""
+def _walk_folder(folder: Path, discovery: Discovery) -> Iterator[Path]:
+    """All files below a folder, without hidden ones and without following links to folders."""
 
     def unreadable(error: OSError) -> None:
-        found.troubles.append(f"cannot read {error.filename}: {error.strerror}")
+        discovery.problems.append(f"cannot read {error.filename}: {error.strerror}")
 
     for inner, subfolders, names in os.walk(folder, onerror=unreadable):
-        if "myna.toml" in names:  # a workspace is made of chats, and is none
+        if "myna.toml" in names:  # a workspace is made of chats; it is not an export
             subfolders.clear()
             continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         for name in subfolders:
             if Path(inner, name).is_symlink():
-                found.troubles.append(f"{Path(inner, name)} is a link to a folder: not followed")
+                discovery.problems.append(
+                    f"{Path(inner, name)} is a link to a folder: not followed"
+                )
         for name in sorted(names):
             path = Path(inner, name)
             if name.startswith("."):
@@ -87,40 +88,40 @@ def _within(folder: Path, found: Discovery) -> Iterator[Path]:
             if path.is_file():
                 yield path
             elif path.is_symlink():
-                found.troubles.append(f"{path} is a link that leads nowhere: left out")
+                discovery.problems.append(f"{path} is a link that leads nowhere: left out")
 
 
-def _look(file: ChatFile, found: Discovery, as_source: str | None, *, named: bool) -> None:
-    """Sort a file into what was found; an archive's members one by one."""
+def _add_file(file: ChatFile, discovery: Discovery, as_source: str | None, *, named: bool) -> None:
+    """Add a file to the discovery; of an archive, each member. `named`: the user named it."""
     try:
         if not file.size:
             if named:
-                found.troubles.append(f"{file.place}: the file is empty: export it again")
+                discovery.problems.append(f"{file.location}: the file is empty: export it again")
             else:
-                found.others["empty"] += 1
+                discovery.others["empty"] += 1
             return
         if is_archive(file):
-            for member in members(file):
-                _look(member, found, as_source, named=False)
+            for member in archive_members(file):
+                _add_file(member, discovery, as_source, named=False)
             return
-        recognised = Recognition(as_source, 1.0, "by --source") if as_source else recognise(file)
-        if recognised is None:
+        recognition = Recognition(as_source, 1.0, "by --source") if as_source else recognise(file)
+        if recognition is None:
             if named:
-                found.troubles.append(f"{file.place}: {_no_chat(file)}")
-            found.others[file.path.suffix.lower() or "without ending"] += 1
-        elif recognised.holds_messages:
-            found.chats.append((file, recognised))
+                discovery.problems.append(f"{file.location}: {_not_a_chat_export(file)}")
+            discovery.others[file.path.suffix.lower() or "without ending"] += 1
+        elif recognition.holds_messages:
+            discovery.chats.append((file, recognition))
         elif named:
-            found.troubles.append(
-                f"{file.place} is {recognised.because} and holds no messages: "
+            discovery.problems.append(
+                f"{file.location} is {recognition.reason} and holds no messages: "
                 "import the folder that it belongs to"
             )
     except SourceError as error:
-        found.troubles.append(str(error))
+        discovery.problems.append(str(error))
 
 
-def _no_chat(file: ChatFile) -> str:
-    for mark, kind in _PACKED.items():
-        if file.head.startswith(mark):
+def _not_a_chat_export(file: ChatFile) -> str:
+    for magic, kind in _PACKED.items():
+        if file.head.startswith(magic):
             return f"{kind}: unpack it first, and import the folder"
-    return "no chat that myna knows: see `myna import --list`"
+    return "not a chat export that myna knows: see `myna import --list`"

@@ -1,13 +1,13 @@
 """Import chat exports into a workspace.
 
-    messages/NAME-HASH/             one file, or several small ones
+    messages/NAME-HASH/             one large file, or several small ones
       0000000.parquet, …            their messages, in order; several tables of a large file
-      import.json                   what each file was, and what became of all that was in it
+      import.json                   what became of each file and of all that was in it
 
 Such a folder appears whole or not at all. Messages flow through in batches, or straight
-from the processes that read them to tables, so memory stays flat whatever the size.
-Importing again adds what is new: a file of the same content is not read twice, and
-messages that are there already are not stored twice. Whoever was forgotten stays so.
+from the processes that read them to tables, so memory use is independent of file size.
+Importing again adds what is new: files are deduplicated by content, messages by id and text.
+Messages of forgotten people are never stored again.
 """
 
 from __future__ import annotations
@@ -31,19 +31,33 @@ from polars.io.plugins import register_io_source
 from myna import people as people_
 from myna import workspace as workspace_
 from myna.errors import SourceError
-from myna.messages import COMPRESSION, KEY, SCHEMA
+from myna.messages import MESSAGE_KEY, PARQUET_COMPRESSION, SCHEMA
 from myna.people import accounts
-from myna.sources import ChatFile, Recognition, Table, Tally, source, table_name, unspooled
+from myna.sources import (
+    ChatFile,
+    Recognition,
+    StoredTable,
+    Tally,
+    load_source,
+    load_table,
+    table_file_name,
+)
 from myna.sources._shared import files
 from myna.workspace import ImportRecord, Workspace
 
+Group = list[tuple[ChatFile, Recognition]]
+"""Files that share one folder of tables, each with the source that it was recognised as."""
+
 Progress = Callable[[int, str], None]
-"""Hears the bytes done of all files, and which file is being read."""
+"""Progress callback: bytes done of all files, and the name of the file being read."""
 
 
 @dataclass
-class Imported:
-    """The result of importing one file. `trouble` is a line for the user, or nothing."""
+class ImportResult:
+    """The result of importing one file; `known` messages were stored before.
+
+    `trouble` is an error line for the user, or None.
+    """
 
     file: str
     source: str
@@ -72,126 +86,131 @@ def import_files(
     *,
     consent: people_.Consent,
     progress: Progress = lambda _done, _name: None,
-) -> Iterator[Imported]:
-    """Read files and store what is new of them; new people are added to people.toml.
+) -> Iterator[ImportResult]:
+    """Read files and store their new messages; add new people to people.toml.
 
-    A file's result comes once its messages are stored. Damage within a file is told in its
-    result; all complete messages are stored.
+    Yields a file's result once its messages are stored. Of a damaged file all complete
+    messages are stored, and its result says what is missing.
 
     Raises:
-        WorkspaceError: the disk is full; nothing of the file at hand is stored then.
+        WorkspaceError: the disk is full; nothing of the current file is stored then.
     """
     done = 0
     for group in _groups(chats):
-        yield from _Group(workspace, group, consent, progress, done).bring_in()
+        yield from _GroupImport(workspace, group, consent, progress, done).run()
         done += sum(file.size for file, _ in group)
 
 
-def _groups(
-    chats: list[tuple[ChatFile, Recognition]],
-) -> Iterator[list[tuple[ChatFile, Recognition]]]:
-    """Files whose messages make one table: a large one, or small ones of one source."""
-    group: list[tuple[ChatFile, Recognition]] = []
+def _groups(chats: Group) -> Iterator[Group]:
+    """Split the files into groups: one large file, or small ones of one source."""
+    group: Group = []
     size = 0
-    for file, found in chats:
-        if group and (size + file.size > files.LARGE_BYTES or found.source != group[0][1].source):
+    for file, recognition in chats:
+        is_other_source = group and recognition.source != group[0][1].source
+        if group and (size + file.size > files.LARGE_BYTES or is_other_source):
             yield group
             group, size = [], 0
-        group.append((file, found))
+        group.append((file, recognition))
         size += file.size
     if group:
         yield group
 
 
-class _Group:
-    """The import of files whose messages make one table."""
+class _GroupImport:
+    """The import of one group of files."""
 
     def __init__(
         self,
         workspace: Workspace,
-        chats: list[tuple[ChatFile, Recognition]],
+        chats: Group,
         consent: people_.Consent,
         progress: Progress,
-        done_before: int,
+        bytes_before: int,
     ) -> None:
         self.workspace = workspace
         self.chats = chats
         self.consent = consent
         self.progress = progress
-        self.done = done_before
+        self.bytes_done = bytes_before
         self.people = people_.load(workspace.people_file)
-        self.results: list[Imported] = []
-        self.seen: list[pl.DataFrame] = []
-        self.me: set[str] = set()
+        self.results: list[ImportResult] = []
+        self.accounts: list[pl.DataFrame] = []
+        self.my_accounts: set[str] = set()
 
-    def bring_in(self) -> list[Imported]:
-        """The results, one for each file, once all is stored."""
-        fresh = self._fresh()
-        if fresh:
-            slug = re.sub(r"[^\w.-]+", "-", fresh[0][0].path.stem).strip("-.")[:40] or "chat"
+    def run(self) -> list[ImportResult]:
+        """Import the files; return one result for each."""
+        new_files = self._new_files()
+        if new_files:
+            slug = re.sub(r"[^\w.-]+", "-", new_files[0][0].path.stem).strip("-.")[:40] or "chat"
             folder = self.workspace.messages
             with (
                 workspace_.explain_disk_errors(folder),
-                workspace_.temporary_folder(folder / slug) as new,
+                workspace_.temporary_folder(folder / slug) as temp_dir,
             ):
-                store(self._flow(fresh, new), new)
-                self._meet()
-                read = [r for _, r in fresh if r.trouble is None or r.messages]
+                write_table(self._new_messages(new_files, temp_dir), temp_dir)
+                self._add_people()
+                read = [r for _, r in new_files if r.trouble is None or r.messages]
                 if read:
-                    _record(new, read)
+                    _save_record(temp_dir, read)
                     digest = hashlib.sha256("".join(r.sha256 for r in read).encode()).hexdigest()
-                    workspace_.replace_folder(new, folder / f"{slug}-{digest[:10]}")
-        elif self.seen:
+                    workspace_.replace_folder(temp_dir, folder / f"{slug}-{digest[:10]}")
+        elif self.accounts:
             with workspace_.explain_disk_errors(self.workspace.people_file):
-                self._meet()
+                self._add_people()
         return self.results
 
-    def _fresh(self) -> list[tuple[ChatFile, Imported]]:
-        """The files that were not read before.
+    def _new_files(self) -> list[tuple[ChatFile, ImportResult]]:
+        """The files that were not imported before.
 
-        One whose size no other has is new: its hash is left for `_digested`.
+        A file whose size is unique is certainly new: `_with_sha256` hashes it later.
         """
-        before = _read_before(self.workspace)
-        sizes = Counter(size for size, _, _ in before.values())
+        imported = _imported_files(self.workspace)
+        sizes = Counter(size for size, _, _ in imported.values())
         sizes.update(file.size for file, _ in self.chats)
-        fresh = []
-        for file, found in self.chats:
-            result = Imported(file.place, found.source, found.confidence, found.because)
+        new_files = []
+        for file, recognition in self.chats:
+            result = ImportResult(
+                file.location, recognition.source, recognition.confidence, recognition.reason
+            )
             result.bytes = file.size
             self.results.append(result)
             if sizes[file.size] == 1:
-                fresh.append((file, result))
+                new_files.append((file, result))
                 continue
             try:
-                result.sha256 = _digest(file)
+                result.sha256 = _sha256(file)
             except SourceError as error:
                 result.trouble = str(error)
                 continue
-            known = before.get(result.sha256)
-            if known is None:
-                before[result.sha256] = (file.size, 0, [])
-                fresh.append((file, result))
+            if result.sha256 not in imported:
+                imported[result.sha256] = (file.size, 0, [])
+                new_files.append((file, result))
                 continue
-            _, result.messages, tables = known
+            _, result.messages, tables = imported[result.sha256]
             result.known = result.messages
             if tables:
-                self.seen.append(accounts.accounts(pl.scan_parquet(tables)))
-        return fresh
+                self.accounts.append(accounts.find_accounts(pl.scan_parquet(tables)))
+        return new_files
 
-    def _flow(self, fresh: list[tuple[ChatFile, Imported]], folder: Path) -> Iterator[pl.DataFrame]:
-        """New messages of each file in turn, but for tables that stay where they are.
+    def _new_messages(
+        self, new_files: list[tuple[ChatFile, ImportResult]], folder: Path
+    ) -> Iterator[pl.DataFrame]:
+        """Yield the new messages of each file, and complete its result.
 
-        The results say what became of it. `folder` is where readers may spool tables.
+        Tables that readers spool to `folder` and that are new as a whole are not yielded.
         """
-        news = News(self.workspace)
-        for file, result in fresh:
+        message_filter = NewMessageFilter(self.workspace)
+        for file, result in new_files:
             tally, platform = Tally(), ""
             try:
-                with _digested(file, result):
-                    for found in source(result.source).read(replace(file, spool=folder), tally):
-                        self.progress(self.done + min(tally.bytes_done, file.size), file.name)
-                        platform = _platform(found) or platform
-                        if (new := self._new_of(found, news, result)) is not None:
+                with _with_sha256(file, result):
+                    for batch in load_source(result.source).read(
+                        replace(file, spool_dir=folder), tally
+                    ):
+                        self.progress(self.bytes_done + min(tally.bytes_done, file.size), file.name)
+                        platform = _platform(batch) or platform
+                        new = self._new_in_batch(batch, message_filter, result)
+                        if new is not None:
                             yield new
             except SourceError as error:
                 result.trouble = str(error)
@@ -199,44 +218,46 @@ class _Group:
             result.skipped, result.examples = tally.skipped, tally.examples
             result.unread_bytes = tally.unread_bytes
             result.notes = [*tally.notes, *getattr(file, "troubles", ())]
-            result.trouble = result.trouble or _trouble(file, tally, result.messages)
+            result.trouble = result.trouble or _problem(file, tally, result.messages)
             if tally.me is not None and result.messages:
-                self.me.add(f"{platform}:{tally.me}")
-            self.done += file.size
-            self.progress(self.done, file.name)
+                self.my_accounts.add(f"{platform}:{tally.me}")
+            self.bytes_done += file.size
+            self.progress(self.bytes_done, file.name)
 
-    def _new_of(
-        self, found: pl.DataFrame | Table, news: News, result: Imported
+    def _new_in_batch(
+        self,
+        batch: pl.DataFrame | StoredTable,
+        message_filter: NewMessageFilter,
+        result: ImportResult,
     ) -> pl.DataFrame | None:
-        """The messages of a batch that are still to be stored; None where there are none.
+        """The messages of a batch that are still to be stored, or None.
 
-        A table of which all is new is stored already: it is left as it is.
+        A spooled table that is new as a whole is stored already: it stays as it is.
         """
         remembered: pl.DataFrame | pl.LazyFrame
-        if isinstance(found, Table) and news.is_all and not self.people.forgotten:
-            remembered, new, stored = pl.scan_parquet(found.path), None, found.height
+        if isinstance(batch, StoredTable) and message_filter.is_empty and not self.people.forgotten:
+            remembered, new, stored = pl.scan_parquet(batch.path), None, batch.height
         else:
-            remembered = accounts.without_forgotten(unspooled(found), self.people)
-            new = news.of(remembered)
+            remembered = accounts.drop_forgotten(load_table(batch), self.people)
+            new = message_filter.new_messages(remembered)
             stored = new.height
-            result.forgotten += found.height - remembered.height
-        self.seen.append(accounts.accounts(remembered))
-        result.messages += found.height
+            result.forgotten += batch.height - remembered.height
+        self.accounts.append(accounts.find_accounts(remembered))
+        result.messages += batch.height
         result.stored += stored
         return new if stored else None
 
-    def _meet(self) -> None:
-        """Add those accounts to people.toml that nobody has yet."""
-        if not self.seen:
+    def _add_people(self) -> None:
+        """Add a person to people.toml for each account that belongs to no person yet."""
+        if not self.accounts:
             return
-        found = accounts.newest(pl.concat(self.seen))
-        after = accounts.add(self.people, found, self.consent, self.me)
+        latest = accounts.latest_names(pl.concat(self.accounts))
+        after = accounts.add_people(self.people, latest, self.consent, self.my_accounts)
         if after != self.people:
             people_.save(self.workspace.people_file, after)
 
 
-def _record(folder: Path, results: list[Imported]) -> None:
-    """Write down what became of the files."""
+def _save_record(folder: Path, results: list[ImportResult]) -> None:
     ImportRecord(
         folder,
         imported_at=datetime.now(UTC).isoformat(timespec="microseconds"),
@@ -246,101 +267,99 @@ def _record(folder: Path, results: list[Imported]) -> None:
     ).save()
 
 
-def _read_before(workspace: Workspace) -> dict[str, tuple[int, int, list[Path]]]:
-    """Each file that was imported, by its hash: bytes, messages, and the tables they are in."""
-    known: dict[str, tuple[int, int, list[Path]]] = {}
+def _imported_files(workspace: Workspace) -> dict[str, tuple[int, int, list[Path]]]:
+    """Files imported before, by SHA-256: bytes, messages, and their tables."""
+    imported: dict[str, tuple[int, int, list[Path]]] = {}
     for record in workspace.import_records():
         tables = record.tables
         if tables or not record.stored:
-            known |= {
+            imported |= {
                 file["sha256"]: (file["bytes"], file["messages"], tables) for file in record.files
             }
-    return known
+    return imported
 
 
 @contextmanager
-def _digested(file: ChatFile, result: Imported) -> Iterator[None]:
-    """Find the file's hash, where it is not known yet: of a large one while it is read."""
+def _with_sha256(file: ChatFile, result: ImportResult) -> Iterator[None]:
+    """Set the result's SHA-256 if it is missing; a large file is hashed while it is read."""
     if not result.sha256 and not file.is_large:
-        result.sha256 = _digest(file)
+        result.sha256 = _sha256(file)
     if result.sha256:
         yield
         return
-    given_up = Event()
-    with ThreadPoolExecutor(1) as beside:
-        digest = beside.submit(_digest, file, given_up)
+    is_cancelled = Event()
+    with ThreadPoolExecutor(1) as executor:
+        digest = executor.submit(_sha256, file, is_cancelled)
         try:
             yield
         except SourceError:
             raise  # what was read until then is kept
         except BaseException:
-            given_up.set()
+            is_cancelled.set()
             raise
         finally:
             result.sha256 = digest.result()
 
 
-def _digest(file: ChatFile, given_up: Event | None = None) -> str:
+def _sha256(file: ChatFile, is_cancelled: Event | None = None) -> str:
     with file.open() as stream:
         digest = hashlib.sha256()
-        while (block := stream.read(1 << 20)) and not (given_up and given_up.is_set()):
+        while (block := stream.read(1 << 20)) and not (is_cancelled and is_cancelled.is_set()):
             digest.update(block)
         return digest.hexdigest()
 
 
-def _platform(found: pl.DataFrame | Table) -> str:
-    """The platform of a batch of messages, "" of one without any."""
-    if isinstance(found, Table):
-        return found.source
-    return str(found.item(0, "source")) if found.height else ""
+def _platform(batch: pl.DataFrame | StoredTable) -> str:
+    """The platform of a batch of messages; "" if the batch is empty."""
+    if isinstance(batch, StoredTable):
+        return batch.source
+    return str(batch.item(0, "source")) if batch.height else ""
 
 
-def _trouble(file: ChatFile, tally: Tally, messages: int) -> str | None:
+def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
     if tally.unread_bytes:
         return (
-            f"{file.place}: {tally.unread_bytes:,} bytes from byte {tally.unread_from:,} on "
+            f"{file.location}: {tally.unread_bytes:,} bytes from byte {tally.unread_from:,} on "
             f"could not be read; the {messages:,} complete messages are kept: "
             "export it again and import that to get the rest"
         )
     if not messages:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
-        return f"{file.place}: no messages in it{f' ({why})' if why else ''}: export it again"
+        return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None
 
 
-class News:
-    """Lets through the messages that the workspace does not have yet."""
+class NewMessageFilter:
+    """A filter for the messages that the workspace does not have yet."""
 
     def __init__(self, workspace: Workspace) -> None:
         stored = workspace.message_files()
-        self._known = (
-            pl.scan_parquet(stored).select(known=_mark()).unique().collect() if stored else None
+        self._stored = (
+            pl.scan_parquet(stored).select(hash=_message_hash()).unique().collect()
+            if stored
+            else None
         )
 
     @property
-    def is_all(self) -> bool:
-        """True while the workspace has no messages, so that every one is new."""
-        return self._known is None
+    def is_empty(self) -> bool:
+        """True if the workspace had no messages, so that every message is new."""
+        return self._stored is None
 
-    def of(self, frame: pl.DataFrame) -> pl.DataFrame:
+    def new_messages(self, frame: pl.DataFrame) -> pl.DataFrame:
         """The rows of `frame` that are new, or whose text has been edited since."""
-        if self._known is None:
+        if self._stored is None:
             return frame
-        frame = frame.with_columns(known=_mark()).join(
-            self._known, on="known", how="anti", maintain_order="left"
-        )
+        frame = frame.with_columns(hash=_message_hash())
+        frame = frame.join(self._stored, on="hash", how="anti", maintain_order="left")
         return frame.select(list(SCHEMA))
 
 
-def _mark() -> pl.Expr:
-    return pl.struct(*KEY, "text").hash()
+def _message_hash() -> pl.Expr:
+    return pl.struct(*MESSAGE_KEY, "text").hash()
 
 
-def store(frames: Iterator[pl.DataFrame], folder: Path) -> None:
-    """Write frames to the folder's first table, one after the other, so that memory stays flat.
-
-    There is no such table where there are no frames.
-    """
+def write_table(frames: Iterator[pl.DataFrame], folder: Path) -> None:
+    """Stream frames into the folder's first table, in order; without frames, write nothing."""
     if (first := next(frames, None)) is None:
         return
     frames = chain([first], frames)
@@ -352,4 +371,6 @@ def store(frames: Iterator[pl.DataFrame], folder: Path) -> None:
             yield frame if columns is None else frame.select(columns)
 
     source = register_io_source(pull, schema=SCHEMA)
-    source.sink_parquet(folder / table_name(0), maintain_order=True, compression=COMPRESSION)
+    source.sink_parquet(
+        folder / table_file_name(0), maintain_order=True, compression=PARQUET_COMPRESSION
+    )

@@ -1,1 +1,1 @@
-"""Which base models there are, and loading them."""
+"""Base models and adapters: finding, downloading, loading and converting them."""

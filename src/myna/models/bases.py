@@ -1,7 +1,7 @@
-"""Which base models there are: the embedded one, a local folder, or one of a model hub.
+"""Base models: the embedded one, a local folder or GGUF file, or one of a model hub.
 
 find("smollm2-135m", ...)        the embedded base, the default
-find("./my-model", ...)          a folder of the transformers kind
+find("./my-model", ...)          a transformers folder
 find("./my-model.gguf", ...)     a GGUF file of an architecture that transformers can load
 find("org/name", ...)            a model hub's; "org/name@revision" fixes a version
 """
@@ -20,10 +20,10 @@ from typing import Any
 from myna.artifacts import AdapterInfo
 from myna.errors import ModelError, first_line
 from myna.models import embedded
-from myna.models.fetch import Say, cache_folder, disk_errors, folder_for_parts, silent
-from myna.models.gguf_file import convert_gguf, convert_gguf_tokens, read_metadata
+from myna.models.fetch import Reporter, cache_folder, disk_errors, silent, temporary_folder
+from myna.models.gguf_file import convert_gguf_tokenizer, convert_gguf_weights, read_metadata
 
-DEFAULT = embedded.NAME
+DEFAULT_BASE = embedded.NAME
 
 
 @dataclass(frozen=True)
@@ -31,95 +31,95 @@ class Base:
     """A base model on this machine."""
 
     name: str
-    """As the user wrote it; `find` takes it again."""
+    """As the user wrote it, for `find_base`."""
     folder: Path
-    """Holds tokenizer.json and config.json, and the safetensors where `weights` is true."""
+    """Holds tokenizer.json and config.json, and safetensors if `weights` is true."""
     gguf: Path | None
-    """The same model for llama.cpp, where there is one."""
+    """The same model for llama.cpp, if available."""
     context: int
-    """The most tokens that the model can take into account."""
+    """Context length in tokens."""
     weights: bool
-    """Whether the safetensors were asked for, and are there."""
+    """True if the safetensors are there."""
     origin: str
-    """What the weights are known by: a hash or a hub's revision; empty for a folder."""
+    """Hash or hub revision of the weights; empty for a folder."""
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash that tells bases apart, the same with and without `weights`.
+        """A hash that identifies the base, the same with and without `weights`.
 
-        Of a local folder's weights it reads the head of each file (names and shapes)
-        and pieces of it, not the gigabytes.
+        Of a local folder's weights it reads a few pieces of each file, not the gigabytes.
         """
-        found = hashlib.sha256(self.origin.encode())
+        digest = hashlib.sha256(self.origin.encode())
         for name in ("config.json", "tokenizer.json"):
-            found.update(hashlib.sha256((self.folder / name).read_bytes()).digest())
+            digest.update(hashlib.sha256((self.folder / name).read_bytes()).digest())
         if not self.origin:
             for path in sorted(self.folder.glob("*.safetensors")):
-                found.update(_sampled(path))
-        return found.hexdigest()
+                digest.update(_sampled_digest(path))
+        return digest.hexdigest()
 
 
-def find(name: str, *, weights: bool, say: Say = silent) -> Base:
-    """The base called `name`, fetched where that is needed.
+def find_base(name: str, *, weights: bool, report: Reporter = silent) -> Base:
+    """Find the base called `name`; download it if necessary.
 
-    `weights=False` gives what tokenising needs, and the GGUF file of the embedded base;
-    `weights=True` gives the transformers weights as well. `say` is told what takes long.
+    `weights=False` gives the files for tokenising, and the GGUF file of the embedded base;
+    `weights=True` gives the transformers weights as well. `report` gets lines on slow steps.
 
     Raises:
-        ModelError: nothing goes by that name, it lacks a file, or it cannot be fetched.
+        ModelError: unknown name, a file is missing, or the download failed.
     """
     if name == embedded.NAME:
-        gguf = embedded.gguf_file(say)
-        folder = embedded.transformers_folder(weights=weights, say=say)
-        return _base(name, folder, gguf, weights, embedded.GGUF_SHA256)
+        gguf = embedded.gguf_file(report)
+        folder = embedded.transformers_folder(weights=weights, report=report)
+        return _checked_base(name, folder, gguf, weights, embedded.GGUF_SHA256)
     folder = Path(name).expanduser()
     if name.endswith(".gguf") and folder.is_file():
-        return _gguf(name, folder.resolve(), weights, say)
+        return _gguf_base(name, folder.resolve(), weights, report)
     if name and folder.is_dir():
-        return _local(name, folder.resolve(), weights)
+        return _local_base(name, folder.resolve(), weights)
     parts = name.split("/")
     if len(parts) == 2 and all(parts) and not name.startswith((".", "~")):
-        folder = _snapshot(name, weights, say)
+        folder = _download_snapshot(name, weights, report)
         # The hub's folders are named after the revision that they hold.
-        return _base(name, folder, _only_gguf(folder), weights, f"{name}@{folder.name}")
+        return _checked_base(name, folder, _only_gguf(folder), weights, f"{name}@{folder.name}")
     raise ModelError(
-        f"no base model called {name!r}: use {DEFAULT!r}, the path of a folder with a "
+        f"no base model called {name!r}: use {DEFAULT_BASE!r}, the path of a folder with a "
         "config.json or of a GGUF file, or a model hub's org/name"
     )
 
 
-def find_base_of(adapter: str, info: AdapterInfo, *, weights: bool, say: Say = silent) -> Base:
-    """The base that the adapter was trained on, as `find` finds it.
+def find_adapter_base(
+    adapter: str, info: AdapterInfo, *, weights: bool, report: Reporter = silent
+) -> Base:
+    """Find the base that the adapter was trained on.
 
     Raises:
-        ModelError: as `find`, or what goes by its name now is another one.
+        ModelError: as `find_base`, or the base of that name is another one now.
     """
-    base = find(info.base, weights=weights, say=say)
+    base = find_base(info.base, weights=weights, report=report)
     info.check_base(adapter, base.fingerprint)
     return base
 
 
-def _gguf(name: str, file: Path, weights: bool, say: Say) -> Base:
+def _gguf_base(name: str, file: Path, weights: bool, report: Reporter) -> Base:
+    digest = _sampled_digest(file).hex()
+    folder = gguf_folder(file, digest, weights=weights, report=report)
+    return _checked_base(name, folder, file, weights, digest)
 
-    digest = _sampled(file).hex()
-    folder = gguf_folder(file, digest, weights=weights, say=say)
-    return _base(name, folder, file, weights, digest)
 
-
-def _local(name: str, folder: Path, weights: bool) -> Base:
+def _local_base(name: str, folder: Path, weights: bool) -> Base:
     if weights and not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"{folder} has no *.safetensors: save the model there in that form "
             "(model.save_pretrained); pickled weights are never loaded"
         )
-    return _base(name, folder, _only_gguf(folder), weights, "")
+    return _checked_base(name, folder, _only_gguf(folder), weights, "")
 
 
-def _base(name: str, folder: Path, gguf: Path | None, weights: bool, origin: str) -> Base:
-    """Check what every base must have, and read its context.
+def _checked_base(name: str, folder: Path, gguf: Path | None, weights: bool, origin: str) -> Base:
+    """Check the files of a base, and read its context length.
 
     Raises:
-        ModelError: config.json or tokenizer.json is missing or says nothing useful.
+        ModelError: config.json or tokenizer.json is missing or incomplete.
     """
     for file in ("config.json", "tokenizer.json"):
         if not (folder / file).is_file():
@@ -140,39 +140,38 @@ def _base(name: str, folder: Path, gguf: Path | None, weights: bool, origin: str
 
 
 def _only_gguf(folder: Path) -> Path | None:
-    """The folder's GGUF file, where it has exactly one: with several, who knows which."""
-    found = list(folder.glob("*.gguf"))
-    return found[0] if len(found) == 1 else None
+    """The folder's GGUF file; None if it has none or several."""
+    files = list(folder.glob("*.gguf"))
+    return files[0] if len(files) == 1 else None
 
 
-def _sampled(path: Path, pieces: int = 64, length: int = 4096) -> bytes:
+def _sampled_digest(path: Path, pieces: int = 64, length: int = 4096) -> bytes:
     """A digest of a file's name, size, and `pieces` pieces spread evenly over it."""
     size = path.stat().st_size
-    found = hashlib.sha256(f"{path.name} {size}".encode())
+    digest = hashlib.sha256(f"{path.name} {size}".encode())
     with path.open("rb") as file:
         for i in range(pieces):
             file.seek(i * max(size - length, 0) // max(pieces - 1, 1))
-            found.update(file.read(length))
-    return found.digest()
+            digest.update(file.read(length))
+    return digest.digest()
 
 
-def _snapshot(name: str, weights: bool, say: Say) -> Path:
-    """A hub model's folder, downloaded where it is not there yet: no pickle, no code.
+def _download_snapshot(name: str, weights: bool, report: Reporter) -> Path:
+    """Download a hub model, unless it is cached; return its folder. No pickle, no code.
 
     Raises:
-        ModelError: huggingface_hub is missing, or the hub cannot be reached or has no
-            such model.
+        ModelError: huggingface_hub is missing, the hub is unreachable, or has no such model.
     """
     try:
         import huggingface_hub
     except ModuleNotFoundError as error:
         raise ModelError(
-            f"{name} is a model hub's, and huggingface_hub is not installed: "
+            f"{name} is on a model hub, and huggingface_hub is not installed: "
             "run `pip install huggingface_hub`, then this again"
         ) from error
     repository, _, revision = name.partition("@")
     patterns: Sequence[str] = ("*.json", "tokenizer.model", *(["*.safetensors"] if weights else []))
-    say(f"fetching {name} from the model hub, where it is not here yet")
+    report(f"fetching {name} from the model hub, unless it is cached")
     try:
         folder = huggingface_hub.snapshot_download(
             repository, revision=revision or None, allow_patterns=list(patterns)
@@ -186,14 +185,14 @@ def _snapshot(name: str, weights: bool, say: Say) -> Path:
     return Path(os.fspath(folder))
 
 
-def gguf_folder(gguf: Path, digest: str, *, weights: bool, say: Say) -> Path:
-    """The folder of the transformers kind that holds what is in a GGUF file.
+def gguf_folder(gguf: Path, digest: str, *, weights: bool, report: Reporter) -> Path:
+    """Convert a GGUF file into a transformers folder in the cache, once; return the folder.
 
         gguf/<digest>/
           config.json, tokenizer.json, tokenizer_config.json
-          model.safetensors          fp32; only where something needs it
+          model.safetensors          fp32; only if `weights`
 
-    It is made once; llama.cpp runs the file itself, as it is.
+    llama.cpp runs the GGUF file itself.
 
     Raises:
         ModelError: the file is damaged, of an architecture that transformers cannot load,
@@ -203,18 +202,18 @@ def gguf_folder(gguf: Path, digest: str, *, weights: bool, say: Say) -> Path:
     with disk_errors(folder.parent):
         if not (folder / "config.json").is_file():
             architecture = str(read_metadata(gguf).get("general.architecture", "unknown"))
-            say(f"reading {gguf.name}")
-            with folder_for_parts(folder.parent) as parts:
-                convert_gguf_tokens(gguf, architecture, parts)
+            report(f"reading {gguf.name}")
+            with temporary_folder(folder.parent) as temp_dir:
+                convert_gguf_tokenizer(gguf, architecture, temp_dir)
                 folder.mkdir(parents=True, exist_ok=True)
-                # config.json comes last: it says that all is there.
-                for file in sorted(parts.iterdir(), key=lambda file: file.name == "config.json"):
+                # config.json comes last: it marks the folder as complete.
+                for file in sorted(temp_dir.iterdir(), key=lambda file: file.name == "config.json"):
                     file.replace(folder / file.name)
         if weights and not (folder / "model.safetensors").is_file():
-            say(f"unpacking {gguf.name}, once")
+            report(f"unpacking {gguf.name}, once")
             try:
-                convert_gguf(gguf, folder / "model.safetensors")
+                convert_gguf_weights(gguf, folder / "model.safetensors")
             except (ValueError, RuntimeError, KeyError) as error:  # transformers' and gguf's
-                why = first_line(error, 160)
-                raise ModelError(f"cannot read the weights of {gguf}: {why}") from error
+                reason = first_line(error, 160)
+                raise ModelError(f"cannot read the weights of {gguf}: {reason}") from error
     return folder

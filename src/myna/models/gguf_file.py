@@ -1,9 +1,8 @@
-"""GGUF files: the head, read with the standard library alone, and the way to transformers.
+"""GGUF files: reading the header with the standard library, and conversion to transformers.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3,
-little-endian): key-values, then where each tensor is, then their data. The `gguf`
-package reads the same in four seconds for SmolLM2; this takes a fifth of one, and needs
-nothing installed.
+little-endian): key-values, then the position of each tensor, then the data. The `gguf`
+package needs four seconds for SmolLM2's header; this takes a fifth of one.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ import importlib
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from myna.errors import ModelError, first_line
-from myna.models.fetch import folder_for_parts
-from myna.models.libraries import needing_train_extra, quiet
+from myna.models.fetch import temporary_folder
+from myna.models.libraries import quiet, requires_train_extra
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?"}
 _SCALARS |= {10: "Q", 11: "q", 12: "d"}
@@ -27,64 +26,64 @@ _STRING, _ARRAY = 8, 9
 
 
 @dataclass(frozen=True)
-class Tensor:
-    """A tensor in a file: `shape` slowest first, `kind` by GGML's number, `at` in bytes."""
+class GgufTensor:
+    """A tensor in a file: `shape` slowest first, `kind` by GGML's number, `offset` in bytes."""
 
     name: str
     shape: tuple[int, ...]
     kind: int
-    at: int
+    offset: int
 
 
 @dataclass(frozen=True)
-class Head:
-    """What comes before the tensors' data."""
+class GgufHeader:
+    """Everything before the tensors' data."""
 
     version: int
     count: int
     values: bytes
-    """The `count` key-values, as they stand in the file."""
+    """The `count` key-values as bytes of the file."""
     alignment: int
-    tensors: list[Tensor]
+    tensors: list[GgufTensor]
 
 
 def read_metadata(path: Path) -> dict[str, Any]:
-    """All key-values of a GGUF file; arrays become lists.
+    """Read all key-values of a GGUF file; arrays become lists.
 
     Raises:
-        ModelError: the file is no GGUF, or ends in the middle of its metadata.
+        ModelError: not a GGUF file, or truncated.
     """
-    with _opened(path) as (file, _, _, count):
-        return dict(_entry(file.read) for _ in range(count))
+    with _open_gguf(path) as (file, _, _, count):
+        return dict(_read_entry(file.read) for _ in range(count))
 
 
-def read_head(path: Path) -> Head:
-    """Key-values and tensors of a GGUF file.
+def read_header(path: Path) -> GgufHeader:
+    """Read key-values and tensor positions of a GGUF file.
 
     Raises:
-        ModelError: the file is no GGUF, or ends in the middle of them.
+        ModelError: not a GGUF file, or truncated.
     """
-    with _opened(path) as (file, version, tensors, count):
-        begun = file.tell()
-        metadata = dict(_entry(file.read) for _ in range(count))
-        ended = file.tell()
-        found = [_tensor(file.read) for _ in range(tensors)]
+    with _open_gguf(path) as (file, version, tensors, count):
+        start = file.tell()
+        metadata = dict(_read_entry(file.read) for _ in range(count))
+        end = file.tell()
+        relative = [_read_tensor(file.read) for _ in range(tensors)]
         alignment = metadata.get("general.alignment", 32)
-        data = padded(file.tell(), alignment)
-        file.seek(begun)
-        values = file.read(ended - begun)
-    placed = [Tensor(one.name, one.shape, one.kind, one.at + data) for one in found]
-    return Head(version, count, values, alignment, placed)
+        data = align(file.tell(), alignment)
+        file.seek(start)
+        values = file.read(end - start)
+    absolute = [replace(tensor, offset=tensor.offset + data) for tensor in relative]
+    return GgufHeader(version, count, values, alignment, absolute)
 
 
-def padded(size: int, alignment: int) -> int:
+def align(size: int, alignment: int) -> int:
     """`size`, rounded up to a multiple of `alignment`."""
     return -(-size // alignment) * alignment
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[BinaryIO, int, int, int]]:
-    """The file behind its first words: version, tensors and key-values that follow."""
+def _open_gguf(path: Path) -> Iterator[tuple[BinaryIO, int, int, int]]:
+    """Open a file after its preamble; with its version and numbers of tensors and key-values."""
     try:
         with path.open("rb") as file:
             magic, version, tensors, count = struct.unpack("<4sIQQ", file.read(24))
@@ -97,54 +96,54 @@ def _opened(path: Path) -> Iterator[tuple[BinaryIO, int, int, int]]:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _tensor(read: Any) -> Tensor:
-    """A tensor; `at` counts from where the data begins."""
-    name = _string(read)
-    shape = tuple(_number(read, "Q") for _ in range(_number(read, "I")))
-    return Tensor(name, shape[::-1], _number(read, "I"), _number(read, "Q"))
+def _read_tensor(read: Any) -> GgufTensor:
+    """Read a tensor; its offset is from the start of the data."""
+    name = _read_string(read)
+    shape = tuple(_read_number(read, "Q") for _ in range(_read_number(read, "I")))
+    return GgufTensor(name, shape[::-1], _read_number(read, "I"), _read_number(read, "Q"))
 
 
-def _entry(read: Any) -> tuple[str, Any]:
-    key = _string(read)
-    return key, _value(read, _number(read, "I"))
+def _read_entry(read: Any) -> tuple[str, Any]:
+    key = _read_string(read)
+    return key, _read_value(read, _read_number(read, "I"))
 
 
-def _number(read: Any, code: str) -> Any:
+def _read_number(read: Any, code: str) -> Any:
     return struct.unpack(f"<{code}", read(struct.calcsize(f"<{code}")))[0]
 
 
-def _string(read: Any) -> str:
-    size = _number(read, "Q")
+def _read_string(read: Any) -> str:
+    size = _read_number(read, "Q")
     raw: bytes = read(size)
     if len(raw) != size:
         raise struct.error("the file ends inside a string")
     return raw.decode("utf-8")
 
 
-def _value(read: Any, kind: int) -> Any:
+def _read_value(read: Any, kind: int) -> Any:
     if kind == _STRING:
-        return _string(read)
+        return _read_string(read)
     if kind != _ARRAY:
-        return _number(read, _SCALARS[kind])
-    inner, size = _number(read, "I"), _number(read, "Q")
+        return _read_number(read, _SCALARS[kind])
+    inner, size = _read_number(read, "I"), _read_number(read, "Q")
     if inner in (_STRING, _ARRAY):
-        return [_value(read, inner) for _ in range(size)]
+        return [_read_value(read, inner) for _ in range(size)]
     code = f"<{size}{_SCALARS[inner]}"
     return list(struct.unpack(code, read(struct.calcsize(code))))
 
 
-def convert_gguf_tokens(gguf: Path, architecture: str, folder: Path) -> None:
-    """Write a GGUF file's configuration and tokenizer to `folder`, as transformers has them.
+def convert_gguf_tokenizer(gguf: Path, architecture: str, folder: Path) -> None:
+    """Write a GGUF file's configuration and tokenizer to `folder` for transformers.
 
     Raises:
-        ModelError: transformers or gguf is missing, cannot load this architecture, or the
-            file holds no tokenizer.
+        ModelError: transformers or gguf is missing, the architecture is not supported, or
+            the file has no tokenizer.
     """
-    with needing_train_extra(), quiet():
+    with requires_train_extra(), quiet():
         import transformers
         from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES as KNOWN
 
-        importlib.import_module("gguf")  # transformers asks for it less helpfully
+        importlib.import_module("gguf")  # transformers' own message is less helpful
         try:
             options = {"gguf_file": gguf.name, "local_files_only": True}
             config = transformers.AutoConfig.from_pretrained(gguf.parent, **options)
@@ -165,8 +164,8 @@ def convert_gguf_tokens(gguf: Path, architecture: str, folder: Path) -> None:
             )
 
 
-def convert_gguf(gguf: Path, target: Path) -> None:
-    """Write a GGUF file's weights to `target` as fp32 safetensors, whole or not at all.
+def convert_gguf_weights(gguf: Path, target: Path) -> None:
+    """Write a GGUF file's weights to `target` as fp32 safetensors, atomically.
 
     transformers unpacks them and undoes llama.cpp's order of the q and k rows.
 
@@ -174,12 +173,12 @@ def convert_gguf(gguf: Path, target: Path) -> None:
         ModelError: torch, transformers or gguf is missing.
         OSError: the disk is full.
     """
-    with needing_train_extra(), quiet():
+    with requires_train_extra(), quiet():
         import safetensors
         import torch
         import transformers
 
-        importlib.import_module("gguf")  # transformers asks for it less helpfully
+        importlib.import_module("gguf")  # transformers' own message is less helpful
         model = transformers.AutoModelForCausalLM.from_pretrained(
             gguf.parent,
             gguf_file=gguf.name,
@@ -187,9 +186,9 @@ def convert_gguf(gguf: Path, target: Path) -> None:
             dtype=torch.float32,
             local_files_only=True,
         )
-        with folder_for_parts(target.parent) as folder:
+        with temporary_folder(target.parent) as folder:
             try:
                 model.save_pretrained(folder, max_shard_size="1TB")
-            except safetensors.SafetensorError as error:  # what a full disk comes as
+            except safetensors.SafetensorError as error:  # the error of a full disk
                 raise OSError(errno.ENOSPC, str(error)) from error
             (folder / "model.safetensors").replace(target)

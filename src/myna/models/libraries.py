@@ -1,4 +1,4 @@
-"""torch, transformers and peft as they should behave: quiet, and clear where missing."""
+"""torch, transformers and peft without noise, and with advice if not installed."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from myna.errors import ModelError
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the progress bars and warnings of libraries off the terminal.
-
-    Errors still come out as exceptions, and the libraries' settings are put back.
-    """
-    with needing_train_extra():
+    """Hide the progress bars and warnings of libraries; errors are still raised."""
+    with requires_train_extra():
         from transformers.utils import logging
     level = logging.get_verbosity()
     logging.set_verbosity_error()
@@ -29,8 +26,8 @@ def quiet() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def needing_train_extra() -> Iterator[None]:
-    """Turn a library that is missing into one clear line."""
+def requires_train_extra() -> Iterator[None]:
+    """Turn a ModuleNotFoundError into a ModelError with advice."""
     try:
         yield
     except ModuleNotFoundError as error:

@@ -1,7 +1,6 @@
 """Loading a base model and its adapter with transformers and peft.
 
-torch and transformers are imported inside the functions: importing this module is
-cheap, and the rest of the program stays free of them.
+torch and transformers are imported inside the functions, so that this module loads fast.
 """
 
 from __future__ import annotations
@@ -10,17 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myna.errors import ModelError, first_line
-from myna.models.bases import Base, find
-from myna.models.libraries import needing_train_extra, quiet
+from myna.models.bases import Base, find_base
+from myna.models.libraries import quiet, requires_train_extra
 
 if TYPE_CHECKING:
     import torch
 
-WHOLE = "model"
-"""The folder in an adapter's that holds a whole model, where every weight was trained."""
+FULL_MODEL_FOLDER = "model"
+"""Folder inside an adapter's with a full model, if every weight was trained."""
 
 
-def load(
+def load_base(
     base: Base,
     *,
     dtype: torch.dtype | None = None,
@@ -28,49 +27,47 @@ def load(
     four_bits: bool = False,
     to_split: bool = False,
 ) -> Any:
-    """The base as a transformers causal language model: evaluating, all weights frozen.
+    """Load the base as a transformers causal language model, frozen, in evaluation mode.
 
-    `dtype` is by default what `precision` says for `device`, and `device` what
-    `choose_device` says. With `four_bits` the linear layers are NF4 with double
-    quantisation, computed in `dtype`. One `to_split` over devices waits in the CPU's memory
-    for that, since no device may hold it all. Safetensors only; no code of the model's
-    folder is ever run.
+    `device` is by default that of `choose_device`, and `dtype` that of `precision`. With
+    `four_bits` the linear layers are NF4 with double quantisation, computed in `dtype`. A
+    model `to_split` over devices stays in the CPU's memory. Safetensors only; no code of the
+    model's folder is run.
 
     Raises:
-        ModelError: torch, transformers or bitsandbytes is missing, or the folder cannot
-            be loaded.
+        ModelError: torch, transformers or bitsandbytes is missing, or loading failed.
     """
-    with needing_train_extra(), quiet():
+    with requires_train_extra(), quiet():
         import torch
         import transformers
 
-        place = choose_device() if device is None else device
-        number = precision(place)[0] if dtype is None else dtype
+        device = choose_device() if device is None else device
+        dtype = precision(device)[0] if dtype is None else dtype
         options: dict[str, Any] = {}
         if four_bits:
-            check_four_bits(place)
+            check_four_bits(device)
             options = {
                 "quantization_config": transformers.BitsAndBytesConfig(
                     load_in_4bit=True,
                     bnb_4bit_quant_type="nf4",
                     bnb_4bit_use_double_quant=True,
-                    bnb_4bit_compute_dtype=number,
+                    bnb_4bit_compute_dtype=dtype,
                     # FSDP splits floating-point numbers only: the packed bytes are stored as such.
-                    bnb_4bit_quant_storage=number if to_split else torch.uint8,
+                    bnb_4bit_quant_storage=dtype if to_split else torch.uint8,
                 ),
-                "device_map": {"": place},
+                "device_map": {"": device},
             }
         try:
             model = transformers.AutoModelForCausalLM.from_pretrained(
                 base.folder,
-                dtype=number,
+                dtype=dtype,
                 use_safetensors=True,
                 trust_remote_code=False,
                 local_files_only=True,
                 **options,
             )
-            model = model if four_bits or to_split else model.to(place)
-            _keep_gradients(model)
+            model = model if four_bits or to_split else model.to(device)
+            _disable_fused_cpu_product(model)
             return model.eval().requires_grad_(False)
         except ModuleNotFoundError:
             raise
@@ -80,23 +77,20 @@ def load(
             ) from error
 
 
-def _keep_gradients(model: Any) -> None:
-    """Keep bitsandbytes from its fused product on CPUs with bfloat16.
-
-    It has no gradient, and takes only rows of whole blocks of 64 numbers.
-    """
+def _disable_fused_cpu_product(model: Any) -> None:
+    """Switch off bitsandbytes' fused product on CPUs with bfloat16: it has no gradient."""
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
 
 
 def check_four_bits(device: torch.device | str) -> None:
-    """Try a tiny 4-bit matrix product and its gradient on `device`.
+    """Check that a tiny 4-bit layer and its gradient work on `device`.
 
     Raises:
         ModelError: bitsandbytes is missing, or does not work here.
     """
-    instead = 'use train.method = "lora", or another machine'
+    advice = 'use train.method = "lora", or another machine'
     try:
         with quiet():
             import bitsandbytes
@@ -105,33 +99,37 @@ def check_four_bits(device: torch.device | str) -> None:
             layer = bitsandbytes.nn.Linear4bit(
                 64, 64, bias=False, quant_type="nf4", compute_dtype=torch.float32
             ).to(device)
-            given = torch.ones(2, 64, device=device, requires_grad=True)
-            layer(given).sum().backward()
+            x = torch.ones(2, 64, device=device, requires_grad=True)
+            layer(x).sum().backward()
     except ModuleNotFoundError as error:
         raise ModelError(
             f"4 bits need bitsandbytes, and {error.name} is not installed: "
-            f"run `pip install 'myna[gpu]'`, or {instead}"
+            f"run `pip install 'myna[gpu]'`, or {advice}"
         ) from error
     except Exception as error:  # of the library, the driver and the device, of many kinds
         raise ModelError(
-            f"bitsandbytes does not work on {device}: {first_line(error)}; {instead}"
+            f"bitsandbytes does not work on {device}: {first_line(error)}; {advice}"
         ) from error
 
 
 def load_adapter(model: Any, folder: Path) -> Any:
-    """`model` with the LoRA adapter of `folder` on it: evaluating, all weights frozen.
+    """Put the LoRA adapter in `folder` on `model`, frozen, in evaluation mode.
 
-    Where every weight was trained, the folder `model` in it holds them in the base's place.
+    If every weight was trained, return the full model in the folder instead.
 
     Raises:
-        ModelError: there is no adapter in safetensors there, or it fits another base.
+        ModelError: no adapter in safetensors there, or one of another base.
     """
-    if (folder / WHOLE).is_dir():
-        return load(find(str(folder / WHOLE), weights=True), dtype=model.dtype, device=model.device)
+    if (folder / FULL_MODEL_FOLDER).is_dir():
+        return load_base(
+            find_base(str(folder / FULL_MODEL_FOLDER), weights=True),
+            dtype=model.dtype,
+            device=model.device,
+        )
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         if not (folder / name).is_file():
-            raise ModelError(f"{folder} holds no adapter: {name} is missing; train it anew")
-    with needing_train_extra(), quiet():
+            raise ModelError(f"{folder} holds no adapter: {name} is missing; train it again")
+    with requires_train_extra(), quiet():
         import peft
 
         try:
@@ -142,13 +140,13 @@ def load_adapter(model: Any, folder: Path) -> Any:
 
 
 def add_adapter(model: Any, folder: Path, name: str) -> None:
-    """Put one more LoRA on a model that `load_adapter` gave, under a name.
+    """Add another LoRA, with a name, to a model from `load_adapter`.
 
     Raises:
-        ModelError: there is no adapter in safetensors there, or it fits another base.
+        ModelError: no adapter in safetensors there, or one of another base.
     """
     if not (folder / "adapter_model.safetensors").is_file():
-        raise ModelError(f"{folder} holds no adapter: its weights are missing; train it anew")
+        raise ModelError(f"{folder} holds no adapter: its weights are missing; train it again")
     with quiet():
         try:
             model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
@@ -157,8 +155,8 @@ def add_adapter(model: Any, folder: Path, name: str) -> None:
 
 
 def choose_device() -> torch.device:
-    """The first GPU, Apple's or another, or else the CPU."""
-    with needing_train_extra():
+    """The first GPU, or else the CPU."""
+    with requires_train_extra():
         import torch
 
     if torch.cuda.is_available():
@@ -167,12 +165,11 @@ def choose_device() -> torch.device:
 
 
 def precision(device: torch.device | str | None = None) -> tuple[torch.dtype, str]:
-    """The number format to compute in on `device`, and why, as half a sentence.
+    """The number format to compute in on `device`, and the reason, as half a sentence.
 
-    bfloat16 is half the memory and faster where the hardware multiplies it; where it is
-    emulated it is slower than float32.
+    bfloat16 needs half the memory, but is slower than float32 if it is only emulated.
     """
-    with needing_train_extra():
+    with requires_train_extra():
         import torch
 
     kind = (choose_device() if device is None else torch.device(device)).type

@@ -1,8 +1,4 @@
-"""A peft LoRA adapter in llama.cpp's terms, read with numpy alone.
-
-llama.cpp has names of its own for the weights, and for models like Llama its own order of
-the rows of q and k.
-"""
+"""Reading a peft LoRA adapter for llama.cpp, with its weight names and order of q and k rows."""
 
 from __future__ import annotations
 
@@ -17,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from myna.errors import EngineError, ModelError
 from myna.models.bases import Base
-from myna.models.fetch import disk_errors, folder_for_parts
+from myna.models.fetch import disk_errors, temporary_folder
 from myna.models.gguf_file import read_metadata
 
 if TYPE_CHECKING:
@@ -26,97 +22,97 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float32]
 
-SUPPORTED = ("llama", "mistral")
-"""transformers' names of the architectures that llama.cpp runs as "llama"."""
-SOURCE = "myna.source_sha256"
-"""The key in a converted file that says what it was made of."""
+SUPPORTED_ARCHITECTURES = ("llama", "mistral")
+"""Architectures by transformers' name that llama.cpp runs as "llama"."""
+SOURCE_KEY = "myna.source_sha256"
+"""Key in a converted file with the hash of its sources."""
 
-_RECIPE = "2"
-"""Raise this when a conversion changes: converted files are then made anew."""
-_UNKNOWN = (
+_CONVERSION_VERSION = "2"
+"""Raise this when a conversion changes: converted files are then made again."""
+_UNSUPPORTED_SETTINGS = (
     "alora_invocation_tokens", "alpha_pattern", "fan_in_fan_out", "layer_replication", "lora_bias",
     "modules_to_save", "target_parameters", "trainable_token_indices", "use_qalora",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Lora:
-    """What an adapter changes: weight + scale * b @ a, by llama.cpp's name of the weight."""
+class LoraWeights:
+    """LoRA weights by llama.cpp's name of the adapted weight: weight + scale * b @ a."""
 
     alpha: float
-    """The scale times the rank, as llama.cpp has it."""
+    """The scale times the rank, as in llama.cpp."""
     scale: float
     a: dict[str, Array]
     """(rank, in) each."""
     b: dict[str, Array]
     """(out, rank) each."""
     magnitudes: dict[str, Array]
-    """DoRA's length of each row, (out,) each; empty for a plain LoRA."""
+    """DoRA's magnitudes of the rows, (out,) each; empty for a plain LoRA."""
 
 
-def read(adapter: Path, base: Base) -> Lora:
-    """The adapter in the folder `adapter`, which was trained on `base`.
+def read_adapter(adapter: Path, base: Base) -> LoraWeights:
+    """Read the adapter in the folder `adapter`, trained on `base`.
 
     Raises:
-        EngineError: llama.cpp cannot run such an adapter, or gguf is not installed.
+        EngineError: llama.cpp does not support the adapter, or gguf is not installed.
         ModelError: the adapter is missing or damaged.
     """
     try:
         import gguf
     except ModuleNotFoundError as error:
         raise EngineError(
-            f"{error.name} is not installed, and llama.cpp needs the adapter in its form: "
+            f"{error.name} is not installed, and llama.cpp needs it to convert the adapter: "
             "run `pip install 'myna[serve]'`, then this again"
         ) from error
     model = _supported_config(base)
-    settings = _settings(adapter)
+    config = _read_adapter_config(adapter)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, model["num_hidden_layers"])
-    rank = settings["r"]
-    alpha = float(settings["lora_alpha"])
-    if settings.get("use_rslora"):  # peft then scales by alpha / sqrt(rank)
+    rank = config["r"]
+    alpha = float(config["lora_alpha"])
+    if config.get("use_rslora"):  # peft then scales by alpha / sqrt(rank)
         alpha *= math.sqrt(rank)
-    lora = Lora(alpha, alpha / rank, {}, {}, {})
-    parts = {"lora_A": lora.a, "lora_B": lora.b, "lora_magnitude_vector": lora.magnitudes}
+    lora = LoraWeights(alpha, alpha / rank, {}, {}, {})
+    kinds = {"lora_A": lora.a, "lora_B": lora.b, "lora_magnitude_vector": lora.magnitudes}
     path = adapter / "adapter_model.safetensors"
     for key, values in sorted(_read_safetensors(path).items()):
-        module, _, part = (
+        module, _, kind = (
             key.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
         )
         name = names.get_name(module)
         tied = module == "lm_head" and model.get("tie_word_embeddings")
-        if name is None or tied or part not in parts:
+        if name is None or tied or kind not in kinds:
             raise EngineError(
                 f"the adapter in {adapter} changes {module or key}, which llama.cpp cannot: "
                 'use engine = "transformers"'
             )
-        ordered = values if part == "lora_A" else _llamacpp_rows(values, module, model)
-        parts[part][f"{name}.weight"] = ordered
+        ordered = values if kind == "lora_A" else _to_llamacpp_rows(values, module, model)
+        kinds[kind][f"{name}.weight"] = ordered
     if lora.a.keys() != lora.b.keys() or not lora.magnitudes.keys() <= lora.a.keys():
-        raise ModelError(f"{path} is damaged: train the adapter anew")
+        raise ModelError(f"{path} is damaged: train the adapter again")
     return lora
 
 
-def converted(adapter: Path, base: Base, file: str, write: Callable[[Path, str], None]) -> Path:
-    """`file` in the adapter's folder, made where it is missing or not of this adapter.
+def convert_once(adapter: Path, base: Base, file: str, write: Callable[[Path, str], None]) -> Path:
+    """`file` in the adapter's folder, made by `write(target, source)` unless up to date.
 
-    `write(target, source)` makes it, and notes `source` under the key `SOURCE`.
+    `write` stores `source` under the key `SOURCE_KEY`.
 
     Raises:
         ModelError: the adapter is missing, or its folder cannot be written.
     """
-    target, source = adapter / file, _source(adapter, base)
-    if not _is_of(target, source):
-        with disk_errors(adapter), folder_for_parts(adapter) as folder:
-            part = folder / file
-            write(part, source)
-            part.replace(target)
+    target, source = adapter / file, _source_hash(adapter, base)
+    if not _was_made_from(target, source):
+        with disk_errors(adapter), temporary_folder(adapter) as folder:
+            path = folder / file
+            write(path, source)
+            path.replace(target)
     return target
 
 
-def _llamacpp_rows(values: Array, module: str, model: dict[str, Any]) -> Array:
-    """`values` (out, …) with llama.cpp's order of rows, which differs for q and k.
+def _to_llamacpp_rows(values: Array, module: str, model: dict[str, Any]) -> Array:
+    """`values` (out, …) with llama.cpp's order of rows in q and k.
 
-    transformers turns each head's first half against its second (rotary positions),
+    transformers rotates each head's first half against its second (rotary positions),
     llama.cpp neighbours: row 2i + j of a head there is row j * half + i here.
     """
     heads = {
@@ -132,46 +128,46 @@ def _llamacpp_rows(values: Array, module: str, model: dict[str, Any]) -> Array:
 def _supported_config(base: Base) -> dict[str, Any]:
     config: dict[str, Any] = json.loads((base.folder / "config.json").read_text("utf-8"))
     kind = config.get("model_type")
-    if kind not in SUPPORTED:
+    if kind not in SUPPORTED_ARCHITECTURES:
         raise EngineError(
             f"adapters of {base.name} (architecture {kind!r}) cannot be converted for llama.cpp, "
-            f'only those of {" and ".join(SUPPORTED)}: use engine = "transformers"'
+            f'only those of {" and ".join(SUPPORTED_ARCHITECTURES)}: use engine = "transformers"'
         )
     return config
 
 
-def _settings(adapter: Path) -> dict[str, Any]:
+def _read_adapter_config(adapter: Path) -> dict[str, Any]:
     path = adapter / "adapter_config.json"
     try:
         settings: dict[str, Any] = json.loads(path.read_text("utf-8"))
         if settings.get("peft_type") != "LORA":
-            raise ModelError(f"{path} is not of a LoRA adapter: train it anew")
+            raise ModelError(f"{path} is not of a LoRA adapter: train it again")
         _ = float(settings["lora_alpha"]), 1 / int(settings["r"])
     except OSError as error:
         raise ModelError(f"{adapter} holds no adapter: {path.name} is missing") from error
     except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
-        raise ModelError(f"{path} is damaged: train the adapter anew") from error
-    unknown = [key for key in _UNKNOWN if settings.get(key)]
+        raise ModelError(f"{path} is damaged: train the adapter again") from error
+    unknown = [key for key in _UNSUPPORTED_SETTINGS if settings.get(key)]
     if settings.get("bias", "none") != "none":
         unknown.append("bias")
     if unknown:
-        raise unsupported(adapter, ", ".join(unknown))
+        raise unsupported_adapter(adapter, ", ".join(unknown))
     return settings
 
 
-def unsupported(adapter: Path, what: str) -> EngineError:
-    """That llama.cpp cannot run an adapter because of what it uses."""
+def unsupported_adapter(adapter: Path, feature: str) -> EngineError:
+    """The error for an adapter with a feature that llama.cpp lacks."""
     return EngineError(
-        f"llama.cpp cannot run the adapter in {adapter}, which uses {what}: "
+        f"llama.cpp cannot run the adapter in {adapter}, which uses {feature}: "
         'use engine = "transformers"'
     )
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:
-    """All tensors of a safetensors file as float32.
+    """Read all tensors of a safetensors file as float32.
 
-    Format: https://github.com/huggingface/safetensors#format. Read by hand because
-    numpy has no bfloat16, which adapters are often saved in.
+    Format: https://github.com/huggingface/safetensors#format. Read by hand because numpy
+    has no bfloat16.
 
     Raises:
         ModelError: the file is missing or damaged.
@@ -196,26 +192,26 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except (struct.error, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path} is damaged: train the adapter anew") from error
+        raise ModelError(f"{path} is damaged: train the adapter again") from error
     return tensors
 
 
-def _source(adapter: Path, base: Base) -> str:
-    """What a conversion depends on: the adapter, the base, and how it is done."""
-    found = hashlib.sha256(_RECIPE.encode())
+def _source_hash(adapter: Path, base: Base) -> str:
+    """A hash of the adapter, the base and the version of the conversion."""
+    digest = hashlib.sha256(_CONVERSION_VERSION.encode())
     files = (adapter / "adapter_config.json", adapter / "adapter_model.safetensors")
     try:
         for path in (*files, base.folder / "config.json"):
-            found.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
         if base.gguf is not None:  # too large to be read for this
-            found.update(f"{(kept := base.gguf.stat()).st_size} {kept.st_mtime_ns}".encode())
+            digest.update(f"{(stat := base.gguf.stat()).st_size} {stat.st_mtime_ns}".encode())
     except OSError as error:
         raise ModelError(f"cannot read {error.filename}: {error.strerror or error}") from error
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
-def _is_of(path: Path, source: str) -> bool:
+def _was_made_from(path: Path, source: str) -> bool:
     try:
-        return bool(read_metadata(path).get(SOURCE) == source)
+        return bool(read_metadata(path).get(SOURCE_KEY) == source)
     except ModelError:
         return False

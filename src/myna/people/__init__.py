@@ -1,35 +1,34 @@
 """Persons, their accounts, and what they consent to.
 
-file        people.toml: read and written
-accounts    persons and the message table
-changes     what commands do to people.toml
-opt_outs    those who opted out where a bot speaks
-overview    everyone with what they wrote
+file        read and write people.toml
+accounts    match the accounts in message tables with persons
+consent     merge and rename persons, set consent; opt-outs of users of bots
+overview    everyone with message counts; suggestions for merges
 forgetting  erase a person from a workspace
 """
 
 from myna.people.file import (
-    NAME_LENGTH,
+    MAX_NAME_CHARS,
     Consent,
     People,
     Person,
-    find,
+    find_person,
     load,
-    person,
-    personas,
-    plain_name,
+    match_name,
+    persona_names,
+    sanitize_name,
     save,
 )
 
 __all__ = [
-    "NAME_LENGTH",
+    "MAX_NAME_CHARS",
     "Consent",
     "People",
     "Person",
-    "find",
+    "find_person",
     "load",
-    "person",
-    "personas",
-    "plain_name",
+    "match_name",
+    "persona_names",
+    "sanitize_name",
     "save",
 ]

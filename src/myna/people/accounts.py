@@ -1,4 +1,4 @@
-"""Accounts: the persons' traces in the message table."""
+"""Match the accounts in message tables with the persons of people.toml."""
 
 from __future__ import annotations
 
@@ -7,89 +7,88 @@ from hashlib import blake2b
 
 import polars as pl
 
-from myna.people import NAME_LENGTH, Consent, People, Person, plain_name
+from myna.people import MAX_NAME_CHARS, Consent, People, Person, sanitize_name
 
 
-def accounts(messages: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """The accounts that wrote in a message table: (account, author, is_bot).
-
-    Whoever only joined, left or was otherwise spoken of by the platform wrote nothing.
-    """
-    wrote = messages.lazy().filter(pl.col("kind") != "system")
-    return newest(wrote.select(account().alias("account"), "author", "is_bot"))
+def find_accounts(messages: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """The accounts in a message table: (account, author, is_bot); system notices do not count."""
+    written = messages.lazy().filter(pl.col("kind") != "system")
+    return latest_names(written.select(account_expr().alias("account"), "author", "is_bot"))
 
 
-def newest(found: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
-    """One row for each account, with the name it had last."""
-    each = found.lazy().group_by("account", maintain_order=True)
+def latest_names(accounts: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
+    """Deduplicate accounts: one row for each, with its latest name."""
+    each = accounts.lazy().group_by("account", maintain_order=True)
     return each.agg(pl.col("author").last(), pl.col("is_bot").any()).collect()
 
 
-def account() -> pl.Expr:
-    """The account that a message was sent from."""
+def account_expr() -> pl.Expr:
+    """A polars expression: the account that sent a message, `source:author_id`."""
     return pl.concat_str(pl.col("source"), pl.lit(":"), pl.col("author_id").fill_null(""))
 
 
-def add(people: People, found: pl.DataFrame, default: Consent, me: Collection[str] = ()) -> People:
-    """Everyone of before, and a person for each account that nobody had.
+def add_people(
+    people: People, accounts: pl.DataFrame, default: Consent, my_accounts: Collection[str] = ()
+) -> People:
+    """Add a person for each account that belongs to no person yet.
 
-    Two accounts are never taken for one person because their names are the same: the
-    second gets a number. Bots may stand in prompts at most. Whoever made the export is
-    "me", where nobody is yet, and may be cloned: it is their machine.
+    Accounts with the same name stay separate persons: the second gets a number. Bots get
+    consent "no". The user who made the export becomes `me`, if no person is yet, with
+    consent "clone".
 
     Args:
-        people: everyone of before.
-        found: accounts, as `accounts` finds them.
-        default: consent of those who are new.
-        me: accounts of whoever made the export.
+        people: the known people.
+        accounts: as `find_accounts` returns them.
+        default: consent of new persons.
+        my_accounts: accounts of the user who made the export.
     """
     persons = list(people.persons)
-    names = {p.name for p in persons} | {p.shown for p in persons}
+    names = {p.name for p in persons} | {p.display_name for p in persons}
     owned = {a for p in persons for a in p.accounts}
     numbers: dict[str, int] = {}
     owner = people.me
-    for account_, author, is_bot in found.iter_rows():
-        if account_ in owned:
+    for account, author, is_bot in accounts.iter_rows():
+        if account in owned:
             continue
-        name = plain = plain_name(author or account_.partition(":")[2])
+        name = plain = sanitize_name(author or account.partition(":")[2])
         while name in names:
             numbers[plain] = numbers.get(plain, 1) + 1
             ending = f" {numbers[plain]}"
-            name = plain[: NAME_LENGTH - len(ending)].strip() + ending
+            name = plain[: MAX_NAME_CHARS - len(ending)].strip() + ending
         names.add(name)
         consent: Consent = "no" if is_bot else default
-        if account_ in me and not owner and not is_bot:
+        if account in my_accounts and not owner and not is_bot:
             owner, consent = name, "clone"
-        persons.append(Person(name, (account_,), consent, is_bot))
+        persons.append(Person(name, (account,), consent, is_bot))
     return People(tuple(persons), default, owner, people.forgotten)
 
 
-def mark(account_: str) -> str:
-    """The hash by which a forgotten account is remembered."""
-    return blake2b(account_.encode(), digest_size=16).hexdigest()
+def account_hash(account: str) -> str:
+    """The hash that stands for a forgotten account in people.toml: 32 hexadecimal digits."""
+    return blake2b(account.encode(), digest_size=16).hexdigest()
 
 
-def without_forgotten(messages: pl.DataFrame, people: People) -> pl.DataFrame:
-    """The messages of everyone but the forgotten."""
+def drop_forgotten(messages: pl.DataFrame, people: People) -> pl.DataFrame:
+    """Drop the messages of forgotten accounts."""
     if not people.forgotten or messages.is_empty():
         return messages
-    marked = messages.with_columns(account=account())
-    gone = [a for a in marked["account"].unique() if mark(a) in people.forgotten]
-    return marked.filter(~pl.col("account").is_in(gone)).drop("account")
+    messages = messages.with_columns(account=account_expr())
+    forgotten = [a for a in messages["account"].unique() if account_hash(a) in people.forgotten]
+    return messages.filter(~pl.col("account").is_in(forgotten)).drop("account")
 
 
-def assign(messages: pl.DataFrame, people: People) -> pl.DataFrame:
-    """The messages with the columns `person` and `consent`; unknown accounts get "no".
+def assign_persons(messages: pl.DataFrame, people: People) -> pl.DataFrame:
+    """Add the columns `person` and `consent`; unknown accounts get "no".
 
-    Whether a known account is a bot is the word of people.toml: one that passes on what
-    a person writes can be given to that person.
+    people.toml overrides `is_bot`: a bridge bot that relays a person's messages can be
+    assigned to that person.
     """
-    rows = [(a, p.shown, p.consent, p.is_bot) for p in people.persons for a in p.accounts]
+    rows = [(a, p.display_name, p.consent, p.is_bot) for p in people.persons for a in p.accounts]
     schema = {"account": pl.String, "person": pl.String, "consent": pl.String, "bot": pl.Boolean}
-    known = pl.DataFrame(rows, schema=schema, orient="row")
+    persons = pl.DataFrame(rows, schema=schema, orient="row")
     return (
-        messages.with_columns(account().alias("account"))
-        .join(known, on="account", how="left", maintain_order="left")
+        messages.with_columns(account_expr().alias("account"))
+        .join(persons, on="account", how="left", maintain_order="left")
         .with_columns(
             pl.col("person").fill_null(pl.col("author")),
             pl.col("consent").fill_null("no"),

@@ -1,6 +1,6 @@
-"""people.toml: persons, their accounts, and what they consent to.
+"""Read and write people.toml: persons, their accounts, and what they consent to.
 
-It is made by `myna import` and edited by anyone:
+`myna import` creates the file, and users may edit it:
 
     default_consent = "context"
     me = "Neil Armstrong"
@@ -14,9 +14,9 @@ It is made by `myna import` and edited by anyone:
     consent = "context"
     pseudonym = "Robin"
 
-An account is `source:author_id`. Consent has three values: `clone` (may be a persona),
-`context` (their words may stand in prompts, but are never trained), `no` (their
-messages are left out, and others' mentions of them are made anonymous).
+An account is `source:author_id`. Consent is one of `clone` (may be a persona), `context`
+(their messages may stand in prompts, but are never trained) and `no` (their messages are
+left out, and others' mentions of them are made anonymous).
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from myna.errors import PeopleError
 
 Consent = Literal["clone", "context", "no"]
 
-NAME_LENGTH = 40
-"""Longest name, in characters: the transcript's escape counts on it."""
+MAX_NAME_CHARS = 40
+"""Longest name, in characters; the escaping of transcripts relies on it."""
 
 _HEADER = """\
 Who is who. Each person has accounts (source:author_id) and a consent:
   clone    may be a persona, and is trained
-  context  their words may stand in prompts, and are never trained
+  context  their messages may stand in prompts, and are never trained
   no       their messages are left out
 A bot (bot = true) is never trained. Give two persons' accounts to one to merge them.
 A pseudonym stands in place of a name in prompts and samples.
@@ -62,20 +62,20 @@ class Person:
     pseudonym: str = ""
 
     @property
-    def shown(self) -> str:
-        """The name that samples and prompts have."""
+    def display_name(self) -> str:
+        """The name in samples and prompts: the pseudonym, or else the name."""
         return self.pseudonym or self.name
 
 
 @dataclass(frozen=True)
 class People:
-    """Everyone in the chats, and what goes for those who appear later.
+    """Everyone in the chats.
 
     Attributes:
         persons: in the order of the file.
-        default_consent: of those who appear later; None before anyone was asked.
-        me: the name of whose workspace this is, or "".
-        forgotten: hashes of the accounts whose messages are left out for good.
+        default_consent: of persons added later; None before the user was asked.
+        me: the name of the workspace's owner, or "".
+        forgotten: hashes of forgotten accounts, whose messages are never stored again.
     """
 
     persons: tuple[Person, ...] = ()
@@ -84,23 +84,22 @@ class People:
     forgotten: tuple[str, ...] = ()
 
 
-def plain_name(name: str) -> str:
-    """A name that fits before a colon: one line, no colon, no control characters."""
+def sanitize_name(name: str) -> str:
+    """Make a name fit before a colon: one line, no colon, no control characters."""
     kept = "".join(
         " " if c in ":\n\r\t" or unicodedata.category(c) in {"Zl", "Zp", "Zs"} else c
         for c in name
         if c in "\n\r\t" or unicodedata.category(c)[0] != "C"
     )
     one_line = re.sub(r"\s+", " ", unicodedata.normalize("NFC", kept)).strip()
-    return one_line[:NAME_LENGTH].strip() or "someone"
+    return one_line[:MAX_NAME_CHARS].strip() or "someone"
 
 
 def load(path: Path) -> People:
-    """The people of a workspace; nobody where there is no file yet.
+    """Read people.toml; without a file, an empty `People`.
 
     Raises:
-        PeopleError: the file cannot be read as people.
-
+        PeopleError: the file cannot be read, or has unknown or contradictory entries.
     """
     if not path.exists():
         return People()
@@ -108,68 +107,69 @@ def load(path: Path) -> People:
         document = tomlkit.parse(path.read_text("utf-8-sig")).unwrap()
     except (TOMLKitError, OSError, UnicodeDecodeError) as error:
         raise PeopleError(f"cannot read {path}: {error}") from error
-    strange = document.keys() - {"default_consent", "me", "forgotten", "people"}
-    if strange:
-        raise PeopleError(f"{path}: what is '{min(strange)}'? A person is [people.\"NAME\"]")
-    persons, owners = [], dict[str, str]()
-    everyone = document.get("people", {})
-    if not isinstance(everyone, dict):
+    unknown = document.keys() - {"default_consent", "me", "forgotten", "people"}
+    if unknown:
+        raise PeopleError(f"{path}: what is '{min(unknown)}'? A person is [people.\"NAME\"]")
+    tables = document.get("people", {})
+    if not isinstance(tables, dict):
         raise PeopleError(f'{path}: write each person as a table: [people."NAME"]')
-    for name, entry in everyone.items():
-        if not isinstance(entry, dict):
-            raise PeopleError(f'{path}: write [people."{name}"] as a table')
-        unknown = entry.keys() - {"accounts", "consent", "bot", "pseudonym"}
-        if unknown:
-            raise PeopleError(f"{path}: {name}: there is no '{min(unknown)}' in a person's table")
-        pseudonym = str(entry.get("pseudonym", ""))
-        for shown in filter(None, (name, pseudonym)):
-            if shown != plain_name(shown):
-                raise PeopleError(
-                    f"{path}: '{shown}' cannot stand before a colon: write '{plain_name(shown)}'"
-                )
-        listed = entry.get("accounts", [])
-        if not isinstance(listed, list):
-            raise PeopleError(f'{path}: {name}: write accounts as a list: ["{listed}"]')
-        accounts = tuple(map(str, listed))
-        for account in accounts:
+    persons = tuple(_read_person(name, table, path) for name, table in tables.items())
+    _check_unique(persons, path)
+    default, me = document.get("default_consent"), str(document.get("me", ""))
+    if me and me not in tables:
+        raise PeopleError(f"{path}: me is '{me}', an unknown person: see `myna people`")
+    forgotten = tuple(map(str, document.get("forgotten", ())))
+    return People(persons, _consent(default, str(path)) if default else None, me, forgotten)
+
+
+def _read_person(name: str, table: Any, path: Path) -> Person:
+    if not isinstance(table, dict):
+        raise PeopleError(f'{path}: write [people."{name}"] as a table')
+    unknown = table.keys() - {"accounts", "consent", "bot", "pseudonym"}
+    if unknown:
+        raise PeopleError(f"{path}: {name}: there is no '{min(unknown)}' in a person's table")
+    pseudonym = str(table.get("pseudonym", ""))
+    for given in filter(None, (name, pseudonym)):
+        if given != sanitize_name(given):
+            raise PeopleError(
+                f"{path}: '{given}' cannot stand before a colon: write '{sanitize_name(given)}'"
+            )
+    accounts = table.get("accounts", [])
+    if not isinstance(accounts, list):
+        raise PeopleError(f'{path}: {name}: write accounts as a list: ["{accounts}"]')
+    consent = _consent(table.get("consent", "no"), f"{path}: {name}")
+    is_bot = bool(table.get("bot", False))
+    return Person(name, tuple(map(str, accounts)), consent, is_bot, pseudonym)
+
+
+def _check_unique(persons: Sequence[Person], path: Path) -> None:
+    """Check that no two persons have an account or a display name in common."""
+    owners: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for person in persons:
+        for account in person.accounts:
             if account in owners:
                 raise PeopleError(
-                    f"{path}: {account} belongs to both '{owners[account]}' and '{name}': "
+                    f"{path}: {account} belongs to both '{owners[account]}' and '{person.name}': "
                     "leave it with one"
                 )
-            owners[account] = name
-        consent = _consent(entry.get("consent", "no"), f"{path}: {name}")
-        bot = bool(entry.get("bot", False))
-        persons.append(Person(name, accounts, consent, bot, pseudonym))
-    _check_shown(persons, path)
-    default, me = document.get("default_consent"), str(document.get("me", ""))
-    if me and me not in everyone:
-        raise PeopleError(f"{path}: me is '{me}', and nobody is called so: see `myna people`")
-    forgotten = tuple(map(str, document.get("forgotten", ())))
-    consent_of_others = _consent(default, str(path)) if default else None
-    return People(tuple(persons), consent_of_others, me, forgotten)
-
-
-def _check_shown(persons: list[Person], path: Path) -> None:
-    """Nobody's pseudonym is somebody's name."""
-    owners: dict[str, str] = {}
-    for person in persons:
-        other = owners.setdefault(person.shown, person.name)
+            owners[account] = person.name
+        other = names.setdefault(person.display_name, person.name)
         if other != person.name:
             raise PeopleError(
                 f"{path}: both '{other}' and '{person.name}' would be shown as "
-                f"'{person.shown}': choose another pseudonym"
+                f"'{person.display_name}': choose another pseudonym"
             )
 
 
-def _consent(value: object, place: str) -> Consent:
+def _consent(value: object, origin: str) -> Consent:
     if value not in get_args(Consent):
-        raise PeopleError(f"{place}: consent '{value}': choose clone, context or no")
+        raise PeopleError(f"{origin}: consent '{value}': choose clone, context or no")
     return cast(Consent, value)
 
 
 def save(path: Path, people: People) -> None:
-    """Write people.toml; comments and order that a user gave it stay."""
+    """Write people.toml; the user's comments and order stay."""
     if path.exists():
         document = tomlkit.parse(path.read_text("utf-8-sig"))
     else:
@@ -177,19 +177,19 @@ def save(path: Path, people: People) -> None:
         for line in _HEADER.splitlines():
             document.add(tomlkit.comment(line))
         document.add(tomlkit.nl())
+    # TOML's top-level keys cannot stand behind its tables.
+    tables = document.pop("people", None)
+    if tables is None:
+        tables = tomlkit.table(is_super_table=True)
     top = {
         "default_consent": people.default_consent or "",
         "me": people.me,
         "forgotten": list(people.forgotten),
     }
-    # Keys of the document itself cannot stand behind its tables.
-    tables = document.pop("people", None)
     _update(document, top)
-    if tables is None:
-        tables = tomlkit.table(is_super_table=True)
     document["people"] = tables
-    for gone in tables.keys() - {person.name for person in people.persons}:
-        del tables[gone]
+    for removed in tables.keys() - {person.name for person in people.persons}:
+        del tables[removed]
     for person in people.persons:
         if person.name not in tables:
             tables[person.name] = tomlkit.table()
@@ -206,7 +206,7 @@ def save(path: Path, people: People) -> None:
 def _update(
     table: MutableMapping[str, Any], values: Mapping[str, object], keep: tuple[str, ...] = ()
 ) -> None:
-    """Set what has changed; what is empty is not written, but for what to `keep`."""
+    """Set changed values; empty values are removed, except the keys in `keep`."""
     for key, value in values.items():
         if not value and key not in keep:
             table.pop(key, None)
@@ -214,43 +214,38 @@ def _update(
             table[key] = value
 
 
-def personas(people: People) -> list[str]:
-    """The names, as samples have them, of those who may be cloned."""
-    return [p.shown for p in people.persons if p.consent == "clone" and not p.is_bot]
+def persona_names(people: People) -> list[str]:
+    """The display names of all who may be cloned."""
+    return [p.display_name for p in people.persons if p.consent == "clone" and not p.is_bot]
 
 
-def person(people: People, name: str) -> Person:
-    """The person meant by a name, as `find` understands it.
-
-    Raises:
-        PeopleError: nobody, or several.
-    """
-    found = find(name, [p.name for p in people.persons])
-    return next(p for p in people.persons if p.name == found)
-
-
-def find(name: str, names: Sequence[str]) -> str:
-    """The one of `names` meant by `name`: exact, or else a unique beginning of any word.
+def find_person(people: People, name: str) -> Person:
+    """The person with this name, matched as `match_name` does.
 
     Raises:
-        PeopleError: nobody, or several.
-
+        PeopleError: no person matches, or several do.
     """
-    wanted = name.strip().casefold()
-    exact = [n for n in names if n.casefold() == wanted]
+    match = match_name(name, [p.name for p in people.persons])
+    return next(p for p in people.persons if p.name == match)
+
+
+def match_name(name: str, names: Sequence[str]) -> str:
+    """The one of `names` that `name` equals, or that alone has a word beginning with it.
+
+    Raises:
+        PeopleError: no name matches, or several do.
+    """
+    folded = name.strip().casefold()
+    exact = [n for n in names if n.casefold() == folded]
     if exact:
         return name.strip() if name.strip() in exact else exact[0]
-    begun = [n for n in names if any(w.startswith(wanted) for w in _words(n))] if wanted else []
-    if len(begun) == 1:
-        return begun[0]
-    if begun:
-        raise PeopleError(f"'{name}' may be {' or '.join(begun)}: write more of the name")
+    words = {n: [n.casefold(), *n.casefold().split()] for n in names}
+    matches = [n for n in names if folded and any(w.startswith(folded) for w in words[n])]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise PeopleError(f"'{name}' may be {' or '.join(matches)}: write more of the name")
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    others = f"there are {', '.join(names)}" if names else "there is nobody"
+    others = f"there are {', '.join(names)}" if names else "there are no people yet"
     hint = f"did you mean {close[0]}?" if close else others
-    raise PeopleError(f"nobody here is called '{name}': {hint}")
-
-
-def _words(name: str) -> list[str]:
-    folded = name.casefold()
-    return [folded, *folded.split()]
+    raise PeopleError(f"unknown person '{name}': {hint}")

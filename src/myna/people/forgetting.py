@@ -1,10 +1,9 @@
-"""Erasing a person from a workspace.
+"""Erase a person from a workspace.
 
-Their messages leave the message tables, and what was made of them goes: the prepared
-samples and the reports. Others' mentions of them lose the name that they were shown
-under. Adapters stay, and `myna status` calls them stale: a model cannot be made to
-forget, only trained anew. Importing the same chats again does not bring the person
-back, and bots do not read what they write: their accounts are remembered, as hashes.
+Their messages are deleted from the message tables, and so are the prepared samples and
+the reports. Others' mentions of them become "@someone". Adapters stay, and `myna status`
+calls them stale: a model cannot forget, only be trained again. Hashes of their accounts are
+kept, so that neither imports nor bots bring their messages back.
 """
 
 from __future__ import annotations
@@ -18,18 +17,18 @@ import polars as pl
 
 from myna import people as people_
 from myna import workspace as workspace_
-from myna.messages import COMPRESSION, SCHEMA
+from myna.messages import PARQUET_COMPRESSION, SCHEMA
 from myna.people import Person, accounts, consent
 from myna.workspace import ImportRecord, Workspace
 
-SOMEONE = "someone"
+ANONYMOUS_MENTION = "@someone"
 
 
-def forget(workspace: Workspace, person: Person) -> int:
-    """Erase a person; how many messages that were.
+def forget_person(workspace: Workspace, person: Person) -> int:
+    """Erase a person; return the number of their messages.
 
-    Whatever stops it half-way, running it again finishes it: people.toml, which knows the
-    person's accounts, changes last.
+    If it is interrupted, running it again finishes it: people.toml, which has the person's
+    accounts, changes last.
 
     Raises:
         WorkspaceError: the disk is full, or may not be written.
@@ -37,37 +36,39 @@ def forget(workspace: Workspace, person: Person) -> int:
     erased = 0
     with workspace_.explain_disk_errors(workspace.root):
         for record in workspace.import_records():
-            found = [_forget_in(table, person) for table in record.tables]
-            if any(number is not None for number in found):
-                _rewrite(record)
-            erased += sum(filter(None, found))
+            counts = [_erase_in_table(table, person) for table in record.tables]
+            if any(count is not None for count in counts):
+                _update_record(record)
+            erased += sum(filter(None, counts))
         shutil.rmtree(workspace.prepared, ignore_errors=True)
         shutil.rmtree(workspace.reports, ignore_errors=True)
-        out = consent.load(workspace.opt_outs_file)
-        theirs = [o for o in out if o.account in person.accounts or o.person == person.shown]
-        known = dict.fromkeys([*person.accounts, *(entry.account for entry in theirs)])
-        marks = tuple(accounts.mark(account) for account in known)
-        consent.remove(workspace.opt_outs_file, theirs)
+        opt_outs = [
+            entry
+            for entry in consent.load_opt_outs(workspace.opt_outs_file)
+            if entry.account in person.accounts or entry.person == person.display_name
+        ]
+        forgotten = dict.fromkeys([*person.accounts, *(entry.account for entry in opt_outs)])
+        hashes = tuple(accounts.account_hash(account) for account in forgotten)
+        consent.remove_opt_outs(workspace.opt_outs_file, opt_outs)
         everyone = people_.load(workspace.people_file)
-        people_.save(workspace.people_file, consent.without(everyone, person, marks))
+        people_.save(workspace.people_file, consent.remove_person(everyone, person, hashes))
     return erased
 
 
-def _forget_in(table: Path, person: Person) -> int | None:
-    """Erase a person from one message table: how many messages, None if nothing changed."""
+def _erase_in_table(table: Path, person: Person) -> int | None:
+    """Erase a person from a message table; return the number of messages, None if unchanged."""
     before = pl.read_parquet(table)
-    theirs = accounts.account().is_in(list(person.accounts))
-    kept = before.filter(~theirs)
+    kept = before.filter(~accounts.account_expr().is_in(list(person.accounts)))
     erased = before.height - kept.height
-    mentioned = [a.partition(":")[2] for a in person.accounts]
+    author_ids = [account.partition(":")[2] for account in person.accounts]
     is_mentioned = (
-        pl.col("mentions").list.eval(pl.element().struct["author_id"].is_in(mentioned)).list.any()
+        pl.col("mentions").list.eval(pl.element().struct["author_id"].is_in(author_ids)).list.any()
     )
     if not erased and kept.filter(is_mentioned).is_empty():
         return None
     rows = kept.with_row_index("row")
     changed = [
-        (row, *_unnamed(text, spans, mentioned))
+        (row, *_anonymize(text, spans, author_ids))
         for row, text, spans in rows.filter(is_mentioned)
         .select("row", "text", "mentions")
         .iter_rows()
@@ -76,33 +77,32 @@ def _forget_in(table: Path, person: Person) -> int | None:
     kept = rows.update(pl.DataFrame(changed, schema=schema, orient="row"), on="row").drop("row")
     hidden = table.with_name(f".{table.name}.new")
     try:
-        kept.write_parquet(hidden, compression=COMPRESSION)
+        kept.write_parquet(hidden, compression=PARQUET_COMPRESSION)
         hidden.replace(table)
     finally:
         hidden.unlink(missing_ok=True)
     return erased
 
 
-def _rewrite(record: ImportRecord) -> None:
-    """Have an import's record say what is left in its tables."""
+def _update_record(record: ImportRecord) -> None:
+    """Update an import record after its tables have changed."""
     stored = pl.scan_parquet(record.tables).select(pl.len()).collect().item()
     files = [{**file, "examples": {}} for file in record.files]  # examples quote messages
     replace(record, stored=stored, files=files).save()
 
 
-def _unnamed(
-    text: str, spans: list[dict[str, Any]], mentioned: list[str]
+def _anonymize(
+    text: str, mentions: list[dict[str, Any]], author_ids: list[str]
 ) -> tuple[str, list[dict[str, Any]]]:
-    """The text and its mentions without those of some accounts."""
-    parts: list[str] = []
+    """Anonymise mentions of the accounts in a text; return it with the other mentions."""
+    pieces: list[str] = []
     kept: list[dict[str, Any]] = []
-    end = moved = 0
-    for span in spans:
-        if span["author_id"] in mentioned:
-            shown = f"@{SOMEONE}"
-            parts += [text[end : span["start"]], shown]
-            moved += len(shown) - (span["end"] - span["start"])
+    end = shift = 0
+    for span in mentions:
+        if span["author_id"] in author_ids:
+            pieces += [text[end : span["start"]], ANONYMOUS_MENTION]
+            shift += len(ANONYMOUS_MENTION) - (span["end"] - span["start"])
             end = span["end"]
         else:
-            kept.append({**span, "start": span["start"] + moved, "end": span["end"] + moved})
-    return "".join([*parts, text[end:]]), kept
+            kept.append({**span, "start": span["start"] + shift, "end": span["end"] + shift})
+    return "".join([*pieces, text[end:]]), kept

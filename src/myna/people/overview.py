@@ -1,4 +1,4 @@
-"""Everyone with what they wrote, and who may be the same human twice."""
+"""Everyone with message counts, and suggestions for merges."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from typing import Any
 import polars as pl
 
 from myna.people import Consent, People, Person
-from myna.people.accounts import account
+from myna.people.accounts import account_expr
 
 
 @dataclass(frozen=True)
-class Line:
-    """One person's line of the table; `platforms` has the accounts on each."""
+class PersonSummary:
+    """One person's row of `myna people`; `platforms` counts the accounts on each."""
 
     person: str
     shown: str
@@ -40,32 +40,30 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Suggestion:
-    """Two persons who may be one human, and why."""
+class MergeSuggestion:
+    """Two persons who may be one human, and the reason."""
 
     first: str
     second: str
     because: str
 
 
-def _messages(tables: list[Path]) -> pl.LazyFrame:
-    return (
-        pl.scan_parquet(tables).filter(pl.col("kind") != "system").with_columns(account=account())
-    )
+def _scan(tables: list[Path]) -> pl.LazyFrame:
+    messages = pl.scan_parquet(tables).filter(pl.col("kind") != "system")
+    return messages.with_columns(account=account_expr())
 
 
-def lines(people: People, tables: list[Path]) -> list[Line]:
-    """Everyone, whoever wrote most first.
+def summarize_persons(people: People, tables: list[Path]) -> list[PersonSummary]:
+    """One summary for each person, most messages first.
 
     Args:
         people: of the workspace.
-        tables: its message tables. Messages are counted as they were imported; those that
-            stand in two exports, twice.
+        tables: its message tables. A message that is in two exports counts twice.
     """
-    found: dict[str, tuple[Any, ...]] = {}
+    by_account: dict[str, tuple[Any, ...]] = {}
     if tables:
         counted = (
-            _messages(tables)
+            _scan(tables)
             .group_by("account")
             .agg(
                 pl.len(),
@@ -75,17 +73,19 @@ def lines(people: People, tables: list[Path]) -> list[Line]:
             )
             .collect(engine="streaming")
         )
-        found = {name: rest for name, *rest in counted.iter_rows()}  # type: ignore[misc]
-    table = [_line(people, person, found) for person in people.persons]
-    return sorted(table, key=lambda line: -line.messages)
+        by_account = {account: rest for account, *rest in counted.iter_rows()}  # type: ignore[misc]
+    summaries = [_summarize(people, person, by_account) for person in people.persons]
+    return sorted(summaries, key=lambda summary: -summary.messages)
 
 
-def _line(people: People, person: Person, found: dict[str, tuple[Any, ...]]) -> Line:
-    own = [found[name] for name in person.accounts if name in found]
+def _summarize(
+    people: People, person: Person, by_account: dict[str, tuple[Any, ...]]
+) -> PersonSummary:
+    own = [by_account[account] for account in person.accounts if account in by_account]
     days = [day for _, _, first, last in own for day in (first, last) if day]
-    return Line(
+    return PersonSummary(
         person=person.name,
-        shown=person.shown,
+        shown=person.display_name,
         is_me=person.name == people.me,
         is_bot=person.is_bot,
         consent=person.consent,
@@ -98,32 +98,32 @@ def _line(people: People, person: Person, found: dict[str, tuple[Any, ...]]) -> 
     )
 
 
-def suggestions(people: People, tables: list[Path]) -> list[Suggestion]:
-    """Pairs of persons with a name or a handle in common, in different accounts.
+def suggest_merges(people: People, tables: list[Path]) -> list[MergeSuggestion]:
+    """Pairs of persons with accounts of the same name or handle.
 
-    Names are compared without case, accents, blanks and signs. Nothing is merged by
-    itself: two friends may have the same name.
+    Names are compared without case, accents, spaces and punctuation. These are only
+    suggestions, because two friends may have the same name.
     """
     if not tables:
         return []
-    owners = {name: p.name for p in people.persons for name in p.accounts if not p.is_bot}
-    named = _messages(tables).select("account", "author", "handle").unique().collect()
-    known_as: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for name, author, handle in named.sort("account").iter_rows():
-        if name in owners:
-            for kind, shown in _names(author, handle):
-                known_as[shown].add((owners[name], kind))
-    found: dict[tuple[str, str], str] = {}
-    for bearers in known_as.values():
-        kinds = dict(sorted(bearers))
-        for first, second in combinations(sorted(kinds), 2):
-            same = "the same name" if kinds[first] == kinds[second] == "name" else "the same handle"
-            found.setdefault((first, second), same)
-    return [Suggestion(first, second, because) for (first, second), because in found.items()]
+    owners = {a: p.name for p in people.persons for a in p.accounts if not p.is_bot}
+    named = _scan(tables).select("account", "author", "handle").unique().collect()
+    bearers: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    for account, author, handle in named.sort("account").iter_rows():
+        if account in owners:
+            for kind, name in _comparable_names(author, handle):
+                bearers[name].add((owners[account], kind))
+    reasons: dict[tuple[str, str], str] = {}
+    for same_name in bearers.values():
+        kinds = dict(sorted(same_name))
+        for pair in combinations(sorted(kinds), 2):
+            both_names = all(kinds[person] == "name" for person in pair)
+            reasons.setdefault(pair, "the same name" if both_names else "the same handle")
+    return [MergeSuggestion(*pair, because) for pair, because in reasons.items()]
 
 
-def _names(author: str | None, handle: str | None) -> Iterator[tuple[str, str]]:
-    """The names of an account, made comparable."""
+def _comparable_names(author: str | None, handle: str | None) -> Iterator[tuple[str, str]]:
+    """The names of an account without case, accents, spaces and punctuation."""
     for kind, name in (("name", author), ("handle", handle)):
         plain = unicodedata.normalize("NFKD", name or "").casefold()
         plain = re.sub(r"[^\w]|_", "", "".join(c for c in plain if not unicodedata.combining(c)))

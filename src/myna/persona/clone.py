@@ -9,10 +9,11 @@ from pathlib import Path
 
 from myna import config
 from myna.artifacts import AdapterInfo, Channel, PromptFormat
-from myna.engines.engine import Engine, Sampling, open_engine
+from myna.config import Sampling
+from myna.engines.engine import Engine, open_engine
 from myna.errors import PeopleError
-from myna.models.bases import Base, find, find_base_of
-from myna.models.loading import WHOLE
+from myna.models.bases import Base, find_adapter_base, find_base
+from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.memory import Memory, open_memory
 from myna.persona.prompt import PromptBuilder
@@ -156,7 +157,7 @@ def open_clone(
         EngineError: the engine of the settings cannot run it.
     """
     info = AdapterInfo.load(workspace, name)
-    base = find_base_of(name, info, weights=False, say=report)
+    base = find_adapter_base(name, info, weights=False, report=report)
     context = min(base.context, (CONTEXT_FACTOR + 1) * info.format.samples.max_length)
 
     def engine(adapter: str) -> Engine:
@@ -182,13 +183,13 @@ def _engine(
     base: Base, folder: Path, context: int, settings: config.Settings, report: Callable[[str], None]
 ) -> Engine:
     """The engine with the adapter in `folder`, or with the whole model that was trained."""
-    is_whole = (folder / WHOLE).is_dir()
+    is_whole = (folder / FULL_MODEL_FOLDER).is_dir()
     return open_engine(
         settings.chat.engine,
-        find(str(folder / WHOLE), weights=False) if is_whole else base,
+        find_base(str(folder / FULL_MODEL_FOLDER), weights=False) if is_whole else base,
         None if is_whole else folder,
         context=context,
         slots=settings.chat.slots,
         server=settings.engine,
-        say=report,
+        report=report,
     )

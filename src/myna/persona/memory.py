@@ -154,7 +154,7 @@ class Memory:
             for search in (self._by_words, self._by_meaning):
                 for rank, turn in enumerate(search(person, history, allowed), 1):
                     scores[turn] += 1 / (FUSION_CONSTANT + rank)
-            consenting = {p.shown for p in people.persons if p.consent != "no"}
+            consenting = {p.display_name for p in people.persons if p.consent != "no"}
             best = sorted(scores, key=lambda turn: -scores[turn])
             exchanges = (self._exchange(turn, scores[turn], allowed, consenting) for turn in best)
             return [exchange for exchange in exchanges if exchange]
@@ -208,9 +208,9 @@ class Memory:
         if audience == OWNER:
             return None
         display_names = {
-            name: person.shown
+            name: person.display_name
             for person in people.persons
-            for name in (person.name, person.shown, *person.accounts)
+            for name in (person.name, person.display_name, *person.accounts)
         }
         readers = {display_names.get(name) for name in audience}
         if None in readers:

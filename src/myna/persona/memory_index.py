@@ -17,7 +17,7 @@ from pathlib import Path
 
 import polars as pl
 
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.persona.embeddings import Embedder
 
 VERSION = 2
@@ -123,7 +123,7 @@ def _vectors(replies: pl.DataFrame, embedder: Embedder) -> Iterator[tuple[str, i
 def _turns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The turns of the train split, and the first and last time of each person in each channel."""
     rows = messages.filter(pl.col("split") == "train").with_row_index("row")
-    channel = pl.struct(PLACE).rank("dense")
+    channel = pl.struct(CHANNEL_KEY).rank("dense")
     rows = rows.with_columns(place=channel.cast(pl.Int64)).with_columns(
         at=pl.when(pl.col("sent_at").is_null().any().over("place"))
         .then(pl.col("row").cast(pl.Int64))

@@ -13,7 +13,7 @@ from datetime import datetime
 from myna.artifacts import PromptFormat
 from myna.cleaning.normalize import apply_text_rules
 from myna.cleaning.redact import redact_text
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.rendering.render import Segment, encode_segments, render_segments
 from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
@@ -48,7 +48,7 @@ def prompt_message(prompt_format: PromptFormat, person: str, text: str) -> Promp
     Its text is empty where nothing in it can be seen.
     """
     text = redact_text(apply_text_rules(text, prompt_format.rules), prompt_format.redaction)
-    return PromptMessage(plain_name(person), text)
+    return PromptMessage(sanitize_name(person), text)
 
 
 @dataclass

@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 
 from myna.cleaning.redact_stream import RedactionStream
-from myna.engines.engine import Engine, Sampling
+from myna.config import Sampling
+from myna.engines.engine import Engine
 from myna.persona.prompt import PromptBuilder
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from myna.artifacts import Channel
 from myna.config import Samples
 from myna.conversations import sessions
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.preparing.conversation_lines import text_with_attachments
 from myna.preparing.message_store import BATCH_MESSAGES, MessageStore
 from myna.preparing.windowed_segments import render_windows
@@ -33,7 +33,7 @@ SAMPLE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "target_spans": pl.List(TARGET_SPAN),
 }
 MESSAGE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    **dict.fromkeys((*PLACE, "space", "channel", "id", "person"), pl.String),
+    **dict.fromkeys((*CHANNEL_KEY, "space", "channel", "id", "person"), pl.String),
     "sent_at": pl.Datetime("us", "UTC"),
     "kind": pl.String,
     "conversation": pl.Int64,

@@ -5,7 +5,7 @@ for people who must stay unknown. All else that the rules need are a few numbers
 message, its features:
 
     id, reply_to     of the message, and of the one that it answers (hashes; or null)
-    place            number of its channel and thread, see `BatchFeatures.places`
+    thread           number of its channel or thread, see `BatchFeatures.threads`
     person           number of its author, see `CleaningContext.persons`
     characters       of its text, as its author wrote it
     size, leaves, answers, long
@@ -25,7 +25,7 @@ from myna.cleaning import near_duplicates, pseudonyms, redact, rules
 from myna.config import Rules, Settings
 from myna.config.rules import resolve_preset
 from myna.conversations import quality, splits
-from myna.messages import KINDS, PLACE
+from myna.messages import CHANNEL_KEY, KINDS
 from myna.people import People, accounts
 from myna.preparing.message_store import MessageBatch, MessageStore
 
@@ -54,10 +54,10 @@ class CleaningContext:
 
 
 class BatchFeatures(NamedTuple):
-    """The features of a batch's messages; and its places, long texts and personal data."""
+    """The features of a batch's messages; and its threads, long texts and personal data."""
 
     rows: pl.DataFrame
-    places: pl.DataFrame
+    threads: pl.DataFrame
     long: near_duplicates.LongTexts
     redacted: pl.DataFrame
 
@@ -74,11 +74,11 @@ def cleaning_context(
     chosen = settings.filter
     by_name = chosen.spaces or chosen.channels or chosen.threads or chosen.people
     there = messages.select(columns).unique() if by_name else messages.select(columns).head(0)
-    assigned = accounts.assign(there.collect(), people)
+    assigned = accounts.assign_persons(there.collect(), people)
     return CleaningContext(
         folder,
         people,
-        tuple(dict.fromkeys(person.shown for person in people.persons)),
+        tuple(dict.fromkeys(person.display_name for person in people.persons)),
         pseudonyms.hidden_names(messages, people),
         rules.is_excluded(assigned, chosen),
         settings,
@@ -89,7 +89,7 @@ def cleaning_context(
 
 def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     """Clean a batch, write it into the message store, and compute its features."""
-    stored = accounts.assign(batch.read(), context.people)
+    stored = accounts.assign_persons(batch.read(), context.people)
     stored = stored.with_columns(excluded=context.excluded)
     normal, features = rules.extract_features(
         pseudonyms.replace_names(stored, context.hidden), context.rules
@@ -100,7 +100,7 @@ def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     split = context.settings.split
     if split.validation or split.test:
         splits.shingles(clean["text"]).write_ipc(store.runs_path(batch.number))
-    place, places = _places(clean)
+    thread, threads = _number_threads(clean)
     persons = pl.DataFrame({"person": context.persons}, schema={"person": pl.String})
     numbers = persons.with_row_index("number")
     rows = clean.select(
@@ -110,7 +110,7 @@ def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     rows = rows.select(
         pl.col("kind").cast(pl.Enum(KINDS)),
         *("is_bot", "sent_at", "position", "characters"),
-        place=place,
+        thread=thread,
         person="number",
         reply_to=pl.when(pl.col("reply_to").is_not_null()).then(
             pl.struct("source", "channel_id", "reply_to").hash()
@@ -119,16 +119,16 @@ def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     )
     told = quality.goodbye_features(clean, context.rules)
     return BatchFeatures(
-        rows.hstack(features.rows).hstack(told), places, features.long_texts, redacted
+        rows.hstack(features.rows).hstack(told), threads, features.long_texts, redacted
     )
 
 
-def _places(messages: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
-    """For each message the number of its place, and the places by their numbers."""
-    run = messages.select(pl.struct(PLACE).rle_id()).to_series()
-    firsts = messages.select(PLACE).filter(run.diff().fill_null(1) != 0)
-    places = firsts.unique(maintain_order=True)
+def _number_threads(messages: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
+    """Number the threads; return the number of each message's thread, and the threads."""
+    run = messages.select(pl.struct(CHANNEL_KEY).rle_id()).to_series()
+    firsts = messages.select(CHANNEL_KEY).filter(run.diff().fill_null(1) != 0)
+    threads = firsts.unique(maintain_order=True)
     numbers = firsts.join(
-        places.with_row_index("place"), on=PLACE, nulls_equal=True, maintain_order="left"
+        threads.with_row_index("number"), on=CHANNEL_KEY, nulls_equal=True, maintain_order="left"
     )
-    return numbers["place"].gather(run), places
+    return numbers["number"].gather(run), threads

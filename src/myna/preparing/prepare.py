@@ -128,7 +128,7 @@ def prepare(
             filter names somebody or something that is not there.
         PeopleError: nobody may be cloned.
     """
-    personas = people_.personas(people)
+    personas = people_.persona_names(people)
     if not personas:
         raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
     spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)

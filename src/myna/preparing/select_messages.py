@@ -17,13 +17,13 @@ from myna.cleaning.ledger import Ledger
 from myna.config import Settings
 from myna.config.rules import resolve_preset
 from myna.conversations import disentangle, llm_quality, quality, sessions, splits
-from myna.messages import PLACE
+from myna.messages import CHANNEL_KEY
 from myna.preparing.clean_batches import BatchFeatures, CleaningContext
 from myna.preparing.message_store import MessageStore
 
-_CHANNEL, _PLACE = ("channel",), ("place",)
+_CHANNEL, _THREAD = ("channel",), ("thread",)
 _LATER = (
-    *("number", "place", "channel", "person", "position", "sent_at", "kind", "id", "reply_to"),
+    *("number", "thread", "channel", "person", "position", "sent_at", "kind", "id", "reply_to"),
     *("characters", "size", "leaves", "answers", "long", "rule"),
 )
 
@@ -37,32 +37,32 @@ class MessageFeatures(NamedTuple):
 
 
 def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
-    """Join the features of all batches; `place` and `channel` are in the order of their names."""
+    """Join the features of all batches; `thread` and `channel` are in the order of their names."""
     rows: list[pl.DataFrame] = []
     long: list[tuple[int, near_duplicates.LongTexts]] = []
     redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.MATCHES)]
-    places: dict[tuple[str | None, ...], int] = {}
+    threads: dict[tuple[str | None, ...], int] = {}
     first = 0
     for batch in batches:
-        numbers = [places.setdefault(place, len(places)) for place in batch.places.iter_rows()]
-        own = pl.Series(numbers, dtype=pl.UInt32).gather(batch.rows["place"])
-        rows.append(batch.rows.with_columns(place=own))
+        numbers = [threads.setdefault(thread, len(threads)) for thread in batch.threads.iter_rows()]
+        own = pl.Series(numbers, dtype=pl.UInt32).gather(batch.rows["thread"])
+        rows.append(batch.rows.with_columns(thread=own))
         long.append((first, batch.long))
         redacted.append(batch.redacted.with_columns((pl.col("row") + first).cast(pl.UInt32)))
         first += batch.rows.height
-    table = pl.DataFrame(list(places), schema=dict.fromkeys(PLACE, pl.String), orient="row")
+    table = pl.DataFrame(list(threads), schema=dict.fromkeys(CHANNEL_KEY, pl.String), orient="row")
     # The order of names, and null first, as in a sort by the names themselves.
-    order = table.with_row_index("number").sort(*PLACE, nulls_last=False)
+    order = table.with_row_index("number").sort(*CHANNEL_KEY, nulls_last=False)
     ranks = (
         order.with_row_index("rank")
-        .with_columns(channel=pl.struct(PLACE[:2]).rle_id())
+        .with_columns(channel=pl.struct(CHANNEL_KEY[:2]).rle_id())
         .sort("number")
     )
     every = pl.concat(rows)
     del rows
-    at = every["place"]
+    at = every["thread"]
     every = every.with_columns(
-        ranks["rank"].gather(at).alias("place"), ranks["channel"].gather(at).alias("channel")
+        ranks["rank"].gather(at).alias("thread"), ranks["channel"].gather(at).alias("channel")
     )
     return MessageFeatures(every, near_duplicates.concatenate(long), pl.concat(redacted))
 
@@ -121,10 +121,10 @@ def split_conversations(
         return store.load(some["number"], columns).hstack(own)
 
     load = _quoting(store)
-    kept = sessions.split_conversations(kept, settings.conversations.gap_minutes, _PLACE)
+    kept = sessions.split_conversations(kept, settings.conversations.gap_minutes, _THREAD)
     if settings.conversations.disentangle:
         kept = disentangle.disentangle_stretches(kept, texts)
-    kept = kept.drop("place", "position", "kind")
+    kept = kept.drop("thread", "position", "kind")
     kept = quality.apply_conversation_rules(kept, ledger, resolve_preset(settings.rules), load)
     kept = llm_quality.apply_quality_scores(kept, ledger, settings.quality, scores, load, report)
     kept = splits.assign_splits(kept, settings.split, _CHANNEL)

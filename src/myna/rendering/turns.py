@@ -15,12 +15,12 @@ from itertools import groupby
 
 import polars as pl
 
-from myna.people import NAME_LENGTH
+from myna.people import MAX_NAME_CHARS
 
-LOOKS_LIKE_TURN = re.compile(rf"[^\s:][^:\n]{{0,{NAME_LENGTH}}}:(?=\s|\Z)")
+LOOKS_LIKE_TURN = re.compile(rf"[^\s:][^:\n]{{0,{MAX_NAME_CHARS}}}:(?=\s|\Z)")
 """The beginning of a line that would be read as the beginning of a turn."""
 
-_MAY_BE_TURN = re.compile(rf"(?: *[^\s:][^:\n]{{0,{NAME_LENGTH}}}:?| *)\Z")
+_MAY_BE_TURN = re.compile(rf"(?: *[^\s:][^:\n]{{0,{MAX_NAME_CHARS}}}:?| *)\Z")
 _TURN_IN_TEXT = rf"(?= *{LOOKS_LIKE_TURN.pattern.replace(chr(92) + 'Z', '$')})"
 _ESCAPE, _UNESCAPE = re.compile(rf"(?m)^{_TURN_IN_TEXT}"), re.compile(rf"(?m)^ {_TURN_IN_TEXT}")
 

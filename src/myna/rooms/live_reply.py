@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 
 from myna.engines.queueing import Queue
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.persona.turn import GeneratedTurn
 from myna.rooms.store import Message
 
@@ -113,7 +113,7 @@ class LiveReply:
         splitter = _MessageSplitter(self._generated.opening)
         try:
             with (
-                self._queue.turn(self._room_id, self._is_stopped),
+                self._queue.slot(self._room_id, self._is_stopped),
                 closing(iter(self._generated)) as pieces,
             ):
                 self.erased = self._on_start()
@@ -188,4 +188,4 @@ class _MessageSplitter:
 
 def _tidy_piece(piece: str) -> str:
     """A piece without control characters, its line ends as newlines; its blanks stay."""
-    return piece if piece.isprintable() else tidy(f".{piece}.")[1:-1]
+    return piece if piece.isprintable() else normalize_text(f".{piece}.")[1:-1]

@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any
 
 from myna import config
+from myna.config import Sampling
 from myna.conversations import name_mentions
-from myna.engines.engine import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.clone import Clone
 from myna.persona.memory import OWNER
@@ -73,7 +73,7 @@ class LiveRoom(RoomMembers):
         """
         if not any(char.isprintable() and not char.isspace() for char in text):
             return None
-        person = plain_name(person)
+        person = sanitize_name(person)
         with self._lock:
             message = self._store.add(self.id, person, text, key=key, to=to)
             if message is not None:
@@ -121,7 +121,7 @@ class LiveRoom(RoomMembers):
             builder = replace(builder, members=[*builder.members], messages=[*builder.messages])
         if len(names) < 2:
             return dict.fromkeys(names, 1.0)
-        with self._queue.turn(self.id), self._engine_lock:
+        with self._queue.slot(self.id), self._engine_lock:
             return next_speaker_.probabilities(self._clone.engine, builder, names)
 
     def next_speaker(self, among: Sequence[str] | None = None) -> str | None:
@@ -174,7 +174,7 @@ class LiveRoom(RoomMembers):
         """
         if self._queue.waiting:
             return
-        with suppress(BusyError), self._queue.turn(self.id, is_cancelled), self._engine_lock:
+        with suppress(BusyError), self._queue.slot(self.id, is_cancelled), self._engine_lock:
             with self._lock:
                 personas, last = self.personas, self._history.last_person
                 if self._current_turn is not None or not personas or last is None:

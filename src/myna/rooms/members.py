@@ -9,7 +9,7 @@ from typing import Any
 
 from myna import config
 from myna.errors import SettingsError
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.persona.clone import Clone
 from myna.persona.memory import OWNER, Audience
 from myna.rooms.store import RoomStore
@@ -21,7 +21,7 @@ ROOM_SETTINGS = ("temperature", "top_p", "min_p", "max_new_tokens", "memory")
 class RoomMembers:
     """The humans and personas in a room, its audience, and its own settings.
 
-    Names are made to fit before a colon (`people.plain_name`).
+    Names are made to fit before a colon (`people.sanitize_name`).
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class RoomMembers:
     def leave(self, name: str) -> None:
         """Remove a human."""
         with self._lock:
-            self._change(humans=[h for h in self.humans if h != plain_name(name)])
+            self._change(humans=[h for h in self.humans if h != sanitize_name(name)])
 
     def summon(self, name: str) -> None:
         """Add a persona.
@@ -120,7 +120,7 @@ class RoomMembers:
     ) -> None:
         """Add humans; replace personas and audience, unless they are None."""
         with self._lock:
-            self._change(humans=list(dict.fromkeys([*self.humans, *map(plain_name, humans)])))
+            self._change(humans=list(dict.fromkeys([*self.humans, *map(sanitize_name, humans)])))
             if personas is not None:
                 self._change(personas=list(personas))
             if audience is not None:

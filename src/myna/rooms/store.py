@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from myna.errors import RoomError
-from myna.messages import tidy
+from myna.messages import normalize_text
 from myna.rooms.database import Database
 
 VERSION = 1
@@ -309,7 +309,7 @@ def _checked(text: str) -> str:
     Raises:
         RoomError: it is empty or too long.
     """
-    text = tidy(text)
+    text = normalize_text(text)
     if not text:
         raise RoomError("there is nothing in the message: write something")
     if len(text) > MAX_MESSAGE_CHARS:

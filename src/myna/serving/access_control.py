@@ -1,14 +1,12 @@
-"""The door: who may come in, how often, and with how much.
+"""Access control: every request is checked here before anything else reads it.
 
-Every request passes here before anything reads it.
-
-    Host      must be a name of this server: a web page whose own name was made to point
-              at this machine (DNS rebinding) still sends that name
-    Origin    a web page must be this server's own, or one of those allowed
-    rate      so many requests a minute from one address
-    key       where there is one: as `Authorization: Bearer KEY`, or in a browser's
-              password prompt (HTTP Basic), for pages too
-    size      so many bytes, within so many seconds
+Host      must be a name of this server: after DNS rebinding, a foreign web page still
+sends its own name
+Origin    a web page must be this server's own, or an allowed one
+rate      requests per minute from one address
+key       if one is set: as `Authorization: Bearer KEY`, or in a browser's password
+prompt (HTTP Basic), for pages too
+size      bytes of the body, and seconds until it has arrived
 """
 
 from __future__ import annotations
@@ -30,191 +28,197 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from myna.serving.errors import ApiError, answer
+from myna.serving.errors import ApiError, ClientDisconnectedError, error_response
 
-OPEN = frozenset({"/healthz"})
-"""Paths that need no key and do not count: they say nothing."""
-POURED_BYTES = 32 * 2**20
-POURED_S = 5
-"""How much of a refused request is still read."""
+PUBLIC_PATHS = frozenset({"/healthz"})
+"""Paths without key and rate limit: they tell nothing."""
+MAX_DISCARDED_BYTES = 32 * 2**20
+DISCARD_SECONDS = 5
+"""Limits of reading the rest of a refused request."""
 
 
 @dataclass(frozen=True)
-class Access:
-    """Who may come in.
-
-    `hosts` are names of this server besides localhost and addresses; `origins` are web
-    pages, such as `https://chat.example`, that may use it from a browser.
-    """
+class AccessRules:
+    """Rules for the clients of a server."""
 
     key: str | None = None
-    hosts: frozenset[str] = frozenset()
-    origins: frozenset[str] = frozenset()
-    loopback: bool = True
-    """Whether the server listens on this machine only."""
+    """The API key that clients must send; None: they need none."""
+    allowed_hosts: frozenset[str] = frozenset()
+    """Allowed Host headers besides localhost and addresses."""
+    allowed_origins: frozenset[str] = frozenset()
+    """Web pages that may use the server from a browser, such as `https://chat.example`."""
+    listens_on_loopback: bool = True
+    """True if only this machine can connect."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How much may come in."""
+class RequestLimits:
+    """Limits of the size and the number of requests."""
 
-    request_bytes: int = 2 * 2**20
-    body_seconds: float = 30
-    a_minute: int = 600
-    """Requests from one address."""
-    at_once: int = 256
-    """Requests in all; 32 replies can wait, and the rest are event streams."""
+    max_body_bytes: int = 2 * 2**20
+    body_timeout_seconds: float = 30
+    requests_per_minute: int = 600
+    """From one address."""
+    max_concurrent: int = 256
+    """From all addresses: 32 waiting replies, the others event streams."""
 
 
-class Rate:
-    """A token bucket for each address: a sixth of a minute's requests may come at once."""
+class RateLimiter:
+    """A token bucket for each address; it holds a sixth of a minute's requests."""
 
-    MOST_ADDRESSES = 10_000
+    MAX_ADDRESSES = 10_000
 
-    def __init__(self, a_minute: int, now: Callable[[], float] = time.monotonic) -> None:
-        self._each_s = 60 / a_minute
-        self._most = max(1.0, a_minute / 6)
+    def __init__(self, requests_per_minute: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._seconds_per_token = 60 / requests_per_minute
+        self._capacity = max(1.0, requests_per_minute / 6)
         self._now = now
-        self._left: dict[str, tuple[float, float]] = {}
+        self._tokens: dict[str, tuple[float, float]] = {}
 
-    def wait(self, address: str) -> float:
-        """Seconds to wait before another request of this address; 0 admits it."""
+    def seconds_to_wait(self, address: str) -> float:
+        """Seconds until the address may send another request; 0: this one is accepted."""
         now = self._now()
-        left, at = self._left.pop(address, (self._most, now))
-        left = min(self._most, left + (now - at) / self._each_s)
+        left, at = self._tokens.pop(address, (self._capacity, now))
+        left = min(self._capacity, left + (now - at) / self._seconds_per_token)
         admitted = left >= 1
-        if len(self._left) >= self.MOST_ADDRESSES:
-            del self._left[next(iter(self._left))]  # who has been silent longest
-        self._left[address] = (left - admitted, now)
-        return 0.0 if admitted else (1 - left) * self._each_s
+        if len(self._tokens) >= self.MAX_ADDRESSES:
+            del self._tokens[next(iter(self._tokens))]  # the longest without a request
+        self._tokens[address] = (left - admitted, now)
+        return 0.0 if admitted else (1 - left) * self._seconds_per_token
 
 
-class Guard:
-    """The middleware that keeps the door, of an ASGI app."""
+class AccessControl:
+    """ASGI middleware that refuses requests against the rules or over the limits."""
 
     def __init__(
-        self, app: ASGIApp, access: Access, limits: Limits, refused: Callable[[str], None]
+        self,
+        app: ASGIApp,
+        rules: AccessRules,
+        limits: RequestLimits,
+        on_refused: Callable[[str], None],
     ) -> None:
         self._app = app
-        self._access = access
+        self._rules = rules
         self._limits = limits
-        self._refused = refused
-        self._rate = Rate(limits.a_minute)
-        self._inside = 0
+        self._on_refused = on_refused
+        self._rate = RateLimiter(limits.requests_per_minute)
+        self._requests_running = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        self._inside += 1
+        self._requests_running += 1
         try:
             try:
-                receive = await self._admitted(scope, receive)
+                receive = await self._check_and_read(scope, receive)
             except ApiError as error:
-                self._refused(error.code or "other")
-                await _refuse(error, scope, receive, send)
+                self._on_refused(error.code or "other")
+                await _send_refusal(error, scope, receive, send)
             else:
                 await self._app(scope, receive, send)
-        except _LeftError:
+        except ClientDisconnectedError:
             return
         finally:
-            self._inside -= 1
+            self._requests_running -= 1
 
-    async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
-        """How the app is to receive the request."""
+    async def _check_and_read(self, scope: Scope, receive: Receive) -> Receive:
+        """Check a request; return the channel from which the app receives it.
+
+        Raises:
+            ApiError: the request is refused.
+            ClientDisconnectedError: the client left before its request was complete.
+        """
         if scope["type"] == "websocket":
             self._check(scope)
             return receive
         try:
             self._check(scope)
         except ApiError:
-            await _pour_away(receive)
+            await _discard_body(receive)
             raise
-        return await self._body(Headers(scope=scope), receive)
+        return await self._read_body(Headers(scope=scope), receive)
 
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
-        check_host(headers.getlist("host"), self._access)
-        check_origin(headers.get("origin"), headers["host"], self._access)
-        check_site(headers)
-        if scope["path"] in OPEN:
+        check_host(headers.getlist("host"), self._rules)
+        check_origin(headers.get("origin"), headers["host"], self._rules)
+        check_fetch_metadata(headers)
+        if scope["path"] in PUBLIC_PATHS:
             return
         address = scope["client"][0] if scope.get("client") else ""
-        if wait := self._rate.wait(address):
+        if wait := self._rate.seconds_to_wait(address):
             raise ApiError(
                 429,
-                f"more than {self._limits.a_minute} requests a minute: wait a little",
+                f"more than {self._limits.requests_per_minute} requests a minute: "
+                f"wait {math.ceil(wait)} s",
                 code="rate_limit_exceeded",
                 headers={"Retry-After": str(math.ceil(wait))},
             )
-        check_key(headers, self._access.key)
-        if self._inside > self._limits.at_once:
+        check_api_key(headers, self._rules.key)
+        if self._requests_running > self._limits.max_concurrent:
             raise ApiError(429, "too many requests at once: try again in a moment", code="busy")
 
-    async def _body(self, headers: Headers, receive: Receive) -> Receive:
-        """The whole body, read and bounded, for whoever reads it next."""
-        most = self._limits.request_bytes
+    async def _read_body(self, headers: Headers, receive: Receive) -> Receive:
+        """Read the whole body, within its limits; return a channel that replays it."""
+        max_bytes = self._limits.max_body_bytes
         declared = headers.get("content-length", "0")
-        if not declared.isdecimal() or int(declared[:20]) > most:
-            await _pour_away(receive)
-            raise _too_large(most)
-        parts: deque[Message] = deque()
+        if not declared.isdecimal() or int(declared[:20]) > max_bytes:
+            await _discard_body(receive)
+            raise _body_too_large(max_bytes)
+        received: deque[Message] = deque()
         size = 0
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                while not parts or parts[-1].get("more_body"):
+            async with asyncio.timeout(self._limits.body_timeout_seconds):
+                while not received or received[-1].get("more_body"):
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        raise _LeftError
-                    parts.append(message)
+                        raise ClientDisconnectedError
+                    received.append(message)
                     size += len(message.get("body", b""))
-                    if size > most:
+                    if size > max_bytes:
                         if message.get("more_body"):
-                            await _pour_away(receive)
-                        raise _too_large(most)
+                            await _discard_body(receive)
+                        raise _body_too_large(max_bytes)
         except TimeoutError:
-            raise ApiError(408, "the request did not arrive in time", code="timeout") from None
+            message_ = "the request did not arrive in time: send it again"
+            raise ApiError(408, message_, code="timeout") from None
 
-        async def again() -> Message:
-            return parts.popleft() if parts else await receive()
+        async def replay() -> Message:
+            return received.popleft() if received else await receive()
 
-        return again
-
-
-class _LeftError(Exception):
-    """The client went before its request was whole."""
+        return replay
 
 
-def _too_large(most: int) -> ApiError:
+def _body_too_large(max_bytes: int) -> ApiError:
     return ApiError(
         413,
-        f"the request is larger than {most:,} bytes: send less of the chat",
+        f"the request is larger than {max_bytes:,} bytes: send less of the chat",
         code="request_too_large",
         headers={"Connection": "close"},
     )
 
 
-def check_host(sent: list[str], access: Access) -> None:
-    """Refuse a Host that is no name of this server.
+def check_host(sent: list[str], rules: AccessRules) -> None:
+    """Refuse a Host header that is no name of this server.
 
     Raises:
-        ApiError: it is not, or there is none.
+        ApiError: the header is missing, doubled, or no name of this server (421).
     """
     name = _host_name(sent[0]) if len(sent) == 1 else ""
-    if name in access.hosts or name == "localhost" or name.endswith(".localhost"):
+    if name in rules.allowed_hosts or name == "localhost" or name.endswith(".localhost"):
         return
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
         pass
     else:
-        # An address is nobody's to point elsewhere.
-        if address.is_loopback or not access.loopback:
+        # No web page can make an address point at another machine.
+        if address.is_loopback or not rules.listens_on_loopback:
             return
     raise ApiError(
         421,
-        "this server does not go by that name: start it with --allow-host NAME if it should",
+        "the Host header is no name of this server: start it with --allow-host NAME to allow it",
         code="unknown_host",
     )
 
@@ -229,60 +233,60 @@ def _host_name(host: str) -> str:
         return ""
 
 
-def check_origin(origin: str | None, host: str, access: Access) -> None:
-    """Refuse a web page that is not this server's own, nor allowed.
+def check_origin(origin: str | None, host: str, rules: AccessRules) -> None:
+    """Refuse a web page that is neither this server's own nor allowed.
 
     Raises:
-        ApiError: it is not.
+        ApiError: a foreign page (403).
     """
-    if origin is None or origin in access.origins:
+    if origin is None or origin in rules.allowed_origins:
         return
     if origin.partition("://")[2].casefold() == host.casefold():
         return
     raise ApiError(
         403,
-        "another web page may not use this server: start it with --allow-origin URL if it may",
+        "this web page may not use the server: start it with --allow-origin URL to allow it",
         code="foreign_origin",
     )
 
 
-def check_site(headers: Headers) -> None:
-    """Refuse what another web page embeds, an image or a script: those come without an Origin.
+def check_fetch_metadata(headers: Headers) -> None:
+    """Refuse images and scripts that another web page embeds: they have no Origin header.
 
-    Browsers tell in the headers of the W3C's "Fetch Metadata Request Headers". A link to a
-    page here may be followed from anywhere.
+    Browsers mark them by the W3C's "Fetch Metadata Request Headers". Links from other pages
+    stay allowed.
 
     Raises:
-        ApiError: it is another page's.
+        ApiError: embedded in another page (403).
     """
     foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
     if foreign and "origin" not in headers and headers.get("sec-fetch-mode") != "navigate":
-        raise ApiError(403, "another web page may not use this server", code="foreign_origin")
+        raise ApiError(403, "other web pages may not embed this server", code="foreign_origin")
 
 
-def check_key(headers: Headers, key: str | None) -> None:
-    """Refuse whoever does not have the key.
+def check_api_key(headers: Headers, key: str | None) -> None:
+    """Refuse a client without the API key.
 
     Raises:
-        ApiError: it is missing or wrong.
+        ApiError: the key is missing or wrong (401).
     """
     if key is None:
         return
-    given = _given_key(headers.get("authorization", ""))
-    if hmac.compare_digest(_digest(given), _digest(key)):
+    sent = _sent_key(headers.get("authorization", ""))
+    if hmac.compare_digest(_digest(sent), _digest(key)):
         return
-    # A browser asks for a password where it is told to; a program would only stumble.
+    # Browsers ask for a password on `Basic`; other programs do not expect it.
     page = "text/html" in headers.get("accept", "")
     challenge = 'Basic realm="myna", charset="UTF-8"' if page else "Bearer"
     raise ApiError(
         401,
-        "this server wants its key: send it as `Authorization: Bearer KEY`",
+        "the API key is missing or wrong: send it as `Authorization: Bearer KEY`",
         code="invalid_api_key",
         headers={"WWW-Authenticate": challenge},
     )
 
 
-def _given_key(authorization: str) -> str:
+def _sent_key(authorization: str) -> str:
     scheme, _, value = authorization.strip().partition(" ")
     value = value.strip()
     if scheme.casefold() == "bearer":
@@ -297,28 +301,24 @@ def _given_key(authorization: str) -> str:
 
 
 def _digest(key: str) -> bytes:
-    """Of one length, so that comparing tells nothing of the key's."""
+    """A hash of fixed length: comparing it does not leak the key's length."""
     return hashlib.sha256(key.encode("utf-8", "replace")).digest()
 
 
-async def _refuse(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+async def _send_refusal(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        await answer(error)(scope, receive, send)
+        await error_response(error)(scope, receive, send)
         return
     await receive()  # "websocket.connect"
     await send({"type": "websocket.close", "code": 1008, "reason": error.code or ""})
 
 
-async def _pour_away(receive: Receive) -> None:
-    """Read what is left of a body, up to a bound.
-
-    Where a connection is closed with something unread in it, the client may never see the
-    answer.
-    """
+async def _discard_body(receive: Receive) -> None:
+    """Read the rest of a body: a client whose data stays unread may never see the response."""
     size = 0
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(POURED_S):
-            while size < POURED_BYTES:
+        async with asyncio.timeout(DISCARD_SECONDS):
+            while size < MAX_DISCARDED_BYTES:
                 message = await receive()
                 size += len(message.get("body", b""))
                 if not message.get("more_body"):

@@ -1,6 +1,6 @@
-"""Blocking work for the event loop: in threads, stopped when nobody waits for it any more.
+"""Blocking iterators in threads, cancelled when their client disconnects.
 
-What it makes can be streamed as server-sent events (the WHATWG HTML standard).
+Their items can be sent as server-sent events (the WHATWG HTML standard).
 """
 
 from __future__ import annotations
@@ -15,32 +15,35 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.types import Send
 
-from myna.serving.errors import ApiError, packed
+from myna.serving.errors import ApiError, ClientDisconnectedError, compact_json
 
 T = TypeVar("T")
-Made = Callable[[Callable[[], bool]], Iterator[T]]
-"""Makes an iterator; it is given a function that says whether it is to stop."""
+StreamFactory = Callable[[Callable[[], bool]], Iterator[T]]
+"""Creates an iterator; its argument returns True once the iterator is to stop."""
+PING_SECONDS = 15
+"""Silence after which a stream sends a ping, so that no proxy closes it."""
+PING = ": ping\n\n"
+EVENT_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}
+}
+"""Description of an event stream in the OpenAPI document."""
 
 
-class GoneError(Exception):
-    """The client has gone: nobody reads an answer."""
+class StreamRunner:
+    """Runs iterators, such as live replies, each in a thread of its own.
 
-
-class Work:
-    """The threads in which replies are made.
-
-    `closing` is set when the server begins to shut down, `closed` when what still runs
-    then is to end.
+    `closing` is set when the server begins to shut down, `closed` when the iterators that
+    still run have to end.
     """
 
-    def __init__(self, most_seconds: float) -> None:
-        self.most_seconds = most_seconds
+    def __init__(self, timeout_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
         self.closing = asyncio.Event()
         self.closed = asyncio.Event()
         self._threads: set[threading.Thread] = set()
 
     async def close(self, seconds: float) -> None:
-        """Wait until nothing runs; what runs after `seconds` is told to stop."""
+        """Wait until nothing runs; stop what still runs after `seconds`."""
         self.closing.set()
         if self._threads:
             try:
@@ -53,96 +56,90 @@ class Work:
         while self._threads:
             await asyncio.sleep(0.02)
 
-    @property
-    def running(self) -> int:
-        """How many replies are being made or wait for the engine."""
-        return len(self._threads)
-
-    def begin(self, make: Made[T]) -> Running[T]:
-        """Run an iterator in a thread of its own: iterate over what it gives.
+    def start(self, create: StreamFactory[T]) -> RunningStream[T]:
+        """Run an iterator in a thread; iterate over the result to get its items.
 
         Raises:
-            ApiError: the server shuts down.
+            ApiError: the server is shutting down (503).
         """
         if self.closing.is_set():
-            raise ApiError(503, "the server is shutting down", headers={"Retry-After": "5"})
-        running = Running(self, make)
-        self._threads.add(running.thread)
-        running.thread.start()
-        return running
+            message = "the server is shutting down: try again in a moment"
+            raise ApiError(503, message, headers={"Retry-After": "5"})
+        stream = RunningStream(self, create)
+        self._threads.add(stream.thread)
+        stream.thread.start()
+        return stream
 
-    def ended(self, thread: threading.Thread) -> None:
-        """A thread of `begin` is done."""
+    def finished(self, thread: threading.Thread) -> None:
+        """Forget a thread that has ended."""
         self._threads.discard(thread)
 
-    async def whole(self, request: Request, make: Made[T]) -> list[T]:
-        """All that an iterator gives; a client that goes meanwhile stops it.
+    async def collect(self, request: Request, create: StreamFactory[T]) -> list[T]:
+        """All items of an iterator; it stops if the client disconnects.
 
         Raises:
-            GoneError: the client has gone.
-            ApiError: as `begin`, and iterating.
+            ClientDisconnectedError: the client disconnected.
+            ApiError: as `start`, and as iterating.
         """
-        running = self.begin(make)
+        stream = self.start(create)
 
-        async def collect() -> list[T]:
-            return [item async for item in running]
+        async def items() -> list[T]:
+            return [item async for item in stream]
 
         try:
-            return await unless_gone(request, collect())
+            return await cancel_on_disconnect(request, items())
         finally:
-            running.stop()
+            stream.stop()
 
 
-class Running(Generic[T]):
-    """An iterator at work in a thread; `stop` ends it before its next item.
+class RunningStream(Generic[T]):
+    """An iterator that runs in a thread; `stop` ends it before its next item.
 
-    Iterating raises what the iterator raises, and an ApiError where it takes too long or
-    the server shuts down.
+    Iterating raises the iterator's own errors, and an ApiError if it takes too long or the
+    server shuts down.
     """
 
-    def __init__(self, work: Work, make: Made[T]) -> None:
+    def __init__(self, streams: StreamRunner, create: StreamFactory[T]) -> None:
         self.thread = threading.Thread(target=self._run, name="reply")
-        self._work = work
-        self._make = make
+        self._streams = streams
+        self._create = create
         self._loop = asyncio.get_running_loop()
-        self._made: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+        self._results: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._stopped = threading.Event()
-        self._until = time.monotonic() + work.most_seconds
+        self._deadline = time.monotonic() + streams.timeout_seconds
 
     def stop(self) -> None:
-        """Let it end; nothing more of it is wanted."""
+        """Stop the iterator: no more items are needed."""
         self._stopped.set()
 
-    def __aiter__(self) -> Running[T]:
+    def __aiter__(self) -> RunningStream[T]:
         return self
 
     async def __anext__(self) -> T:
-        got = asyncio.ensure_future(self._made.get())
-        closed = asyncio.ensure_future(self._work.closed.wait())
+        result = asyncio.ensure_future(self._results.get())
+        closed = asyncio.ensure_future(self._streams.closed.wait())
         try:
-            left = max(0.0, self._until - time.monotonic())
-            await asyncio.wait({got, closed}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if not got.done():
+            left = max(0.0, self._deadline - time.monotonic())
+            await asyncio.wait({result, closed}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if not result.done():
                 self.stop()
                 if closed.done():
                     raise ApiError(503, "the server is shutting down")
-                raise ApiError(504, f"this took longer than {self._work.most_seconds:g} s")
-            kind, what = got.result()
+                raise ApiError(504, f"no reply within {self._streams.timeout_seconds:g} s")
+            kind, value = result.result()
         except asyncio.CancelledError:
             self.stop()
             raise
         finally:
-            got.cancel()
+            result.cancel()
             closed.cancel()
         if kind == "item":
-            item: T = what
+            item: T = value
             return item
-        if kind == "error":
-            raise what
-        raise StopAsyncIteration
+        raise value if kind == "error" else StopAsyncIteration
 
     def _run(self) -> None:
-        items = self._make(self._stopped.is_set)
+        items = self._create(self._stopped.is_set)
         try:
             for item in items:
                 if self._stopped.is_set():
@@ -155,53 +152,43 @@ class Running(Generic[T]):
             close = getattr(items, "close", None)
             if close is not None:
                 close()
-            self._loop.call_soon_threadsafe(self._work.ended, self.thread)
+            self._loop.call_soon_threadsafe(self._streams.finished, self.thread)
 
-    def _put(self, kind: str, what: Any) -> None:
-        self._loop.call_soon_threadsafe(self._made.put_nowait, (kind, what))
+    def _put(self, kind: str, value: Any) -> None:
+        self._loop.call_soon_threadsafe(self._results.put_nowait, (kind, value))
 
 
-async def unless_gone(request: Request, wanted: Awaitable[T]) -> T:
-    """The result of `wanted`, which is cancelled when the client goes.
+async def cancel_on_disconnect(request: Request, result: Awaitable[T]) -> T:
+    """The awaited result; it is cancelled if the client disconnects.
 
     Raises:
-        GoneError: the client has gone.
+        ClientDisconnectedError: the client disconnected.
     """
-    task = asyncio.ensure_future(wanted)
-    gone = asyncio.ensure_future(_gone(request))
+    task = asyncio.ensure_future(result)
+    disconnected = asyncio.ensure_future(_wait_for_disconnect(request))
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
-        raise GoneError
+        raise ClientDisconnectedError
     finally:
-        for still in (task, gone):
-            if not still.done():
-                still.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        task.cancel()
+        disconnected.cancel()
+        await asyncio.gather(task, disconnected, return_exceptions=True)
 
 
-async def _gone(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-PING_S = 15
-"""A stream that is silent for so long says that it is alive."""
-PING = ": ping\n\n"
-EVENTS: dict[int | str, dict[str, Any]] = {
-    200: {"description": "Server-sent events", "content": {"text/event-stream": {}}}
-}
-"""How a stream stands in the OpenAPI document."""
-
-
 class EventStream(StreamingResponse):
-    """An answer of server-sent events; it ends its generator when the client goes."""
+    """A response of server-sent events; it closes its generator if the client disconnects."""
 
     media_type = "text/event-stream"
 
     def __init__(self, events: AsyncIterator[str]) -> None:
-        # A proxy that collects events before it passes them on would make them late.
+        # Without buffering in proxies, events arrive at once.
         super().__init__(events, headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
         self._events = events
 
@@ -213,32 +200,34 @@ class EventStream(StreamingResponse):
             await self._events.aclose()  # type: ignore[attr-defined]  # it is a generator
 
 
-def sse(data: Any, *, event: str = "", id: str = "") -> str:  # noqa: A002  # the standard's word
-    """An event whose data is JSON, in one line."""
+def server_sent_event(data: Any, *, event: str = "", id: str = "") -> str:  # noqa: A002  # the standard's word
+    """The text of an event whose data is one line of JSON."""
     head = (f"id: {id}\n" if id else "") + (f"event: {event}\n" if event else "")
-    return f"{head}data: {packed(data)}\n\n"
+    return f"{head}data: {compact_json(data)}\n\n"
 
 
-async def alive(items: AsyncIterator[T], seconds: float = PING_S) -> AsyncIterator[T | None]:
-    """The items, and None whenever none came for a while."""
-    coming: asyncio.Future[list[T]] = asyncio.ensure_future(_next(items))
+async def with_pings(
+    items: AsyncIterator[T], seconds: float = PING_SECONDS
+) -> AsyncIterator[T | None]:
+    """The items, and None after each `seconds` without one."""
+    upcoming: asyncio.Future[list[T]] = asyncio.ensure_future(_next_item(items))
     try:
         while True:
-            await asyncio.wait({coming}, timeout=seconds)
-            if not coming.done():
+            await asyncio.wait({upcoming}, timeout=seconds)
+            if not upcoming.done():
                 yield None
                 continue
-            found = coming.result()
-            if not found:
+            item = upcoming.result()
+            if not item:
                 return
-            coming = asyncio.ensure_future(_next(items))
-            yield found[0]
+            upcoming = asyncio.ensure_future(_next_item(items))
+            yield item[0]
     finally:
-        coming.cancel()
+        upcoming.cancel()
 
 
-async def _next(items: AsyncIterator[T]) -> list[T]:
-    """The next item, or nothing at the end."""
+async def _next_item(items: AsyncIterator[T]) -> list[T]:
+    """The next item in a list; an empty list at the end."""
     async for item in items:
         return [item]
     return []

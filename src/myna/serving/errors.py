@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients expect them: `{"error": {message, type, param, code}}`.
+"""Error responses in OpenAI's shape: `{"error": {message, type, param, code}}`.
 
 The shape and the types are those of OpenAI's API reference, "Error codes".
 """
@@ -17,15 +17,11 @@ from starlette.responses import Response
 
 from myna.errors import BusyError, MynaError, PeopleError, RoomError, SettingsError, SpeakingError
 
-RETRY_S = 2
-"""Seconds after which a client that was refused may try again."""
+RETRY_AFTER_SECONDS = 2
+"""Default `Retry-After` of a refused request."""
 
-_TYPES = {
-    401: "authentication_error",
-    403: "permission_error",
-    429: "rate_limit_error",
-}
-_STATUS: tuple[tuple[type[MynaError], int, str], ...] = (
+_ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_STATUS_AND_CODE: tuple[tuple[type[MynaError], int, str], ...] = (
     (BusyError, 429, "busy"),
     (SpeakingError, 409, "speaking"),
     (PeopleError, 400, "unknown_person"),
@@ -36,8 +32,12 @@ _STATUS: tuple[tuple[type[MynaError], int, str], ...] = (
 log = logging.getLogger(__name__)
 
 
+class ClientDisconnectedError(Exception):
+    """The client disconnected: nobody reads a response."""
+
+
 class ApiError(Exception):
-    """An answer that is an error: its status, one line for people, and what is wrong."""
+    """An error response: HTTP status, a message of one line, and machine-readable codes."""
 
     def __init__(
         self,
@@ -54,144 +54,120 @@ class ApiError(Exception):
         self.code = code
         self.headers = dict(headers or {})
         if status == 429:
-            self.headers.setdefault("Retry-After", str(RETRY_S))
+            self.headers.setdefault("Retry-After", str(RETRY_AFTER_SECONDS))
 
 
-class Json(Response):
-    """A JSON answer; half a surrogate pair in a client's words breaks nothing."""
+class JsonResponse(Response):
+    """A JSON response; lone surrogates in texts of clients are replaced."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
         """See Starlette."""
-        return packed(content).encode()
+        return compact_json(content).encode()
 
 
-def packed(data: Any) -> str:
-    """One line of JSON that can be sent as UTF-8."""
+def compact_json(data: Any) -> str:
+    """JSON in one line that can be encoded as UTF-8."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "replace").decode()
 
 
-SHOWN: dict[int | str, dict[str, Any]] = {
+_FIELDS: dict[str, Any] = {
+    **{key: {"type": "string"} for key in ("message", "type")},
+    **{key: {"type": ["string", "null"]} for key in ("param", "code")},
+}
+_ERROR = {"type": "object", "required": list(_FIELDS), "properties": _FIELDS}
+_BODY = {"type": "object", "required": ["error"], "properties": {"error": _ERROR}}
+OPENAPI_ERRORS: dict[int | str, dict[str, Any]] = {
     status: {
         "description": "An error, in OpenAI's shape",
-        "content": {
-            "application/json": {
-                "schema": {
-                    "type": "object",
-                    "required": ["error"],
-                    "properties": {
-                        "error": {
-                            "type": "object",
-                            "required": ["message", "type", "param", "code"],
-                            "properties": {
-                                "message": {"type": "string"},
-                                "type": {"type": "string"},
-                                "param": {"type": ["string", "null"]},
-                                "code": {"type": ["string", "null"]},
-                            },
-                        }
-                    },
-                }
-            }
-        },
+        "content": {"application/json": {"schema": _BODY}},
     }
     for status in ("4XX", "5XX")
 }
-"""How errors stand in the OpenAPI document."""
+"""Description of error responses in the OpenAPI document."""
 
 
-def body(error: ApiError) -> dict[str, Any]:
-    """What a client reads."""
-    kind = _TYPES.get(error.status) or (
-        "invalid_request_error" if error.status < 500 else "server_error"
-    )
-    return {
-        "error": {
-            "message": str(error),
-            "type": kind,
-            "param": error.param,
-            "code": error.code,
-        }
-    }
+def error_body(error: ApiError) -> dict[str, Any]:
+    """The JSON body of an error response."""
+    default = "invalid_request_error" if error.status < 500 else "server_error"
+    error_type = _ERROR_TYPES.get(error.status, default)
+    codes = {"type": error_type, "param": error.param, "code": error.code}
+    return {"error": {"message": str(error), **codes}}
 
 
-def answer(error: ApiError) -> Response:
-    """The error as an HTTP answer."""
-    return Json(body(error), error.status, headers=error.headers)
+def error_response(error: ApiError) -> Response:
+    """The HTTP response for an error."""
+    return JsonResponse(error_body(error), error.status, headers=error.headers)
 
 
-def as_api(error: BaseException) -> ApiError:
-    """Any error as one that may be shown to a client: what is not ours says nothing."""
+def to_api_error(error: BaseException) -> ApiError:
+    """Convert any error for a client; the message of an unexpected one stays secret."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, MynaError):
-        for kind, status, code in _STATUS:
-            if isinstance(error, kind):
+        for error_type, status, code in _STATUS_AND_CODE:
+            if isinstance(error, error_type):
                 return ApiError(status, str(error), code=code)
         log.error("%s: %s", type(error).__name__, error)
         return ApiError(500, str(error), code="engine_failed")
-    # A traceback shows where in the code, never the values: chats stay out of logs.
-    log.error("%s in a request", type(error).__name__, exc_info=_without_words(error))
-    return ApiError(500, "the server failed: its log says where", code="internal_error")
+    # The traceback is logged without the message: that may quote a chat.
+    silent = RuntimeError(f"a {type(error).__name__}").with_traceback(error.__traceback__)
+    log.error("%s in a request", type(error).__name__, exc_info=silent)
+    return ApiError(500, "the server failed: see its log", code="internal_error")
 
 
-def _without_words(error: BaseException) -> BaseException:
-    """The same kind of error with its traceback but without its message."""
-    return RuntimeError(f"a {type(error).__name__}").with_traceback(error.__traceback__)
+def install_error_handlers(app: FastAPI) -> None:
+    """Send an app's errors in OpenAI's shape; `MetricsMiddleware` handles unexpected ones."""
 
+    async def on_error(_: Request, error: Exception) -> Response:
+        return error_response(to_api_error(error))
 
-def install(app: FastAPI) -> None:
-    """Let an app's errors leave in this shape; what nobody expected, `Observer` catches."""
-
-    async def ours(_: Request, error: Exception) -> Response:
-        return answer(as_api(error))
-
-    async def http(_: Request, error: Exception) -> Response:
+    async def on_http_error(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101  # by what it is registered for
-        return answer(ApiError(error.status_code, str(error.detail), headers=error.headers))
+        return error_response(ApiError(error.status_code, str(error.detail), headers=error.headers))
 
-    async def invalid(_: Request, error: Exception) -> Response:
+    async def on_invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)  # noqa: S101  # as above
-        return answer(_invalid(error))
+        return error_response(_validation_error(error))
 
-    app.add_exception_handler(ApiError, ours)
-    app.add_exception_handler(MynaError, ours)
-    app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(ApiError, on_error)
+    app.add_exception_handler(MynaError, on_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_invalid)
 
 
-def _invalid(error: RequestValidationError) -> ApiError:
-    """The first thing that is wrong with a request; never what the client wrote there."""
+def _validation_error(error: RequestValidationError) -> ApiError:
+    """The first error of a request body, without the values that the client sent."""
     problems = error.errors()
     if problems[0]["type"] == "json_invalid":
-        return ApiError(400, "the body is no valid JSON", code="json_invalid")
-    field = problems[0]["loc"][:2]
-    # Of what may be one type or another, each type has its say: the one that the value is
-    # of, or came furthest with, tells more than those that it is not.
-    told = max(
-        (problem for problem in problems if problem["loc"][:2] == field),
+        return ApiError(400, "the body is not valid JSON", code="json_invalid")
+    top_field = problems[0]["loc"][:2]
+    # A union reports an error for each of its types: the most telling one is of the value's
+    # own type, or deepest in the body.
+    problem = max(
+        (problem for problem in problems if problem["loc"][:2] == top_field),
         key=lambda problem: (
-            len(_place(problem, error.body)),
+            len(_path_in_body(problem, error.body)),
             not problem["type"].endswith("_type"),
         ),
     )
-    place = ".".join(map(str, _place(told, error.body))) or None
-    why = str(told["msg"]).removeprefix("Value error, ")
-    return ApiError(400, f"{place or 'the body'}: {why}", param=place, code="invalid_value")
+    path = ".".join(map(str, _path_in_body(problem, error.body))) or None
+    why = str(problem["msg"]).removeprefix("Value error, ")
+    return ApiError(400, f"{path or 'the body'}: {why}", param=path, code="invalid_value")
 
 
-def _place(problem: Mapping[str, Any], body: Any) -> list[str | int]:
-    """Where in the body a problem is, without the names of types on the way."""
+def _path_in_body(problem: Mapping[str, Any], error_body: Any) -> list[str | int]:
+    """The path of a validation error in the body, without pydantic's names of union types."""
     where, *steps = problem["loc"]
-    place: list[str | int] = []
+    path: list[str | int] = []
     for step in steps:
         if where == "body":
             try:
-                body = body[step]
+                error_body = error_body[step]
             except (TypeError, LookupError):
-                if not (isinstance(body, dict) and problem["type"] == "missing"):
+                if not (isinstance(error_body, dict) and problem["type"] == "missing"):
                     continue
-        place.append(step)
-    return place
+        path.append(step)
+    return path

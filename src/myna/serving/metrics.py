@@ -1,6 +1,6 @@
-"""What became of each request: an access log without words or keys, and metrics.
+"""Prometheus metrics, and an access log without texts or keys.
 
-Both name a request by its path's pattern, never by the path: that may hold a room's name.
+Both name a request by its route, never by its path: that may hold a room's name.
 """
 
 from __future__ import annotations
@@ -21,94 +21,94 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myna.engines.queueing import Queue
 from myna.rendering.tokenizer import Tokenizer
-from myna.serving.background import Made
-from myna.serving.errors import answer, as_api
-from myna.serving.openai_generate import Begun, Ended, Piece, Spoken
+from myna.serving.background import StreamFactory
+from myna.serving.errors import error_response, to_api_error
+from myna.serving.openai_generate import ChoiceDelta, ChoiceEnd, ChoiceEvent, ChoiceStart
 
 log = logging.getLogger("myna.access")
 
-_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
+_BUCKETS_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
-class Watch:
-    """The counters of a server."""
+class Metrics:
+    """The metrics of a server."""
 
     def __init__(self, queue: Queue, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        own = self.registry = CollectorRegistry()
+        registry = self.registry = CollectorRegistry()
         self.requests = Counter(
-            "myna_requests", "Requests answered", ["route", "method", "status"], registry=own
+            "myna_requests", "Requests answered", ["route", "method", "status"], registry=registry
         )
-        self.seconds = Histogram(
+        self.request_seconds = Histogram(
             "myna_request_seconds",
-            "Time to the end of an answer",
+            "Time to the end of a response",
             ["route"],
-            buckets=_SECONDS,
-            registry=own,
+            buckets=_BUCKETS_SECONDS,
+            registry=registry,
         )
         self.refused = Counter(
-            "myna_refused", "Requests refused at the door", ["why"], registry=own
+            "myna_refused", "Requests refused by access control", ["why"], registry=registry
         )
-        self.first = Histogram(
+        self.first_token_seconds = Histogram(
             "myna_first_token_seconds",
-            "Time from a request for a reply, waiting included, to its first words",
-            buckets=_SECONDS,
-            registry=own,
+            "Time from a request for a reply to its first token, with the time in the queue",
+            buckets=_BUCKETS_SECONDS,
+            registry=registry,
         )
         self.tokens = Counter(
-            "myna_tokens", "Tokens of prompts and of replies", ["kind"], registry=own
+            "myna_tokens", "Tokens of prompts and of replies", ["kind"], registry=registry
         )
-        running = Gauge("myna_replies_running", "Replies that are being made", registry=own)
+        running = Gauge("myna_replies_running", "Replies being generated", registry=registry)
         running.set_function(lambda: queue.running)
-        waiting = Gauge("myna_replies_waiting", "Replies that wait for the engine", registry=own)
+        waiting = Gauge("myna_replies_waiting", "Replies in the queue", registry=registry)
         waiting.set_function(lambda: queue.waiting)
 
-    def page(self) -> bytes:
-        """Everything, in Prometheus' text format."""
+    def prometheus_text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
-    def said(self, text: str) -> None:
-        """Count a message of a persona in a room; its prompt is the room's own affair."""
+    def count_message(self, text: str) -> None:
+        """Count the tokens of a persona's message in a room; its prompt is not counted."""
         self.tokens.labels("reply").inc(len(self._tokenizer.encode(text).ids))
 
-    def replies(self, make: Made[Spoken]) -> Made[Spoken]:
-        """The same replies, counted."""
+    def count_stream(self, create: StreamFactory[ChoiceEvent]) -> StreamFactory[ChoiceEvent]:
+        """Wrap a factory of choices, so that tokens and times are counted."""
 
-        def counted(gone: Callable[[], bool]) -> Iterator[Spoken]:
-            asked = time.monotonic()
-            waits = True
-            for item in make(gone):
-                if isinstance(item, Piece) and waits:
-                    self.first.observe(time.monotonic() - asked)
-                    waits = False
-                elif isinstance(item, Begun):
-                    waits = waits or item.index > 0
-                    asked = time.monotonic() if item.index > 0 else asked
-                elif isinstance(item, Ended):
+        def counted(is_cancelled: Callable[[], bool]) -> Iterator[ChoiceEvent]:
+            requested_at = time.monotonic()
+            is_first = True
+            for item in create(is_cancelled):
+                if isinstance(item, ChoiceDelta) and is_first:
+                    self.first_token_seconds.observe(time.monotonic() - requested_at)
+                    is_first = False
+                elif isinstance(item, ChoiceStart):
+                    is_first = is_first or item.index > 0
+                    requested_at = time.monotonic() if item.index > 0 else requested_at
+                elif isinstance(item, ChoiceEnd):
                     self.tokens.labels("prompt").inc(item.prompt_tokens)
-                    self.tokens.labels("reply").inc(item.tokens)
+                    self.tokens.labels("reply").inc(item.completion_tokens)
                 yield item
 
         return counted
 
 
-class Observer:
-    """Logs and counts each request once it is answered."""
+class MetricsMiddleware:
+    """ASGI middleware that logs and counts each request once it has its response."""
 
-    def __init__(self, app: ASGIApp, watch: Watch) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app = app
-        self._watch = watch
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """See ASGI."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = time.monotonic()
+        started = time.monotonic()
         status, size = 0, 0
 
-        async def counting(message: Message) -> None:
+        async def counting_send(message: Message) -> None:
             nonlocal status, size
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -116,20 +116,20 @@ class Observer:
             await send(message)
 
         try:
-            await self._app(scope, receive, counting)
+            await self._app(scope, receive, counting_send)
         except Exception as error:
-            # No further: the server would log it with the words that are in it. An answer
+            # Raised further, it would be logged with the texts in its message. A response
             # that has begun is cut off.
-            broken = answer(as_api(error))
+            response = error_response(to_api_error(error))
             if not status:
-                await broken(scope, receive, counting)
+                await response(scope, receive, counting_send)
         finally:
-            taken = time.monotonic() - begun
+            seconds = time.monotonic() - started
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._watch.requests.labels(route, method, str(status or 499)).inc()
-            self._watch.seconds.labels(route).observe(taken)
-            log.info("%s %s %s %d bytes %.3f s", method, route, status or "gone", size, taken)
+            self._metrics.requests.labels(route, method, str(status or 499)).inc()
+            self._metrics.request_seconds.labels(route).observe(seconds)
+            log.info("%s %s %s %d bytes %.3f s", method, route, status or "gone", size, seconds)
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

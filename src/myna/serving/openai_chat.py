@@ -1,8 +1,8 @@
-"""A client's chat as a room.
+"""A client's chat as a prompt, and the models that a server offers.
 
-The prompt is made by the room, and so by the renderer that made the training samples: a
-client says who said what, never how it is written down. What a client sends as system
-message is therefore not shown to the model, which was trained with a system line of its own.
+Prompts are made by the renderer that made the training samples: a client says who wrote
+which message, never how it is written as text. System messages of clients are therefore not
+shown to the model, which was trained with a system line of its own.
 """
 
 from __future__ import annotations
@@ -12,166 +12,159 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from myna.engines.queueing import Queue
-from myna.people import plain_name
+from myna.people import sanitize_name
 from myna.persona.clone import Clone
 from myna.persona.prompt import PromptBuilder
 from myna.rendering.turns import MAX_PEOPLE_NAMED, escape_turn
 from myna.serving.errors import ApiError
 from myna.serving.openai_requests import ChatMessage, ChatRequest
 
+NAMES_SUFFIX = "+names"
+"""Suffix of the group's id: a model whose replies begin with the name of their author."""
+MAX_CHARS_PER_TOKEN = 32
+"""Upper bound of the average characters of a token: longer texts surely do not fit."""
 _NOT_IN_NAMES = r"[^\w-]", r"\W"
-"""What is no part of a name: for OpenAI, and for SillyTavern."""
+"""Characters that clients replace by `_` in names: OpenAI's rule, and SillyTavern's."""
 
 
 @dataclass(frozen=True)
-class Chat:
-    """A room made of a client's messages, and who may answer."""
+class ServedModels:
+    """The models of a server: each persona, the group, and the group with names."""
 
-    room: PromptBuilder
-    among: list[str]
+    clone: Clone
+    queue: Queue
+    group_id: str
+    """Model id of the whole group: the adapter's name."""
+    default_author: str
+    """Author of messages that a client sends without a name."""
+
+    def ids(self) -> list[str]:
+        """The ids of all models."""
+        return [*self.clone.personas, self.group_id, self.group_id + NAMES_SUFFIX]
+
+    def resolve_id(self, model: str) -> str:
+        """The id of the model that a client names, in any letter case.
+
+        Raises:
+            ApiError: no such model (404).
+        """
+        for model_id in self.ids():
+            if model == model_id or model.casefold() == model_id.casefold():
+                return model_id
+        message = "there is no such model: GET /v1/models lists them"
+        raise ApiError(404, message, param="model", code="model_not_found")
+
+
+@dataclass(frozen=True)
+class ClientChat:
+    """The prompt of a client's messages, and the personas that may answer."""
+
+    prompt: PromptBuilder
+    speakers: list[str]
     shows_names: bool
     opening: str = ""
-    """What they are to go on from, who are then alone in `among`."""
+    """Beginning of the reply, to be continued; its author is then the only speaker."""
 
 
-def chat(served: Served, request: ChatRequest) -> Chat:
-    """The room that a request describes.
+def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
+    """Build the prompt that a request describes.
 
     Raises:
-        ApiError: there is no such model.
+        ApiError: no such model (404).
     """
-    clone = served.clone
-    model = served.model(request.model)
-    shows_names = model == served.group + NAMED
-    one = model if model in clone.personas else None
-    fitting = _fitting(clone, request.messages)
-    humans = [_called(m.who or served.me, clone.personas) for m in fitting if m.role == "user"]
-    present = clone.prompt_builder([], [one] if one else None).members
-    among = [one] if one else [p for p in present if p not in humans] or present
-    labels = shows_names or _labelled(fitting, one, clone.personas)
-    said = [
-        (_called(message.who or served.me, clone.personas), message.text)
+    clone = models.clone
+    model_id = models.resolve_id(request.model)
+    shows_names = model_id == models.group_id + NAMES_SUFFIX
+    persona = model_id if model_id in clone.personas else None
+    fitting = _newest_that_fit(clone, request.messages)
+    names = [_resolve_name(m.author or models.default_author, clone.personas) for m in fitting]
+    humans = [name for name, m in zip(names, fitting, strict=True) if m.role == "user"]
+    present = clone.prompt_builder([], [persona] if persona else None).members
+    speakers = [persona] if persona else [p for p in present if p not in humans] or present
+    has_prefixes = shows_names or _has_name_prefixes(fitting, persona, clone.personas)
+    messages = [
+        (name, message.text)
         if message.role == "user"
-        else _answered(message, one or among[0], clone.personas, labels=labels)
-        for message in fitting
+        else _assistant_message(message, speakers[0], clone.personas, has_prefixes=has_prefixes)
+        for name, message in zip(names, fitting, strict=True)
     ]
-    # Who spoke last stands in the system line for sure.
-    speakers = dict.fromkeys(person for person, _ in reversed(said) if person not in present)
-    others = list(speakers)[: max(MAX_PEOPLE_NAMED - len(present), 1)] or [plain_name(served.me)]
-    room = clone.prompt_builder(others, present)
-    for person, text in said:
-        room.add(person, text)
+    # The system line has space for some names: the newest authors come first.
+    authors = dict.fromkeys(author for author, _ in reversed(messages) if author not in present)
+    others = list(authors)[: max(MAX_PEOPLE_NAMED - len(present), 1)]
+    prompt = clone.prompt_builder(others or [sanitize_name(models.default_author)], present)
+    for author, text in messages:
+        prompt.add(author, text)
     last = request.messages[-1]
-    if last.role == "assistant" and fitting[-1:] == [last] and _goes_on(room, said[-1][0], among):
-        begun = room.messages.pop()
-        escaped = room.spec.role(begun.person, begun.person) in room.spec.escaped
-        opening = escape_turn([begun.text])[0] if escaped else begun.text
-        return Chat(room, [begun.person], shows_names, opening)
-    return Chat(room, among, shows_names)
+    is_reply = last.role == "assistant" and fitting[-1:] == [last]
+    if is_reply and _can_continue(prompt, messages[-1][0], speakers):
+        line = prompt.messages.pop()
+        escaped = prompt.spec.role(line.person, line.person) in prompt.spec.escaped
+        opening = escape_turn([line.text])[0] if escaped else line.text
+        return ClientChat(prompt, [line.person], shows_names, opening)
+    return ClientChat(prompt, speakers, shows_names)
 
 
-def _goes_on(room: PromptBuilder, person: str, among: Sequence[str]) -> bool:
-    """Whether the room's last message, a reply, can be gone on with, as "continue" asks for.
+def _can_continue(prompt: PromptBuilder, author: str, speakers: Sequence[str]) -> bool:
+    """True if the last message is a reply that can be continued ("continue" of clients).
 
-    One that leaves no room for other words in a prompt is followed by a new one instead.
+    A reply so long that it leaves no tokens for the rest of a prompt gets a new one instead.
     """
-    if person not in among or not room.messages or room.messages[-1].person != person:
+    if author not in speakers or not prompt.messages or prompt.messages[-1].person != author:
         return False
-    return len(room.tokenizer.encode(room.messages[-1].text).ids) < room.prompt_budget // 4
+    return len(prompt.tokenizer.encode(prompt.messages[-1].text).ids) < prompt.prompt_budget // 4
 
 
-def _answered(
-    message: ChatMessage, author: str, personas: Sequence[str], *, labels: bool
+def _assistant_message(
+    message: ChatMessage, default: str, personas: Sequence[str], *, has_prefixes: bool
 ) -> tuple[str, str]:
-    """Who said an earlier answer, and what."""
-    if message.who:
-        return _called(message.who, personas), message.text
-    label = _label(message, personas) if labels else None
-    if label:
-        return label, message.text.partition(":")[2].strip()
-    return author, message.text
+    """Author and text of an earlier reply; without any name its author is `default`."""
+    if message.author:
+        return _resolve_name(message.author, personas), message.text
+    prefix = _name_prefix(message, personas) if has_prefixes else None
+    return (prefix, message.text.partition(":")[2].strip()) if prefix else (default, message.text)
 
 
-def _label(message: ChatMessage, personas: Sequence[str]) -> str | None:
-    """The persona whose name stands before an answer's words."""
+def _name_prefix(message: ChatMessage, personas: Sequence[str]) -> str | None:
+    """The persona of a text that begins with `Name: `."""
     name, colon, _ = message.text.partition(":")
     return name.strip() if colon and name.strip() in personas else None
 
 
-def _labelled(messages: Sequence[ChatMessage], one: str | None, personas: Sequence[str]) -> bool:
-    """Whether a client writes names before all answers, as SillyTavern does in its groups.
+def _has_name_prefixes(
+    messages: Sequence[ChatMessage], persona: str | None, personas: Sequence[str]
+) -> bool:
+    """True if all replies begin with a persona's name, as in groups of SillyTavern.
 
-    A single name may be what a persona has said.
+    A single other name may be part of a persona's own text.
     """
-    answers = [m for m in messages if m.role == "assistant" and not m.who]
-    labels = {_label(message, personas) for message in answers}
-    return None not in labels and (len(labels) > 1 or labels == {one})
+    replies = [m for m in messages if m.role == "assistant" and not m.author]
+    prefixes = {_name_prefix(message, personas) for message in replies}
+    return None not in prefixes and (len(prefixes) > 1 or prefixes == {persona})
 
 
-def _called(name: str, personas: Sequence[str]) -> str:
-    """Whom a client means: many send `Buzz_Aldrin`, as OpenAI's names have no blanks."""
-    meant = [
+def _resolve_name(name: str, personas: Sequence[str]) -> str:
+    """The person of a client's name: many send `Buzz_Aldrin`, as OpenAI allows no blanks."""
+    matches = [
         persona
         for persona in personas
         if name in (re.sub(other, "_", persona, flags=re.ASCII)[:64] for other in _NOT_IN_NAMES)
     ]
-    return meant[0] if len(meant) == 1 else plain_name(name)
+    return matches[0] if len(matches) == 1 else sanitize_name(name)
 
 
-def _fitting(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The newest messages that have words, as many as could fit into a prompt at all.
-
-    The room makes them fit exactly; this keeps what it has to look at small.
-    """
+def _newest_that_fit(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The newest messages with text that may fit into a prompt; the prompt cuts exactly."""
     context = left = clone.engine.context
-    found: list[ChatMessage] = []
+    newest: list[ChatMessage] = []
     for message in reversed(messages):
         if message.role not in ("user", "assistant") or not message.text:
             continue
         if left <= 0:
             break
-        if len(message.text) > context * LONGEST_TOKEN:
-            end = message.text[-context * LONGEST_TOKEN :]
+        if len(message.text) > context * MAX_CHARS_PER_TOKEN:
+            end = message.text[-context * MAX_CHARS_PER_TOKEN :]
             message = message.model_copy(update={"content": end})
-        line = plain_name(message.name or "") + message.text
-        left -= len(clone.tokenizer.encode(line).ids)
-        found.append(message)
-    return found[::-1]
-
-
-NAMED = "+names"
-"""Behind the group's id: a model whose replies begin with their speaker's name."""
-LONGEST_TOKEN = 32
-"""Characters that a token covers at most on average: longer texts cannot fit for sure."""
-
-
-@dataclass(frozen=True)
-class Served:
-    """What a server serves."""
-
-    clone: Clone
-    queue: Queue
-    group: str
-    """The id of the whole group as a model: the adapter's name."""
-    me: str
-    """Who says what a client sends without a name."""
-
-    def models(self) -> list[str]:
-        """The ids of all models."""
-        return [*self.clone.personas, self.group, self.group + NAMED]
-
-    def model(self, id: str) -> str:  # noqa: A002  # as OpenAI calls it
-        """The id of the model that a client means.
-
-        Raises:
-            ApiError: there is no such model.
-        """
-        for known in self.models():
-            if id == known or id.casefold() == known.casefold():
-                return known
-        raise ApiError(
-            404,
-            "there is no such model: GET /v1/models lists them",
-            param="model",
-            code="model_not_found",
-        )
+        text = sanitize_name(message.name or "") + message.text
+        left -= len(clone.tokenizer.encode(text).ids)
+        newest.append(message)
+    return newest[::-1]

@@ -1,4 +1,4 @@
-"""What is said in answer to a client's request, as it is said."""
+"""Generate the choices of chat and text completions, as a stream of events."""
 
 from __future__ import annotations
 
@@ -12,287 +12,270 @@ from myna.engines.engine import Engine
 from myna.persona.turn import Generation
 from myna.rendering.tokenizer import Tokenizer
 from myna.serving.errors import ApiError
-from myna.serving.openai_chat import LONGEST_TOKEN, Chat, Served
-from myna.serving.openai_requests import ChatRequest, CompletionRequest, Sampled
+from myna.serving.openai_chat import MAX_CHARS_PER_TOKEN, ClientChat, ServedModels
+from myna.serving.openai_requests import ChatRequest, CompletionRequest, SamplingRequest
 
-DEFAULT_MAX_TOKENS = 16
-"""Of a completion, as in OpenAI's API."""
-MOST_LIKELY = 1000
-"""Tokens that log-probabilities are looked up among."""
-UNLIKELY = -9999.0
-"""Stands for the log-probability of a token that is not among them, as in OpenAI's API."""
+DEFAULT_COMPLETION_TOKENS = 16
+"""Default `max_tokens` of a text completion, as in OpenAI's API."""
+LOGPROB_CANDIDATES = 1000
+"""Number of most probable tokens among which log-probabilities are looked up."""
+MIN_LOGPROB = -9999.0
+"""Log-probability of a token outside those candidates, as in OpenAI's API."""
 
 
 @dataclass(frozen=True)
-class Likely:
-    """A token, how likely the model found it, and what else it might have said."""
+class TokenLogprob:
+    """A generated token, its log-probability, and the most probable alternatives."""
 
     token: str
     logprob: float
-    top: tuple[tuple[str, float], ...]
-    """The most probable tokens in that place, with their log-probabilities."""
+    top_logprobs: tuple[tuple[str, float], ...]
+    """The most probable tokens at this position, with their log-probabilities."""
 
 
 @dataclass(frozen=True)
-class Begun:
-    """A text begins: whose number `index` is, said by `person` ("" for plain text)."""
+class ChoiceStart:
+    """Start of choice `index`, written by `person` ("" for a text completion)."""
 
     index: int
     person: str
 
 
 @dataclass(frozen=True)
-class Piece:
-    """More of it."""
+class ChoiceDelta:
+    """The next piece of a choice's text."""
 
     index: int
     text: str
 
 
 @dataclass(frozen=True)
-class Ended:
-    """It is complete."""
+class ChoiceEnd:
+    """A complete choice."""
 
     index: int
     person: str
     text: str
-    reason: str
+    finish_reason: str
     """"stop" or "length", as in OpenAI's API."""
     prompt_tokens: int
-    tokens: int
-    likely: list[Likely] | None = None
+    completion_tokens: int
+    logprobs: list[TokenLogprob] | None = None
 
 
-Spoken = Begun | Piece | Ended
+ChoiceEvent = ChoiceStart | ChoiceDelta | ChoiceEnd
 
 
-def speak(
-    served: Served, request: ChatRequest, asked: Chat, key: str, gone: Callable[[], bool]
-) -> Iterator[Spoken]:
-    """What is said, `n` times; it waits for the engine's queue first.
+def generate_chat(
+    models: ServedModels,
+    request: ChatRequest,
+    chat: ClientChat,
+    queue_key: str,
+    is_cancelled: Callable[[], bool],
+) -> Iterator[ChoiceEvent]:
+    """Generate the `n` replies to a chat, after waiting in the engine's queue.
 
     Raises:
-        BusyError: too many wait.
+        BusyError: too many replies wait.
         EngineError: the engine failed.
     """
-    with served.queue.turn(key, gone):
+    with models.queue.slot(queue_key, is_cancelled):
         for index in range(request.n or 1):
-            if gone():
+            if is_cancelled():
                 return
-            yield from _say(served, request, asked, index, gone)
+            clone = replace(models.clone, rng=_rng(request, index))
+            person = clone.next_speaker(chat.prompt, chat.speakers)
+            prefix = f"{person}: " if chat.shows_names and not chat.opening else ""
+            yield ChoiceStart(index, person)
+            if prefix:
+                yield ChoiceDelta(index, prefix)
+            overrides = request.sampling_overrides
+            turn = clone.speak(
+                chat.prompt,
+                person,
+                sampling=clone.sampling(clone.chat).narrowed(request.token_limit, **overrides),
+                opening=chat.opening,
+                is_cancelled=is_cancelled,
+            )
+            pieces = _with_leading_space(turn) if chat.opening else iter(turn)
+            yield from _stream_choice(models, request, turn, pieces, index, person, prefix)
 
 
-def _say(
-    served: Served, request: ChatRequest, asked: Chat, index: int, gone: Callable[[], bool]
-) -> Iterator[Spoken]:
-    clone = replace(served.clone, rng=_chance(request, index))
-    person = clone.next_speaker(asked.room, asked.among)
-    begin = f"{person}: " if asked.shows_names and not asked.opening else ""
-    yield Begun(index, person)
-    if begin:
-        yield Piece(index, begin)
-    turn = clone.speak(
-        asked.room,
-        person,
-        sampling=clone.sampling(clone.chat).narrowed(request.limit, **request.sampling),
-        opening=asked.opening,
-        is_cancelled=gone,
-    )
-    words = _with_lead(turn) if asked.opening else iter(turn)
-    text, stopped = yield from _until_stop(index, words, request.stops)
-    yield _ended(served, turn, index, person, begin, text, stopped, request.alternatives)
-
-
-def _with_lead(turn: Generation) -> Generator[str]:
-    """A turn's words with the blanks before them, which join them to what they go on from."""
-    with closing(iter(turn)) as words:
-        first = next(filter(None, words), "")
+def _with_leading_space(turn: Generation) -> Generator[str]:
+    """A turn's pieces with the white space before them, which joins them to an opening."""
+    with closing(iter(turn)) as pieces:
+        first = next(filter(None, pieces), "")
         yield turn.raw_text[: -len(turn.raw_text.lstrip())] + first if first else ""
-        yield from words
+        yield from pieces
 
 
-def _until_stop(
-    index: int, words: Generator[str, None, object], stops: Sequence[str]
-) -> Generator[Piece, None, tuple[str, bool]]:
-    """A stream's words up to where it is to stop; all of them, and whether that was met."""
-    reader = StopReader(stops)
-    text = ""
-    with closing(words):
-        for word in words:
-            if sure := reader.feed(word):
-                text += sure
-                yield Piece(index, sure)
-            if reader.found:
-                break
-    if rest := reader.finish():
-        text += rest
-        yield Piece(index, rest)
-    return text, reader.found
-
-
-def _ended(
-    served: Served,
+def _stream_choice(
+    models: ServedModels,
+    request: ChatRequest | CompletionRequest,
     generation: Generation,
+    pieces: Generator[str, None, object],
     index: int,
     person: str,
-    begin: str,
-    text: str,
-    stopped: bool,
-    alternatives: int | None,
-) -> Ended:
-    tokenizer, raw = served.clone.tokenizer, generation.raw_text
-    likely = None
-    at = raw.find(text)
-    if alternatives is not None and at >= 0 and generation.finish_reason != "cancelled":
-        # Where the words are not as the model wrote them (redacted), it tells nothing.
-        likely = _likelihoods(generation, tokenizer, raw[: at + len(text)], alternatives)
-    return Ended(
+    prefix: str,
+) -> Iterator[ChoiceDelta | ChoiceEnd]:
+    """Stream the pieces of a choice up to a stop string, then its end.
+
+    `prefix` was streamed before, and belongs to the choice's text.
+    """
+    stop = StopStringFilter(request.stop_strings)
+    text = ""
+    with closing(pieces):
+        for piece in pieces:
+            if certain := stop.feed(piece):
+                text += certain
+                yield ChoiceDelta(index, certain)
+            if stop.is_stopped:
+                break
+    if held_back := stop.finish():
+        text += held_back
+        yield ChoiceDelta(index, held_back)
+    tokenizer, raw = models.clone.tokenizer, generation.raw_text
+    logprobs = None
+    start, count = raw.find(text), request.num_top_logprobs
+    # Redaction may have changed the text; the model's probabilities are then of other words.
+    if count is not None and start >= 0 and generation.finish_reason != "cancelled":
+        logprobs = _token_logprobs(generation, tokenizer, raw[: start + len(text)], count)
+    is_cut = generation.finish_reason == "length" and not stop.is_stopped
+    yield ChoiceEnd(
         index,
         person,
-        begin + text,
-        "length" if generation.finish_reason == "length" and not stopped else "stop",
+        prefix + text,
+        "length" if is_cut else "stop",
         len(generation.prompt_ids),
         len(tokenizer.encode(raw).ids),
-        likely,
+        logprobs,
     )
 
 
-def _likelihoods(
-    generation: Generation, tokenizer: Tokenizer, text: str, alternatives: int
-) -> list[Likely]:
-    """How likely the model finds each token of `text` after the prompt, before any sampling.
+def _token_logprobs(
+    generation: Generation, tokenizer: Tokenizer, text: str, top: int
+) -> list[TokenLogprob]:
+    """Log-probabilities of the tokens of `text` after the prompt, before any sampling.
 
     Raises:
-        EngineError: the engine cannot tell.
+        EngineError: the engine gives no probabilities.
     """
     ids = tokenizer.encode(text).ids
-    found = []
-    for at, token in enumerate(ids):
-        before = [*generation.prompt_ids, *ids[:at]]
-        ahead = generation.engine.next_probs(before, MOST_LIKELY)
-        best = sorted(ahead.items(), key=lambda entry: -entry[1])[:alternatives]
-        top = tuple((tokenizer.decode([number]), _log(chance)) for number, chance in best)
-        found.append(Likely(tokenizer.decode([token]), _log(ahead.get(token, 0.0)), top))
-    return found
+    logprobs = []
+    for i, token in enumerate(ids):
+        prompt = [*generation.prompt_ids, *ids[:i]]
+        probabilities = generation.engine.next_probs(prompt, LOGPROB_CANDIDATES)
+        best = sorted(probabilities.items(), key=lambda entry: -entry[1])[:top]
+        alternatives = tuple((tokenizer.decode([id_]), _log(p)) for id_, p in best)
+        logprob = _log(probabilities.get(token, 0.0))
+        logprobs.append(TokenLogprob(tokenizer.decode([token]), logprob, alternatives))
+    return logprobs
 
 
-def _log(chance: float) -> float:
-    return math.log(chance) if chance > 0 else UNLIKELY
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else MIN_LOGPROB
 
 
-def complete(
-    served: Served, request: CompletionRequest, key: str, gone: Callable[[], bool]
-) -> Iterator[Spoken]:
-    """The prompts, each continued `n` times as plain text.
+def generate_completions(
+    models: ServedModels,
+    request: CompletionRequest,
+    queue_key: str,
+    is_cancelled: Callable[[], bool],
+) -> Iterator[ChoiceEvent]:
+    """Continue each prompt `n` times as plain text, after waiting in the engine's queue.
 
     Raises:
-        ApiError: a prompt does not fit into the context.
-        BusyError: too many wait.
+        ApiError: a prompt does not fit into the context (400).
+        BusyError: too many replies wait.
         EngineError: the engine failed.
     """
-    prompts = [_prompt(served, text) for text in request.prompts]
-    with served.queue.turn(key, gone):
+    prompts = [_encode_prompt(models, text) for text in request.prompts]
+    engine = models.clone.engine_for(models.resolve_id(request.model))
+    # The bound of a persona's turn does not apply here.
+    limit = request.max_tokens or DEFAULT_COMPLETION_TOKENS
+    with models.queue.slot(queue_key, is_cancelled):
         for index in range(len(prompts) * (request.n or 1)):
-            if gone():
+            if is_cancelled():
                 return
-            at = index // (request.n or 1)
-            echo = request.prompts[at] if request.echo else ""
-            yield from _continue(served, request, prompts[at], echo, index, gone)
+            i = index // (request.n or 1)
+            defaults = models.clone.chat.sampling(_rng(request, index).randrange(2**31))
+            sampling = replace(defaults, max_new_tokens=limit, **request.sampling_overrides)
+            generation = Generation(engine, prompts[i], sampling, is_cancelled)
+            yield ChoiceStart(index, "")
+            echo = request.prompts[i] if request.echo else ""
+            if echo:
+                yield ChoiceDelta(index, echo)
+            pieces = iter(generation)
+            yield from _stream_choice(models, request, generation, pieces, index, "", echo)
 
 
-def _prompt(served: Served, text: str) -> list[int]:
-    """The ids of a prompt; control tokens in it stay text."""
-    context = served.clone.engine.context
+def _encode_prompt(models: ServedModels, text: str) -> list[int]:
+    """The token ids of a prompt; control tokens in it stay text."""
+    context = models.clone.engine.context
     ids: list[int] = []
-    if len(text) <= context * LONGEST_TOKEN:
-        tokenizer = served.clone.tokenizer
+    if len(text) <= context * MAX_CHARS_PER_TOKEN:
+        tokenizer = models.clone.tokenizer
         ids = [*tokenizer.bos_ids, *tokenizer.encode(text or "\n").ids]
     if not ids or len(ids) >= context:
         raise ApiError(
             400,
-            f"the prompt is longer than the context, which is {context} tokens with the "
-            "completion: shorten it",
+            f"the prompt does not fit into the context of {context} tokens: shorten it",
             param="prompt",
             code="context_length_exceeded",
         )
     return ids
 
 
-def _continue(
-    served: Served,
-    request: CompletionRequest,
-    prompt: list[int],
-    echo: str,
-    index: int,
-    gone: Callable[[], bool],
-) -> Iterator[Spoken]:
-    own = served.clone.chat.sampling(_chance(request, index).randrange(2**31))
-    limit = request.max_tokens or DEFAULT_MAX_TOKENS  # here no turn of a persona sets one
-    sampling = replace(own, max_new_tokens=limit, **request.sampling)
-    engine = served.clone.engine_for(served.model(request.model))
-    continuation = Generation(engine, prompt, sampling, gone)
-    yield Begun(index, "")
-    if echo:
-        yield Piece(index, echo)
-    text, stopped = yield from _until_stop(index, iter(continuation), request.stops)
-    yield _ended(served, continuation, index, "", echo, text, stopped, request.logprobs)
-
-
-def _chance(request: Sampled, index: int) -> random.Random:
-    """The same seed, the same words; without one, others each time."""
+def _rng(request: SamplingRequest, index: int) -> random.Random:
+    """A generator that depends on the request's seed only; without a seed a random one."""
     return random.Random(None if request.seed is None else f"{request.seed}/{index}")
 
 
-def can_tell(engine: Engine) -> None:
-    """Refuse log-probabilities where the engine has none.
+def check_logprobs(engine: Engine) -> None:
+    """Refuse log-probabilities that the engine cannot give.
 
     Raises:
-        ApiError: it has none.
+        ApiError: the engine gives no probabilities (400).
     """
     if "next_probs" not in engine.can:
-        raise ApiError(
-            400,
-            f"logprobs: the engine {engine.name} tells no probabilities",
-            param="logprobs",
-            code="unsupported_value",
-        )
+        message = f"logprobs: the engine {engine.name} gives no probabilities: leave them out"
+        raise ApiError(400, message, param="logprobs", code="unsupported_value")
 
 
-class StopReader:
-    """Gives a streamed text out up to the first stop string in it.
+class StopStringFilter:
+    """A `TextFilter` that passes a streamed text on up to its first stop string.
 
-    The stop string that is complete first ends the text, the longest of several; what may
-    be the beginning of one is held back. However a text is cut into pieces, the same
-    comes out.
+    The stop string that is complete first ends the text, the longest of several; text that
+    may be the beginning of one is held back. The result does not depend on the pieces.
     """
 
-    def __init__(self, stops: Sequence[str]) -> None:
-        self.found = False
-        self._stops = [stop for stop in stops if stop]
+    def __init__(self, stop_strings: Sequence[str]) -> None:
+        self.is_stopped = False
+        self._stop_strings = [stop for stop in stop_strings if stop]
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """The text that is certain now; nothing once a stop string was found."""
-        if self.found:
+        """The text that is certain now; nothing after a stop string."""
+        if self.is_stopped:
             return ""
         self._held += piece
-        ends = [(at + len(stop), at) for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        stops = self._stop_strings
+        ends = [(i + len(stop), i) for stop in stops if (i := self._held.find(stop)) >= 0]
         if ends:
-            self.found = True
+            self.is_stopped = True
             return self._held[: min(ends)[1]]
-        certain = len(self._held) - self._may_begin()
-        out, self._held = self._held[:certain], self._held[certain:]
-        return out
+        certain = len(self._held) - self._held_length()
+        text, self._held = self._held[:certain], self._held[certain:]
+        return text
 
     def finish(self) -> str:
-        """What was held back, where the text has ended without a stop string."""
-        return "" if self.found else self._held
+        """The text held back until the end, unless a stop string ended it."""
+        return "" if self.is_stopped else self._held
 
-    def _may_begin(self) -> int:
+    def _held_length(self) -> int:
         """The length of the longest end of the held text that may begin a stop string."""
-        longest = max(map(len, self._stops), default=1) - 1
+        longest = max(map(len, self._stop_strings), default=1) - 1
         for size in range(min(longest, len(self._held)), 0, -1):
-            end = self._held[-size:]
-            if any(stop.startswith(end) for stop in self._stops):
+            if any(stop.startswith(self._held[-size:]) for stop in self._stop_strings):
                 return size
         return 0

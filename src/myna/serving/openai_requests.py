@@ -1,8 +1,8 @@
-"""What clients of the OpenAI-compatible API send.
+"""Request bodies of the OpenAI-compatible API.
 
-Fields are those of OpenAI's API reference ("Chat", "Completions (legacy)"), and three that
-other local servers have as well: top_k, min_p, and repetition_penalty, which some of them call
-repeat_penalty. Fields that nobody here knows are left alone, as clients send many.
+Fields are those of OpenAI's API reference ("Chat", "Completions (legacy)"), and three of
+other local servers: top_k, min_p, and repetition_penalty (in some of them repeat_penalty).
+Unknown fields are ignored, as clients send many.
 """
 
 from __future__ import annotations
@@ -14,76 +14,79 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from myna.config.fields import MaxTokens, MinP, RepetitionPenalty, Temperature, TopP
 
-MOST_CHOICES = 8
-MOST_STOPS = 32
-LONGEST_STOP = 500
-LONGEST_NAME = 1000
-"""Characters of a name or model id as sent; what a prompt shows is far shorter."""
-MOST_MESSAGES = 20_000
-_HALVES = re.compile("[\ud800-\udfff]")
+MAX_CHOICES = 8
+MAX_STOP_STRINGS = 32
+MAX_STOP_CHARS = 500
+MAX_NAME_CHARS = 1000
+"""Longest name or model id in a request; names in a prompt are far shorter."""
+MAX_MESSAGES = 20_000
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
-_Stop = Annotated[str, Field(max_length=LONGEST_STOP)]
-_Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+_StopString = Annotated[str, Field(max_length=MAX_STOP_CHARS)]
+_StopStrings = Annotated[list[_StopString], Field(max_length=MAX_STOP_STRINGS)]
+_Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
 
 
-class _Sent(BaseModel):
+class RequestBody(BaseModel):
+    """A JSON object of a request, with strict types."""
+
     model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False, frozen=True)
 
 
-class StreamOptions(_Sent):
-    """How a stream is sent."""
+class StreamOptions(RequestBody):
+    """Options of a streamed response."""
 
     include_usage: bool | None = None
 
 
-class Part(_Sent):
-    """A part of a message's content: text, or something that is shown as `[image]`."""
+class ContentPart(RequestBody):
+    """One part of a message's content: a text, or an attachment such as an image."""
 
     type: str
     text: str | None = None
 
 
-class ChatMessage(_Sent):
+class ChatMessage(RequestBody):
     """A message of a chat."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: str | list[ContentPart] | None = None
     name: _Name | None = None
 
     @property
-    def who(self) -> str | None:
-        """Who is said to have said it; names in other scripts come as `____` from some clients."""
+    def author(self) -> str | None:
+        """The author named; some clients send names in other scripts as `____`: None."""
         return self.name if self.name and self.name.strip("_- ") else None
 
     @property
     def text(self) -> str:
-        """What was said; an image or a file is a short token, as in training."""
+        """The whole text; attachments become `[image]`, `[voice]` or `[file]`, as in training."""
         if isinstance(self.content, list):
-            words = (_part(part) for part in self.content)
-            return whole("\n".join(word for word in words if word))
-        return whole(self.content or "")
+            words = (_part_text(part) for part in self.content)
+            return without_surrogates("\n".join(word for word in words if word))
+        return without_surrogates(self.content or "")
 
 
-def whole(text: str) -> str:
-    """A text without halves of surrogate pairs, which JSON can hold and UTF-8 cannot."""
-    return _HALVES.sub("\ufffd", text)
+def without_surrogates(text: str) -> str:
+    """The text without lone surrogates, which JSON can hold and UTF-8 cannot."""
+    return _SURROGATES.sub("\ufffd", text)
 
 
-def _part(part: Part) -> str:
+def _part_text(part: ContentPart) -> str:
     if part.text is not None:
         return part.text
     kind = {"image_url": "image", "input_audio": "voice", "file": "file"}.get(part.type)
     return f"[{kind}]" if kind else ""
 
 
-class Sampled(_Sent):
-    """What both kinds of request have."""
+class SamplingRequest(RequestBody):
+    """Fields of both chat and text completions."""
 
     model: _Name
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    n: int | None = Field(None, ge=1, le=MOST_CHOICES)
-    stop: _Stop | Annotated[list[_Stop], Field(max_length=MOST_STOPS)] | None = None
+    n: int | None = Field(None, ge=1, le=MAX_CHOICES)
+    stop: _StopString | _StopStrings | None = None
     seed: int | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
@@ -95,13 +98,13 @@ class Sampled(_Sent):
     max_tokens: MaxTokens | None = None
 
     @property
-    def stops(self) -> list[str]:
+    def stop_strings(self) -> list[str]:
         """The stop strings."""
         return [self.stop] if isinstance(self.stop, str) else list(self.stop or ())
 
     @property
-    def sampling(self) -> dict[str, Any]:
-        """The settings of `Sampling` that were sent, but for `max_new_tokens`."""
+    def sampling_overrides(self) -> dict[str, Any]:
+        """The settings of `Sampling` in the request, except `max_new_tokens`."""
         names = "temperature", "top_p", "top_k", "min_p", "repetition_penalty"
         sent = {name: getattr(self, name) for name in names}
         if self.top_k is not None:
@@ -109,50 +112,56 @@ class Sampled(_Sent):
         return {name: value for name, value in sent.items() if value is not None}
 
     @property
-    def with_usage(self) -> bool:
-        """Whether a stream ends with what it used."""
+    def includes_usage(self) -> bool:
+        """True if a streamed response ends with its token counts."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
 
-class ChatRequest(Sampled):
+class ChatRequest(SamplingRequest):
     """A request to `/v1/chat/completions`."""
 
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_completion_tokens: MaxTokens | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
 
     @property
-    def limit(self) -> int | None:
-        """The most tokens that the client wants."""
+    def token_limit(self) -> int | None:
+        """The client's limit of tokens for a reply."""
         return self.max_completion_tokens or self.max_tokens
 
     @property
-    def alternatives(self) -> int | None:
-        """How many alternatives of each token are wanted; None: no log-probabilities."""
+    def num_top_logprobs(self) -> int | None:
+        """Number of alternatives for each token; None: no log-probabilities."""
         return (self.top_logprobs or 0) if self.logprobs else None
 
 
-class CompletionRequest(Sampled):
+class CompletionRequest(SamplingRequest):
     """A request to `/v1/completions`: `prompt` is continued as it stands."""
 
-    prompt: str | Annotated[list[str], Field(min_length=1, max_length=MOST_CHOICES)]
+    prompt: str | Annotated[list[str], Field(min_length=1, max_length=MAX_CHOICES)]
     echo: bool | None = None
     logprobs: int | None = Field(None, ge=0, le=20)
     suffix: str | None = None
     best_of: int | None = None
 
     @model_validator(mode="after")
-    def _possible(self) -> CompletionRequest:
+    def _check_supported(self) -> CompletionRequest:
         if self.suffix:
-            raise ValueError("suffix: nothing can be filled in between here")
+            raise ValueError("suffix: inserting text is not supported: leave it out")
         if self.best_of is not None and self.best_of != (self.n or 1):
-            raise ValueError("best_of: only what n is")
-        if len(self.prompts) * (self.n or 1) > MOST_CHOICES:
-            raise ValueError(f"prompt times n: at most {MOST_CHOICES} texts at once")
+            raise ValueError("best_of: it must be the same as n")
+        if len(self.prompts) * (self.n or 1) > MAX_CHOICES:
+            raise ValueError(f"prompt times n: ask for at most {MAX_CHOICES} texts at once")
         return self
 
     @property
+    def num_top_logprobs(self) -> int | None:
+        """Number of alternatives for each token; None: no log-probabilities."""
+        return self.logprobs
+
+    @property
     def prompts(self) -> list[str]:
-        """The prompts."""
-        return list(map(whole, [self.prompt] if isinstance(self.prompt, str) else self.prompt))
+        """The prompts, one or several."""
+        prompts = [self.prompt] if isinstance(self.prompt, str) else self.prompt
+        return [without_surrogates(prompt) for prompt in prompts]

@@ -1,4 +1,4 @@
-"""What clients of the OpenAI-compatible API get, made of what was said.
+"""Responses of the OpenAI-compatible API, built from the events of choices.
 
 The shapes are those of OpenAI's API reference: "The chat completion object", "The chat
 completion chunk object", "The completion object".
@@ -10,43 +10,45 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Any
 
-from myna.serving.openai_generate import Begun, Ended, Likely, Piece, Spoken
+from myna.serving.openai_generate import (
+    ChoiceDelta,
+    ChoiceEnd,
+    ChoiceEvent,
+    ChoiceStart,
+    TokenLogprob,
+)
 
-Body = dict[str, Any]
-
-
-def model(id: str, made: int) -> Body:  # noqa: A002  # as OpenAI calls it
-    """An entry of `/v1/models`; `made` is when it was, in seconds since 1970."""
-    return {"id": id, "object": "model", "created": made, "owned_by": "myna"}
-
-
-def usage(ended: Sequence[Ended]) -> Body:
-    """Tokens that were used; a prompt counts once, however many answers it got."""
-    prompt = max((end.prompt_tokens for end in ended), default=0)
-    said = sum(end.tokens for end in ended)
-    return {"prompt_tokens": prompt, "completion_tokens": said, "total_tokens": prompt + said}
+JsonObject = dict[str, Any]
 
 
-def chat_usage(said: Sequence[Spoken]) -> Body:
-    """The `usage` of a chat."""
-    return usage([item for item in said if isinstance(item, Ended)])
+def model_object(model_id: str, created: int) -> JsonObject:
+    """An entry of `/v1/models`; `created` is in seconds since 1970."""
+    return {"id": model_id, "object": "model", "created": created, "owned_by": "myna"}
 
 
-def completion_usage(said: Sequence[Spoken], each: int) -> Body:
-    """The `usage` of completions: of each prompt there are `each` in a row."""
-    ended = [item for item in said if isinstance(item, Ended)]
-    parts = [usage(ended[at : at + each]) for at in range(0, len(ended), each)]
+def usage(events: Sequence[ChoiceEvent], choices_per_prompt: int | None = None) -> JsonObject:
+    """Token counts of a response; a prompt counts once, however many choices it has.
+
+    Prompts have `choices_per_prompt` choices in a row; None: there is one prompt.
+    """
+    ends = [event for event in events if isinstance(event, ChoiceEnd)]
+    step = choices_per_prompt or max(len(ends), 1)
+    groups = [ends[i : i + step] for i in range(0, len(ends), step)]
+    prompt = sum(max(end.prompt_tokens for end in group) for group in groups)
+    completion = sum(end.completion_tokens for end in ends)
     return {
-        name: sum(part[name] for part in parts)
-        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
     }
 
 
 @dataclass(frozen=True)
-class Shape:
-    """One answer's id, time and model, which all its pieces share."""
+class ResponseBuilder:
+    """Builder of one response: its id, time and model are the same in all chunks."""
 
     model: str
     chat: bool
@@ -54,103 +56,91 @@ class Shape:
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     created: int = field(default_factory=lambda: int(time.time()))
 
-    def _body(self, choices: list[Body], *, chunk: bool, used: Body | None) -> Body:
+    def _body(
+        self, choices: list[JsonObject], *, chunk: bool, usage: JsonObject | None = None
+    ) -> JsonObject:
         kind = "text_completion"
         if self.chat:
             kind = "chat.completion.chunk" if chunk else "chat.completion"
-        body: Body = {
+        body: JsonObject = {
             "id": ("chatcmpl-" if self.chat else "cmpl-") + self.id,
             "object": kind,
             "created": self.created,
             "model": self.model,
             "choices": choices,
         }
-        if used is not None:
-            body["usage"] = used
-        return body
+        return body if usage is None else body | {"usage": usage}
 
-    def whole(self, said: Sequence[Spoken], used: Body) -> Body:
-        """The answer in one piece."""
-        choices = [self._choice(end) for end in said if isinstance(end, Ended)]
-        return self._body(choices, chunk=False, used=used)
+    def completion(self, events: Sequence[ChoiceEvent], usage: JsonObject) -> JsonObject:
+        """The whole response, not streamed."""
+        choices = [self._choice(event) for event in events if isinstance(event, ChoiceEnd)]
+        return self._body(choices, chunk=False, usage=usage)
 
-    def _choice(self, end: Ended) -> Body:
-        choice: Body = {"index": end.index, "finish_reason": end.reason}
-        if self.chat:
-            choice["message"] = {
-                "role": "assistant",
-                "name": end.person,
-                "content": end.text,
-                "refusal": None,
-            }
-            choice["logprobs"] = _chat_logprobs(end.likely)
-        else:
-            choice["text"] = end.text
-            choice["logprobs"] = _text_logprobs(end.likely)
-        return choice
+    def _choice(self, end: ChoiceEnd) -> JsonObject:
+        choice: JsonObject = {"index": end.index, "finish_reason": end.finish_reason}
+        if not self.chat:
+            return choice | {"text": end.text, "logprobs": _text_logprobs(end.logprobs)}
+        message = {"role": "assistant", "name": end.person, "content": end.text, "refusal": None}
+        return choice | {"message": message, "logprobs": _chat_logprobs(end.logprobs)}
 
-    def chunks(self, item: Spoken) -> list[Body]:
-        """The pieces of a stream that say this.
+    def chunks(self, event: ChoiceEvent) -> list[JsonObject]:
+        """The chunks of a streamed response that an event becomes.
 
-        Log-probabilities are known when a text is complete; its text then comes with them.
+        Log-probabilities are known when a choice is complete: its text is then one chunk.
         """
-        if isinstance(item, Begun):
-            return [self._delta(item.index, {"role": "assistant", "name": item.person,
-                                             "content": ""})] if self.chat else []  # fmt: skip
-        if isinstance(item, Piece):
-            return [] if self.logprobs else [self._words(item.index, item.text, None)]
-        words = [self._words(item.index, item.text, item.likely)] if self.logprobs else []
-        return [*words, self._delta(item.index, {}, item.reason)]
+        i = event.index
+        if isinstance(event, ChoiceStart):
+            delta = {"role": "assistant", "name": event.person, "content": ""}
+            return [self._chunk(i, delta)] if self.chat else []
+        if isinstance(event, ChoiceDelta):
+            return [] if self.logprobs else [self._chunk(i, {"content": event.text})]
+        last = self._chunk(i, {}, event.finish_reason)
+        text = self._chunk(i, {"content": event.text}, None, event.logprobs)
+        return [text, last] if self.logprobs else [last]
 
-    def _words(self, index: int, text: str, likely: list[Likely] | None) -> Body:
-        return self._delta(index, {"content": text}, None, likely)
-
-    def _delta(
+    def _chunk(
         self,
         index: int,
-        delta: Body,
-        reason: str | None = None,
-        likely: list[Likely] | None = None,
-    ) -> Body:
-        choice: Body = {"index": index, "finish_reason": reason}
+        delta: JsonObject,
+        finish_reason: str | None = None,
+        logprobs: list[TokenLogprob] | None = None,
+    ) -> JsonObject:
+        choice: JsonObject = {"index": index, "finish_reason": finish_reason}
         if self.chat:
-            choice |= {"delta": delta, "logprobs": _chat_logprobs(likely)}
+            choice |= {"delta": delta, "logprobs": _chat_logprobs(logprobs)}
         else:
-            choice |= {"text": delta.get("content", ""), "logprobs": _text_logprobs(likely)}
-        return self._body([choice], chunk=True, used=None)
+            choice |= {"text": delta.get("content", ""), "logprobs": _text_logprobs(logprobs)}
+        return self._body([choice], chunk=True)
 
-    def last(self, used: Body) -> Body:
-        """The last piece of a stream, with what it used."""
-        return self._body([], chunk=True, used=used)
+    def usage_chunk(self, usage: JsonObject) -> JsonObject:
+        """The last chunk of a streamed response, with its token counts."""
+        return self._body([], chunk=True, usage=usage)
 
 
-def _chat_logprobs(likely: list[Likely] | None) -> Body | None:
-    if likely is None:
+def _chat_logprobs(logprobs: list[TokenLogprob] | None) -> JsonObject | None:
+    if logprobs is None:
         return None
     content = [
         {
-            **_token(one.token, one.logprob),
-            "top_logprobs": [_token(token, logprob) for token, logprob in one.top],
+            **_token(each.token, each.logprob),
+            "top_logprobs": [_token(token, logprob) for token, logprob in each.top_logprobs],
         }
-        for one in likely
+        for each in logprobs
     ]
     return {"content": content, "refusal": None}
 
 
-def _token(token: str, logprob: float) -> Body:
+def _token(token: str, logprob: float) -> JsonObject:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
 
 
-def _text_logprobs(likely: list[Likely] | None) -> Body | None:
-    if likely is None:
+def _text_logprobs(logprobs: list[TokenLogprob] | None) -> JsonObject | None:
+    if logprobs is None:
         return None
-    offsets, at = [], 0
-    for one in likely:
-        offsets.append(at)
-        at += len(one.token)
+    tokens = [each.token for each in logprobs]
     return {
-        "tokens": [one.token for one in likely],
-        "token_logprobs": [one.logprob for one in likely],
-        "top_logprobs": [dict(one.top) for one in likely],
-        "text_offset": offsets,
+        "tokens": tokens,
+        "token_logprobs": [each.logprob for each in logprobs],
+        "top_logprobs": [dict(each.top_logprobs) for each in logprobs],
+        "text_offset": list(accumulate(map(len, tokens), initial=0))[:-1],
     }

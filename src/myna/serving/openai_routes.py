@@ -8,112 +8,111 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from myna.serving import openai_generate, openai_responses
-from myna.serving.background import PING, EventStream, Made, Running, Work, alive, sse, unless_gone
-from myna.serving.errors import Json, as_api, body
-from myna.serving.metrics import Watch
-from myna.serving.openai_chat import Served, chat
-from myna.serving.openai_generate import Ended, Spoken
+from myna.serving import background, openai_generate
+from myna.serving.background import RunningStream, StreamFactory, StreamRunner, server_sent_event
+from myna.serving.errors import JsonResponse, error_body, to_api_error
+from myna.serving.metrics import Metrics
+from myna.serving.openai_chat import ServedModels, chat_from_request
+from myna.serving.openai_generate import ChoiceEnd, ChoiceEvent
 from myna.serving.openai_requests import ChatRequest, CompletionRequest
+from myna.serving.openai_responses import JsonObject, ResponseBuilder, model_object, usage
 
 
-def router(served: Served, work: Work, watch: Watch) -> APIRouter:
+def create_router(models: ServedModels, streams: StreamRunner, metrics: Metrics) -> APIRouter:
     """The paths below `/v1`."""
     api = APIRouter(prefix="/v1", tags=["OpenAI"])
-    made = int(time.time())
+    created = int(time.time())
 
     @api.get("/models")
-    async def models() -> Response:
-        """The personas, the group, and the group with names before its replies."""
-        listed = [openai_responses.model(id_, made) for id_ in served.models()]
-        return Json({"object": "list", "data": listed})
+    async def list_models() -> Response:
+        """List the models: each persona, the group, and the group with names in its replies."""
+        listed = [model_object(model_id, created) for model_id in models.ids()]
+        return JsonResponse({"object": "list", "data": listed})
 
     @api.get("/models/{id:path}")
-    async def one_model(id: str) -> Response:  # noqa: A002  # the path's parameter
-        """One model."""
-        return Json(openai_responses.model(served.model(id), made))
+    async def get_model(id: str) -> Response:  # noqa: A002  # the path's parameter
+        """Get one model."""
+        return JsonResponse(model_object(models.resolve_id(id), created))
 
     @api.post("/chat/completions")
-    async def chat_completions(request: Request, asked: ChatRequest) -> Response:
-        """What a persona, or whoever of the group speaks next, answers to a chat."""
-        shape = _shape(asked.model, chat=True, logprobs=asked.alternatives is not None)
-        key = _client(request)
+    async def create_chat_completion(request: Request, body: ChatRequest) -> Response:
+        """Reply to a chat as a persona; the group's model chooses who of them replies."""
 
-        def make(gone: Callable[[], bool]) -> Iterator[Spoken]:
-            yield from openai_generate.speak(served, asked, chat(served, asked), key, gone)
+        def create(is_cancelled: Callable[[], bool]) -> Iterator[ChoiceEvent]:
+            chat, key = chat_from_request(models, body), _queue_key(request)
+            yield from openai_generate.generate_chat(models, body, chat, key, is_cancelled)
 
-        return await _answer(request, asked, shape, make, openai_responses.chat_usage)
+        return await respond(request, body, create, usage, chat=True)
 
     @api.post("/completions")
-    async def completions(request: Request, asked: CompletionRequest) -> Response:
-        """Any text, continued as it stands; `model` may be any of the list."""
-        shape = _shape(asked.model, chat=False, logprobs=asked.logprobs is not None)
-        key = _client(request)
+    async def create_completion(request: Request, body: CompletionRequest) -> Response:
+        """Continue a plain text; `model` may be any model of the list."""
 
-        def make(gone: Callable[[], bool]) -> Iterator[Spoken]:
-            return openai_generate.complete(served, asked, key, gone)
+        def create(is_cancelled: Callable[[], bool]) -> Iterator[ChoiceEvent]:
+            key = _queue_key(request)
+            return openai_generate.generate_completions(models, body, key, is_cancelled)
 
-        return await _answer(
-            request, asked, shape, make,
-            lambda said: openai_responses.completion_usage(said, asked.n or 1),
-        )  # fmt: skip
+        def count_tokens(events: list[ChoiceEvent]) -> JsonObject:
+            return usage(events, body.n or 1)
 
-    def _shape(model: str, *, chat: bool, logprobs: bool) -> openai_responses.Shape:
-        shape = openai_responses.Shape(served.model(model), chat=chat, logprobs=logprobs)
-        if logprobs:
-            openai_generate.can_tell(served.clone.engine_for(shape.model))
-        return shape
+        return await respond(request, body, create, count_tokens, chat=False)
 
-    async def _answer(
+    async def respond(
         request: Request,
-        asked: ChatRequest | CompletionRequest,
-        shape: openai_responses.Shape,
-        make: Made[Spoken],
-        used: Callable[[list[Spoken]], openai_responses.Body],
+        body: ChatRequest | CompletionRequest,
+        create: StreamFactory[ChoiceEvent],
+        count_tokens: Callable[[list[ChoiceEvent]], JsonObject],
+        *,
+        chat: bool,
     ) -> Response:
-        if not asked.stream:
-            said = await work.whole(request, watch.replies(make))
-            return Json(shape.whole(said, used(said)))
-        running = work.begin(watch.replies(make))
+        logprobs = body.num_top_logprobs is not None
+        builder = ResponseBuilder(models.resolve_id(body.model), chat=chat, logprobs=logprobs)
+        if logprobs:
+            openai_generate.check_logprobs(models.clone.engine_for(builder.model))
+        if not body.stream:
+            events = await streams.collect(request, metrics.count_stream(create))
+            return JsonResponse(builder.completion(events, count_tokens(events)))
+        stream = streams.start(metrics.count_stream(create))
         try:
-            # Whatever is wrong shows before the first piece, and can be a status still.
-            first = await unless_gone(request, anext(running))
+            # An error before the first event can still be sent as an HTTP status.
+            first = await background.cancel_on_disconnect(request, anext(stream))
         except BaseException:
-            running.stop()
+            stream.stop()
             raise
-        return EventStream(_chunks(shape, first, running, used if asked.with_usage else None))
+        count = count_tokens if body.includes_usage else None
+        return background.EventStream(_stream_chunks(builder, first, stream, count))
 
     return api
 
 
-async def _chunks(
-    shape: openai_responses.Shape,
-    first: Spoken,
-    running: Running[Spoken],
-    used: Callable[[list[Spoken]], openai_responses.Body] | None,
+async def _stream_chunks(
+    builder: ResponseBuilder,
+    first: ChoiceEvent,
+    stream: RunningStream[ChoiceEvent],
+    count_tokens: Callable[[list[ChoiceEvent]], JsonObject] | None,
 ) -> AsyncIterator[str]:
-    """A stream as server-sent events; an error on the way is its last one."""
-    ended: list[Spoken] = []
+    """The chunks of a response as server-sent events; an error is the last one."""
+    ends: list[ChoiceEvent] = []
     try:
-        for chunk in shape.chunks(first):
-            yield sse(chunk)
-        async for item in alive(running):
-            if item is None:
-                yield PING
+        for chunk in builder.chunks(first):
+            yield server_sent_event(chunk)
+        async for event in background.with_pings(stream):
+            if event is None:
+                yield background.PING
                 continue
-            if isinstance(item, Ended):
-                ended.append(item)
-            for chunk in shape.chunks(item):
-                yield sse(chunk)
-        if used is not None:
-            yield sse(shape.last(used(ended)))
+            if isinstance(event, ChoiceEnd):
+                ends.append(event)
+            for chunk in builder.chunks(event):
+                yield server_sent_event(chunk)
+        if count_tokens is not None:
+            yield server_sent_event(builder.usage_chunk(count_tokens(ends)))
     except Exception as error:
-        yield sse(body(as_api(error)))
+        yield server_sent_event(error_body(to_api_error(error)))
     finally:
-        running.stop()
+        stream.stop()
     yield "data: [DONE]\n\n"
 
 
-def _client(request: Request) -> str:
-    """Whose turn in the queue it is: a client's address."""
+def _queue_key(request: Request) -> str:
+    """The client's address: addresses take turns in the engine's queue."""
     return f"api {request.client.host if request.client else ''}"

@@ -1,8 +1,8 @@
-"""The room API: `/api/rooms`, which every front end uses and holds nothing beside.
+"""The room API: `/api/rooms`, through which front ends do everything that they do in a room.
 
-A front end reads a room (`GET /api/rooms/{room}/messages`), watches it from that moment on
-(`GET /api/rooms/{room}/events?after=LAST`), and asks for what should happen; whatever comes
-of it, by this client or another, is an event. A field that is unknown here is an error.
+A front end reads a room (`GET /api/rooms/{room}/messages`), follows its events from there on
+(`GET /api/rooms/{room}/events?after=LAST`), and sends requests; every change that a client
+makes is an event for all. Unknown fields are errors.
 """
 
 from __future__ import annotations
@@ -18,60 +18,65 @@ from starlette.responses import Response, StreamingResponse
 
 from myna.rooms.registry import LiveReply, LiveRoom
 from myna.rooms.store import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Message
-from myna.serving.background import EVENTS, PING, EventStream, Made, Work, alive, sse
-from myna.serving.errors import ApiError, Json
-from myna.serving.openai_chat import Served
-from myna.serving.watched_rooms import Floor, Floors, shown
+from myna.serving import background
+from myna.serving.background import StreamFactory, StreamRunner
+from myna.serving.errors import ApiError, JsonResponse
+from myna.serving.openai_chat import ServedModels
+from myna.serving.watched_rooms import WatchedRoom, WatchedRooms, message_json
 
-MOST_PEOPLE = 100
-MOST_TURNS = 50
+MAX_MEMBERS = 100
+MAX_TURNS = 50
 
 
-def _in_a_path(text: str) -> str:
+def _check_path_segment(text: str) -> str:
     if not text.isprintable() or not text.strip(". ") or "/" in text:
         raise ValueError("use printable characters without /, and not dots alone")
     return text
 
 
-_Id = Annotated[str, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(_in_a_path)]
-"""What paths name: clients resolve `.` and `..`, and servers take `/` for the next part."""
+_Id = Annotated[
+    str, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(_check_path_segment)
+]
+"""An id that is one segment of a URL's path: clients resolve `.` and `..` there."""
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
-_People = Annotated[list[_Name], Field(max_length=MOST_PEOPLE)]
+_People = Annotated[list[_Name], Field(max_length=MAX_MEMBERS)]
 _Audience = Literal["owner"] | _People | None
 
 
-class _Sent(BaseModel):
+class RequestBody(BaseModel):
+    """A JSON object of a request, with strict types and without unknown fields."""
+
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
 
-class NewRoom(_Sent):
-    """A room to be made."""
+class NewRoom(RequestBody):
+    """A new room."""
 
     id: _Id
     humans: _People = []
     personas: _People | None = None
     audience: _Audience = None
-    """Who can read the room: "owner", or people by name; null: unknown."""
+    """Readers of the room: "owner", or people by name; null: unknown."""
 
 
-class Changes(_Sent):
-    """What is to be otherwise in a room."""
+class RoomChanges(RequestBody):
+    """Changed settings of a room."""
 
     chat: dict[str, Any] | None = None
-    """Settings of `[chat]` for this room alone; null goes back to the clone's."""
+    """Settings of `[chat]` for this room alone; null restores the clone's."""
     notes: dict[str, Any] | None = None
-    """What a front end wants to keep with the room."""
+    """Data that a front end keeps with the room."""
     audience: _Audience = None
 
 
-class Who(_Sent):
-    """Somebody."""
+class MemberName(RequestBody):
+    """The name of a human or a persona."""
 
     name: _Name
 
 
-class Said(_Sent):
-    """A message."""
+class NewMessage(RequestBody):
+    """A message of a human; `key` is its id elsewhere, `to` the personas addressed."""
 
     person: _Name | None = None
     text: str = Field(max_length=MAX_MESSAGE_CHARS)
@@ -79,24 +84,24 @@ class Said(_Sent):
     to: _People = []
 
 
-class NewText(_Sent):
-    """Other words."""
+class EditedText(RequestBody):
+    """The new text of a message."""
 
     text: str = Field(max_length=MAX_MESSAGE_CHARS)
 
 
-class Speak(_Sent):
-    """A turn that is asked for."""
+class SpeakRequest(RequestBody):
+    """A request for one turn: of `person`, or of one of `among`, beginning with `opening`."""
 
     person: _Name | None = None
     among: _People | None = None
     opening: str = Field("", max_length=MAX_MESSAGE_CHARS)
 
 
-class Play(_Sent):
-    """Turns that are asked for."""
+class PlayRequest(RequestBody):
+    """A request for several turns, at most until a human is likely to speak next."""
 
-    turns: int = Field(6, ge=1, le=MOST_TURNS)
+    turns: int = Field(6, ge=1, le=MAX_TURNS)
     among: _People | None = None
     until_human: bool = False
 
@@ -106,270 +111,277 @@ router = APIRouter(prefix="/api", tags=["Rooms"])
 
 
 @dataclass(frozen=True)
-class RoomApi:
-    """The parts of a server that the room API works on."""
+class RoomServices:
+    """The parts of a server that the room API uses."""
 
-    served: Served
-    floors: Floors
-    work: Work
-    trusted: bool
-    """Whether clients may tell who can read a room, and so what may be recalled."""
-
-
-def _api(request: Request) -> RoomApi:
-    api: RoomApi = request.app.state.room_api
-    return api
+    models: ServedModels
+    rooms: WatchedRooms
+    streams: StreamRunner
+    trusts_audience: bool
+    """True if clients may set the audience of a room, and so what memory may recall."""
 
 
-Api = Annotated[RoomApi, Depends(_api)]
+def _services(request: Request) -> RoomServices:
+    services: RoomServices = request.app.state.room_api
+    return services
+
+
+Services = Annotated[RoomServices, Depends(_services)]
 RoomId = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARS)]
 MessageId = Annotated[str, Path(min_length=1, max_length=MAX_ID_CHARS + len("key:"))]
 
 
-def _floor(room: RoomId, api: Api) -> Floor:
-    return api.floors.find(room)
+def _watched_room(room: RoomId, services: Services) -> WatchedRoom:
+    return services.rooms.find(room)
 
 
-OfRoom = Annotated[Floor, Depends(_floor)]
-"""The room of the path, as watched.
-
-Raises:
-    ApiError: it is not there.
-"""
+RoomParam = Annotated[WatchedRoom, Depends(_watched_room)]
+"""The room of the path; ApiError (404) if there is none."""
 
 
-def _message(message: MessageId, floor: OfRoom, api: Api) -> int | str:
-    known: int | str = message.removeprefix("key:")
-    if known == message:
-        digits = message.isascii() and message.isdecimal() and len(message) < 19
-        known = int(message) if digits else ""
-    if api.floors.rooms.store.find(floor.room.id, known) is None:
+def _message_id(message: MessageId, watched: RoomParam, services: Services) -> int | str:
+    id_or_key: int | str = message.removeprefix("key:")
+    if id_or_key == message:
+        is_number = message.isascii() and message.isdecimal() and len(message) < 19
+        id_or_key = int(message) if is_number else ""
+    if services.rooms.registry.store.find(watched.room.id, id_or_key) is None:
         raise ApiError(404, "there is no such message", code="message_not_found")
-    return known
+    return id_or_key
 
 
-OfMessage = Annotated[int | str, Depends(_message)]
-"""The message of the path, by its id or the key that it has elsewhere.
-
-Raises:
-    ApiError: it is not there.
-"""
+MessageParam = Annotated[int | str, Depends(_message_id)]
+"""The message of the path, by its id or as `key:KEY`; ApiError (404) if there is none."""
 
 
-def _check_audience(api: RoomApi, audience: object) -> None:
-    if audience is not None and not api.trusted:
+def _check_audience(services: RoomServices, audience: object) -> None:
+    if audience is not None and not services.trusts_audience:
         raise ApiError(
             403,
-            "audience: only a server on this machine alone believes its clients who can "
-            "read a room",
+            "audience: clients may set it only on a server that listens on 127.0.0.1: leave it out",
             param="audience",
             code="audience_not_trusted",
         )
 
 
 @router.get("/personas")
-def personas(api: Api) -> Response:
-    """Who can be talked to."""
-    return Json({"personas": api.served.clone.personas, "me": api.served.me})
+def list_personas(services: Services) -> Response:
+    """List the personas, and the default author of messages."""
+    models = services.models
+    return JsonResponse({"personas": models.clone.personas, "me": models.default_author})
 
 
 @router.get("/rooms")
-def list_rooms(api: Api) -> Response:
-    """The ids of all rooms."""
-    return Json({"rooms": api.floors.rooms.ids()})
+def list_rooms(services: Services) -> Response:
+    """List the ids of all rooms."""
+    return JsonResponse({"rooms": services.rooms.registry.ids()})
 
 
 @router.post("/rooms", status_code=201)
-def create(new: NewRoom, api: Api) -> Response:
-    """Make a room; one that is there already is resumed as it was left."""
-    _check_audience(api, new.audience)
-    floor = api.floors.open(new.id, new.humans, new.personas, new.audience)
-    return Json(floor.described(), 201)
+def create_room(new: NewRoom, services: Services) -> Response:
+    """Create a room, or open an existing one as it was left."""
+    _check_audience(services, new.audience)
+    watched = services.rooms.open(new.id, new.humans, new.personas, new.audience)
+    return JsonResponse(watched.as_json(), 201)
 
 
 @router.get("/rooms/{room}")
-def read(floor: OfRoom) -> Response:
-    """Who is here, who speaks, what is set."""
-    return Json(floor.described())
+def get_room(watched: RoomParam) -> Response:
+    """Get a room: its members, the live reply if there is one, and its settings."""
+    return JsonResponse(watched.as_json())
 
 
 @router.patch("/rooms/{room}")
-def change(floor: OfRoom, new: Changes, api: Api) -> Response:
-    """Change how personas speak here, what a front end notes, who can read it."""
-    _check_audience(api, new.audience)
-    floor.room.configure(new.chat, new.notes)
+def update_room(watched: RoomParam, new: RoomChanges, services: Services) -> Response:
+    """Change the settings of a room: `chat`, the front end's `notes`, `audience`."""
+    _check_audience(services, new.audience)
+    watched.room.configure(new.chat, new.notes)
     if new.audience is not None:
-        floor.room.set_audience(new.audience)
-    return _changed(floor)
+        watched.room.set_audience(new.audience)
+    return JsonResponse(watched.publish_room())
 
 
 @router.delete("/rooms/{room}")
-def drop(room: RoomId, api: Api) -> Response:
-    """Erase a room with all that was said in it."""
-    api.floors.drop(room)
-    return Json({"dropped": room})
+def delete_room(room: RoomId, services: Services) -> Response:
+    """Erase a room with all its messages."""
+    services.rooms.drop(room)
+    return JsonResponse({"dropped": room})
 
 
 @router.get("/rooms/{room}/messages")
-def messages(floor: OfRoom, last: Annotated[int, Query(ge=1, le=10_000)] = 200) -> Response:
-    """The newest messages, what is being said, and the event to watch from."""
-    after = floor.board.last  # before the rest: what comes twice does no harm
-    return Json({
-        "messages": [shown(m) for m in floor.room.messages(last)],
-        "speaking": floor.saying,
+def list_messages(
+    watched: RoomParam, last: Annotated[int, Query(ge=1, le=10_000)] = 200
+) -> Response:
+    """Get the newest messages, the live reply, and the event from which to follow the room."""
+    after = watched.events.last_id  # first: an event that comes twice does no harm
+    return JsonResponse({
+        "messages": [message_json(m) for m in watched.room.messages(last)],
+        "speaking": watched.speaking,
         "last_event": after,
     })  # fmt: skip
 
 
 @router.post("/rooms/{room}/join")
-def join(floor: OfRoom, who: Who) -> Response:
-    """A human comes in; a persona of that name falls silent."""
-    floor.room.join(who.name)
-    return _changed(floor)
+def join_room(watched: RoomParam, member: MemberName) -> Response:
+    """Add a human; a persona of the same name falls silent."""
+    watched.room.join(member.name)
+    return JsonResponse(watched.publish_room())
 
 
 @router.post("/rooms/{room}/leave")
-def leave(floor: OfRoom, who: Who) -> Response:
-    """A human goes."""
-    floor.room.leave(who.name)
-    return _changed(floor)
+def leave_room(watched: RoomParam, member: MemberName) -> Response:
+    """Remove a human."""
+    watched.room.leave(member.name)
+    return JsonResponse(watched.publish_room())
 
 
 @router.post("/rooms/{room}/summon")
-def summon(floor: OfRoom, who: Who) -> Response:
-    """A persona comes in."""
-    floor.room.summon(who.name)
-    return _changed(floor)
+def summon_persona(watched: RoomParam, member: MemberName) -> Response:
+    """Add a persona."""
+    watched.room.summon(member.name)
+    return JsonResponse(watched.publish_room())
 
 
 @router.post("/rooms/{room}/dismiss")
-def dismiss(floor: OfRoom, who: Who) -> Response:
-    """A persona goes."""
-    floor.room.dismiss(who.name)
-    return _changed(floor)
-
-
-def _changed(floor: Floor) -> Response:
-    """Tell everyone who watches what a room is now; it, as the answer."""
-    floor.board.publish("room", room=floor.described())
-    return Json(floor.described())
+def dismiss_persona(watched: RoomParam, member: MemberName) -> Response:
+    """Remove a persona."""
+    watched.room.dismiss(member.name)
+    return JsonResponse(watched.publish_room())
 
 
 @router.post("/rooms/{room}/say", status_code=201)
-def say(floor: OfRoom, said: Said, api: Api) -> Response:
-    """A human says something; nobody answers yet."""
-    before = floor.room.members
-    message = floor.room.say(said.person or api.served.me, said.text, key=said.key, to=said.to)
-    if floor.room.members != before:
-        floor.board.publish("room", room=floor.described())
+def post_message(watched: RoomParam, new: NewMessage, services: Services) -> Response:
+    """Post a message of a human; personas do not reply by themselves."""
+    before = watched.room.members
+    author = new.person or services.models.default_author
+    message = watched.room.say(author, new.text, key=new.key, to=new.to)
+    if watched.room.members != before:
+        watched.publish_room()
     if message is None:
-        return Json({"message": None}, 200)
-    floor.board.publish("message", message=shown(message))
-    return Json({"message": shown(message)}, 201)
+        return JsonResponse({"message": None}, 200)
+    watched.events.publish("message", message=message_json(message))
+    return JsonResponse({"message": message_json(message)}, 201)
 
 
 @router.patch("/rooms/{room}/messages/{message}")
-def edit(floor: OfRoom, message: OfMessage, new: NewText) -> Response:
-    """Give a message other words; it is known by its id, or as `key:KEY`."""
-    edited = shown(floor.room.edit(message, new.text))
-    floor.board.publish("edited", message=edited)
-    return Json({"message": edited})
+def edit_message(watched: RoomParam, message: MessageParam, new: EditedText) -> Response:
+    """Change the text of a message, given by its id or as `key:KEY`."""
+    edited = message_json(watched.room.edit(message, new.text))
+    watched.events.publish("edited", message=edited)
+    return JsonResponse({"message": edited})
 
 
 @router.delete("/rooms/{room}/messages/{message}")
-def delete(floor: OfRoom, message: OfMessage) -> Response:
+def delete_message(watched: RoomParam, message: MessageParam) -> Response:
     """Erase a message."""
-    erased = floor.room.delete(message)
-    floor.board.publish("deleted", id=erased.id)
-    return Json({"deleted": erased.id})
+    erased = watched.room.delete(message)
+    watched.events.publish("deleted", id=erased.id)
+    return JsonResponse({"deleted": erased.id})
 
 
 @router.post("/rooms/{room}/forget")
-def forget(floor: OfRoom) -> Response:
-    """The personas forget what was said; nothing is erased."""
-    floor.room.forget()
-    floor.board.publish("forgotten")
-    return Json({"forgotten": True})
+def forget_context(watched: RoomParam) -> Response:
+    """Begin a new context for the personas; no message is erased."""
+    watched.room.forget()
+    watched.events.publish("forgotten")
+    return JsonResponse({"forgotten": True})
 
 
 @router.post("/rooms/{room}/stop")
-def stop(floor: OfRoom) -> Response:
-    """Whoever speaks stops; what was complete stays."""
-    return Json({"stopped": floor.stop()})
+def stop_reply(watched: RoomParam) -> Response:
+    """Stop the live reply; its complete messages stay."""
+    return JsonResponse({"stopped": watched.stop()})
 
 
 @router.get("/rooms/{room}/chances")
-async def chances(
-    request: Request, floor: OfRoom, api: Api, among: Annotated[list[str] | None, Query()] = None
+async def next_speaker_probabilities(
+    request: Request,
+    watched: RoomParam,
+    services: Services,
+    among: Annotated[list[str] | None, Query()] = None,
 ) -> Response:
-    """How likely each is to speak next, by the model."""
+    """Get the model's probability of each person to speak next."""
 
-    def make(_: Callable[[], bool]) -> Iterator[dict[str, float]]:
-        yield floor.room.speaker_probabilities(among)
+    def create(_: Callable[[], bool]) -> Iterator[dict[str, float]]:
+        yield watched.room.speaker_probabilities(among)
 
-    [found] = await api.work.whole(request, make)
-    return Json({"chances": found})
+    [probabilities] = await services.streams.collect(request, create)
+    return JsonResponse({"chances": probabilities})
 
 
 @router.post("/rooms/{room}/speak")
-async def speak(request: Request, floor: OfRoom, asked: Speak, api: Api) -> Response:
-    """A persona's next turn; answers when it is complete. A client that goes stops it."""
+async def generate_turn(
+    request: Request, watched: RoomParam, body: SpeakRequest, services: Services
+) -> Response:
+    """Generate a persona's turn, and return it when it is complete; disconnecting stops it."""
 
-    def begin(live: LiveRoom) -> LiveReply:
-        return live.speak(asked.person, among=asked.among, opening=asked.opening)
+    def start(room: LiveRoom) -> LiveReply:
+        return room.speak(body.person, among=body.among, opening=body.opening)
 
-    return await _turns(request, floor, api.work, lambda gone: floor.turn(begin, gone))
+    def create(is_cancelled: Callable[[], bool]) -> Iterator[Message]:
+        return watched.stream_turn(start, is_cancelled)
+
+    return await _run_turns(request, watched, services.streams, create)
 
 
 @router.post("/rooms/{room}/retry")
-async def retry(request: Request, floor: OfRoom, api: Api) -> Response:
-    """The last turn of a persona is erased and said anew."""
-    return await _turns(request, floor, api.work, floor.again)
+async def regenerate_turn(request: Request, watched: RoomParam, services: Services) -> Response:
+    """Erase the last turn of a persona, and regenerate it."""
+    return await _run_turns(request, watched, services.streams, watched.regenerate)
 
 
 @router.post("/rooms/{room}/play")
-async def play(request: Request, floor: OfRoom, asked: Play, api: Api) -> Response:
-    """Personas talk among themselves, or until the model expects a human to speak."""
+async def generate_turns(
+    request: Request, watched: RoomParam, body: PlayRequest, services: Services
+) -> Response:
+    """Let personas talk among themselves, or only until a human is likely to speak next."""
 
-    def make(gone: Callable[[], bool]) -> Iterator[Message]:
-        return floor.play(asked.turns, asked.among, gone, until_human=asked.until_human)
+    def create(is_cancelled: Callable[[], bool]) -> Iterator[Message]:
+        return watched.play(body.turns, body.among, is_cancelled, until_human=body.until_human)
 
-    return await _turns(request, floor, api.work, make)
+    return await _run_turns(request, watched, services.streams, create)
 
 
-async def _turns(request: Request, floor: Floor, work: Work, make: Made[Message]) -> Response:
-    """Turns of personas; once they are said, the engine reads what came meanwhile."""
-    said = await work.whole(request, make)
+async def _run_turns(
+    request: Request, watched: WatchedRoom, streams: StreamRunner, create: StreamFactory[Message]
+) -> Response:
+    """Run turns of personas; afterwards the engine reads the new messages in advance."""
+    messages = await streams.collect(request, create)
 
     def read_ahead(_: Callable[[], bool]) -> Iterator[None]:
-        floor.room.read_ahead(work.closing.is_set)
+        watched.room.read_ahead(streams.closing.is_set)
         yield
 
-    with suppress(ApiError):  # the server shuts down
-        work.begin(read_ahead)
-    return Json({"messages": [shown(m) for m in said]})
+    with suppress(ApiError):  # the server is shutting down
+        streams.start(read_ahead)
+    return JsonResponse({"messages": [message_json(m) for m in messages]})
 
 
-@router.get("/rooms/{room}/events", responses=EVENTS, response_class=StreamingResponse)
-async def events(
-    floor: OfRoom,
-    api: Api,
+@router.get(
+    "/rooms/{room}/events", responses=background.EVENT_STREAM, response_class=StreamingResponse
+)
+async def stream_events(
+    watched: RoomParam,
+    services: Services,
     after: str | None = None,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """What happens in the room, as server-sent events.
+    """Follow the room's events, as server-sent events.
 
-    speaking, piece, message, silent while a persona speaks; message, edited, deleted,
-    forgotten, room for what people do; reset where events were missed for good.
+    While a persona speaks: speaking, piece, message, silent. For actions of humans: message,
+    edited, deleted, forgotten, room, dropped. After missed events: reset (read the history
+    again).
     """
-    watched = floor.board.watch(last_event_id or after, api.work.closing)
-    return EventStream(_stream(watched))
+    events = watched.events.subscribe(last_event_id or after, services.streams.closing)
+    return background.EventStream(_event_stream(events))
 
 
-async def _stream(watched: AsyncIterator[Any]) -> AsyncIterator[str]:
+async def _event_stream(events: AsyncIterator[Any]) -> AsyncIterator[str]:
     try:
-        yield PING  # the connection stands
-        async for event in alive(watched):
-            yield PING if event is None else sse(event.data, event=event.kind, id=event.id)
+        yield background.PING  # the response begins at once
+        async for event in background.with_pings(events):
+            if event is None:
+                yield background.PING
+            else:
+                yield background.server_sent_event(event.data, event=event.kind, id=event.id)
     finally:
-        await watched.aclose()  # type: ignore[attr-defined]  # it is a generator
+        await events.aclose()  # type: ignore[attr-defined]  # it is a generator

@@ -1,4 +1,4 @@
-"""The whole server as one ASGI app, and the process around it: its socket, its start, its end."""
+"""The server as one ASGI app, and its process: socket, start, shutdown."""
 
 from __future__ import annotations
 
@@ -22,57 +22,57 @@ from myna import __version__
 from myna.errors import SettingsError
 from myna.rooms.registry import Rooms
 from myna.serving import errors, openai_routes, room_routes
-from myna.serving.access_control import Access, Guard, Limits
-from myna.serving.background import GoneError, Work
-from myna.serving.errors import Json
-from myna.serving.metrics import Observer, Watch
-from myna.serving.openai_chat import Served
-from myna.serving.room_routes import RoomApi
-from myna.serving.watched_rooms import Floors
+from myna.serving.access_control import AccessControl, AccessRules, RequestLimits
+from myna.serving.background import StreamRunner
+from myna.serving.errors import ClientDisconnectedError, JsonResponse
+from myna.serving.metrics import Metrics, MetricsMiddleware
+from myna.serving.openai_chat import ServedModels
+from myna.serving.room_routes import RoomServices
+from myna.serving.watched_rooms import WatchedRooms
 
-MOST_CONNECTIONS = 400
-"""Open connections, of which most may be idle."""
-HEAD_S = 10.0
-"""Seconds in which the head of a request must have come."""
-SHORTEST_KEY = 16
+MAX_CONNECTIONS = 400
+"""Limit of open connections, most of them idle."""
+HEAD_TIMEOUT_SECONDS = 10.0
+"""Time in which the head of a request must arrive."""
+MIN_KEY_CHARS = 16
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server on `host`.
+    """True if only this machine can connect to a server on `host`.
 
     Raises:
-        SettingsError: there is no such host.
+        SettingsError: unknown host.
     """
     try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise SettingsError(f"--host {host}: there is no such address here ({error})") from error
-    return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in found)
+        raise SettingsError(f"--host {host}: no such address on this machine ({error})") from error
+    return all(ipaddress.ip_address(entry[4][0]).is_loopback for entry in addresses)
 
 
-def checked_key(key: str | None, host: str) -> str | None:
-    """The key that clients must have; None where none is needed.
+def validated_key(key: str | None, host: str) -> str | None:
+    """The API key that clients must send; None if they need none.
 
     Raises:
-        SettingsError: it is missing beyond this machine, or too weak.
+        SettingsError: the key is missing although other machines can connect, or too weak.
     """
     if not key:
         if not is_loopback(host):
             raise SettingsError(
-                f"--host {host} lets other machines in, so a key is needed: give a file that "
-                "holds one with --key-file, or set MYNA_API_KEY"
+                f"--host {host} lets other machines connect, so a key is needed: give a file "
+                "with one by --key-file, or set MYNA_API_KEY"
             )
         return None
-    if len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+    if len(key) < MIN_KEY_CHARS or not key.isascii() or not key.isprintable() or " " in key:
         raise SettingsError(
-            f"the key must have {SHORTEST_KEY} or more plain letters, digits and signs, without "
-            "blanks: make one with `python -c 'import secrets; print(secrets.token_urlsafe())'`"
+            f"the key must have {MIN_KEY_CHARS} or more ASCII characters, without spaces: make "
+            "one with `python -c 'import secrets; print(secrets.token_urlsafe())'`"
         )
     return key
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes a free one.
+    """A listening socket; port 0 chooses a free one.
 
     Raises:
         SettingsError: the address is not this machine's, or in use.
@@ -87,8 +87,8 @@ def bind(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def address(listening: socket.socket) -> str:
-    """The URL of a socket, for people."""
+def url_of(listening: socket.socket) -> str:
+    """The URL of a listening socket."""
     host, port = listening.getsockname()[:2]
     if ipaddress.ip_address(host).is_unspecified:
         host = "::1" if ":" in host else "127.0.0.1"
@@ -96,69 +96,69 @@ def address(listening: socket.socket) -> str:
 
 
 def run(server: Server, listening: socket.socket) -> None:
-    """Serve until Ctrl-C or SIGTERM, which are no errors."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn puts its own in their place, and at the end does as these would have.
-        signal.signal(number, lambda *_: None)
+    """Serve until Ctrl-C or SIGTERM; both end it without an error."""
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn installs its own handlers, and raises the signal again for these at the end.
+        signal.signal(signal_number, lambda *_: None)
     server.run([listening])
 
 
-class Connection(H11Protocol):
-    """A connection as uvicorn serves it, which is ended where no request comes in time.
+class TimedConnection(H11Protocol):
+    """uvicorn's HTTP connection, closed if no request arrives in time.
 
-    uvicorn waits for ever: some hundred silent connections would keep everybody out.
+    uvicorn itself waits for ever: some hundred silent connections would block all others.
     """
 
-    _late: asyncio.TimerHandle | None = None
+    _head_timeout: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio."""
         super().connection_made(transport)
-        self._look_for_head()
+        self._update_head_timeout()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
         super().data_received(data)
-        self._look_for_head()
+        self._update_head_timeout()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncio."""
         super().connection_lost(exc)
-        self._wait_no_longer()
+        self._cancel_head_timeout()
 
-    def _look_for_head(self) -> None:
+    def _update_head_timeout(self) -> None:
         if self.conn.their_state is not h11.IDLE:
-            self._wait_no_longer()
-        elif self._late is None:  # however much of it drips in
-            self._late = self.loop.call_later(HEAD_S, self.transport.close)
+            self._cancel_head_timeout()
+        elif self._head_timeout is None:  # bytes of an incomplete head do not extend it
+            self._head_timeout = self.loop.call_later(HEAD_TIMEOUT_SECONDS, self.transport.close)
 
-    def _wait_no_longer(self) -> None:
-        if self._late is not None:
-            self._late.cancel()
-            self._late = None
+    def _cancel_head_timeout(self) -> None:
+        if self._head_timeout is not None:
+            self._head_timeout.cancel()
+            self._head_timeout = None
 
 
 class Server(uvicorn.Server):
-    """uvicorn; what is being said when it shuts down is said to its end."""
+    """uvicorn's server; at shutdown it waits for live replies."""
 
     def __init__(
-        self, app: FastAPI, grace_seconds: float, ready: Callable[[], None] = lambda: None
+        self, app: FastAPI, shutdown_seconds: float, ready: Callable[[], None] = lambda: None
     ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Connection,
+                http=TimedConnection,
                 lifespan="on",
                 log_config=None,
-                access_log=False,  # it logs paths and queries
-                proxy_headers=False,  # anybody could send them
+                access_log=False,  # it contains paths and queries
+                proxy_headers=False,  # any client could forge them
                 server_header=False,
-                limit_concurrency=MOST_CONNECTIONS,
-                timeout_graceful_shutdown=int(grace_seconds) + 5,
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_graceful_shutdown=int(shutdown_seconds) + 5,
             )
         )
-        self._work: Work = app.state.work
-        self._grace_seconds = grace_seconds
+        self._streams: StreamRunner = app.state.streams
+        self._shutdown_seconds = shutdown_seconds
         self._ready = ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -169,98 +169,98 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
-        closing = asyncio.ensure_future(self._work.close(self._grace_seconds))
+        closing = asyncio.ensure_future(self._streams.close(self._shutdown_seconds))
         await super().shutdown(sockets)
         await closing
 
 
 @dataclass(frozen=True)
-class Terms:
-    """On which a server serves."""
+class ServerOptions:
+    """Options of a server."""
 
-    access: Access = field(default_factory=Access)
-    limits: Limits = field(default_factory=Limits)
-    reply_seconds: float = 120
-    """The longest that a client waits for a reply, or for all `n` of them."""
-    grace_seconds: float = 10
-    """What is being said when the server shuts down may go on for so long."""
+    access: AccessRules = field(default_factory=AccessRules)
+    limits: RequestLimits = field(default_factory=RequestLimits)
+    reply_timeout_seconds: float = 120
+    """Time limit of a request for replies, with the time in the queue."""
+    shutdown_seconds: float = 10
+    """Time that live replies have to end when the server shuts down."""
 
 
-def create_app(served: Served, rooms: Rooms, terms: Terms) -> FastAPI:
-    """The OpenAI-compatible API, the room API, `/healthz` and `/metrics`.
-
-    `app.state.work` is what `myna.serving.server` shuts down.
-    """
-    work = Work(terms.reply_seconds)
-    watch = Watch(served.queue, served.clone.tokenizer)
-    floors = Floors(rooms, watch)
+def create_app(models: ServedModels, rooms: Rooms, options: ServerOptions) -> FastAPI:
+    """The OpenAI-compatible API, the room API, `/healthz` and `/metrics` as one ASGI app."""
+    streams = StreamRunner(options.reply_timeout_seconds)
+    metrics = Metrics(models.queue, models.clone.tokenizer)
+    trusts_audience = options.access.listens_on_loopback
+    services = RoomServices(models, WatchedRooms(rooms, metrics), streams, trusts_audience)
     app = FastAPI(
         title="myna",
         version=__version__,
-        docs_url=None,  # their pages load scripts from elsewhere
+        docs_url=None,  # these pages load scripts from other servers
         redoc_url=None,
         lifespan=_lifespan,
-        responses=errors.SHOWN,
+        responses=errors.OPENAPI_ERRORS,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.state.work = work
-    app.state.watch = watch
-    app.state.room_api = RoomApi(served, floors, work, trusted=terms.access.loopback)
-    errors.install(app)
-    app.add_exception_handler(GoneError, _gone)
-    app.include_router(openai_routes.router(served, work, watch))
+    app.state.streams = streams
+    app.state.metrics = metrics
+    app.state.room_api = services
+    errors.install_error_handlers(app)
+    app.add_exception_handler(ClientDisconnectedError, _on_disconnect)
+    app.include_router(openai_routes.create_router(models, streams, metrics))
     app.include_router(room_routes.router)
-    app.include_router(operation)
-    _add_middleware(app, terms, watch)
+    app.include_router(monitoring)
+    _add_middleware(app, options, metrics)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    api: RoomApi = app.state.room_api
-    following = asyncio.create_task(api.floors.follow(api.work.closing))
+    api: RoomServices = app.state.room_api
+    polling = asyncio.create_task(api.rooms.poll(api.streams.closing))
     yield
-    await api.work.close(0)
-    await following
+    await api.streams.close(0)
+    await polling
 
 
-async def _gone(_: Request, __: Exception) -> Response:
-    return Response(status_code=499)  # nobody reads it; the log does
+async def _on_disconnect(_: Request, __: Exception) -> Response:
+    return Response(status_code=499)  # only the access log sees it
 
 
-operation = APIRouter(tags=["Operation"])
-"""The paths for whoever watches over the server."""
+monitoring = APIRouter(tags=["Operation"])
+"""The paths for monitoring."""
 
 
-@operation.head("/healthz", include_in_schema=False)  # as some monitors ask
-@operation.get("/healthz")
+@monitoring.head("/healthz", include_in_schema=False)  # as some monitors ask
+@monitoring.get("/healthz")
 async def healthz(request: Request) -> Response:
-    """Whether replies can be made."""
-    if request.app.state.work.closing.is_set():
-        return Json({"status": "closing"}, 503)
-    return Json({"status": "ok"})
+    """Report `ok`, or `closing` (503) while the server shuts down."""
+    if request.app.state.streams.closing.is_set():
+        return JsonResponse({"status": "closing"}, 503)
+    return JsonResponse({"status": "ok"})
 
 
-@operation.get("/metrics", response_class=PlainTextResponse)
+@monitoring.get("/metrics", response_class=PlainTextResponse)
 async def metrics(request: Request) -> Response:
-    """Counts and latencies, for Prometheus."""
-    page = request.app.state.watch.page()
+    """Counts and latencies in Prometheus' text format."""
+    page = request.app.state.metrics.prometheus_text()
     return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _add_middleware(app: FastAPI, terms: Terms, watch: Watch) -> None:
-    """Add what every request goes through: the last one added is the first that it meets."""
+def _add_middleware(app: FastAPI, options: ServerOptions, metrics: Metrics) -> None:
+    """Add the middleware; requests pass it in reverse order."""
 
-    def refused(why: str) -> None:
-        watch.refused.labels(why).inc()
+    def on_refused(why: str) -> None:
+        metrics.refused.labels(why).inc()
 
-    app.add_middleware(Guard, access=terms.access, limits=terms.limits, refused=refused)
-    if terms.access.origins:
+    app.add_middleware(
+        AccessControl, rules=options.access, limits=options.limits, on_refused=on_refused
+    )
+    if options.access.allowed_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=sorted(terms.access.origins),
+            allow_origins=sorted(options.access.allowed_origins),
             allow_methods=["*"],
             allow_headers=["*"],
             expose_headers=["Retry-After"],
         )
-    app.add_middleware(Observer, watch=watch)
+    app.add_middleware(MetricsMiddleware, metrics=metrics)

@@ -1,8 +1,8 @@
-"""Rooms as watched: everything that happens in one is told on its board.
+"""Live rooms with an event log that any number of clients can follow.
 
-Each room has a board with its newest events. An event's id is `EPOCH.NUMBER`: a client that
-lost its connection names the last one that it saw and gets what came since; where that is
-gone (too long ago, or the server was started anew) it is told to read the history again.
+An event's id is `EPOCH.NUMBER`. A client that lost its connection sends the last id that it
+saw and gets the events since; if they are no longer kept (too many, or the server has been
+restarted) it gets a `reset`: it has to read the history again.
 """
 
 from __future__ import annotations
@@ -25,101 +25,99 @@ from myna.errors import MynaError
 from myna.rooms.registry import Audience, LiveReply, LiveRoom, Rooms
 from myna.rooms.store import Message
 from myna.serving.errors import ApiError
-from myna.serving.metrics import Watch
+from myna.serving.metrics import Metrics
 
-MOST_KEPT = 1000
-"""Events of a room that can be asked for again; and that a slow watcher may lag behind."""
+MAX_KEPT_EVENTS = 1000
+"""Events kept for each room; a client that lags further behind is disconnected."""
 RESET = "reset"
-"""The event that says: read the history again."""
+"""Kind of the event after which a client has to read the history again."""
+POLL_SECONDS = 1.0
+"""Time between two checks for messages that other processes wrote into the rooms."""
+
+IsCancelled = Callable[[], bool]
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened; `id` is "" for what happened to one watcher alone."""
+    """An event in a room: its id, its kind, and its data as JSON."""
 
     id: str
     kind: str
     data: dict[str, Any]
 
 
-class Board:
-    """The newest events of one room; may be written to from any thread."""
+class EventLog:
+    """The newest events of one room, and their subscribers; `publish` from any thread."""
 
     def __init__(self) -> None:
         self._epoch = secrets.token_hex(4)
         self._lock = threading.Lock()
-        self._kept: deque[Event] = deque(maxlen=MOST_KEPT)
-        self._number = 0
-        self._watching: dict[asyncio.Queue[Event | None], asyncio.AbstractEventLoop] = {}
+        self._events: deque[Event] = deque(maxlen=MAX_KEPT_EVENTS)
+        self._newest = 0
+        self._subscribers: dict[asyncio.Queue[Event | None], asyncio.AbstractEventLoop] = {}
 
     @property
-    def last(self) -> str:
+    def last_id(self) -> str:
         """The id of the newest event."""
         with self._lock:
-            return self._id(self._number)
+            return self._id(self._newest)
 
     def _id(self, number: int) -> str:
         return f"{self._epoch}.{number}"
 
     def publish(self, kind: str, **data: Any) -> None:
-        """Tell everyone who watches."""
+        """Add an event and send it to all subscribers."""
         with self._lock:
-            self._number += 1
-            event = Event(self._id(self._number), kind, data)
-            self._kept.append(event)
-            self._tell(event)
+            self._newest += 1
+            event = Event(self._id(self._newest), kind, data)
+            self._events.append(event)
+            self._send(event)
 
-    def end(self) -> None:
-        """The room is gone: nobody watches it any more."""
+    def close(self) -> None:
+        """End all subscriptions: the room is gone."""
         with self._lock:
-            self._tell(None)
+            self._send(None)
 
-    def _tell(self, event: Event | None) -> None:
-        for queue, loop in self._watching.items():
+    def _send(self, event: Event | None) -> None:
+        for queue, loop in self._subscribers.items():
             loop.call_soon_threadsafe(queue.put_nowait, event)
 
-    async def watch(self, after: str | None, closing: asyncio.Event) -> AsyncIterator[Event]:
-        """What happens from now on, or since the event `after`.
+    async def subscribe(self, after: str | None, closing: asyncio.Event) -> AsyncIterator[Event]:
+        """The events from now on, or since the event `after`.
 
-        Ends when the room is gone, when `closing` is set, and where a watcher lags too far
+        Ends when the room is gone, when `closing` is set, and if the subscriber lags too far
         behind.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
         with self._lock:
             missed = self._since(after)
-            self._watching[queue] = asyncio.get_running_loop()
+            self._subscribers[queue] = asyncio.get_running_loop()
         end = asyncio.ensure_future(closing.wait())
         end.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             for event in missed:
                 yield event
-            while queue.qsize() <= MOST_KEPT and (next_ := await queue.get()) is not None:
+            while queue.qsize() <= MAX_KEPT_EVENTS and (next_ := await queue.get()) is not None:
                 yield next_
         finally:
             end.cancel()
             with self._lock:
-                del self._watching[queue]
+                del self._subscribers[queue]
 
     def _since(self, after: str | None) -> list[Event]:
         if after is None:
             return []
         epoch, _, number = after.partition(".")
         seen = int(number) if number.isdecimal() and len(number) < 16 else -1
-        oldest = self._number - len(self._kept)
-        if epoch != self._epoch or not oldest <= seen <= self._number:
-            return [Event(self._id(self._number), RESET, {})]
-        return list(self._kept)[len(self._kept) - (self._number - seen) :]
+        oldest = self._newest - len(self._events)
+        if epoch != self._epoch or not oldest <= seen <= self._newest:
+            return [Event(self._id(self._newest), RESET, {})]
+        return list(self._events)[len(self._events) - (self._newest - seen) :]
 
 
-Gone = Callable[[], bool]
-FOLLOWED_S = 1.0
-"""How often it is looked whether another process wrote into the rooms."""
-
-log = logging.getLogger(__name__)
-
-
-def shown(message: Message) -> dict[str, Any]:
-    """A message as clients read it."""
+def message_json(message: Message) -> dict[str, Any]:
+    """A message as JSON for clients."""
     return {
         "id": message.id,
         "turn": message.turn,
@@ -133,167 +131,176 @@ def shown(message: Message) -> dict[str, Any]:
     }
 
 
-class Floor:
-    """A live room, its board, and who has the floor."""
+class WatchedRoom:
+    """A live room with its event log and its live reply."""
 
-    def __init__(self, room: LiveRoom, watch: Watch) -> None:
+    def __init__(self, room: LiveRoom, metrics: Metrics) -> None:
         self.room = room
-        self._watch = watch
-        self.board = Board()
-        self.saying: dict[str, Any] | None = None
-        """Who speaks, in which turn, and the words of their message so far."""
+        self._metrics = metrics
+        self.events = EventLog()
+        self.speaking: dict[str, Any] | None = None
+        """The live reply: its person, its turn, and the text of its message so far."""
         self._reply: LiveReply | None = None
 
-    def described(self) -> dict[str, Any]:
-        """The room as clients read it."""
+    def as_json(self) -> dict[str, Any]:
+        """The room as JSON for clients."""
         return {
             "id": self.room.id,
             "members": self.room.members,
             "personas": self.room.personas,
             "humans": self.room.humans,
-            "speaking": self.saying,
+            "speaking": self.speaking,
             "settings": self.room.settings,
-            "last_event": self.board.last,
+            "last_event": self.events.last_id,
         }
 
-    def stop(self) -> bool:
-        """Whoever speaks stops; False where nobody does."""
-        reply = self._reply
-        if reply is None:
-            return False
-        reply.close()
-        return True
+    def publish_room(self) -> dict[str, Any]:
+        """Send the room's state to all subscribers, and return it."""
+        self.events.publish("room", room=self.as_json())
+        return self.as_json()
 
-    def turn(
-        self, begin: Callable[[LiveRoom], LiveReply], gone: Gone
+    def stop(self) -> bool:
+        """Stop the live reply; False if there is none."""
+        if reply := self._reply:
+            reply.close()
+        return reply is not None
+
+    def stream_turn(
+        self, start: Callable[[LiveRoom], LiveReply], is_cancelled: IsCancelled
     ) -> Generator[Message, None, str | None]:
-        """A persona's turn, message by message; returns why it ended.
+        """Generate a persona's turn, message by message; return its finish reason.
 
         Raises:
             PeopleError, SpeakingError, BusyError, EngineError: as `LiveRoom.speak`.
         """
-        asked: float | None = time.monotonic()
-        reply = begin(self.room)
-        reply.is_cancelled = gone
+        requested_at: float | None = time.monotonic()
+        reply = start(self.room)
+        reply.is_cancelled = is_cancelled
         self._reply = reply
-        who = {"person": reply.person, "turn": reply.turn}
+        reply_id = {"person": reply.person, "turn": reply.turn}
         try:
-            self.saying = {**who, "text": ""}
-            self.board.publish("speaking", **who)
+            self.speaking = {**reply_id, "text": ""}
+            self.events.publish("speaking", **reply_id)
             for item in reply.events():
-                self._tell_erased(reply)
+                self._publish_deleted(reply)
                 if isinstance(item, str):
-                    if asked is not None:
-                        self._watch.first.observe(time.monotonic() - asked)
-                        asked = None
-                    self._hear(item, who)
+                    if requested_at is not None:
+                        self._metrics.first_token_seconds.observe(time.monotonic() - requested_at)
+                        requested_at = None
+                    self._publish_piece(item, reply_id)
                 else:
-                    self._watch.said(item.text)
-                    self.saying = {**who, "text": ""}
-                    self.board.publish("message", message=shown(item))
+                    self._metrics.count_message(item.text)
+                    self.speaking = {**reply_id, "text": ""}
+                    self.events.publish("message", message=message_json(item))
                     yield item
         finally:
             reply.close()
-            self._tell_erased(reply)
-            self._reply = self.saying = None
-            self.board.publish("silent", **who, reason=reply.finish_reason)
+            self._publish_deleted(reply)
+            self._reply = self.speaking = None
+            self.events.publish("silent", **reply_id, reason=reply.finish_reason)
         return reply.finish_reason
 
-    def _tell_erased(self, reply: LiveReply) -> None:
+    def _publish_deleted(self, reply: LiveReply) -> None:
         while reply.erased:
-            self.board.publish("deleted", id=reply.erased.pop(0).id)
+            self.events.publish("deleted", id=reply.erased.pop(0).id)
 
-    def _hear(self, piece: str, who: dict[str, Any]) -> None:
-        before = self.saying["text"] if self.saying else ""
-        self.saying = {**who, "text": (before + piece).removeprefix("\n")}
-        self.board.publish("piece", **who, text=piece)
+    def _publish_piece(self, piece: str, reply_id: dict[str, Any]) -> None:
+        before = self.speaking["text"] if self.speaking else ""
+        self.speaking = {**reply_id, "text": (before + piece).removeprefix("\n")}
+        self.events.publish("piece", **reply_id, text=piece)
 
-    def again(self, gone: Gone) -> Iterator[Message]:
-        """The last turn of a persona, said anew.
+    def regenerate(self, is_cancelled: IsCancelled) -> Iterator[Message]:
+        """Regenerate the last turn of a persona.
 
         Raises:
             RoomError, SpeakingError, BusyError, EngineError: as `LiveRoom.regenerate`.
         """
-        return self.turn(LiveRoom.regenerate, gone)
+        return self.stream_turn(LiveRoom.regenerate, is_cancelled)
 
     def play(
-        self, turns: int, among: Sequence[str] | None, gone: Gone, *, until_human: bool
+        self,
+        turns: int,
+        among: Sequence[str] | None,
+        is_cancelled: IsCancelled,
+        *,
+        until_human: bool,
     ) -> Iterator[Message]:
-        """Turns of personas, until it is a human's where `until_human` says so.
+        """Generate up to `turns` turns, with `until_human` only until a human is next.
 
         Raises:
             PeopleError, SpeakingError, BusyError, EngineError: as `LiveRoom.speak`.
         """
         for number in range(turns):
             speaker = None
-            if until_human and number:  # at first somebody answers in any case
+            if until_human and number:  # the first turn is always a persona's
                 speaker = self.room.next_speaker()
                 if speaker not in self.room.personas:
                     return
-            begin = partial(LiveRoom.speak, person=speaker, among=among)
-            reason = yield from self.turn(begin, gone)
-            if reason == "cancelled" or gone():
+            start = partial(LiveRoom.speak, person=speaker, among=among)
+            reason = yield from self.stream_turn(start, is_cancelled)
+            if reason == "cancelled" or is_cancelled():
                 return
 
 
-class Floors:
-    """The rooms that somebody looked at, each once."""
+class WatchedRooms:
+    """The rooms that clients opened, each one `WatchedRoom`."""
 
-    def __init__(self, rooms: Rooms, watch: Watch) -> None:
-        self.rooms = rooms
-        self._watch = watch
-        self._floors: dict[str, Floor] = {}
+    def __init__(self, registry: Rooms, metrics: Metrics) -> None:
+        self.registry = registry
+        self._metrics = metrics
+        self._watched: dict[str, WatchedRoom] = {}
         self._lock = threading.Lock()
 
     def open(
         self,
-        id: str,  # noqa: A002  # as `Rooms.open` calls it
+        room_id: str,
         humans: Sequence[str],
         personas: Sequence[str] | None,
         audience: Audience | None,
-    ) -> Floor:
-        """A room, made if it is not there.
+    ) -> WatchedRoom:
+        """Open a room, or create it.
 
         Raises:
             PeopleError, RoomError: as `Rooms.open`.
         """
-        room = self.rooms.open(id, humans=humans, personas=personas, audience=audience)
+        room = self.registry.open(room_id, humans=humans, personas=personas, audience=audience)
         with self._lock:
-            return self._floors.setdefault(room.id, Floor(room, self._watch))
+            return self._watched.setdefault(room.id, WatchedRoom(room, self._metrics))
 
-    def find(self, id: str) -> Floor:  # noqa: A002  # as above
-        """A room that is there.
+    def find(self, room_id: str) -> WatchedRoom:
+        """An existing room.
 
         Raises:
-            ApiError: it is not.
+            ApiError: no such room (404).
         """
         with self._lock:
-            floor = self._floors.get(id)
-        if floor is not None:
-            return floor
-        if self.rooms.store.settings(id) is None:
-            raise ApiError(404, "there is no such room", param="room", code="room_not_found")
-        return self.open(id, (), None, None)
+            watched = self._watched.get(room_id)
+        if watched is not None:
+            return watched
+        if self.registry.store.settings(room_id) is None:
+            message = "there is no such room: POST /api/rooms creates one"
+            raise ApiError(404, message, param="room", code="room_not_found")
+        return self.open(room_id, (), None, None)
 
-    def drop(self, id: str) -> None:  # noqa: A002  # as above
-        """Erase a room; whoever speaks there stops, and nobody watches it any more.
+    def drop(self, room_id: str) -> None:
+        """Erase a room: its live reply stops, its subscriptions end.
 
         Raises:
-            ApiError: it is not there.
+            ApiError: no such room (404).
         """
-        floor = self.find(id)
-        floor.stop()
+        watched = self.find(room_id)
+        watched.stop()
         with self._lock:
-            self._floors.pop(id, None)
-        self.rooms.drop(id)
-        floor.board.publish("dropped")
-        floor.board.end()
+            self._watched.pop(room_id, None)
+        self.registry.drop(room_id)
+        watched.events.publish("dropped")
+        watched.events.close()
 
-    async def follow(self, closing: asyncio.Event) -> None:
-        """Tell what other processes, such as a bot, say in the rooms, until `closing` is set."""
+    async def poll(self, closing: asyncio.Event) -> None:
+        """Publish changes by other processes, such as a bot, until `closing` is set."""
         while not closing.is_set():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FOLLOWED_S):
+                async with asyncio.timeout(POLL_SECONDS):
                     await closing.wait()
             try:
                 await run_in_threadpool(self.catch_up)
@@ -301,19 +308,19 @@ class Floors:
                 log.error("%s", error)
 
     def catch_up(self) -> None:
-        """Tell what other processes said since this was called last."""
-        if not self.rooms.store.changed_elsewhere():
+        """Publish the changes by other processes since the last call."""
+        if not self.registry.store.changed_elsewhere():
             return
         with self._lock:
-            floors = list(self._floors.items())
-        for id, floor in floors:  # noqa: A001  # as above
-            if self.rooms.store.settings(id) is None:
-                self.drop(id)
+            rooms = list(self._watched.items())
+        for room_id, watched in rooms:
+            if self.registry.store.settings(room_id) is None:
+                self.drop(room_id)
                 continue
-            before = floor.room.settings
-            for kind, message in floor.room.catch_up():
-                deleted = kind == "deleted"
-                told = {"id": message.id} if deleted else {"message": shown(message)}
-                floor.board.publish(kind, **told)
-            if floor.room.settings != before:
-                floor.board.publish("room", room=floor.described())
+            before = watched.room.settings
+            for kind, message in watched.room.catch_up():
+                is_deleted = kind == "deleted"
+                data = {"id": message.id} if is_deleted else {"message": message_json(message)}
+                watched.events.publish(kind, **data)
+            if watched.room.settings != before:
+                watched.publish_room()

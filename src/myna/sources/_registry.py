@@ -1,4 +1,4 @@
-"""The sources: their shape, which there are, and which of them a file belongs to."""
+"""The registry of sources: their protocol, their names, and recognition of files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from myna.errors import SettingsError, SourceError
 from myna.sources._shared.files import ChatFile
-from myna.sources._shared.parallel import Table
+from myna.sources._shared.parallel import StoredTable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,28 +33,28 @@ FEATURES = {
     "system": "notices of the platform",
     "bots": "which accounts are bots",
 }
-"""What a source may read of its platform. Reactions are read of none: nothing uses them."""
+"""The features that a source may read. Reactions are read by none: nothing uses them."""
 
 
 @dataclass(frozen=True)
 class Recognition:
-    """The source that a file belongs to, and how sure that is (0 to 1).
+    """The source that a file belongs to, and the confidence in that (0 to 1).
 
-    Without `holds_messages` it is a part of an export that others of its files need, such
-    as a list of users: known, and not read by itself.
+    Without `holds_messages` the file belongs to an export but is not read by itself: a list
+    of users, for example.
     """
 
     source: str
     confidence: float
-    because: str
+    reason: str
     holds_messages: bool = True
 
 
 @dataclass
 class Tally:
-    """The count of one file's content: read + skipped = found, and the bytes unread.
+    """The account of one file: messages read, records skipped by reason, bytes unread.
 
-    `me` is the account (author_id) of whoever made the export, where it says so.
+    `me` is the author_id of the person who made the export, where the export says so.
     """
 
     read: int = 0
@@ -67,28 +67,28 @@ class Tally:
     me: str | None = None
 
     def skip(self, reason: str, example: str = "", count: int = 1) -> None:
-        """Count records that could not become messages."""
+        """Count records that could not become messages, with one example for each reason."""
         self.skipped[reason] = self.skipped.get(reason, 0) + count
         if example:
             self.examples.setdefault(reason, example[:120])
 
-    def add(self, part: Tally) -> None:
-        """Count what a part of the file held, whose parts come in order."""
-        self.read += part.read
-        for reason, count in part.skipped.items():
-            self.skip(reason, part.examples.get(reason, ""), count)
-        self.notes += part.notes
-        self.bytes_done = part.bytes_done
+    def add(self, other: Tally) -> None:
+        """Add the tally of the next stretch of the same file."""
+        self.read += other.read
+        for reason, count in other.skipped.items():
+            self.skip(reason, other.examples.get(reason, ""), count)
+        self.notes += other.notes
+        self.bytes_done = other.bytes_done
 
-    def lose(self, start: int, end: int) -> None:
-        """Count the bytes from `start` to `end` of the file that could not be read."""
+    def skip_bytes(self, start: int, end: int) -> None:
+        """Count the bytes from `start` to `end` of the file as unread."""
         self.unread_bytes += end - start
         if self.unread_from is None:
             self.unread_from = start
 
 
 class Source(Protocol):
-    """The shape of a source module; see the package's docstring."""
+    """The protocol of a source module; see the docstring of `myna.sources`."""
 
     TITLE: str
     READS: tuple[str, ...]
@@ -97,51 +97,50 @@ class Source(Protocol):
         """Recognise a file of this platform; None for any other."""
         ...
 
-    def read(self, file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
-        """The file's messages in batches; the tally counts what became of the rest."""
+    def read(self, file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | StoredTable]:
+        """Yield the file's messages in batches; count everything else in the tally."""
         ...
 
 
 @cache
 def names() -> tuple[str, ...]:
     """The names of all sources, as `--source` takes them."""
-    found = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
-    return tuple(sorted(name for name in found if not name.startswith("_")))
+    modules = (module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)]))
+    return tuple(sorted(name for name in modules if not name.startswith("_")))
 
 
-def source(name: str) -> Source:
-    """The source of that name.
+def load_source(name: str) -> Source:
+    """Import the source of that name.
 
     Raises:
-        SourceError: there is none.
-
+        SourceError: no source has this name.
     """
     if name not in names():
         raise SourceError(f"no source is called '{name}': choose one of {', '.join(names())}")
     return cast(Source, import_module(f"{__package__}.{name}"))
 
 
-def given_columns(text: str) -> dict[str, str]:
-    """The names of a table's columns by what they hold, from `author=who,text=said`.
+def parse_columns(text: str) -> dict[str, str]:
+    """Parse `author=who,text=said` into the names of a table's columns, by their roles.
 
     Raises:
-        SettingsError: not of that form, or no column holds that.
-
+        SettingsError: the text is not of that form, or names an unknown role.
     """
-    from myna.sources._shared.rows import HELD  # it needs this module
+    from myna.sources._shared.rows import COLUMN_ROLES  # rows imports this module
 
-    given: dict[str, str] = {}
-    for part in text.split(","):
-        held, sign, name = part.partition("=")
-        if not sign or held.strip() not in HELD:
+    columns: dict[str, str] = {}
+    for pair in text.split(","):
+        role, sign, name = pair.partition("=")
+        if not sign or role.strip() not in COLUMN_ROLES:
+            roles = ", ".join(COLUMN_ROLES)
             raise SettingsError(
-                f"--columns {part}: write it as author=NAME,text=NAME; there are {', '.join(HELD)}"
+                f"--columns {pair}: write it as author=NAME,text=NAME; there are {roles}"
             )
-        given[held.strip()] = name.strip()
-    return given
+        columns[role.strip()] = name.strip()
+    return columns
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """The source that is surest of this file, or None where it is no chat."""
-    found = [r for name in names() if (r := source(name).recognise(file)) is not None]
-    return max(found, key=lambda r: r.confidence, default=None)
+    """Recognise a file by the source with the highest confidence; None for no chat export."""
+    matches = [r for name in names() if (r := load_source(name).recognise(file)) is not None]
+    return max(matches, key=lambda r: r.confidence, default=None)

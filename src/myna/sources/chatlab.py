@@ -8,15 +8,15 @@ After its specification (ChatLab, docs: chatlab-format.md):
   with ``#`` are comments.
 - A message is ``sender, accountName, groupNickname?, timestamp`` in seconds UTC, ``type,
   content``, which may be null, ``platformMessageId?, replyToMessageId?``. A member's
-  ``platformId`` is the messages' ``sender``; ``ownerId`` is that of who exported it.
+  ``platformId`` is the messages' ``sender``; ``ownerId`` is that of the exporter.
 - The types are those of `_KINDS` and `_MEDIA`. Version 0.0.1 has no ids and no lines.
 
 Assumed, for the specification does not say it: the content of media is a placeholder such
-as "[图片]", the file's name, or else a caption; types without words of the author (places,
+as "[图片]", the file's name, or else a caption; types without text of the author (locations,
 money, cards, unknown ones) are read as notices, shared ones as forwards.
 
-``source`` is the platform that it names, so that the same chat read from the platform's own
-export is the same chat, or "chatlab" where that is no plain name.
+``source`` is the platform that the export names, so that it deduplicates with the platform's
+own export, or "chatlab" if that is no plain name.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.json_objects import decode_repaired, objects
-from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.json_objects import decode_repaired, read_objects
+from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 from myna.sources._shared.text import head_text, open_text
 
 TITLE = "ChatLab JSON or JSONL"
@@ -44,7 +44,7 @@ READS = (
     "system",
 )
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     # Nested lists of messages, of which the specification knows none, have other keys first.
     boundary=re.compile(
@@ -53,9 +53,7 @@ _SHAPE = Shape(
     ),
     ending=re.compile(rb"\]\s*\}\s*\Z"),
 )
-_NOTHING = (
-    "{} is no ChatLab export: it has no messages; export the chat again, as ChatLab JSON or JSONL"
-)
+_NO_LIST = "{} is no ChatLab export: it has no messages; export it again as ChatLab JSON or JSONL"
 _MEDIA = {1: "image", 2: "voice", 3: "video", 4: "file", 5: "sticker"}
 _KINDS = {
     **dict.fromkeys((0, 7, 25, *_MEDIA), "text"),  # 7: links
@@ -63,7 +61,7 @@ _KINDS = {
     23: "call",
     81: "deleted",
 }
-"""What else there is (8 places, 20 to 22 money and pokes, 27 cards, 80, 99) is a notice."""
+"""All other types (8 locations, 20 to 22 money and pokes, 27 cards, 80, 99) are notices."""
 
 _PLATFORM = re.compile(r"[a-z]{2,20}")
 _NO_PLATFORM = ("mixed", "other", "unknown")
@@ -112,7 +110,7 @@ class _Line(msgspec.Struct):
 
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 _LINE = msgspec.json.Decoder(_Line)
-_OF_TYPE: dict[str, msgspec.json.Decoder[_Document | _Member | _Message]] = {
+_DECODERS: dict[str, msgspec.json.Decoder[_Document | _Member | _Message]] = {
     "header": msgspec.json.Decoder(_Document),
     "member": msgspec.json.Decoder(_Member),
     "message": msgspec.json.Decoder(_Message),
@@ -120,21 +118,21 @@ _OF_TYPE: dict[str, msgspec.json.Decoder[_Document | _Member | _Message]] = {
 
 
 class _Chat(NamedTuple):
-    """Where the messages were sent, and the names of who is in it, by id."""
+    """The chat of an export, and its members by id."""
 
     source: str
     name: str
     id: str | None
-    people: dict[str, _Member]
+    members: dict[str, _Member]
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the key "chatlab" with a version in it."""
+    """Recognise the format by the key "chatlab" with a version in it."""
     text = head_text(file).removeprefix("\ufeff")
     if _DOCUMENT.search(text) is None:
         return None
-    how = "a header line" if _HEADER.search(text) else "a header"
-    return Recognition("chatlab", 0.97, f"it has {how} of ChatLab's")
+    header = "a header line" if _HEADER.search(text) else "a header"
+    return Recognition("chatlab", 0.97, f"it has {header} of ChatLab's")
 
 
 def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
@@ -147,15 +145,15 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         lines = _lines(file, tally)
         first = next(lines, None)
         if first is None:
-            raise SourceError(_NOTHING.format(file.place))
+            raise SourceError(_NO_LIST.format(file.location))
         header = first if isinstance(first, _Document) else None
         chat = _chat(file, header, tally)
-        found = _from_lines(chain([first], lines), chat)
+        messages = _from_lines(chain([first], lines), chat)
     else:
         chat = _chat(file, _document(file), tally)
-        found = _from_document(file, chat, tally)
-    yield from message_table.tables(
-        found, chat.source, tally, zone_assumed=False, months_first=False
+        messages = _from_document(file, chat, tally)
+    yield from message_table.to_tables(
+        messages, chat.source, tally, zone_assumed=False, months_first=False
     )
     tally.bytes_done = file.size
     if not (tally.read or tally.skipped or tally.unread_bytes):
@@ -165,7 +163,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 def _chat(file: ChatFile, document: _Document | None, tally: Tally) -> _Chat:
     meta = document.meta if document else None
     if meta is None:
-        tally.notes.append("the export does not say which chat it is: named after the file")
+        tally.notes.append("the export does not name its chat: named after the file")
         meta = _Meta()
     tally.me = _id(meta.owner_id)
     platform = (meta.platform or "").lower()
@@ -175,12 +173,12 @@ def _chat(file: ChatFile, document: _Document | None, tally: Tally) -> _Chat:
         source=platform if is_plain else "chatlab",
         name=meta.name or PurePath(file.name).stem,
         id=_id(meta.group_id),
-        people={key: member for member in members if (key := _id(member.platform_id))},
+        members={key: member for member in members if (key := _id(member.platform_id))},
     )
 
 
 def _document(file: ChatFile) -> _Document | None:
-    """The document without its messages: its head, or its tail where that has the rest."""
+    """The document without its messages, from its head or else its tail."""
     with file.open() as stream:
         for piece in pieces(stream, _SHAPE):
             data = b""
@@ -189,21 +187,21 @@ def _document(file: ChatFile) -> _Document | None:
             elif piece.kind == "tail":
                 data = b"{" + piece.data.lstrip(SEPARATORS)
             try:
-                found = msgspec.json.decode(data, type=_Document) if data else None
+                document = msgspec.json.decode(data, type=_Document) if data else None
             except (ValueError, RecursionError):
                 continue
-            if found and found.meta:
-                return found
+            if document and document.meta:
+                return document
     return None
 
 
-def _from_document(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Sent]:
-    for message in objects(file, _MESSAGES, _SHAPE, tally, _NOTHING.format(file.place)):
+def _from_document(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[ParsedMessage]:
+    for message in read_objects(file, _MESSAGES, _SHAPE, tally, _NO_LIST.format(file.location)):
         yield _message(message, chat)
 
 
 def _lines(file: ChatFile, tally: Tally) -> Iterator[_Document | _Member | _Message]:
-    """What the lines hold."""
+    """The decoded lines."""
     with file.open() as stream, open_text(stream, file.head) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("#"):
@@ -211,41 +209,43 @@ def _lines(file: ChatFile, tally: Tally) -> Iterator[_Document | _Member | _Mess
             data = line.encode("utf-8", "replace")
             try:
                 kind = decode_repaired(data, _LINE).type
-                decoder = _OF_TYPE.get(kind)
+                decoder = _DECODERS.get(kind)
                 value = decode_repaired(data, decoder) if decoder else None
             except (ValueError, RecursionError) as error:
                 if line.endswith(("\n", "\r")):
                     tally.skip("damaged line", f"line {number}: {error}")
                 else:
-                    tally.lose(max(0, file.size - len(data)), file.size)
+                    tally.skip_bytes(max(0, file.size - len(data)), file.size)
                     tally.notes.append(f"the file breaks off in line {number}")
                 continue
             if value is None:
-                tally.skip("unknown line", f"line {number}: of the type '{kind}'")
+                tally.skip("unknown line", f"line {number}: type '{kind}'")
             else:
                 yield value
             tally.bytes_done = min(file.size, stream.tell())
 
 
-def _from_lines(values: Iterator[_Document | _Member | _Message], chat: _Chat) -> Iterator[Sent]:
+def _from_lines(
+    values: Iterator[_Document | _Member | _Message], chat: _Chat
+) -> Iterator[ParsedMessage]:
     for value in values:
         if isinstance(value, _Message):
             yield _message(value, chat)
         elif isinstance(value, _Member) and (key := _id(value.platform_id)):
-            chat.people[key] = value
+            chat.members[key] = value
 
 
-def _message(message: _Message, chat: _Chat) -> Sent:
+def _message(message: _Message, chat: _Chat) -> ParsedMessage:
     sender = _id(message.sender)
-    member = chat.people.get(sender or "", _Member())
+    member = chat.members.get(sender or "", _Member())
     named = message if message.group_nickname or message.account_name else member
     kind = _KINDS.get(message.type, "system")
     text = message.content or ""
-    attachments: tuple[File, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
     if media := _MEDIA.get(message.type):
         text, name = _media(text, media == "file")
-        attachments = (File(media, name),)
-    return Sent(
+        attachments = (Attachment(media, name),)
+    return ParsedMessage(
         author=named.group_nickname or named.account_name or sender or "unknown",
         author_id=sender,
         handle=message.account_name or member.account_name,
@@ -261,7 +261,7 @@ def _message(message: _Message, chat: _Chat) -> Sent:
 
 
 def _media(content: str, is_file: bool) -> tuple[str, str]:
-    """The caption of media, and their name."""
+    """The caption and the file name in the content of a media message."""
     name = ""
     if placeholder := _PLACEHOLDER.match(content):
         name = placeholder[0][1:-1].partition(":")[2].strip()

@@ -1,4 +1,4 @@
-"""Any chat of one row a message: CSV, TSV, and with semicolons or bars."""
+"""Any table with one message per row: CSV, TSV, or separated by semicolons or bars."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import polars as pl
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
-from myna.sources._shared.rows import CsvHeader, csv_header, csv_rows, tables
-from myna.sources._shared.rows import columns as table_columns
+from myna.sources._shared.rows import CsvHeader, find_csv_header, read_csv_rows, tables_from_rows
+from myna.sources._shared.rows import match_columns as table_columns
 from myna.sources._shared.text import head_text, open_text
 
 TITLE = "CSV or TSV"
@@ -17,7 +17,7 @@ READS = ("text", "replies", "threads", "edits", "system", "bots")
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By a first row that names an author and a text."""
+    """Recognise the format by a first row that names an author and a text."""
     header = _header(file)
     names = table_columns(header.names, file.columns) if header else None
     if names is None:
@@ -27,7 +27,7 @@ def recognise(file: ChatFile) -> Recognition | None:
 
 
 def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
-    """The messages, one a row; a cell in quotes may go over several lines.
+    """The messages, one per row; a quoted cell may span several lines.
 
     Raises:
         SourceError: the first row does not name the columns, or the file cannot be read.
@@ -35,13 +35,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     header = _header(file)
     if header is None:
         raise SourceError(
-            f"{file.place} has no column for the author or the text: name the columns in the "
-            "first line, such as author,time,text, or say which they are with --columns"
+            f"{file.location} has no column for the author or the text: name the columns in the "
+            "first line, such as author,time,text, or with --columns"
         )
     with file.open() as stream, open_text(stream, file.head) as text:
         columns = table_columns(header.names, file.columns) or {}
-        rows = csv_rows(text, header, columns, file.size, tally)
-        for frame in tables(rows, file, tally):
+        rows = read_csv_rows(text, header, columns, file.size, tally)
+        for frame in tables_from_rows(rows, file, tally):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size
@@ -49,4 +49,4 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 
 def _header(file: ChatFile) -> CsvHeader | None:
     """The first row, if it names an author and a text."""
-    return csv_header(head_text(file), lambda names: table_columns(names, file.columns))
+    return find_csv_header(head_text(file), lambda names: table_columns(names, file.columns))

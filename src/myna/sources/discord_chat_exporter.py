@@ -14,21 +14,20 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
 from pathlib import PurePath
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 import polars as pl
 
-from myna import messages
-from myna.sources import ChatFile, Recognition, Table, Tally
+from myna.sources import ChatFile, Recognition, StoredTable, Tally
 from myna.sources._shared import json_stream
-from myna.sources._shared.discord import plain
-from myna.sources._shared.html import mentions
-from myna.sources._shared.json_objects import intact, lose, without_gc
-from myna.sources._shared.json_stream import SEPARATORS, Batch, Piece, Shape
-from myna.sources._shared.message_table import Span, attachment_kind, lists
-from myna.sources._shared.parallel import ordered
-from myna.sources._shared.times import utc
+from myna.sources._shared.discord import file_name, resolve_markup
+from myna.sources._shared.html import find_mentions
+from myna.sources._shared.json_objects import decode_items, report_cut_off, without_gc
+from myna.sources._shared.json_stream import SEPARATORS, ItemBatch, ListPattern, Piece
+from myna.sources._shared.message_table import Columns, Mention, attachment_kind, from_columns
+from myna.sources._shared.parallel import map_in_order
+from myna.sources._shared.times import parse_times
 
 TITLE = "DiscordChatExporter JSON"
 READS = (
@@ -36,7 +35,7 @@ READS = (
     *("voice", "calls", "system", "bots"),
 )
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     # Every message begins like this, and nothing else in the document does.
     boundary=re.compile(
@@ -54,7 +53,7 @@ _THREADS = ("GuildNewsThread", "GuildPublicThread", "GuildPrivateThread", "10", 
 
 
 class _Fields(msgspec.Struct, rename="camel", gc=False):
-    """The fields of an object that are read; all others are skipped unseen."""
+    """The fields of an object that are read; all others are skipped."""
 
 
 class _User(_Fields):
@@ -70,8 +69,8 @@ class _File(_Fields):
 
     @property
     def name(self) -> str:
-        """Its name, or that of where it is: exports made on Windows have backslashes."""
-        return self.file_name or re.split(r"[/\\]", (self.url or "").partition("?")[0])[-1]
+        """The file's name, if need be from its address."""
+        return self.file_name or file_name(self.url or "")
 
 
 class _Sticker(_Fields):
@@ -113,7 +112,7 @@ class _Channel(_Fields):
 
 
 class _Document(_Fields):
-    """The document without its messages: they are cut out between the head and the tail."""
+    """The document without its messages, which are cut out between head and tail."""
 
     guild: _Guild | None = None
     channel: _Channel | None = None
@@ -135,20 +134,20 @@ def recognise(file: ChatFile) -> Recognition | None:
     return None
 
 
-def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | StoredTable]:
     """The messages, in the file's order; ``position`` is the order of their ids.
 
     Raises:
         SourceError: the file holds no list of messages, or cannot be read.
     """
     with file.open() as stream:
-        around: list[Piece] = []  # what is no message: head, and tail or what is lost
+        around: list[Piece] = []  # pieces without messages: head, and tail or lost
         batches = json_stream.batches(file, stream, _SHAPE, around)
         begin = list(islice(batches, 1))  # behind the head
         head = _document(around[0].data + b"]}") if around[0].kind == "head" else None
         chat = _chat(file, head, tally)
-        work = partial(_batch, chat=chat)
-        for frame, part in ordered(work, chain(begin, batches), file):
+        work = partial(_decode_batch, chat=chat)
+        for frame, part in map_in_order(work, chain(begin, batches), file):
             tally.add(part)
             if frame.height:
                 yield frame
@@ -157,30 +156,26 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
         _check_end(head, end.data, tally)
     else:
         no_list = (
-            f"{file.place} is no DiscordChatExporter JSON: it has no list of messages; "
+            f"{file.location} is no DiscordChatExporter JSON: it has no list of messages; "
             "export the chat again, choosing JSON as the format"
         )
-        lose(end, tally, no_list, "what follows its last message is lost")
+        report_cut_off(end, tally, no_list, "what follows its last message is lost")
     tally.bytes_done = file.size
 
 
 @without_gc()
-def _batch(batch: Batch, chat: _Chat) -> tuple[pl.DataFrame, Tally]:
-    """The message table of some items, and what became of them."""
+def _decode_batch(batch: ItemBatch, chat: _Chat) -> tuple[pl.DataFrame, Tally]:
+    """Decode items to a message table and their tally."""
     tally = Tally()
-    columns: _Columns = defaultdict(list)
-    for piece in json_stream.load(batch, _SHAPE):
+    columns: Columns = defaultdict(list)
+    for piece in json_stream.load_batch(batch, _SHAPE):
         _add(columns, piece, chat, tally)
         tally.bytes_done = piece.end
     return _table(columns, chat), tally
 
 
-_Columns = defaultdict[str, list[Any]]
-"""Columns of the message table by name; those of lists hold tuples that begin with a row."""
-
-
 class _Chat(NamedTuple):
-    """Where the messages of a document were sent."""
+    """The channel or thread of a document's messages."""
 
     space: str
     channel: str
@@ -190,7 +185,7 @@ class _Chat(NamedTuple):
 
 
 def _chat(file: ChatFile, head: _Document | None, tally: Tally) -> _Chat:
-    """Where it was, from the document's head, or its tail where the keys are in disorder."""
+    """The channel, from the document's head, or from its tail if the keys are in another order."""
     document = head
     if document is None or document.channel is None:
         with file.open() as stream:
@@ -215,7 +210,7 @@ def _chat(file: ChatFile, head: _Document | None, tally: Tally) -> _Chat:
 
 
 def _document(data: bytes) -> _Document | None:
-    """The document's own fields, or None where that is damaged."""
+    """The document's own fields, or None if it is damaged."""
     try:
         return msgspec.json.decode(data.removeprefix(b"\xef\xbb\xbf"), type=_Document)
     except (ValueError, RecursionError):
@@ -223,29 +218,29 @@ def _document(data: bytes) -> _Document | None:
 
 
 def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
-    """Note what the end of a document says about it."""
+    """Note if messages are missing, by the end of the document."""
     end = _document(b"{" + tail.lstrip(SEPARATORS))
     if end is None:
         tally.notes.append("the export breaks off behind its last message: none is missing")
-    promised = next((d.message_count for d in (head, end) if d and d.message_count), None)
-    found = tally.read + sum(tally.skipped.values())
-    if promised is not None and promised != found:
-        tally.notes.append(f"the export speaks of {promised:,} messages, but holds {found:,}")
-    elif not found:
+    expected = next((d.message_count for d in (head, end) if d and d.message_count), None)
+    count = tally.read + sum(tally.skipped.values())
+    if expected is not None and expected != count:
+        tally.notes.append(f"the export speaks of {expected:,} messages, but holds {count:,}")
+    elif not count:
         tally.notes.append("the export holds no messages")
 
 
-def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
-    """Add the messages of a piece: comprehensions for what all have, a loop for the rest."""
-    found = intact(piece, _MESSAGES, _SHAPE, tally)
-    tally.read += len(found)
+def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
+    """Add a piece's messages: comprehensions for common fields, a loop for rare ones."""
+    decoded = decode_items(piece, _MESSAGES, _SHAPE, tally)
+    tally.read += len(decoded)
     before = len(columns["id"])
-    text = [message.content or "" for message in found]
-    kind = [_KINDS.get(message.type, "system") for message in found]
-    reply_to: list[str | None] = [None] * len(found)
+    text = [message.content or "" for message in decoded]
+    kind = [_KINDS.get(message.type, "system") for message in decoded]
+    reply_to: list[str | None] = [None] * len(decoded)
     special = [
         row
-        for row, message in enumerate(found)
+        for row, message in enumerate(decoded)
         if message.reference is not None
         or message.attachments
         or message.mentions
@@ -255,7 +250,7 @@ def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
         or "<" in text[row]
     ]
     for row in special:
-        message = found[row]
+        message = decoded[row]
         reference = message.reference
         if reference is not None and message.type in _REPLIES and reference.type != "Forward":
             reply_to[row] = reference.message_id
@@ -266,51 +261,42 @@ def _add(columns: _Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
             kind[row] = "command"
         words = text[row]
         if (">" in words and "<" in words) or (message.mentions and "@" in words):
-            text[row], spans = _shown(message, chat)
+            text[row], spans = _display_text(message, chat)
             columns["mentions"] += [(before + row, *span) for span in spans]
         for file in message.attachments:
             columns["attachments"].append((before + row, attachment_kind(file.name), file.name))
         for sticker in message.stickers:
             columns["attachments"].append((before + row, "sticker", sticker.name or ""))
-    authors = [message.author for message in found]
-    columns["id"] += [message.id for message in found]
+    authors = [message.author for message in decoded]
+    columns["id"] += [message.id for message in decoded]
     columns["author_id"] += [author.id for author in authors]
     columns["handle"] += [author.name for author in authors]
     columns["author"] += [author.nickname or author.name or author.id for author in authors]
-    columns["sent_at"] += [message.timestamp for message in found]
+    columns["sent_at"] += [message.timestamp for message in decoded]
     columns["kind"] += kind
     columns["text"] += text
     columns["reply_to"] += reply_to
     columns["is_bot"] += [author.is_bot for author in authors]
-    columns["edited"] += [message.timestamp_edited is not None for message in found]
+    columns["edited"] += [message.timestamp_edited is not None for message in decoded]
 
 
-def _table(columns: _Columns, chat: _Chat) -> pl.DataFrame:
-    """The message table of columns as `_add` fills them."""
-    height = len(columns["id"])
-    times = utc(columns["sent_at"])
-    special = {
-        "sent_at": times["sent_at"],
-        "zone_assumed": times["zone_assumed"],
-        "attachments": lists("attachments", height, columns["attachments"]),
-        "mentions": lists("mentions", height, columns["mentions"]),
-    }
-    return messages.table({**columns, **special}).with_columns(
+def _table(columns: Columns, chat: _Chat) -> pl.DataFrame:
+    """The message table of columns as filled by `_add`."""
+    # Ids count up with time across the parts of an export, whatever its order.
+    return from_columns(columns, parse_times(columns.pop("sent_at", []))).with_columns(
         source=pl.lit("discord"),
         space=pl.lit(chat.space),
         channel=pl.lit(chat.channel),
         channel_id=pl.lit(chat.channel_id or f"{chat.space}/{chat.channel}"),
         thread=pl.lit(chat.thread, dtype=pl.String),
-        # Ids count up with time across the parts of an export, whatever its order.
-        position=pl.coalesce(pl.col("id").cast(pl.Int64, strict=False), "position"),
     )
 
 
-def _shown(message: _Message, chat: _Chat) -> tuple[str, list[Span]]:
+def _display_text(message: _Message, chat: _Chat) -> tuple[str, list[Mention]]:
     """The text with its markup resolved, and the mentions in it."""
     users = {user.id: user.nickname or user.name or "unknown" for user in message.mentions}
-    text, spans = plain(message.content or "", users, chat.channels)
+    text, spans = resolve_markup(message.content or "", users, chat.channels)
     # Before 2.40 a mention could show either name.
     names = {user.name: user.id for user in message.mentions if user.name}
     names |= {user.nickname: user.id for user in message.mentions if user.nickname}
-    return text, mentions(text, names, spans)
+    return text, find_mentions(text, names, spans)

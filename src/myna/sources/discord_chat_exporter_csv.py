@@ -23,9 +23,15 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import Place, attached, place, reading, sent
-from myna.sources._shared.message_table import File, Sent
-from myna.sources._shared.rows import csv_header, csv_rows
+from myna.sources._shared.discord import (
+    Channel,
+    attachment_at,
+    channel_of,
+    detect_order,
+    message_from_fields,
+)
+from myna.sources._shared.message_table import Attachment, ParsedMessage
+from myna.sources._shared.rows import find_csv_header, read_csv_rows
 from myna.sources._shared.text import head_text, open_text
 
 TITLE = "DiscordChatExporter CSV"
@@ -37,7 +43,7 @@ _KNOWN = {"AuthorID", "Reactions", "", *_NEEDED}
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the names of its columns, all of them."""
-    header = csv_header(head_text(file), _is_header)
+    header = find_csv_header(head_text(file), _is_header)
     if header is None:
         return None
     confidence = 0.98 if "AuthorID" in header.names else 0.8
@@ -52,19 +58,19 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the first row is another one, or the file cannot be read.
     """
-    header = csv_header(head_text(file), _is_header)
+    header = find_csv_header(head_text(file), _is_header)
     if header is None:
         raise SourceError(
-            f"{file.place} is no DiscordChatExporter CSV: it does not begin with its columns; "
+            f"{file.location} is no DiscordChatExporter CSV: it does not begin with its columns; "
             "export the chat again, choosing CSV as the format"
         )
     with file.open() as stream, open_text(stream, file.head) as text:
         columns = {name: name for name in header.names if name}
-        rows = csv_rows(text, header, columns, file.size, tally)
-        sample = list(islice(rows, message_table.SAMPLE))
-        step, months_first = reading([row["Date"] for row in sample], tally)
-        found = _messages(chain(sample, rows), place(file.name), step)
-        for frame in message_table.tables(found, "discord", tally, months_first=months_first):
+        rows = read_csv_rows(text, header, columns, file.size, tally)
+        sample = list(islice(rows, message_table.DATE_SAMPLE_MESSAGES))
+        step, months_first = detect_order([row["Date"] for row in sample], tally)
+        parsed = _messages(chain(sample, rows), channel_of(file.name), step)
+        for frame in message_table.to_tables(parsed, "discord", tally, months_first=months_first):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size
@@ -76,11 +82,13 @@ def _is_header(cells: Sequence[str]) -> bool:
     return _NEEDED <= set(cells) <= _KNOWN
 
 
-def _messages(rows: Iterable[Mapping[str, str]], place: Place, step: int) -> Iterator[Sent]:
-    """What the rows say."""
+def _messages(
+    rows: Iterable[Mapping[str, str]], channel: Channel, step: int
+) -> Iterator[ParsedMessage]:
+    """The messages in the rows."""
     for number, row in enumerate(rows):
-        yield sent(
-            place,
+        yield message_from_fields(
+            channel,
             row["Author"],
             row["Date"],
             row["Content"].replace("\r\n", "\n"),
@@ -90,8 +98,8 @@ def _messages(rows: Iterable[Mapping[str, str]], place: Place, step: int) -> Ite
         )
 
 
-def _files(cell: str) -> list[File]:
-    """What was attached: each is in some place, so has a slash, whatever the folder's name."""
+def _files(cell: str) -> list[Attachment]:
+    """The attachments in a cell: each address or path has a slash."""
     parts = cell.split(",") if cell else []
-    placed = [part for part in parts if "/" in part or "\\" in part]
-    return [attached(part) for part in placed or parts]
+    addresses = [part for part in parts if "/" in part or "\\" in part]
+    return [attachment_at(part) for part in addresses or parts]

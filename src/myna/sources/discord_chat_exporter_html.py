@@ -36,11 +36,11 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import place
-from myna.sources._shared.discord_page import Author, Page
-from myna.sources._shared.html import plain, tokens
-from myna.sources._shared.message_table import Sent
-from myna.sources._shared.text import BLOCK, head_text, open_text
+from myna.sources._shared.discord import channel_of
+from myna.sources._shared.discord_page import Author, PageReader
+from myna.sources._shared.html import html_tokens, unescape
+from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.text import BLOCK_CHARS, head_text, open_text
 
 TITLE = "DiscordChatExporter HTML"
 READS = (
@@ -68,34 +68,36 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the page holds no chat log, or the file cannot be read.
     """
-    yield from message_table.tables(_messages(file, tally), "discord", tally)
+    yield from message_table.to_tables(_messages(file, tally), "discord", tally)
     tally.bytes_done = file.size
 
 
-def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
-    page = Page(place(file.name), users, zone, tally)
+    page = PageReader(channel_of(file.name), users, zone, tally)
     with file.open() as stream:
-        for part in tokens(stream, file.head):
-            for sent in page.take(part):
-                page.found += 1
-                tally.bytes_done = min(part.end, file.size)
-                yield sent
-    if not page.is_known:
+        for token in html_tokens(stream, file.head):
+            for message in page.feed(token):
+                page.message_count += 1
+                tally.bytes_done = min(token.end, file.size)
+                yield message
+    if not page.has_log:
         raise SourceError(
-            f"{file.place} is no page of DiscordChatExporter: it has no chat log; "
+            f"{file.location} is no page of DiscordChatExporter: it has no chat log; "
             "export the chat again, as HTML or better as JSON"
         )
-    if not page.is_whole:
-        begin = page.message.begin if page.message else page.whole_until
-        tally.lose(min(begin, file.size), file.size)
-        tally.notes.append(f"the page breaks off after {page.found:,} messages")
+    if not page.is_complete:
+        begin = page.message.begin if page.message else page.complete_until
+        tally.skip_bytes(min(begin, file.size), file.size)
+        tally.notes.append(f"the page breaks off after {page.message_count:,} messages")
     elif page.message:
-        page.spoil("the page ends before it", file.size)
-    found = page.found + sum(tally.skipped.values())
-    if page.promised is not None and page.promised != found:
-        tally.notes.append(f"the page speaks of {page.promised:,} messages, but holds {found:,}")
-    elif not found and page.is_whole:
+        page.drop_message("the page ends before it", file.size)
+    count = page.message_count + sum(tally.skipped.values())
+    if page.expected_count is not None and page.expected_count != count:
+        tally.notes.append(
+            f"the page speaks of {page.expected_count:,} messages, but holds {count:,}"
+        )
+    elif not count and page.is_complete:
         tally.notes.append("the page holds no messages")
 
 
@@ -105,11 +107,11 @@ def _survey(file: ChatFile) -> tuple[dict[str, Author], str]:
     zone = ""
     with open_text(file.open(), file.head) as text:
         kept = b""
-        while block := text.read(BLOCK):
+        while block := text.read(BLOCK_CHARS):
             page = kept + block.encode("utf-8", "surrogatepass")
             for title, id_, name in _ACCOUNT.findall(page):
-                full = plain(title.strip(b'"'))
-                users[full] = Author(plain(name).strip() or full, id_.decode(), full)
+                full = unescape(title.strip(b'"'))
+                users[full] = Author(unescape(name).strip() or full, id_.decode(), full)
             for sign, hours, tenths in _ZONE.findall(page):
                 minutes = int(hours) * 60 + int(tenths or 0) * 6
                 zone = f" {sign.decode()}{minutes // 60:02}:{minutes % 60:02}"

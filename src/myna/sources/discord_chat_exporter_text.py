@@ -38,17 +38,24 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import Place, attached, place, reading, sent, space
-from myna.sources._shared.message_table import File, Sent
-from myna.sources._shared.text import head_lines, lines
+from myna.sources._shared.discord import (
+    Channel,
+    attachment_at,
+    channel_of,
+    detect_order,
+    message_from_fields,
+    server_name,
+)
+from myna.sources._shared.message_table import Attachment, ParsedMessage
+from myna.sources._shared.text import head_lines, read_lines
 
 TITLE = "DiscordChatExporter TXT"
 READS = ("text", "mentions", "forwards", "attachments", "stickers", "voice", "calls", "system")
 
 RULE = "=" * 62
 
-LONGEST = 500_000
-"""Characters of a message with its blocks: several times what Discord lets anyone send."""
+MAX_MESSAGE_CHARS = 500_000
+"""Characters of a message with its blocks: several times Discord's own limit."""
 
 _HEAD = re.compile(r"\[(?P<date>[^\[\]]{4,60})\] (?P<author>.+)")
 _EXPORTED = re.compile(r"Exported (.{1,30}) message\(s\)")
@@ -75,26 +82,26 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     dates = [date for before, line in pairwise(["", *first]) if (date := _date(before, line))]
     shapes = Counter(map(_shape, dates))
     shape = max(shapes, key=lambda shape: shapes[shape], default="")
-    step, months_first = reading([date for date in dates if _shape(date) == shape], tally)
-    parts = _parts(lines(file, tally), shape)
+    step, months_first = detect_order([date for date in dates if _shape(date) == shape], tally)
+    parts = _split_sections(read_lines(file, tally), shape)
     found = (
-        _message(message, here, number * step)
-        for number, (here, message) in enumerate(_counted(parts, file, tally))
+        _message(message, channel, number * step)
+        for number, (channel, message) in enumerate(_checked_messages(parts, file, tally))
     )
-    yield from message_table.tables(found, "discord", tally, months_first=months_first)
+    yield from message_table.to_tables(found, "discord", tally, months_first=months_first)
 
 
-class _Part(NamedTuple):
-    """Lines that belong together, and the number of the first."""
+class _Section(NamedTuple):
+    """A section of the file: its lines, and the number of the first."""
 
     kind: str  # "preamble", "message", "postamble", "rest", or "end" behind the last
     number: int
     lines: list[str]
-    is_whole: bool  # or else there are more lines than are kept
+    is_complete: bool  # or else more lines than are kept
 
 
-def _parts(numbered: Iterable[tuple[int, str]], shape: str) -> Iterator[_Part]:
-    """The parts of a file; `shape` is that of its dates."""
+def _split_sections(numbered: Iterable[tuple[int, str]], shape: str) -> Iterator[_Section]:
+    """Split a file into sections; `shape` is that of its dates."""
     kind, begun, kept, length, before = "rest", 1, list[str](), 0, ""
     for (number, line), (_, following) in pairwise(chain(numbered, [(0, "")])):
         line = line.removeprefix("\ufeff")
@@ -109,18 +116,18 @@ def _parts(numbered: Iterable[tuple[int, str]], shape: str) -> Iterator[_Part]:
         elif (date := _date(before, line)) and _shape(date) == shape:
             begins = "message"
         if begins:
-            yield _Part(kind, begun, kept, length <= LONGEST)
+            yield _Section(kind, begun, kept, length <= MAX_MESSAGE_CHARS)
             kind, begun, kept, length = begins, number, [], 0
         length += len(line) + 1
-        if length <= LONGEST or not kept:
+        if length <= MAX_MESSAGE_CHARS or not kept:
             kept.append(line)
         before = line
-    yield _Part(kind, begun, kept, length <= LONGEST)
-    yield _Part("end", 0, [], is_whole=True)
+    yield _Section(kind, begun, kept, length <= MAX_MESSAGE_CHARS)
+    yield _Section("end", 0, [], is_complete=True)
 
 
 def _date(before: str, line: str) -> str | None:
-    """The date in a line that may be the first of a message: an empty one is in front."""
+    """The date in a line that may begin a message: an empty line is before it."""
     if not line.startswith("[") or before.strip():
         return None
     match = _HEAD.fullmatch(line)
@@ -128,91 +135,95 @@ def _date(before: str, line: str) -> str | None:
 
 
 def _shape(date: str) -> str:
-    """What dates in one form have in common: where they have figures and where words."""
+    """The shape of a date: its figures as 0 and its words as a."""
     return re.sub(r"[0-9]+", "0", re.sub(r"[^\W0-9_][^\s0-9]*", "a", date))
 
 
-def _counted(
-    parts: Iterator[_Part], file: ChatFile, tally: Tally
-) -> Iterator[tuple[Place, list[str]]]:
-    """Where each message was, and its lines; what the export says is compared with them.
+def _checked_messages(
+    sections: Iterator[_Section], file: ChatFile, tally: Tally
+) -> Iterator[tuple[Channel, list[str]]]:
+    """Yield the channel and the lines of each message; note if the export's count differs.
 
     Raises:
         SourceError: there is neither a preamble nor a message.
     """
-    here = place(file.name)
-    # Of the export at hand; a file may be several in a row.
-    found, promised, is_open = 0, None, True
+    channel = channel_of(file.name)
+    # Of the current export; a file may hold several in a row.
+    count, expected, is_open = 0, None, True
     total = 0
     is_export = False
-    for part, after in pairwise(parts):
-        is_export |= part.kind != "rest"
-        if part.kind == "message":
+    for section, following in pairwise(sections):
+        is_export |= section.kind != "rest"
+        if section.kind == "message":
             is_open = True
-            is_last = promised == found + 1 and not part.lines[-1] and not tally.unread_bytes
-            if after.kind == "end" and not is_last:
-                # Nothing says whether there was more of it.
+            is_last = expected == count + 1 and not section.lines[-1] and not tally.unread_bytes
+            if following.kind == "end" and not is_last:
+                # There may have been more of it.
                 end = file.size - tally.unread_bytes
-                tally.lose(max(0, end - _size(part.lines)), end)
+                tally.skip_bytes(max(0, end - _size(section.lines)), end)
                 continue
-            found += 1
+            count += 1
             total += 1
-            if part.is_whole:
-                yield here, part.lines
+            if section.is_complete:
+                yield channel, section.lines
             else:
-                tally.skip("message too long", f"line {part.number}: {part.lines[0]}")
-        elif part.kind == "preamble":
-            _compare(promised, found, tally)
-            found, promised, is_open = 0, None, True
-            if part.is_whole:
-                here, promised = _preamble(part.lines, here)
-        elif part.kind == "postamble":
-            _compare(_number(part.lines[1]), found, tally)
-            found, promised, is_open = 0, None, False
-        elif stray := [line for line in part.lines if line.strip(" =")]:
-            tally.skip("lines outside of messages", f"line {part.number}: {stray[0]}", len(stray))
+                tally.skip("message too long", f"line {section.number}: {section.lines[0]}")
+        elif section.kind == "preamble":
+            _compare(expected, count, tally)
+            count, expected, is_open = 0, None, True
+            if section.is_complete:
+                channel, expected = _preamble(section.lines, channel)
+        elif section.kind == "postamble":
+            _compare(_number(section.lines[1]), count, tally)
+            count, expected, is_open = 0, None, False
+        elif stray := [line for line in section.lines if line.strip(" =")]:
+            tally.skip(
+                "lines outside of messages", f"line {section.number}: {stray[0]}", len(stray)
+            )
     if not is_export:
         raise SourceError(
-            f"{file.place} is no DiscordChatExporter TXT: it has no messages such as "
+            f"{file.location} is no DiscordChatExporter TXT: it has no messages such as "
             "'[date] name'; export the chat again, choosing TXT or, better, JSON as the format"
         )
-    _compare(promised, found, tally)
-    if is_open and promised is None:
+    _compare(expected, count, tally)
+    if is_open and expected is None:
         tally.notes.append(f"the export breaks off after {total:,} messages")
     elif not total:
         tally.notes.append("the export holds no messages")
 
 
-def _preamble(lines: list[str], here: Place) -> tuple[Place, int | None]:
-    """Where it was, and how many messages there are if this is an old export."""
+def _preamble(lines: list[str], channel: Channel) -> tuple[Channel, int | None]:
+    """The channel, and in an old export the number of messages."""
     guild = lines[1].removeprefix("Guild: ")
     key, _, path = lines[2].partition(": ") if len(lines) > 2 else ("", "", "")
-    channel = path.rpartition(" / ")[2] if key == "Channel" else here.channel
+    name = path.rpartition(" / ")[2] if key == "Channel" else channel.channel
     is_old = lines[-2].startswith("Messages: ") and lines[-1].startswith("Range:")
-    return Place(space(guild), channel, here.channel_id), _number(lines[-2]) if is_old else None
+    return Channel(server_name(guild), name, channel.channel_id), _number(
+        lines[-2]
+    ) if is_old else None
 
 
 def _number(line: str) -> int:
-    """The number in a line, whatever stands between its thousands."""
+    """The number in a line, with any separators."""
     return int("".join(sign for sign in line if sign in "0123456789")[:18] or "0")
 
 
-def _compare(promised: int | None, found: int, tally: Tally) -> None:
+def _compare(expected: int | None, count: int, tally: Tally) -> None:
     """Note when messages are missing."""
-    if promised is not None and promised != found:
-        tally.notes.append(f"the export speaks of {promised:,} messages, but holds {found:,}")
+    if expected is not None and expected != count:
+        tally.notes.append(f"the export speaks of {expected:,} messages, but holds {count:,}")
 
 
 def _size(lines: list[str]) -> int:
-    """How many bytes of the file the lines take, about."""
+    """The approximate size of lines in the file, in bytes."""
     return sum(len(line.encode("utf-8", "replace")) + 1 for line in lines)
 
 
-def _message(lines: list[str], here: Place, position: int) -> Sent:
-    """A message of its lines, the first of which has the date and the author."""
+def _message(lines: list[str], channel: Channel, position: int) -> ParsedMessage:
+    """A message from its lines, the first of which has the date and the author."""
     date, _, author = lines[0].removeprefix("[").partition("] ")
     content: list[str] = []
-    files: list[File] = []
+    files: list[Attachment] = []
     block, reached = "", 0
     is_forward = False
     for before, line in pairwise(lines):
@@ -223,11 +234,11 @@ def _message(lines: list[str], here: Place, position: int) -> Sent:
             content.append(line)
         elif line.strip() and not is_forward:
             if block == "{Attachments}":
-                files.append(attached(line))
+                files.append(attachment_at(line))
             elif block == "{Stickers}":
-                files.append(File("sticker", attached(line).name))
-    return sent(
-        here,
+                files.append(Attachment("sticker", attachment_at(line).name))
+    return message_from_fields(
+        channel,
         author.removesuffix(" (pinned)"),
         date,
         "\n".join(content).strip("\n"),

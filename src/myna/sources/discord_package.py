@@ -30,17 +30,17 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import plain
-from myna.sources._shared.json_objects import intact
-from myna.sources._shared.json_stream import Shape, pieces_from
-from myna.sources._shared.message_table import File, Sent, attachment_kind
-from myna.sources._shared.rows import csv_header, csv_rows
+from myna.sources._shared.discord import attachment_at, resolve_markup, snowflake_number
+from myna.sources._shared.json_objects import decode_items
+from myna.sources._shared.json_stream import ListPattern, pieces_from
+from myna.sources._shared.message_table import Attachment, ParsedMessage
+from myna.sources._shared.rows import find_csv_header, read_csv_rows
 from myna.sources._shared.text import head_text, open_text
 
 TITLE = "Discord data package"
 READS = ("text", "mentions", "attachments", "voice")
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"",  # the list has no name: the document is the list
     boundary=re.compile(rb',\s*(?=\{\s*"ID"\s*:\s*"?[0-9]+"?\s*,\s*"Timestamp"\s*:)'),
     ending=re.compile(rb"\]\s*\Z"),
@@ -57,7 +57,7 @@ _ACCOUNTS = ("account", "compte", "アカウント", "konto", "cuenta", "conta")
 
 _FOUR_DIGITS = re.compile(r"#[0-9]{1,4}\Z")
 
-_NOTHING = (
+_NO_MESSAGES = (
     "{} has none of the messages of a Discord data package: give the package.zip that Discord "
     "sent, or its folder 'messages'"
 )
@@ -89,7 +89,7 @@ def recognise(file: ChatFile) -> Recognition | None:
         return Recognition("discord_package", 0.97, "its messages have an ID and a Timestamp")
     if name == "messages.json" and _is_empty(file):
         return Recognition("discord_package", 0.9, "it lies in the folder of a channel")
-    if name == "messages.csv" and csv_header(head_text(file), _is_header):
+    if name == "messages.csv" and find_csv_header(head_text(file), _is_header):
         return Recognition("discord_package", 0.97, "its columns are ID, Timestamp, Contents, …")
     if _is_part(name, file):
         because = "it is a part of Discord's data package"
@@ -102,13 +102,13 @@ def _is_header(cells: list[str]) -> bool:
 
 
 def _is_empty(file: ChatFile) -> bool:
-    """Whether it is the list of a channel in which nothing was written."""
-    in_channel = _CHANNEL_FOLDER.fullmatch(file.folder)
+    """True for the list of a channel without messages."""
+    in_channel = _CHANNEL_FOLDER.fullmatch(file.folder_name)
     return in_channel is not None and _EMPTY.fullmatch(file.head) is not None
 
 
 def _is_part(name: str, file: ChatFile) -> bool:
-    """Whether the package has the file besides its messages."""
+    """True for the package's other files."""
     if name not in ("channel.json", "index.json", "user.json"):
         return False
     head = head_text(file).removeprefix("\ufeff")
@@ -126,57 +126,57 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file holds no messages of the package, or cannot be read.
     """
-    messages = _listed(file, tally) if _LIST.match(file.head) else _tabled(file, tally)
-    yield from message_table.tables(
-        _sents(messages, file, tally), "discord", tally, zone_assumed=False
+    messages = _read_list(file, tally) if _LIST.match(file.head) else _read_table(file, tally)
+    yield from message_table.to_tables(
+        _parse(messages, file, tally), "discord", tally, zone_assumed=False
     )
     if not tally.read and _LIST.match(file.head) and not _is_empty(file):
-        raise SourceError(_NOTHING.format(file.place))
+        raise SourceError(_NO_MESSAGES.format(file.location))
     if not (tally.read or tally.skipped or tally.unread_bytes):
         tally.notes.append("nothing was written in this channel")
     tally.bytes_done = file.size
 
 
-def _listed(file: ChatFile, tally: Tally) -> Iterator[_Message]:
+def _read_list(file: ChatFile, tally: Tally) -> Iterator[_Message]:
     """The messages of a list."""
     begun = _LIST.match(file.head)
     with file.open() as stream:
         for piece in pieces_from(stream, _SHAPE, begun.end() if begun else 0):
             if piece.kind == "items":
-                yield from intact(piece, _MESSAGES, _SHAPE, tally)
+                yield from decode_items(piece, _MESSAGES, _SHAPE, tally)
             elif piece.kind == "lost":
-                tally.lose(piece.start, piece.end)
+                tally.skip_bytes(piece.start, piece.end)
                 tally.notes.append("the list breaks off")
             elif piece.data.strip():
-                tally.lose(piece.start, piece.end)
+                tally.skip_bytes(piece.start, piece.end)
                 tally.notes.append("something that is no message stands behind the list")
             tally.bytes_done = piece.end
 
 
-def _tabled(file: ChatFile, tally: Tally) -> Iterator[_Message]:
+def _read_table(file: ChatFile, tally: Tally) -> Iterator[_Message]:
     """The messages of a table."""
-    header = csv_header(head_text(file), _is_header)
+    header = find_csv_header(head_text(file), _is_header)
     if header is None:
-        raise SourceError(_NOTHING.format(file.place))
+        raise SourceError(_NO_MESSAGES.format(file.location))
     columns = {name: name for name in _COLUMNS}
     with file.open() as stream, open_text(stream, file.head) as lines:
-        for row in csv_rows(lines, header, columns, file.size, tally):
+        for row in read_csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
             yield _Message(**row)
 
 
-def _sents(messages: Iterator[_Message], file: ChatFile, tally: Tally) -> Iterator[Sent]:
-    """The messages, all of one author."""
+def _parse(messages: Iterator[_Message], file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
+    """The messages as parsed, all of one author."""
     channel: _Channel | None = None
     for message in messages:
         if channel is None:
             id_, handle, name = _account(file, tally)
             channel = _channel(file, id_, name)
         number = str(message.ID)
-        text, mentions = plain(
+        text, mentions = resolve_markup(
             message.Contents or "", channel.users, {channel.id or "": channel.channel}
         )
-        yield Sent(
+        yield ParsedMessage(
             author=name,
             author_id=id_,
             handle=handle,
@@ -188,26 +188,19 @@ def _sents(messages: Iterator[_Message], file: ChatFile, tally: Tally) -> Iterat
             id=number or None,
             attachments=tuple(_files(message.Attachments or "")),
             mentions=tuple(mentions),
-            position=_position(number),
+            position=snowflake_number(number),
         )
 
 
-def _position(number: str) -> int | None:
-    """The place of an id in the order of ids."""
-    is_number = re.fullmatch("[0-9]{1,19}", number) and int(number) < 2**63
-    return int(number) if is_number else None
-
-
-def _files(addresses: str) -> Iterator[File]:
+def _files(addresses: str) -> Iterator[Attachment]:
     for address in addresses.split():
-        name = address.partition("?")[0].rpartition("/")[2]
-        yield File(attachment_kind(name), name)
+        yield attachment_at(address)
 
 
 def _account(file: ChatFile, tally: Tally) -> tuple[str, str | None, str]:
-    """The id, login name and shown name of whoever requested the package."""
-    found = (file.beside(f"../../{folder}/user.json") for folder in _ACCOUNTS)
-    user = next((_companion(account) for account in found if account), {})
+    """The id, login name and display name of the account that requested the package."""
+    files = (file.sibling(f"../../{folder}/user.json") for folder in _ACCOUNTS)
+    user = next((_companion(account) for account in files if account), {})
     id_ = _text(user.get("id"))
     if not id_:
         tally.notes.append(
@@ -222,10 +215,10 @@ def _account(file: ChatFile, tally: Tally) -> tuple[str, str | None, str]:
 
 
 def _channel(file: ChatFile, me: str, name: str) -> _Channel:
-    """Where a file's messages were sent."""
-    beside = file.beside("channel.json")
-    channel = _companion(beside) if beside else {}
-    folder = _CHANNEL_FOLDER.fullmatch(file.folder)
+    """The channel of a file's messages."""
+    about = file.sibling("channel.json")
+    channel = _companion(about) if about else {}
+    folder = _CHANNEL_FOLDER.fullmatch(file.folder_name)
     id_ = _text(channel.get("id")) or (folder[1] if folder else None)
     users = {me: name}
     guild = channel.get("guild")
@@ -240,12 +233,12 @@ def _channel(file: ChatFile, me: str, name: str) -> _Channel:
             users |= {str(user): other for user in recipients[:2] if user != me}
         return _Channel("", other, id_, users)
     shown, _, guild_name = title.partition(" in ")  # no channel for text has blanks in its name
-    return _Channel(space or guild_name, shown or id_ or file.folder, id_, users)
+    return _Channel(space or guild_name, shown or id_ or file.folder_name, id_, users)
 
 
 def _title(file: ChatFile, id_: str | None) -> str:
-    """A channel's title in the index, "" where there is none."""
-    index = file.beside("../index.json")
+    """A channel's title in the index, or ""."""
+    index = file.sibling("../index.json")
     if index is None:
         return ""
     try:

@@ -1,4 +1,4 @@
-"""A room of Matrix, exported by Element as JSON.
+"""Matrix rooms that Element exported as JSON.
 
 The document is known from Element's own `JSONExport.ts`: ``room_name, room_creator, topic,
 export_date, exported_by, messages[]``, indented by two blanks, in a file of its own or, with
@@ -12,11 +12,11 @@ what the Matrix specification (client-server API, "Room events") says of them.
 - A reply has m.in_reply_to, and from older clients begins with a quote, `> <@ada:x.org> …`.
   In a thread (m.thread) it may be there only for clients that know no threads.
 - A file's body is its name, or a caption where it has a ``filename`` as well.
-- Whom a text mentions stands in its ``formatted_body``, as a link to matrix.to.
+- Mentions are links to matrix.to in the ``formatted_body``.
 - m.notice is what bots send. An emote is read as what was typed, `/me waves`.
 - A person's name is in their latest m.room.member event, if the export goes back to it;
   otherwise it is the first part of their id.
-- ``exported_by`` is a name: `tally.me` is whoever of the room has it, if only one does.
+- ``exported_by`` is a name: `tally.me` is the member with that name, if only one has it.
 
 Not verified: events of polls, voice messages and calls beyond what the specification and its
 proposals (MSC3381, MSC3245, MSC3401) say.
@@ -36,9 +36,9 @@ import polars as pl
 
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.json_objects import decode_repaired, objects
-from myna.sources._shared.json_stream import Shape, pieces
-from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
+from myna.sources._shared.json_objects import decode_repaired, read_objects
+from myna.sources._shared.json_stream import ListPattern, pieces
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 
 TITLE = "Element (Matrix) JSON"
 READS = (
@@ -46,9 +46,9 @@ READS = (
     *("voice", "calls", "system", "bots"),
 )
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
-    # Nothing but an event is indented so, and no string has a line's end in it.
+    # Only events are indented so, and no string contains a line break.
     boundary=re.compile(rb",\r?\n    (?=\{\s)"),
     ending=re.compile(rb"\n  \]\r?\n\}\s*\Z"),
 )
@@ -57,18 +57,18 @@ _DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 _FILES = ("m.image", "m.video", "m.audio", "m.file")
 _POLLS = ("m.poll.start", "org.matrix.msc3381.poll.start")
 _TEXTS = ("m.text", "org.matrix.msc1767.text")
-_UNSEEN = ("m.reaction", "m.room.redaction")
+_IGNORED_TYPES = ("m.reaction", "m.room.redaction")
 _FALLBACK = re.compile(r"> (?:\* )?<@[^\n]*(?:\n>[^\n]*)*\n*+")
 _PILL = re.compile(
     r'<a href="https://matrix\.to/#/(@[^"?<>]{1,300}+)[^"<>]{0,300}+"[^<>]{0,300}+>([^<]{1,300}+)</a>'
 )
-_MOST_MENTIONS = 100  # looked for in a text
+_MAX_MENTIONS = 100  # in one text
 
 _Event = dict[str, Any]
 
 
-class _Room:
-    """What is known of the room before its messages are read."""
+class _MatrixRoom:
+    """Names, edits and deletions of a Matrix room, collected before its messages are read."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.name = _text(document.get("room_name"))
@@ -77,67 +77,69 @@ class _Room:
         self.edits: dict[tuple[str, str], _Event] = {}  # the last, by event and sender
         self.deleted: set[str] = set()
 
-    def learn(self, event: _Event) -> None:
-        """Take in an event that says something of other ones."""
+    def add_event(self, event: _Event) -> None:
+        """Collect a name, an edit or a deletion from an event."""
         content, sender = _dict(event.get("content")), _text(event.get("sender"))
         if event.get("type") == "m.room.member":
             if name := _text(content.get("displayname")):
                 self.names[_text(event.get("state_key")) or sender] = name
         elif event.get("type") == "m.room.redaction":
             self.deleted.add(_text(event.get("redacts")) or _text(content.get("redacts")))
-        elif target := _replaced(event):
+        elif target := _edited_event_id(event):
             before = self.edits.get((target, sender))
             if before is None or _time(before) <= _time(event):
                 self.edits[target, sender] = event
 
-    def name_of(self, account: str) -> str:
-        """The name shown for an account."""
+    def display_name(self, account: str) -> str:
+        """The display name of an account."""
         return self.names.get(account) or account.removeprefix("@").partition(":")[0] or "Unknown"
 
-    def me(self) -> str | None:
-        """Whoever made the export."""
+    def exporter_account(self) -> str | None:
+        """The account that made the export, if it is known."""
         if self.exporter.startswith("@"):
             return self.exporter
-        found = [account for account, name in self.names.items() if name == self.exporter]
-        return found[0] if len(found) == 1 else None
+        accounts = [account for account, name in self.names.items() if name == self.exporter]
+        return accounts[0] if len(accounts) == 1 else None
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the keys it begins with."""
+    """Recognise the format by the first keys."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
     keys = (b'"room_name"', b'"exported_by"', b'"messages"')
     if head.startswith(b"{") and all(key in head for key in keys):
-        return Recognition("element", 0.95, "it is a room, and says who exported it")
+        return Recognition("element", 0.95, "it has a room and the name of the exporter")
     return None
 
 
 def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
-    """The messages, in the file's order; the file is read twice, first for edits and names.
+    """The messages, in the file's order; a first pass collects edits and names.
 
     Raises:
         SourceError: the file holds no list of messages, or cannot be read.
     """
-    room = _Room(_head(file))
+    room = _MatrixRoom(_head(file))
     for event in _events(file, Tally()):
-        room.learn(event)
-    tally.me = room.me()
-    found = _messages(_events(file, tally), room, tally)
-    yield from message_table.tables(found, "matrix", tally, zone_assumed=False, months_first=False)
+        room.add_event(event)
+    tally.me = room.exporter_account()
+    messages = _messages(_events(file, tally), room, tally)
+    yield from message_table.to_tables(
+        messages, "matrix", tally, zone_assumed=False, months_first=False
+    )
     if not tally.read:
         tally.notes.append("the export holds no messages")
 
 
 def _events(file: ChatFile, tally: Tally) -> Iterator[_Event]:
     no_list = (
-        f"{file.place} is no room of Element: it has no list of messages; "
+        f"{file.location} is not an export of Element: it has no list of messages; "
         "export the chat again, choosing JSON as the format"
     )
-    yield from objects(file, _EVENTS, _SHAPE, tally, no_list, "what follows is not read")
+    yield from read_objects(file, _EVENTS, _SHAPE, tally, no_list, "what follows is not read")
     tally.bytes_done = file.size
 
 
 def _head(file: ChatFile) -> dict[str, Any]:
-    """What stands before the messages."""
+    """The fields before the messages."""
     with file.open() as stream:
         head = next(pieces(stream, _SHAPE))
     try:
@@ -146,18 +148,18 @@ def _head(file: ChatFile) -> dict[str, Any]:
         return {}
 
 
-def _messages(events: Iterator[_Event], room: _Room, tally: Tally) -> Iterator[Sent]:
-    told: set[tuple[str, str]] = set()  # events that have been read with their edit
+def _messages(events: Iterator[_Event], room: _MatrixRoom, tally: Tally) -> Iterator[ParsedMessage]:
+    already_edited: set[tuple[str, str]] = set()  # events that were read with their last edit
     for event in events:
         sender, id_ = _text(event.get("sender")), _text(event.get("event_id"))
-        if event.get("type") in _UNSEEN:
+        if event.get("type") in _IGNORED_TYPES:
             continue
-        target = _replaced(event)
-        if target and (target, sender) in told:
+        target = _edited_event_id(event)
+        if target and (target, sender) in already_edited:
             continue
         key = (target or id_, sender)
-        edit = room.edits.get(key) or _edit_inside(event)
-        told |= {key} if key in room.edits else set()
+        edit = room.edits.get(key) or _embedded_edit(event)
+        already_edited |= {key} if key in room.edits else set()
         message = _message(event, target or id_, edit, room)
         if message is None:
             tally.skip("message that could not be decrypted", id_)
@@ -165,8 +167,10 @@ def _messages(events: Iterator[_Event], room: _Room, tally: Tally) -> Iterator[S
             yield message
 
 
-def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent | None:
-    """An event as a message, with the words of its last edit."""
+def _message(
+    event: _Event, id_: str, edit: _Event | None, room: _MatrixRoom
+) -> ParsedMessage | None:
+    """Convert an event to a message with the text of its last edit; None if it is encrypted."""
     original = _dict(event.get("content"))
     content = original
     if edit is not None:
@@ -180,8 +184,8 @@ def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent 
     reply_to = _text(_dict(relation.get("m.in_reply_to")).get("event_id"))
     if in_thread and relation.get("is_falling_back") is True:
         reply_to = ""
-    kind, text, files = _said(type_, content)
-    mentions: tuple[Span, ...] = ()
+    kind, text, files = _content(type_, content)
+    mentions: tuple[Mention, ...] = ()
     if id_ in room.deleted or "redacted_because" in unsigned:
         kind, text, files = "deleted", "", ()
     elif kind == "text":
@@ -190,12 +194,12 @@ def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent 
         text, mentions = _with_mentions(text, _text(content.get("formatted_body")))
         text = f"/me {text}" if msgtype == "m.emote" else text
         mentions = tuple(
-            Span(span.author_id, span.start + 4, span.end + 4) if msgtype == "m.emote" else span
+            Mention(span.author_id, span.start + 4, span.end + 4) if msgtype == "m.emote" else span
             for span in mentions
         )
     sender = _text(event.get("sender"))
-    return Sent(
-        author=room.name_of(sender),
+    return ParsedMessage(
+        author=room.display_name(sender),
         text=text,
         sent_at=_time(event) * 1000 or None,
         channel=room.name or "room",
@@ -213,11 +217,11 @@ def _message(event: _Event, id_: str, edit: _Event | None, room: _Room) -> Sent 
     )
 
 
-def _said(type_: str, content: dict[str, Any]) -> tuple[str, str, tuple[File, ...]]:
-    """What an event is, its text and its files."""
+def _content(type_: str, content: dict[str, Any]) -> tuple[str, str, tuple[Attachment, ...]]:
+    """The kind of an event, its text and its attachments."""
     body, msgtype = _text(content.get("body")), _text(content.get("msgtype"))
     if type_ == "m.sticker":
-        return "text", "", (File("sticker", body),)
+        return "text", "", (Attachment("sticker", body),)
     if type_ in _POLLS:
         texts = (_text(content.get(key)) for key in (*_TEXTS, "body"))
         return "text", next(filter(None, texts), ""), ()
@@ -227,7 +231,7 @@ def _said(type_: str, content: dict[str, Any]) -> tuple[str, str, tuple[File, ..
         return "system", " ".join(filter(None, (type_, _text(content.get("membership"))))), ()
     if msgtype in _FILES:
         name = _text(content.get("filename")) or body
-        return "text", "" if name == body else body, (File(_file_kind(content, name), name),)
+        return "text", "" if name == body else body, (Attachment(_file_kind(content, name), name),)
     return "text" if msgtype in ("m.text", "m.notice", "m.emote") else "system", body, ()
 
 
@@ -239,42 +243,42 @@ def _file_kind(content: dict[str, Any], name: str) -> str:
     return "video" if content.get("msgtype") == "m.video" else attachment_kind(name)
 
 
-def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[Span, ...]]:
-    """The text with `@name` for each link to a person, and where those are."""
+def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[Mention, ...]]:
+    """Replace each link to a person by `@name`; return the text and its mentions."""
     done: list[str] = []
-    spans: list[Span] = []
-    length = after = 0  # of what is done, and behind the last mention in `text`
-    for match in islice(_PILL.finditer(formatted), _MOST_MENTIONS):
+    spans: list[Mention] = []
+    length = after = 0  # length of `done`; end of the last mention in `text`
+    for match in islice(_PILL.finditer(formatted), _MAX_MENTIONS):
         account, label = unquote(match[1]), html.unescape(match[2])
         # Some clients leave the link in the text.
         link = f"[{label}](https://matrix.to/#/{match[1]})"
-        shown = link if text.find(link, after) >= 0 else label
-        start = text.find(shown, after)
+        in_text = link if text.find(link, after) >= 0 else label
+        start = text.find(in_text, after)
         if start < 0:
             continue
         name = "@" + label.removeprefix("@")
         done += [text[after:start], name]
         length += start - after
-        spans.append(Span(account, length, length + len(name)))
+        spans.append(Mention(account, length, length + len(name)))
         length += len(name)
-        after = start + len(shown)
+        after = start + len(in_text)
     return "".join([*done, text[after:]]), tuple(spans)
 
 
-def _replaced(event: _Event) -> str:
-    """Which event this one is an edit of, if it is one."""
+def _edited_event_id(event: _Event) -> str:
+    """The id of the event that this one edits; "" if it is no edit."""
     relation = _dict(_dict(event.get("content")).get("m.relates_to"))
     return _text(relation.get("event_id")) if relation.get("rel_type") == "m.replace" else ""
 
 
-def _edit_inside(event: _Event) -> _Event | None:
-    """The last edit, where the event carries it."""
+def _embedded_edit(event: _Event) -> _Event | None:
+    """The last edit, if the event contains it."""
     inside = _dict(_dict(event.get("unsigned")).get("m.relations")).get("m.replace")
     return inside if isinstance(inside, dict) else None
 
 
 def _time(event: _Event) -> int:
-    """When it was sent, in milliseconds; 0 where that is not said."""
+    """Milliseconds since 1970 UTC; 0 if the event has no time."""
     time = event.get("origin_server_ts")
     return time if isinstance(time, int) else 0
 

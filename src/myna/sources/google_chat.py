@@ -1,10 +1,10 @@
 """Google Chat as Google Takeout exports it.
 
-Known from schemas that others wrote down from real exports:
+Known from published schemas of real exports:
 
     Google Chat/Groups/DM k6oxHQAAAAE/messages.json       or Groups/Space AAAAFyOfy4w/
     Google Chat/Groups/DM k6oxHQAAAAE/group_info.json     name (of spaces), members[]
-    Google Chat/Users/User 1234/user_info.json            whose account it is
+    Google Chat/Users/User 1234/user_info.json            the owner of the account
 
 - ``messages.json`` is ``{messages: [...]}`` with ``creator{name,email,user_type}``,
   ``created_date`` such as "Thursday, November 3, 2016 at 11:59:50 AM UTC" (newer exports
@@ -18,8 +18,8 @@ Known from schemas that others wrote down from real exports:
 Unverified: ``message_state`` "DELETED" and ``deletion_metadata`` of deleted messages,
 ``updated_date`` of edited ones, ``quoted_message_metadata.message_id`` of what is quoted,
 ``video_call_metadata`` in the annotations of calls. Links, videos and files of Drive in
-the annotations stand in the text as well. Who is mentioned is not read: the text has the
-name. Whose export it is cannot be told from a chat's own folder.
+the annotations stand in the text as well. Mentions are not read: the text has the names.
+The folder of a chat does not tell the account that made the export.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.json_objects import objects
-from myna.sources._shared.json_stream import Shape
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.json_objects import read_objects
+from myna.sources._shared.json_stream import ListPattern
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 
 TITLE = "Google Chat (Takeout)"
 READS = (
@@ -43,10 +43,10 @@ READS = (
     "bots",
 )
 
-LARGEST_INFO = 2**24
-"""Bytes of a group_info.json, which lists the members of one group."""
+MAX_INFO_BYTES = 2**24
+"""Size limit of group_info.json, which lists the members of one group."""
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     boundary=re.compile(rb',\s*(?=\{\s*"creator"\s*:\s*\{\s*"name"\s*:)'),
     ending=re.compile(rb"\]\s*\}\s*\Z"),
@@ -66,7 +66,7 @@ class _File(msgspec.Struct):
 
 
 class _Object(msgspec.Struct):
-    """One of which it matters only that it is there."""
+    """An object of which only the presence matters."""
 
 
 class _Annotation(msgspec.Struct):
@@ -101,7 +101,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the keys of messages; the lists of members beside them by their names."""
+    """Recognise messages by their keys, and lists of members by their file names."""
     keys = {key for key in (b"creator", b"created_date", b"topic_id") if b'"%b"' % key in file.head}
     if len(keys) == 3 and b'"messages"' in file.head:
         return Recognition("google_chat", 0.97, "its messages have a creator and a topic")
@@ -119,38 +119,38 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file holds no list of messages, or cannot be read.
     """
-    found = _messages(file, tally)
-    yield from message_table.tables(found, "google_chat", tally, months_first=True)
+    messages = _messages(file, tally)
+    yield from message_table.to_tables(messages, "google_chat", tally, months_first=True)
     if not (tally.read or tally.skipped or tally.unread_bytes):
         tally.notes.append("the export holds no messages")
 
 
-def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     channel = _channel(file)
-    channel_id = file.folder if _GROUP.fullmatch(file.folder) else None
+    channel_id = file.folder_name if _GROUP.fullmatch(file.folder_name) else None
     no_list = (
-        f"{file.place} is no export of Google Chat: it has no list of messages; "
+        f"{file.location} is not an export of Google Chat: it has no list of messages; "
         "take messages.json from the folder Google Chat/Groups of a Takeout"
     )
-    for message in objects(file, _MESSAGES, _SHAPE, tally, no_list):
-        yield _sent_of(message, channel, channel_id)
+    for message in read_objects(file, _MESSAGES, _SHAPE, tally, no_list):
+        yield _message(message, channel, channel_id)
 
 
 def _channel(file: ChatFile) -> str:
-    """The chat's name: the space's, or those of its members, or the folder's."""
-    beside = file.beside("group_info.json")
+    """The chat's name: the space's, or its members' names, or the folder's."""
+    beside = file.sibling("group_info.json")
     group = _Group()
-    if beside is not None and beside.size <= LARGEST_INFO:
+    if beside is not None and beside.size <= MAX_INFO_BYTES:
         try:
             with beside.open() as stream:
                 group = msgspec.json.decode(stream.read().removeprefix(_BOM), type=_Group)
         except (SourceError, ValueError, RecursionError):
-            pass  # then the folder's name has to do
+            pass  # the folder's name is used instead
     members = ", ".join(name for user in group.members if (name := user.name or user.email))
-    return group.name or members or file.folder or file.name
+    return group.name or members or file.folder_name or file.name
 
 
-def _sent_of(message: _Message, channel: str, channel_id: str | None) -> Sent:
+def _message(message: _Message, channel: str, channel_id: str | None) -> ParsedMessage:
     creator = message.creator or _User()
     text = message.text or ""
     ids = (message.message_id or "").split("/")
@@ -164,7 +164,7 @@ def _sent_of(message: _Message, channel: str, channel_id: str | None) -> Sent:
     if reply_to is None and len(ids) == 3 and ids[1] != ids[2]:
         reply_to = f"{ids[0]}/{ids[1]}/{ids[1]}"
     names = [file.original_name or file.export_name or "" for file in message.attached_files]
-    return Sent(
+    return ParsedMessage(
         author=creator.name or creator.email or "unknown",
         author_id=creator.email,
         handle=creator.email,
@@ -177,5 +177,5 @@ def _sent_of(message: _Message, channel: str, channel_id: str | None) -> Sent:
         reply_to=reply_to,
         is_bot=creator.user_type not in (None, "", "Human"),
         edited=message.updated_date is not None and kind == "text",
-        attachments=tuple(File(attachment_kind(name), name) for name in names),
+        attachments=tuple(Attachment(attachment_kind(name), name) for name in names),
     )

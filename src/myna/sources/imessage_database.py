@@ -39,27 +39,27 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 
 TITLE = "iMessage database (chat.db)"
 READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
 
-MOST_IN_MEMORY = 2**29
-"""Bytes of a database in an archive, which has to be unpacked into memory."""
+MAX_IN_MEMORY_BYTES = 2**29
+"""Size limit of a database in an archive, which has to be unpacked into memory."""
 
-LONGEST_VALUE = 2**26
-"""Bytes of a cell; what claims to have more is damaged."""
+MAX_CELL_BYTES = 2**26
+"""Size limit of a cell; a longer one is damaged."""
 
 _MAGIC = b"SQLite format 3\0"
 _TABLES = {"message", "chat", "handle", "chat_message_join"}
 _CREATED = re.compile(rb'CREATE TABLE (?:IF NOT EXISTS )?["\[`]?(\w+)')
-_2001 = 978_307_200_000_000  # in microseconds since 1970
-_TROUBLES = (sqlite3.Error, ValueError, OverflowError, MemoryError)
+_EPOCH_2001 = 978_307_200_000_000  # in microseconds since 1970
+_DATABASE_ERRORS = (sqlite3.Error, ValueError, OverflowError, MemoryError)
 _LINKS = "com.apple.messages.URLBalloonProvider"
 _BODY = re.compile(rb"NSString.{0,32}?\x01\x2b", re.DOTALL)
 _PART = re.compile(r"^(?:p:\d+/|bp:)")
 
-# What has happened, by item_type and group_action_type, or by item_type alone.
+# Texts of notices, by item_type and group_action_type, or by item_type alone.
 _NOTICES = {
     (1, 0): "added {other} to the conversation",
     (1, 1): "removed {other} from the conversation",
@@ -76,7 +76,7 @@ _NOTICES = {
 
 
 class _Row(NamedTuple):
-    """A message with one of the chats that it is in; any value may have any type."""
+    """A message with one of its chats; any value may have any type."""
 
     rowid: int
     chat_id: Any
@@ -104,7 +104,7 @@ class _Chat(NamedTuple):
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By its tables, or where they are not in sight by its name; no other SQLite file."""
+    """Recognise the database by its tables or, if they are not in the head, its name."""
     if not file.head.startswith(_MAGIC):
         return None
     created = {name.decode() for name in _CREATED.findall(file.head)}
@@ -116,94 +116,98 @@ def recognise(file: ChatFile) -> Recognition | None:
 
 
 def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
-    """The messages of all chats, in the order in which they came into the database.
+    """The messages of all chats, in the order in which they entered the database.
 
     Raises:
-        SourceError: it is damaged from the start, no message database, or not to be read.
+        SourceError: the file is damaged, no message database, or cannot be read.
     """
     with closing(_open(file, tally)) as database:
-        found = _messages(database, file, tally)
-        yield from message_table.tables(
-            found, "imessage", tally, zone_assumed=False, months_first=False
+        messages = _messages(database, file, tally)
+        yield from message_table.to_tables(
+            messages, "imessage", tally, zone_assumed=False, months_first=False
         )
     tally.bytes_done = file.size
 
 
 def _open(file: ChatFile, tally: Tally) -> sqlite3.Connection:
-    """The database, opened for nothing but reading."""
+    """Open the database read-only."""
     if not file.head.startswith(_MAGIC) or len(file.head) < 100:
-        raise SourceError(f"{file.place} is no SQLite database: copy chat.db again")
+        raise SourceError(f"{file.location} is not an SQLite database: copy chat.db again")
     page = int.from_bytes(file.head[16:18], "big")
     if file.size % (65536 if page == 1 else max(1, page)):
-        raise SourceError(f"{file.place} breaks off in the middle: copy the database again")
+        raise SourceError(f"{file.location} breaks off in the middle: copy the database again")
     try:
         database = _connect(file, tally)
-    except _TROUBLES as error:
-        raise _trouble(file, error) from error
+    except _DATABASE_ERRORS as error:
+        raise _read_error(file, error) from error
     try:
         database.text_factory = lambda data: data.decode("utf-8", "replace")
-        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
-        # The schema is a stranger's: nothing in it may call functions or write.
+        database.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_CELL_BYTES)
+        # The schema is not trusted: nothing in it may call functions or write.
         for setting in ("query_only = 1", "trusted_schema = 0", "cell_size_check = 1"):
             database.execute(f"PRAGMA {setting}")
         kinds = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE TABLE%'"
         missing = _TABLES - {name for (name,) in database.execute(kinds)}
-    except _TROUBLES as error:
+    except _DATABASE_ERRORS as error:
         database.close()
-        raise _trouble(file, error) from error
+        raise _read_error(file, error) from error
     if missing:
         database.close()
         raise SourceError(
-            f"{file.place} is no message database: it has no table {', '.join(sorted(missing))}; "
-            "the right one is ~/Library/Messages/chat.db"
+            f"{file.location} is no message database: it has no table "
+            f"{', '.join(sorted(missing))}; the right one is ~/Library/Messages/chat.db"
         )
     return database
 
 
 def _connect(file: ChatFile, tally: Tally) -> sqlite3.Connection:
-    log = file.beside(f"{file.name}-wal")
-    is_logged = log is not None and log.size > 0
-    if file.local is None:
-        if is_logged:
+    wal = file.sibling(f"{file.name}-wal")
+    has_wal = wal is not None and wal.size > 0
+    if file.local_path is None:
+        if has_wal:
             tally.notes.append(f"the newest messages, in {file.name}-wal, are not read: unpack it")
         return _in_memory(file)
-    uri = file.local.absolute().as_uri()
-    if is_logged:
+    uri = file.local_path.absolute().as_uri()
+    if has_wal:
         try:
             database = sqlite3.connect(f"{uri}?mode=ro", uri=True, check_same_thread=False)
             database.execute("SELECT count(*) FROM sqlite_master").fetchone()
             return database
         except sqlite3.Error:
             tally.notes.append(f"{file.name}-wal cannot be read: the newest messages may be absent")
-    # Without a log nothing can change; and SQLite then makes no files beside it.
+    # Without a log nothing can change; SQLite then creates no files beside it.
     return sqlite3.connect(f"{uri}?mode=ro&immutable=1", uri=True, check_same_thread=False)
 
 
 def _in_memory(file: ChatFile) -> sqlite3.Connection:
-    """A database that has no file of its own."""
-    if file.size > MOST_IN_MEMORY or not hasattr(sqlite3.Connection, "deserialize"):
-        raise SourceError(f"{file.place} cannot be read inside an archive: unpack it first")
+    """Open a database inside an archive."""
+    if file.size > MAX_IN_MEMORY_BYTES or not hasattr(sqlite3.Connection, "deserialize"):
+        raise SourceError(f"{file.location} cannot be read inside an archive: unpack it first")
     data = bytearray()
     with file.open() as stream:
-        while len(data) <= MOST_IN_MEMORY and (block := stream.read(2**20)):
+        while len(data) <= MAX_IN_MEMORY_BYTES and (block := stream.read(2**20)):
             data += block
     if len(data) != file.size:
-        raise SourceError(f"{file.place} breaks off in the middle: fetch the archive again")
-    if data[18:20] == b"\2\2":  # in memory there is no log, and SQLite would look for one
+        raise SourceError(f"{file.location} breaks off in the middle: fetch the archive again")
+    if data[18:20] == b"\2\2":  # no log exists in memory, but SQLite would look for one
         data[18:20] = b"\1\1"
     database = sqlite3.connect(":memory:", check_same_thread=False)
     database.deserialize(data)
     return database
 
 
-def _trouble(file: ChatFile, error: BaseException) -> SourceError:
-    why = " ".join(str(error).split())
-    return SourceError(
-        f"cannot read {file.place}: {why}: copy the database again while Messages is closed"
-    )
+def _read_error(file: ChatFile, error: BaseException) -> SourceError:
+    why = _one_line(error)
+    return SourceError(f"cannot read {file.location}: {why}: close Messages and copy it again")
 
 
-def _messages(database: sqlite3.Connection, file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _messages(
+    database: sqlite3.Connection, file: ChatFile, tally: Tally
+) -> Iterator[ParsedMessage]:
     row = None
     try:
         people = {key: _string(name) for key, name in _select(database, "handle", "ROWID", "id")}
@@ -213,8 +217,8 @@ def _messages(database: sqlite3.Connection, file: ChatFile, tally: Tally) -> Ite
                 database, "chat", "ROWID", "guid", "display_name", "chat_identifier"
             )
         }
-        last = _whole(database.execute("SELECT max(ROWID) FROM message").fetchone()[0])
-        files = _Files(database, tally)
+        last = _integer(database.execute("SELECT max(ROWID) FROM message").fetchone()[0])
+        files = _Attachments(database, tally)
         before = None
         for row in _rows(database):
             if row.rowid == before:  # once more, in another chat
@@ -225,27 +229,29 @@ def _messages(database: sqlite3.Connection, file: ChatFile, tally: Tally) -> Ite
             tally.bytes_done = file.size * min(max(row.rowid, 0), last) // max(last, 1)
             if sent := _message(row, chats.get(row.chat_id), people, files.of(row.rowid), tally):
                 yield sent
-    except _TROUBLES as error:
+    except _DATABASE_ERRORS as error:
         if row is None:
-            raise _trouble(file, error) from error
-        tally.lose(tally.bytes_done, file.size)  # by what share of the messages is missing
-        why = " ".join(str(error).split())
+            raise _read_error(file, error) from error
+        tally.skip_bytes(
+            tally.bytes_done, file.size
+        )  # estimated from the share of missing messages
+        why = _one_line(error)
         tally.notes.append(f"the database is damaged behind message {row.rowid}: {why}")
 
 
 def _select(database: sqlite3.Connection, table: str, *columns: str) -> sqlite3.Cursor:
-    """Rows of a table; NULL for columns that it does not have. Names are never data."""
-    wanted = _present(database, table, "", *columns)
-    return database.execute(f"SELECT {wanted} FROM {table}")  # noqa: S608
+    """Rows of a table; NULL for columns that it does not have. Names never come from data."""
+    select_list = _select_list(database, table, "", *columns)
+    return database.execute(f"SELECT {select_list} FROM {table}")  # noqa: S608
 
 
-def _present(database: sqlite3.Connection, table: str, alias: str, *columns: str) -> str:
-    there = {"ROWID", *(row[1] for row in database.execute(f"PRAGMA table_info({table})"))}
-    return ", ".join(alias + name if name in there else "NULL" for name in columns)
+def _select_list(database: sqlite3.Connection, table: str, alias: str, *columns: str) -> str:
+    present = {"ROWID", *(row[1] for row in database.execute(f"PRAGMA table_info({table})"))}
+    return ", ".join(alias + name if name in present else "NULL" for name in columns)
 
 
 def _rows(database: sqlite3.Connection) -> Iterator[_Row]:
-    columns = _present(database, "message", "m.", *_Row._fields[2:])
+    columns = _select_list(database, "message", "m.", *_Row._fields[2:])
     query = (
         f"SELECT m.ROWID, j.chat_id, {columns} FROM message AS m "  # noqa: S608
         "LEFT JOIN chat_message_join AS j ON j.message_id = m.ROWID ORDER BY m.ROWID"
@@ -253,84 +259,83 @@ def _rows(database: sqlite3.Connection) -> Iterator[_Row]:
     return map(_Row._make, database.execute(query))
 
 
-class _Files:
-    """The attachments of messages, which are asked for in the order of their rows."""
+class _Attachments:
+    """The attachments of messages, to be requested in the order of row ids."""
 
     def __init__(self, database: sqlite3.Connection, tally: Tally) -> None:
         self.rows = self._read(database, tally)
         self.next = next(self.rows, None)
 
     @staticmethod
-    def _read(database: sqlite3.Connection, tally: Tally) -> Iterator[tuple[int, File]]:
+    def _read(database: sqlite3.Connection, tally: Tally) -> Iterator[tuple[int, Attachment]]:
         try:
             names = ("transfer_name", "filename", "mime_type", "is_sticker")
-            columns = _present(database, "attachment", "a.", *names)
+            columns = _select_list(database, "attachment", "a.", *names)
             for message, *values in database.execute(
                 f"SELECT j.message_id, {columns} FROM message_attachment_join AS j "  # noqa: S608
                 "JOIN attachment AS a ON a.ROWID = j.attachment_id "
                 "WHERE typeof(j.message_id) = 'integer' ORDER BY j.message_id, a.ROWID"
             ):
-                if found := _file(*values):
-                    yield message, found
-        except _TROUBLES as error:
-            why = " ".join(str(error).split())
-            tally.notes.append(f"not all attachments could be read: {why}")
+                if attachment := _file(*values):
+                    yield message, attachment
+        except _DATABASE_ERRORS as error:
+            tally.notes.append(f"not all attachments could be read: {_one_line(error)}")
 
-    def of(self, rowid: int) -> tuple[File, ...]:
-        """Those of a message."""
-        found = []
+    def of(self, rowid: int) -> tuple[Attachment, ...]:
+        """The attachments of a message."""
+        attachments = []
         while self.next is not None and self.next[0] <= rowid:
             if self.next[0] == rowid:
-                found.append(self.next[1])
+                attachments.append(self.next[1])
             self.next = next(self.rows, None)
-        return tuple(found)
+        return tuple(attachments)
 
 
-def _file(transfer_name: Any, filename: Any, mime_type: Any, is_sticker: Any) -> File | None:
+def _file(transfer_name: Any, filename: Any, mime_type: Any, is_sticker: Any) -> Attachment | None:
     path = _string(transfer_name) or _string(filename) or ""
     name = re.split(r"[/\\]", path)[-1]
     if name.endswith(".pluginPayloadAttachment"):
         return None
     major = (_string(mime_type) or "").partition("/")[0]
-    kind = "sticker" if _whole(is_sticker) else attachment_kind(name)
-    return File(major if kind == "file" and major in ("image", "video") else kind, name)
+    kind = "sticker" if _integer(is_sticker) else attachment_kind(name)
+    return Attachment(major if kind == "file" and major in ("image", "video") else kind, name)
 
 
 def _message(
     row: _Row,
     chat: _Chat | None,
     people: dict[Any, str | None],
-    files: tuple[File, ...],
+    files: tuple[Attachment, ...],
     tally: Tally,
-) -> Sent | None:
-    """A row as a message; None for what is none, or cannot be one."""
-    associated = _whole(row.associated_message_type)
+) -> ParsedMessage | None:
+    """Convert a row to a message; None for reactions and for rows that cannot be read."""
+    associated = _integer(row.associated_message_type)
     if 2000 <= associated <= 2007 or 3000 <= associated <= 3007 or associated == 4000:
         return None
     if chat is None:
         tally.skip("in no chat", f"message {row.rowid}")
         return None
-    text = _words(row)
+    text = _text(row)
     if text is None and not files and row.attributedBody:
         tally.skip("text in an unknown form", f"message {row.rowid}")
         return None
-    is_edited = _whole(row.date_edited) != 0
+    is_edited = _integer(row.date_edited) != 0
     kind = "text"
-    if _whole(row.item_type) or _string(row.group_title):
+    if _integer(row.item_type) or _string(row.group_title):
         kind, text = "system", _notice(row, people)
-    elif _whole(row.date_retracted) or (is_edited and not text and not files):
+    elif _integer(row.date_retracted) or (is_edited and not text and not files):
         kind, text, files = "deleted", "", ()
     elif (_string(row.balloon_bundle_id) or _LINKS) != _LINKS:
         kind = "system"
     reply_to = _string(row.thread_originator_guid)
     if associated == 1000 and (target := _string(row.associated_message_guid)):
-        files = tuple(File("sticker", file.name) for file in files)
+        files = tuple(Attachment("sticker", file.name) for file in files)
         reply_to = _PART.sub("", target)
-    is_me = _whole(row.is_from_me) != 0
+    is_me = _integer(row.is_from_me) != 0
     if is_me:
         tally.me = "me"
     author = "Me" if is_me else people.get(row.handle_id) or "Unknown"
-    return Sent(
+    return ParsedMessage(
         author=author,
         author_id="me" if is_me else None,
         text=text or "",
@@ -345,8 +350,8 @@ def _message(
     )
 
 
-def _words(row: _Row) -> str | None:
-    """The text without the marks of attachments; between two of them is a part of its own."""
+def _text(row: _Row) -> str | None:
+    """The text without the placeholders of attachments, which become line breaks."""
     body = body_text(row.attributedBody) if isinstance(row.attributedBody, bytes) else None
     text = body or _string(row.text) or body
     if text is None or "\ufffc" not in text:
@@ -356,10 +361,10 @@ def _words(row: _Row) -> str | None:
 
 
 def body_text(body: bytes) -> str | None:
-    """The text of an attributedBody, or None where it has none in a known form."""
-    if (found := _BODY.search(body)) is None:
+    """The text of an attributedBody, or None if it is in an unknown form."""
+    if (match := _BODY.search(body)) is None:
         return None
-    begin = found.end()
+    begin = match.end()
     width = {0x81: 2, 0x82: 4}.get(body[begin] if begin < len(body) else 0, 0)
     count = body[begin + 1 : begin + 1 + width] if width else body[begin : begin + 1]
     begin += len(count) + (width > 0)
@@ -370,29 +375,29 @@ def body_text(body: bytes) -> str | None:
 
 
 def _notice(row: _Row, people: dict[Any, str | None]) -> str:
-    """What a notice says that its author did."""
-    item = _whole(row.item_type) or 2
-    form = _NOTICES.get((item, _whole(row.group_action_type))) or _NOTICES.get((item,))
-    if form is None:
+    """The text of a notice, without its author."""
+    item = _integer(row.item_type) or 2
+    template = _NOTICES.get((item, _integer(row.group_action_type))) or _NOTICES.get((item,))
+    if template is None:
         return f"did something unknown ({item})"
     other = people.get(row.other_handle) or "someone"
     title = _string(row.group_title) or ""
-    return form.replace("{other}", other).replace("{title}", title)
+    return template.replace("{other}", other).replace("{title}", title)
 
 
 def _time(date: Any) -> int | None:
-    """Microseconds since 1970, of nanoseconds or (they are far fewer) seconds since 2001."""
-    count = _whole(date)
+    """Microseconds since 1970, from nanoseconds or (small values) seconds since 2001."""
+    count = _integer(date)
     if not count:
         return None
-    return _2001 + (count // 1000 if abs(count) > 10**11 else count * 1_000_000)
+    return _EPOCH_2001 + (count // 1000 if abs(count) > 10**11 else count * 1_000_000)
 
 
 def _string(value: Any) -> str | None:
-    """A cell as text; None for an empty one and for any other type."""
+    """A cell as text; None if it is empty or of another type."""
     return (value or None) if isinstance(value, str) else None
 
 
-def _whole(value: Any) -> int:
-    """A cell as a whole number; 0 for any other type."""
+def _integer(value: Any) -> int:
+    """A cell as an integer; 0 if it is of another type."""
     return value if isinstance(value, int) else 0

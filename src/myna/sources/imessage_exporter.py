@@ -1,4 +1,4 @@
-"""imessage-exporter's text files: one for each chat, named after it.
+"""Text files of imessage-exporter: one for each chat, named after it.
 
 After what its exporters/txt.rs writes:
 
@@ -19,12 +19,12 @@ After what its exporters/txt.rs writes:
 - Times are local, without a zone. Blank lines may stand anywhere in a message, so one
   begins where a line after a blank one is a date and no more; a date and more is a notice.
 - A reply stands below what it answers and once more in its own place, with the note that
-  it responded: that one is read, the other one says whom it answers.
+  it responded: that one is read, the other one tells which message it answers.
 - An edited part is ``DATE first text``, then ``Edited 5 seconds later: text`` for each
   edit. An unsent part is a line that says so; a message unsent as a whole is a notice.
 - Attachments are paths, stickers ``Sticker from NAME: path``, a voice message may have a
-  ``Transcription:``. ``Sent with Confetti`` and its like are effects.
-- The exporter's user is "Me", or the name that was given it, which receipts then show.
+  ``Transcription:``. ``ParsedMessage with Confetti`` and its like are effects.
+- The exporter's user is "Me", or the name given to the exporter, which receipts then show.
 
 Assumed: indistinguishable by their form are the rest of a reply's text behind a blank line
 and the rest of the message that it answers; it is the latter's where that has no text yet
@@ -47,8 +47,13 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import File, Ids, Sent, attachment_kind
-from myna.sources._shared.text import head_lines, lines
+from myna.sources._shared.message_table import (
+    Attachment,
+    MessageIds,
+    ParsedMessage,
+    attachment_kind,
+)
+from myna.sources._shared.text import head_lines, read_lines
 
 TITLE = "imessage-exporter text"
 READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
@@ -57,7 +62,7 @@ _DATE = r"[A-Z][a-z]{2} \d\d, \d{4} [ \d]\d:\d\d:\d\d [AP]M"
 _DATED = re.compile(rf"({_DATE})(?: (.*))?")
 _HEAD = re.compile(rf"({_DATE})(?: \(Read by .*\))?")
 _READER = re.compile(r"\(Read by (.{1,200}) after ")
-_VERSION = re.compile(r"Edited [\w, ]{1,99}? later: ?(.*)")
+_EDIT = re.compile(r"Edited [\w, ]{1,99}? later: ?(.*)")
 _NOTICE = re.compile(
     r"(.+?) (?:added|removed|renamed|named|left|changed|kept|unsent|performed) .*", re.DOTALL
 )
@@ -66,19 +71,19 @@ _PATH = re.compile(r"(?:~?/|[A-Za-z]:\\|attachments[/\\])\S.*[/\\](\S.*)")
 _FILE = re.compile(r"[^\s/\\]+\.\w{3,4}|Audio Message\.\w{3}")
 _HASH = re.compile(r"[0-9a-f]{40}")
 _LINK = re.compile(r"https?://\S+")
-_APP = re.compile(
+_APP_MESSAGE = re.compile(
     r"(?:[A-Z]\S*(?: \S+)?|[\w-]+(?:\.[\w-]+)+) message:|Digital Touch Message: .*"
     r"|Unable to format app message: .*|Photo album: .*|[\w ]+ transaction: .*|Check\xa0In.*"
 )
 
 _INDENT = "    "
 _RESPONDED = "This message responded to an earlier message."
-_DELETED = "This message was deleted from the conversation!"
-_MISSING = ("Attachment missing!", "Attachment missing name metadata!")
-_UNKNOWN = "Unable to format announcement!"
-_UNSENT = (" unsent this message part!", " after sending!")
+_DELETED_NOTE = "This message was deleted from the conversation!"
+_MISSING_NOTES = ("Attachment missing!", "Attachment missing name metadata!")
+_UNKNOWN_NOTICE = "Unable to format announcement!"
+_UNSENT_ENDINGS = (" unsent this message part!", " after sending!")
 _EFFECTS = {
-    f"Sent with {effect}"
+    f"ParsedMessage with {effect}"
     for effect in (
         *("Confetti", "Echo", "Fireworks", "Balloons", "Heart", "Lasers", "Shooting Star"),
         *("Sparkles", "Spotlight", "Slam", "Loud", "Gentle", "Invisible Ink"),
@@ -91,9 +96,9 @@ _SYSTEM = {
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By a first line that begins with a date, and one that is a date above a name."""
+    """Recognise the format by a first line with a date, and a line that is a date above a name."""
     first, *rest = [*head_lines(file), ""]
-    if not (_DATED.fullmatch(first) or first == _UNKNOWN):
+    if not (_DATED.fullmatch(first) or first == _UNKNOWN_NOTICE):
         return None
     for line, below in zip([first, *rest], rest, strict=False):
         if _HEAD.fullmatch(line) and below:
@@ -107,11 +112,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file holds no message of this format, or cannot be read.
     """
-    found = _messages(file, tally)
-    yield from message_table.tables(found, "imessage", tally, zone_assumed=True, months_first=True)
+    messages = _messages(file, tally)
+    yield from message_table.to_tables(
+        messages, "imessage", tally, zone_assumed=True, months_first=True
+    )
     if not (tally.read or tally.skipped.keys() - {"outside of messages"}):
         raise SourceError(
-            f"{file.place} is no text of imessage-exporter's: no line of it is a date and the "
+            f"{file.location} is no text of imessage-exporter: no line is a date and the "
             "next one a name; export the chat again with -f txt"
         )
 
@@ -127,8 +134,8 @@ class _Block(NamedTuple):
 def _blocks(file: ChatFile, tally: Tally) -> Iterator[_Block]:
     block: list[str] = []
     begin, is_blank = 0, True
-    for number, line in lines(file, tally):
-        if is_blank and line == _UNKNOWN:
+    for number, line in read_lines(file, tally):
+        if is_blank and line == _UNKNOWN_NOTICE:
             tally.skip("notice without words", f"line {number}")
             continue
         if _HEAD.fullmatch(line) or (is_blank and _DATED.fullmatch(line)):
@@ -140,15 +147,15 @@ def _blocks(file: ChatFile, tally: Tally) -> Iterator[_Block]:
             block.append(line)
         elif not is_blank:
             tally.skip("outside of messages", f"line {number}: {line}")
-    if block:  # the next line, if only a part of it is there, might have been one more of it
+    if block:  # a last line that is cut off might belong to the message as well
         yield _Block(begin, block, is_whole=is_blank and not tally.unread_bytes)
 
 
-def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     chat = PurePath(file.name).stem
-    ids = Ids()
-    # Of replies below what they answer: the ids of that, by date and sender of the reply.
-    answered: dict[tuple[str, str], deque[str]] = defaultdict(deque)
+    ids = MessageIds()
+    # MessageIds of answered messages, by date and sender of the reply below them.
+    reply_targets: dict[tuple[str, str], deque[str]] = defaultdict(deque)
     previews = 0
     for block in _blocks(file, tally):
         dated = _DATED.fullmatch(block.lines[0])
@@ -167,36 +174,36 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
                 tally.me = "me"
             elif reader and reader[1] not in ("them", "you"):
                 tally.me = reader[1]
-            said = _said(block.lines[2:])
-            previews += said.has_preview
-            sent = Sent(
+            parsed = _parse_lines(block.lines[2:])
+            previews += parsed.has_preview
+            sent = ParsedMessage(
                 author=author,
                 author_id="me" if author == "Me" else None,
-                text=said.text,
+                text=parsed.text,
                 sent_at=date,
                 channel=chat,
-                kind=said.kind,
-                edited=said.is_edited,
-                attachments=tuple(said.files),
+                kind=parsed.kind,
+                edited=parsed.is_edited,
+                attachments=tuple(parsed.files),
             )
             sent = sent._replace(id=ids.new(sent))
-            for reply in said.replies:
-                answered[reply].append(sent.id or "")
-            if said.is_reply and (targets := answered.get((date, author))):
+            for reply in parsed.replies:
+                reply_targets[reply].append(sent.id or "")
+            if parsed.is_reply and (targets := reply_targets.get((date, author))):
                 sent = sent._replace(reply_to=targets.popleft())
                 if not targets:
-                    del answered[date, author]
+                    del reply_targets[date, author]
             yield sent
     if previews:
         tally.notes.append(f"of {previews:,} links, title and summary of the page are left out")
 
 
-def _notice(date: str, text: str, chat: str) -> Sent:
-    """A notice by the platform; one that a message was unsent stands for that message."""
-    found = _NOTICE.fullmatch(text)
-    author = found[1] if found else ""
+def _notice(date: str, text: str, chat: str) -> ParsedMessage:
+    """A notice by the platform; that a message was unsent stands for the message itself."""
+    match = _NOTICE.fullmatch(text)
+    author = match[1] if match else ""
     is_unsent = text.endswith(" unsent a message!")
-    return Sent(
+    return ParsedMessage(
         author="Me" if author == "You" else author,
         author_id="me" if author == "You" else None,
         text="" if is_unsent else text,
@@ -207,11 +214,11 @@ def _notice(date: str, text: str, chat: str) -> Sent:
 
 
 @dataclass
-class _Said:
-    """What a message says, as its lines are gone through."""
+class _Parsed:
+    """The content of a message, filled while its lines are parsed."""
 
     lines: list[str] = field(default_factory=list)
-    files: list[File] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
     replies: list[tuple[str, str]] = field(default_factory=list)
     kind: str = "text"
     text: str = ""
@@ -220,36 +227,36 @@ class _Said:
     has_preview: bool = False
 
 
-def _said(block: list[str]) -> _Said:
-    """What the lines below a sender say."""
-    said = _Said()
+def _parse_lines(block: list[str]) -> _Parsed:
+    """Parse the lines below a sender."""
+    parsed = _Parsed()
     is_unsent = False
-    for line in _own(block, said):
+    for line in _own_lines(block, parsed):
         if line == _RESPONDED:
-            said.is_reply = True
-        elif line in _MISSING:
-            said.files.append(File("file", ""))
+            parsed.is_reply = True
+        elif line in _MISSING_NOTES:
+            parsed.files.append(Attachment("file", ""))
         elif sticker := _STICKER.match(line):
-            said.files.append(File("sticker", _sticker(line[sticker.end() :])))
-        elif name := _attached(line):
-            said.files.append(File(attachment_kind(name), name))
-        elif line.endswith(_UNSENT) and _UNSENT[0][:-1] in line:
+            parsed.files.append(Attachment("sticker", _sticker_name(line[sticker.end() :])))
+        elif name := _attachment_name(line):
+            parsed.files.append(Attachment(attachment_kind(name), name))
+        elif line.endswith(_UNSENT_ENDINGS) and _UNSENT_ENDINGS[0][:-1] in line:
             is_unsent = True
-        elif line not in _EFFECTS and not _is_transcription(line, said):
-            said.lines.append(line)
-    said.text = _last_version(said)
-    first, _, more = said.text.partition("\n")
-    if block[:1] == [_DELETED] or (is_unsent and not said.text and not said.files):
-        said.kind, said.text, said.files = "deleted", "", []
-    elif said.text in _SYSTEM or _APP.fullmatch(first):
-        said.kind = "system"
+        elif line not in _EFFECTS and not _is_transcription(line, parsed):
+            parsed.lines.append(line)
+    parsed.text = _last_version(parsed)
+    first, _, more = parsed.text.partition("\n")
+    if block[:1] == [_DELETED_NOTE] or (is_unsent and not parsed.text and not parsed.files):
+        parsed.kind, parsed.text, parsed.files = "deleted", "", []
+    elif parsed.text in _SYSTEM or _APP_MESSAGE.fullmatch(first):
+        parsed.kind = "system"
     elif more and _LINK.fullmatch(first):
-        said.text, said.has_preview = first, True
-    said.is_edited = (said.is_edited or is_unsent) and said.kind == "text"
-    return said
+        parsed.text, parsed.has_preview = first, True
+    parsed.is_edited = (parsed.is_edited or is_unsent) and parsed.kind == "text"
+    return parsed
 
 
-def _own(block: list[str], said: _Said) -> Iterator[str]:
+def _own_lines(block: list[str], parsed: _Parsed) -> Iterator[str]:
     """The message's own lines, without reactions and the replies below it."""
     state = "own"
     date = indent = ""
@@ -258,7 +265,7 @@ def _own(block: list[str], said: _Said) -> Iterator[str]:
         if line.startswith(_INDENT) and (head := _HEAD.fullmatch(line, len(_INDENT))):
             state, date = "head", head[1]
         elif state == "head":
-            said.replies.append((date, line.strip()))
+            parsed.replies.append((date, line.strip()))
             state = "reply"
         elif state == "reply":
             state = "behind" if is_blank else state
@@ -267,7 +274,7 @@ def _own(block: list[str], said: _Said) -> Iterator[str]:
         elif line in ("Tapbacks:", "Reactions:") and _is_tapback(below, ""):
             state = "tapbacks"
             indent = _INDENT if below.startswith(_INDENT) else ""
-        elif state == "behind" and (is_blank or _is_of_reply(line, said)):
+        elif state == "behind" and (is_blank or _continues_reply(line, parsed)):
             pass
         else:
             state = "own"
@@ -278,21 +285,21 @@ def _is_tapback(line: str, indent: str) -> bool:
     return line.startswith(indent) and (" by " in line or "Sticker from " in line)
 
 
-def _is_of_reply(line: str, said: _Said) -> bool:
-    """Whether a line behind a reply goes on with the reply, and not with this message."""
+def _continues_reply(line: str, parsed: _Parsed) -> bool:
+    """True if a line behind a reply belongs to the reply, not to this message."""
     if line.startswith(_INDENT):
         return True
-    return any(said.lines) and line != _RESPONDED and not _attached(line)
+    return any(parsed.lines) and line != _RESPONDED and not _attachment_name(line)
 
 
-def _is_transcription(line: str, said: _Said) -> bool:
-    """Whether a line is what a machine heard in the voice message before it."""
-    is_voice = any(file.kind == "voice" for file in said.files[-1:])
+def _is_transcription(line: str, parsed: _Parsed) -> bool:
+    """True for a machine transcription of the voice message before it."""
+    is_voice = any(file.kind == "voice" for file in parsed.files[-1:])
     return is_voice and line.startswith("Transcription: ")
 
 
-def _attached(line: str) -> str | None:
-    """The name of an attachment, where the line is one's path or name."""
+def _attachment_name(line: str) -> str | None:
+    """The name of an attachment if the line is its path or name, else None."""
     path = _PATH.fullmatch(line)
     name = path[1] if path else line
     is_file = "." in name[:-1] or _HASH.fullmatch(name) if path else _FILE.fullmatch(name)
@@ -301,14 +308,14 @@ def _attached(line: str) -> str | None:
     return None
 
 
-def _sticker(path: str) -> str:
-    """A sticker's name, without what the path is followed by: its app, or its prompt."""
+def _sticker_name(path: str) -> str:
+    """A sticker's name from its path, without the app or the prompt that follows."""
     path = path.partition(" (App: ")[0].partition(" (Genmoji prompt: ")[0]
     return re.split(r"[/\\]", path)[-1]
 
 
-def _last_version(said: _Said) -> str:
-    """The text, with only the last version of parts that were edited."""
+def _last_version(parsed: _Parsed) -> str:
+    """The text, with the last version of each edited part."""
     done: list[str] = []
     part: list[str] = []  # a part that begins with a date, and may have been edited
     version: list[str] | None = None
@@ -316,13 +323,13 @@ def _last_version(said: _Said) -> str:
     def finish() -> None:
         done.extend(part if version is None else version)
 
-    for line in said.lines:
+    for line in parsed.lines:
         if _DATED.fullmatch(line):
             finish()
             part, version = [line], None
-        elif part and (edited := _VERSION.fullmatch(line)):
+        elif part and (edited := _EDIT.fullmatch(line)):
             version = [edited[1]]
-            said.is_edited = True
+            parsed.is_edited = True
         elif version is not None:
             version.append(line)
         else:

@@ -1,7 +1,6 @@
-"""IRC: the logs of irssi, ZNC, WeeChat, HexChat and mIRC, and Ubuntu's public ones.
+"""IRC logs of irssi, ZNC, WeeChat, HexChat and mIRC, and Ubuntu's public ones.
 
-All write a line for each thing that happened, and differ in little, so one table of
-patterns reads them all:
+All write one line per event and differ little, so one table of patterns reads them all:
 
     irssi    `12:01 <@ada> tea?`, `12:01  * ada waves`, `12:01 -!- bo [b@x] has joined #tea`,
              `--- Log opened Wed May 01 12:00:00 2024`, `--- Day changed Thu May 02 2024`
@@ -19,8 +18,8 @@ hour above 12 and goes back by nearly 12, noon: some of Ubuntu's logs of 2004 to
 such clocks. No log says its zone. Accounts are nicks, in lower case and without their
 marks (`@ada`).
 
-Assumed: what somebody does is their words, shown as ``*waves*``; a notice is a notice of
-the network. What nobody says is by one author, `NETWORK`: those who only join are nobody.
+Assumed: an action is its author's text, shown as ``*waves*``; notices are those of the
+network and have one author, `NETWORK`: nicks that only join have no account.
 """
 
 from __future__ import annotations
@@ -36,40 +35,40 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Sent
-from myna.sources._shared.text import head_lines, lines
+from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.text import head_lines, read_lines
 
 TITLE = "IRC logs (irssi, ZNC, WeeChat, HexChat, mIRC)"
 READS = ("text", "system")
 
 NETWORK = "IRC"
-"""Whose words notices are. The account has a blank in front, as no nick has."""
+"""Author of notices. The account has a space in front, as no nick has."""
 
-CLOCKS_DIFFER = 3600
-"""Seconds that a clock may go back by without another day: it is put right, or summer ends."""
+MAX_STEP_SECONDS = 3600
+"""A clock may go back so far within a day: it was corrected, or summer time ended."""
 
-HALF_A_DAY = 12 * 3600
+HALF_DAY_SECONDS = 12 * 3600
 
 _STAMP = re.compile(
     r"\[?(?:(?P<date>\d{4}-\d\d-\d\d)[ T]|(?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) )?"
     r"(?P<time>(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d))?)(?:\.\d{1,9})?"
     r"(?P<zone>Z|[+-]\d\d:?\d\d)?\]?(?=[ \t])"
 )
-# What follows the time; the first pattern that fits.
-_LINES = tuple(
-    (what, re.compile(pattern, re.DOTALL))
-    for what, pattern in (
+# The text behind the time; the first matching pattern counts.
+_LINE_PATTERNS = tuple(
+    (kind, re.compile(pattern, re.DOTALL))
+    for kind, pattern in (
         ("notice", r"\t(?:-->|<--|--|=!=|)\t(?P<text>.*)"),
-        ("act", r"\t \*\t(?P<nick>\S{1,64})(?: (?P<text>.*))?"),
-        ("words", r"\t[ @+%&~!]{0,3}(?P<nick>[^\s<>]{1,64})\t(?P<text>.*)"),
-        ("words", r" {1,2}<[ @+%&~!]{0,3}(?P<nick>[^\s<>]{1,64})>(?:[ \t](?P<text>.*))?"),
-        ("words", r" \((?P<nick>[^\s/()]{1,64})/[#&][^\s()]*\) (?P<text>.*)"),
+        ("action", r"\t \*\t(?P<nick>\S{1,64})(?: (?P<text>.*))?"),
+        ("message", r"\t[ @+%&~!]{0,3}(?P<nick>[^\s<>]{1,64})\t(?P<text>.*)"),
+        ("message", r" {1,2}<[ @+%&~!]{0,3}(?P<nick>[^\s<>]{1,64})>(?:[ \t](?P<text>.*))?"),
+        ("message", r" \((?P<nick>[^\s/()]{1,64})/[#&][^\s()]*\) (?P<text>.*)"),
         ("notice", r" (?:-!-|\*\*\*) (?P<text>.*)"),
         ("notice", r" (?P<text>-[^\s:()<>-][^\s:()<>]{0,63}(?:[:(]\S*)?- .*)"),
-        ("act", r" {1,2}\*[ \t](?P<nick>\S{1,64})(?: (?P<text>.*))?"),
+        ("action", r" {1,2}\*[ \t](?P<nick>\S{1,64})(?: (?P<text>.*))?"),
     )
 )
-# HexChat and mIRC mark notices like acts.
+# HexChat and mIRC write notices like actions.
 _NOTICE = re.compile(
     r"(?:Joins|Parts|Quits|Disconnected|Rejoined|Now talking (?:on|in)|Topic (?:for|is)|Set by)\b"
     r"|\S+ \(\S*\) (?:has )?(?:joined|left|[Qq]uit)\b|\S+ has quit \(|\S+ is now known as \S+$"
@@ -79,49 +78,50 @@ _NOTICE = re.compile(
 _UBUNTU = "=== "
 _MARKER = re.compile(
     r"(?:--- (?:Log opened|Log closed|Day changed)|\*\*\*\* (?:BEGIN|ENDING) LOGGING AT"
-    r"|Session (?:Start|Time|Close):) (?P<when>.*)"
+    r"|Session (?:Start|Time|Close):) (?P<date>.*)"
 )
 _CHANNEL_LINE = "Session Ident: "
-_WHEN = re.compile(
+_DATE = re.compile(
     r"(?:[A-Z][a-z]{2} )?(?P<month>[A-Z][a-z]{2}) +(?P<day>\d{1,2})"
     r"(?: [\d:]{5,8})?,? (?P<year>\d{4})"
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_CODES = re.compile(  # colours and letter forms
+_FORMAT_CODES = re.compile(  # colours and letter forms
     "\x03(?:[0-9]{1,2}(?:,[0-9]{1,2})?)?|\x04(?:[0-9A-Fa-f]{6})?|[\x02\x0f\x11\x16\x1d-\x1f]"
 )
-_NAMED_DAY = re.compile(r"(?<!\d)(\d{4})(-?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
-_NAMED_CHANNEL = re.compile(r"#+[^\s#,][^\s,]*")
+_DAY_IN_NAME = re.compile(r"(?<!\d)(\d{4})(-?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
+_CHANNEL_IN_NAME = re.compile(r"#+[^\s#,][^\s,]*")
 _WEECHAT_NAME = re.compile(r"irc\.(?P<network>[^.]+)\.(?P<channel>.+)\.weechatlog")
 
 
 class _Line(NamedTuple):
-    """What a line tells; `what` is one of those of _LINES, ``marker`` or ``channel``."""
+    """A parsed line; `kind` is one of _LINE_PATTERNS, ``marker`` or ``channel``."""
 
-    what: str
+    kind: str
     text: str
     nick: str = ""
     stamp: re.Match[str] | None = None
 
 
 class _Clock:
-    """Which day and time it is in the log."""
+    """The current day and time in the log."""
 
     def __init__(self, day: date | None) -> None:
         self.day = day
         self.seconds = 0  # since midnight
-        self.half = 0  # seconds that have to be added to a time of a 12-hour clock
+        self.offset = 0  # seconds to add to a time of a 12-hour clock
         self.has_12_hours: bool | None = None  # until it is known
         self.now: str | None = None  # as the message table's times are written
 
-    def turn_to(self, when: str) -> bool:
-        """Go to the day that a line of the program names; whether it can be read."""
-        if (found := _WHEN.match(when)) is None:
+    def set_day(self, text: str) -> bool:
+        """Set the day from a marker line; return False if it cannot be read."""
+        if (date_match := _DATE.match(text)) is None:
             return False
-        return self._turn(int(found["year"]), _month(found), int(found["day"]))
+        year, day = int(date_match["year"]), int(date_match["day"])
+        return self._start_day(year, _month(date_match), day)
 
-    def tell(self, stamp: re.Match[str]) -> str | None:
-        """The time of a line, where a day is known."""
+    def time_of(self, stamp: re.Match[str]) -> str | None:
+        """The time of a line; None while no day is known."""
         if stamp["date"]:
             self.now = f"{stamp['date']} {stamp['time']}{stamp['zone'] or ''}"
             return self.now
@@ -129,94 +129,96 @@ class _Clock:
             return None
         if stamp["month"]:
             month = _month(stamp)
-            self._turn(self.day.year + (month < self.day.month), month, int(stamp["day"]))
+            self._start_day(self.day.year + (month < self.day.month), month, int(stamp["day"]))
         hour, minute, second = int(stamp["hour"]), int(stamp["minute"]), int(stamp["second"] or 0)
         if hour > 23 or minute > 59 or second > 59:
-            return f"{self.day} {stamp['time']}"  # which is no time, and is counted so
+            return f"{self.day} {stamp['time']}"  # an invalid time, counted as such later
         seconds = (hour * 60 + minute) * 60 + second
         if hour > 12:
-            self.has_12_hours, self.half = False, 0
+            self.has_12_hours, self.offset = False, 0
         elif self.has_12_hours:
-            seconds = seconds % HALF_A_DAY + self.half
-        if seconds < self.seconds - CLOCKS_DIFFER:
-            seconds = self._round(seconds)
+            seconds = seconds % HALF_DAY_SECONDS + self.offset
+        if seconds < self.seconds - MAX_STEP_SECONDS:
+            seconds = self._wrap_around(seconds)
         self.seconds = seconds
         minutes = seconds // 60
         self.now = f"{self.day} {minutes // 60:02}:{minutes % 60:02}:{seconds % 60:02}"
         return self.now
 
-    def _round(self, seconds: int) -> int:
-        """The time after the hand went round, to noon or into the next day."""
-        if self.has_12_hours is None and seconds + HALF_A_DAY - self.seconds <= CLOCKS_DIFFER:
-            self.has_12_hours = seconds + HALF_A_DAY >= self.seconds
+    def _wrap_around(self, seconds: int) -> int:
+        """The time after the clock wrapped around, at noon or midnight."""
+        if (
+            self.has_12_hours is None
+            and seconds + HALF_DAY_SECONDS - self.seconds <= MAX_STEP_SECONDS
+        ):
+            self.has_12_hours = seconds + HALF_DAY_SECONDS >= self.seconds
         if self.has_12_hours:
-            self.half = HALF_A_DAY - self.half
-            seconds = seconds % HALF_A_DAY + self.half
-        if not self.half and self.day:
+            self.offset = HALF_DAY_SECONDS - self.offset
+            seconds = seconds % HALF_DAY_SECONDS + self.offset
+        if not self.offset and self.day:
             self.day = min(self.day, date.max - timedelta(1)) + timedelta(1)
         return seconds
 
-    def _turn(self, year: int, month: int, day: int) -> bool:
+    def _start_day(self, year: int, month: int, day: int) -> bool:
         try:
             self.day = date(year, month, day)
         except ValueError:
             return False
-        self.seconds = self.half = 0
+        self.seconds = self.offset = 0
         return True
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the shape of its lines: nearly all of them must have it."""
-    found = [line for line in head_lines(file, 500) if line.strip()]
-    shapes = [_line(line) for line in found]
-    known = [shape for shape in shapes if shape]
-    said = [line for line, shape in zip(found, shapes, strict=True) if shape and shape.nick]
-    if len(known) * 5 < len(shapes) * 4 or not any(shape.stamp for shape in known):
+    """Recognise the format by its lines: at least four in five must parse."""
+    texts = [line for line in head_lines(file, 500) if line.strip()]
+    parsed = [_parse_line(text) for text in texts]
+    valid = [line for line in parsed if line]
+    messages = [text for text, line in zip(texts, parsed, strict=True) if line and line.nick]
+    if len(valid) * 5 < len(parsed) * 4 or not any(line.stamp for line in valid):
         return None
-    if shapes[0] and shapes[0].what == "marker":
-        return Recognition("irc", 0.95, f"it begins with '{found[0][:20]}'")
-    if not said:
+    if parsed[0] and parsed[0].kind == "marker":
+        return Recognition("irc", 0.95, f"it begins with '{texts[0][:20]}'")
+    if not messages:
         return Recognition("irc", 0.6, "its lines are notices such as those of IRC")
     # Archives of Signal are written as such lines too, with a date in the brackets.
-    is_sure = not re.match(r"\[\d{4}-", said[0]) or "#" in file.name
-    because = f"its lines are such as '{said[0][:40]}'"
+    is_sure = not re.match(r"\[\d{4}-", messages[0]) or "#" in file.name
+    because = f"its lines are such as '{messages[0][:40]}'"
     return Recognition("irc", 0.9 if is_sure else 0.5, because)
 
 
 def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
-    """What was said and what happened, in the file's order.
+    """Messages and notices, in the file's order.
 
     Raises:
-        SourceError: no line is that of a log, or the file cannot be read.
+        SourceError: no line is of an IRC log, or the file cannot be read.
     """
-    yield from message_table.tables(_messages(file, tally), "irc", tally, months_first=False)
+    yield from message_table.to_tables(_messages(file, tally), "irc", tally, months_first=False)
 
 
-def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
-    space, channel = _place(file)
-    clock = _Clock(_named_day(file.name))
+def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
+    space, channel = _network_and_channel(file)
+    clock = _Clock(_day_in_name(file.name))
     is_log = has_times = False
-    for number, text in lines(file, tally):
-        line = _line(text)
+    for number, text in read_lines(file, tally):
+        line = _parse_line(text)
         if line is None:
             if text.strip():
                 tally.skip("no line of a log", f"line {number}: {text}")
             continue
         is_log = True
-        if line.what == "marker":
-            if not clock.turn_to(line.text):
+        if line.kind == "marker":
+            if not clock.set_day(line.text):
                 tally.skip("a day that cannot be read", f"line {number}: {text}")
             continue
-        if line.what == "channel":
+        if line.kind == "channel":
             channel = line.text or channel
             continue
-        sent_at = clock.tell(line.stamp) if line.stamp else clock.now
+        sent_at = clock.time_of(line.stamp) if line.stamp else clock.now
         has_times = has_times or sent_at is not None
-        shown = f"*{line.text}*" if line.what == "act" and line.text else line.text
-        yield Sent(
+        yield ParsedMessage(
             author=line.nick or NETWORK,
             author_id=line.nick.casefold() or f" {NETWORK}",
-            text=shown,
+            text=f"*{line.text}*" if line.kind == "action" and line.text else line.text,
             sent_at=sent_at,
             channel=channel,
             space=space,
@@ -224,19 +226,19 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[Sent]:
         )
     if not is_log:
         raise SourceError(
-            f"{file.place} is no IRC log: no line is such as '[12:01] <ada> hello'; "
+            f"{file.location} is no IRC log: no line is such as '[12:01] <ada> hello'; "
             "give a log of irssi, ZNC, WeeChat, HexChat or mIRC"
         )
     if not has_times:
         tally.notes.append("no day is known: the messages have no times, only their order")
 
 
-def _line(line: str) -> _Line | None:
-    """What a line of a log tells; None where it is no such line."""
+def _parse_line(line: str) -> _Line | None:
+    """Parse a line; None if it is not of an IRC log."""
     if not line.isprintable():
-        line = _CODES.sub("", line)
+        line = _FORMAT_CODES.sub("", line)
     if marker := _MARKER.match(line):
-        return _Line("marker", marker["when"])
+        return _Line("marker", marker["date"])
     if line.startswith(_CHANNEL_LINE):
         return _Line("channel", line.removeprefix(_CHANNEL_LINE).strip())
     if line.startswith(_UBUNTU):
@@ -245,37 +247,37 @@ def _line(line: str) -> _Line | None:
     # LINE has tabs as WeeChat does, and no dates.
     if stamp is None or (line[stamp.end()] == "\t" and not stamp["date"]):
         return None
-    for what, pattern in _LINES:
-        if found := pattern.fullmatch(line, stamp.end()):
-            fields = found.groupdict()
+    for kind, pattern in _LINE_PATTERNS:
+        if match := pattern.fullmatch(line, stamp.end()):
+            fields = match.groupdict()
             nick, text = fields.get("nick") or "", fields["text"] or ""
-            if what == "act" and _NOTICE.match(f"{nick} {text}"):
+            if kind == "action" and _NOTICE.match(f"{nick} {text}"):
                 return _Line("notice", f"{nick} {text}", stamp=stamp)
-            return _Line(what, text, nick, stamp)
+            return _Line(kind, text, nick, stamp)
     return None
 
 
-def _month(found: re.Match[str]) -> int:
-    """The number of a month that is named in English; 0 where it is not."""
-    return _MONTHS.index(found["month"]) + 1 if found["month"] in _MONTHS else 0
+def _month(match: re.Match[str]) -> int:
+    """The number of an English month name; 0 if it is none."""
+    return _MONTHS.index(match["month"]) + 1 if match["month"] in _MONTHS else 0
 
 
-def _named_day(name: str) -> date | None:
-    """The day that a file is named after."""
-    found = _NAMED_DAY.search(name)
+def _day_in_name(name: str) -> date | None:
+    """The day in a file name, or None."""
+    match = _DAY_IN_NAME.search(name)
     try:
-        return date(int(found[1]), int(found[3]), int(found[4])) if found else None
+        return date(int(match[1]), int(match[3]), int(match[4])) if match else None
     except ValueError:
         return None
 
 
-def _place(file: ChatFile) -> tuple[str, str]:
-    """The network, where it is known, and the channel: from the file's or its folder's name."""
+def _network_and_channel(file: ChatFile) -> tuple[str, str]:
+    """The network ("" if unknown) and the channel, from the names of the file and its folder."""
     network, name = "", PurePath(file.name).stem
-    if found := _WEECHAT_NAME.fullmatch(file.name):
-        network, name = found["network"], found["channel"]
-    if day := _NAMED_DAY.search(name):
+    if match := _WEECHAT_NAME.fullmatch(file.name):
+        network, name = match["network"], match["channel"]
+    if day := _DAY_IN_NAME.search(name):
         name = name[: day.start()]
-    channel = _NAMED_CHANNEL.search(name)
-    shown = (channel[0] if channel else name).rstrip("._- ")
-    return network, shown or file.folder or file.name
+    channel = _CHANNEL_IN_NAME.search(name)
+    name = (channel[0] if channel else name).rstrip("._- ")
+    return network, name or file.folder_name or file.name

@@ -1,4 +1,4 @@
-"""Any chat of one JSON object a line."""
+"""Any chat with one JSON object per line."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By a line that is an object with an author and a text."""
+    """Recognise the format by a line that is an object with an author and a text."""
     for line in head_text(file).split("\n")[:20]:
         try:
-            names = rows.columns(_OBJECT.decode(line), file.columns)
+            names = rows.match_columns(_OBJECT.decode(line), file.columns)
         except (ValueError, RecursionError):
             continue
         if names:
@@ -36,22 +36,24 @@ def recognise(file: ChatFile) -> Recognition | None:
 
 
 def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
-    """The messages, one a line.
+    """The messages, one per line.
 
     Raises:
         SourceError: no line has an author and a text, or the file cannot be read.
     """
     with file.open() as stream, open_text(stream, file.head) as lines:
         objects = _objects(lines, file, tally)
-        sample = list(islice(objects, message_table.SAMPLE))
-        there = dict.fromkeys(name for _, values in sample for name in values)
-        names = rows.columns(there, file.columns)
+        sample = list(islice(objects, message_table.DATE_SAMPLE_MESSAGES))
+        present = dict.fromkeys(name for _, values in sample for name in values)
+        names = rows.match_columns(present, file.columns)
         if names is None:
             raise SourceError(
-                f"{file.place} has no lines with an author and a text: give each line an object "
+                f"{file.location} has no lines with an author and a text: give each line an object "
                 'such as {"author": "Ann", "time": "2024-01-31T20:15:00Z", "text": "hello"}'
             )
-        for frame in rows.tables(_named(chain(sample, objects), names, tally), file, tally):
+        for frame in rows.tables_from_rows(
+            _rows(chain(sample, objects), names, tally), file, tally
+        ):
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size
@@ -70,19 +72,19 @@ def _objects(
             if line.endswith(("\n", "\r")):
                 tally.skip("damaged line", f"line {number}: {error}")
             else:
-                tally.lose(max(0, file.size - _size(line, lines.encoding)), file.size)
+                tally.skip_bytes(max(0, file.size - _encoded_size(line, lines.encoding)), file.size)
                 tally.notes.append(f"the file breaks off in line {number}")
 
 
-def _size(line: str, encoding: str) -> int:
-    """How many bytes of the file a line takes."""
+def _encoded_size(line: str, encoding: str) -> int:
+    """Bytes of a line in the file."""
     return len(line.encode("utf-16-le" if encoding.startswith("utf-16") else "utf-8"))
 
 
-def _named(
+def _rows(
     objects: Iterator[tuple[int, dict[str, Any]]], names: dict[str, str], tally: Tally
 ) -> Iterator[rows.Row]:
-    """The objects' values by what they hold."""
+    """Table rows from the objects; `names` maps columns to keys."""
     for number, values in objects:
         if isinstance(values.get(names["text"], 0), str | None):
             yield {column: _as_text(values.get(name)) for column, name in names.items()}
@@ -91,7 +93,7 @@ def _named(
 
 
 def _as_text(value: Any) -> str:
-    """A value as a table's cell has it."""
+    """A value as the text of a table cell."""
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int | float) else ""

@@ -16,10 +16,10 @@ There are two shapes. Both have no ids of accounts or messages.
     media"; a ``type`` of placeholder is taken for a message that is gone, as other readers
     of the format do. That the newest comes first there too is an assumption.
 
-The order of messages is that of their milliseconds, so it holds across the parts of a chat.
-Who made the export is said nowhere; a chat of two is named after the other one. A link
-that was shared is text, the words around it at its other end are not. Instagram is known
-by the path of the file or of the media in it: a file without either is called Messenger's.
+Messages are ordered by their milliseconds, so the order holds across the parts of a chat.
+The exporter is not named; a chat of two is named after the other person. A shared link is
+text, its preview is not. Instagram is recognised by the path of the file or of the media in
+it; other files count as Messenger's.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ import polars as pl
 
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.html import mentions
-from myna.sources._shared.json_objects import decode_repaired, objects
-from myna.sources._shared.json_stream import SEPARATORS, Shape, pieces
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.html import find_mentions
+from myna.sources._shared.json_objects import decode_repaired, read_objects
+from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 
 TITLE = "Messenger or Instagram JSON"
 READS = (*("text", "mentions", "deleted", "attachments", "stickers", "voice", "calls", "system"),)
 
-_SHAPE = Shape(
+_SHAPE = ListPattern(
     key=b"messages",
     boundary=re.compile(rb',\s*(?=\{\s*"(?:sender_name|isUnsent)"\s*:)'),
     # No message has a list before a title; the figure keeps hostile input linear.
@@ -75,7 +75,7 @@ _WHOLE_CALL = re.compile(r"The (?:video |audio |group )*(?:call|chat) (?:has )?e
 
 
 class _Fields(msgspec.Struct, gc=False):
-    """The fields of an object that are read; all others are skipped unseen."""
+    """The fields of an object that are read; all others are skipped."""
 
 
 class _Medium(_Fields):
@@ -123,7 +123,7 @@ _DOCUMENT = msgspec.json.Decoder(_Document)
 
 
 class _Chat(NamedTuple):
-    """Whose chat it is, and whether its strings are to be repaired."""
+    """The platform, name and people of a chat; `is_garbled`: its strings need repair."""
 
     source: str
     id: str
@@ -133,7 +133,7 @@ class _Chat(NamedTuple):
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the keys of messages, or those around them."""
+    """Recognise the format by the keys of messages, or those around them."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not head.startswith(b"{") or b'"messages"' not in head:
         return None
@@ -155,16 +155,16 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     chat = _chat(file)
     if len(chat.people) == 2 and chat.name in chat.people:
         tally.me = chat.people[chat.people[0] == chat.name]
-    found = _messages(file, chat, tally)
-    yield from message_table.tables(
-        found, chat.source, tally, zone_assumed=False, months_first=False
+    messages = _messages(file, chat, tally)
+    yield from message_table.to_tables(
+        messages, chat.source, tally, zone_assumed=False, months_first=False
     )
     if not tally.read and not tally.skipped and not tally.notes:
         tally.notes.append("the export holds no messages")
 
 
 def _chat(file: ChatFile) -> _Chat:
-    """Whose chat it is, from what stands before the messages and behind them."""
+    """The chat, from the fields before and behind the messages."""
     fields: dict[str, Any] = {}
     with file.open() as stream:
         for piece in pieces(stream, _SHAPE):
@@ -172,8 +172,8 @@ def _chat(file: ChatFile) -> _Chat:
                 fields |= _fields(piece.data.removeprefix(b"\xef\xbb\xbf") + b"]}")
             elif piece.kind == "tail":
                 fields |= _fields(b"{" + piece.data.lstrip(SEPARATORS))
-    listed = fields.get("participants")
-    names = [one.get("name") if isinstance(one, dict) else one for one in _as_list(listed)]
+    listed = _as_list(fields.get("participants"))
+    names = [one.get("name") if isinstance(one, dict) else one for one in listed]
     people = [name for name in names if isinstance(name, str)]
     stem = PurePath(file.name).stem
     if thread := fields.get("threadName"):
@@ -181,10 +181,12 @@ def _chat(file: ChatFile) -> _Chat:
         return _Chat("messenger", thread, name, tuple(people), is_garbled=False)
     people = [_repaired(name) for name in people]
     name = _repaired(fields.get("title") or "") or ", ".join(people) or stem
-    place = (fields.get("thread_path") or "").rpartition("/")[2].lower()
-    if not place:
-        place = file.folder.lower() if stem.startswith("message_") and file.folder else name
-    return _Chat(_platform(file), place, name, tuple(people), is_garbled=True)
+    chat_id = (fields.get("thread_path") or "").rpartition("/")[2].lower()
+    if not chat_id:
+        chat_id = (
+            file.folder_name.lower() if stem.startswith("message_") and file.folder_name else name
+        )
+    return _Chat(_platform(file), chat_id, name, tuple(people), is_garbled=True)
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -192,7 +194,7 @@ def _as_list(value: Any) -> list[Any]:
 
 
 def _fields(data: bytes) -> dict[str, Any]:
-    """The document's own fields that are in this part of it."""
+    """The document's own fields in this piece of it."""
     try:
         document = decode_repaired(data, _DOCUMENT)
     except (ValueError, RecursionError):
@@ -202,8 +204,8 @@ def _fields(data: bytes) -> dict[str, Any]:
 
 
 def _platform(file: ChatFile) -> str:
-    """Whether it is Messenger's or Instagram's."""
-    path = file.place.lower()
+    """The platform: "messenger" or "instagram"."""
+    path = file.location.lower()
     instagram = path.rfind("instagram")
     facebook = max(path.rfind("facebook"), path.rfind("messenger"))
     if instagram == facebook:  # neither
@@ -212,44 +214,46 @@ def _platform(file: ChatFile) -> str:
     return "instagram" if instagram > facebook else "messenger"
 
 
-def _messages(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Sent]:
-    """The messages, one by one; the tally learns what became of the rest."""
+def _messages(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[ParsedMessage]:
+    """The messages, one by one; the tally counts the rest."""
     no_list = (
-        f"{file.place} is no chat of Messenger or Instagram: it has no list of messages; "
+        f"{file.location} is not a chat of Messenger or Instagram: it has no list of messages; "
         "download your information again, choosing JSON as the format"
     )
-    found = objects(file, _MESSAGES, _SHAPE, tally, no_list, "older messages may be missing")
-    last, same = None, 0
+    found = read_objects(file, _MESSAGES, _SHAPE, tally, no_list, "older messages may be missing")
+    last, newer_same_time = None, 0
     for number, message in enumerate(found, 1):
         time = message.timestamp_ms or message.timestamp
         if time is None and not (message.sender_name or message.encrypted_sender):
             tally.skip("no sender and no time", f"message {number} of the file")
             continue
-        same = same + 1 if time == last else 0
+        newer_same_time = newer_same_time + 1 if time == last else 0
         last = time
-        yield _sent_by(message, chat, time, same)
+        yield _message(message, chat, time, newer_same_time)
 
 
-def _sent_by(message: _Message, chat: _Chat, time: int | str | None, same: int) -> Sent:
-    """A message, of which `same` newer ones have the same time."""
-    mend = _repaired if chat.is_garbled else str
-    author = mend(message.sender_name or message.encrypted_sender or "") or "unknown"
-    text = mend(message.content or message.text or "")
+def _message(
+    message: _Message, chat: _Chat, time: int | str | None, newer_same_time: int
+) -> ParsedMessage:
+    """Convert a message; `same` newer ones have the same time."""
+    repair = _repaired if chat.is_garbled else str
+    author = repair(message.sender_name or message.encrypted_sender or "") or "unknown"
+    text = repair(message.content or message.text or "")
     files = tuple(_files(message))
     is_gone = message.type == "placeholder" and not text
     kind = "text"
     if message.is_unsent or message.is_encrypted_unsent or is_gone:
         kind, text, files = "deleted", "", ()
     else:
-        kind, said = _kind(message, author, text)
-        if kind == "text" and not said and text and not files and message.share is None:
-            files = (File("file", ""),)
-        text = _with_link(message, said)
+        kind, own_text = _kind(message, author, text)
+        if kind == "text" and not own_text and text and not files and message.share is None:
+            files = (Attachment("file", ""),)
+        text = _with_link(message, own_text)
     names = {name: name for name in chat.people} if "@" in text else {}
     position = None
     if isinstance(time, int) and abs(time) < 10**14:
-        position = time * 1000 + 999 - min(same, 999)
-    return Sent(
+        position = time * 1000 + 999 - min(newer_same_time, 999)
+    return ParsedMessage(
         author=author,
         text=text,
         sent_at=time * 1000 if isinstance(time, int) else time,
@@ -257,25 +261,25 @@ def _sent_by(message: _Message, chat: _Chat, time: int | str | None, same: int) 
         channel_id=chat.id,
         kind=kind,
         attachments=files,
-        mentions=tuple(mentions(text, names, [])) if names else (),
+        mentions=tuple(find_mentions(text, names, [])) if names else (),
         position=position,
     )
 
 
 def _kind(message: _Message, author: str, text: str) -> tuple[str, str]:
-    """The kind of a message, and what of its text its author wrote."""
+    """The kind of a message, and the text that its author wrote."""
     if message.call_duration or message.type == "Call":
         return "call", text
     if message.type in ("Subscribe", "Unsubscribe"):
         return "system", text
     for subject in (author, author.partition(" ")[0], "You"):
         if text.startswith(f"{subject} "):
-            said = text[len(subject) + 1 :]
-            if _SENT.fullmatch(said.rstrip()):
+            predicate = text[len(subject) + 1 :]
+            if _SENT.fullmatch(predicate.rstrip()):
                 return "text", ""
-            if _CALL.match(said):
+            if _CALL.match(predicate):
                 return "call", text
-            if _NOTICE.match(said):
+            if _NOTICE.match(predicate):
                 return "system", text
     if _WHOLE_CALL.fullmatch(text):
         return "call", text
@@ -283,15 +287,15 @@ def _kind(message: _Message, author: str, text: str) -> tuple[str, str]:
 
 
 def _with_link(message: _Message, text: str) -> str:
-    """The text with the link that was shared, but for that of a story it answers."""
+    """The text with the shared link, unless that is of a story it answers."""
     link = message.share.link if message.share is not None else None
     if not link or link in text or (text and "/stories/" in link):
         return text
     return f"{text}\n{link}" if text else link
 
 
-def _files(message: _Message) -> Iterator[File]:
-    """What was sent with a message."""
+def _files(message: _Message) -> Iterator[Attachment]:
+    """The attachments of a message."""
     for kind, media in (
         ("image", message.photos),
         ("video", message.videos),
@@ -299,21 +303,21 @@ def _files(message: _Message) -> Iterator[File]:
         ("voice", message.audio_files),
     ):
         for medium in media or ():
-            yield File(kind, _name(medium))
+            yield Attachment(kind, _name(medium))
     for medium in [*(message.files or ()), *(message.media or ())]:
-        yield File(attachment_kind(_name(medium)), _name(medium))
+        yield Attachment(attachment_kind(_name(medium)), _name(medium))
     if message.sticker is not None:
-        yield File("sticker", _name(message.sticker))
+        yield Attachment("sticker", _name(message.sticker))
 
 
 def _name(medium: _Medium) -> str:
-    """The name of a file, "" where it is absent."""
+    """The name of a file, or ""."""
     uri = _repaired(medium.uri or "")
     return uri.partition("?")[0].rpartition("/")[2] if "/" in uri else ""
 
 
 def _repaired(text: str) -> str:
-    """A string as it was before its UTF-8 was read as Latin-1, or itself if it never was."""
+    """Repair a string whose UTF-8 was read as Latin-1; other strings stay."""
     if text.isascii():
         return text
     try:

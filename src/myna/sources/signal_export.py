@@ -1,8 +1,8 @@
-r"""Chats of Signal Desktop, exported by signal-export (`sigexport`).
+r"""Signal Desktop chats, exported by signal-export (`sigexport`).
 
 It makes a folder for each chat, named after it (letters and digits only), with the chat
-twice: `chat.md` (before 2022 `index.md`) and, since then, `data.json`, one object a line,
-which has more in it. Where both are, `data.json` is the one that is read.
+twice: `chat.md` (before 2022 `index.md`) and, since then, `data.json`, one object per line,
+which has more fields. If both exist, `data.json` is read.
 
 Known from signal-export's own `models.py` (`Message.to_md`, `dict_str`), `create.py`,
 `merge.py` and, for the oldest, its first `sigexport.py`:
@@ -38,15 +38,15 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import File, Sent, attachment_kind
+from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 from myna.sources._shared.signal import (
-    MENTION,
+    MENTION_PLACEHOLDER,
     as_dicts,
     as_text,
-    break_off,
-    headed,
-    objects,
-    texts,
+    count_cut_off,
+    match_heads,
+    read_objects,
+    split_messages,
 )
 from myna.sources._shared.text import head_lines
 
@@ -63,14 +63,14 @@ _STICKER = re.compile(r"\(\( ([^\n]*) \)\)")
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the file's name and its first message."""
+    """Recognise the format by the file's name and its first message."""
     if _is_data(file):
         return Recognition("signal_export", 0.95, "its lines are signal-export's messages")
     if not file.name.lower().endswith(".md") or not any(map(_HEAD.match, head_lines(file))):
         return None
     if file.name.lower() not in _NAMES:
-        return Recognition("signal_export", 0.7, "its lines are as signal-export's")
-    data = file.beside("data.json")
+        return Recognition("signal_export", 0.7, "its lines look like signal-export's")
+    data = file.sibling("data.json")
     if data is not None and _is_data(data):
         return Recognition("signal_export", 0.95, "data.json beside it has the same", False)
     return Recognition("signal_export", 0.95, "its lines are signal-export's messages")
@@ -83,50 +83,48 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no message of signal-export, or cannot be read.
     """
     tally.me = _ME
-    found = _from_data(file, tally) if _is_data(file) else _from_text(file, tally)
-    yield from message_table.tables(found, "signal", tally, months_first=False)
+    messages = _from_data(file, tally) if _is_data(file) else _from_text(file, tally)
+    yield from message_table.to_tables(messages, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
-            f"{file.place} holds no message of signal-export: give the chat.md or the "
+            f"{file.location} holds no message of signal-export: give the chat.md or the "
             "data.json that 'sigexport' wrote"
         )
 
 
 def _is_data(file: ChatFile) -> bool:
-    """Whether one of the first lines is a message of data.json, or its beginning."""
-    found = head_lines(file, 5)
-    return any(
-        line.lstrip().startswith("{") and all(key in line for key in _KEYS) for line in found
-    )
+    """True if one of the first lines is a message of data.json, or its beginning."""
+    objects = (line for line in head_lines(file, 5) if line.lstrip().startswith("{"))
+    return any(all(key in line for key in _KEYS) for line in objects)
 
 
 def _channel(file: ChatFile) -> str:
-    """The chat's name: the folder's, or the file's where it was given one."""
+    """The chat's name: the folder's, or the file's if it was renamed."""
     stem = PurePath(file.name).stem
-    return file.folder or stem if file.name.lower() in _NAMES else stem
+    return file.folder_name or stem if file.name.lower() in _NAMES else stem
 
 
-def _from_text(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     channel = _channel(file)
-    for message in texts(headed(file, tally, _HEAD), tally):
+    for message in split_messages(match_heads(file, tally, _HEAD), tally):
         date, time, sender, begin = message.head.groups()
         body, files = _without_links("\n".join(_without_quote([begin or "", *message.below])))
         body, more = _without_marks(body)
-        # What a quote, a sticker or reactions stand below has nothing in its first line.
+        # Messages with a quote, a sticker or reactions have an empty first line.
         if (
             message.is_last
             and not (body.strip() or files or more)
             and not (begin and message.below)
         ):
-            break_off(message, tally)
+            count_cut_off(message, tally)
             continue
         is_deleted = body.strip() == _DELETED
         yield _message(sender, body, f"{date} {time}", channel, more + files, is_deleted=is_deleted)
 
 
-def _from_data(file: ChatFile, tally: Tally) -> Iterator[Sent]:
+def _from_data(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     channel = _channel(file)
-    for number, values in objects(file, tally):
+    for number, values in read_objects(file, tally):
         date, sender, body = (values.get(key) for key in ("date", "sender", "body"))
         if not isinstance(sender, str) or not isinstance(body, str | None):
             tally.skip("no message", f"line {number}: no sender, or a body that is no text")
@@ -149,25 +147,25 @@ def _message(
     body: str,
     date: str,
     channel: str,
-    files: tuple[File, ...],
+    files: tuple[Attachment, ...],
     *,
     is_deleted: bool = False,
     is_call: bool = False,
     is_edited: bool = False,
     id_: str | None = None,
-) -> Sent:
-    text = body.strip().replace(MENTION, "@unknown")
+) -> ParsedMessage:
+    text = body.strip().replace(MENTION_PLACEHOLDER, "@unknown")
     kind = "text"
     if is_deleted:
         kind, text = "deleted", ""
     elif is_call or _CALL.fullmatch(text):
         kind = "call"
     elif not text and not files:
-        kind = "system"  # of notices the tool keeps no more than the time
-    return Sent(
+        kind = "system"  # of notices the tool keeps only the time
+    return ParsedMessage(
         author=sender,
         text=text,
-        # The tool's stand-in for no time, in any zone.
+        # The tool writes 1970 in any time zone for an unknown time.
         sent_at=None if date.startswith(("1970-01-01", "1969-12-31")) else date,
         channel=channel,
         id=id_,
@@ -178,7 +176,7 @@ def _message(
 
 
 def _without_quote(lines: list[str]) -> list[str]:
-    """The lines of a message without the quote it begins with: on its own, up to a blank line."""
+    """Remove the quote that a message begins with, up to a blank line."""
     filled = [number for number, line in enumerate(lines) if line.strip()]
     if lines[0].strip() or not filled or not lines[filled[0]].startswith(">"):
         return lines
@@ -188,9 +186,9 @@ def _without_quote(lines: list[str]) -> list[str]:
     return lines[quote:]
 
 
-def _without_links(text: str) -> tuple[str, tuple[File, ...]]:
-    """The text before the links to files it ends with, and those files."""
-    files: list[File] = []
+def _without_links(text: str) -> tuple[str, tuple[Attachment, ...]]:
+    """Split the links to files from the end of a text; return text and files."""
+    files: list[Attachment] = []
     end = len(text.rstrip())
     while end and text[end - 1] == ")":
         middle = text.rfind("](", 0, end)
@@ -206,32 +204,32 @@ def _without_links(text: str) -> tuple[str, tuple[File, ...]]:
         if begin < 0:
             break
         label = text[begin + 1 : middle]
-        files.append(File("sticker" if is_sticker else attachment_kind(label), label))
+        files.append(Attachment("sticker" if is_sticker else attachment_kind(label), label))
         end = begin - (not is_sticker and text[begin - 1 : begin] == "!")
         while end and text[end - 1] == " ":
             end -= 1
     return text[:end], tuple(reversed(files))
 
 
-def _without_marks(text: str) -> tuple[str, tuple[File, ...]]:
-    """The text without the sticker and the reactions on its last lines, and the sticker."""
+def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...]]:
+    """Remove the sticker and the reactions from the last lines; return text and sticker."""
     body, _, last = text.rstrip().rpartition("\n")
-    files: tuple[File, ...] = ()
+    files: tuple[Attachment, ...] = ()
     if sticker := _STICKER.fullmatch(last):
-        files = (File("sticker", sticker[1]),)
+        files = (Attachment("sticker", sticker[1]),)
         text = body
         body, _, last = text.rstrip().rpartition("\n")
     is_reactions = last.startswith("(- ") and last.endswith(" -)") and ": " in last
     return (body if is_reactions else text), files
 
 
-def _files(values: dict[str, Any]) -> tuple[File, ...]:
+def _files(values: dict[str, Any]) -> tuple[Attachment, ...]:
     """The sticker and the attachments of an object."""
     sticker = values.get("sticker")
     names = [as_text(item.get("name")) for item in as_dicts(values.get("attachments"))]
-    files = [File(attachment_kind(name), name) for name in names]
+    files = [Attachment(attachment_kind(name), name) for name in names]
     if isinstance(sticker, dict):
-        files.insert(0, File("sticker", as_text(sticker.get("emoji"))))
+        files.insert(0, Attachment("sticker", as_text(sticker.get("emoji"))))
     elif sticker and isinstance(sticker, str):
-        files.insert(0, File("sticker", sticker))
+        files.insert(0, Attachment("sticker", sticker))
     return tuple(files)

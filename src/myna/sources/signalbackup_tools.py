@@ -1,4 +1,4 @@
-"""Chats of Signal for Android, exported from a backup by signalbackup-tools.
+"""Signal for Android chats, exported from a backup by signalbackup-tools.
 
 Its text (`--exporttxt`) is a file for each chat, `Name (_id5).txt`, known from the tool's
 own `exporttxt.cc` and `TXTaddReactions`:
@@ -10,15 +10,15 @@ own `exporttxt.cc` and `TXTaddReactions`:
                                        [2] green
     [May 01, 2024 18:04:00] *** bo called you
 
-Times are when a message was received, in the exporting computer's zone, which is not said.
-Everyone stands under their own name, also who made the backup. Bodies are not escaped: a
-text that itself ends like reactions is read so. Quotes and messages that were deleted are
-not exported, and mentions are names. A file and the text sent with it are two messages here.
+Times are times of receipt, in the exporting computer's zone, which is not given. Everyone
+has their own name, the owner of the backup too. Bodies are not escaped: a text that itself
+ends like reactions is read so. Quotes and deleted messages are not exported, and mentions
+are names. A file and the text sent with it are two messages here.
 
 Its CSV (`--exportcsv message=file.csv`, before Signal 6 tables sms and mms) is one table of
 the database as it is, known from `exportcsv.cc`; the columns used are those of Signal's own
 MessageTable, `type` (in mms `msg_box`) being the bits of its MessageTypes, as in the tool's
-`msgtypes.h`. Names and attachments are in other tables: people are shown by their number
+`msgtypes.h`. Names and attachments are in other tables: people are named by their number
 in the table of recipients, in old backups by their phone number.
 """
 
@@ -34,9 +34,16 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Sent
-from myna.sources._shared.rows import csv_header, csv_rows
-from myna.sources._shared.signal import MENTION, Recent, break_off, headed, sent_file, texts
+from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.rows import find_csv_header, read_csv_rows
+from myna.sources._shared.signal import (
+    MENTION_PLACEHOLDER,
+    RecentIds,
+    attachment,
+    count_cut_off,
+    match_heads,
+    split_messages,
+)
 from myna.sources._shared.text import head_lines, head_text, open_text
 
 TITLE = "Signal (signalbackup-tools)"
@@ -47,19 +54,19 @@ _HEAD = re.compile(
     r"(?:\*\*\* (?P<status>.*)|<(?P<user>.*?)>(?: (?P<text>.*))?)$"
 )
 _FILE = re.compile(r'<([^>]*+)> sent file(?: "(?P<name>.*)"| of type (?P<type>\S+))?(?: \(.*\))?')
-_LONGEST_STATUS = 5_000
+_MAX_STATUS_CHARS = 5_000
 _CALL = re.compile(
     r"(?:You called|.*called you|(?:[A-Z][a-z]+ )?(?:\w+ )?call(?: (?:from|to) .*)?)\.?"
 )
 _POLL_OPTION = re.compile(r"\n {20,}+\[\d+\] ")
-_OF_EMOJI = ("So", "Sk", "Sm", "Mn", "Me", "Cf")
-# What 1️⃣ and its like are made of.
+_EMOJI_CATEGORIES = ("So", "Sk", "Sm", "Mn", "Me", "Cf")
+# Characters of keycap emoji such as 1️⃣.
 _KEYCAP = "0123456789#*\ufe0f\u20e3"
 _NAME = re.compile(r"(.*) \(_id\d+\)")
 
 _ME = "You"
-_TYPES = ("type", "msg_box")
-_ALWAYS = {"_id", "thread_id", "body", "expires_in"}
+_TYPE_COLUMNS = ("type", "msg_box")
+_REQUIRED_COLUMNS = {"_id", "thread_id", "body", "expires_in"}
 
 # MessageTypes of Signal for Android.
 _BASE = 0x1F
@@ -71,16 +78,16 @@ _NOTICE = 0xF_0040_0000 | 0xF_0000 | 0xFF00
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the first message, or by the names of the columns."""
+    """Recognise the format by the first message, or by the names of the columns."""
     if any(map(_HEAD.match, head_lines(file, 5))):
         return Recognition("signalbackup_tools", 0.95, "its lines are signalbackup-tools'")
-    if csv_header(head_text(file), _is_header):
+    if find_csv_header(head_text(file), _is_header):
         return Recognition("signalbackup_tools", 0.95, "its columns are those of Signal's messages")
     return None
 
 
 def _is_header(cells: list[str]) -> bool:
-    return set(cells) >= _ALWAYS and any(name in cells for name in _TYPES)
+    return set(cells) >= _REQUIRED_COLUMNS and any(name in cells for name in _TYPE_COLUMNS)
 
 
 def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
@@ -90,13 +97,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         SourceError: the file holds no message of signalbackup-tools, or cannot be read.
     """
     stem = PurePath(file.name).stem
-    if header := csv_header(head_text(file), _is_header):
+    if header := find_csv_header(head_text(file), _is_header):
         tally.me = _ME
         columns = {name: name for name in header.names}
         with file.open() as stream, open_text(stream, file.head) as text:
-            rows = csv_rows(text, header, columns, file.size, tally)
-            found = _from_rows(rows, stem, tally)
-            for frame in message_table.tables(found, "signal", tally, months_first=False):
+            rows = read_csv_rows(text, header, columns, file.size, tally)
+            messages = _from_rows(rows, stem, tally)
+            for frame in message_table.to_tables(messages, "signal", tally, months_first=False):
                 tally.bytes_done = stream.tell()
                 yield frame
             tally.bytes_done = file.size
@@ -104,35 +111,35 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             tally.notes.append("the table holds no messages")
         return
     name = _NAME.fullmatch(stem)
-    found = _from_text(file, name[1] if name else stem, tally)
-    yield from message_table.tables(found, "signal", tally, months_first=False)
+    messages = _from_text(file, name[1] if name else stem, tally)
+    yield from message_table.to_tables(messages, "signal", tally, months_first=False)
     if not tally.read:
         raise SourceError(
-            f"{file.place} holds no message of signalbackup-tools: export the chat again with "
+            f"{file.location} holds no message of signalbackup-tools: export the chat again with "
             "'--exporttxt', or the table of messages with '--exportcsv message=messages.csv'"
         )
 
 
-def _from_text(file: ChatFile, channel: str, tally: Tally) -> Iterator[Sent]:
-    for message in texts(headed(file, tally, _HEAD), tally):
+def _from_text(file: ChatFile, channel: str, tally: Tally) -> Iterator[ParsedMessage]:
+    for message in split_messages(match_heads(file, tally, _HEAD), tally):
         date, status, user, begin = message.head.groups()
         body = "\n".join([begin or status or "", *message.below])
-        if sent := _FILE.fullmatch((status or "")[:_LONGEST_STATUS]):
-            attached = sent_file(sent["name"] or "", sent["type"] or "")
-            yield Sent(sent[1], "", date, channel, attachments=(attached,))
+        if sent := _FILE.fullmatch((status or "")[:_MAX_STATUS_CHARS]):
+            attached = attachment(sent["name"] or "", sent["type"] or "")
+            yield ParsedMessage(sent[1], "", date, channel, attachments=(attached,))
         elif status is not None:
-            kind = "call" if _CALL.fullmatch(body[:_LONGEST_STATUS]) else "system"
-            yield Sent("", body, date, channel, kind=kind)
+            kind = "call" if _CALL.fullmatch(body[:_MAX_STATUS_CHARS]) else "system"
+            yield ParsedMessage("", body, date, channel, kind=kind)
         elif message.is_last and not body.strip():
-            break_off(message, tally)
+            count_cut_off(message, tally)
         elif body.startswith("Poll: "):
-            yield Sent(user, _POLL_OPTION.sub("\n", body), date, channel)
+            yield ParsedMessage(user, _POLL_OPTION.sub("\n", body), date, channel)
         else:
-            yield Sent(user, _without_reactions(body), date, channel)
+            yield ParsedMessage(user, _without_reactions(body), date, channel)
 
 
 def _without_reactions(body: str) -> str:
-    """The body without what the tool adds to it: ` (name: 👍; name: ❤️)`."""
+    """Remove the reactions that the tool appends: ` (name: 👍; name: ❤️)`."""
     begin = len(body) if body.endswith(")") else 0
     for _ in range(8):  # the names may have brackets
         begin = body.rfind(" (", 0, begin)
@@ -146,15 +153,17 @@ def _without_reactions(body: str) -> str:
 def _is_reaction(part: str) -> bool:
     name, _, emoji = part.rpartition(": ")
     is_name = bool(name) and "\n" not in name and name.count("(") == name.count(")")
-    return is_name and not emoji.isascii() and all(map(_is_of_emoji, emoji.rstrip(_KEYCAP)))
+    return is_name and not emoji.isascii() and all(map(_is_emoji, emoji.rstrip(_KEYCAP)))
 
 
-def _is_of_emoji(character: str) -> bool:
-    return unicodedata.category(character) in _OF_EMOJI or character in "‼⁉〰"
+def _is_emoji(character: str) -> bool:
+    return unicodedata.category(character) in _EMOJI_CATEGORIES or character in "‼⁉〰"
 
 
-def _from_rows(rows: Iterable[Mapping[str, str]], name: str, tally: Tally) -> Iterator[Sent]:
-    recent = Recent()
+def _from_rows(
+    rows: Iterable[Mapping[str, str]], name: str, tally: Tally
+) -> Iterator[ParsedMessage]:
+    recent = RecentIds()
     for row in rows:
         try:
             bits = int(row.get("msg_box") or row.get("type") or "")
@@ -171,11 +180,11 @@ def _from_rows(rows: Iterable[Mapping[str, str]], name: str, tally: Tally) -> It
         kind = _kind(bits, row)
         thread = row["thread_id"]
         sent_at = row.get("date_sent") or row.get("date") or "0"
-        message_id = _prefix(row) + row["_id"]
+        message_id = _id_prefix(row) + row["_id"]
         other = row.get("from_recipient_id") or row.get("recipient_id") or row.get("address")
-        yield Sent(
+        yield ParsedMessage(
             author=_ME if base in _OUTGOING else other or "Unknown",
-            text=row["body"].replace(MENTION, "@unknown") if kind == "text" else "",
+            text=row["body"].replace(MENTION_PLACEHOLDER, "@unknown") if kind == "text" else "",
             sent_at=None if sent_at in ("0", "-1") else sent_at,
             channel=f"{name} {thread}",
             channel_id=thread,
@@ -196,8 +205,8 @@ def _kind(bits: int, row: Mapping[str, str]) -> str:
     return "deleted" if row.get("remote_deleted") == "1" else "text"
 
 
-def _prefix(row: Mapping[str, str]) -> str:
-    """What tells the ids of the old tables apart: both count from 1."""
+def _id_prefix(row: Mapping[str, str]) -> str:
+    """A prefix that keeps the ids of the old tables apart: both count from 1."""
     if "msg_box" in row:
         return "mms-"
     return "sms-" if "protocol" in row else ""

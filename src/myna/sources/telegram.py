@@ -38,21 +38,21 @@ from typing import BinaryIO
 import msgspec
 import polars as pl
 
-from myna.sources import ChatFile, Recognition, Table, Tally
+from myna.sources import ChatFile, Recognition, StoredTable, Tally
 from myna.sources._shared import json_stream
-from myna.sources._shared.files import HEAD
-from myna.sources._shared.json_objects import decode_repaired, is_whole, lose
+from myna.sources._shared.files import HEAD_BYTES
+from myna.sources._shared.json_objects import decode_repaired, is_complete, report_cut_off
 from myna.sources._shared.json_stream import SEPARATORS, Piece
-from myna.sources._shared.parallel import ordered, unspooled
+from myna.sources._shared.parallel import load_table, map_in_order
 from myna.sources._shared.telegram_messages import (
-    DELETED,
-    SHAPE,
-    SHIFT,
+    DELETED_ACCOUNT,
+    MESSAGE_LIST,
+    OLD_ID_SHIFT,
     Chat,
-    Task,
-    Topics,
-    batch,
-    peer,
+    ChatBatch,
+    ForumTopics,
+    account_id,
+    decode_batch,
 )
 
 TITLE = "Telegram Desktop JSON"
@@ -61,12 +61,14 @@ READS = (
     *("voice", "calls", "system", "bots"),
 )
 
-_ONE = SHAPE._replace(several=False)
+_SINGLE_LIST = MESSAGE_LIST._replace(has_many_lists=False)
 
 # Groups are not possessive: before Python 3.11.5 those go wrong.
 _SCALAR = rb'(?:null|-?[0-9]++|"[^"\\]*+(?:\\.[^"\\]*+)*")'
-_IS_ONE = re.compile(rb'\{(?:\s*"(?:name|type|id)"\s*:\s*' + _SCALAR + rb'\s*,)*\s*"messages"\s*:')
-_IS_ALL = re.compile(
+_IS_SINGLE_CHAT = re.compile(
+    rb'\{(?:\s*"(?:name|type|id)"\s*:\s*' + _SCALAR + rb'\s*,)*\s*"messages"\s*:'
+)
+_IS_ALL_CHATS = re.compile(
     rb'\{\s*"about"\s*:\s*' + _SCALAR + rb'\s*,\s*"(?:personal_information|profile_pictures|'
     rb'stories|contacts|frequent_contacts|sessions|web_sessions|other_data|chats|left_chats)"\s*:'
 )
@@ -94,72 +96,76 @@ _DOCUMENT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By the keys at the beginning, and what types of chats and messages there are."""
+    """By the keys at the beginning, and the types of chats and messages."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
     if not head.startswith(b"{"):
         return None
-    if _IS_ALL.match(head) and (b"Telegram" in head or _TYPE.search(head)):
+    if _IS_ALL_CHATS.match(head) and (b"Telegram" in head or _TYPE.search(head)):
         return Recognition("telegram", 0.98, "it is an account's data, with Telegram's chats")
     if b'"messages"' in head and _TYPE.search(head):
         return Recognition("telegram", 0.98, "its chat is of a type of Telegram's")
-    if _IS_ONE.match(head) and _DATE.search(head) and SHAPE.boundary.search(head):
+    if _IS_SINGLE_CHAT.match(head) and _DATE.search(head) and MESSAGE_LIST.boundary.search(head):
         return Recognition("telegram", 0.9, "its messages are Telegram's")
     return None
 
 
-def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | Table]:
+def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | StoredTable]:
     """The messages, in the file's order; ``position`` is the order of their ids in a chat.
 
     Raises:
         SourceError: the file holds no list of messages, or cannot be read.
     """
-    around: list[Piece] = []  # what is no message: heads, and tail or what is lost
-    is_one = _IS_ONE.match(file.head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
-    topics = Topics()
+    around: list[Piece] = []  # pieces without messages: heads, and tail or lost
+    is_single = _IS_SINGLE_CHAT.match(file.head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
+    topics = ForumTopics()
     with file.open() as stream:
-        tasks = (_one if is_one else _all)(file, stream, around, tally)
-        for found, (part, begun) in ordered(batch, tasks, file):
+        tasks = (_single_chat if is_single else _all_chats)(file, stream, around, tally)
+        for table, (part, begun) in map_in_order(decode_batch, tasks, file):
             tally.add(part)
             topics.roots |= begun
-            if found.height and topics.roots:
-                yield topics.sorted(unspooled(found))
-            elif found.height:
-                yield found
+            if table.height and topics.roots:
+                yield topics.assign_threads(load_table(table))
+            elif table.height:
+                yield table
     end = around[-1]
     if end.kind == "tail":
-        _check_end(end, is_one, tally)
+        _check_end(end, is_single, tally)
     else:
         no_list = (
-            f"{file.place} has no chats of Telegram Desktop: it has no list of messages; "
+            f"{file.location} has no chats of Telegram Desktop: it has no list of messages; "
             "export again with chats, choosing JSON as the format"
         )
-        lose(end, tally, no_list, "what follows its last message is lost")
+        report_cut_off(end, tally, no_list, "what follows its last message is lost")
     tally.bytes_done = file.size
 
 
-def _one(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) -> Iterator[Task]:
+def _single_chat(
+    file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally
+) -> Iterator[ChatBatch]:
     """The batches of a document that is one chat."""
     chat = None
-    for found in json_stream.batches(file, stream, _ONE, around):
+    for items in json_stream.batches(file, stream, _SINGLE_LIST, around):
         if chat is None:
             chat = _chat(around[0].data, file, {}, tally)
-            tally.me = _other_than(chat, file.head)
-        yield [(chat, found)]
+            tally.me = _exporter(chat, file.head)
+        yield [(chat, items)]
 
 
-def _all(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) -> Iterator[Task]:
+def _all_chats(
+    file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally
+) -> Iterator[ChatBatch]:
     """The batches of a document of many chats, most of which are small."""
-    task: Task = []
+    batch: ChatBatch = []
     size = 0
     handles: dict[str, str] = {}
     chat: Chat | None = None
-    for piece in json_stream.pieces(stream, SHAPE):
+    for piece in json_stream.pieces(stream, MESSAGE_LIST):
         if chat is not None and piece.kind == "items":
-            task.append((chat, [piece]))
+            batch.append((chat, [piece]))
             size += len(piece.data)
-            if size >= json_stream.BATCH:
-                yield task
-                task, size = [], 0
+            if size >= json_stream.BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
             continue
         around[:] = [piece]
         if piece.kind == "head":
@@ -168,14 +174,14 @@ def _all(file: ChatFile, stream: BinaryIO, around: list[Piece], tally: Tally) ->
             chat = _chat(piece.data, file, handles, tally)
             if tally.me is None and chat.type == "saved_messages":
                 tally.me = chat.id
-    if task:
-        yield task
+    if batch:
+        yield batch
 
 
 def _chat(head: bytes, file: ChatFile, handles: dict[str, str], tally: Tally) -> Chat:
-    """The chat whose messages begin behind this."""
-    near = head.removeprefix(b"\xef\xbb\xbf")[-HEAD:]
-    begins = [found.start() for found in _OBJECT.finditer(near)]
+    """The chat whose messages follow this head."""
+    near = head.removeprefix(b"\xef\xbb\xbf")[-HEAD_BYTES:]
+    begins = [match.start() for match in _OBJECT.finditer(near)]
     fields = _ChatFields()
     with suppress(ValueError, RecursionError, IndexError):
         fields = decode_repaired(near[begins[-1] :] + b"]}", _CHAT_FIELDS)
@@ -184,17 +190,17 @@ def _chat(head: bytes, file: ChatFile, handles: dict[str, str], tally: Tally) ->
     if name is None:
         if fields.id is None:
             tally.notes.append("a chat does not say which it is: named after the file")
-        name = PurePath(file.name).stem if fields.id is None else DELETED
+        name = PurePath(file.name).stem if fields.id is None else DELETED_ACCOUNT
     number = fields.id if fields.id is not None else name
     if isinstance(number, int) and _OLD_SENDER.search(file.head):
-        number %= SHIFT
+        number %= OLD_ID_SHIFT
     is_user = kind.endswith("_chat") or kind in _UNNAMED
     prefix = "user" if is_user else "chat" if kind == "private_group" else "channel"
     return Chat(f"{prefix}{number}", name, kind, handles)
 
 
 def _owner(head: bytes) -> tuple[str | None, dict[str, str]]:
-    """Whose account it is, and the login name that others mention it by."""
+    """The exporter's account, and the account by its login name, as in mentions."""
     if (begin := _PERSONAL.search(head)) is None:
         return None, {}
     near = head[begin.end() : begin.end() + 16 * 1024].decode("utf-8", "replace")
@@ -207,24 +213,24 @@ def _owner(head: bytes) -> tuple[str | None, dict[str, str]]:
     return me, {handle.lower(): me} if me and isinstance(handle, str) else {}
 
 
-def _other_than(chat: Chat, head: bytes) -> str | None:
-    """Who exported a private chat: the account in it that the chat is not named after."""
+def _exporter(chat: Chat, head: bytes) -> str | None:
+    """The exporter of a private chat: the account in it that the chat is not named after."""
     if chat.type == "saved_messages":
         return chat.id
     if chat.type not in ("personal_chat", "bot_chat"):
         return None
     senders = re.finditer(rb'"(?:from|actor)_id"\s*:\s*(?:"(user[0-9]+)"|([0-9]{1,20}))', head)
-    found = (one[1].decode() if one[1] else peer(int(one[2])) for one in senders)
-    return next((sender for sender in found if sender != chat.id), None)
+    accounts = (one[1].decode() if one[1] else account_id(int(one[2])) for one in senders)
+    return next((sender for sender in accounts if sender != chat.id), None)
 
 
-def _check_end(end: Piece, is_one: bool, tally: Tally) -> None:
-    """Note what the end of a document says about it."""
+def _check_end(end: Piece, is_single: bool, tally: Tally) -> None:
+    """Note if the end of a document is missing."""
     rest = end.data.lstrip(SEPARATORS)
-    if not is_whole((b"{" if is_one else b'{"chats":{"list":[{') + rest):
-        what = "none is missing" if is_one else "there may have been more chats"
+    if not is_complete((b"{" if is_single else b'{"chats":{"list":[{') + rest):
+        what = "none is missing" if is_single else "there may have been more chats"
         tally.notes.append(f"the export breaks off behind a last message: {what}")
         if rest.strip(SEPARATORS + b"}]"):
-            tally.lose(end.start, end.end)
+            tally.skip_bytes(end.start, end.end)
     if not tally.read and not tally.skipped:
         tally.notes.append("the export holds no messages")

@@ -17,7 +17,7 @@ language and settings write it:
 
 The order of a date's fields is found over the whole file: the reading in which the fewest
 dates are impossible (no month 13, no year before WhatsApp), then the one in which the
-fewest dates turn back, then the one in which days change most often. A note is made where
+fewest dates turn back, then the one in which days change most cache. A note is made where
 that leaves two.
 
 What is not a message of a person, by its words in `whatsapp_words` or its U+200E: a line
@@ -42,7 +42,7 @@ from __future__ import annotations
 
 import re
 from codecs import BOM_UTF16_BE
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import groupby
@@ -56,22 +56,22 @@ from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import whatsapp_formats as forms
 from myna.sources._shared import whatsapp_words as words
-from myna.sources._shared.message_table import Ids, lists
-from myna.sources._shared.text import blocks, encoding, head_lines
-from myna.sources._shared.times import UTC
+from myna.sources._shared.message_table import MessageIds, flatten, list_column
+from myna.sources._shared.text import detect_encoding, head_lines, read_blocks
+from myna.sources._shared.times import UTC_TIME
 from myna.sources._shared.whatsapp_lines import (
-    ORDERS,
+    DATE_ORDERS,
     Content,
-    Form,
-    Order,
-    day_of,
-    fields,
-    found_form,
-    lines_by,
-    notice,
-    order_of,
-    person,
-    said_in,
+    DateOrder,
+    LineFormat,
+    date_numbers,
+    detect_date_order,
+    detect_line_format,
+    parse_author,
+    parse_content,
+    parse_lines,
+    parse_notice,
+    to_date,
 )
 
 TITLE = "WhatsApp chat export"
@@ -80,32 +80,32 @@ READS = (
     "system",
 )
 
-LONGEST_MESSAGE = 2**22
+MAX_MESSAGE_CHARS = 2**22
 """Characters; WhatsApp itself takes 65,536."""
 
-REMEMBERED = 20_000
-"""Messages back in which an equal one is looked for: in a line stands the time as well."""
+MAX_REMEMBERED = 20_000
+"""Messages that are remembered to tell identical lines, with the same time, apart."""
 
-MOST_DATES = 100_000
-"""Changes of the date that are looked at for the order of its fields."""
+MAX_DATES = 100_000
+"""Changes of the date from which the order of its fields is detected."""
 
 _COPY = re.compile(r"\s*\(\d+\)$")
 _UNSENT = re.compile(r"_chat(?: \d+)?$", re.IGNORECASE)
 
 
 def recognise(file: ChatFile) -> Recognition | None:
-    """By its first lines, and surer where the file or its folder is named by WhatsApp."""
+    """By its first lines; with more confidence if the file or folder is named by WhatsApp."""
     lines = [line for line in head_lines(file) if line.strip()]
-    form = found_form(pl.Series(lines, dtype=pl.String))
+    form = detect_line_format(pl.Series(lines, dtype=pl.String))
     if form is None:
         return None
-    heads = lines_by(pl.Series(lines), form)
-    named = "whatsapp" in f"{file.name} {file.folder}".lower() or bool(
+    heads = parse_lines(pl.Series(lines), form)
+    named = "whatsapp" in f"{file.name} {file.folder_name}".lower() or bool(
         _UNSENT.match(_stem(file.name))
     )
     marked = any("\u200e" in line for line in lines)
     first = heads["begins"][0]
-    talks = heads["rest"].str.contains(": ").any()
+    has_names = heads["rest"].str.contains(": ").any()
     # Logs of programs, and signal-export's, have such a time in brackets, or a colon.
     is_common = form.layout == "colon" or (
         form.layout == "brackets" and heads["date"].str.contains("^[0-9]{4}-").any()
@@ -114,9 +114,9 @@ def recognise(file: ChatFile) -> Recognition | None:
         confidence = 0.97 if first else 0.7
     elif is_common and not marked:
         return None
-    elif first and (talks or marked):
+    elif first and (has_names or marked):
         confidence = 0.9 if marked or form.layout.startswith("dash") else 0.8
-    elif heads["begins"].sum() >= 3 and talks:
+    elif heads["begins"].sum() >= 3 and has_names:
         confidence = 0.5
     else:
         return None
@@ -129,18 +129,20 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: no line begins as a message does, or the file cannot be read.
     """
-    found = _survey(file, tally)
-    if found is None:
+    survey = _survey(file, tally)
+    if survey is None:
         raise SourceError(
-            f"{file.place} is no WhatsApp chat: no line begins with a date, a time and a name; "
+            f"{file.location} is no WhatsApp chat: no line begins with a date, a time and a name; "
             "export the chat again, choosing 'Export chat' in its menu"
         )
-    form, order = found
+    form, order = survey
     chat = _Chat(_channel(file), form.layout.startswith("brackets"), order)
     for heads in _messages(file, form, tally):
         yield _table(heads, chat, tally)
-    if chat.unread:
-        unread = f"{chat.unread:,} times could not be read, the first: '{chat.first_unread}'"
+    if chat.invalid_times:
+        unread = (
+            f"{chat.invalid_times:,} times could not be read, the first: '{chat.first_invalid}'"
+        )
         tally.notes.append(unread)
     others = chat.authors - {chat.channel}
     # In a chat of two, which is named after the other, the one who is not that is oneself.
@@ -152,29 +154,29 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 
 @dataclass
 class _Chat:
-    """What is known of a file while it is read."""
+    """The state of reading a file."""
 
     channel: str
     is_ios: bool
-    order: Order
-    ids: Ids = field(default_factory=lambda: Ids(REMEMBERED))
+    order: DateOrder
+    ids: MessageIds = field(default_factory=lambda: MessageIds(MAX_REMEMBERED))
     authors: set[str] = field(default_factory=set)  # their ids, until there are more than two
-    unread: int = 0  # times that cannot be
-    first_unread: str = ""
+    invalid_times: int = 0
+    first_invalid: str = ""
 
 
 def _stem(name: str) -> str:
-    """A file's or folder's name without extension and the mark of a second download."""
+    """A file's or folder's name without extension and the number of a repeated download."""
     stem = name[: -len(".txt")] if name.lower().endswith(".txt") else name
-    return _COPY.sub("", forms.bare(stem))
+    return _COPY.sub("", forms.normalize(stem))
 
 
 def _channel(file: ChatFile) -> str:
-    """The chat's name, which is the same next week: from the file's name or its folder's.
+    """The chat's name, stable between exports: from the file's or folder's name.
 
-    Where neither names it, a notice of iOS that is written in the chat's name does.
+    If neither has it, a notice of iOS under the chat's name does.
     """
-    stem, folder = _stem(file.name), _stem(PurePath(file.folder).name.removesuffix(".zip"))
+    stem, folder = _stem(file.name), _stem(PurePath(file.folder_name).name.removesuffix(".zip"))
     if name := forms.chat_name(stem):
         return name
     if not _UNSENT.match(stem):
@@ -183,48 +185,48 @@ def _channel(file: ChatFile) -> str:
         return name
     for line in head_lines(file, 5):
         before, colon, text = line.rpartition("] ")[2].partition(": ")
-        if colon and forms.bare(text).startswith(forms.NOTICES):
-            return forms.bare(before)
+        if colon and forms.normalize(text).startswith(forms.NOTICE_BEGINNINGS):
+            return forms.normalize(before)
     return folder or stem
 
 
-def _survey(file: ChatFile, tally: Tally) -> tuple[Form, Order] | None:
-    """The form of a file's messages and the order of its dates; None where it has no message.
+def _survey(file: ChatFile, tally: Tally) -> tuple[LineFormat, DateOrder] | None:
+    """Detect the line format and the date order; None for a file without messages.
 
-    This looks at the dates alone, and only at as many as it takes.
+    Only as many dates are read as it takes.
     """
     form, dates, order, is_clear = None, list[str](), None, True
-    for block in blocks(file, Tally()):
+    for block in read_blocks(file, Tally()):
         lines = _lines(block)
-        form = form or found_form(lines)
+        form = form or detect_line_format(lines)
         if form is None:
             continue
-        dates += [text for text, _ in groupby(lines_by(lines, form).filter("begins")["date"])]
-        order, is_clear, is_certain = order_of(dates)
-        if is_certain or len(dates) > MOST_DATES:
+        dates += [text for text, _ in groupby(parse_lines(lines, form).filter("begins")["date"])]
+        order, is_clear, is_certain = detect_date_order(dates)
+        if is_certain or len(dates) > MAX_DATES:
             break
     if form is None or order is None:
         return None
     if not is_clear:
-        example = forms.bare(dates[0])
-        tally.notes.append(f"dates such as {example} were read with the {ORDERS[order]} first")
+        example = forms.normalize(dates[0])
+        tally.notes.append(f"dates such as {example} were read with the {DATE_ORDERS[order]} first")
     return form, order
 
 
 def _lines(block: str) -> pl.Series:
-    """The lines of a block, whose last one has an end too."""
+    """The lines of a block, which ends in a line end."""
     return pl.Series([block[:-1]]).str.split("\n").explode()
 
 
-def _messages(file: ChatFile, form: Form, tally: Tally) -> Iterator[pl.DataFrame]:
-    """Whole messages: the columns of `lines_by`, of first lines, and more (the other lines).
+def _messages(file: ChatFile, form: LineFormat, tally: Tally) -> Iterator[pl.DataFrame]:
+    """Complete messages: the columns of `parse_lines` for first lines, and `more`.
 
-    Each of those has its line's end in front.
+    That column holds the other lines, each with a line end in front.
     """
-    kept = ""  # the last message, which may go on in the next block
+    kept = ""  # the last message, which may continue in the next block
     number = 0
-    for block in blocks(file, tally):
-        lines = lines_by(_lines(kept + block), form)
+    for block in read_blocks(file, tally):
+        lines = parse_lines(_lines(kept + block), form)
         number += block.count("\n")
         if (rows := lines["begins"].arg_true()).is_empty():
             lead, last = 0 if kept else lines.height, 0
@@ -236,8 +238,8 @@ def _messages(file: ChatFile, form: Form, tally: Tally) -> Iterator[pl.DataFrame
         if last > lead:
             yield _grouped(lines[lead:last])
         kept = "".join(f"{line}\n" for line in lines["line"][max(lead, last) :])
-        if len(kept) > LONGEST_MESSAGE:
-            tally.skip("message too long", f"line {number}: over {LONGEST_MESSAGE:,} characters")
+        if len(kept) > MAX_MESSAGE_CHARS:
+            tally.skip("message too long", f"line {number}: over {MAX_MESSAGE_CHARS:,} characters")
             kept = ""
     cut = tally.unread_from
     if kept and cut is not None and not _begins(file, cut, form):
@@ -245,22 +247,22 @@ def _messages(file: ChatFile, form: Form, tally: Tally) -> Iterator[pl.DataFrame
         tally.unread_bytes += cut - tally.unread_from
         tally.notes.append("nor is the message before it, which may go on there")
     elif kept:
-        yield _grouped(lines_by(_lines(kept), form))
+        yield _grouped(parse_lines(_lines(kept), form))
 
 
-def _begins(file: ChatFile, start: int, form: Form) -> bool:
-    """Whether a message begins in the line that the file breaks off in."""
-    name = encoding(file.head)
+def _begins(file: ChatFile, start: int, form: LineFormat) -> bool:
+    """True if a message begins in the line in which the file breaks off."""
+    name = detect_encoding(file.head)
     if name == "utf-16":
         name += "-be" if file.head.startswith(BOM_UTF16_BE) else "-le"
     with file.open() as stream:
         stream.seek(start)
         line = stream.read(1_000).decode(name, "replace")
-    return bool(lines_by(pl.Series([line]), form)["begins"][0])
+    return bool(parse_lines(pl.Series([line]), form)["begins"][0])
 
 
 def _grouped(lines: pl.DataFrame) -> pl.DataFrame:
-    """The messages of lines of which the first begins one."""
+    """Group lines, the first of which begins a message, by message."""
     lines = lines.with_columns(message=pl.col("begins").cum_sum())
     more = (
         lines.filter(~pl.col("begins"))
@@ -272,20 +274,22 @@ def _grouped(lines: pl.DataFrame) -> pl.DataFrame:
 
 
 def _table(heads: pl.DataFrame, chat: _Chat, tally: Tally) -> pl.DataFrame:
-    """The message table of messages as `_messages` finds them."""
+    """The message table from the frames of `_messages`."""
     height = heads.height
     name, body = _name_and_body(heads["rest"])
-    people = {raw: person(raw) for raw in name.unique().drop_nulls()}
+    people = {raw: parse_author(raw) for raw in name.unique().drop_nulls()}
     author, author_id = (
-        _mapped(name, {raw: who and who[place] for raw, who in people.items()}, pl.String)
-        for place in (0, 1)
+        _mapped(name, {raw: account and account[i] for raw, account in people.items()}, pl.String)
+        for i in (0, 1)
     )
     text = body + heads["more"]
-    rows, said = _rare(author, body, text, heads, chat.is_ios)
-    nobody = [row for row, words_of in zip(rows, said, strict=True) if words_of.kind == "system"]
-    author, author_id = (column.scatter(nobody, None) for column in (author, author_id))
+    rows, contents = _special_contents(author, body, text, heads, chat.is_ios)
+    files = flatten([content.files for content in contents], rows)
+    mentions = flatten([content.mentions for content in contents], rows)
+    notices = [row for row, content in zip(rows, contents, strict=True) if content.kind == "system"]
+    author, author_id = (column.scatter(notices, None) for column in (author, author_id))
     if tally.me is None:
-        tally.me = _whose_export(rows, said, body, author_id)
+        tally.me = _exporter(rows, contents, body, author_id)
     if len(chat.authors) <= 2:
         chat.authors.update(author_id.unique().drop_nulls())
     table = messages.table(
@@ -295,11 +299,13 @@ def _table(heads: pl.DataFrame, chat: _Chat, tally: Tally) -> pl.DataFrame:
             "author_id": author_id.fill_null(""),
             "author": author.fill_null(""),
             "sent_at": _sent_at(heads, chat),
-            "kind": pl.repeat("text", height, eager=True).scatter(rows, [s.kind for s in said]),
-            "text": text.scatter(rows, [s.text for s in said]),
-            "edited": pl.repeat(False, height, eager=True).scatter(rows, [s.edited for s in said]),
-            "attachments": lists("attachments", height, _flat(rows, [s.files for s in said])),
-            "mentions": lists("mentions", height, _flat(rows, [s.mentions for s in said])),
+            "kind": pl.repeat("text", height, eager=True).scatter(rows, [s.kind for s in contents]),
+            "text": text.scatter(rows, [s.text for s in contents]),
+            "edited": pl.repeat(False, height, eager=True).scatter(
+                rows, [s.edited for s in contents]
+            ),
+            "attachments": list_column("attachments", height, files),
+            "mentions": list_column("mentions", height, mentions),
         }
     )
     tally.read += height
@@ -312,7 +318,7 @@ def _table(heads: pl.DataFrame, chat: _Chat, tally: Tally) -> pl.DataFrame:
 
 
 def _name_and_body(rest: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Who said it, null where nobody did, and the first line of what they said."""
+    """The author, null for notices, and the first line of the text."""
     parts = rest.str.splitn(": ", 2).struct.unnest()
     # A message without text may have lost the blank at its end.
     empty = parts["field_1"].is_null() & rest.str.ends_with(":")
@@ -321,57 +327,50 @@ def _name_and_body(rest: pl.Series) -> tuple[pl.Series, pl.Series]:
     return pl.select(name.then(parts["field_0"])).to_series(), body
 
 
-def _rare(
+def _special_contents(
     author: pl.Series, body: pl.Series, text: pl.Series, heads: pl.DataFrame, is_ios: bool
 ) -> tuple[list[int], list[Content]]:
-    """The rows of messages that may be more than what somebody typed, and what they are."""
-    rare = (
+    """The rows of messages that may be more than typed text, and their contents."""
+    is_special = (
         author.is_null()
-        | text.str.contains_any(list(words.TYPICAL))
-        | body.is_in(pl.Series(words.WHOLE).implode())
+        | text.str.contains_any(list(words.SPECIAL_MARKERS))
+        | body.is_in(pl.Series(words.SPECIAL_FIRST_LINES).implode())
     )
-    rows = rare.arg_true()
+    rows = is_special.arg_true()
     columns = (author, body, heads["rest"], heads["more"])
     picked = [column.gather(rows).to_list() for column in columns]
-    often: dict[str, Content] = {}  # most of it is in a few words of the app
-    said = []
-    for who, first, rest, more in zip(*picked, strict=True):
-        if who is None:
-            said.append(notice(rest + more))
+    cache: dict[str, Content] = {}  # most of these are a few phrases of the app
+    contents = []
+    for name, first, rest, more in zip(*picked, strict=True):
+        if name is None:
+            contents.append(parse_notice(rest + more))
         elif more:
-            said.append(said_in(first, more, is_ios))
+            contents.append(parse_content(first, more, is_ios))
         else:
-            if first not in often:
-                often[first] = said_in(first, more, is_ios)
-            said.append(often[first])
-    return rows.to_list(), said
+            if first not in cache:
+                cache[first] = parse_content(first, more, is_ios)
+            contents.append(cache[first])
+    return rows.to_list(), contents
 
 
-def _flat(
-    rows: Iterable[int], lists: Iterable[Iterable[tuple[object, ...]]]
-) -> list[tuple[object, ...]]:
-    """The items of lists, each with its row in front."""
-    return [(row, *item) for row, items in zip(rows, lists, strict=True) for item in items]
-
-
-def _whose_export(
-    rows: list[int], said: list[Content], body: pl.Series, author_id: pl.Series
+def _exporter(
+    rows: list[int], contents: list[Content], body: pl.Series, author_id: pl.Series
 ) -> str | None:
-    """Who is told that they deleted a message themselves."""
-    for row, what in zip(rows, said, strict=True):
-        if what.kind == "deleted" and forms.key(body[row]) in words.YOU_DELETED:
+    """The exporter's account: the app says "you" of a message that they deleted."""
+    for row, content in zip(rows, contents, strict=True):
+        if content.kind == "deleted" and forms.phrase_key(body[row]) in words.YOU_DELETED:
             return str(author_id[row])
     return None
 
 
-def _ids(heads: pl.DataFrame, ids: Ids) -> list[str]:
-    """Ids of the lines as they stand, so that they are the same in a later export.
+def _ids(heads: pl.DataFrame, ids: MessageIds) -> list[str]:
+    """Ids from the lines as written, so that they are the same in a later export.
 
-    A checksum is enough to tell apart what was written within a minute.
+    A checksum is enough to tell messages of one minute apart.
     """
     written = (heads["line"] + heads["more"]).cast(pl.Binary).to_list()
     sums = pl.Series([crc32(line) for line in written], dtype=pl.UInt32)
-    return ids.counted(
+    return ids.numbered(
         heads.select(pl.format("{} {} {}", "date", pl.col("time").fill_null(-1), sums))
         .to_series()
         .to_list()
@@ -379,17 +378,17 @@ def _ids(heads: pl.DataFrame, ids: Ids) -> list[str]:
 
 
 def _sent_at(heads: pl.DataFrame, chat: _Chat) -> pl.Series:
-    """When messages were sent; times that cannot be are null, and counted."""
-    dates = {text: day_of(fields(text), chat.order) for text in heads["date"].unique()}
+    """The times of messages; invalid ones are null, and counted."""
+    dates = {text: to_date(date_numbers(text), chat.order) for text in heads["date"].unique()}
     days = {text: day and (day - date(1970, 1, 1)).days for text, day in dates.items()}
     day = _mapped(heads["date"], days, pl.Int64)
-    sent_at = ((day * 86_400 + heads["time"]) * 1_000_000).cast(UTC)
+    sent_at = ((day * 86_400 + heads["time"]) * 1_000_000).cast(UTC_TIME)
     if unread := sent_at.null_count():
         row = sent_at.is_null().arg_max() or 0
-        chat.first_unread = chat.first_unread or forms.bare(
+        chat.first_invalid = chat.first_invalid or forms.normalize(
             heads["line"][row].removesuffix(heads["rest"][row])
         ).rstrip(" -")
-        chat.unread += unread
+        chat.invalid_times += unread
     return sent_at
 
 

@@ -1,6 +1,6 @@
-"""Checkpoints: the trained matrices and the optimiser, whole or not at all.
+"""Checkpoints: trained parameters and optimiser states, written atomically.
 
-safetensors only, no pickle: a checkpoint is data, and loading it runs nothing.
+safetensors only, no pickle: loading a checkpoint runs no code.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from myna import workspace
-from myna.training.distributed import like, whole
+from myna.training.distributed import distribute_like, full_tensor
 
-KEPT = 2
-"""Checkpoints that stay: the newest, and the one before in case it is damaged."""
+SAVE_TOTAL_LIMIT = 2
+"""Checkpoints kept: the newest, and the one before in case it is damaged."""
 
 
-def trainable(model: Any) -> dict[str, torch.nn.Parameter]:
-    """The parameters that are trained, by name."""
+def trainable_parameters(model: Any) -> dict[str, torch.nn.Parameter]:
+    """The trained parameters by name."""
     return {name: p for name, p in model.named_parameters() if p.requires_grad}
 
 
-def counted(model: Any) -> int:
-    """All of a model's parameters; packed 4-bit ones count as many as they are."""
+def count_parameters(model: Any) -> int:
+    """Number of parameters of a model; packed 4-bit weights count as many as they hold."""
     return sum(
         p.quant_state.shape.numel() if getattr(p, "quant_state", None) else p.numel()
         for p in model.parameters()
@@ -35,91 +35,93 @@ def counted(model: Any) -> int:
 
 
 def save(folder: Path, step: int, model: Any, optimizer: Any, *, main: bool = True) -> None:
-    """Write the checkpoint after `step` steps; older ones beyond `KEPT` go.
+    """Write the checkpoint after `step` steps, and delete all but the newest `SAVE_TOTAL_LIMIT`.
 
-    Of several processes all call it, since weights may be split, and `main` writes.
+    All processes must call it, since weights may be sharded; `main` writes.
     """
-    tensors = state(model, optimizer)
-    if not main:
-        return
-    with workspace.atomic_folder(folder / f"step-{step:07d}") as new:
-        save_file(tensors, new / "state.safetensors")
-        workspace.write_json(new / "step.json", {"step": step})
-    for old in _newest_first(folder)[KEPT:]:
+    _write(folder / f"step-{step:07d}", step, trained_tensors(model, optimizer), main)
+    for old in _newest_first(folder)[SAVE_TOTAL_LIMIT:] if main else ():
         shutil.rmtree(old, ignore_errors=True)
 
 
-def state(model: Any, optimizer: Any = None) -> dict[str, torch.Tensor]:
-    """What is trained, and the optimiser's state, on the CPU, as names that files have."""
-    parameters = trainable(model)
-    tensors = {f"model/{name}": _copied(p.detach()) for name, p in parameters.items()}
-    for name, parameter in parameters.items() if optimizer is not None else ():
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer/{key}/{name}"] = _copied(torch.as_tensor(value))
-    return tensors
-
-
-def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    return whole(tensor).cpu().contiguous()
-
-
 def save_best(folder: Path, step: int, model: Any, *, main: bool = True) -> None:
-    """Write what is trained, in the place of the best that was there before."""
-    tensors = state(model)
+    """Write the trained parameters as the best so far, over those before."""
+    _write(folder, step, trained_tensors(model), main)
+
+
+def _write(folder: Path, step: int, tensors: dict[str, torch.Tensor], main: bool) -> None:
     if main:
         with workspace.atomic_folder(folder) as new:
             save_file(tensors, new / "state.safetensors")
             workspace.write_json(new / "step.json", {"step": step})
 
 
-def load_best(folder: Path, step: int, model: Any) -> bool:
-    """Have the model as it was after `step`; False where that is damaged or another step."""
+def _read(folder: Path, model: Any) -> tuple[int, dict[str, torch.Tensor]]:
+    """Step and tensors of a checkpoint; step -1 if it is damaged or of another model."""
     try:
-        found = int(json.loads((folder / "step.json").read_text("utf-8"))["step"])
+        step = int(json.loads((folder / "step.json").read_text("utf-8"))["step"])
         tensors = load_file(folder / "state.safetensors")
-        if found != step:
-            return False
-        _put(model, {name: tensors[f"model/{name}"] for name in trainable(model)})
+        parameters = trainable_parameters(model).items()
+        if any(tensors[f"model/{name}"].shape != p.shape for name, p in parameters):
+            return -1, {}
     except (OSError, ValueError, KeyError, SafetensorError):
-        return False
-    return True
+        return -1, {}
+    return step, tensors
 
 
-def _put(model: Any, values: dict[str, torch.Tensor]) -> None:
+def trained_tensors(model: Any, optimizer: Any = None) -> dict[str, torch.Tensor]:
+    """Trained parameters and optimiser states on the CPU, by their names in checkpoint files."""
+    parameters = trainable_parameters(model)
+    tensors = {f"model/{name}": _to_cpu(p.detach()) for name, p in parameters.items()}
+    for name, parameter in parameters.items() if optimizer is not None else ():
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer/{key}/{name}"] = _to_cpu(torch.as_tensor(value))
+    return tensors
+
+
+def _to_cpu(tensor: torch.Tensor) -> torch.Tensor:
+    return full_tensor(tensor).cpu().contiguous()
+
+
+def load_best(folder: Path, step: int, model: Any) -> bool:
+    """Load the best parameters into the model; False if damaged or not those of `step`."""
+    saved_step, tensors = _read(folder, model)
+    if saved_step == step:
+        _load_parameters(model, tensors)
+    return saved_step == step
+
+
+def _load_parameters(model: Any, tensors: dict[str, torch.Tensor]) -> None:
     with torch.no_grad():
-        for name, parameter in trainable(model).items():
-            parameter.copy_(like(values[name], parameter))
+        for name, parameter in trainable_parameters(model).items():
+            parameter.copy_(distribute_like(tensors[f"model/{name}"], parameter))
 
 
 def restore(folder: Path, model: Any, optimizer: Any) -> int:
-    """Load the newest sound checkpoint; the steps that it has behind it, 0 without one."""
-    parameters = trainable(model)
+    """Load the newest undamaged checkpoint; return its step, 0 without one."""
+    parameters = trainable_parameters(model)
     for path in _newest_first(folder):
-        try:
-            step = int(json.loads((path / "step.json").read_text("utf-8"))["step"])
-            tensors = load_file(path / "state.safetensors")
-            values = {name: tensors[f"model/{name}"] for name in parameters}
-            if any(values[name].shape != p.shape for name, p in parameters.items()):
-                continue
-        except (OSError, ValueError, KeyError, SafetensorError):
+        step, tensors = _read(path, model)
+        if step < 0:
             continue  # damaged: the one before it is used
-        _put(model, values)
+        _load_parameters(model, tensors)
         for key, value in tensors.items():
             kind, _, rest = key.partition("/")
             if kind == "optimizer":
                 field, _, name = rest.partition("/")
-                optimizer.state[parameters[name]][field] = _kept(optimizer, value, parameters[name])
+                parameter = parameters[name]
+                optimizer.state[parameter][field] = _optimizer_value(optimizer, value, parameter)
         return step
     return 0
 
 
-def _kept(optimizer: Any, value: torch.Tensor, parameter: torch.nn.Parameter) -> Any:
-    """A value of the optimiser's, of the kind and in the place that it keeps it."""
+def _optimizer_value(optimizer: Any, value: torch.Tensor, parameter: torch.nn.Parameter) -> Any:
+    """A saved value with the type and on the device that the optimiser keeps it."""
     if not value.ndim:
         return value if value.is_floating_point() else int(value)
     if hasattr(optimizer, "get_state_buffer"):  # bitsandbytes': paged, or not
         return optimizer.get_state_buffer(parameter).copy_(value)
-    return like(value, parameter)
+    return distribute_like(value, parameter)
 
 
 def _newest_first(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Samples as training takes them, and the part of them that belongs to one person."""
+"""Training data: samples with loss masks, of everybody or one person, and their batches."""
 
 from __future__ import annotations
 
@@ -20,66 +20,66 @@ class Samples:
     loss_masks: Sequence[Sequence[bool]]
 
     def lengths(self) -> list[int]:
-        """Tokens of each."""
+        """Number of tokens of each sample."""
         return [len(tokens) for tokens in self.ids]
 
-    def targets(self) -> list[int]:
-        """Training targets of each."""
+    def target_counts(self) -> list[int]:
+        """Number of training targets of each sample."""
         return list(map(sum, self.loss_masks))
 
-    def trained(self) -> int:
-        """Tokens that are training targets."""
-        return sum(self.targets())
+    def trained_tokens(self) -> int:
+        """Number of training targets of all samples."""
+        return sum(self.target_counts())
 
 
-def of(table: pl.DataFrame, person: str | None = None) -> Samples:
-    """The samples of a prepared table; with `person`, only what trains that one.
+def samples_from_table(table: pl.DataFrame, person: str | None = None) -> Samples:
+    """The samples of a prepared table; with `person`, the loss mask has only their turns.
 
-    Samples in which nothing is trained are left out.
+    Samples without a training target are left out.
     """
     ids, masks = [], []
     for tokens, spans in table.select("ids", "target_spans").iter_rows():
-        own = [span for span in spans if person in (None, span["person"])]
-        mask = loss_mask(len(tokens), own)
+        targets = [span for span in spans if person in (None, span["person"])]
+        mask = loss_mask(len(tokens), targets)
         if any(mask):
             ids.append(tokens)
             masks.append(mask)
     return Samples(ids, masks)
 
 
-def fingerprints(samples: Samples) -> list[str]:
-    """A short hash of each sample's tokens and loss mask: tells what was seen already."""
+def sample_hashes(samples: Samples) -> list[str]:
+    """A short hash of each sample's tokens and loss mask, to know those already trained on."""
     return [
         hashlib.blake2b(bytes(str((list(i), list(mask))), "ascii"), digest_size=8).hexdigest()
         for i, mask in zip(samples.ids, samples.loss_masks, strict=True)
     ]
 
 
-def unseen(samples: Samples, seen: set[str], seed: int) -> tuple[Samples, int]:
-    """The samples that are new, with as many of the known ones, and how many are new.
+def select_unseen(samples: Samples, seen: set[str], seed: int) -> tuple[Samples, int]:
+    """The unseen samples with as many seen ones, drawn at random, and the number of unseen ones.
 
-    Known ones come along, drawn by chance, so that the old is not forgotten for the new.
+    Seen samples are replayed so that the adapter does not forget them.
     """
-    hashes = fingerprints(samples)
-    new = [i for i, one in enumerate(hashes) if one not in seen]
-    known = [i for i, one in enumerate(hashes) if one in seen]
-    chosen = sorted(new + random.Random(seed).sample(known, min(len(new), len(known))))
+    hashes = sample_hashes(samples)
+    new = [i for i, each in enumerate(hashes) if each not in seen]
+    old = [i for i, each in enumerate(hashes) if each in seen]
+    chosen = sorted(new + random.Random(seed).sample(old, min(len(new), len(old))))
     return (
         Samples([samples.ids[i] for i in chosen], [samples.loss_masks[i] for i in chosen]),
         len(new),
     )
 
 
-POOL = 16
-"""Batches' worth of shuffled samples that are sorted by length together."""
+POOL_BATCHES = 16
+"""Shuffled samples are sorted by length in pools of about as many batches."""
 
 
 @dataclass
-class Schedule:
-    """The batches of a run, as indices into the samples.
+class BatchSampler:
+    """Groups samples of like length into batches, as indices into the samples.
 
-    `batch_tokens` bounds the tokens of a batch, padding included; a sample that alone is
-    longer makes a batch of its own.
+    `batch_tokens` bounds the tokens of a batch, padding included; a longer
+    sample is a batch by itself.
     """
 
     lengths: Sequence[int]
@@ -88,7 +88,7 @@ class Schedule:
     _epochs: list[list[list[int]]] = field(default_factory=list, repr=False)
 
     def epoch(self, number: int) -> list[list[int]]:
-        """The batches of an epoch (from 0); each sample is in one of them."""
+        """The batches of an epoch (from 0), with each sample once."""
         while len(self._epochs) <= number:
             self._epochs.append(self._shuffled(len(self._epochs)))
         return self._epochs[number]
@@ -102,26 +102,26 @@ class Schedule:
         return self.epoch(number)[step]
 
     def steps(self, epochs: float) -> int:
-        """The steps that this many epochs take; at least 1."""
+        """Number of steps of so many epochs; at least 1."""
         whole = sum(len(self.epoch(number)) for number in range(int(epochs)))
         part = epochs - int(epochs)
         return max(1, whole + (round(part * len(self.epoch(int(epochs)))) if part else 0))
 
     def tokens(self, step: int) -> int:
-        """The tokens of a step, padding aside."""
+        """Number of tokens of a step, without padding."""
         return sum(self.lengths[i] for i in self.batch(step))
 
-    def padded(self, step: int) -> int:
-        """The tokens of a step as it is computed, padding included."""
+    def padded_tokens(self, step: int) -> int:
+        """Number of tokens of a step, with padding."""
         batch = self.batch(step)
         return len(batch) * max(self.lengths[i] for i in batch)
 
     def _shuffled(self, epoch: int) -> list[list[int]]:
         order = list(range(len(self.lengths)))
-        chance = random.Random(f"{self.seed} {epoch}")
-        chance.shuffle(order)
+        rng = random.Random(f"{self.seed} {epoch}")
+        rng.shuffle(order)
         mean = sum(self.lengths) / len(self.lengths)
-        pool = max(1, int(POOL * self.batch_tokens / mean))
+        pool = max(1, int(POOL_BATCHES * self.batch_tokens / mean))
         batches: list[list[int]] = []
         for start in range(0, len(order), pool):
             batch: list[int] = []
@@ -132,5 +132,5 @@ class Schedule:
                     batch = []
                 batch.append(i)
             batches.append(batch)
-        chance.shuffle(batches)
+        rng.shuffle(batches)
         return batches

@@ -1,8 +1,7 @@
-"""Several processes as one: who computes which samples, and gradients that add up.
+"""Distributed training: samples split over processes, gradients summed, FSDP.
 
 Started by torchrun or `accelerate launch`. Each process holds the whole base, or its
-share of it under FSDP; the batch of a step is the same however many share it. A config for
-`accelerate launch` splits the weights over several cards, or several machines.
+shard of it under FSDP; the batch of a step does not depend on the number of processes.
 """
 
 from __future__ import annotations
@@ -20,110 +19,112 @@ from myna.errors import SettingsError, TrainingError
 from myna.models.loading import choose_device
 
 
-def accelerator() -> Accelerator:
-    """The process as it was started: alone, or one of several.
+def make_accelerator() -> Accelerator:
+    """The `Accelerator` of this process, alone or one of several.
 
     Raises:
-        TrainingError: it was started by DeepSpeed.
+        TrainingError: started by DeepSpeed.
     """
     if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
         raise TrainingError(NO_DEEPSPEED)
-    # accelerate wants to be told of processes on CPUs; it takes each to be alone otherwise.
-    place = Accelerator(cpu=choose_device().type == "cpu")
-    asked = os.environ.get("ACCELERATE_USE_FSDP") == "true"
-    if asked and place.distributed_type == DistributedType.MULTI_CPU:
-        # On CPUs it leaves FSDP out in silence, where torch's own works as elsewhere.
-        PartialState().distributed_type = place.state.distributed_type = DistributedType.FSDP
-        place.state.fsdp_plugin = FullyShardedDataParallelPlugin()
-    return place
+    # accelerate has to be told of processes on CPUs, or takes each to be the only one.
+    accelerator = Accelerator(cpu=choose_device().type == "cpu")
+    is_fsdp = os.environ.get("ACCELERATE_USE_FSDP") == "true"
+    if is_fsdp and accelerator.distributed_type == DistributedType.MULTI_CPU:
+        # On CPUs accelerate silently leaves FSDP out; torch's own works there too.
+        PartialState().distributed_type = DistributedType.FSDP
+        accelerator.state.distributed_type = DistributedType.FSDP
+        accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin()
+    return accelerator
 
 
-def sharded(accelerator: Accelerator) -> bool:
-    """Whether the weights themselves are split: a step then needs all processes at once."""
+def is_sharded(accelerator: Accelerator) -> bool:
+    """True under FSDP: weights are sharded, and a step needs all processes at once."""
     return bool(accelerator.distributed_type == DistributedType.FSDP)
 
 
-def spread(
+def prepare_model(
     model: Any, optimizer: torch.optim.Optimizer, accelerator: Accelerator
 ) -> tuple[Any, Any]:
-    """The model and its optimiser, ready on this process."""
-    if not sharded(accelerator):
-        # Trained matrices are small and all alike: `add_up` adds their gradients at the
-        # end of a step, so that one that ran out of memory can be redone.
+    """The model and its optimiser, sharded under FSDP, else as they are."""
+    if not is_sharded(accelerator):
+        # Trained matrices are small: `all_reduce_gradients` sums their gradients at the end of
+        # a step, so that a step that ran out of memory can be redone.
         return model, optimizer
-    model.forward = _run
+    model.forward = _call
     model, optimizer = accelerator.prepare(model, optimizer)
     return model, optimizer
 
 
-def _run(compute: Callable[[], Any]) -> Any:
+def _call(compute: Callable[[], Any]) -> Any:
     return compute()
 
 
-def within(model: Any, accelerator: Accelerator, compute: Callable[[], Any]) -> Any:
+def with_gathered_weights(model: Any, accelerator: Accelerator, compute: Callable[[], Any]) -> Any:
     """`compute()`, with split weights gathered around it as the model's own call has them."""
-    return model(compute) if sharded(accelerator) else compute()
+    return model(compute) if is_sharded(accelerator) else compute()
 
 
-def share(batch: Sequence[int], lengths: Sequence[int], processes: int, index: int) -> list[int]:
-    """The samples of a batch that process `index` computes: the longest first, one each.
-
-    The shares of all processes are the batch, each sample in one of them.
-    """
+def process_share(
+    batch: Sequence[int], lengths: Sequence[int], processes: int, index: int
+) -> list[int]:
+    """The samples of a batch for process `index`: dealt out in turn, the longest first."""
     return sorted(batch, key=lambda i: (-lengths[i], i))[index::processes]
 
 
-def split(samples: Sequence[int], lengths: Sequence[int], most: int) -> list[list[int]]:
-    """Parts of at most `most` tokens, padding included; a longer sample is one of its own.
+def micro_batches(
+    samples: Sequence[int], lengths: Sequence[int], max_tokens: int
+) -> list[list[int]]:
+    """Micro-batches of at most `max_tokens`, padding included; a longer sample is one by itself.
 
-    0 makes one part of all.
+    0 makes one of all samples.
     """
-    parts: list[list[int]] = []
+    batches: list[list[int]] = []
     for i in sorted(samples, key=lambda i: (lengths[i], i)):
-        if parts and (not most or (len(parts[-1]) + 1) * lengths[i] <= most):
-            parts[-1].append(i)
+        if batches and (not max_tokens or (len(batches[-1]) + 1) * lengths[i] <= max_tokens):
+            batches[-1].append(i)
         else:
-            parts.append([i])
-    return parts
+            batches.append([i])
+    return batches
 
 
-def add_up(model: Any, accelerator: Accelerator) -> None:
-    """Give each process the sum of all processes' gradients."""
-    if accelerator.num_processes == 1 or sharded(accelerator):
+def all_reduce_gradients(model: Any, accelerator: Accelerator) -> None:
+    """Sum the gradients over all processes."""
+    if accelerator.num_processes == 1 or is_sharded(accelerator):
         return
     trained = [p for p in model.parameters() if p.requires_grad]
     flat = torch.cat(
         [(torch.zeros_like(p) if p.grad is None else p.grad).float().reshape(-1) for p in trained]
     )
     torch.distributed.all_reduce(flat)
-    parts = torch.split_with_sizes(flat, [p.numel() for p in trained])
-    for parameter, part in zip(trained, parts, strict=True):
-        parameter.grad = part.view_as(parameter).to(parameter.dtype)
+    gradients = torch.split_with_sizes(flat, [p.numel() for p in trained])
+    for parameter, gradient in zip(trained, gradients, strict=True):
+        parameter.grad = gradient.view_as(parameter).to(parameter.dtype)
 
 
-def total(value: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
-    """The sum of a number over all processes."""
+def all_reduce_sum(value: torch.Tensor, accelerator: Accelerator) -> torch.Tensor:
+    """The sum of a number over all processes, in place."""
     if accelerator.num_processes > 1:
         torch.distributed.all_reduce(value)
     return value
 
 
-def most(numbers: Sequence[int], accelerator: Accelerator) -> list[int]:
-    """The largest of each number over all processes: what one wants, all do."""
+def all_reduce_max(numbers: Sequence[int], accelerator: Accelerator) -> list[int]:
+    """The maximum of each number over all processes."""
     if accelerator.num_processes == 1:
         return list(numbers)
-    told = torch.tensor(numbers, device=accelerator.device)
-    torch.distributed.all_reduce(told, op=torch.distributed.ReduceOp.MAX)
-    return [int(number) for number in told.tolist()]
+    maxima = torch.tensor(numbers, device=accelerator.device)
+    torch.distributed.all_reduce(maxima, op=torch.distributed.ReduceOp.MAX)
+    return [int(number) for number in maxima.tolist()]
 
 
-def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """A tensor's values on this process, gathered where they are split; all must call it."""
+def full_tensor(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor gathered from its shards; all processes must call it."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
-def like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """`value` on the device of `other`, and split as that is."""
+def distribute_like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """`value` on the device of `other`, and sharded like it."""
     value = value.to(other.device)
     if not hasattr(other, "full_tensor"):
         return value
@@ -132,14 +133,14 @@ def like(value: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return distribute_tensor(value, other.device_mesh, other.placements)  # type: ignore[attr-defined]
 
 
-KINDS = ("fsdp",)
+CONFIG_KINDS = ("fsdp",)
 
 NO_DEEPSPEED = (
     "DeepSpeed takes the optimiser's step within the backward pass, where no step can be redone "
-    "or resumed exactly: use `myna train --write-config fsdp`, which splits the same"
+    "or resumed exactly: use `myna train --write-config fsdp`"
 )
 
-_FSDP = """\
+_FSDP_CONFIG = """\
 # Written by `myna train --write-config fsdp`. Start it in the workspace with
 #   accelerate launch --config_file fsdp.yaml -m myna train
 # Several machines: set num_machines, and on each its machine_rank and the first one's
@@ -166,14 +167,14 @@ fsdp_config:
 """
 
 
-def config_text(kind: str, settings: Train) -> str:
-    """The text of a config, for the method of the settings.
+def accelerate_config(kind: str, settings: Train) -> str:
+    """The text of an `accelerate launch` config, for the method of the settings.
 
     Raises:
-        SettingsError: there is no config of that kind.
+        SettingsError: no config of that kind.
     """
     if kind == "deepspeed":
         raise SettingsError(NO_DEEPSPEED)
-    if kind not in KINDS:
-        raise SettingsError(f"--write-config {kind}: choose {' or '.join(KINDS)}")
-    return _FSDP.format(efficient="false" if settings.method == "qlora" else "true")
+    if kind not in CONFIG_KINDS:
+        raise SettingsError(f"--write-config {kind}: choose {' or '.join(CONFIG_KINDS)}")
+    return _FSDP_CONFIG.format(efficient="false" if settings.method == "qlora" else "true")

@@ -1,10 +1,11 @@
-"""`myna doctor`: what is installed, what the machine can do, and which bases fit it.
+"""`myna doctor`: installed packages, features that work here, and bases that fit.
 
-Nothing is taken on trust: what can be tried is tried, on the device that would train.
+Features are tried out on the device that would train.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import platform
 import sys
@@ -21,54 +22,43 @@ PACKAGES = (
     "xllamacpp", "tensorboardX", "wandb",
 )  # fmt: skip
 
-CARDS = (("h100", 80), ("a40", 48), ("3090", 24))
-"""Recipes by the memory of the card that they are named after, in GB."""
+RECIPE_CARDS_GB = (("h100", 80), ("a40", 48), ("3090", 24))
+"""Recipes and the memory in GB of the card that they are named after."""
 
-LONGEST = 512
-"""Tokens of the longest sample that bases are judged with."""
-
-
-@dataclass(frozen=True)
-class Size:
-    """The sizes of a base, as its config.json says them."""
-
-    hidden: int
-    intermediate: int
-    layers: int
-    heads: int
-    key_heads: int
-    vocabulary: int
-    tied: bool = False
-    head: int = 0
-    """The size of a head, where that is not hidden / heads."""
+MAX_SAMPLE_TOKENS = 512
+"""Tokens of the longest sample in the memory estimates."""
 
 
+CONFIG_KEYS = (
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+    "num_key_value_heads", "vocab_size", "head_dim", "tie_word_embeddings",
+)  # fmt: skip
 BASES = {
-    "smollm2-135m": Size(576, 1536, 30, 9, 3, 49_152, tied=True),
-    "HuggingFaceTB/SmolLM2-360M-Instruct": Size(960, 2560, 32, 15, 5, 49_152, tied=True),
-    "HuggingFaceTB/SmolLM2-1.7B": Size(2048, 8192, 24, 32, 32, 49_152, tied=True),
-    "mistralai/Mistral-7B-v0.1": Size(4096, 14_336, 32, 32, 8, 32_000),
-    "mistralai/Mistral-Nemo-Base-2407": Size(5120, 14_336, 40, 32, 8, 131_072, head=128),
-    "meta-llama/Llama-3.1-70B": Size(8192, 28_672, 80, 64, 8, 128_256),
+    "smollm2-135m": (576, 1536, 30, 9, 3, 49_152, 64, True),
+    "HuggingFaceTB/SmolLM2-360M-Instruct": (960, 2560, 32, 15, 5, 49_152, 64, True),
+    "HuggingFaceTB/SmolLM2-1.7B": (2048, 8192, 24, 32, 32, 49_152, 64, True),
+    "mistralai/Mistral-7B-v0.1": (4096, 14_336, 32, 32, 8, 32_000, 128, False),
+    "mistralai/Mistral-Nemo-Base-2407": (5120, 14_336, 40, 32, 8, 131_072, 128, False),
+    "meta-llama/Llama-3.1-70B": (8192, 28_672, 80, 64, 8, 128_256, 128, False),
 }
-"""The bases that recipes name, and one between them."""
+"""Values of `CONFIG_KEYS` of the recipes' bases, and of one of a size between them."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """Something that was tried: whether it works, and what came of it."""
+    """A feature that was tried out, with the outcome in words."""
 
     name: str
     works: bool
     told: str
 
 
-def examine() -> dict[str, Any]:
-    """Everything there is to say, as plain data."""
+def diagnose() -> dict[str, Any]:
+    """Examine this machine; the report is plain data."""
     report: dict[str, Any] = {
         "myna": __version__,
         "python": f"{platform.python_version()} on {platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: _installed_version(name) for name in PACKAGES},
     }
     if not report["packages"]["torch"]:
         return {**report, "training": "torch is missing: pip install 'myna[train]'"}
@@ -80,7 +70,7 @@ def examine() -> dict[str, Any]:
     device = choose_device()
     dtype, reason = precision(device)
     free = free_memory(device)
-    checks = [_try_device(device), _try_four_bits(device), _try_flash_attention(device)]
+    checks = [_check_gradients(device), _check_bitsandbytes(device), _check_flash_attention(device)]
     return {
         **report,
         "accelerator": {"cuda": "ROCm" if torch.version.hip else "CUDA", "mps": "MPS"}.get(
@@ -92,91 +82,81 @@ def examine() -> dict[str, Any]:
         "precision": reason,
         "teraflops": matmul_rate(device, dtype) / 1e12,
         "checks": [vars(check) for check in checks],
-        "bases": fitting(free, dtype.itemsize, four_bits=checks[1].works),
+        "bases": memory_by_base(free, dtype.itemsize, four_bits=checks[1].works),
     }
 
 
-def fitting(free: int, itemsize: int, *, four_bits: bool) -> list[dict[str, Any]]:
-    """For each base, what each method needs of `free` bytes; None where it does not fit."""
-    from myna.training.hardware import need
+def memory_by_base(free: int, itemsize: int, *, four_bits: bool) -> list[dict[str, Any]]:
+    """Bytes that each method needs for each base; None if it does not fit into `free` bytes."""
+    from myna.training.hardware import estimate_memory
 
     rows = []
-    for name, size in BASES.items():
+    for name in BASES:
         row: dict[str, Any] = {"base": name}
         for method in ("qlora", "lora", "full"):
             settings = Settings().train.model_copy(update={"method": method})
             try:
-                found = need(_shape(size), settings, free, LONGEST, itemsize)
+                memory = estimate_memory(
+                    _base_shape(name), settings, free, MAX_SAMPLE_TOKENS, itemsize
+                )
             except TrainingError:
                 row[method] = None
             else:
-                fits = found.total <= free and (four_bits or method != "qlora")
-                row[method] = found.total if fits else None
+                fits = memory.total <= free and (four_bits or method != "qlora")
+                row[method] = memory.total if fits else None
         rows.append(row)
     return rows
 
 
-def _shape(size: Size) -> Any:
-    """The sizes that memory depends on, of a Llama-like decoder."""
-    from myna.training.hardware import Shape
+@functools.cache
+def _base_shape(name: str) -> Any:
+    """The `ModelShape` of a base, from its config alone."""
+    import torch
+    import transformers
 
-    head = size.head or size.hidden // size.heads
-    inner, wide = size.hidden, size.intermediate
-    queries, keys = head * size.heads, head * size.key_heads
-    layers = [
-        (inner, queries), (inner, keys), (inner, keys), (queries, inner),
-        (inner, wide), (inner, wide), (wide, inner),
-    ]  # fmt: skip
-    linear = size.layers * sum(a * b for a, b in layers)
-    sides = size.layers * sum(a + b for a, b in layers)
-    words = size.vocabulary * size.hidden * (1 if size.tied else 2)
-    return Shape(
-        parameters=linear + words + (2 * size.layers + 1) * size.hidden,
-        linear=linear,
-        sides=sides,
-        widths=2 * size.layers * sum(a for a, _ in layers) + sides // 2,
-        hidden=size.hidden,
-        layers=size.layers,
-        vocabulary=size.vocabulary,
-    )
+    from myna.training.hardware import model_shape
+
+    config = transformers.LlamaConfig(**dict(zip(CONFIG_KEYS, BASES[name], strict=True)))
+    with torch.device("meta"):
+        return model_shape(transformers.LlamaForCausalLM(config))
 
 
-def advice(report: dict[str, Any]) -> str:
-    """The recipe that this machine suits, as a line."""
+def recommended_recipe(report: dict[str, Any]) -> str:
+    """The line of myna.toml with the recipe that suits this machine."""
     free = report["free_memory"]
     if report["accelerator"] == "MPS":
         return 'recipe = "mac"'
     if report["accelerator"] != "CPU":
-        works = {row["base"]: row for row in report["bases"]}[MISTRAL]
-        for recipe, gigabytes in CARDS:
+        methods = {row["base"]: row for row in report["bases"]}[MISTRAL]
+        for recipe, gigabytes in RECIPE_CARDS_GB:
             method = str(RECIPES[recipe]["train.method"].value)
             # A card's memory is never all free.
-            if works[method] is not None and free >= 0.85 * gigabytes * 1e9:
+            if methods[method] is not None and free >= 0.85 * gigabytes * 1e9:
                 return f'recipe = "{recipe}"'
-        if works["qlora"] is not None:
+        if methods["qlora"] is not None:
             return 'recipe = "3090" with samples.max_length = 1024'
     return 'recipe = "laptop"'
 
 
-def _version(package: str) -> str | None:
+def _installed_version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def _try_device(device: Any) -> Check:
+def _check_gradients(device: Any) -> Check:
     import torch
 
     try:
-        given = torch.ones(8, 8, device=device, requires_grad=True)
-        torch.autograd.grad((given @ given).sum(), given)
+        x = torch.ones(8, 8, device=device, requires_grad=True)
+        torch.autograd.grad((x @ x).sum(), x)
     except Exception as error:  # of the driver and the device, of many kinds
         return Check("gradients", works=False, told=first_line(error, 160))
     return Check("gradients", works=True, told=f"a matrix product and its gradient on {device}")
 
 
-def _try_four_bits(device: Any) -> Check:
+def _check_bitsandbytes(device: Any) -> Check:
     from myna.models.loading import check_four_bits
 
     try:
@@ -186,18 +166,18 @@ def _try_four_bits(device: Any) -> Check:
     return Check("bitsandbytes", works=True, told=f"a 4-bit layer and its gradient on {device}")
 
 
-def _try_flash_attention(device: Any) -> Check:
+def _check_flash_attention(device: Any) -> Check:
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.nn.functional import scaled_dot_product_attention
 
     name = "flash attention"
-    if "flash_attn" in sys.modules or _version("flash-attn"):
+    if "flash_attn" in sys.modules or _installed_version("flash-attn"):
         try:
             from flash_attn import flash_attn_func
 
-            given = torch.ones(1, 8, 2, 64, device=device, dtype=torch.bfloat16)
-            flash_attn_func(given, given, given, causal=True)
+            x = torch.ones(1, 8, 2, 64, device=device, dtype=torch.bfloat16)
+            flash_attn_func(x, x, x, causal=True)
             return Check(name, works=True, told="the package flash-attn")
         except Exception as error:  # of the package, the driver and the device
             return Check(
@@ -205,9 +185,9 @@ def _try_flash_attention(device: Any) -> Check:
             )
     try:
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        given = torch.ones(1, 2, 8, 64, device=device, dtype=dtype)
+        x = torch.ones(1, 2, 8, 64, device=device, dtype=dtype)
         with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
-            scaled_dot_product_attention(given, given, given, is_causal=True)
+            scaled_dot_product_attention(x, x, x, is_causal=True)
     except Exception as error:  # of the driver and the device
         return Check(name, works=False, told=first_line(error, 160))
     return Check(name, works=True, told="PyTorch's own")

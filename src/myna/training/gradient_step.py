@@ -1,4 +1,4 @@
-"""One step's gradients: its batch shared out to the processes, in parts that fit the memory."""
+"""Gradient accumulation: a batch over processes, in micro-batches that fit the memory."""
 
 from __future__ import annotations
 
@@ -11,88 +11,97 @@ from accelerate import Accelerator
 from myna.errors import TrainingError
 from myna.training import distributed, hardware
 from myna.training.data import Samples
-from myna.training.loss import sample_losses
+from myna.training.loss import token_losses
 
 
-class Steps:
-    """Computes steps; what it learned of the memory holds for those that follow."""
+class GradientAccumulator:
+    """Computes the gradients of batches; micro-batches stay as small as memory made them."""
 
     def __init__(
         self,
         model: Any,
         samples: Samples,
         accelerator: Accelerator,
-        part_tokens: int,
-        say: Callable[[str], None],
+        micro_batch_tokens: int,
+        report: Callable[[str], None],
     ) -> None:
-        self.part_tokens = part_tokens
-        """Most tokens computed at once on a process; 0: a whole batch."""
+        self.micro_batch_tokens = micro_batch_tokens
+        """Most tokens of a micro-batch on a process, padding included; 0: a whole batch."""
         self._model, self._samples = model, samples
-        self._accelerator, self._say = accelerator, say
-        self._lengths, self._targets = samples.lengths(), samples.targets()
-        self._told = False
+        self._accelerator, self._report = accelerator, report
+        self._lengths, self._targets = samples.lengths(), samples.target_counts()
+        self._is_reported = False
 
-    def gradients(self, batch: list[int]) -> float:
-        """Have the gradients of the mean loss over a batch's trained tokens; that loss.
+    def accumulate(self, batch: list[int]) -> float:
+        """Compute the gradients of the mean loss over a batch's trained tokens; return the loss.
 
-        Where memory runs out, on any process, the parts are halved and all is redone.
+        If memory runs out on any process, the micro-batches are halved and all is redone.
 
         Raises:
             TrainingError: one sample alone does not fit.
         """
-        labelled = max(1, sum(self._targets[i] for i in batch))
-        place = self._accelerator
-        mine = distributed.share(batch, self._lengths, place.num_processes, place.process_index)
+        targets = max(1, sum(self._targets[i] for i in batch))
+        accelerator = self._accelerator
+        share = distributed.process_share(
+            batch, self._lengths, accelerator.num_processes, accelerator.process_index
+        )
         while True:
-            parts = distributed.split(mine, self._lengths, self.part_tokens)
-            loss = self._tried(parts, batch, labelled)
-            largest = max((len(part) * self._lengths[part[-1]] for part in parts), default=0)
-            alone = all(len(part) == 1 for part in parts)
-            failed, cannot, largest = distributed.most(
-                [loss is None, loss is None and alone, largest], place
+            micro_batches = distributed.micro_batches(share, self._lengths, self.micro_batch_tokens)
+            loss = self._try_micro_batches(micro_batches, batch, targets)
+            largest = max(
+                (len(each) * self._lengths[each[-1]] for each in micro_batches), default=0
+            )
+            is_smallest = all(len(each) == 1 for each in micro_batches)
+            failed, cannot_halve, largest = distributed.all_reduce_max(
+                [loss is None, loss is None and is_smallest, largest], accelerator
             )
             if loss is not None and not failed:
-                distributed.add_up(self._model, place)
-                return float(distributed.total(loss, place))
+                distributed.all_reduce_gradients(self._model, accelerator)
+                return float(distributed.all_reduce_sum(loss, accelerator))
             self._model.zero_grad(set_to_none=True)
-            hardware.release(place.device)
-            self._halve(largest, bool(cannot))
+            hardware.empty_cache(accelerator.device)
+            self._halve(largest, bool(cannot_halve))
 
-    def _tried(self, parts: list[list[int]], batch: list[int], labelled: int) -> Any:
-        """The loss of this process's parts; None where memory ran out."""
-        place = self._accelerator
-        loss = torch.zeros((), dtype=torch.float64, device=_doubles(place.device))
-        if distributed.sharded(place):
+    def _try_micro_batches(
+        self, micro_batches: list[list[int]], batch: list[int], targets: int
+    ) -> Any:
+        """The loss of this process's micro-batches; None if memory ran out.
+
+        `targets` are the trained tokens of the whole batch.
+        """
+        accelerator = self._accelerator
+        loss = torch.zeros((), dtype=torch.float64, device=_float64_device(accelerator.device))
+        if distributed.is_sharded(accelerator):
             # All processes gather weights together, and gradients become their mean.
-            [count] = distributed.most([len(parts)], place)
-            work = [(part, float(place.num_processes)) for part in parts]
-            work += [(batch[:1], 0.0)] * (count - len(parts))
+            [count] = distributed.all_reduce_max([len(micro_batches)], accelerator)
+            scaled = [(each, float(accelerator.num_processes)) for each in micro_batches]
+            scaled += [(batch[:1], 0.0)] * (count - len(micro_batches))
         else:
-            work = [(part, 1.0) for part in parts]
+            scaled = [(each, 1.0) for each in micro_batches]
         try:
-            for part, times in work:
-                weight = sum(self._targets[i] for i in part) / labelled
-                found = backward(self._model, self._samples, part, place, weight * times)
-                loss += found.to(loss) * weight * bool(times)
+            for each, scale in scaled:
+                weight = sum(self._targets[i] for i in each) / targets
+                mean = backward(self._model, self._samples, each, accelerator, weight * scale)
+                loss += mean.to(loss) * weight * bool(scale)
         except (RuntimeError, MemoryError) as error:
-            if not hardware.ran_out(error) or distributed.sharded(place):
+            if not hardware.is_out_of_memory(error) or distributed.is_sharded(accelerator):
                 raise
             return None
         return loss.float()
 
-    def _halve(self, largest: int, cannot: bool) -> None:
-        if cannot:
+    def _halve(self, largest: int, cannot_halve: bool) -> None:
+        if cannot_halve:
             raise TrainingError(
                 f"a sample of {max(self._lengths):,} tokens does not fit the memory: lower "
                 'samples.max_length and run `myna prepare`, or use train.method = "qlora"'
             )
-        self.part_tokens = max(1, largest // 2)
-        if not self._told:
-            self._say(
-                f"memory ran out: steps are computed in parts of {self.part_tokens:,} tokens "
-                "from here on, with the same result"
+        self.micro_batch_tokens = max(1, largest // 2)
+        if not self._is_reported:
+            self._report(
+                f"out of memory: steps are computed in micro-batches of "
+                f"{self.micro_batch_tokens:,} tokens from here on, with the same result"
             )
-            self._told = True
+            self._is_reported = True
 
 
 def backward(
@@ -103,14 +112,14 @@ def backward(
     Returns that loss, without the weight.
     """
     ids, masks = [samples.ids[i] for i in batch], [samples.loss_masks[i] for i in batch]
-    losses: torch.Tensor = distributed.within(
-        model, accelerator, lambda: sample_losses(model, ids, masks, accelerator.device)
+    losses: torch.Tensor = distributed.with_gathered_weights(
+        model, accelerator, lambda: token_losses(model, ids, masks, accelerator.device)
     )
     loss = losses.sum() / max(1, losses.numel())
     accelerator.backward(loss * weight)
     return loss.detach()
 
 
-def _doubles(device: torch.device) -> torch.device:
-    """Where numbers in float64 can lie: Apple's GPUs have none."""
+def _float64_device(device: torch.device) -> torch.device:
+    """The device for float64 sums: the CPU beside Apple's GPUs, which have no float64."""
     return torch.device("cpu") if device.type == "mps" else device

@@ -1,8 +1,8 @@
-"""The machine that trains: its speed, its free memory, and what a training needs of it.
+"""Hardware: speed and free memory of this machine, and the memory that a training needs.
 
-Estimates: the weights are counted exactly, what a step holds on to is counted from the
-shapes of the layers. What they are good for is to choose; a step that runs out of memory
-all the same is cut in two and redone.
+Weights are counted exactly, activations estimated from the shapes of the layers. The
+estimate chooses micro-batches and checkpointing; a step that still runs out of memory is
+redone in halves.
 """
 
 from __future__ import annotations
@@ -19,51 +19,51 @@ import torch
 from myna.config import Train
 from myna.errors import TrainingError
 
-NF4 = 0.516
+NF4_BYTES = 0.516
 """Bytes of a weight in NF4 with double quantisation (QLoRA, section 3: 4.127 bits)."""
-TRAINED = 16
-"""Bytes of a trained number: its value, gradient and AdamW's two moments, in fp32."""
-SPARE = 0.9
-"""The share of the free memory that is planned with."""
-LEAST = 2048
-"""Tokens that keep a GPU busy: parts are not planned smaller while checkpointing helps."""
+TRAINED_PARAMETER_BYTES = 16
+"""Bytes of a trained parameter: value, gradient and AdamW's two moments, in fp32."""
+USABLE_MEMORY_SHARE = 0.9
+"""Share of the free memory that is planned with."""
+MIN_MICRO_BATCH_TOKENS = 2048
+"""Tokens that keep a GPU busy: gradient checkpointing comes before smaller micro-batches."""
 
 
 @dataclass(frozen=True)
-class Shape:
+class ModelShape:
     """The sizes of a base model that memory depends on."""
 
     parameters: int
     linear: int
-    """Those of the linear layers but the output layer: what NF4 makes small."""
-    sides: int
-    """The widths and heights of these layers, added up: LoRA has `rank` numbers for each."""
-    widths: int
-    """The numbers that one token leaves in all layers for the way back."""
+    """Parameters of the linear layers without the output layer: those that NF4 compresses."""
+    lora_dimensions: int
+    """Sum of inputs and outputs of these layers: LoRA has `lora_r` parameters for each."""
+    activations: int
+    """Numbers that the backward pass keeps for one token, over all layers."""
     hidden: int
     layers: int
     vocabulary: int
 
 
 @dataclass(frozen=True)
-class Need:
-    """What a training takes, in bytes, and how it is made to fit."""
+class MemoryEstimate:
+    """Memory that a training needs, in bytes, and the micro-batches that fit."""
 
     weights: int
     trained: int
     step: int
     free: int
-    part_tokens: int
+    micro_batch_tokens: int
     checkpointing: bool
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Bytes of weights, optimiser states and activations."""
         return self.weights + self.trained + self.step
 
 
-def shape(model: Any) -> Shape:
-    """The sizes of a model as transformers makes it, on whatever device."""
+def model_shape(model: Any) -> ModelShape:
+    """The sizes of a transformers model, on any device."""
     head = model.get_output_embeddings()
     linear = [
         module
@@ -71,21 +71,21 @@ def shape(model: Any) -> Shape:
         if isinstance(module, torch.nn.Linear) and module is not head
     ]
     config = model.config.get_text_config()
-    sides = sum(layer.in_features + layer.out_features for layer in linear)
-    return Shape(
+    lora_dimensions = sum(layer.in_features + layer.out_features for layer in linear)
+    return ModelShape(
         parameters=model.num_parameters(),
         linear=sum(layer.in_features * layer.out_features for layer in linear),
-        sides=sides,
-        # Each layer keeps what goes into it, its norms and its nonlinearity about as much.
-        widths=2 * sum(layer.in_features for layer in linear) + sides // 2,
+        lora_dimensions=lora_dimensions,
+        # Each layer keeps its input; its norms and its nonlinearity keep about as much.
+        activations=2 * sum(layer.in_features for layer in linear) + lora_dimensions // 2,
         hidden=config.hidden_size,
         layers=config.num_hidden_layers,
         vocabulary=config.vocab_size,
     )
 
 
-def empty(folder: Any) -> Any:
-    """The model of a folder's config.json without its weights: shapes only."""
+def meta_model(folder: Any) -> Any:
+    """The model of a folder's config.json on the meta device: shapes without weights."""
     import transformers
 
     config = transformers.AutoConfig.from_pretrained(
@@ -95,62 +95,68 @@ def empty(folder: Any) -> Any:
         return transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
 
 
-def need(
-    sizes: Shape, settings: Train, free: int, longest: int, itemsize: int, processes: int = 1
-) -> Need:
-    """The memory that a training takes and the parts that its steps are computed in.
+def estimate_memory(
+    shape: ModelShape, settings: Train, free: int, longest: int, itemsize: int, processes: int = 1
+) -> MemoryEstimate:
+    """Estimate the memory of a training, and choose micro-batches and checkpointing.
 
     `free` is in bytes, before anything is loaded; `longest` is the longest sample's tokens;
-    `itemsize` is the bytes of a number as it is computed; `processes` share the weights.
+    `itemsize` is the bytes of a number in the precision; `processes` share the weights.
 
     Raises:
         TrainingError: the weights alone do not fit.
     """
     if settings.method == "full":
-        weights, trained = 0, sizes.parameters * TRAINED
+        weights, trained = 0, shape.parameters * TRAINED_PARAMETER_BYTES
     else:
-        small = NF4 if settings.method == "qlora" else itemsize
-        rest = (sizes.parameters - sizes.linear) * itemsize
-        weights = int(sizes.linear * small + rest)
-        trained = settings.rank * sizes.sides * TRAINED
+        linear_bytes = NF4_BYTES if settings.method == "qlora" else itemsize
+        rest = (shape.parameters - shape.linear) * itemsize
+        weights = int(shape.linear * linear_bytes + rest)
+        trained = settings.lora_r * shape.lora_dimensions * TRAINED_PARAMETER_BYTES
     weights, trained = weights // processes, trained // processes
-    # The output layer's logits, their softmax and their gradient, for a part's labelled tokens.
-    logits = 3 * 4 * sizes.vocabulary // 2
-    plain = sizes.widths * itemsize + logits
-    # What goes into each layer is kept, and one layer at a time is computed again.
-    one_layer = sizes.widths // sizes.layers
-    checkpointed = (sizes.hidden * sizes.layers + one_layer) * itemsize + logits
-    left = int(free * SPARE) - weights - trained
+    # Logits, softmax and gradient of the output layer, for a micro-batch's trained tokens.
+    logits = 3 * 4 * shape.vocabulary // 2
+    token_bytes = shape.activations * itemsize + logits
+    # The input of each layer is kept, and one layer at a time is recomputed.
+    one_layer = shape.activations // shape.layers
+    checkpointed_bytes = (shape.hidden * shape.layers + one_layer) * itemsize + logits
+    left = int(free * USABLE_MEMORY_SHARE) - weights - trained
     if left <= 0:
         gigabytes = (weights + trained) / 1e9
-        less = {"lora": '"qlora"', "dora": '"qlora"', "full": '"lora"'}.get(settings.method)
-        advice = f"train.method = {less}, or a smaller base" if less else "a smaller base"
+        cheaper = {"lora": '"qlora"', "dora": '"qlora"', "full": '"lora"'}.get(settings.method)
+        advice = f"train.method = {cheaper}, or a smaller base" if cheaper else "a smaller base"
         raise TrainingError(
-            f"the base and what is trained take {gigabytes:.1f} GB, and {free / 1e9:.1f} GB are "
-            f"free: use {advice}, or end what else is running"
+            f"base and optimiser states take {gigabytes:.1f} GB, and {free / 1e9:.1f} GB are free: "
+            f"use {advice}, or close other programs"
         )
     step = max(longest, settings.batch_tokens)
-    wanted = max(longest, min(step, settings.part_tokens) if settings.part_tokens else step)
-    least = max(longest, min(wanted, LEAST))
-    if plain * least <= left:
-        part = min(wanted, left // plain)
-        return Need(weights, trained, plain * part, free, part, checkpointing=False)
-    part = max(longest, min(wanted, left // checkpointed))
-    return Need(weights, trained, checkpointed * part, free, part, checkpointing=True)
-
-
-def ran_out(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on whatever device."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    said = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in said or "out of memory" in said.lower()
+    wanted = max(
+        longest, min(step, settings.micro_batch_tokens) if settings.micro_batch_tokens else step
+    )
+    least = max(longest, min(wanted, MIN_MICRO_BATCH_TOKENS))
+    if token_bytes * least <= left:
+        micro_batch = min(wanted, left // token_bytes)
+        return MemoryEstimate(
+            weights, trained, token_bytes * micro_batch, free, micro_batch, checkpointing=False
+        )
+    micro_batch = max(longest, min(wanted, left // checkpointed_bytes))
+    return MemoryEstimate(
+        weights, trained, checkpointed_bytes * micro_batch, free, micro_batch, checkpointing=True
     )
 
 
-def release(device: torch.device) -> None:
-    """Hand back what the device's allocator keeps for later."""
+def is_out_of_memory(error: BaseException) -> bool:
+    """True if an error means out of memory, on any device."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    message = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in message or "out of memory" in message.lower()
+    )
+
+
+def empty_cache(device: torch.device) -> None:
+    """Free the memory that the device's allocator caches."""
     if device.type == "cuda":
         torch.cuda.empty_cache()
     elif device.type == "mps":
@@ -161,10 +167,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 def free_memory(device: torch.device) -> int:
-    """The bytes that are free on `device`, whatever its size.
-
-    Of the CPU's memory a container's limit may leave less than the system says.
-    """
+    """Free bytes on `device`; of the CPU's memory, within the container's limit."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type == "mps":
@@ -179,25 +182,25 @@ def free_memory(device: torch.device) -> int:
 
 
 def matmul_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.2) -> float:
-    """Floating-point operations a second of a matrix product on `device`: its own peak.
+    """Measured peak of floating-point operations per second in a matrix product on `device`.
 
     The sizes are those of a small model's layers on a CPU, of a large one's on a GPU.
     """
     rows, columns = (512, 1536) if device.type == "cpu" else (4096, 8192)
     left = torch.randn(rows, columns, device=device, dtype=dtype)
     right = torch.randn(columns, columns, device=device, dtype=dtype)
-    best, begun = 0.0, time.monotonic()
-    _wait(device)
-    while time.monotonic() - begun < seconds or not best:
+    best, started = 0.0, time.monotonic()
+    _synchronize(device)
+    while time.monotonic() - started < seconds or not best:
         start = time.perf_counter()
         torch.mm(left, right)
-        _wait(device)
+        _synchronize(device)
         best = max(best, 2 * rows * columns * columns / (time.perf_counter() - start))
     return best
 
 
 def device_name(device: torch.device) -> str:
-    """What a device is called, for people."""
+    """A readable name of a device."""
     if device.type == "cuda":
         kind = "ROCm" if torch.version.hip else "CUDA"
         return f"{torch.cuda.get_device_name(device)} ({kind})"
@@ -207,7 +210,7 @@ def device_name(device: torch.device) -> str:
     return f"CPU ({threads} thread{'s' if threads > 1 else ''})"
 
 
-def _wait(device: torch.device) -> None:
+def _synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":

@@ -1,10 +1,10 @@
 """The training loop: read it top to bottom.
 
-    samples → schedule → model with what is trained → plan → resume → steps → the best of them
+    samples → batches → model and optimiser → resume → plan → steps → the best checkpoint
 
 The batch of a step is a pure function of (seed, step) and the plan is fixed before the
-first step, so a run that was killed and goes on is the same as one that was not, on
-however many processes.
+first step, so a run that was killed and resumed is the same as one that was not, on any
+number of processes.
 """
 
 from __future__ import annotations
@@ -21,252 +21,246 @@ import torch
 from accelerate import Accelerator
 
 from myna import config, workspace
-from myna.artifacts import Plan
+from myna.artifacts import TrainingPlan
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.training import checkpoints, distributed, hardware, methods, plan, progress
-from myna.training.data import Samples, Schedule
-from myna.training.gradient_step import Steps
-from myna.training.hardware import Need
-from myna.training.loss import sample_losses
-from myna.training.progress import Curves, Progress, Watch, asked_to_stop
+from myna.training import checkpoints, distributed, hardware, methods, progress
+from myna.training.data import BatchSampler, Samples
+from myna.training.gradient_step import GradientAccumulator
+from myna.training.hardware import MemoryEstimate
+from myna.training.loss import token_losses
+from myna.training.plan import TrainingEstimate, learning_rate, make_plan, validation_tokens
+from myna.training.progress import (
+    LossHistory,
+    StepMetrics,
+    Trackers,
+    TrainingCallbacks,
+    catch_stop_signals,
+)
 
-TIMED_STEPS = 3
-DIVERGED = "diverged"
-"""The file in a training's folder that says why it went astray."""
+MEASURED_STEPS = 3
+DIVERGED_FILE = "diverged"
+"""File in a training's folder with the reason why it diverged."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """A training: what, on what, how, and where its checkpoints, plan and log go."""
+class TrainingJob:
+    """A training run: model, data, settings, and the folder of its checkpoints, plan and log."""
 
     model: Any
-    """Of `with_lora`, or with every weight to be trained."""
+    """From `methods.add_lora` or `methods.train_all_weights`."""
     samples: Samples
     validation: Samples
     settings: Train
     work: Path
     accelerator: Accelerator
-    watch: Watch
-    need: Need | None = None
-    """The memory it was found to need; None computes each batch at once."""
+    callbacks: TrainingCallbacks
+    memory: MemoryEstimate | None = None
+    """None: each batch is computed at once, unless the settings say otherwise."""
     notes: tuple[str, str, tuple[str, ...]] = ("", "", ())
-    """The device, the precision and why, the kernels and why: for the outlook."""
+    """Device, precision and kernels, with reasons: for the estimate."""
 
 
-def train(
-    model: Any,
-    samples: Samples,
-    validation: Samples,
-    settings: Train,
-    work: Path,
-    watch: Watch | None = None,
-) -> Plan:
-    """Train `model` in place, as a job without more to it; see `run`."""
-    return run(
-        Job(model, samples, validation, settings, work, distributed.accelerator(), watch or Watch())
-    )
+def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingPlan:
+    """Train to the best checkpoint; return the plan as it was carried out.
 
-
-def run(job: Job, *, dry: bool = False) -> Plan:
-    """Do a job: its model is the best that was found on the way. The plan, as it came out.
-
-    One that stopped in its folder goes on from its last checkpoint. With `dry` the watch
-    is told the outlook, and no more.
+    An unfinished run in the same folder is resumed from its last checkpoint. With `dry_run`
+    the callbacks get the estimate, and nothing is trained.
 
     Raises:
-        TrainingError: nothing to train on, a loss that went astray, or Ctrl-C.
+        TrainingError: nothing to train on, the loss diverged, or Ctrl-C.
     """
-    settings, work, watch, accelerator = job.settings, job.work, job.watch, job.accelerator
-    if not job.samples.trained():
+    settings, work, callbacks, accelerator = job.settings, job.work, job.callbacks, job.accelerator
+    if not job.samples.trained_tokens():
         raise TrainingError(
             "no token would be trained: see `myna inspect`, and who may be cloned in people.toml"
         )
-    main, sharded = accelerator.is_main_process, distributed.sharded(accelerator)
-    optimizer, why = methods.make_optimizer(
-        checkpoints.trainable(job.model).values(), settings, accelerator.device, split=sharded
+    main, sharded = accelerator.is_main_process, distributed.is_sharded(accelerator)
+    optimizer, optimizer_reason = methods.make_optimizer(
+        checkpoints.trainable_parameters(job.model).values(),
+        settings,
+        accelerator.device,
+        split=sharded,
     )
-    parameters = checkpoints.counted(job.model)
-    model, optimizer = distributed.spread(job.model, optimizer, accelerator)
-    schedule = Schedule(job.samples.lengths(), settings.batch_tokens, settings.seed)
+    parameters = checkpoints.count_parameters(job.model)
+    model, optimizer = distributed.prepare_model(job.model, optimizer, accelerator)
+    sampler = BatchSampler(job.samples.lengths(), settings.batch_tokens, settings.seed)
     step = checkpoints.restore(work / "checkpoints", model, optimizer)
-    part_tokens = job.need.part_tokens if job.need else settings.part_tokens
-    steps = Steps(model, job.samples, accelerator, part_tokens, watch.say)
-    outlook, machine_rate = _outlook(job, model, schedule, steps, parameters, why, dry)
-    route = outlook.plan
-    watch.outlook(outlook)
-    if dry:
-        return route
-    history = _history(work / "log.jsonl", step, main)
+    micro_batch_tokens = (job.memory or settings).micro_batch_tokens
+    gradients = GradientAccumulator(
+        model, job.samples, accelerator, micro_batch_tokens, callbacks.report
+    )
+    estimate, machine_rate = _estimate(
+        job, model, sampler, gradients, parameters, optimizer_reason, dry_run
+    )
+    plan = estimate.plan
+    callbacks.on_estimate(estimate)
+    if dry_run:
+        return plan
+    history = _read_history(work / "log.jsonl", step, main)
     if step:
-        watch.say(f"going on after step {step} of {route.steps}")
+        callbacks.report(f"resuming after step {step} of {plan.steps}")
 
-    validated = _evenly(route.steps, settings.checks) | {route.steps}
-    previewed = set() if sharded else _evenly(route.steps, settings.previews)
+    validated = _evenly_spaced_steps(plan.steps, settings.validations) | {plan.steps}
+    previewed = set() if sharded else _evenly_spaced_steps(plan.steps, settings.previews)
     save_every = config.seconds(settings.checkpoint_every)
     saved_at = time.monotonic()
-    speed = _Speed(schedule, step, route.steps, _flops(job, outlook) / machine_rate)
-    with asked_to_stop() as wish, _log(work, settings, step, main, watch) as write:
-        while step < route.steps and not history.is_over(settings.patience):
-            rate = plan.learning_rate(step, route.steps, settings)
+    seconds_per_token = _flops_per_token(job, estimate) / machine_rate
+    throughput = _Throughput(sampler, step, plan.steps, seconds_per_token)
+    with (
+        catch_stop_signals() as stop_request,
+        _open_log(work, settings, step, main, callbacks) as log,
+    ):
+        while step < plan.steps and not history.is_out_of_patience(settings.patience):
+            rate = learning_rate(step, plan.steps, settings)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            history.losses.append(steps.gradients(schedule.batch(step)))
-            if astray := progress.divergence(history.losses):
-                _give_up(job, astray)
-            accelerator.clip_grad_norm_(model.parameters(), settings.clip)
+            history.losses.append(gradients.accumulate(sampler.batch(step)))
+            if divergence := progress.divergence(history.losses):
+                _stop_diverged(job, divergence)
+            accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            speed.add(step)
+            throughput.count(step)
             step += 1
 
-            validation_loss = _validate(job, model, route) if step in validated else None
+            validation_loss = _validate(job, model, plan) if step in validated else None
             if validation_loss is not None and history.is_best(step, validation_loss):
                 checkpoints.save_best(work / "best", step, model, main=main)
-            now = speed.progress(step, history.losses[-1], rate, validation_loss)
-            write(now)
-            watch.step(now)
+            metrics = throughput.metrics(step, history.losses[-1], rate, validation_loss)
+            log(metrics)
+            callbacks.on_step(metrics)
             if step in previewed:
-                watch.preview(model, step)
+                callbacks.on_preview(model, step)
 
             is_due = time.monotonic() - saved_at >= save_every
-            stop, is_due = map(bool, distributed.most([wish.stop, is_due], accelerator))
-            last = step == route.steps or history.is_over(settings.patience)
+            stop, is_due = map(
+                bool, distributed.all_reduce_max([stop_request.is_set, is_due], accelerator)
+            )
+            last = step == plan.steps or history.is_out_of_patience(settings.patience)
             if stop or is_due or last:
-                # One that is far above the start would take the place of a good one.
-                if progress.is_sound(history.losses):
+                # A diverged state must not replace a good checkpoint.
+                if progress.is_near_start(history.losses):
                     checkpoints.save(work / "checkpoints", step, model, optimizer, main=main)
                 saved_at = time.monotonic()
-            if stop and step < route.steps:
-                raise TrainingError(f"stopped after step {step}: `myna train` goes on from there")
-    return _best(job, model, route, schedule, step, history)
+            if stop and step < plan.steps:
+                raise TrainingError(f"stopped after step {step}: `myna train` resumes from there")
+    return _restore_best(job, model, plan, sampler, step, history)
 
 
-@dataclass
-class _History:
-    """The losses of a run so far, those before it was stopped included."""
+class _Throughput:
+    """Counts the tokens that were trained since a run was started, and their speed."""
 
-    losses: list[float]
-    """Of each step."""
-    validations: dict[int, float]
-    """The validation loss after some steps."""
-
-    def is_best(self, step: int, validation_loss: float) -> bool:
-        """Enter a validation loss; whether it is lower than all before."""
-        self.validations[step] = validation_loss
-        return self.best_step() == step
-
-    def best_step(self) -> int | None:
-        """The step after which the validation loss was lowest; None without any."""
-        best = progress.best_validation(list(self.validations.values()))
-        return None if best is None else list(self.validations)[best]
-
-    def is_over(self, patience: int) -> bool:
-        """Whether the validation loss has not been better for `patience` checks."""
-        return progress.patience_is_over(list(self.validations.values()), patience)
-
-
-class _Speed:
-    """The tokens that were trained since a run was started, and how fast."""
-
-    def __init__(self, schedule: Schedule, done: int, steps: int, share: float) -> None:
-        """After `done` of `steps`; a token takes `share` of a second at the machine's peak."""
-        self._schedule, self._steps, self._share = schedule, steps, share
+    def __init__(
+        self, sampler: BatchSampler, done: int, steps: int, seconds_per_token: float
+    ) -> None:
+        """After `done` of `steps`; `seconds_per_token` is that of the machine's peak."""
+        self._sampler, self._steps, self._seconds_per_token = sampler, steps, seconds_per_token
         self._tokens = self._padded = 0
-        self._ahead = sum(schedule.padded(step) for step in range(done, steps))
+        self._tokens_left = sum(sampler.padded_tokens(step) for step in range(done, steps))
         self._started = time.monotonic()
         self._elapsed = 0.0
 
-    def add(self, step: int) -> None:
-        """Count a step that is done."""
-        padded = self._schedule.padded(step)
-        self._tokens += self._schedule.tokens(step)
-        self._padded += padded
-        self._ahead -= padded
+    def count(self, step: int) -> None:
+        """Add a step that is done."""
+        padded_tokens = self._sampler.padded_tokens(step)
+        self._tokens += self._sampler.tokens(step)
+        self._padded += padded_tokens
+        self._tokens_left -= padded_tokens
         self._elapsed = time.monotonic() - self._started
 
-    def progress(
+    def metrics(
         self, step: int, loss: float, rate: float, validation_loss: float | None
-    ) -> Progress:
-        """Where the run is after `step` steps."""
+    ) -> StepMetrics:
+        """Metrics after `step` steps."""
         per_second = self._tokens / self._elapsed
-        return Progress(
+        return StepMetrics(
             step=step,
             steps=self._steps,
             loss=loss,
-            lr=rate,
+            learning_rate=rate,
             tokens=self._tokens,
             tokens_per_second=per_second,
-            seconds_left=self._ahead * self._elapsed / self._padded,
+            seconds_left=self._tokens_left * self._elapsed / self._padded,
             validation_loss=validation_loss,
-            peak_share=self._share * per_second,
+            peak_share=self._seconds_per_token * per_second,
         )
 
 
-def _evenly(steps: int, times: int) -> set[int]:
-    """The steps after which something is done `times` times on the way, the end aside."""
+def _evenly_spaced_steps(steps: int, times: int) -> set[int]:
+    """`times` steps spread evenly over a run, excluding its end."""
     return {round(steps * (n + 1) / (times + 1)) for n in range(times)} - {0}
 
 
-def _flops(job: Job, outlook: plan.Outlook) -> int:
-    """Floating-point operations for one token: forwards and backwards, through each
-    parameter twice each; weights that are trained take twice more for their gradients.
+def _flops_per_token(job: TrainingJob, estimate: TrainingEstimate) -> int:
+    """Floating-point operations for one token.
+
+    Two for each parameter forwards, two backwards, and two more where weights are trained.
     """
-    return outlook.parameters * (6 if job.settings.method == "full" else 4)
+    return estimate.parameters * (6 if job.settings.method == "full" else 4)
 
 
-def _give_up(job: Job, astray: str) -> None:
+def _stop_diverged(job: TrainingJob, divergence: str) -> None:
     if job.accelerator.is_main_process:
-        workspace.write_text(job.work / DIVERGED, astray + "\n")
+        workspace.write_text(job.work / DIVERGED_FILE, divergence + "\n")
     raise TrainingError(
-        f"{astray}: lower train.lr (now {job.settings.lr:g}) and run `myna train` again; it "
-        "goes on from the last good checkpoint, which is kept"
+        f"{divergence}: lower train.learning_rate (now {job.settings.learning_rate:g}) and run "
+        "`myna train` again; it resumes from the last good checkpoint"
     )
 
 
-def _validate(job: Job, model: Any, route: Plan) -> float | None:
-    """The mean loss over the validation split, or as much of it as there is time for."""
-    tokens = plan.validation_tokens(route, job.settings)
+def _validate(job: TrainingJob, model: Any, plan: TrainingPlan) -> float | None:
+    """The mean loss over the validation split, or over the part that the time allows."""
+    tokens = validation_tokens(plan, job.settings)
     device = job.accelerator.device
-    loss: float | None = distributed.within(
+    loss: float | None = distributed.with_gathered_weights(
         model, job.accelerator, lambda: mean_loss(model, job.validation, device, tokens)
     )
     return loss
 
 
-def _best(
-    job: Job, model: Any, route: Plan, schedule: Schedule, step: int, history: _History
-) -> Plan:
-    """Have the model as it was when the validation loss was lowest; the plan as it came out."""
-    reason = route.reason
-    if step < route.steps:
-        reason = f"{reason}, ended by {job.settings.patience} checks that were no better"
+def _restore_best(
+    job: TrainingJob,
+    model: Any,
+    plan: TrainingPlan,
+    sampler: BatchSampler,
+    step: int,
+    history: LossHistory,
+) -> TrainingPlan:
+    """Restore the checkpoint with the lowest validation loss; return the plan as carried out."""
+    reason = plan.reason
+    if step < plan.steps:
+        reason = (
+            f"{reason}, stopped after {job.settings.patience} validation runs without improvement"
+        )
     best = history.best_step()
     if best is not None and best < step:
         if checkpoints.load_best(job.work / "best", best, model):
             loss = history.validations[best]
-            job.watch.say(f"the best was after step {best} (validation loss {loss:.3f}): kept")
-            reason = f"{reason}; the best was after {best}"
+            job.callbacks.report(
+                f"kept the best checkpoint, of step {best} (validation loss {loss:.3f})"
+            )
+            reason = f"{reason}; the best was step {best}"
         else:
-            job.watch.say(f"the best, after step {best}, is damaged: the last is kept")
-    tokens = sum(schedule.tokens(number) for number in range(step))
+            job.callbacks.report(f"the best checkpoint, of step {best}, is damaged: kept the last")
+    tokens = sum(sampler.tokens(number) for number in range(step))
     return replace(
-        route, steps=step, tokens=tokens, epochs=step / len(schedule.epoch(0)), reason=reason
+        plan, steps=step, tokens=tokens, epochs=step / len(sampler.epoch(0)), reason=reason
     )
 
 
-def _outlook(
-    job: Job,
+def _estimate(
+    job: TrainingJob,
     model: Any,
-    schedule: Schedule,
-    steps: Steps,
+    sampler: BatchSampler,
+    gradients: GradientAccumulator,
     parameters: int,
     optimizer: str,
-    dry: bool,
-) -> tuple[plan.Outlook, float]:
-    """What this run will be, its speed measured; and this machine's matrix-product rate.
+    dry_run: bool,
+) -> tuple[TrainingEstimate, float]:
+    """The estimate of this run, with its measured speed; and the machine's matrix-product rate.
 
-    The plan is that which the run was begun with, or a new one.
+    A resumed run keeps the plan that it was started with.
     """
     settings, accelerator = job.settings, job.accelerator
     dtype = next(model.parameters()).dtype
@@ -274,82 +268,84 @@ def _outlook(
         dtype = torch.float32
     rate = hardware.matmul_rate(accelerator.device, dtype) * accelerator.num_processes
     path = job.work / "plan.json"
-    written = workspace.read_json(path)
-    if written is not None:
-        route = Plan(**written)
+    saved = workspace.read_json(path)
+    if saved is not None:
+        plan = TrainingPlan(**saved)
     else:
         budget = config.seconds(settings.budget) if settings.budget else None
-        speed = _speed(model, schedule, steps, settings)
-        [micros] = distributed.most([round(1e6 * speed)], accelerator)
-        route = plan.make(schedule, settings, micros / 1e6, budget)
-        if not dry and accelerator.is_main_process:
-            workspace.write_json(path, asdict(route))
+        speed = _measure_speed(model, sampler, gradients, settings)
+        [micros] = distributed.all_reduce_max([round(1e6 * speed)], accelerator)
+        plan = make_plan(sampler, settings, micros / 1e6, budget)
+        if not dry_run and accelerator.is_main_process:
+            workspace.write_json(path, asdict(plan))
         accelerator.wait_for_everyone()
-    trained = sum(p.numel() for p in checkpoints.trainable(model).values())
-    part = steps.part_tokens or settings.batch_tokens
+    trained = sum(p.numel() for p in checkpoints.trainable_parameters(model).values())
+    micro_batch = gradients.micro_batch_tokens or settings.batch_tokens
     share = -(-settings.batch_tokens // accelerator.num_processes)
-    padded = sum(schedule.padded(step) for step in range(route.steps))
+    padded_tokens = sum(sampler.padded_tokens(step) for step in range(plan.steps))
     device, precision, kernels = job.notes
-    outlook = plan.Outlook(
-        plan=route,
+    estimate = TrainingEstimate(
+        plan=plan,
         samples=len(job.samples.ids),
-        trained_tokens=job.samples.trained(),
-        seconds=padded / route.tokens_per_second if route.tokens_per_second else 0.0,
+        trained_tokens=job.samples.trained_tokens(),
+        seconds=padded_tokens / plan.tokens_per_second if plan.tokens_per_second else 0.0,
         device=device,
         precision=precision,
         kernels=list(kernels),
         optimizer=optimizer,
         parameters=parameters,
         trained_parameters=trained,
-        need=job.need.total if job.need else 0,
-        free=job.need.free if job.need else 0,
-        part_tokens=part,
-        parts=-(-share // part),
-        checkpointing=bool(job.need and job.need.checkpointing),
+        need=job.memory.total if job.memory else 0,
+        free=job.memory.free if job.memory else 0,
+        micro_batch_tokens=micro_batch,
+        micro_batches=-(-share // micro_batch),
+        checkpointing=bool(job.memory and job.memory.checkpointing),
         processes=accelerator.num_processes,
         peak_share=0.0,
     )
-    reached = _flops(job, outlook) * (route.tokens_per_second or 0) / rate
-    return replace(outlook, peak_share=reached), rate
+    peak_share = _flops_per_token(job, estimate) * (plan.tokens_per_second or 0) / rate
+    return replace(estimate, peak_share=peak_share), rate
 
 
-def _speed(model: Any, schedule: Schedule, steps: Steps, settings: Train) -> float:
-    """Padded tokens per second of the first steps, the very first one not counted.
+def _measure_speed(
+    model: Any, sampler: BatchSampler, gradients: GradientAccumulator, settings: Train
+) -> float:
+    """Padded tokens per second of the first steps, without the very first.
 
-    Nothing is learned from them: they come again.
+    Their gradients are thrown away; the run computes these steps again.
     """
-    begun, tokens = 0.0, 0
-    wanted = schedule.steps(settings.epochs)
-    for step in range(1 + (TIMED_STEPS if wanted > 20 * TIMED_STEPS else 1)):
+    started, tokens = 0.0, 0
+    steps = sampler.steps(settings.num_train_epochs)
+    for step in range(1 + (MEASURED_STEPS if steps > 20 * MEASURED_STEPS else 1)):
         if step == 1:
-            begun = time.monotonic()
-        steps.gradients(schedule.batch(step % wanted))
+            started = time.monotonic()
+        gradients.accumulate(sampler.batch(step % steps))
         model.zero_grad(set_to_none=True)
-        tokens += schedule.padded(step % wanted) if step else 0
-    return tokens / max(time.monotonic() - begun, 1e-9)
+        tokens += sampler.padded_tokens(step % steps) if step else 0
+    return tokens / max(time.monotonic() - started, 1e-9)
 
 
-def mean_loss(model: Any, samples: Samples, device: torch.device, most_tokens: int) -> float | None:
+def mean_loss(model: Any, samples: Samples, device: torch.device, max_tokens: int) -> float | None:
     """Mean loss (nats per trained token) over the first samples; None without any."""
     total, count, seen = 0.0, 0, 0
     with torch.inference_mode():
         for tokens, mask in zip(samples.ids, samples.loss_masks, strict=True):
-            if seen and seen + len(tokens) > most_tokens:
+            if seen and seen + len(tokens) > max_tokens:
                 break
             seen += len(tokens)
-            losses = sample_losses(model, [tokens], [mask], device)
+            losses = token_losses(model, [tokens], [mask], device)
             total += float(losses.sum())
             count += losses.numel()
     return total / count if count else None
 
 
-def _history(path: Path, done: int, main: bool) -> _History:
-    """The losses up to the last checkpoint; later lines of the log are cut off: they come again."""
+def _read_history(path: Path, done: int, main: bool) -> LossHistory:
+    """Read the losses up to the last checkpoint; cut later lines off the log: they come again."""
     lines = path.read_text("utf-8").splitlines()[:done] if path.exists() else []
     if main and path.exists():
         workspace.write_text(path, "".join(line + "\n" for line in lines))
     steps = [json.loads(line) for line in lines]
-    return _History(
+    return LossHistory(
         [step["loss"] for step in steps],
         {
             step["step"]: step["validation_loss"]
@@ -360,20 +356,22 @@ def _history(path: Path, done: int, main: bool) -> _History:
 
 
 @contextmanager
-def _log(work: Path, settings: Train, done: int, main: bool, watch: Watch) -> Iterator[Any]:
-    """A function that takes a step's progress, into the log and the curves of trackers."""
+def _open_log(
+    work: Path, settings: Train, done: int, main: bool, callbacks: TrainingCallbacks
+) -> Iterator[Any]:
+    """A function that logs the metrics of a step to log.jsonl and the trackers."""
     if not main:
         yield lambda _: None
         return
-    curves = Curves(settings, work, done, watch.say)
+    trackers = Trackers(settings, work, done, callbacks.report)
     with (work / "log.jsonl").open("a", encoding="utf-8") as log:
 
-        def write(now: Progress) -> None:
-            log.write(json.dumps(asdict(now)) + "\n")
+        def write(metrics: StepMetrics) -> None:
+            log.write(json.dumps(asdict(metrics)) + "\n")
             log.flush()
-            curves.add(now)
+            trackers.log(metrics)
 
         try:
             yield write
         finally:
-            curves.close()
+            trackers.close()

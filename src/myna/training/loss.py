@@ -1,9 +1,8 @@
-"""The loss on trained tokens, and nothing computed for the others' words.
+"""The loss on trained tokens.
 
 The output layer is the largest matrix of a small model: positions without a target never
-reach it. Samples are packed into one row where the model can keep them apart. Where it
-cannot, they are padded on the right: every model here looks only backwards, so that
-padding changes nothing and no attention mask is needed.
+reach it. Samples are packed into one row if the model can keep them apart, else padded on
+the right: models here are causal, so that padding needs no attention mask.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from myna.errors import ModelError
-from myna.training.kernels.attention import causal_of, pack, packs
+from myna.training.kernels.attention import causal_model, is_packing, pack_samples
 
-SCALES = ("final_logit_softcapping", "logit_scale", "logits_scaling")
-"""Settings of models that do more than a matrix product after their last layer."""
+LOGIT_SCALING = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+"""Model settings for more than a matrix product after the last layer."""
 
 
 def collate(
@@ -34,46 +33,47 @@ def collate(
     return padded[0], padded[1].bool()
 
 
-def sample_losses(
+def token_losses(
     model: Any,
     ids: Sequence[Sequence[int]],
     loss_masks: Sequence[Sequence[bool]],
     device: torch.device,
 ) -> torch.Tensor:
-    """The negative log-likelihood (nats, fp32) of each token that `loss_masks` have of samples.
+    """The negative log-likelihood (nats, fp32) of each token in the loss masks, in order.
 
-    In order, and but for rounding the same whether the model `packs` them or not. The masks
-    are as `myna.rendering.encode.loss_mask` makes them: none has its sample's first token.
+    The masks come from `myna.rendering.encode.loss_mask`: none has its sample's first token.
 
     Raises:
         ModelError: the model has no output layer of its own.
     """
-    if not packs(model):
+    if not is_packing(model):
         padded, targets = collate(ids, loss_masks, device)
-        return _losses(model, {"input_ids": padded}, targets[:, 1:])
+        return _target_losses(model, {"input_ids": padded}, targets[:, 1:])
     targets = torch.cat([torch.as_tensor(mask, dtype=torch.bool) for mask in loss_masks])
-    return _losses(model, pack(ids, device), targets[None, 1:].to(device))
+    return _target_losses(model, pack_samples(ids, device), targets[None, 1:].to(device))
 
 
-def _losses(model: Any, inputs: dict[str, Any], targets: torch.Tensor) -> torch.Tensor:
-    """The losses of the tokens after those where `targets` [batch, length - 1] is true."""
-    causal = causal_of(model)
+def _target_losses(model: Any, inputs: dict[str, Any], targets: torch.Tensor) -> torch.Tensor:
+    """Losses of the tokens after the positions in the mask `targets` [batch, length - 1]."""
+    causal = causal_model(model)
     head = causal.get_output_embeddings()
     if head is None:
-        raise ModelError(f"{type(causal).__name__} is no language model: choose another base")
-    right = inputs["input_ids"][:, 1:][targets]
-    if any(getattr(causal.config, name, None) for name in SCALES):
+        raise ModelError(
+            f"{type(causal).__name__} has no output layer: choose a causal language model as base"
+        )
+    labels = inputs["input_ids"][:, 1:][targets]
+    if any(getattr(causal.config, name, None) for name in LOGIT_SCALING):
         logits = causal(**inputs, use_cache=False).logits[:, :-1][targets]
-        return cross_entropy(logits.float(), right, reduction="none")
+        return cross_entropy(logits.float(), labels, reduction="none")
     hidden = causal.get_decoder()(**inputs, use_cache=False).last_hidden_state
-    return head_losses(head, hidden[:, :-1][targets], right)
+    return linear_cross_entropy(head, hidden[:, :-1][targets], labels)
 
 
-LOGITS = 2**24
-"""Most logits that exist at a time, about: 64 MiB in fp32."""
+MAX_LOGITS = 2**24
+"""Logits computed at a time, about: 64 MiB in fp32."""
 
 
-class HeadLosses(torch.autograd.Function):
+class LinearCrossEntropy(torch.autograd.Function):
     """(h [rows, size], W [tokens, size], bias or None, targets [rows]) → losses [rows], fp32."""
 
     @staticmethod
@@ -84,18 +84,18 @@ class HeadLosses(torch.autograd.Function):
         wide = torch.promote_types(hidden.dtype, torch.float32)
         losses = torch.empty(len(hidden), dtype=wide, device=hidden.device)
         dh = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        step = max(1, LOGITS // len(weight))
+        step = max(1, MAX_LOGITS // len(weight))
         for start in range(0, len(hidden), step):
-            part = slice(start, start + step)
-            logits = torch.nn.functional.linear(hidden[part], weight, bias).to(wide)
-            right = targets[part, None]
-            chances = logits.softmax(-1)
+            rows = slice(start, start + step)
+            logits = torch.nn.functional.linear(hidden[rows], weight, bias).to(wide)
+            labels = targets[rows, None]
+            probabilities = logits.softmax(-1)
             # The largest is 1 / Σ exp(h W_j − max): it gives the sum, and is never too small.
-            total = logits.amax(-1, keepdim=True) - chances.amax(-1, keepdim=True).log()
-            losses[part] = (total - logits.gather(-1, right))[:, 0]
+            total = logits.amax(-1, keepdim=True) - probabilities.amax(-1, keepdim=True).log()
+            losses[rows] = (total - logits.gather(-1, labels))[:, 0]
             if dh is not None:
-                chances.scatter_add_(-1, right, torch.full_like(total, -1))
-                dh[part] = chances.to(hidden.dtype) @ weight
+                probabilities.scatter_add_(-1, labels, torch.full_like(total, -1))
+                dh[rows] = probabilities.to(hidden.dtype) @ weight
         if dh is not None:
             ctx.save_for_backward(dh)
         return losses
@@ -107,13 +107,12 @@ class HeadLosses(torch.autograd.Function):
         return dh * grad[:, None].to(dh.dtype), None, None, None
 
 
-def head_losses(head: torch.nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
+def linear_cross_entropy(head: torch.nn.Module, hidden: Tensor, targets: Tensor) -> Tensor:
     """The negative log-likelihood (nats, fp32) of each row's target token.
 
-    By the formula above where `head` is a plain frozen linear layer, by autograd's own
-    elsewhere (where it is trained, say).
+    By `LinearCrossEntropy` if `head` is a plain frozen linear layer, else by autograd.
     """
     if type(head) is torch.nn.Linear and not any(w.requires_grad for w in head.parameters()):
-        return HeadLosses.apply(hidden, head.weight, head.bias, targets)  # type: ignore[no-any-return, no-untyped-call]
+        return LinearCrossEntropy.apply(hidden, head.weight, head.bias, targets)  # type: ignore[no-any-return, no-untyped-call]
     logits = head(hidden).float()
     return torch.nn.functional.cross_entropy(logits, targets, reduction="none")

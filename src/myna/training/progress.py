@@ -1,7 +1,7 @@
-"""The progress of a run: what the caller and trackers hear of it, and when it ends early.
+"""Progress of a training run: metrics, callbacks, trackers, and early stopping.
 
-A run ends early where its loss diverges, where the validation loss gets no better, and on Ctrl-C
-or SIGTERM.
+A run stops early if its loss diverges, if the validation loss no longer improves, and on
+Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,66 +18,69 @@ from typing import Any
 
 from myna.config import Train
 from myna.errors import TrainingError
-from myna.training.plan import Outlook
+from myna.training.plan import TrainingEstimate
 
-CURVES = "tensorboard"
-"""The folder of an adapter's curves: `tensorboard --logdir adapters` shows them."""
+TENSORBOARD_FOLDER = "tensorboard"
+"""Folder of TensorBoard logs in an adapter's: `tensorboard --logdir adapters` shows them."""
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a run is, after a step."""
+class StepMetrics:
+    """Metrics after a step; a line of log.jsonl."""
 
     step: int
     steps: int
     loss: float
-    lr: float
+    learning_rate: float
     tokens: int
     tokens_per_second: float
     seconds_left: float
     validation_loss: float | None = None
     peak_share: float | None = None
-    """The share of the machine's own matrix-product rate that the run reaches."""
+    """Share of the machine's matrix-product rate that the run reaches (its MFU)."""
 
 
 @dataclass(frozen=True)
-class Watch:
-    """What the caller wants to hear while a run goes on."""
+class TrainingCallbacks:
+    """Functions that a run calls; by default they do nothing."""
 
-    say: Callable[[str], None] = lambda _: None
-    step: Callable[[Progress], None] = lambda _: None
-    preview: Callable[[Any, int], None] = lambda _model, _step: None
-    """Gets the model as it is, and the step."""
-    outlook: Callable[[Outlook], None] = lambda _: None
-    """Gets all that is known before the first step."""
+    report: Callable[[str], None] = lambda _: None
+    """Takes a line of news for the user."""
+    on_step: Callable[[StepMetrics], None] = lambda _: None
+    on_preview: Callable[[Any, int], None] = lambda _model, _step: None
+    """Takes the model as it is, and the step."""
+    on_estimate: Callable[[TrainingEstimate], None] = lambda _: None
+    """Called once, before the first step."""
 
 
-class Curves:
-    """The trackers of a run: they get numbers, and never a word of a chat.
+class Trackers:
+    """TensorBoard and Weights & Biases: they get numbers, and never a word of a chat.
 
     Raises:
-        TrainingError: Weights & Biases is asked for and cannot be had.
+        TrainingError: Weights & Biases is asked for and not available.
     """
 
-    def __init__(self, settings: Train, work: Path, done: int, say: Callable[[str], None]) -> None:
-        """Go on after `done` steps: what a tracker has of later ones is written anew."""
+    def __init__(
+        self, settings: Train, work: Path, done: int, report: Callable[[str], None]
+    ) -> None:
+        """Continue after `done` steps: the logs of later ones are overwritten."""
         self._board: Any = None
         self._wandb: Any = None
         if settings.wandb:
-            self._wandb = _wandb(settings, work)
+            self._wandb = _start_wandb(settings, work)
         if settings.tensorboard:
             try:
                 from tensorboardX import SummaryWriter
             except ModuleNotFoundError:
-                say(
-                    "no curves for TensorBoard: tensorboardX is not installed "
-                    "(pip install tensorboardX); the numbers are in log.jsonl all the same"
+                report(
+                    "no TensorBoard logs: tensorboardX is not installed (pip install "
+                    "tensorboardX); the metrics are in log.jsonl all the same"
                 )
             else:
-                self._board = SummaryWriter(str(work / CURVES), purge_step=done + 1)
+                self._board = SummaryWriter(str(work / TENSORBOARD_FOLDER), purge_step=done + 1)
 
-    def add(self, now: Progress) -> None:
-        """Add a step's numbers."""
+    def log(self, now: StepMetrics) -> None:
+        """Log the metrics of a step."""
         numbers = {
             key: value
             for key, value in asdict(now).items()
@@ -90,18 +93,18 @@ class Curves:
             self._wandb.log(numbers, step=now.step)
 
     def close(self) -> None:
-        """Write out what is still held."""
+        """Flush and close the trackers."""
         if self._board is not None:
             self._board.close()
         if self._wandb is not None:
             self._wandb.finish()
 
 
-def _wandb(settings: Train, work: Path) -> Any:
-    """A run of Weights & Biases that takes nothing but what it is given."""
+def _start_wandb(settings: Train, work: Path) -> Any:
+    """Start a Weights & Biases run that collects nothing by itself."""
     if not os.environ.get("WANDB_API_KEY") and os.environ.get("WANDB_MODE") != "offline":
         raise TrainingError(
-            f'train.wandb = "{settings.wandb}" needs your key: set WANDB_API_KEY, or leave '
+            f'train.wandb = "{settings.wandb}" needs an API key: set WANDB_API_KEY, or leave '
             "train.wandb empty"
         )
     try:
@@ -130,72 +133,87 @@ def _wandb(settings: Train, work: Path) -> Any:
 
 
 @dataclass
-class Wish:
-    """Whether somebody wants the run to end."""
+class StopRequest:
+    """A request to stop the run after the current step."""
 
-    stop: bool = False
+    is_set: bool = False
 
 
 @contextmanager
-def asked_to_stop() -> Iterator[Wish]:
-    """Hear a first Ctrl-C (or SIGTERM) without being cut off; a second one cuts.
+def catch_stop_signals() -> Iterator[StopRequest]:
+    """Turn a first Ctrl-C (or SIGTERM) into a request; a second one interrupts at once.
 
-    Elsewhere than in the main thread no signals can be heard: they do what they did.
+    Outside the main thread Python allows no signal handlers: nothing is caught there.
     """
-    wish = Wish()
-    before: dict[int, Any] = {}
+    request = StopRequest()
+    previous: dict[int, Any] = {}
 
-    def heard(number: int, _frame: FrameType | None) -> None:
-        wish.stop = True
-        signal.signal(number, before[number])
+    def handle(number: int, _frame: FrameType | None) -> None:
+        request.is_set = True
+        signal.signal(number, previous[number])
 
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, heard)
+            previous[number] = signal.signal(number, handle)
     except ValueError:
-        before = {}
+        previous = {}
     try:
-        yield wish
+        yield request
     except KeyboardInterrupt:
-        raise TrainingError("stopped; `myna train` goes on from the last checkpoint") from None
+        raise TrainingError("stopped; `myna train` resumes from the last checkpoint") from None
     finally:
-        for heard_one, handler in before.items():
-            signal.signal(heard_one, handler)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
 
 
-START = 5
-"""Steps whose mean loss is where a run began."""
-FAR = 1.5
-"""A loss of this many times the start's is far above it."""
-LONG = 20
-"""Steps in a row far above the start that are no chance any more."""
+START_STEPS = 5
+"""First steps, whose mean loss is the start loss."""
+DIVERGENCE_FACTOR = 1.5
+"""A loss above the start loss times this counts as diverged."""
+DIVERGED_STEPS = 20
+"""Consecutive diverged steps that stop a run."""
 
 
 def divergence(losses: Sequence[float]) -> str | None:
-    """Why the run went astray, as half a sentence; None while it did not."""
+    """The reason why the run diverged, as half a sentence; None if it did not."""
     if losses and not math.isfinite(losses[-1]):
-        return f"the loss is no number at step {len(losses)}"
-    if len(losses) < START + LONG:
+        return f"the loss is NaN or infinite at step {len(losses)}"
+    if len(losses) < START_STEPS + DIVERGED_STEPS:
         return None
-    start = sum(losses[:START]) / START
-    if all(loss > FAR * start for loss in losses[-LONG:]):
-        now = sum(losses[-LONG:]) / LONG
-        return f"the loss rose from {start:.2f} to {now:.2f} and stayed there for {LONG} steps"
+    start = sum(losses[:START_STEPS]) / START_STEPS
+    if all(loss > DIVERGENCE_FACTOR * start for loss in losses[-DIVERGED_STEPS:]):
+        now = sum(losses[-DIVERGED_STEPS:]) / DIVERGED_STEPS
+        rise = f"the loss rose from {start:.2f} to {now:.2f}"
+        return f"{rise} and stayed there for {DIVERGED_STEPS} steps"
     return None
 
 
-def is_sound(losses: Sequence[float]) -> bool:
-    """Whether the last steps are not far above the start: worth a checkpoint."""
-    start = sum(losses[:START]) / max(1, len(losses[:START]))
-    return not losses or any(loss <= FAR * start for loss in losses[-START:])
+def is_near_start(losses: Sequence[float]) -> bool:
+    """True unless the last steps all diverged: the state is worth a checkpoint."""
+    start = sum(losses[:START_STEPS]) / max(1, len(losses[:START_STEPS]))
+    return not losses or any(loss <= DIVERGENCE_FACTOR * start for loss in losses[-START_STEPS:])
 
 
-def best_validation(checks: Sequence[float]) -> int | None:
-    """Which of the validation losses is the lowest: the first such; None without any."""
-    return min(range(len(checks)), key=checks.__getitem__) if checks else None
+@dataclass
+class LossHistory:
+    """The losses of a run so far, including those before it was resumed."""
 
+    losses: list[float]
+    """By step."""
+    validations: dict[int, float]
+    """Validation loss by the step that it followed."""
 
-def patience_is_over(checks: Sequence[float], patience: int) -> bool:
-    """Whether the validation loss has not been better for `patience` checks; 0 never minds."""
-    lowest = best_validation(checks)
-    return bool(patience) and lowest is not None and len(checks) - 1 - lowest >= patience
+    def is_best(self, step: int, validation_loss: float) -> bool:
+        """Add a validation loss; True if it is lower than all before."""
+        self.validations[step] = validation_loss
+        return self.best_step() == step
+
+    def best_step(self) -> int | None:
+        """The first step with the lowest validation loss; None without any."""
+        return min(self.validations, key=self.validations.__getitem__, default=None)
+
+    def is_out_of_patience(self, patience: int) -> bool:
+        """True if the last `patience` validation losses were no better than before; 0: never."""
+        best = self.best_step()
+        later = 0 if best is None else sum(step > best for step in self.validations)
+        return 0 < patience <= later

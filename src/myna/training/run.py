@@ -1,19 +1,20 @@
 """The training stage: from a workspace's samples to an adapter in it.
 
 adapters/NAME/
-  adapter_model.safetensors, adapter_config.json    as peft keeps them
-  model/                                            instead, where every weight was trained
+  adapter_model.safetensors, adapter_config.json    in peft's format
+  model/                                            instead, with method = "full"
   adapter.json                                      metadata: base, prompt format, personas
-  log.jsonl, tensorboard/                           loss, validation loss, speed of each step
-  seen.json                                         hashes of the samples it has seen
+  log.jsonl, tensorboard/                           metrics of each step
+  seen.json                                         hashes of the samples it was trained on
   manifest.json
 
-With `per_person` there is one such adapter for each persona, NAME.PERSON, and NAME holds
-an adapter.json that says whose is which.
+With `per_person` each persona has such an adapter, NAME.PERSON, and NAME holds an
+adapter.json that maps personas to adapters.
 """
 
 from __future__ import annotations
 
+import copy
 import random
 import re
 import shutil
@@ -23,123 +24,123 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 from accelerate import Accelerator
 
-from myna import config, stages, workspace
+from myna import config, stages
+from myna import workspace as workspace_
 from myna.artifacts import AdapterInfo, PreparedInfo, TrainingResult
 from myna.config import Settings
 from myna.engines.transformers_engine import Transformers
 from myna.errors import TrainingError, WorkspaceError
-from myna.models.bases import Base, find
-from myna.models.loading import WHOLE, load_adapter, precision
+from myna.models.bases import Base, find_base
+from myna.models.loading import FULL_MODEL_FOLDER, load_adapter, precision
 from myna.persona.scenes import find_scenes
 from myna.persona.turn import GeneratedTurn
 from myna.preparing.prepare import read_samples
 from myna.rendering.tokenizer import Tokenizer
-from myna.training import data as samples_
-from myna.training import distributed, hardware, loop, methods
+from myna.training import data, distributed, hardware, loop, methods
 from myna.training.data import Samples
-from myna.training.progress import CURVES, Watch
+from myna.training.progress import TENSORBOARD_FOLDER, TrainingCallbacks
 from myna.workspace import Workspace
 
 
-def ready(space: workspace.Workspace, settings: config.Settings) -> None:
-    """Check that the prepared samples are there and still hold.
+def check_samples(workspace: Workspace, settings: config.Settings) -> None:
+    """Check that the prepared samples are there and up to date.
 
     Raises:
         WorkspaceError: they are missing or stale.
     """
-    reasons = stages.stale_samples(space, settings)
+    reasons = stages.stale_samples(workspace, settings)
     if reasons:
         raise WorkspaceError(f"the samples are stale ({reasons[0]}): run `myna prepare`")
 
 
 def run(
-    space: workspace.Workspace,
+    workspace: Workspace,
     settings: config.Settings,
     name: str,
-    watch: Watch,
+    callbacks: TrainingCallbacks,
     *,
-    dry: bool = False,
-    onward: bool = False,
+    dry_run: bool = False,
+    continue_training: bool = False,
 ) -> TrainingResult:
-    """Train the adapter `name`, or go on where its training stopped.
+    """Train the adapter `name`, or resume its training.
 
-    An adapter of before stays until the new one is whole. With `onward` the new one begins
-    as that one is, and learns from the samples that it has not seen. With `dry` the watch
-    is told the outlook, and nothing is trained or written.
+    An existing adapter is replaced once the new one is complete. With `continue_training` the
+    new one starts from its weights, and learns from the samples that it has not seen. With
+    `dry_run` the callbacks get the estimate, and nothing is trained or written.
 
     Raises:
         WorkspaceError: the samples are missing or stale, or the disk is full.
-        TrainingError: nothing to train on, a loss that went astray, or Ctrl-C.
+        TrainingError: nothing to train on, the loss diverged, or Ctrl-C.
         ModelError: the base cannot be loaded.
     """
-    ready(space, settings)
-    accelerator = distributed.accelerator()
+    check_samples(workspace, settings)
+    accelerator = distributed.make_accelerator()
     if not accelerator.is_main_process:
-        watch = Watch()
-    base = find(settings.base, weights=True, say=watch.say)
+        callbacks = TrainingCallbacks()
+    base = find_base(settings.base, weights=True, report=callbacks.report)
     tokenizer = Tokenizer(base.folder)
-    prepared = PreparedInfo.load(space)
+    prepared = PreparedInfo.load(workspace)
     if prepared.tokenizer_fingerprint != tokenizer.fingerprint:
         raise WorkspaceError(
             f"the samples were made with another tokenizer than {settings.base}'s: "
             "run `myna prepare`"
         )
-    job = _Stage(space, settings, base, prepared, accelerator, watch, dry, onward)
+    stage = _TrainingStage(
+        workspace, settings, base, prepared, accelerator, callbacks, dry_run, continue_training
+    )
     personas = prepared.personas
     if not settings.train.per_person:
-        return job.train(name, personas)
-    names = adapters_of(name, personas)
-    done = [job.train(names[person], [person]) for person in personas]
-    whole = _together(done)
-    if accelerator.is_main_process and not dry:
+        return stage.train(name, personas)
+    names = adapter_names(name, personas)
+    result = _combined_result([stage.train(names[person], [person]) for person in personas])
+    if accelerator.is_main_process and not dry_run:
         with (
-            workspace.explain_disk_errors(space.adapter(name)),
-            workspace.atomic_folder(space.adapter(name)) as new,
+            workspace_.explain_disk_errors(workspace.adapter(name)),
+            workspace_.atomic_folder(workspace.adapter(name)) as new,
         ):
-            job.write_metadata(new, personas, whole, names)
+            stage.write_metadata(new, personas, result, names)
     accelerator.wait_for_everyone()
-    return whole
+    return result
 
 
-def _together(done: list[TrainingResult]) -> TrainingResult:
+def _combined_result(results: list[TrainingResult]) -> TrainingResult:
     """The result of several trainings as one."""
     plan = replace(
-        done[0].plan,
-        steps=sum(one.plan.steps for one in done),
-        tokens=sum(one.plan.tokens for one in done),
-        reason=f"{len(done)} adapters, one for each person",
+        results[0].plan,
+        steps=sum(result.plan.steps for result in results),
+        tokens=sum(result.plan.tokens for result in results),
+        reason=f"{len(results)} adapters, one for each person",
     )
-    losses = [one.loss for one in done if one.loss is not None]
+    losses = [result.loss for result in results if result.loss is not None]
     return TrainingResult(plan, sum(losses) / len(losses) if losses else None)
 
 
-def adapters_of(name: str, personas: list[str]) -> dict[str, str]:
-    """The adapter of each person in a group that has one for each."""
+def adapter_names(name: str, personas: list[str]) -> dict[str, str]:
+    """The adapter names of a group with one adapter for each person."""
     names: dict[str, str] = {}
     for person in personas:
         word = re.sub(r"[^\w-]+", "-", person.lower()).strip("-") or "person"
-        taken, number = f"{name}.{word}", 2
-        while taken in names.values():
-            taken, number = f"{name}.{word}-{number}", number + 1
-        names[person] = taken
+        adapter, number = f"{name}.{word}", 2
+        while adapter in names.values():
+            adapter, number = f"{name}.{word}-{number}", number + 1
+        names[person] = adapter
     return names
 
 
 @dataclass(frozen=True)
-class _Stage:
-    """What the adapters of one run share."""
+class _TrainingStage:
+    """A run of the training stage, of one adapter or of one for each person."""
 
-    space: workspace.Workspace
+    workspace: Workspace
     settings: config.Settings
     base: Base
     prepared: PreparedInfo
     accelerator: Accelerator
-    watch: Watch
-    dry: bool
-    onward: bool
+    callbacks: TrainingCallbacks
+    dry_run: bool
+    continue_training: bool
 
     def train(self, name: str, personas: list[str]) -> TrainingResult:
         """Train one adapter."""
@@ -147,123 +148,127 @@ class _Stage:
             finished = self._finished(name)
             if finished is not None:
                 return finished
-            self.watch.say(f"training {personas[0]}")
-        with workspace.explain_disk_errors(self.space.training(name)):
+            self.callbacks.report(f"training {personas[0]}")
+        with workspace_.explain_disk_errors(self.workspace.training(name)):
             return self._train(name, personas)
 
     def _finished(self, name: str) -> TrainingResult | None:
-        """A person's adapter that holds already, as of a run that stopped at another's."""
-        manifest = workspace.read_manifest(self.space.adapter(name))
-        if manifest is None or self.onward or self.space.training(name).exists():
+        """The result of a person's adapter that is up to date: a run stopped at a later one."""
+        manifest = workspace_.read_manifest(self.workspace.adapter(name))
+        if manifest is None or self.continue_training or self.workspace.training(name).exists():
             return None
-        wanted = stages.train_inputs(self.space), stages.train_settings(self.settings)
-        if workspace.stale_reasons(manifest, *wanted):
+        inputs = stages.train_inputs(self.workspace)
+        if workspace_.stale_reasons(manifest, inputs, stages.train_settings(self.settings)):
             return None
-        self.watch.say(f"adapter '{name}' is trained already")
-        return AdapterInfo.load(self.space, name).training
+        self.callbacks.report(f"adapter '{name}' is trained already")
+        return AdapterInfo.load(self.workspace, name).training
 
     def _train(self, name: str, personas: list[str]) -> TrainingResult:
         train, main = self.settings.train, self.accelerator.is_main_process
-        work, folder = self.space.training(name), self.space.adapter(name)
-        onward = self._begin(work, name)
+        work, folder = self.workspace.training(name), self.workspace.adapter(name)
+        continue_training = self._prepare_folder(work, name)
         person = personas[0] if train.per_person else None
-        trained, validation = (
-            samples_.of(read_samples(self.space, split), person)
+        samples, validation = (
+            data.samples_from_table(read_samples(self.workspace, split), person)
             for split in ("train", "validation")
         )
-        every = trained
-        if onward:
-            trained = self._new(trained, folder, name)
-        if not trained.trained():
-            whom = f" of {person}" if person else ""
+        all_samples = samples
+        if continue_training:
+            samples = self._select_unseen(samples, folder, name)
+        if not samples.trained_tokens():
+            suffix = f" of {person}" if person else ""
             raise TrainingError(
-                f"no token{whom} would be trained: see `myna inspect`, and who may be cloned in "
+                f"no token{suffix} would be trained: see `myna inspect`, and who may be cloned in "
                 "people.toml"
             )
         device = self.accelerator.device
-        split = distributed.sharded(self.accelerator)
-        need = hardware.need(
-            hardware.shape(hardware.empty(self.base.folder)),
+        is_sharded = distributed.is_sharded(self.accelerator)
+        memory = hardware.estimate_memory(
+            hardware.model_shape(hardware.meta_model(self.base.folder)),
             train,
             hardware.free_memory(device),
-            max(trained.lengths()),
-            precision_bytes(device),
-            self.accelerator.num_processes if split else 1,
+            max(samples.lengths()),
+            precision(device)[0].itemsize,
+            self.accelerator.num_processes if is_sharded else 1,
         )
-        model, reason = methods.loaded(self.base, train, device, split=split)
-        if onward and train.method == "full":
-            model = load_adapter(model, folder)
+        model, reason = methods.load_for_training(self.base, train, device, split=is_sharded)
         if train.method == "full":
-            model = methods.with_everything(model)
+            model = load_adapter(model, folder) if continue_training else model
+            model = methods.train_all_weights(model)
         else:
-            model = methods.with_lora(model, train)
-        if onward and train.method != "full":
-            methods.go_on_from(model, folder, train, name)
-        if need.checkpointing:
-            methods.recompute(model)
-        kernels = methods.with_kernels(model, train.method, split=split)
+            model = methods.add_lora(model, train)
+            if continue_training:
+                methods.load_lora_weights(model, folder, train, name)
+        if memory.checkpointing:
+            methods.enable_gradient_checkpointing(model)
+        kernels = methods.add_kernels(model, train.method, split=is_sharded)
         notes = hardware.device_name(device), reason, kernels
-        job = loop.Job(
-            model, trained, validation, train, work, self.accelerator, self.watch, need, notes
+        job = loop.TrainingJob(
+            model, samples, validation, train, work, self.accelerator, self.callbacks, memory, notes
         )
-        route = loop.run(job, dry=self.dry)
-        if self.dry:
-            return TrainingResult(route, None)
+        plan = loop.run(job, dry_run=self.dry_run)
+        if self.dry_run:
+            return TrainingResult(plan, None)
         # Only the main process writes the log, so no other may count on it.
-        result = TrainingResult(route, final_loss(work / "log.jsonl") if main else None)
-        self._finish(name, personas, model, result, every, onward)
+        result = TrainingResult(plan, final_loss(work / "log.jsonl") if main else None)
+        self._finish(name, personas, model, result, all_samples, continue_training)
         if main:
             shutil.rmtree(work, ignore_errors=True)
         self.accelerator.wait_for_everyone()
         return result
 
-    def _begin(self, work: Path, name: str) -> bool:
-        """Have the folder of a training that can go on, or a fresh one; whether it is onward."""
-        begun: dict[str, Any] = workspace.read_json(work / "begun.json") or {}
-        onward = self.onward or bool(begun.get("onward"))
+    def _prepare_folder(self, work: Path, name: str) -> bool:
+        """Keep the folder of a training that can be resumed, or make one.
+
+        Returns True if the training continues an existing adapter.
+        """
+        started: dict[str, Any] = workspace_.read_json(work / "begun.json") or {}
+        continue_training = self.continue_training or bool(started.get("onward"))
         wanted = {
-            "inputs": {**stages.train_inputs(self.space), "base": self.base.fingerprint},
+            "inputs": {**stages.train_inputs(self.workspace), "base": self.base.fingerprint},
             "settings": stages.train_settings(self.settings),
-            "onward": self._weights(name) if onward else "",
+            "onward": self._weights(name) if continue_training else "",
         }
-        if onward and not wanted["onward"]:
+        if continue_training and not wanted["onward"]:
             raise TrainingError(
-                f"there is no adapter '{name}' to train on from: leave --continue out"
+                f"there is no adapter '{name}' to continue training: leave --continue out"
             )
-        astray = (work / loop.DIVERGED).exists()
-        if self.dry:
-            return onward
+        has_diverged = (work / loop.DIVERGED_FILE).exists()
+        if self.dry_run:
+            return continue_training
         if self.accelerator.is_main_process:
-            if work.exists() and not _goes_on(begun, wanted, any_rate=astray):
-                self.watch.say(
-                    "samples or settings have changed since this training began: beginning anew"
+            if work.exists() and not _can_resume(started, wanted, any_rate=has_diverged):
+                self.callbacks.report(
+                    "samples or settings have changed since this training started: starting over"
                 )
                 shutil.rmtree(work)
             work.mkdir(parents=True, exist_ok=True)
-            (work / loop.DIVERGED).unlink(missing_ok=True)
-            workspace.write_json(work / "begun.json", wanted)
+            (work / loop.DIVERGED_FILE).unlink(missing_ok=True)
+            workspace_.write_json(work / "begun.json", wanted)
         self.accelerator.wait_for_everyone()
-        return onward
+        return continue_training
 
     def _weights(self, name: str) -> str:
-        """The fingerprint of an adapter's weights; empty without any."""
-        folder = self.space.adapter(name)
-        return workspace.fingerprint(folder / "adapter_model.safetensors") or (
-            workspace.fingerprint(folder / WHOLE / "model.safetensors")
+        """The fingerprint of an adapter's weights; empty if it has none."""
+        folder = self.workspace.adapter(name)
+        return workspace_.fingerprint(folder / "adapter_model.safetensors") or (
+            workspace_.fingerprint(folder / FULL_MODEL_FOLDER / "model.safetensors")
         )
 
-    def _new(self, trained: Samples, folder: Path, name: str) -> Samples:
-        """The samples that the adapter has not seen, with as many that it has."""
-        AdapterInfo.load(self.space, name).check_base(name, self.base.fingerprint)
-        seen = set(workspace.read_json(folder / "seen.json") or [])
-        chosen, new = samples_.unseen(trained, seen, self.settings.train.seed)
+    def _select_unseen(self, samples: Samples, folder: Path, name: str) -> Samples:
+        """The samples that the adapter has not seen, and as many that it has."""
+        AdapterInfo.load(self.workspace, name).check_base(name, self.base.fingerprint)
+        seen = set(workspace_.read_json(folder / "seen.json") or [])
+        selected, new = data.select_unseen(samples, seen, self.settings.train.seed)
         if not new:
             raise TrainingError(
                 f"adapter '{name}' has seen all samples: import newer chats, run `myna prepare`, "
                 "then this again"
             )
-        self.watch.say(f"{new:,} samples are new, and {len(chosen.ids) - new:,} known come along")
-        return chosen
+        self.callbacks.report(
+            f"{new:,} new samples, and {len(selected.ids) - new:,} seen ones against forgetting"
+        )
+        return selected
 
     def _finish(
         self,
@@ -272,21 +277,21 @@ class _Stage:
         model: Any,
         result: TrainingResult,
         samples: Samples,
-        onward: bool,
+        continue_training: bool,
     ) -> None:
-        """Put the adapter, and all that is needed to talk with it, in its place."""
-        work, folder = self.space.training(name), self.space.adapter(name)
+        """Save the adapter and its metadata."""
+        work, folder = self.workspace.training(name), self.workspace.adapter(name)
         if not self.accelerator.is_main_process:
-            methods.save(model, self.base, self.settings.train, folder, main=False)
+            methods.save_trained(model, self.base, self.settings.train, folder, main=False)
             return
-        seen = set(workspace.read_json(folder / "seen.json") or []) if onward else set()
-        with workspace.atomic_folder(folder) as new:
-            methods.save(model, self.base, self.settings.train, new)
+        seen = set(workspace_.read_json(folder / "seen.json") or []) if continue_training else set()
+        with workspace_.atomic_folder(folder) as new:
+            methods.save_trained(model, self.base, self.settings.train, new)
             shutil.copy(work / "log.jsonl", new / "log.jsonl")
-            if (work / CURVES).exists():
-                shutil.copytree(work / CURVES, new / CURVES)
-            workspace.write_json(
-                new / "seen.json", sorted(seen | set(samples_.fingerprints(samples)))
+            if (work / TENSORBOARD_FOLDER).exists():
+                shutil.copytree(work / TENSORBOARD_FOLDER, new / TENSORBOARD_FOLDER)
+            workspace_.write_json(
+                new / "seen.json", sorted(seen | set(data.sample_hashes(samples)))
             )
             self.write_metadata(new, personas, result)
 
@@ -297,7 +302,7 @@ class _Stage:
         result: TrainingResult,
         adapters: dict[str, str] | None = None,
     ) -> None:
-        """Write what an adapter is, and what it was made from."""
+        """Write the metadata of an adapter, and its manifest."""
         AdapterInfo(
             base=self.settings.base,
             base_fingerprint=self.base.fingerprint,
@@ -307,57 +312,52 @@ class _Stage:
             training=result,
             adapters=adapters or {},
         ).save(folder)
-        workspace.write_manifest(
+        workspace_.write_manifest(
             folder,
-            inputs=stages.train_inputs(self.space),
+            inputs=stages.train_inputs(self.workspace),
             settings=stages.train_settings(self.settings),
         )
 
 
-def precision_bytes(device: torch.device) -> int:
-    """The bytes of a number as it is computed on a device."""
-    return precision(device)[0].itemsize
-
-
-def _goes_on(begun: dict[str, Any], wanted: dict[str, Any], *, any_rate: bool) -> bool:
-    """Whether a training that was begun is the one wanted; at `any_rate`, but for train.lr."""
-    if not any_rate or not begun:
-        return begun == wanted
-    ours, theirs = (
-        {**told, "settings": {**told["settings"], "train": {**told["settings"]["train"], "lr": 0}}}
-        for told in (begun, wanted)
-    )
-    return ours == theirs
+def _can_resume(started: dict[str, Any], wanted: dict[str, Any], *, any_rate: bool) -> bool:
+    """True if the started training is the wanted one, at any learning rate with `any_rate`."""
+    if not any_rate or not started:
+        return started == wanted
+    one, other = copy.deepcopy([started, wanted])
+    for each in (one, other):
+        each["settings"]["train"]["learning_rate"] = 0
+    return bool(one == other)
 
 
 def final_loss(log: Path) -> float:
     """The mean loss of the last tenth of a training's steps."""
-    # The validation loss stands in few lines: any number of those without one may come first.
+    # Any number of lines without a validation loss may come first: polars must read all.
     losses = pl.read_ndjson(log, infer_schema_length=None)["loss"]
     return float(losses.tail(max(1, len(losses) // 10)).mean())  # type: ignore[arg-type]
 
 
-COUNT = 2
-TOKENS = 40
+PREVIEW_REPLIES = 2
+PREVIEW_TOKENS = 40
 
 
-def preview(
-    space: Workspace, settings: Settings, model: Any, step: int
+def preview_replies(
+    workspace: Workspace, settings: Settings, model: Any, step: int
 ) -> Iterator[tuple[str, str, str]]:
-    """A few of (what was said, persona, the model's answer); the same moments each time."""
-    messages = pl.read_parquet(space.prepared / "messages.parquet").filter(
+    """A few (message, persona, the model's answer), at the same moments each time."""
+    messages = pl.read_parquet(workspace.prepared / "messages.parquet").filter(
         pl.col("split") == "validation"
     )
     if messages.is_empty():
         return
-    info = PreparedInfo.load(space)
-    base = find(settings.base, weights=False)
+    info = PreparedInfo.load(workspace)
+    base = find_base(settings.base, weights=False)
     engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
-    sampling = settings.chat.sampling(step).narrowed(TOKENS)
-    found = find_scenes(messages, info.personas, turns=4)
-    for moment in random.Random(settings.train.seed).sample(found, min(COUNT, len(found))):
-        builder = moment.prompt_builder(info.format, tokenizer, base.context - TOKENS)
+    sampling = settings.chat.sampling(step).narrowed(PREVIEW_TOKENS)
+    scenes = find_scenes(messages, info.personas, turns=4)
+    rng = random.Random(settings.train.seed)
+    for scene in rng.sample(scenes, min(PREVIEW_REPLIES, len(scenes))):
+        builder = scene.prompt_builder(info.format, tokenizer, base.context - PREVIEW_TOKENS)
         last = builder.messages[-1]
-        text = "".join(GeneratedTurn(engine, builder, moment.next_person, sampling))
-        yield f"{last.person}: {last.text}"[:160], moment.next_person, text
+        text = "".join(GeneratedTurn(engine, builder, scene.next_person, sampling))
+        yield f"{last.person}: {last.text}"[:160], scene.next_person, text

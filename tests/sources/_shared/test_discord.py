@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from myna.sources._shared.discord import place
+from myna.sources._shared.discord import channel_of
 
 
 @pytest.mark.parametrize(
@@ -28,4 +28,4 @@ from myna.sources._shared.discord import place
     ],
 )
 def test_names(name: str, expected: tuple[str, str, str | None]) -> None:
-    assert place(name) == expected
+    assert channel_of(name) == expected

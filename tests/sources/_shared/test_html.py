@@ -10,11 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from myna.sources._shared import html
-from myna.sources._shared.html import attributes, plain, tokens
+from myna.sources._shared.html import attributes, html_tokens, unescape
 
 
 def tags(page: bytes) -> list[tuple[bytes, str, bytes]]:
-    return [part[:3] for part in tokens(io.BytesIO(page), page[:1000])]
+    return [part[:3] for part in html_tokens(io.BytesIO(page), page[:1000])]
 
 
 def test_tags_come_with_the_text_before_them() -> None:
@@ -29,7 +29,7 @@ def test_tags_come_with_the_text_before_them() -> None:
 
 def test_places_are_bytes_of_the_page() -> None:
     page = "käse<b>🧀</b>".encode()
-    assert [page[part.begin : part.end] for part in tokens(io.BytesIO(page), page)] == [
+    assert [page[part.begin : part.end] for part in html_tokens(io.BytesIO(page), page)] == [
         b"<b>",
         b"</b>",
         b"",
@@ -73,16 +73,16 @@ def test_attributes_may_be_without_quotes_or_value() -> None:
 
 
 def test_references_that_stand_for_nothing_stay() -> None:
-    assert plain(b"&amp;lt; &#129472; &#0; &nosuch;") == "&lt; 🧀 \ufffd &nosuch;"
-    assert plain(b"&#" + b"9" * 5000 + b";").startswith("&#999")
-    assert plain(b"caf\xe9") == "caf\ufffd"
+    assert unescape(b"&amp;lt; &#129472; &#0; &nosuch;") == "&lt; 🧀 \ufffd &nosuch;"
+    assert unescape(b"&#" + b"9" * 5000 + b";").startswith("&#999")
+    assert unescape(b"caf\xe9") == "caf\ufffd"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
 def test_any_encoding_is_read(encoding: str) -> None:
     found = tags("<p title='é'>café</p>".encode(encoding))
     assert found[0][1] == "p"
-    assert plain(found[1][0]) == "café"
+    assert unescape(found[1][0]) == "café"
 
 
 @given(
@@ -98,7 +98,7 @@ def test_any_encoding_is_read(encoding: str) -> None:
 def test_the_size_of_blocks_does_not_matter(page: str, block: int, monkeypatch) -> None:
     expected = tags(page.encode())
     with monkeypatch.context() as patch:
-        patch.setattr(html, "BLOCK", block)
+        patch.setattr(html, "BLOCK_CHARS", block)
         assert tags(page.encode()) == expected
 
 
@@ -106,6 +106,6 @@ def test_the_size_of_blocks_does_not_matter(page: str, block: int, monkeypatch) 
 def test_no_page_takes_long_or_much_memory(begin: bytes) -> None:
     page = begin * (2**21 // len(begin))
     began = time.perf_counter()
-    longest = max(len(part.text) for part in tokens(io.BytesIO(page), page[:1000]))
+    longest = max(len(part.text) for part in html_tokens(io.BytesIO(page), page[:1000]))
     assert time.perf_counter() - began < 5
-    assert longest <= 2 * html.BLOCK + html.MAX_TAG_BYTES
+    assert longest <= 2 * html.BLOCK_CHARS + html.MAX_TAG_BYTES

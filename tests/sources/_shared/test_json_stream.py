@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.sources._shared import json_stream
-from myna.sources._shared.json_stream import Shape, pieces, scan
+from myna.sources._shared.json_stream import ListPattern, pieces, scan
 
-SHAPE = Shape(
+SHAPE = ListPattern(
     key=b"list",
     boundary=re.compile(rb',\s*(?=\{\s*"id"\s*:\s*[0-9]+\s*,\s*"item"\s*:)'),
     ending=re.compile(rb'\]\s*,\s*"end"\s*:\s*true\s*\}\s*\Z'),
@@ -44,10 +44,10 @@ def test_scan_finds_each_object_and_the_end(
 ) -> None:
     text = json.dumps(items, indent=indent, ensure_ascii=ascii_only)
     data = text.encode("utf-8", "replace")[1:]
-    found = scan(data + b" trailing")
-    assert found.why == "closed"
-    assert found.stopped == len(data) - 1
-    assert [json.loads(data[begin:end]) for begin, end in found.items] == json.loads(b"[" + data)
+    result = scan(data + b" trailing")
+    assert result.reason == "closed"
+    assert result.stopped == len(data) - 1
+    assert [json.loads(data[begin:end]) for begin, end in result.items] == json.loads(b"[" + data)
 
 
 @given(
@@ -57,9 +57,9 @@ def test_scan_finds_each_object_and_the_end(
 def test_scan_of_what_breaks_off_is_short_and_never_damaged(items: list[Any], cut: float) -> None:
     data = json.dumps(items, ensure_ascii=False).encode("utf-8", "replace")[1:-1]
     data = data[: int(cut * len(data))]
-    found = scan(data)
-    assert found.why == "short"
-    assert [json.loads(data[b:e]) for b, e in found.items] == items[: len(found.items)]
+    result = scan(data)
+    assert result.reason == "short"
+    assert [json.loads(data[b:e]) for b, e in result.items] == items[: len(result.items)]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_scan_of_what_breaks_off_is_short_and_never_damaged(items: list[Any], cu
     ],
 )
 def test_scan_stops_at_what_is_no_json(data: bytes) -> None:
-    assert scan(data).why == "damaged"
+    assert scan(data).reason == "damaged"
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 10, 50, 1000])
@@ -83,16 +83,16 @@ def test_scan_stops_at_what_is_no_json(data: bytes) -> None:
 def test_pieces_add_up_to_the_document(
     chunk: int, known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
     order = ("id", "item") if known else ("item", "id")
     items = [{key: i if key == "id" else {"id": i, "x": ']}"{'} for key in order} for i in range(9)]
     data = json.dumps({"before": {"a": [1]}, "list": items, "end": True}).encode()
-    found = list(pieces(BytesIO(data), SHAPE))
-    assert [p.kind for p in found if p.kind != "items"] == ["head", "tail"]
-    read = [item for p in found if p.kind == "items" for item in objects(p.data)]
+    result = list(pieces(BytesIO(data), SHAPE))
+    assert [p.kind for p in result if p.kind != "items"] == ["head", "tail"]
+    read = [item for p in result if p.kind == "items" for item in objects(p.data)]
     assert read == items
-    assert all(data[p.start : p.end] == p.data for p in found)
-    between = [data[a.end : b.start] for a, b in pairwise(found)]
+    assert all(data[p.start : p.end] == p.data for p in result)
+    between = [data[a.end : b.start] for a, b in pairwise(result)]
     assert set(between) <= {b"", b", ", b"]"}
 
 
@@ -101,7 +101,7 @@ def test_without_the_list_all_is_lost() -> None:
     assert [tuple(p) for p in pieces(BytesIO(data), SHAPE)] == [("lost", 0, data)]
 
 
-SEVERAL = SHAPE._replace(several=True)
+SEVERAL = SHAPE._replace(has_many_lists=True)
 
 
 def lists(of: dict[str, list[Any]]) -> bytes:
@@ -112,20 +112,20 @@ def lists(of: dict[str, list[Any]]) -> bytes:
 
 @pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
 def test_of_several_lists_each_has_its_head(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
     item = {"id": 1, "item": '"list": [ ]'}
     data = lists({"one": [item] * 3, "none": [], "two": [item]})
-    found = list(pieces(BytesIO(data), SEVERAL))
-    heads = [p.data.rpartition(b'"name": ')[2] for p in found if p.kind == "head"]
+    result = list(pieces(BytesIO(data), SEVERAL))
+    heads = [p.data.rpartition(b'"name": ')[2] for p in result if p.kind == "head"]
     assert heads == [b'"one", "list": [', b'"none", "list": [', b'"two", "list": [']
     counts = [0]
-    for piece in found:
+    for piece in result:
         if piece.kind == "items":
             counts[-1] += len(objects(piece.data.strip(b", ")))
         elif piece.kind == "head":
             counts.append(0)
     assert counts == [0, 3, 0, 1]
-    assert found[-1].kind == "tail"
+    assert result[-1].kind == "tail"
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 50, 1000])
@@ -133,9 +133,9 @@ def test_of_several_lists_each_has_its_head(chunk: int, monkeypatch: pytest.Monk
 def test_damage_in_one_list_leaves_the_next_one_its_head(
     damaged: bytes, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(json_stream, "CHUNK", chunk)
+    monkeypatch.setattr(json_stream, "CHUNK_BYTES", chunk)
     data = lists({"one": [{"id": 1, "item": 0}, "DAMAGED"], "two": [{"id": 3, "item": 0}]})
-    found = list(pieces(BytesIO(data.replace(b'"DAMAGED"', damaged)), SEVERAL))
-    heads = [p.data.rpartition(b'"name": ')[2] for p in found if p.kind == "head"]
+    result = list(pieces(BytesIO(data.replace(b'"DAMAGED"', damaged)), SEVERAL))
+    heads = [p.data.rpartition(b'"name": ')[2] for p in result if p.kind == "head"]
     assert heads == [b'"one", "list": [', b'"two", "list": [']
-    assert found[-2].data.strip() == b'{"id": 3, "item": 0}'
+    assert result[-2].data.strip() == b'{"id": 3, "item": 0}'

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SettingsError
-from myna.sources import ChatFile, Tally, given_columns, recognise
+from myna.sources import ChatFile, Tally, parse_columns, recognise
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Sent
-from myna.sources._shared.rows import columns, csv_header, csv_rows
+from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.rows import find_csv_header, match_columns, read_csv_rows
 
 CELLS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\ufeff"))
 
@@ -26,11 +26,11 @@ class TestColumns:
     @pytest.mark.parametrize("author", ["author", "Sender", "from", "Name", "user"])
     @pytest.mark.parametrize("time", ["ts", "Time", "date", "Time Stamp", "created_at"])
     def test_are_known_by_many_names(self, text: str, author: str, time: str) -> None:
-        assert columns([time, author, text]) == {"text": text, "author": author, "time": time}
+        assert match_columns([time, author, text]) == {"text": text, "author": author, "time": time}
 
     def test_the_surest_name_is_taken(self) -> None:
         names = ["User", "Message ID", "message", "text", "Author", "Author ID", "id", "isBot"]
-        assert columns(names) == {
+        assert match_columns(names) == {
             "text": "text",
             "author": "Author",
             "author_id": "Author ID",
@@ -39,13 +39,13 @@ class TestColumns:
         }
 
     def test_a_time_of_day_of_its_own_is_the_clock(self) -> None:
-        found = columns(["date", "time", "from", "text"])
+        found = match_columns(["date", "time", "from", "text"])
         assert found is not None
         assert (found["time"], found["clock"]) == ("date", "time")
 
     @pytest.mark.parametrize("names", [[], ["text"], ["author"], ["", "一"], ["size", "name"]])
     def test_without_an_author_and_a_text_there_is_no_chat(self, names: list[str]) -> None:
-        assert columns(names) is None
+        assert match_columns(names) is None
 
 
 class TestGivenColumns:
@@ -55,7 +55,7 @@ class TestGivenColumns:
         path = tmp_path / "t.csv"
         path.write_bytes(self.DATA)
         assert recognise(ChatFile(path)) is None
-        file = ChatFile(path, columns=given_columns("author=who, text=said,time=when"))
+        file = ChatFile(path, columns=parse_columns("author=who, text=said,time=when"))
         found = recognise(file)
         assert found is not None
         table, _ = read(found.source, file)
@@ -71,7 +71,7 @@ class TestGivenColumns:
     @pytest.mark.parametrize("text", ["author", "authr=who", "", "author=who,x"])
     def test_a_slip_is_one_clear_line(self, text: str) -> None:
         with pytest.raises(SettingsError, match="write it as author=NAME,text=NAME"):
-            given_columns(text)
+            parse_columns(text)
 
 
 class TestIds:
@@ -86,14 +86,14 @@ class TestIds:
 
     def test_do_not_depend_on_batches(self, read, memory_file, monkeypatch) -> None:
         expected, _ = read("csv_table", memory_file(self.DATA))
-        monkeypatch.setattr(message_table, "BATCH", 1)
-        monkeypatch.setattr(message_table, "SAMPLE", 2)
+        monkeypatch.setattr(message_table, "TABLE_ROWS", 1)
+        monkeypatch.setattr(message_table, "DATE_SAMPLE_MESSAGES", 2)
         assert read("csv_table", memory_file(self.DATA))[0].equals(expected)
 
     def test_memory_of_earlier_messages_is_bounded(self, monkeypatch) -> None:
-        monkeypatch.setattr(message_table, "REMEMBERED", 10)
-        ids = message_table.Ids()
-        again = Sent("ada", "again", None, "tea")
+        monkeypatch.setattr(message_table, "MAX_REMEMBERED", 10)
+        ids = message_table.MessageIds()
+        again = ParsedMessage("ada", "again", None, "tea")
         assert [ids.new(again) for _ in range(3)][2].endswith("-2")
         for n in range(15):
             ids.new(again._replace(text=str(n)))
@@ -155,10 +155,10 @@ class TestRoundTrips:
 def read_csv(text: str, *names: str) -> tuple[list[dict[str, str]], Tally]:
     """The rows of a table whose first row has these names."""
     tally = Tally()
-    header = csv_header(text, lambda cells: set(names) <= set(cells))
+    header = find_csv_header(text, lambda cells: set(names) <= set(cells))
     assert header is not None
     lines = io.StringIO(text, newline="")
-    found = list(csv_rows(lines, header, {name: name for name in names}, len(text), tally))
+    found = list(read_csv_rows(lines, header, {name: name for name in names}, len(text), tally))
     return found, tally
 
 
@@ -176,15 +176,15 @@ def test_what_was_written_is_read(cells: list[tuple[str, str]], delimiter: str) 
 
 def test_cells_have_the_names_that_are_asked_for() -> None:
     tally = Tally()
-    header = csv_header("x,when,y\n", lambda cells: len(cells) == 3)
+    header = find_csv_header("x,when,y\n", lambda cells: len(cells) == 3)
     assert header == (",", ["x", "when", "y"])
     lines = ["x,when,y\n", "1,2,3\n"]
-    assert list(csv_rows(lines, header, {"time": "when"}, 0, tally)) == [{"time": "2"}]
+    assert list(read_csv_rows(lines, header, {"time": "when"}, 0, tally)) == [{"time": "2"}]
 
 
 def test_a_table_that_begins_otherwise_has_no_header() -> None:
-    assert csv_header("a,b\n", lambda cells: cells == ["c"]) is None
-    assert csv_header("", lambda _: False) is None
+    assert find_csv_header("a,b\n", lambda cells: cells == ["c"]) is None
+    assert find_csv_header("", lambda _: False) is None
 
 
 def test_a_line_cut_off_behind_an_open_quote_costs_no_other() -> None:

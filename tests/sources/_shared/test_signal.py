@@ -8,7 +8,7 @@ import pytest
 
 from myna.sources import Tally
 from myna.sources._shared import signal
-from myna.sources._shared.message_table import File
+from myna.sources._shared.message_table import Attachment
 
 HEAD = re.compile(r"<(\w+)>")
 
@@ -16,22 +16,22 @@ HEAD = re.compile(r"<(\w+)>")
 @pytest.mark.parametrize(
     ("name", "content_type", "file"),
     [
-        ("pot.jpg", "video/mp4", File("image", "pot.jpg")),
-        ("", "image/png", File("image", "")),
-        ("", "image/gif", File("gif", "")),
-        ("", "audio/aac", File("voice", "")),
-        ("", "video/mp4", File("video", "")),
-        ("", "", File("file", "")),
+        ("pot.jpg", "video/mp4", Attachment("image", "pot.jpg")),
+        ("", "image/png", Attachment("image", "")),
+        ("", "image/gif", Attachment("gif", "")),
+        ("", "audio/aac", Attachment("voice", "")),
+        ("", "video/mp4", Attachment("video", "")),
+        ("", "", Attachment("file", "")),
     ],
 )
 def test_a_file_without_a_name_is_known_by_its_type(name, content_type, file) -> None:
-    assert signal.sent_file(name, content_type) == file
+    assert signal.attachment(name, content_type) == file
 
 
 def test_a_text_is_cut_at_the_lines_that_begin_messages(memory_file) -> None:
     tally = Tally()
     file = memory_file(b"tea\n\n<ada> one\ntwo\n\n<bo> three\n")
-    found = list(signal.texts(signal.headed(file, tally, HEAD), tally))
+    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD), tally))
     assert [(item.number, item.head[1], item.below, item.is_last) for item in found] == [
         (3, "ada", ["two", ""], False),
         (6, "bo", [], True),
@@ -42,23 +42,23 @@ def test_a_text_is_cut_at_the_lines_that_begin_messages(memory_file) -> None:
 def test_a_last_line_that_is_cut_off_takes_its_message_with_it(memory_file) -> None:
     tally = Tally()
     file = memory_file(b"<ada> one\n<bo> two\nthr")
-    found = list(signal.texts(signal.headed(file, tally, HEAD), tally))
+    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD), tally))
     assert [item.head[1] for item in found] == ["ada"]
     assert (tally.skipped, tally.unread_bytes) == ({"message broken off": 1}, 3)
 
 
 def test_a_message_of_endless_lines_is_left_out(memory_file, monkeypatch) -> None:
-    monkeypatch.setattr(signal, "LONGEST_LINE", 10)
+    monkeypatch.setattr(signal, "MAX_LINE_CHARS", 10)
     tally = Tally()
     file = memory_file(b"<ada> one\n" + b"two\n" * 3 + b"<bo> three\n")
-    found = list(signal.texts(signal.headed(file, tally, HEAD), tally))
+    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD), tally))
     assert [item.head[1] for item in found] == ["bo"]
     assert tally.skipped == {"message too long": 1}
 
 
 def test_of_the_messages_of_one_time_the_first_is_remembered(monkeypatch) -> None:
-    monkeypatch.setattr(signal, "REMEMBERED", 2)
-    recent = signal.Recent()
+    monkeypatch.setattr(signal, "MAX_REMEMBERED", 2)
+    recent = signal.RecentIds()
     for sent, message_id in [("1", "a"), ("1", "b"), ("2", "c"), ("3", "d"), ("4", "e")]:
         recent.add(sent, message_id)
     assert [recent.get(sent) for sent in "1234"] == [None, None, "d", "e"]

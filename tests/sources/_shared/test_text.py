@@ -7,7 +7,7 @@ import json
 import pytest
 
 from myna.sources import Tally, recognise
-from myna.sources._shared.text import lines
+from myna.sources._shared.text import read_lines
 
 TEXT = "author,text\nada,käse – “tea” € 🧀\n"
 
@@ -41,9 +41,9 @@ def test_a_mark_in_the_midst_is_no_text(read, memory_file) -> None:
 def test_a_last_line_that_nothing_ends_is_read_if_it_is_known_for_a_whole_one(memory_file) -> None:
     file = memory_file(b"tea\r\nwith milk.")
     tally = Tally()
-    assert list(lines(file, tally)) == [(1, "tea")]
+    assert list(read_lines(file, tally)) == [(1, "tea")]
     assert (tally.unread_bytes, len(tally.notes)) == (10, 1)
     tally = Tally()
-    whole = list(lines(file, tally, lambda line: line.endswith(".")))
+    whole = list(read_lines(file, tally, lambda line: line.endswith(".")))
     assert whole == [(1, "tea"), (2, "with milk.")]
     assert (tally.unread_bytes, tally.notes, tally.bytes_done) == (0, [], file.size)

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myna.sources._shared.times import UTC as UTC_
-from myna.sources._shared.times import day_first, sayable, utc
+from myna.sources._shared.times import UTC_TIME as UTC_
+from myna.sources._shared.times import detect_day_first, in_datetime_range, parse_times
 
 MOMENT = datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 def one(text: str | None, days_first: bool = True) -> tuple[datetime | None, bool]:
-    row: tuple[datetime | None, bool] = utc([text], days_first).row(0)
+    row: tuple[datetime | None, bool] = parse_times([text], days_first).row(0)
     return row
 
 
@@ -110,10 +110,10 @@ def test_what_is_no_time_is_null(text: str | None) -> None:
 
 def test_forms_may_be_mixed() -> None:
     mixed = ["2020-01-02T03:04:05Z", None, "1577934245", "02.01.2020 03:04:05", "soon"]
-    table = utc(mixed)
+    table = parse_times(mixed)
     assert table["sent_at"].to_list() == [MOMENT, None, MOMENT, MOMENT, None]
     assert table["zone_assumed"].to_list() == [False, False, False, True, False]
-    assert utc([]).is_empty()
+    assert parse_times([]).is_empty()
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_forms_may_be_mixed() -> None:
 def test_day_or_month_first_is_seen_from_the_whole(
     times: list[str], expected: tuple[bool, bool]
 ) -> None:
-    assert day_first(times) == expected
+    assert detect_day_first(times) == expected
 
 
 zones = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
@@ -150,14 +150,14 @@ def test_iso_times_come_back(moment: datetime) -> None:
     naive = moment.replace(tzinfo=None)
     forms = [moment.isoformat(), moment.isoformat(" "), naive.isoformat()]
     expected = [moment, moment, naive.replace(tzinfo=UTC)]
-    table = utc(forms)
+    table = parse_times(forms)
     assert table["sent_at"].to_list() == expected
     assert table["zone_assumed"].to_list() == [False, False, True]
 
 
 @pytest.mark.parametrize("text", ["0000-01-01T00:00:00+00:00", "+12345-01-01T00:00:00Z"])
 def test_years_that_no_datetime_can_say_are_no_times(text: str) -> None:
-    assert utc([text, "2020-01-01T00:00:00Z"])["sent_at"].to_list() == [
+    assert parse_times([text, "2020-01-01T00:00:00Z"])["sent_at"].to_list() == [
         None,
         datetime(2020, 1, 1, tzinfo=UTC),
     ]
@@ -166,5 +166,5 @@ def test_years_that_no_datetime_can_say_are_no_times(text: str) -> None:
 def test_nor_are_such_numbers() -> None:
     last, first = 253_402_300_799, -62_135_596_800
     moments = pl.Series([first - 1, first, last, last + 1]) * 1_000_000
-    said = pl.select(sayable(pl.lit(moments.cast(UTC_)))).to_series()
+    said = pl.select(in_datetime_range(pl.lit(moments.cast(UTC_)))).to_series()
     assert said.is_null().to_list() == [True, False, False, True]

@@ -21,7 +21,7 @@ def inputs(tokens: int, dtype: torch.dtype = torch.float64) -> list[torch.Tensor
 
 
 def alone(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, window: int | None) -> torch.Tensor:
-    """What torch gives for one sample."""
+    """torch's attention of one sample."""
     place = torch.arange(len(q))
     seen = place[:, None] >= place
     if window is not None:
@@ -43,7 +43,7 @@ def test_each_sample_has_the_results_and_gradients_that_it_has_alone(
     given = inputs(sum(lengths))
     ends = torch.tensor([0, *lengths]).cumsum(0)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attention, "BLOCK", block)
+        patch.setattr(attention, "BLOCK_QUERIES", block)
         packed = packed_attention(*given, ends, max(lengths), 0.3, window)
         parts = zip(*(x.split(lengths) for x in given), strict=True)
         apart = torch.cat([alone(*part, window) for part in parts])

@@ -14,10 +14,10 @@ import transformers
 from myna.config import Train
 from myna.training import methods
 from myna.training.kernels import install
-from myna.training.kernels.attention import packs
-from myna.training.kernels.install import install_kernels, remove_kernels
-from myna.training.loss import sample_losses
-from myna.training.methods import with_lora
+from myna.training.kernels.attention import causal_model, is_packing
+from myna.training.kernels.install import install_kernels
+from myna.training.loss import token_losses
+from myna.training.methods import add_lora
 
 CPU = torch.device("cpu")
 IDS = [[5, 6, 7, 8, 9, 10, 11], [11, 12, 13], [1], [4, 9, 4, 9, 4]]
@@ -63,7 +63,7 @@ def small(kind: str, **options: Any) -> Any:
 
 
 def with_some_lora(model: Any) -> Any:
-    adapted = with_lora(model, Train(rank=4, alpha=8))
+    adapted = add_lora(model, Train(lora_r=4, lora_alpha=8))
     for name, value in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(value, std=0.1)
@@ -73,7 +73,7 @@ def with_some_lora(model: Any) -> Any:
 def step(model: Any) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """The losses of all samples at once, and the gradients of their sum."""
     model.zero_grad()
-    losses = sample_losses(model, IDS, MASKS, CPU)
+    losses = token_losses(model, IDS, MASKS, CPU)
     losses.sum().backward()
     return losses.detach(), {n: p.grad for n, p in model.named_parameters() if p.requires_grad}
 
@@ -91,7 +91,7 @@ def test_packed_samples_have_the_losses_and_gradients_that_they_have_padded(kind
     model = with_some_lora(small(kind, **FAMILY[kind]))
     padded = step(model)
     lines = install_kernels(model)
-    assert packs(model)
+    assert is_packing(model)
     assert lines[0].startswith("LoRA of 14 layers")
     assert lines[1].startswith("attention, mlp, norm of a Llama-like decoder")
     assert_close(step(model), padded)
@@ -102,7 +102,7 @@ def test_any_other_model_has_too_packed_or_not(kind: str) -> None:
     model = with_some_lora(small(kind, **OTHERS[kind]))
     padded = step(model)
     install_kernels(model)
-    assert packs(model) == (kind in {"GPTNeoX", "Phi3", "Gemma", "Gemma3Text"})
+    assert is_packing(model) == (kind in {"GPTNeoX", "Phi3", "Gemma", "Gemma3Text"})
     assert_close(step(model), padded)
 
 
@@ -113,7 +113,7 @@ def test_where_tokens_meet_outside_attention_nothing_is_packed(kind: str) -> Non
     # With weights as fresh as these one sample hardly hears another.
     model = transformers.AutoModelForCausalLM.from_config(config).requires_grad_(False)
     install_kernels(model)
-    assert not packs(model)
+    assert not is_packing(model)
 
 
 @pytest.mark.parametrize("method", ["dora", "full"])
@@ -122,10 +122,10 @@ def test_other_methods_have_the_same_gradients(method: str) -> None:
     if method == "full":
         model.requires_grad_(True)
     else:
-        model = with_lora(model, Train(rank=4, alpha=8, method="dora"))
+        model = add_lora(model, Train(lora_r=4, lora_alpha=8, method="dora"))
     plain = step(model)
     install_kernels(model)
-    assert packs(model)
+    assert is_packing(model)
     assert_close(step(model), plain)
 
 
@@ -133,7 +133,7 @@ def test_layers_may_be_computed_anew_on_the_way_back() -> None:
     model = with_some_lora(small("Llama"))
     plain = step(model)
     install_kernels(model)
-    methods.recompute(model)
+    methods.enable_gradient_checkpointing(model)
     computed: list[None] = []
     layer = model.get_base_model().model.layers[0]
     layer.self_attn.register_forward_pre_hook(lambda *_: computed.append(None))
@@ -154,8 +154,11 @@ def test_a_model_that_is_not_what_it_seems_keeps_its_own_code(
 def test_it_can_be_taken_back() -> None:
     model = with_some_lora(small("Llama"))
     install_kernels(model)
-    remove_kernels(model)
-    assert not packs(model)
+    assert is_packing(model)
+    for module in model.modules():
+        module.__dict__.pop("forward", None)
+    causal_model(model).set_attn_implementation("sdpa")
+    assert not is_packing(model)
     assert not any("forward" in module.__dict__ for module in model.modules())
 
 
@@ -169,7 +172,7 @@ def test_generation_goes_on_as_it_did() -> None:
 
 
 def test_an_adapter_that_it_trained_is_the_same_in_plain_peft(tmp_path: Path) -> None:
-    model = with_lora(small("Llama"), Train(rank=4, alpha=8))
+    model = add_lora(small("Llama"), Train(lora_r=4, lora_alpha=8))
     install_kernels(model)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
     for _ in range(3):
@@ -211,11 +214,11 @@ def test_training_ends_where_a_plain_loop_of_peft_ends() -> None:
         ).loss
 
     def fast_loss(model: Any, some: list[list[int]]) -> torch.Tensor:
-        return sample_losses(model, some, masks(some), CPU).mean()
+        return token_losses(model, some, masks(some), CPU).mean()
 
     ends = []
     for loss_of in (plain_loss, fast_loss):
-        model = with_lora(small("Llama"), Train(rank=4, alpha=8))
+        model = add_lora(small("Llama"), Train(lora_r=4, lora_alpha=8))
         if loss_of is fast_loss:
             install_kernels(model)
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)

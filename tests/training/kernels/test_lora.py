@@ -10,7 +10,14 @@ import torch
 from peft import LoraConfig, get_peft_model
 from torch import nn
 
-from myna.training.kernels.lora import Frozen, LoraLinears, fits, linears, replace, usable
+from myna.training.kernels.lora import (
+    FrozenLinear,
+    LoraLinears,
+    is_lora_active,
+    is_plain_lora,
+    lora_linears,
+    replace_forward,
+)
 
 
 class Two(nn.Module):
@@ -44,7 +51,7 @@ def test_its_gradients_are_those_of_its_formula() -> None:
         return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
 
     one, two = (nn.Linear(6, out).double().requires_grad_(False) for out in (5, 3))
-    layers = [Frozen(one, 0.5), Frozen(two, 3.0)]
+    layers = [FrozenLinear(one, 0.5), FrozenLinear(two, 3.0)]
     pairs = [given(2, 6), given(5, 2), given(4, 6), given(3, 4)]
     assert torch.autograd.gradcheck(
         lambda x, *pairs: LoraLinears.apply(x, layers, *pairs), (given(2, 4, 6), *pairs)
@@ -55,17 +62,17 @@ def test_layers_give_what_pefts_give() -> None:
     model, x = with_lora(), torch.randn(2, 4, 6, requires_grad=True)
     ours = copy.deepcopy(model)
     for module in (ours.one, ours.two):
-        assert fits(module)
-        replace(module)
+        assert is_plain_lora(module)
+        replace_forward(module)
     torch.testing.assert_close(ours(x), model(x))
     torch.testing.assert_close(gradients(ours, x), gradients(model, x))
-    torch.testing.assert_close(torch.cat(linears(x, [model.one, model.two]), -1), model(x))
+    torch.testing.assert_close(torch.cat(lora_linears(x, [model.one, model.two]), -1), model(x))
 
 
 def test_in_16_bits_everything_is_computed_in_them_and_gradients_keep_their_own() -> None:
     model = with_lora()
     model.one.base_layer.bfloat16()
-    replace(model.one)
+    replace_forward(model.one)
     x = torch.randn(4, 6, dtype=torch.bfloat16)
     y = model.one(x)
     assert y.dtype == torch.bfloat16
@@ -78,12 +85,12 @@ def test_frozen_weights_are_read_backwards_only_for_an_input_that_needs_a_gradie
     needed: bool, times: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[torch.dtype] = []
-    weight = Frozen.weight
+    weight = FrozenLinear.weight
     monkeypatch.setattr(
-        Frozen, "weight", lambda self, kind: read.append(kind) or weight(self, kind)
+        FrozenLinear, "weight", lambda self, kind: read.append(kind) or weight(self, kind)
     )
     model = with_lora()
-    linears(torch.randn(4, 6, requires_grad=needed), [model.one])[0].sum().backward()
+    lora_linears(torch.randn(4, 6, requires_grad=needed), [model.one])[0].sum().backward()
     assert len(read) == times
 
 
@@ -98,21 +105,21 @@ def test_frozen_weights_are_read_backwards_only_for_an_input_that_needs_a_gradie
     ids=lambda options: next(iter(options)),
 )
 def test_other_kinds_of_lora_are_left_to_peft(options: dict[str, Any]) -> None:
-    assert not fits(with_lora(**options).one)
+    assert not is_plain_lora(with_lora(**options).one)
 
 
 def test_so_are_layers_without_lora_or_with_a_trained_base() -> None:
     model = with_lora(target_modules=["one"])
-    assert not fits(model.two)
+    assert not is_plain_lora(model.two)
     model.one.base_layer.requires_grad_(True)
-    assert not fits(model.one)
+    assert not is_plain_lora(model.one)
 
 
 def test_an_adapter_that_is_switched_off_adds_nothing() -> None:
     model, x = with_lora(), torch.randn(4, 6)
-    replace(model.one)
+    replace_forward(model.one)
     model.one.enable_adapters(False)
-    assert not usable(model.one)
+    assert not is_lora_active(model.one)
     torch.testing.assert_close(model.one(x), model.one.base_layer(x))
 
 
@@ -130,8 +137,8 @@ def test_a_base_in_4_bits_gives_what_pefts_gives() -> None:
     lora = get_peft_model(model, LoraConfig(r=4, target_modules=["one"]))
     module = lora.get_base_model()["one"]
     nn.init.normal_(module.lora_B["default"].weight)
-    assert fits(module)
+    assert is_plain_lora(module)
     x = torch.randn(3, 128, requires_grad=True)
     theirs = gradients(module, x), module(x)
-    replace(module)
+    replace_forward(module)
     torch.testing.assert_close((gradients(module, x), module(x)), theirs)

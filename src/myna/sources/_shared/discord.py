@@ -1,7 +1,6 @@
 """Shared by the formats of Discord: markup in texts, names of files, notices, ids.
 
-`sent` and what it needs are of DiscordChatExporter's CSV and TXT, whose messages have no
-ids; `TextBuilder` is what an element of its HTML pages says.
+`message_from_fields` is for DiscordChatExporter's CSV and TXT, whose messages have no ids.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from myna.sources import Tally
-from myna.sources._shared.html import replaced
-from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
-from myna.sources._shared.times import day_first, utc
+from myna.sources._shared.html import replace_markup
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.times import detect_day_first, parse_times
 
 # Accounts had four digits behind their names until 2023.
 _FULL_NAME = re.compile(r"(?s)(?P<name>.+)#[0-9]{4}")
 
-# A notice by Discord has no mark, only one of these texts, which are English everywhere
+# A notice by Discord is recognised only by one of these texts, which are always English
 # (PlainTextMessageExtensions.GetFallbackContent; in older versions Message.Parse).
-# That nobody writes exactly one of them is an assumption.
+# It is assumed that no person writes exactly one of them.
 _NOTICES = frozenset(
     {
         *("Added a recipient.", "Removed a recipient.", "Left the group."),
@@ -37,70 +36,70 @@ _CALL = re.compile(r"Started a call(?: that lasted -?[0-9,]+ minutes)?\.")
 _AMERICAN = re.compile(r"[1-9][0-9]?/[1-9][0-9]?/[0-9]{4} [0-9]{1,2}:[0-9]{2}\s[AP]M")
 
 
-def sent(
-    place: Place,
+def message_from_fields(
+    channel: Channel,
     author: str,
     date: str,
     content: str,
     *,
     author_id: str | None = None,
-    files: Sequence[File] = (),
+    files: Sequence[Attachment] = (),
     is_forward: bool = False,
     position: int | None = None,
-) -> Sent:
-    """A message of its parts; an author without an id is known by the full name.
+) -> ParsedMessage:
+    """A message from its fields; an author without an id is identified by the full name.
 
-    Markup that the exporter was told to leave is resolved as far as a message alone allows:
-    a text that depended on others would give the message another id in a longer export.
+    Markup that the exporter was told to keep is resolved without other messages, which would
+    give the message another id in a longer export.
     """
     name = match["name"] if (match := _FULL_NAME.fullmatch(author)) else author
-    text, mentions = plain(content, {}, {})
-    return Sent(
+    text, mentions = resolve_markup(content, {}, {})
+    return ParsedMessage(
         author=name,
         author_id=author_id or author,
         handle=name,
         text=text,
         sent_at=date,
-        space=place.space,
-        channel=place.channel,
-        channel_id=place.channel_id,
-        kind="forward" if is_forward else kind_of(content, place),
+        space=channel.space,
+        channel=channel.channel,
+        channel_id=channel.channel_id,
+        kind="forward" if is_forward else message_kind(content, channel),
         attachments=tuple(files),
         mentions=tuple(mentions),
         position=position,
     )
 
 
-def kind_of(content: str, place: Place) -> str:
-    """The kind of a message by its text; groups that people join are on no server."""
+def message_kind(content: str, channel: Channel) -> str:
+    """The kind of a message, by its text; only chats outside of servers are groups."""
     if _CALL.fullmatch(content):
         return "call"
     if content in _NOTICES or _RENAMED.fullmatch(content):
         return "system"
-    return "system" if not place.space and _GROUP.fullmatch(content) else "text"
+    return "system" if not channel.space and _GROUP.fullmatch(content) else "text"
 
 
-def attached(place: str) -> File:
+def attachment_at(address: str) -> Attachment:
     """An attachment, by its address, or by its path on disk if it was downloaded."""
-    name = re.split(r"[/\\]", place.partition("?")[0])[-1]
-    return File(attachment_kind(name), name)
+    name = file_name(address)
+    return Attachment(attachment_kind(name), name)
 
 
-def reading(dates: Sequence[str], tally: Tally) -> tuple[int, bool | None]:
-    """The order of an export's messages and of its dates, from a sample of dates.
+def detect_order(dates: Sequence[str], tally: Tally) -> tuple[int, bool | None]:
+    """Detect the order of an export's messages and of its dates, from a sample of dates.
 
-    Where they do not tell days from months, but are as in the United States, with neither
-    filled up by a zero, months are first: most exports that have such dates are from there.
+    Ambiguous dates in the format of the United States, without leading zeros, have months
+    first: most exports with such dates are from there.
 
     Returns:
-        1, or -1 where the newest message is the first; whether months come first, or None
-        for `tables` to find out.
+        1, or -1 if the newest message is the first; True if months come first, or None for
+        `to_tables` to detect it.
     """
-    days_first, is_certain = day_first(dates)
+    days_first, is_certain = detect_day_first(dates)
     is_american = not is_certain and all(map(_AMERICAN.fullmatch, dates))
     if is_american:
         tally.notes.append("dates such as 3/4/2020 were read as the fourth of March")
-    times = utc(dates, days_first and not is_american)["sent_at"].drop_nulls()
+    times = parse_times(dates, days_first and not is_american)["sent_at"].drop_nulls()
     step = -1 if len(times) > 1 and times[0] > times[-1] else 1
     return step, True if is_american else None
 
@@ -111,38 +110,38 @@ _NAME = re.compile(r"(?s)(?P<path>.*) \[(?P<id>[0-9]+)\](?: \([^()]*\))*")
 _PART = re.compile(r" \[part [0-9]+\](?: \([0-9]+\))?\Z")
 
 
-class Place(NamedTuple):
-    """A channel: its server ("" for none), name and id."""
+class Channel(NamedTuple):
+    """A channel: its server ("" outside of any), name and id."""
 
     space: str
     channel: str
     channel_id: str | None
 
 
-def place(name: str) -> Place:
-    """The channel of a file's messages, by the file's name: the same for all parts.
+def channel_of(name: str) -> Channel:
+    """The channel of a file's messages by the file's name, the same for all parts.
 
-    A name that its user chose is the channel's, on no server and without an id. What
-    stands between the server and the channel, such as a category, is left out; so is a
-    part of a server's or a channel's name that has " - " in it, as nothing tells them apart.
+    A name that the user chose is the channel's, without a server or an id. Names between
+    the server and the channel, such as a category, are left out; so are pieces of a server's
+    or channel's name with " - " in it, which look the same.
     """
     stem = _PART.sub("", PurePath(name).stem)
     match = _NAME.fullmatch(stem)
     if match is None:
-        return Place("", stem, None)
+        return Channel("", stem, None)
     guild, dash, rest = match["path"].partition(" - ")
     if not dash:
-        return Place("", guild, match["id"])
-    return Place(space(guild), rest.rpartition(" - ")[2], match["id"])
+        return Channel("", guild, match["id"])
+    return Channel(server_name(guild), rest.rpartition(" - ")[2], match["id"])
 
 
-def space(guild: str) -> str:
-    """The server's name, "" for the one that the exporter invents for chats on none."""
+def server_name(guild: str) -> str:
+    """The server's name, or "" for the exporter's placeholder for chats outside of any."""
     return "" if guild == "Direct Messages" else guild
 
 
-# Discord's developer reference, "Message Formatting", and `<https://…>`, a link whose
-# preview its writer did not want. An export with "format markdown" has only the last.
+# Discord's developer reference, "Message Formatting", and `<https://…>`, a link without a
+# preview. An export with "format markdown" has only the last.
 _MARKUP = re.compile(
     r"<(?:@!?(?P<user>[0-9]+)|@&(?P<role>[0-9]+)|\#(?P<channel>[0-9]+)"
     r"|a?:(?P<emoji>\w+):[0-9]+|t:(?P<time>-?[0-9]+)(?::(?P<style>[tTdDfFR]))?"
@@ -151,25 +150,27 @@ _MARKUP = re.compile(
 _TIME_STYLES = {"t": "%H:%M", "T": "%H:%M:%S", "d": "%Y-%m-%d", "D": "%Y-%m-%d"}
 
 
-def plain(
+def resolve_markup(
     text: str, users: Mapping[str, str], channels: Mapping[str, str]
-) -> tuple[str, list[Span]]:
-    """The text as a reader of the chat saw it, and the mentions that were markup.
+) -> tuple[str, list[Mention]]:
+    """The text as displayed in the chat, and the mentions that were markup.
 
-    Someone or something that nobody named becomes ``@unknown``, ``@role``, ``#channel``.
+    Unknown names become ``@unknown``, ``@role``, ``#channel``.
 
     Args:
-        text: as the platform stores it.
-        users: names shown, by account.
+        text: as stored by the platform.
+        users: display names, by account.
         channels: names, by id.
     """
     if "<" not in text:
         return text, []
-    return replaced(text, _MARKUP, lambda match: (_shown(match, users, channels), match["user"]))
+    return replace_markup(
+        text, _MARKUP, lambda match: (_display(match, users, channels), match["user"])
+    )
 
 
-def _shown(match: re.Match[str], users: Mapping[str, str], channels: Mapping[str, str]) -> str:
-    """The text that the chat showed in place of this markup."""
+def _display(match: re.Match[str], users: Mapping[str, str], channels: Mapping[str, str]) -> str:
+    """The displayed text of this markup."""
     if user := match["user"]:
         return "@" + users.get(user, "unknown")
     if match["role"]:
@@ -189,64 +190,24 @@ def _shown(match: re.Match[str], users: Mapping[str, str], channels: Mapping[str
     return moment.strftime(_TIME_STYLES.get(match["style"] or "f", "%Y-%m-%d %H:%M"))
 
 
-_EPOCH = 1_420_070_400_000
-_SHORTEST_ID = 10**16
+_SNOWFLAKE_EPOCH_MS = 1_420_070_400_000
+_MIN_SNOWFLAKE = 10**16
 
 
-class TextBuilder:
-    """The text of an element, piece by piece."""
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self.length = 0
-        self.spans: list[Span] = []
-        self.values: dict[str, str] = {}  # attributes of what is in it
-        self.link = 0, ""  # the number of its first piece, and its address
-        self.due = self.in_block = False  # a new line is; it is a block of code
-
-    def add(self, text: str) -> None:
-        """Say more."""
-        text = text.replace("\r\n", "\n")
-        if self.due and self.length and not text.startswith("\n"):
-            text = text if self.pieces[-1].endswith("\n") else f"\n{text}"
-        self.due = False
-        self.pieces.append(text)
-        self.length += len(text)
-
-    @property
-    def text(self) -> str:
-        """All that was said."""
-        return "".join(self.pieces)
-
-    def done(self) -> tuple[str, list[Span]]:
-        """The text without outer blanks, and the mentions in it."""
-        text = self.text
-        before = len(text) - len(text.lstrip())
-        text = text.strip()
-        moved = [Span(id_, begin - before, end - before) for id_, begin, end in self.spans]
-        return text, [span for span in moved if 0 <= span.start < span.end <= len(text)]
-
-
-def emoji(name: str) -> str:
-    """An emoji as text: the names of custom ones are of letters, digits and underscores."""
-    name = name.strip(":")
-    return f":{name}:" if re.fullmatch(r"[0-9A-Za-z_~]+", name) else name
-
-
-def base(address: str) -> str:
-    """The name of a file, from its address."""
+def file_name(address: str) -> str:
+    """The name of a file, from its address or its path on any system."""
     return re.split(r"[/\\]", address.partition("?")[0])[-1]
 
 
-def number_of(id_: str | None) -> int | None:
-    """An id as a number that has its place in a table."""
+def snowflake_number(id_: str | None) -> int | None:
+    """An id as a number that fits the column `position`, or None."""
     if id_ is None or not re.fullmatch("[0-9]{1,19}", id_):
         return None
     return int(id_) if int(id_) < 2**63 else None
 
 
-def moment(number: int | None) -> int | None:
-    """The time of an id, in microseconds since 1970, if it is one of Discord's."""
-    if number is None or number < _SHORTEST_ID:
+def snowflake_time(number: int | None) -> int | None:
+    """The time in one of Discord's ids, in microseconds since 1970; None for other ids."""
+    if number is None or number < _MIN_SNOWFLAKE:
         return None
-    return ((number >> 22) + _EPOCH) * 1000
+    return ((number >> 22) + _SNOWFLAKE_EPOCH_MS) * 1000

@@ -1,6 +1,6 @@
-"""A DiscordChatExporter page, element by element: where one is in it, and what it says.
+"""A reader of DiscordChatExporter pages, element by element.
 
-What the format is stands in `discord_chat_exporter_html`.
+The format is described in `discord_chat_exporter_html`.
 """
 
 from __future__ import annotations
@@ -12,28 +12,27 @@ from typing import NamedTuple
 
 from myna.sources import Tally
 from myna.sources._shared.discord import (
-    Place,
-    TextBuilder,
-    base,
-    emoji,
-    kind_of,
-    moment,
-    number_of,
-    space,
+    Channel,
+    file_name,
+    message_kind,
+    resolve_markup,
+    server_name,
+    snowflake_number,
+    snowflake_time,
 )
-from myna.sources._shared.discord import plain as without_markup
-from myna.sources._shared.html import HtmlToken, attributes, plain
-from myna.sources._shared.message_table import File, Sent, Span, attachment_kind
+from myna.sources._shared.discord_page_text import TextBuilder
+from myna.sources._shared.html import HtmlToken, attributes, unescape
+from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 
-_DEEPEST = 200
+_MAX_DEPTH = 200
 """Elements within elements; a page of the exporter has some twenty."""
 
-# What an element is for, by its class.
+# The roles of elements, by their classes.
 _ROLES = {
     name: role
     for role, names in {
         "log": "chatlog",
-        "place": "preamble__entry info__guild-name info__channel-name",
+        "channel": "preamble__entry info__guild-name info__channel-name",
         "count": "postamble__entry info__channel-message-count",
         "author": "chatlog__author chatlog__author-name",
         "bot": "chatlog__bot-tag chatlog__author-tag",
@@ -55,21 +54,16 @@ _ROLES = {
     }.items()
     for name in names.split()
 }
-_HEARD = ("place", "count", "author", "time", "content", "notifier", "notice", "file")
-"""Roles of elements whose text is wanted."""
+_READ = ("channel", "count", "author", "time", "content", "notifier", "notice", "file")
+"""Roles of elements whose text is read."""
 
-_UNHEARD = ("bot", "edited", "quote", "reply", "forward", "sticker", "aside")
-"""Roles of elements in which nothing is wanted."""
+_IGNORED = ("bot", "edited", "quote", "reply", "forward", "sticker", "aside")
+"""Roles of elements whose text and elements are ignored."""
 
 _INNER = ("mention", "quote", "block", "edited", "aside")
-"""Roles of elements in those whose text is wanted."""
+"""Roles of elements inside those whose text is read."""
 
 _IN_MESSAGES = ("content", "edited", "notifier", "notice", "forward", "file", "sticker")
-
-# In a text: what stands on lines of its own, and all else that the exporter writes. Other
-# tags are Discord's markup where the exporter was told to leave it: <a:wave:80>.
-_BLOCKS = ("h1", "h2", "h3", "ul", "li")
-_INLINE = ("strong", "em", "u", "s", "a", "code", "small", "div", "span")
 
 _FOUR_DIGITS = re.compile(r"#[0-9]{4}\Z")
 _FILE = re.compile(r"(?s)(?:Image|Video|Audio|Attachment): (.*) \([^()]*\)")
@@ -86,7 +80,7 @@ class Author:
 
 @dataclass
 class Message:
-    """A message whose end has not come; one without an element has `is_implied`."""
+    """A message that is being read; one without an element of its own `is_implied`."""
 
     id: str | None
     begin: int
@@ -98,167 +92,169 @@ class Message:
     has_text: bool = False
     author: Author | None = None
     edited: bool = False
-    mentions: list[Span] = field(default_factory=list)
-    files: list[File] = field(default_factory=list)
+    mentions: list[Mention] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
 
 
 class _Element(NamedTuple):
-    """An element that is not closed yet: its tag, what it is for, and for whom its text is."""
+    """An open element."""
 
     tag: str
     role: str
-    heard: str  # the role of the nearest element around that is in _HEARD, or "nothing"
+    target: str  # of its text: the nearest role around that is in _READ, or "ignored"
     title: str
-    begin: int  # in the text heard
+    begin: int  # in the text that is read
     values: Mapping[str, str]
 
 
-class Page:
-    """Where in a page its reader is, and what is known there."""
+class PageReader:
+    """The state of reading a page: open elements, and the message that they belong to."""
 
-    def __init__(self, place: Place, users: dict[str, Author], zone: str, tally: Tally) -> None:
-        self.place = place
+    def __init__(self, channel: Channel, users: dict[str, Author], zone: str, tally: Tally) -> None:
+        self.channel = channel
         self.users = users
         self.names = {user.id: user.name for user in users.values() if user.id}
         self.zone = zone
         self.tally = tally
         self.open: list[_Element] = []
-        self.said = TextBuilder()
+        self.builder = TextBuilder()
         self.entries: list[str] = []  # of the preamble
-        self.promised: int | None = None
-        self.is_known = self.is_whole = self.has_ids = False
-        self.whole_until = self.found = 0
+        self.expected_count: int | None = None
+        self.has_log = self.is_complete = self.has_ids = False
+        self.complete_until = self.message_count = 0
         self.author: Author | None = None
         self.time = ""
         self.reply_to: str | None = None
         self.message: Message | None = None
 
     @property
-    def heard(self) -> str:
-        """For whom text is that comes now."""
-        return self.open[-1].heard if self.open else ""
+    def target(self) -> str:
+        """The role that the next text belongs to."""
+        return self.open[-1].target if self.open else ""
 
-    def take(self, part: HtmlToken) -> Iterator[Sent]:
-        """Go on by a tag and the text before it; the messages that end there."""
-        if part.text and self.heard not in ("", "nothing"):
-            self.said.add(plain(part.text))
-        tag = part.tag
+    def feed(self, token: HtmlToken) -> Iterator[ParsedMessage]:
+        """Read a tag and the text before it; yield the messages that end there."""
+        if token.text and self.target not in ("", "ignored"):
+            self.builder.add(unescape(token.text))
+        tag = token.tag
         if tag in ("div", "span"):
-            yield from self._open(part)
+            yield from self._open(token)
         elif tag in ("/div", "/span"):
-            yield from self._close(part)
-        elif self.heard == "content":
-            self._mark(part)
-        elif self.heard == "file" and tag in ("img", "source", "a"):
-            self.said.values |= attributes(part.attributes)
-        elif tag == "source" and self.message and b"Embedded gifv" in part.attributes:
-            address = attributes(part.attributes).get("src", "")
-            self.message.files.append(File("gif", base(address)))
+            yield from self._close(token)
+        elif self.target == "content":
+            self.builder.add_tag(token)
+        elif self.target == "file" and tag in ("img", "source", "a"):
+            self.builder.values |= attributes(token.attributes)
+        elif tag == "source" and self.message and b"Embedded gifv" in token.attributes:
+            address = attributes(token.attributes).get("src", "")
+            self.message.files.append(Attachment("gif", file_name(address)))
 
-    def _open(self, part: HtmlToken) -> Iterator[Sent]:
-        if len(self.open) >= _DEEPEST:
+    def _open(self, token: HtmlToken) -> Iterator[ParsedMessage]:
+        if len(self.open) >= _MAX_DEPTH:
             self.open.clear()
-            self.spoil("its elements lie too deep", part.begin)
-        values = attributes(part.attributes) if part.attributes else {}
+            self.drop_message("its elements lie too deep", token.begin)
+        values = attributes(token.attributes) if token.attributes else {}
         classes = values.get("class", "").split()
-        heard = self.heard
+        target = self.target
         if "data-message-id" in values:
             role = "message"
         elif "chatlog__message-group" in classes:
             role = "group"
-        elif heard == "nothing":
+        elif target == "ignored":
             role = ""
-            self._answer(classes, values)
+            self._read_reply(classes, values)
         else:
             role = next((_ROLES[name] for name in classes if name in _ROLES), "")
         if role:
-            heard = self._unclosed(role, part.begin)
+            target = self._target_for(role, token.begin)
         if role in ("message", "group"):
-            yield from self._begin(role, values, part)
-            heard = ""
+            yield from self._begin_message(role, values, token)
+            target = ""
         elif role in _IN_MESSAGES and (role == "content" or self.message is None):
-            yield from self._imply(part)
+            yield from self._begin_implied(token)
             if self.message is None:
                 role = "aside"
             elif role == "content":
                 self.message.has_text = True
-        if role in _HEARD:
-            heard = role
-            self.said = TextBuilder()
-        elif role in _UNHEARD:
-            heard = "nothing"
+        if role in _READ:
+            target = role
+            self.builder = TextBuilder()
+        elif role in _IGNORED:
+            target = "ignored"
         if role:
-            self._know(role)
+            self._apply(role)
         title = values.get("title", "")
-        self.open.append(_Element(part.tag, role, heard, title, self.said.length, values))
+        self.open.append(_Element(token.tag, role, target, title, self.builder.length, values))
 
-    def _unclosed(self, role: str, end: int) -> str:
-        """For whom text is, after giving up an element that holds none for this role."""
-        if role not in _INNER and self.heard in _HEARD:
-            if self.heard == "content":
-                self.spoil("its text does not end", end)
+    def _target_for(self, role: str, end: int) -> str:
+        """The target of text, after closing an element that cannot contain this role."""
+        if role not in _INNER and self.target in _READ:
+            if self.target == "content":
+                self.drop_message("its text does not end", end)
             roles = [element.role for element in self.open]
-            del self.open[len(roles) - 1 - roles[::-1].index(self.heard) :]
-        return self.heard
+            del self.open[len(roles) - 1 - roles[::-1].index(self.target) :]
+        return self.target
 
-    def _know(self, role: str) -> None:
-        """What an element tells by being there."""
+    def _apply(self, role: str) -> None:
+        """Note the facts that follow from an element's presence."""
         if role in ("log", "group", "message"):
-            self.is_known = True
-        elif role == "count" and self.is_known:
-            self.is_whole = True
+            self.has_log = True
+        elif role == "count" and self.has_log:
+            self.is_complete = True
         elif role == "bot" and self.author:
             self.author.is_bot = True
         elif role in ("quote", "block"):
-            self.said.due = True
+            self.builder.needs_newline = True
         elif self.message and role == "edited":
             self.message.edited = True
         elif self.message and role == "forward":
             self.message.kind = "forward"
 
-    def _begin(self, role: str, values: Mapping[str, str], part: HtmlToken) -> Iterator[Sent]:
-        """A message or a group begins: what is open ends here, or should have ended before."""
+    def _begin_message(
+        self, role: str, values: Mapping[str, str], token: HtmlToken
+    ) -> Iterator[ParsedMessage]:
+        """Begin a message or a group; an open message ends here, or is damaged."""
         if self.message and self.message.is_implied:
-            yield from self._end(part.begin)
-        self.spoil("another begins before its end", part.begin)
+            yield from self._end_message(token.begin)
+        self.drop_message("another begins before its end", token.begin)
         roles = [element.role for element in self.open]
         if role in roles:
             del self.open[roles.index(role) :]
-        self.is_whole = False
+        self.is_complete = False
         if role == "group":
             self.author, self.time, self.reply_to = None, "", None
         else:
             self.has_ids = True
             id_ = values["data-message-id"] or None
-            self.message = Message(id_, part.begin, False, self.reply_to, "text")
+            self.message = Message(id_, token.begin, False, self.reply_to, "text")
             self.reply_to = None
 
-    def spoil(self, problem: str, end: int) -> None:
-        """Give up the message that is open."""
+    def drop_message(self, problem: str, end: int) -> None:
+        """Count the open message as damaged."""
         if self.message:
             self.tally.skip("damaged message", f"bytes {self.message.begin} to {end}: {problem}")
             self.message = None
 
-    def _imply(self, part: HtmlToken) -> Iterator[Sent]:
-        """Part of a message without an element of its own; where others have one, damage."""
+    def _begin_implied(self, token: HtmlToken) -> Iterator[ParsedMessage]:
+        """Begin a message without an element of its own; damage if others have one."""
         if self.message and not self.message.is_implied:
             if self.message.has_text:
-                self.spoil("it has two texts", part.begin)
+                self.drop_message("it has two texts", token.begin)
             return
         if self.message:
-            yield from self._end(part.begin)
+            yield from self._end_message(token.begin)
         if self.has_ids or self.author is None:
-            place = f"byte {part.begin}: not in a message, or nobody is named as its author"
-            self.tally.skip("damaged message", place)
+            problem = f"byte {token.begin}: not in a message, or nobody is named as its author"
+            self.tally.skip("damaged message", problem)
         else:
-            self.message = Message(None, part.begin, True, None, "text")
-            self.is_whole = False
+            self.message = Message(None, token.begin, True, None, "text")
+            self.is_complete = False
 
-    def _answer(self, classes: list[str], values: Mapping[str, str]) -> None:
-        """What a reply's head tells: the message answered, or the command that was run."""
+    def _read_reply(self, classes: list[str], values: Mapping[str, str]) -> None:
+        """Read a reply's head: the message that it replies to, or the command that was run."""
         if not any(element.role == "reply" for element in self.open):
             return
-        target: Page | Message = self.message or self
+        target: PageReader | Message = self.message or self
         if any(name.endswith(("reply-link", "reference-link")) for name in classes):
             match = _SCROLL.search(values.get("onclick", ""))
             target.reply_to = match[1] if match else None
@@ -270,29 +266,29 @@ class Page:
             # Only "used /command" has no link in it.
             self.message.kind = "command"
 
-    def _close(self, part: HtmlToken) -> Iterator[Sent]:
-        tag = part.tag[1:]
+    def _close(self, token: HtmlToken) -> Iterator[ParsedMessage]:
+        tag = token.tag[1:]
         if tag == "span" and (not self.open or self.open[-1].tag != "span"):
             return
         while self.open:
             element = self.open.pop()
-            yield from self._closed(element, part)
+            yield from self._finish(element, token)
             if element.tag == tag:
                 return
 
-    def _closed(self, element: _Element, part: HtmlToken) -> Iterator[Sent]:
-        """What an element tells now that it is whole."""
-        role, said, message = element.role, self.said, self.message
+    def _finish(self, element: _Element, token: HtmlToken) -> Iterator[ParsedMessage]:
+        """Take over the text of an element that has ended."""
+        role, builder, message = element.role, self.builder, self.message
         if role == "message" or (role == "group" and message and message.is_implied):
-            yield from self._end(part.end)
+            yield from self._end_message(token.end)
         elif role == "log":
-            self.is_whole = True
-        elif role == "place":
-            self.entries.append(said.text.strip())
+            self.is_complete = True
+        elif role == "channel":
+            self.entries.append(builder.text.strip())
         elif role == "count":
-            self._count(said.text)
+            self._read_count(builder.text)
         elif role in ("author", "notifier"):
-            name = said.text.strip()
+            name = builder.text.strip()
             full = element.title or name
             author = Author(name or full, element.values.get("data-user-id") or None, full)
             if role == "author":
@@ -300,110 +296,75 @@ class Page:
             elif message:
                 message.author, message.kind = author, "system"
         elif role == "time":
-            time = element.title or said.text.strip()
+            time = element.title or builder.text.strip()
             if message:
                 message.time = time
             else:
                 self.time = time
         elif role in ("quote", "block"):
-            said.due = True
+            builder.needs_newline = True
         elif role == "mention":
-            self._mention(element)
+            self._add_mention(element)
         elif message:
-            self._closed_in(message, element)
+            self._finish_in_message(message, element)
 
-    def _closed_in(self, message: Message, element: _Element) -> None:
-        """What a part of a message tells."""
-        said = self.said
+    def _finish_in_message(self, message: Message, element: _Element) -> None:
+        """Take over the text of an element inside a message."""
+        builder = self.builder
         if element.role == "content":
-            message.text, message.mentions = said.done()
+            message.text, message.mentions = builder.finish()
         elif element.role == "notice":
-            message.text = " ".join(said.text.split())
+            message.text = " ".join(builder.text.split())
             is_call = message.text.startswith("started a call")
             message.kind = "call" if is_call else "system"
         elif element.role == "file":
-            name = said.values.get("title") or " ".join(said.text.split())
+            name = builder.values.get("title") or " ".join(builder.text.split())
             if match := _FILE.fullmatch(name):
                 name = match[1]
-            name = name or base(said.values.get("src") or said.values.get("href", ""))
-            message.files.append(File(attachment_kind(name), name))
+            name = name or file_name(builder.values.get("src") or builder.values.get("href", ""))
+            message.files.append(Attachment(attachment_kind(name), name))
         elif element.role == "sticker":
-            message.files.append(File("sticker", element.title))
+            message.files.append(Attachment("sticker", element.title))
 
-    def _mention(self, element: _Element) -> None:
+    def _add_mention(self, element: _Element) -> None:
         user = self.users.get(element.title)
-        if user and user.id and self.said.length > element.begin:
-            self.said.spans.append(Span(user.id, element.begin, self.said.length))
+        if user and user.id and self.builder.length > element.begin:
+            self.builder.spans.append(Mention(user.id, element.begin, self.builder.length))
 
-    def _mark(self, part: HtmlToken) -> None:
-        """A tag in a text."""
-        tag = part.tag.removeprefix("/")
-        if tag == "br":
-            self.said.add("\n")
-        elif tag == "img":
-            values = attributes(part.attributes)
-            self.said.add(emoji(values.get("alt") or values.get("title", "")))
-        elif tag == "a":
-            self._link(part)
-        elif tag in _BLOCKS:
-            self.said.due = True
-            if part.tag == "li":
-                self.said.add("- ")
-        elif tag == "code" and b"--multiline" in part.attributes:
-            self.said.due = self.said.in_block = True
-        elif part.tag == "/code":
-            self.said.due, self.said.in_block = self.said.in_block, False
-        elif tag and tag not in _INLINE:
-            self.said.add(f"<{part.tag}{plain(part.attributes)}>")
-
-    def _link(self, part: HtmlToken) -> None:
-        """A link is its address, or as it was written where it has another text."""
-        said = self.said
-        if part.tag == "a":
-            said.add("")
-            said.link = len(said.pieces), attributes(part.attributes).get("href", "")
-            return
-        begin, address = said.link
-        label = "".join(said.pieces[begin:])
-        said.link = 0, ""
-        if address and not label.startswith(("http://", "https://")):
-            said.pieces[begin:] = [f"[{label}]({address})"]
-            said.length += len(address) + 4
-
-    def _count(self, text: str) -> None:
-        """Remember how many messages the page says that it has."""
+    def _read_count(self, text: str) -> None:
+        """Parse the number of messages that the page claims to have."""
         if "message" in text:
             digits = "".join(c for c in text if "0" <= c <= "9")
-            self.promised = int(digits) if 0 < len(digits) < 15 else None
+            self.expected_count = int(digits) if 0 < len(digits) < 15 else None
 
-    def _end(self, end: int) -> Iterator[Sent]:
-        """The message that is open, now that it has ended."""
+    def _end_message(self, end: int) -> Iterator[ParsedMessage]:
+        """Yield the open message, which has ended."""
         message, self.message = self.message, None
         if message is None:
             return
-        self.whole_until = end
+        self.complete_until = end
         author = message.author or self.author
         if author is None:
-            place = f"bytes {message.begin} to {end}: nobody is named as its author"
-            self.tally.skip("damaged message", place)
+            problem = f"bytes {message.begin} to {end}: nobody is named as its author"
+            self.tally.skip("damaged message", problem)
             return
-        channel = self._channel()
-        number = number_of(message.id)
+        channel = self._message_channel()
+        number = snowflake_number(message.id)
         time = message.time or self.time
         text, mentions = message.text, message.mentions
         if not mentions:
-            text, mentions = without_markup(text, self.names, {})
-        yield Sent(
+            text, mentions = resolve_markup(text, self.names, {})
+        yield ParsedMessage(
             author=author.name,
             text=text,
-            sent_at=moment(number) or (time and time + self.zone) or None,
+            sent_at=snowflake_time(number) or (time and time + self.zone) or None,
             channel=channel.channel,
             space=channel.space,
             channel_id=channel.channel_id,
             id=message.id,
             author_id=author.id or author.full,
             handle=_FOUR_DIGITS.sub("", author.full),
-            kind=kind_of(text, channel) if message.kind == "text" else message.kind,
+            kind=message_kind(text, channel) if message.kind == "text" else message.kind,
             reply_to=message.reply_to,
             is_bot=author.is_bot,
             edited=message.edited,
@@ -412,9 +373,9 @@ class Page:
             position=number,
         )
 
-    def _channel(self) -> Place:
-        """Where the messages were sent: by the preamble, and the file's name for the id."""
+    def _message_channel(self) -> Channel:
+        """The channel by the preamble, with the id from the file's name."""
         if len(self.entries) < 2:
-            return self.place
+            return self.channel
         guild, channel = self.entries[:2]
-        return Place(space(guild), channel.rpartition(" / ")[2], self.place.channel_id)
+        return Channel(server_name(guild), channel.rpartition(" / ")[2], self.channel.channel_id)

@@ -1,8 +1,8 @@
 """A file that may hold a chat: on disk, or in a zip archive.
 
-Archives are read in place: nothing of them is ever written to disk, so no member can
-escape anywhere, whatever it is called. Sizes are believed only in so far as they are
-plausible: what claims to grow more than `MAX_GROWTH`-fold is left unread.
+Archives are read in place: nothing of them is written to disk, so no member can escape to
+another folder, whatever its name. A member that claims to unpack to more than
+`MAX_COMPRESSION_RATIO` times its size is left unread.
 """
 
 from __future__ import annotations
@@ -18,30 +18,28 @@ from typing import Any, BinaryIO, cast
 
 from myna.errors import SourceError
 
-HEAD = 64 * 1024
-"""Bytes that `recognise` may look at."""
+HEAD_BYTES = 64 * 1024
+"""Bytes from the beginning of a file that `recognise` may look at."""
 
 LARGE_BYTES = 64 * 2**20
 """A file of more bytes is large: it is read in several processes, and stored by itself.
 
-Others are read sooner than other processes have begun; up to as many bytes of them are
-stored together.
+Smaller ones are read before other processes could start, and are stored together.
 """
 
 
 @dataclass(frozen=True)
 class ChatFile:
-    """A file on disk, opened anew by whoever reads it.
+    """A file on disk, which each reader opens for itself.
 
-    Sources see only this, never a path, so that a member of an archive can stand behind
-    it as well (`Member`). `columns` is what the user says of a table:
-    the names of its columns, by what they hold. `spool` is a folder that a reader which
-    works in several processes writes its message tables to, in place of passing them on.
+    Sources get this and no path, so that it can be an `ArchiveMember` as well. `columns`
+    are the names of a table's columns by their roles, as given by the user; `spool_dir` is
+    the folder to which a reader with several processes writes its message tables.
     """
 
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict, compare=False, kw_only=True)
-    spool: Path | None = field(default=None, compare=False, kw_only=True)
+    spool_dir: Path | None = field(default=None, compare=False, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -49,21 +47,18 @@ class ChatFile:
         return self.path.name
 
     @property
-    def local(self) -> Path | None:
-        """Its path on disk, for code that only opens paths; None in an archive."""
+    def local_path(self) -> Path | None:
+        """The path on disk, for code that only opens paths; None in an archive."""
         return self.path
 
     @property
-    def folder(self) -> str:
-        """The name of the folder that it lies in, "" where there is none.
-
-        Exports of one chat as a folder or an archive name the chat so.
-        """
+    def folder_name(self) -> str:
+        """The name of the folder around it, by which many exports name the chat."""
         return self.path.absolute().parent.name
 
     @property
-    def place(self) -> str:
-        """Its path, for messages to the user."""
+    def location(self) -> str:
+        """The path as shown in messages to the user."""
         return str(self.path)
 
     @cached_property
@@ -71,12 +66,12 @@ class ChatFile:
         """Bytes.
 
         Raises:
-            SourceError: it is gone, or may not be looked at.
+            SourceError: the file does not exist or is not accessible.
         """
         try:
             return self.path.stat().st_size
         except OSError as error:
-            raise SourceError(f"cannot read {self.place}: {error.strerror}") from error
+            raise SourceError(f"cannot read {self.location}: {error.strerror}") from error
 
     @property
     def is_large(self) -> bool:
@@ -88,116 +83,115 @@ class ChatFile:
         return self.size > LARGE_BYTES
 
     def open(self) -> BinaryIO:
-        """Open it for reading bytes.
+        """Open the file for reading bytes.
 
         Raises:
-            SourceError: it is gone, or may not be read.
-
+            SourceError: the file does not exist or is not readable.
         """
         try:
             return self.path.open("rb")
         except OSError as error:
-            raise SourceError(f"cannot read {self.place}: {error.strerror}") from error
+            raise SourceError(f"cannot read {self.location}: {error.strerror}") from error
 
-    def beside(self, relative: str) -> ChatFile | None:
-        """Another file of the same export, by its place seen from this one's folder.
+    def sibling(self, relative: str) -> ChatFile | None:
+        """Another file of the same export, by its path relative to this one's folder.
 
-        Upper and lower case are the same: older exports have `Messages`, newer `messages`.
+        Case is ignored: older exports have `Messages`, newer ones `messages`.
         """
-        found = self.path.absolute().parent
-        for part in relative.split("/"):
-            if part == "..":
-                found = found.parent
+        path = self.path.absolute().parent
+        for name in relative.split("/"):
+            if name == "..":
+                path = path.parent
                 continue
             try:
-                near = {entry.name.lower(): entry for entry in found.iterdir()}
+                entries = {entry.name.lower(): entry for entry in path.iterdir()}
             except OSError:
                 return None
-            if part.lower() not in near:
+            if name.lower() not in entries:
                 return None
-            found = near[part.lower()]
-        return ChatFile(found) if found.is_file() else None
+            path = entries[name.lower()]
+        return ChatFile(path) if path.is_file() else None
 
     @cached_property
     def head(self) -> bytes:
         """The first bytes (at most `HEAD`)."""
         with self.open() as stream:
-            return stream.read(HEAD)
+            return stream.read(HEAD_BYTES)
 
 
-MAX_GROWTH = 200
-"""Text of people shrinks to a tenth or so; deflate's limit, of zeros, is a thousandth."""
+MAX_COMPRESSION_RATIO = 200
+"""Chats shrink to a tenth or so; the limit of deflate, for zeros, is a thousandth."""
 
-ALWAYS_FINE = 64 * 2**20
-"""Bytes that a member may unpack to whatever it was packed to."""
+MAX_UNCHECKED_BYTES = 64 * 2**20
+"""Members that unpack to no more bytes are not checked for their ratio."""
 
-MAX_DEPTH = 3
-"""Archives within archives that are looked into."""
+MAX_ARCHIVE_DEPTH = 3
+"""Levels of archives within archives that are read."""
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
 
 
 @dataclass(frozen=True)
-class Member(ChatFile):
-    """A file in an archive; `path` is that of the archive, with the member's behind it."""
+class ArchiveMember(ChatFile):
+    """A file in an archive; `path` is the archive's, followed by the member's."""
 
     archive: Archive
     info: zipfile.ZipInfo
     troubles: list[str] = field(default_factory=list, compare=False)
 
     @property
-    def local(self) -> None:
-        """It has no file of its own on disk."""
+    def local_path(self) -> None:
+        """None: a member has no file of its own on disk."""
 
     @property
-    def folder(self) -> str:
-        """As of a file on disk; the archive's name for what stands in no folder of it."""
+    def folder_name(self) -> str:
+        """The name of the folder around it, or else the archive's name."""
         inner = PurePosixPath(self.info.filename).parent.name
-        return inner or PurePosixPath(self.archive.place).stem
+        return inner or PurePosixPath(self.archive.file.location).stem
 
     @cached_property
     def size(self) -> int:
-        """Bytes when unpacked."""
+        """Bytes after unpacking."""
         return self.info.file_size
 
     def open(self) -> BinaryIO:
-        """Unpack it on the way.
+        """Open the member, unpacking as it is read.
 
         Raises:
             SourceError: it cannot be unpacked, or would be implausibly large.
         """
         packed, size = max(1, self.info.compress_size), self.info.file_size
-        if size > ALWAYS_FINE and size > MAX_GROWTH * packed:
+        if size > MAX_UNCHECKED_BYTES and size > MAX_COMPRESSION_RATIO * packed:
             raise SourceError(
-                f"{self.place} would unpack from {packed:,} to {size:,} bytes, as no chat does: "
+                f"{self.location} would unpack from {packed:,} to {size:,} bytes, as no chat does: "
                 "if it is one, unpack it yourself"
             )
         if self.info.flag_bits & 1:
-            raise SourceError(f"{self.place} has a password: unpack it yourself")
+            raise SourceError(f"{self.location} has a password: unpack it yourself")
         try:
             stream = self.archive.zip.open(self.info)
         except _DAMAGE as error:
-            raise SourceError(f"cannot read {self.place}: {error}") from error
+            raise SourceError(f"cannot read {self.location}: {error}") from error
         return cast(BinaryIO, io.BufferedReader(_Unpacking(stream, self)))
 
-    def beside(self, relative: str) -> ChatFile | None:
+    def sibling(self, relative: str) -> ChatFile | None:
         """Another member of the same archive."""
-        parts = list(PurePosixPath(self.info.filename).parent.parts)
-        for part in relative.split("/"):
-            if part != "..":
-                parts.append(part)
-            elif parts:
-                parts.pop()
+        names = list(PurePosixPath(self.info.filename).parent.parts)
+        for name in relative.split("/"):
+            if name != "..":
+                names.append(name)
+            elif names:
+                names.pop()
             else:
                 return None
-        info = self.archive.members.get("/".join(parts).lower())
+        info = self.archive.members.get("/".join(names).lower())
         return self.archive.member(info) if info else None
 
 
 class _Unpacking(io.RawIOBase):
-    """A member's bytes. Where the archive is damaged they end, as those of a cut file do."""
+    """A member's bytes, which end where the archive is damaged, as in a file cut off there."""
 
-    def __init__(self, stream: Any, member: Member) -> None:
+    def __init__(self, stream: Any, member: ArchiveMember) -> None:
         self.stream = stream
         self.member = member
 
@@ -205,7 +199,7 @@ class _Unpacking(io.RawIOBase):
         return True
 
     def seekable(self) -> bool:
-        return True  # for archives in archives: going back means unpacking anew
+        return True  # for archives in archives: seeking back unpacks from the start
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         return int(self.stream.seek(offset, whence))
@@ -226,55 +220,52 @@ class Archive:
     """A zip archive, open for reading."""
 
     def __init__(self, file: ChatFile) -> None:
-        """Open it.
+        """Open the archive.
 
         Raises:
-            SourceError: it is damaged, or not there.
+            SourceError: it is damaged or does not exist.
         """
         self.file = file
         try:
-            self.zip = zipfile.ZipFile(file.open() if isinstance(file, Member) else file.path)
+            self.zip = zipfile.ZipFile(
+                file.open() if isinstance(file, ArchiveMember) else file.path
+            )
         except _DAMAGE as error:
-            why = getattr(error, "strerror", None) or error
-            raise SourceError(f"cannot read {file.place}: {why}: fetch it again") from error
+            problem = getattr(error, "strerror", None) or error
+            raise SourceError(f"cannot read {file.location}: {problem}: fetch it again") from error
         self.members = {
             info.filename.lower(): info for info in self.zip.infolist() if not info.is_dir()
         }
 
-    @property
-    def place(self) -> str:
-        """Its path, for messages to the user."""
-        return self.file.place
-
-    def member(self, info: zipfile.ZipInfo) -> Member:
-        """The member that `info` tells of."""
-        # Not joined by `/`: a name such as "/etc/passwd" would stand for that file.
-        return Member(
+    def member(self, info: zipfile.ZipInfo) -> ArchiveMember:
+        """The member with this entry in the archive's directory."""
+        # Not joined as paths: a name such as "/etc/passwd" would replace the archive's.
+        return ArchiveMember(
             Path(f"{self.file.path}/{info.filename}"), self, info, columns=self.file.columns
         )
 
 
 def is_archive(file: ChatFile) -> bool:
-    """True if it begins as zip archives do."""
+    """True if the file begins like a zip archive."""
     return file.head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
-def members(file: ChatFile) -> list[ChatFile]:
-    """The files in an archive, hidden ones left out.
+def archive_members(file: ChatFile) -> list[ChatFile]:
+    """The files in an archive, without hidden ones.
 
     Raises:
-        SourceError: it is damaged, or lies too deep in others.
+        SourceError: the archive is damaged, or nested too deep.
     """
-    depth, around = 0, file
-    while isinstance(around, Member):
-        depth, around = depth + 1, around.archive.file
-    if depth >= MAX_DEPTH:
-        raise SourceError(f"{file.place} lies too deep in other archives: unpack it yourself")
+    depth, outer = 0, file
+    while isinstance(outer, ArchiveMember):
+        depth, outer = depth + 1, outer.archive.file
+    if depth >= MAX_ARCHIVE_DEPTH:
+        raise SourceError(f"{file.location} lies too deep in other archives: unpack it yourself")
     archive = Archive(file)
-    shown = sorted(archive.members.values(), key=lambda info: info.filename)
-    return [archive.member(info) for info in shown if not _is_hidden(info.filename)]
+    entries = sorted(archive.members.values(), key=lambda info: info.filename)
+    return [archive.member(info) for info in entries if not _is_hidden(info.filename)]
 
 
 def _is_hidden(name: str) -> bool:
-    """Hidden files, and what macOS adds to archives."""
+    """True for hidden files, and for those that macOS adds to archives."""
     return any(p[0] == "." or p == "__MACOSX" for p in PurePosixPath(name).parts if p != "..")

@@ -1,9 +1,8 @@
 """HTML pages of any size, tag by tag.
 
-What the standard library's parser does is too much here and too little: it rests on
-memory that grows with the page where a tag or a comment is never closed. This one knows
-tags and attributes, nothing of elements, takes what is no tag for text, and needs time
-and memory for a damaged page as for a sound one.
+The memory of the standard library's parser grows with the page if a tag or a comment is
+never closed. This one reads tags and attributes, takes everything else for text, and needs
+no more time or memory for a damaged page than for a sound one.
 """
 
 from __future__ import annotations
@@ -13,16 +12,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import BinaryIO, NamedTuple
 
-from myna.sources._shared.message_table import Span
-from myna.sources._shared.text import BLOCK, open_text
+from myna.sources._shared.message_table import Mention
+from myna.sources._shared.text import BLOCK_CHARS, open_text
 
 MAX_TAG_BYTES = 2**16
-"""Bytes of a tag; what begins like one and does not end within so many is text."""
+"""Bytes of a tag; a longer one is taken for text."""
 
-# No tag begins within an attribute's value, so that a quote that is never closed swallows
-# nothing. All quantifiers are possessive: no input makes them go back.
-# Groups are not possessive: before Python 3.11.5 those go wrong. They cannot match in
-# two ways, so little is tried twice.
+# No tag begins within an attribute's value, so a quote that is never closed swallows nothing.
+# All quantifiers are possessive: no input makes them backtrack. Groups are not (a bug before
+# Python 3.11.5), but they cannot match in two ways.
 _DOUBLE = rb'"[^"<]*+(?:<(?![a-zA-Z/!])[^"<]*+)*'
 _SINGLE = rb"'[^'<]*+(?:<(?![a-zA-Z/!])[^'<]*+)*"
 _TAG = re.compile(
@@ -37,14 +35,14 @@ _ATTRIBUTE = re.compile(
 
 
 class HtmlToken(NamedTuple):
-    """A tag, and the text before it; its name is "" where there is none.
+    """A tag and the text before it.
 
     Attributes:
-        text: the bytes between the tag before and this one; see `plain`.
-        tag: its name as it stands there, with a slash in front if it closes.
-        attributes: as they stand there; see `attributes`.
-        begin: the place of the tag's first byte in the page, as UTF-8 has it.
-        end: the place behind its last byte.
+        text: the bytes since the last tag; see `unescape`.
+        tag: its name as written, with a slash in front if it closes; "" at the end.
+        attributes: as written; see `attributes`.
+        begin: the offset of the tag's first byte in the page, in UTF-8.
+        end: the offset after its last byte.
     """
 
     text: bytes
@@ -54,17 +52,17 @@ class HtmlToken(NamedTuple):
     end: int
 
 
-def tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
-    """The page's tags with the text between them, comments left out; the stream is closed.
+def html_tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
+    """The page's tags with the text between them, without comments; closes the stream.
 
     Args:
         stream: of the page.
-        head: its first bytes, by which the encoding is known.
+        head: its first bytes, from which the encoding is detected.
     """
     buffer, start = b"", 0
     with open_text(stream, head) as text:
         while True:
-            block = text.read(BLOCK).encode("utf-8", "surrogatepass")
+            block = text.read(BLOCK_CHARS).encode("utf-8", "surrogatepass")
             buffer += block
             done = position = 0
             waiting = len(buffer)
@@ -90,67 +88,65 @@ def tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
             buffer, start = buffer[done:], start + done
 
 
-def plain(text: bytes) -> str:
-    """Text as it is shown: decoded, its character references resolved."""
-    shown = text.decode("utf-8", "replace")
-    if "&" not in shown:
-        return shown
+def unescape(text: bytes) -> str:
+    """Decode text and resolve its character references."""
+    decoded = text.decode("utf-8", "replace")
     try:
-        return html.unescape(shown)
+        return html.unescape(decoded)
     except ValueError:  # the number of a character has thousands of digits
-        return shown
+        return decoded
 
 
 def attributes(raw: bytes) -> dict[str, str]:
-    """A tag's attributes by their names in lower case; of several with one name, the first."""
-    found: dict[str, str] = {}
+    """Parse a tag's attributes, by names in lower case; of several with one name, the first."""
+    parsed: dict[str, str] = {}
     for name, *values in _ATTRIBUTE.findall(raw):
-        found.setdefault(name.decode("latin-1").lower(), plain(b"".join(values)))
-    return found
+        parsed.setdefault(name.decode("latin-1").lower(), unescape(b"".join(values)))
+    return parsed
 
 
-def replaced(
-    text: str, markup: re.Pattern[str], shown: Callable[[re.Match[str]], tuple[str, str | None]]
-) -> tuple[str, list[Span]]:
-    """The text with each stretch of markup replaced, and the mentions that were markup.
+def replace_markup(
+    text: str, markup: re.Pattern[str], replace: Callable[[re.Match[str]], tuple[str, str | None]]
+) -> tuple[str, list[Mention]]:
+    """Replace markup in a text; the new text, and the mentions that were markup.
 
     Args:
-        text: as the platform stores it.
-        markup: matches a stretch of it.
-        shown: what the chat showed in its place, and, of a mention, whose account it is.
+        text: as stored by the platform.
+        markup: matches one piece of markup.
+        replace: its replacement, and the account if it is a mention.
     """
-    done: list[str] = []
-    spans: list[Span] = []
-    length = after = 0  # of what is done, and behind the last markup in `text`
+    pieces: list[str] = []
+    spans: list[Mention] = []
+    length = after = 0  # of the pieces; end of the last markup in `text`
     for match in markup.finditer(text):
-        words, account = shown(match)
-        done += [text[after : match.start()], words]
+        replacement, account = replace(match)
+        pieces += [text[after : match.start()], replacement]
         length += match.start() - after
         if account:
-            spans.append(Span(account, length, length + len(words)))
-        length += len(words)
+            spans.append(Mention(account, length, length + len(replacement)))
+        length += len(replacement)
         after = match.end()
-    return "".join([*done, text[after:]]), spans
+    return "".join([*pieces, text[after:]]), spans
 
 
-def mentions(text: str, names: Mapping[str, str], known: list[Span]) -> list[Span]:
-    """Spans of ``@name`` in the text, besides those that are known, in order.
+def find_mentions(text: str, names: Mapping[str, str], known: list[Mention]) -> list[Mention]:
+    """Find further mentions, as ``@name``, in the text; all spans in order.
 
     Args:
         text: the final text.
-        names: accounts, by each name that a mention of them may show.
+        names: accounts, by each name that a mention may display.
         known: mentions already found.
     """
     spans = list(known)
     # Each "@" belongs to one mention: the longest that fits.
     taken = {i for span in known for i in range(span.start, span.end) if text[i] == "@"}
     for name in sorted(names, key=len, reverse=True):
-        shown = f"@{name}"
-        start = text.find(shown)
+        mention = f"@{name}"
+        start = text.find(mention)
         while start >= 0:
-            end = start + len(shown)
+            end = start + len(mention)
             if start not in taken:
-                spans.append(Span(names[name], start, end))
+                spans.append(Mention(names[name], start, end))
                 taken.update(i for i in range(start, end) if text[i] == "@")
-            start = text.find(shown, end)
+            start = text.find(mention, end)
     return sorted(spans, key=lambda span: span.start)

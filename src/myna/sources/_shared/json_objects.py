@@ -1,4 +1,4 @@
-"""The objects in large JSON documents, which `json_stream` has cut into pieces."""
+"""The objects in the pieces of large JSON documents that `json_stream` cuts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ import msgspec
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally
-from myna.sources._shared.json_stream import HEAD_LIMIT, SEPARATORS, Piece, Shape, pieces, scan
+from myna.sources._shared.json_stream import (
+    MAX_HEAD_BYTES,
+    SEPARATORS,
+    ListPattern,
+    Piece,
+    pieces,
+    scan,
+)
 
 T = TypeVar("T")
 
@@ -24,76 +31,76 @@ _ANY = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Damage(NamedTuple):
-    """Bytes of the document that no item could be made of, and why."""
+    """Bytes of the document that could not be decoded, and the problem."""
 
     start: int
     end: int
     problem: str
 
     @property
-    def place(self) -> str:
-        """For the user."""
+    def location(self) -> str:
+        """The bytes and the problem, for the user."""
         return f"bytes {self.start} to {self.end}: {self.problem}"
 
 
-def objects(
+def read_objects(
     file: ChatFile,
     decoder: msgspec.json.Decoder[list[T]],
-    shape: Shape,
+    shape: ListPattern,
     tally: Tally,
     no_list: str,
     missing: str = "what follows its last message is lost",
 ) -> Iterator[T]:
-    """The objects of a document's list, one by one; the tally learns what became of the rest.
+    """Yield the objects of a document's list; count everything else in the tally.
 
     Args:
         file: the document.
-        decoder: of a list of them.
-        shape: what the document is cut by.
+        decoder: of a list of such objects.
+        shape: the patterns by which the document is cut.
         tally: of the file.
-        no_list: for the user, where the document has no such list.
-        missing: for the user, where the document breaks off.
+        no_list: error message for a document without such a list.
+        missing: note for a document that breaks off.
 
     Raises:
-        SourceError: the document is whole, and has no such list.
+        SourceError: the document is complete and has no such list.
     """
     with file.open() as stream:
         for piece in pieces(stream, shape):
             if piece.kind == "items":
-                yield from intact(piece, decoder, shape, tally)
+                yield from decode_items(piece, decoder, shape, tally)
             elif piece.kind == "lost":
-                lose(piece, tally, no_list, missing)
-            elif piece.kind == "tail" and not is_whole(b"{" + piece.data.lstrip(SEPARATORS)):
+                report_cut_off(piece, tally, no_list, missing)
+            elif piece.kind == "tail" and not is_complete(b"{" + piece.data.lstrip(SEPARATORS)):
                 tally.notes.append("the export breaks off behind its last message: none is missing")
             tally.bytes_done = piece.end
 
 
-def intact(
-    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: Shape, tally: Tally
+def decode_items(
+    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: ListPattern, tally: Tally
 ) -> list[T]:
-    """The objects in a piece of items; the tally learns of what is damaged."""
-    found, damages = decode(piece, decoder, shape)
+    """Decode a piece of items; count damaged ones in the tally."""
+    items, damages = decode(piece, decoder, shape)
     for damage in damages:
-        tally.skip("damaged message", damage.place)
-    return found
+        tally.skip("damaged message", damage.location)
+    return items
 
 
-def lose(end: Piece, tally: Tally, no_list: str, missing: str) -> None:
-    """Tell of a document that breaks off.
+def report_cut_off(end: Piece, tally: Tally, no_list: str, missing: str) -> None:
+    """Count the unread end of a document that breaks off, and note it.
 
     Raises:
-        SourceError: with the text `no_list`, where it is a whole one without the list.
+        SourceError: `no_list`, if the document is complete and has no such list.
     """
-    if end.start == 0 and is_whole(end.data):
+    if end.start == 0 and is_complete(end.data):
         raise SourceError(no_list)
-    tally.lose(end.start, end.end)
+    tally.skip_bytes(end.start, end.end)
     tally.notes.append(f"the export breaks off: {missing}")
 
 
-def is_whole(data: bytes) -> bool:
-    """Whether this is a whole document, or anything else but the beginning of one."""
+def is_complete(data: bytes) -> bool:
+    """True unless the data is the beginning of a document that breaks off."""
     data = data.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not data.startswith(b"{") or len(data) > HEAD_LIMIT:
+    if not data.startswith(b"{") or len(data) > MAX_HEAD_BYTES:
         return True
     try:
         decode_repaired(data, _ANY)
@@ -103,12 +110,12 @@ def is_whole(data: bytes) -> bool:
 
 
 def decode(
-    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: Shape
+    piece: Piece, decoder: msgspec.json.Decoder[list[T]], shape: ListPattern
 ) -> tuple[list[T], list[Damage]]:
-    """The objects in a piece of items, and the stretches of it that are none.
+    """Decode a piece of items: the objects, and the damaged stretches.
 
     Only a piece that does not decode as a whole is taken apart: at its boundaries, then
-    by `scan`, so that a damaged item costs none of its neighbours.
+    by `scan`, so that the neighbours of a damaged item are kept.
     """
     try:
         return decoder.decode(b"[%b]" % piece.data), []
@@ -119,33 +126,32 @@ def decode(
     begin = 0
     edges = [edge.span() for edge in shape.boundary.finditer(piece.data)]
     for end, next_begin in [*edges, (len(piece.data), 0)]:
-        for first, last in _parts(piece.data, begin, end):
+        for first, last in _split(piece.data, begin, end):
             try:
-                part = decode_repaired(b"[%b]" % piece.data[first:last], decoder)
-                objects.extend(part)
+                items = decode_repaired(b"[%b]" % piece.data[first:last], decoder)
+                objects.extend(items)
             except (ValueError, RecursionError) as error:
-                damages.append(Damage(piece.start + first, piece.start + last, _why(error)))
+                damages.append(Damage(piece.start + first, piece.start + last, _problem(error)))
         begin = next_begin
     return objects, damages
 
 
-def _parts(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
-    """The whole items between two places, and what is left behind the last of them."""
-    found = scan(data[begin:end])
-    parts = [(begin + first, begin + last) for first, last in found.items]
-    behind = data[begin + found.end : end]
-    if left := behind.strip(SEPARATORS):
-        first = begin + found.end + behind.index(left)
-        parts.append((first, first + len(left)))
-    return parts
+def _split(data: bytes, begin: int, end: int) -> list[tuple[int, int]]:
+    """The spans of the complete items between two offsets, and of the rest behind them."""
+    result = scan(data[begin:end])
+    spans = [(begin + first, begin + last) for first, last in result.items]
+    behind = data[begin + result.end : end]
+    if rest := behind.strip(SEPARATORS):
+        first = begin + result.end + behind.index(rest)
+        spans.append((first, first + len(rest)))
+    return spans
 
 
 def decode_repaired(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
-    r"""Decode JSON, if need be without what it forbids but others write nevertheless.
+    r"""Decode JSON, repairing common violations of the format.
 
-    That is raw control characters, halves of surrogate pairs, bytes that are no UTF-8, and
-    escapes that there are not: Telegram's `\x0B` is a control character, any other stands
-    for itself.
+    These are raw control characters, halves of surrogate pairs, bytes that are no UTF-8,
+    and unknown escapes: Telegram's `\x0B` is a control character, others stand for themselves.
     """
     try:
         return decoder.decode(data)
@@ -168,14 +174,14 @@ def _valid_escape(escape: re.Match[bytes]) -> bytes:
     return escape[0] if escape["known"] else b"\\" + escape[0]
 
 
-def _why(error: Exception) -> str:
-    """An error's text without places, which here are counted from somewhere inside."""
+def _problem(error: Exception) -> str:
+    """An error's text without offsets, which do not count from the document's beginning."""
     return re.sub(r" \(byte \d+\)| - at `\$(?:\[\d+\])?`", "", str(error)).replace("`$[0].", "`")
 
 
 @contextmanager
 def without_gc() -> Iterator[None]:
-    """Decoding makes many objects and no cycles: looking for those takes longer."""
+    """Suspend garbage collection: decoding makes many objects and no cycles."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,20 +1,19 @@
 """A large JSON document with a long list in it, or several, read in flat memory.
 
-Most chat exports are such a document: a head (whose chat it is), a list of messages,
-a tail. `pieces` cuts it, without understanding it, into
+Most chat exports are such a document: a head that names the chat, a list of messages,
+a tail. `pieces` cuts it, without decoding it, into
 
     head    everything up to and with the list's opening bracket
     items   items of the list, joined by commas                (any number of pieces)
     tail    everything after the list's closing bracket
-    lost    or, in place of a tail, what is left of a document that breaks off
+    lost    or, in place of a tail, the rest of a document that breaks off
 
-with further heads and items where the document goes on with `several` such lists. What
-the items are is the matter of `json_objects`.
+with further heads and items if the document `has_many_lists`. `json_objects` decodes them.
 
-Two ways find where an item ends. A *boundary* is a byte pattern that stands only before
-an item: unescaped quotes cannot stand inside a JSON string, so no text can imitate it,
-and one search at the end of a chunk is enough. Where there is no boundary (another order
-of keys, the last item), `scan` walks through strings and brackets, some ten times slower.
+The end of an item is found in two ways. A *boundary* is a byte pattern that occurs only
+before an item: no text can imitate it, as JSON strings hold no unescaped quotes, and one
+search at the end of a chunk is enough. Without a boundary (another order of keys, the last
+item), `scan` walks through strings and brackets, some ten times slower.
 """
 
 from __future__ import annotations
@@ -26,22 +25,21 @@ from typing import BinaryIO, Literal, NamedTuple
 
 from myna.sources._shared.files import ChatFile
 
-CHUNK = 2**19
-"""Bytes read at a time: few enough that memory is used again before it has to be cleared
-or fetched. What is found does not depend on it."""
+CHUNK_BYTES = 2**19
+"""Bytes read at a time: few, so that memory is reused. Results do not depend on it."""
 
-BATCH = 2**24
-"""Bytes of a document that become one table, or a little more."""
+BATCH_BYTES = 2**24
+"""Bytes of a document that become one table, approximately."""
 
-HEAD_LIMIT = 64 * 2**20
-"""A document whose list has not begun after so many bytes is given up."""
+MAX_HEAD_BYTES = 64 * 2**20
+"""A document whose list has not begun after so many bytes is lost."""
 
 SEPARATORS = b", \t\r\n"
-"""What stands between items and belongs to none."""
+"""The bytes between items."""
 
 
 class Piece(NamedTuple):
-    """A stretch of the document: what it is, the place of its first byte, its bytes."""
+    """A stretch of the document: its kind, the offset of its first byte, its bytes."""
 
     kind: Literal["head", "items", "tail", "lost"]
     start: int
@@ -49,17 +47,17 @@ class Piece(NamedTuple):
 
     @property
     def end(self) -> int:
-        """The place after its last byte."""
+        """The offset after its last byte."""
         return self.start + len(self.data)
 
 
 class Scan(NamedTuple):
-    """The whole items, where the last of them ends, and where and why the search stopped."""
+    """The complete items, the end of the last one, and the offset and reason of the stop."""
 
     items: list[tuple[int, int]]
     end: int
     stopped: int
-    why: Literal["closed", "short", "damaged"]
+    reason: Literal["closed", "short", "damaged"]
 
 
 # A string up to, and not with, its closing quote; JSON allows no control characters in it.
@@ -77,10 +75,10 @@ _FIRST_KEY = re.compile(rb"[\s,]*\{\s*(" + _STRING + rb'")\s*:')
 
 
 def scan(data: bytes) -> Scan:
-    """Find the whole objects that stand in `data`, separated by commas.
+    """Find the complete objects in `data`, which are separated by commas.
 
-    It stops at the bracket that closes the list around them (``closed``), where the data
-    ends (``short``), or at what cannot stand in JSON (``damaged``).
+    It stops at the bracket that closes the list around them (``closed``), at the end of
+    the data (``short``), or at bytes that are not JSON (``damaged``).
     """
     items: list[tuple[int, int]] = []
     due = bytearray()  # the closing brackets that are due, the next one last
@@ -108,69 +106,74 @@ def scan(data: bytes) -> Scan:
         position += 1
 
 
-class Shape(NamedTuple):
-    """What a kind of document is cut by.
+class ListPattern(NamedTuple):
+    """The patterns by which a kind of document is cut.
 
     Attributes:
-        key: the list's name in it. A document without such a list is ``lost``.
-        boundary: matches the comma before an item; a lookahead knows the item's beginning.
-        ending: matches from the list's closing bracket to the document's end, and cannot
-            match in a document that breaks off.
-        several: whether the document may hold more than one such list.
+        key: the list's name. A document without such a list is ``lost``.
+        boundary: matches the comma before an item, with a lookahead for the item's beginning.
+        ending: matches from the list's closing bracket to the document's end, and never in
+            a document that breaks off.
+        has_many_lists: True if the document may hold more than one such list.
     """
 
     key: bytes
     boundary: re.Pattern[bytes]
     ending: re.Pattern[bytes]
-    several: bool = False
+    has_many_lists: bool = False
 
 
-def pieces(stream: BinaryIO, shape: Shape) -> Iterator[Piece]:
-    """Cut the document that the stream begins with; but for separators, all is in a piece."""
-    begun = yield from _head(stream, shape, 0, stream.read(CHUNK), "lost")
+def pieces(stream: BinaryIO, shape: ListPattern) -> Iterator[Piece]:
+    """Cut a document into pieces, which hold all of it but separators."""
+    begun = yield from _head(stream, shape, 0, stream.read(CHUNK_BYTES), "lost")
     if begun:
         yield from _lists(stream, shape, *begun)
 
 
-def pieces_from(stream: BinaryIO, shape: Shape, start: int) -> Iterator[Piece]:
-    """Cut the rest of a document, from an item's begin on."""
+def pieces_from(stream: BinaryIO, shape: ListPattern, start: int) -> Iterator[Piece]:
+    """Cut the rest of a document, from the beginning of an item on."""
     stream.seek(start)
-    yield from _lists(stream, shape, start, stream.read(CHUNK))
+    yield from _lists(stream, shape, start, stream.read(CHUNK_BYTES))
 
 
-def _lists(stream: BinaryIO, shape: Shape, start: int, buffer: bytes) -> Iterator[Piece]:
-    """The pieces of one list after the other, with what stands between and behind them."""
+def _lists(stream: BinaryIO, shape: ListPattern, start: int, buffer: bytes) -> Iterator[Piece]:
+    """The pieces of one list after the other, with those between and behind them."""
     begun: tuple[int, bytes] | None = (start, buffer)
     while begun and (ended := (yield from _items(stream, shape, *begun))):
         begun = yield from _head(stream, shape, *ended, "tail")
 
 
 def _head(
-    stream: BinaryIO, shape: Shape, start: int, buffer: bytes, otherwise: Literal["lost", "tail"]
+    stream: BinaryIO,
+    shape: ListPattern,
+    start: int,
+    buffer: bytes,
+    otherwise: Literal["lost", "tail"],
 ) -> Generator[Piece, None, tuple[int, bytes] | None]:
-    """The piece that a list begins behind, and what follows; `otherwise` where none does."""
-    is_last = otherwise == "tail" and not shape.several
+    """Yield the piece up to a list and return what follows; `otherwise` if no list begins."""
+    is_last = otherwise == "tail" and not shape.has_many_lists
     more = buffer
     while is_last or (head := _opening(shape).search(buffer)) is None:
         more = _more(stream, buffer)
         buffer += more
-        if not more or len(buffer) > HEAD_LIMIT:
+        if not more or len(buffer) > MAX_HEAD_BYTES:
             yield Piece(otherwise, start, buffer)
             return None
     yield Piece("head", start, buffer[: head.end()])
     return start + head.end(), buffer[head.end() :]
 
 
-def spans(stream: BinaryIO, shape: Shape, begin: int, end: int, step: int) -> Iterator[range]:
-    """Stretches of whole items, some `step` bytes each, found by looking at their edges only.
+def split_at_items(
+    stream: BinaryIO, shape: ListPattern, begin: int, end: int, step: int
+) -> Iterator[range]:
+    """Split a large list into stretches of whole items of some `step` bytes each.
 
-    They follow each other from `begin`, an item's begin, to the last item's begin that was
-    found, where `pieces_from` goes on: an empty stretch, the last one, says where that is.
+    Only the edges are read. The last stretch is empty: `pieces_from` goes on at its start.
     """
     while begin + 2 * step < end:
         at = begin + step
         stream.seek(at)
-        window = stream.read(CHUNK)
+        window = stream.read(CHUNK_BYTES)
         while (edge := shape.boundary.search(window)) is None:
             more = _more(stream, window)
             window += more
@@ -183,39 +186,41 @@ def spans(stream: BinaryIO, shape: Shape, begin: int, end: int, step: int) -> It
     yield range(begin, begin)
 
 
-def _opening(shape: Shape) -> re.Pattern[bytes]:
-    """What the list begins with; compiled once, since `re` remembers."""
+def _opening(shape: ListPattern) -> re.Pattern[bytes]:
+    """The beginning of the list, as a pattern that `re` caches."""
     return re.compile(rb'"' + re.escape(shape.key) + rb'"\s*:\s*\[')
 
 
 def _items(
-    stream: BinaryIO, shape: Shape, start: int, buffer: bytes
+    stream: BinaryIO, shape: ListPattern, start: int, buffer: bytes
 ) -> Generator[Piece, None, tuple[int, bytes] | None]:
-    """The pieces of one list; what follows it, or None where nothing does."""
-    known = False  # whether this document's items have boundaries
-    more = b"more"  # until nothing comes
+    """Yield the pieces of one list and return what follows it, or None at the end."""
+    has_boundaries = False  # seen in this document
+    more = b"more"  # until the stream ends
     while True:
-        following = _opening(shape).search(buffer) if shape.several else None
+        following = _opening(shape).search(buffer) if shape.has_many_lists else None
         last = _last(shape.boundary, buffer, following.start() if following else len(buffer))
         if last:
-            known = True
+            has_boundaries = True
             yield Piece("items", start, buffer[: last.start()])
             start, buffer = start + last.end(), buffer[last.end() :]
             if following is None:
                 more = _more(stream, buffer)
                 buffer += more
             continue
-        found = scan(buffer)
-        if found.items:
-            first = found.items[0][0]
-            yield Piece("items", start + first, buffer[first : found.end])
-            start, buffer = start + found.end, buffer[found.end :]
-        rest = found.stopped - found.end
-        if found.why == "closed":
+        result = scan(buffer)
+        if result.items:
+            first = result.items[0][0]
+            yield Piece("items", start + first, buffer[first : result.end])
+            start, buffer = start + result.end, buffer[result.end :]
+        rest = result.stopped - result.end
+        if result.reason == "closed":
             return start + rest + 1, buffer[rest + 1 :]
-        is_damaged = found.why == "damaged"
-        ahead = _before_next_list(shape, buffer, rest) if is_damaged and shape.several else None
-        if is_damaged and not known and (resume := _next_item(buffer[:ahead], rest)):
+        is_damaged = result.reason == "damaged"
+        ahead = (
+            _before_next_list(shape, buffer, rest) if is_damaged and shape.has_many_lists else None
+        )
+        if is_damaged and not has_boundaries and (resume := _next_item(buffer[:ahead], rest)):
             yield Piece("items", start, buffer[: resume.start()])
             start, buffer = start + resume.end(), buffer[resume.end() :]
         elif ahead is not None:
@@ -235,8 +240,8 @@ def _items(
 
 
 def _more(stream: BinaryIO, buffer: bytes) -> bytes:
-    """The next bytes: at least as many as are waiting, so that long items stay linear."""
-    return stream.read(max(CHUNK, len(buffer)))
+    """The next bytes: at least as many as are buffered, so that long items stay linear."""
+    return stream.read(max(CHUNK_BYTES, len(buffer)))
 
 
 def _last(pattern: re.Pattern[bytes], data: bytes, end: int) -> re.Match[bytes] | None:
@@ -253,58 +258,60 @@ def _last(pattern: re.Pattern[bytes], data: bytes, end: int) -> re.Match[bytes] 
 
 
 def _next_item(data: bytes, position: int) -> re.Match[bytes] | None:
-    """Where, behind damage at `position`, an item begins with the first item's first key."""
+    """The next item behind damage at `position` that begins with the first item's first key."""
     if (first := _FIRST_KEY.match(data)) is None:
         return None
     same = re.compile(rb",\s*(?=\{\s*" + re.escape(first[1]) + rb"\s*:)")
     return same.search(data, position)
 
 
-def _before_next_list(shape: Shape, data: bytes, position: int) -> int | None:
-    """Where, behind damage at `position`, the list is closed that another one follows."""
+def _before_next_list(shape: ListPattern, data: bytes, position: int) -> int | None:
+    """The end, behind damage at `position`, of a list that another list follows."""
     if (opening := _opening(shape).search(data, position)) is None:
         return None
     begin = position
-    for found in _OBJECT.finditer(data, position, opening.start()):
-        begin = found.start()  # in the end, of the object that the other list is in
+    for match in _OBJECT.finditer(data, position, opening.start()):
+        begin = match.start()  # in the end, of the object around the other list
     closing = data.rfind(b"]", position, begin)
     return None if closing < 0 else closing
 
 
-Batch = list[Piece] | tuple[Path, range]
-"""Pieces of items: at hand, or where they stand for whoever works on them to read."""
+ItemBatch = list[Piece] | tuple[Path, range]
+"""Pieces of items, or the path and the byte range that they are to be read from."""
 
 
-def batches(file: ChatFile, stream: BinaryIO, shape: Shape, around: list[Piece]) -> Iterator[Batch]:
-    """The document's items, some `BATCH` bytes at a time; the other pieces go to `around`.
+def batches(
+    file: ChatFile, stream: BinaryIO, shape: ListPattern, around: list[Piece]
+) -> Iterator[ItemBatch]:
+    """The document's items, some `BATCH_BYTES` at a time; the other pieces go to `around`.
 
-    Of a large file on disk only the edges of batches are looked at here.
+    Of a large file on disk, only the edges of batches are read here.
     """
-    found = pieces(stream, shape)
-    if file.local and file.size > 2 * BATCH and not shape.several:
-        around.append(head := next(found))
+    rest = pieces(stream, shape)
+    if file.local_path and file.size > 2 * BATCH_BYTES and not shape.has_many_lists:
+        around.append(head := next(rest))
         if head.kind == "head":
-            for span in spans(stream, shape, head.end, file.size, BATCH):
+            for span in split_at_items(stream, shape, head.end, file.size, BATCH_BYTES):
                 if span:
-                    yield file.local, span
-            found = pieces_from(stream, shape, span.stop)
+                    yield file.local_path, span
+            rest = pieces_from(stream, shape, span.stop)
     batch: list[Piece] = []
     size = 0
-    for piece in found:
+    for piece in rest:
         if piece.kind != "items":
             around.append(piece)
             continue
         batch.append(piece)
         size += len(piece.data)
-        if size >= BATCH:
+        if size >= BATCH_BYTES:
             yield batch
             batch, size = [], 0
     if batch:
         yield batch
 
 
-def load(batch: Batch, shape: Shape) -> Iterator[Piece]:
-    """The pieces of a batch, none much longer than `CHUNK`: larger ones are decoded slower."""
+def load_batch(batch: ItemBatch, shape: ListPattern) -> Iterator[Piece]:
+    """The pieces of a batch, of some `CHUNK_BYTES` each: larger ones are decoded slower."""
     if isinstance(batch, list):
         yield from batch
         return
@@ -313,7 +320,7 @@ def load(batch: Batch, shape: Shape) -> Iterator[Piece]:
         start = stream.seek(span.start)
         buffer = b""
         while (after := start + len(buffer)) < span.stop:
-            buffer += stream.read(min(max(CHUNK, len(buffer)), span.stop - after))
+            buffer += stream.read(min(max(CHUNK_BYTES, len(buffer)), span.stop - after))
             if last := _last(shape.boundary, buffer, len(buffer)):
                 yield Piece("items", start, buffer[: last.start()])
                 start, buffer = start + last.end(), buffer[last.end() :]

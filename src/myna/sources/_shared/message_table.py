@@ -1,14 +1,14 @@
-"""Messages as a reader finds them, one by one, and the message tables made of them.
+"""Messages as parsed by a reader, one by one, and message tables made from them.
 
-For readers whose format is met line by line or object by object; a reader in a hurry
-fills columns of its own (see `discord_chat_exporter`).
+Readers in a hurry fill columns of their own (see `discord_chat_exporter`).
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import chain, islice
+from itertools import chain, count, islice
 from typing import Any, NamedTuple, cast
 
 import polars as pl
@@ -16,41 +16,40 @@ import polars as pl
 from myna import messages
 from myna.messages import SCHEMA
 from myna.sources import Tally
-from myna.sources._shared.times import UTC, day_first, sayable, utc
+from myna.sources._shared.times import UTC_TIME, detect_day_first, in_datetime_range, parse_times
 
-BATCH = 50_000
-"""Rows in a message table."""
+TABLE_ROWS = 50_000
+"""Rows of one message table."""
 
-SAMPLE = 5_000
-"""Messages whose dates say whether days come before months."""
+DATE_SAMPLE_MESSAGES = 5_000
+"""Messages whose dates show if days come before months."""
 
-REMEMBERED = 200_000
-"""How many different messages back one that is the same counts as another one."""
+MAX_REMEMBERED = 200_000
+"""Different messages that are remembered to tell identical ones apart."""
 
 
-class Span(NamedTuple):
-    """A mention: whose account, and from where to where in the text, in characters."""
+class Mention(NamedTuple):
+    """A mention: the account, and [start, end) in the text, in characters."""
 
     author_id: str
     start: int
     end: int
 
 
-class File(NamedTuple):
-    """An attachment: one of messages.ATTACHMENT_KINDS, and its name."""
+class Attachment(NamedTuple):
+    """An attachment: its kind (one of messages.ATTACHMENT_KINDS) and its file name."""
 
     kind: str
     name: str
 
 
-class Sent(NamedTuple):
-    """One message as a reader found it; what the format does not have stays at its default.
+class ParsedMessage(NamedTuple):
+    """One message as parsed by a reader; fields that the format lacks keep their defaults.
 
-    ``sent_at`` is a time as the format writes it (any that `times.utc` reads), or whole
-    microseconds since 1970 in UTC; None where there is none or it cannot be. ``channel_id``
-    defaults to space and channel, ``author_id`` to the author's name, ``id`` to a hash of
-    place, author, time and text that is the same whenever the message is read again, and
-    ``position`` to how many messages the file had before.
+    ``sent_at`` is a time in any format of `times.parse_times`, or whole microseconds since
+    1970 in UTC; None if unknown. ``channel_id`` defaults to space and channel, ``author_id``
+    to the author's name, ``id`` to a hash of channel, author, time and text, which is the
+    same in each import, and ``position`` to the number of messages before it in the file.
     """
 
     author: str
@@ -67,57 +66,59 @@ class Sent(NamedTuple):
     reply_to: str | None = None
     is_bot: bool = False
     edited: bool = False
-    attachments: tuple[File, ...] = ()
-    mentions: tuple[Span, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    mentions: tuple[Mention, ...] = ()
     position: int | None = None
 
 
-def tables(
-    found: Iterable[Sent],
+def to_tables(
+    parsed: Iterable[ParsedMessage],
     source: str,
     tally: Tally,
     *,
     zone_assumed: bool | None = None,
     months_first: bool | None = None,
 ) -> Iterator[pl.DataFrame]:
-    """Message tables of what a reader found; ``tally.read`` counts them.
+    """Message tables of parsed messages, which ``tally.read`` counts.
 
     Args:
-        found: the messages, in the file's order.
+        parsed: the messages, in the file's order.
         source: the platform, for the column `source`.
         tally: of the file.
-        zone_assumed: whether the format has no time zone; by default each time is looked at.
-        months_first: whether 3/4/2020 is the fourth of March; by default the dates tell,
-            and a note is made where they do not.
+        zone_assumed: True if the format has no time zone; by default each time decides.
+        months_first: True if 3/4/2020 is the fourth of March; by default the dates decide,
+            and a note is made if they are ambiguous.
     """
-    found = iter(found)
+    parsed = iter(parsed)
     if months_first is None:
-        sample = list(islice(found, SAMPLE))
-        found = chain(sample, found)
-        texts = [sent.sent_at for sent in sample if isinstance(sent.sent_at, str)]
-        days_first, certain = day_first(texts)
-        if not certain:
+        sample = list(islice(parsed, DATE_SAMPLE_MESSAGES))
+        parsed = chain(sample, parsed)
+        texts = [message.sent_at for message in sample if isinstance(message.sent_at, str)]
+        days_first, is_certain = detect_day_first(texts)
+        if not is_certain:
             tally.notes.append("dates such as 3/4/2020 were read as the third of April")
     else:
         days_first = not months_first
-    ids = Ids()
-    unread: list[str | int] = []
-    lost = 0
-    while batch := list(islice(found, BATCH)):
+    ids = MessageIds()
+    invalid: list[str | int] = []  # the first
+    invalid_count = 0
+    while batch := list(islice(parsed, TABLE_ROWS)):
         frame = _table(batch, source, days_first, ids, tally.read)
         if zone_assumed is not None:
             frame = frame.with_columns(zone_assumed=pl.lit(zone_assumed))
         for row in frame["sent_at"].is_null().arg_true():
-            if (time := batch[row].sent_at) not in (None, ""):
-                lost += 1
-                unread = unread or [time]
+            if time := batch[row].sent_at:
+                invalid_count += 1
+                invalid = invalid or [time]
         tally.read += frame.height
         yield frame
-    if unread:
-        tally.notes.append(f"{lost:,} times could not be read, the first: '{unread[0]}'")
+    if invalid:
+        tally.notes.append(f"{invalid_count:,} times could not be read, the first: '{invalid[0]}'")
 
 
-def _table(batch: list[Sent], source: str, days_first: bool, ids: Ids, before: int) -> pl.DataFrame:
+def _table(
+    batch: list[ParsedMessage], source: str, days_first: bool, ids: MessageIds, before: int
+) -> pl.DataFrame:
     (
         author, text, sent_at, channel, space, channel_id, thread, id_, author_id, handle, kind,
         reply_to, is_bot, edited, attachments, mentions, position,
@@ -129,7 +130,7 @@ def _table(batch: list[Sent], source: str, days_first: bool, ids: Ids, before: i
             "channel": channel,
             "channel_id": channel_id,
             "thread": thread,
-            "id": [given or ids.new(sent) for given, sent in zip(id_, batch, strict=True)],
+            "id": [given or ids.new(message) for given, message in zip(id_, batch, strict=True)],
             "position": [
                 row if given is None else given for row, given in enumerate(position, before)
             ],
@@ -143,67 +144,94 @@ def _table(batch: list[Sent], source: str, days_first: bool, ids: Ids, before: i
             "reply_to": reply_to,
             "is_bot": is_bot,
             "edited": edited,
-            "attachments": lists("attachments", len(batch), _flat(attachments)),
-            "mentions": lists("mentions", len(batch), _flat(mentions)),
+            "attachments": list_column("attachments", len(batch), flatten(attachments)),
+            "mentions": list_column("mentions", len(batch), flatten(mentions)),
         }
     ).with_columns(source=pl.lit(source))
+
+
+Columns = defaultdict[str, list[Any]]
+"""Columns of the message table by name; list columns hold tuples that begin with a row."""
+
+
+def from_columns(columns: Columns, times: pl.DataFrame, **more: pl.Series) -> pl.DataFrame:
+    """The message table of columns that a reader filled; positions are the ids if numbers.
+
+    Args:
+        columns: of equal length, but for those of lists.
+        times: columns ``sent_at`` and ``zone_assumed``.
+        more: further columns.
+    """
+    height = len(columns["id"])
+    nested = {
+        name: list_column(name, height, columns[name]) for name in ("attachments", "mentions")
+    }
+    table = messages.table({**columns, **times.to_dict(), **nested, **more})
+    return table.with_columns(
+        position=pl.coalesce(pl.col("id").cast(pl.Int64, strict=False), "position")
+    )
 
 
 def _times(sent_at: tuple[str | int | None, ...], days_first: bool) -> pl.DataFrame:
     """Columns ``sent_at`` and ``zone_assumed``."""
     texts = [None if isinstance(time, int) else time for time in sent_at]
     micros = [time if isinstance(time, int) and abs(time) < 2**63 else None for time in sent_at]
-    given = pl.lit(pl.Series("given", micros, pl.Int64).cast(UTC))
-    return utc(texts, days_first).with_columns(sent_at=pl.coalesce(sayable(given), "sent_at"))
+    given = pl.lit(pl.Series("given", micros, pl.Int64).cast(UTC_TIME))
+    return parse_times(texts, days_first).with_columns(
+        sent_at=pl.coalesce(in_datetime_range(given), "sent_at")
+    )
 
 
-def _flat(column: tuple[tuple[tuple[object, ...], ...], ...]) -> list[tuple[object, ...]]:
-    """The items of a column of tuples, each with its row in front."""
-    return [(row, *item) for row, items in enumerate(column) if items for item in items]
+def flatten(
+    column: Iterable[Iterable[tuple[object, ...]]], rows: Iterable[int] | None = None
+) -> list[tuple[object, ...]]:
+    """The items of a column of lists, each with its row in front, for `list_column`."""
+    numbered = zip(count() if rows is None else rows, column, strict=False)
+    return [(row, *item) for row, items in numbered if items for item in items]
 
 
-class Ids:
-    """Ids for messages that have none: the same for the same file, whatever is added to it."""
+class MessageIds:
+    """Ids for messages without any, which stay the same when a file grows."""
 
     def __init__(self, remembered: int | None = None) -> None:
-        self.remembered = remembered or REMEMBERED
+        self.remembered = remembered or MAX_REMEMBERED
         # Two generations, so that memory stays flat.
         self.recent: dict[str, int] = {}
         self.older: dict[str, int] = {}
 
-    def new(self, sent: Sent) -> str:
-        """The id of this message, another one for each of several that are the same."""
-        parts = (
-            sent.channel_id or f"{sent.space}/{sent.channel}",
-            sent.author_id or sent.author,
-            str(sent.sent_at or ""),
-            sent.text,
+    def new(self, message: ParsedMessage) -> str:
+        """The id of a message; identical messages get different ids."""
+        fields = (
+            message.channel_id or f"{message.space}/{message.channel}",
+            message.author_id or message.author,
+            str(message.sent_at or ""),
+            message.text,
         )
-        marked = "".join([f"{len(part)}:{part}" for part in parts])
-        return self.of([marked])[0]
+        return self.hashed(["".join([f"{len(field)}:{field}" for field in fields])])[0]
 
-    def of(self, marked: Iterable[str]) -> list[str]:
-        """Ids of messages by all that they are known by."""
-        found = [
-            blake2b(text.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
-            for text in marked
-        ]
-        return self.counted(found)
+    def hashed(self, keys: Iterable[str]) -> list[str]:
+        """Ids of messages from the texts of all their identifying fields."""
+        return self.numbered(
+            [
+                blake2b(key.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+                for key in keys
+            ]
+        )
 
-    def counted(self, marks: list[str]) -> list[str]:
-        """Ids of messages by short texts; those of the same text are counted."""
-        found = list(marks)
+    def numbered(self, keys: Iterable[str]) -> list[str]:
+        """Ids of messages from short keys, with numbers behind repeated ones."""
+        ids = list(keys)
         recent, older = self.recent, self.older
-        for row, mark in enumerate(found):
-            if mark in recent or mark in older:
-                seen = recent.get(mark) or older[mark]
-                recent[mark] = seen + 1
-                found[row] = f"{mark}-{seen}"
+        for row, key in enumerate(ids):
+            if key in recent or key in older:
+                seen = recent.get(key) or older[key]
+                recent[key] = seen + 1
+                ids[row] = f"{key}-{seen}"
             else:
-                recent[mark] = 1
+                recent[key] = 1
         if len(recent) >= self.remembered:
             self.recent, self.older = {}, recent
-        return found
+        return ids
 
 
 _KIND_OF = {
@@ -220,19 +248,19 @@ _KIND_OF = {
 
 
 def attachment_kind(name: str) -> str:
-    """The kind (one of messages.ATTACHMENT_KINDS) of a file that was sent, by its name."""
+    """The kind (one of messages.ATTACHMENT_KINDS) of a file, by its name."""
     if name.startswith("voice-message"):
         return "voice"
     return _KIND_OF.get(name.rpartition(".")[2].lower(), "file")
 
 
-def lists(column: str, height: int, structs: Sequence[tuple[Any, ...]]) -> pl.Series:
-    """A column of lists of structs, from flat tuples: far faster than nested objects.
+def list_column(column: str, height: int, structs: Sequence[tuple[Any, ...]]) -> pl.Series:
+    """A column of lists of structs, from flat tuples: much faster than nested objects.
 
     Args:
         column: ``attachments`` or ``mentions``.
         height: rows of the table.
-        structs: for each struct, the row whose list it belongs to, then its fields.
+        structs: for each struct, its row, then its fields.
     """
     kind = cast(pl.List, SCHEMA[column])
     if not structs:

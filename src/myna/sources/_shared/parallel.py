@@ -1,4 +1,4 @@
-"""Work on large files, shared out to the machine's cores, and the tables that it leaves."""
+"""Read large files in several processes, and the message tables that these store."""
 
 from __future__ import annotations
 
@@ -17,28 +17,27 @@ if TYPE_CHECKING:
 
 
 MAX_WORKERS = 8
-"""Reading the disk and writing the tables keep up with no more."""
+"""Processes at most: disks do not keep up with more."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def ordered(
+def map_in_order(
     function: Callable[[T], tuple[pl.DataFrame, R]], tasks: Iterable[T], file: ChatFile
-) -> Iterator[tuple[pl.DataFrame | Table, R]]:
-    """The messages and what else a function makes of each task, in the tasks' order.
+) -> Iterator[tuple[pl.DataFrame | StoredTable, R]]:
+    """Apply a function to each task, and yield its messages and other results in order.
 
-    Few tasks are waiting at a time. Other processes write the messages to `file.spool`,
-    where there is such a folder: to send them from process to process takes longer than
-    to decode them.
+    Few tasks are waiting at a time. Other processes write the messages to `file.spool_dir`,
+    if that is set: to send them between processes takes longer than to decode them.
 
     Args:
-        function: of a module, since other processes call it by name.
-        tasks: made while earlier ones are worked on.
-        file: what is read; a small one is read in this process.
+        function: at the top level of a module, since other processes call it by name.
+        tasks: generated while earlier ones are worked on.
+        file: the file to read; a small one is read in this process.
 
     Raises:
-        SourceError: the system stopped a process, most likely for want of memory.
+        SourceError: the system stopped a process, most likely for lack of memory.
     """
     count = min(workers.cores(), MAX_WORKERS)
     if not file.is_large or count < 2:
@@ -46,53 +45,56 @@ def ordered(
         return
     with workers.pool(count) as pool:
         submitted = (
-            pool.submit(_work, function, task, file.spool and file.spool / table_name(number))
+            pool.submit(
+                _work, function, task, file.spool_dir and file.spool_dir / table_file_name(number)
+            )
             for number, task in enumerate(tasks, 1)
         )
         try:
             yield from workers.in_order(submitted, count + 1)
         except BrokenProcessPool as error:
             raise SourceError(
-                f"{file.place}: a process that read it was stopped: close other programs, try again"
+                f"{file.location}: a process that read it was stopped: "
+                "close other programs, try again"
             ) from error
 
 
 def _work(
     function: Callable[[T], tuple[pl.DataFrame, R]], task: T, path: Path | None
-) -> tuple[pl.DataFrame | Table, R]:
-    """Work on a task, and store the messages if there is a path for them."""
+) -> tuple[pl.DataFrame | StoredTable, R]:
+    """Apply the function to a task, and store the messages if they have a path."""
     frame, rest = function(task)
-    return (frame, rest) if path is None or frame.is_empty() else (store(frame, path), rest)
+    return (frame, rest) if path is None or frame.is_empty() else (store_table(frame, path), rest)
 
 
 @dataclass(frozen=True)
-class Table:
-    """A message table that is stored already, in place of a frame."""
+class StoredTable:
+    """A message table that a reader has stored already."""
 
     path: Path
     source: str
     height: int
 
 
-def unspooled(found: pl.DataFrame | Table) -> pl.DataFrame:
-    """The messages of a batch in memory; the file of a stored table is deleted."""
-    if not isinstance(found, Table):
-        return found
+def load_table(table: pl.DataFrame | StoredTable) -> pl.DataFrame:
+    """Load a batch of messages into memory; the file of a stored table is deleted."""
+    if not isinstance(table, StoredTable):
+        return table
     import polars as pl
 
-    frame = pl.read_parquet(found.path)
-    found.path.unlink()
+    frame = pl.read_parquet(table.path)
+    table.path.unlink()
     return frame
 
 
-def table_name(number: int) -> str:
-    """The name of a file's n-th table; they sort as they follow each other."""
+def table_file_name(number: int) -> str:
+    """The name of a file's n-th table; names sort by number."""
     return f"{number:07}.parquet"
 
 
-def store(frame: pl.DataFrame, path: Path) -> Table:
-    """Write a message table, which has messages, to a file."""
-    from myna.messages import COMPRESSION  # it needs polars
+def store_table(frame: pl.DataFrame, path: Path) -> StoredTable:
+    """Write a message table, which must not be empty, to a file."""
+    from myna.messages import PARQUET_COMPRESSION  # it needs polars
 
-    frame.write_parquet(path, compression=COMPRESSION)
-    return Table(path, frame.item(0, "source"), frame.height)
+    frame.write_parquet(path, compression=PARQUET_COMPRESSION)
+    return StoredTable(path, frame.item(0, "source"), frame.height)

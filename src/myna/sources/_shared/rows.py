@@ -1,7 +1,6 @@
-"""Tables in text: the rows of CSV, and chats in tables of named columns.
+"""Tables in text: the rows of CSV with any delimiter and damage, and chats as plain tables.
 
-CSV may have any delimiter and any damage. Of chats that are plain tables, whatever wrote
-them, columns are known by their names.
+The columns of a plain table are matched by their names.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ import polars as pl
 from myna import messages
 from myna.sources import ChatFile, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Sent
+from myna.sources._shared.message_table import ParsedMessage
 
 Row = Mapping[str, str]
 
-# What each column of the message table may be called, the surest name first.
+# The usual names of each column, the most specific first.
 _NAMES = {
     "text": "text content message body contents messagetext messagecontent msg",
     "author": "author sender from name user username displayname authorname sendername "
@@ -42,15 +41,17 @@ _TRUE = ("1", "true", "t", "yes", "y")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d")
 
 
-HELD = tuple(_NAMES)
-"""What the columns of a table may hold."""
+COLUMN_ROLES = tuple(_NAMES)
+"""The roles that the columns of a table can have."""
 
 
-def columns(names: Iterable[str], given: Mapping[str, str] | None = None) -> dict[str, str] | None:
-    """The named columns by what they hold; None without both a text and an author.
+def match_columns(
+    names: Iterable[str], given: Mapping[str, str] | None = None
+) -> dict[str, str] | None:
+    """Match column names to roles; None without both a text and an author.
 
-    A time of day in a column of its own, beside the date's, is called ``clock``. What the
-    user has `given` goes before what the names suggest; None where there are no such names.
+    A separate column for the time of day has the role ``clock``. The user's `given` columns
+    take precedence; None if the table lacks one of them.
     """
     names = list(names)
     if given and not set(given.values()) <= set(names):
@@ -58,34 +59,34 @@ def columns(names: Iterable[str], given: Mapping[str, str] | None = None) -> dic
     plain: dict[str, str] = {}
     for name in names:
         plain.setdefault(re.sub(r"[^a-z0-9]", "", name.lower()), name)
-    found = {
-        column: plain[choice]
-        for column, choices in _NAMES.items()
+    matched = {
+        role: plain[choice]
+        for role, choices in _NAMES.items()
         if (choice := next((c for c in choices.split() if c in plain), None))
     }
-    found |= given or {}
-    if "text" not in found or "author" not in found:
+    matched |= given or {}
+    if "text" not in matched or "author" not in matched:
         return None
-    if "time" in plain and found.get("time") == plain.get("date"):
-        found["clock"] = plain["time"]
-    return found
+    if "time" in plain and matched.get("time") == plain.get("date"):
+        matched["clock"] = plain["time"]
+    return matched
 
 
-def tables(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
-    """Message tables of rows, each a mapping by the keys of `columns`.
+def tables_from_rows(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
+    """Message tables from rows, each a mapping by the roles of `match_columns`.
 
-    What names no channel is in the one named after the file: so the ids in two files,
-    which often count from 1, do not meet.
+    The default channel is named after the file, so that ids that count from 1 in two files
+    do not collide.
     """
     channel = PurePath(file.name).stem
-    yield from message_table.tables((_message(row, channel) for row in rows), "generic", tally)
+    yield from message_table.to_tables((_message(row, channel) for row in rows), "generic", tally)
     if not tally.read:
         tally.notes.append("the table holds no messages")
 
 
-def _message(row: Row, channel: str) -> Sent:
+def _message(row: Row, channel: str) -> ParsedMessage:
     kind = row.get("kind", "")
-    return Sent(
+    return ParsedMessage(
         author=row["author"],
         text=row["text"],
         sent_at=_time(row) or None,
@@ -102,7 +103,7 @@ def _message(row: Row, channel: str) -> Sent:
 
 
 def _time(row: Row) -> str:
-    """The time of a message, from one column or from two."""
+    """The time of a message, from one or two columns."""
     time = row.get("time", "").strip()
     clock = row.get("clock", "")
     return f"{time} {clock.strip()}" if _TIME_OF_DAY.match(clock) else time
@@ -115,52 +116,52 @@ class CsvHeader(NamedTuple):
     names: list[str]
 
 
-def csv_header(text: str, is_header: Callable[[list[str]], object]) -> CsvHeader | None:
-    """The first row of a table that begins with this text, if it is as wanted."""
+def find_csv_header(text: str, is_header: Callable[[list[str]], object]) -> CsvHeader | None:
+    """Find the first row of a table that begins with this text, if `is_header` accepts it."""
     for line in re.split(r"\r\n?|\n", text, maxsplit=10)[:10]:
-        found = [
+        headers = [
             CsvHeader(delimiter, cells)
             for delimiter in ",;\t|"
             for cells in csv.reader([line], delimiter=delimiter)
             if is_header(cells)
         ]
-        if found:
-            return max(found, key=lambda header: len(header.names))
-        # A table for Excel may say its delimiter in a line of its own.
+        if headers:
+            return max(headers, key=lambda header: len(header.names))
+        # A table for Excel may name its delimiter in a line of its own.
         if line.strip() and not line.strip('"').startswith("sep="):
             return None
     return None
 
 
-def csv_rows(
+def read_csv_rows(
     lines: Iterable[str], header: CsvHeader, columns: Mapping[str, str], size: int, tally: Tally
 ) -> Iterator[dict[str, str]]:
-    """The rows of a table; those that are damaged are counted in the tally.
+    """The rows of a table; damaged ones are counted in the tally.
 
     Args:
         lines: the table's, with their ends.
-        header: as `csv_header` finds it; where it is repeated, parts were strung together.
-        columns: names in the header, by the keys that the rows are to have.
+        header: from `find_csv_header`; it is repeated in tables that were concatenated.
+        columns: names in the header, by the keys of the rows to return.
         size: the table's, in bytes.
         tally: of the file.
     """
-    places = [(key, header.names.index(name)) for key, name in columns.items()]
+    positions = [(key, header.names.index(name)) for key, name in columns.items()]
     width = len(header.names)
-    begun = False
+    has_header = False
     for number, cells in _records(_Lines(lines), header.delimiter, size, tally):
         if cells == header.names:
-            if begun:
+            if has_header:
                 tally.skip("repeated first row", f"line {number}")
-            begun = True
-        elif begun and any(cells):
+            has_header = True
+        elif has_header and any(cells):
             if len(cells) < width or any(cells[width:]):
                 tally.skip("damaged row", f"line {number}: {len(cells)} cells, not {width}")
             else:
-                yield {key: cells[place] for key, place in places}
+                yield {key: cells[i] for key, i in positions}
 
 
 class _Lines:
-    """Lines that can be given back, when what was begun with the first was no record."""
+    """Lines that can be given back if the record that the first begins is damaged."""
 
     def __init__(self, lines: Iterable[str]) -> None:
         self.lines = iter(lines)
@@ -175,11 +176,11 @@ class _Lines:
         line = self.returned.popleft() if self.returned else next(self.lines)
         self.taken.append(line)
         self.number += 1
-        # Tables that were strung together have marks in their midst.
+        # Concatenated tables have byte order marks in their midst.
         return line.removeprefix("\ufeff")
 
     def give_back(self) -> str:
-        """Give back what was taken but for the first line, which is returned."""
+        """Give back all lines taken but the first, which is returned."""
         first, *rest = self.taken
         self.taken = [first]
         self.returned.extendleft(reversed(rest))
@@ -190,10 +191,10 @@ class _Lines:
 def _records(
     lines: _Lines, delimiter: str, size: int, tally: Tally
 ) -> Iterator[tuple[int, list[str]]]:
-    """Each record's first line's number, and its cells.
+    """The number of each record's first line, and its cells.
 
-    A quote that is never closed swallows lines up to the csv module's limit for a cell:
-    then its line alone is the damaged one, and those behind it are read again.
+    A quote that is never closed swallows lines up to the csv module's limit for a cell;
+    only its line is counted as damaged, and those behind it are read again.
     """
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -213,5 +214,5 @@ def _records(
         if lines.taken[-1].endswith(("\n", "\r")):
             yield number, cells
         else:  # it may be cut off anywhere
-            tally.lose(max(0, size - sum(len(line.encode()) for line in lines.taken)), size)
+            tally.skip_bytes(max(0, size - sum(len(line.encode()) for line in lines.taken)), size)
             tally.notes.append(f"the file breaks off in line {number}: that row is not read")

@@ -14,32 +14,32 @@ import msgspec
 
 from myna.sources import ChatFile, Tally
 from myna.sources._shared.json_objects import decode_repaired
-from myna.sources._shared.message_table import REMEMBERED, File, attachment_kind
-from myna.sources._shared.text import LONGEST_LINE, lines
+from myna.sources._shared.message_table import MAX_REMEMBERED, Attachment, attachment_kind
+from myna.sources._shared.text import MAX_LINE_CHARS, read_lines
 
-MENTION = "\ufffc"
-"""What a message has in place of a mention, whose account stands beside the text."""
+MENTION_PLACEHOLDER = "\ufffc"
+"""The character that stands for a mention; its account is in another field."""
 
-LONG_TEXT = "text/x-signal-plain"
+LONG_TEXT_TYPE = "text/x-signal-plain"
 """The content type of the rest of a long text, which Signal sends as a file."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 _MEDIA = {"image": "image", "video": "video", "audio": "voice"}
 
 
-def sent_file(name: str, content_type: str) -> File:
+def attachment(name: str, content_type: str) -> Attachment:
     """An attachment by its name or, as photos and voice messages have none, by its type."""
     if name:
-        return File(attachment_kind(name), name)
+        return Attachment(attachment_kind(name), name)
     if content_type == "image/gif":
-        return File("gif", "")
-    return File(_MEDIA.get(content_type.partition("/")[0], "file"), "")
+        return Attachment("gif", "")
+    return Attachment(_MEDIA.get(content_type.partition("/")[0], "file"), "")
 
 
-class Lines(NamedTuple):
+class MessageLines(NamedTuple):
     """A message in a text: its first line's number and match, and the lines that follow.
 
-    The last one of a file may have been cut off at the end of any of its lines.
+    The last message of a file may have been cut off at the end of any line.
     """
 
     number: int
@@ -48,52 +48,53 @@ class Lines(NamedTuple):
     is_last: bool = False
 
 
-def headed(
+def match_heads(
     file: ChatFile, tally: Tally, head: re.Pattern[str]
 ) -> Iterator[tuple[int, str, re.Match[str] | None]]:
     """The lines of a text with their numbers, and the match of each that begins a message."""
-    for number, line in lines(file, tally):
+    for number, line in read_lines(file, tally):
         yield number, line, head.match(line)
 
 
-def texts(found: Iterable[tuple[int, str, re.Match[str] | None]], tally: Tally) -> Iterator[Lines]:
-    """The messages of a text, from lines as `headed` gives them.
+def split_messages(
+    found: Iterable[tuple[int, str, re.Match[str] | None]], tally: Tally
+) -> Iterator[MessageLines]:
+    """Split a text into messages, from the lines of `match_heads`.
 
-    A file that breaks off within a line may do so within its last message, which then is
-    counted and not read.
+    The last message of a file that breaks off within a line is counted as skipped.
     """
-    begun: Lines | None = None
+    begun: MessageLines | None = None
     length = 0
     unread_before = tally.unread_bytes
     for number, line, head in found:
         if head:
             if begun:
                 yield begun
-            begun, length = Lines(number, head, []), 0
+            begun, length = MessageLines(number, head, []), 0
         elif begun:
             begun.below.append(line)
             length += len(line) + 1
-            if length > LONGEST_LINE:
-                problem = f"line {begun.number}: over {LONGEST_LINE:,} characters"
+            if length > MAX_LINE_CHARS:
+                problem = f"line {begun.number}: over {MAX_LINE_CHARS:,} characters"
                 tally.skip("message too long", problem)
                 begun = None
         elif line.strip():
             tally.skip("line of no message", f"line {number}")
     if begun and tally.unread_bytes > unread_before:
-        break_off(begun, tally)
+        count_cut_off(begun, tally)
     elif begun:
         yield begun._replace(is_last=True)
 
 
-def break_off(message: Lines, tally: Tally) -> None:
-    """Count the last message of a file, whose text may not be there or not be whole."""
+def count_cut_off(message: MessageLines, tally: Tally) -> None:
+    """Count the last message of a file as skipped, since its text may be incomplete."""
     tally.skip("message broken off", f"line {message.number}")
 
 
-def objects(file: ChatFile, tally: Tally) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The objects of a file of one a line, with their line numbers; a list may be around them."""
+def read_objects(file: ChatFile, tally: Tally) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The JSON objects of a file, one on each line, with line numbers; brackets are optional."""
     is_open = False
-    for number, line in lines(file, tally):
+    for number, line in read_lines(file, tally):
         item = line.strip(" \t\ufeff\0")
         if item.startswith("["):
             is_open, item = True, item[1:]
@@ -109,8 +110,8 @@ def objects(file: ChatFile, tally: Tally) -> Iterator[tuple[int, dict[str, Any]]
         tally.notes.append("the list is not closed: messages may be missing at its end")
 
 
-class Recent:
-    """The ids of the latest messages by when they were sent, which is how Signal quotes them."""
+class RecentIds:
+    """The ids of the latest messages by the time sent, which is how Signal quotes them."""
 
     def __init__(self) -> None:
         # Two generations, so that memory stays flat.
@@ -120,19 +121,19 @@ class Recent:
     def add(self, sent: str, message_id: str) -> None:
         """Remember a message; of several of one time, the first."""
         self.ids.setdefault(sent, message_id)
-        if len(self.ids) >= REMEMBERED:
+        if len(self.ids) >= MAX_REMEMBERED:
             self.ids, self.older = {}, self.ids
 
     def get(self, sent: str) -> str | None:
-        """The message that was sent then, if it is known."""
+        """The id of the message sent at that time, if known."""
         return self.ids.get(sent) or self.older.get(sent)
 
 
 def as_text(value: Any) -> str:
-    """A value that should be a text; anything else is none."""
+    """The value if it is a text, else ""."""
     return value if isinstance(value, str) else ""
 
 
 def as_dicts(value: Any) -> list[dict[str, Any]]:
-    """A value that should be a list of objects; what is not of it is left out."""
+    """The objects in the value if it is a list, else none."""
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""What Slack's messages say: mrkdwn, the blocks of rich texts, and attachments.
+"""The text of Slack's messages: mrkdwn, the blocks of rich texts, and attachments.
 
 Mrkdwn is as Slack's reference has it ("Formatting text for app surfaces"): `<…>` is markup
 and `& < >` are entities, so a `<` in it is never the text's own. Blocks are those of its
@@ -11,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from myna.sources._shared.html import replaced
-from myna.sources._shared.message_table import Span
+from myna.sources._shared.html import replace_markup
+from myna.sources._shared.message_table import Mention
 
 _MARKUP = re.compile(
     r"<(?P<mark>[@#!]?)(?P<target>[^<>|\n]*)(?:\|(?P<label>[^<>\n]*))?>|&(?P<entity>amp|lt|gt);"
@@ -24,18 +24,18 @@ _UPLOAD = re.compile(
 _SCHEME = re.compile(r"(?:https?://|mailto:|tel:)", re.IGNORECASE)
 
 
-def words(item: dict[str, Any], subtype: str) -> str:
-    """A message's text as mrkdwn, from wherever it stands."""
-    text = string(item, "text")
+def message_mrkdwn(item: dict[str, Any], subtype: str) -> str:
+    """A message's text as mrkdwn, from its text, blocks or attachments."""
+    text = get_text(item, "text")
     if subtype == "file_share" and (upload := _UPLOAD.match(text)):
         return text[upload.end() :]
     if text:
         return text
-    if blocks := [shown for block in objects(item, "blocks") if (shown := _block(block))]:
+    if blocks := [shown for block in get_objects(item, "blocks") if (shown := _block(block))]:
         return "\n".join(blocks)
     parts = [
-        string(attachment, key)
-        for attachment in objects(item, "attachments")
+        get_text(attachment, key)
+        for attachment in get_objects(item, "attachments")
         if attachment.get("is_share") is not True
         for key in (("pretext", "title", "text") if attachment.get("text") else ("fallback",))
     ]
@@ -44,20 +44,26 @@ def words(item: dict[str, Any], subtype: str) -> str:
 
 def _block(block: dict[str, Any]) -> str:
     """The text of a block of Slack's Block Kit as mrkdwn."""
-    if string(block, "type") == "rich_text":
-        parts = [_rich(element) for element in objects(block, "elements")]
+    if get_text(block, "type") == "rich_text":
+        parts = [_rich(element) for element in get_objects(block, "elements")]
     else:
-        inner = [fields(block, "text"), *objects(block, "fields"), *objects(block, "elements")]
-        parts = [_text_object(part) for part in inner] + [string(block, "text")]
+        inner = [
+            get_object(block, "text"),
+            *get_objects(block, "fields"),
+            *get_objects(block, "elements"),
+        ]
+        parts = [_text_object(part) for part in inner] + [get_text(block, "text")]
     return "\n".join(filter(None, parts))
 
 
 def _rich(element: dict[str, Any]) -> str:
     """A paragraph, list, quotation or piece of code of a rich text."""
-    kind = string(element, "type")
-    inner = objects(element, "elements")
+    kind = get_text(element, "type")
+    inner = get_objects(element, "elements")
     if kind == "rich_text_list":
-        return "\n".join("• " + "".join(map(_leaf, objects(part, "elements"))) for part in inner)
+        return "\n".join(
+            "• " + "".join(map(_leaf, get_objects(part, "elements"))) for part in inner
+        )
     text = "".join(map(_leaf, inner)).removesuffix("\n")
     if kind == "rich_text_quote":
         return "\n".join(f"&gt; {line}" for line in text.split("\n"))
@@ -66,61 +72,61 @@ def _rich(element: dict[str, Any]) -> str:
 
 def _leaf(leaf: dict[str, Any]) -> str:
     """A run of text, a mention or the like, as mrkdwn."""
-    match string(leaf, "type"):
+    match get_text(leaf, "type"):
         case "user":
-            return f"<@{string(leaf, 'user_id')}>"
+            return f"<@{get_text(leaf, 'user_id')}>"
         case "channel":
-            return f"<#{string(leaf, 'channel_id')}>"
+            return f"<#{get_text(leaf, 'channel_id')}>"
         case "broadcast":
-            return f"<!{string(leaf, 'range')}>"
+            return f"<!{get_text(leaf, 'range')}>"
         case "usergroup":
-            return f"<!subteam^{string(leaf, 'usergroup_id')}>"
+            return f"<!subteam^{get_text(leaf, 'usergroup_id')}>"
         case "emoji":
-            return f":{string(leaf, 'name')}:"
+            return f":{get_text(leaf, 'name')}:"
         case "link":
-            label = _escaped(string(leaf, "text"))
-            return f"<{string(leaf, 'url')}|{label}>" if label else f"<{string(leaf, 'url')}>"
+            label = _escaped(get_text(leaf, "text"))
+            return f"<{get_text(leaf, 'url')}|{label}>" if label else f"<{get_text(leaf, 'url')}>"
         case "date":
-            return _escaped(string(leaf, "fallback"))
+            return _escaped(get_text(leaf, "fallback"))
         case _:
-            return _escaped(string(leaf, "text"))
+            return _escaped(get_text(leaf, "text"))
 
 
 def _text_object(part: dict[str, Any]) -> str:
-    text = string(part, "text")
-    return text if string(part, "type") == "mrkdwn" else _escaped(text)
+    text = get_text(part, "text")
+    return text if get_text(part, "type") == "mrkdwn" else _escaped(text)
 
 
 def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def plain(
+def resolve_markup(
     text: str, users: Mapping[str, str], channels: Mapping[str, str]
-) -> tuple[str, list[Span]]:
-    """The text as a reader of the chat saw it, and the mentions in it.
+) -> tuple[str, list[Mention]]:
+    """The text as displayed in the chat, and the mentions in it.
 
     Args:
         text: mrkdwn.
-        users: names shown, by account.
+        users: display names, by account.
         channels: names, by id.
     """
     if "<" not in text and "&" not in text:
         return text, []
-    return replaced(text, _MARKUP, lambda match: _shown(match, users, channels))
+    return replace_markup(text, _MARKUP, lambda match: _display(match, users, channels))
 
 
-def _shown(
+def _display(
     match: re.Match[str], users: Mapping[str, str], channels: Mapping[str, str]
 ) -> tuple[str, str | None]:
-    """What the chat showed in place of this markup, and the account that it mentions."""
+    """The displayed text of this markup, and the account that it mentions."""
     target, label = match["target"], _unescaped(match["label"] or "")
     if match["mark"] == "@":
         return "@" + (users.get(target) or label.removeprefix("@") or target), target
-    return _unmentioned(match, channels), None
+    return _display_link(match, channels), None
 
 
-def _unmentioned(match: re.Match[str], channels: Mapping[str, str]) -> str:
+def _display_link(match: re.Match[str], channels: Mapping[str, str]) -> str:
     if entity := match["entity"]:
         return _ENTITIES[entity]
     target, label = match["target"], _unescaped(match["label"] or "")
@@ -143,21 +149,21 @@ def _unescaped(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 
 
-def string(item: Mapping[str, Any], key: str) -> str:
-    """A field that is text, or "" whatever else it may be."""
+def get_text(item: Mapping[str, Any], key: str) -> str:
+    """A field that is text, or else ""."""
     value = item.get(key)
     if isinstance(value, float):
         return f"{value:.6f}"  # a time that some tool took for a number
     return value if isinstance(value, str) else ""
 
 
-def fields(item: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A field that is an object, or an empty one."""
+def get_object(item: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A field that is an object, or else an empty one."""
     value = item.get(key)
     return value if isinstance(value, dict) else {}
 
 
-def objects(item: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """The objects of a field that is a list of some."""
+def get_objects(item: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """The objects in a field that is a list, or else none."""
     value = item.get(key)
     return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []

@@ -1,6 +1,6 @@
 """Telegram's messages: the fields of one, and the tables of many.
 
-What the format is stands in `telegram`, whose documents and chats these messages are of.
+The format is described in `telegram`, which reads the documents and chats around them.
 """
 
 from __future__ import annotations
@@ -13,26 +13,31 @@ from typing import Any, NamedTuple
 import msgspec
 import polars as pl
 
-from myna import messages
 from myna.sources import Tally
 from myna.sources._shared import json_stream
 from myna.sources._shared.json_objects import decode, without_gc
-from myna.sources._shared.json_stream import SEPARATORS, Batch, Piece, Shape
-from myna.sources._shared.message_table import REMEMBERED, Span, attachment_kind, lists
-from myna.sources._shared.times import UTC, sayable, utc
+from myna.sources._shared.json_stream import SEPARATORS, ItemBatch, ListPattern, Piece
+from myna.sources._shared.message_table import (
+    MAX_REMEMBERED,
+    Columns,
+    Mention,
+    attachment_kind,
+    from_columns,
+)
+from myna.sources._shared.times import UTC_TIME, in_datetime_range, parse_times
 
-SHAPE = Shape(
+MESSAGE_LIST = ListPattern(
     key=b"messages",
     # Every message begins like this, and nothing else in such a list does.
     boundary=re.compile(
         rb',\s*(?=\{\s*"id"\s*:\s*-?[0-9]+\s*,\s*"type"\s*:\s*"(?:message|service|unsupported)")'
     ),
-    # Known by the indentation: otherwise a message that is cut off could end like this.
+    # With the indentation: otherwise a message that is cut off could end like this.
     ending=re.compile(rb"\]\r?\n(?:\}|   \}\r?\n  \]\r?\n \}\r?\n\})\s*\Z"),
-    several=True,
+    has_many_lists=True,
 )
 
-DELETED = "Deleted Account"
+DELETED_ACCOUNT = "Deleted Account"
 _CALLS = ("phone_call", "group_call", "conference_call")
 _MEDIA = {
     "sticker": "sticker",
@@ -42,11 +47,11 @@ _MEDIA = {
     "video_file": "video",
     "audio_file": "file",
 }
-SHIFT = 2**32
+OLD_ID_SHIFT = 2**32
 
 
-class _Part(msgspec.Struct, gc=False):
-    """A stretch of a text with markup."""
+class _TextEntity(msgspec.Struct, gc=False):
+    """A piece of text with markup."""
 
     type: str = "plain"
     text: str = ""
@@ -70,7 +75,7 @@ class _Message(msgspec.Struct, gc=False, rename={"sender": "from"}):
     action: str | None = None
     title: str | None = None
     edited: str | None = None
-    text: str | list[str | _Part] | None = ""
+    text: str | list[str | _TextEntity] | None = ""
     forwarded_from: str | None = ""  # null where it was a deleted account
     reply_to_message_id: int | str | None = None
     reply_to_peer_id: str | int | None = None
@@ -86,65 +91,62 @@ class _Message(msgspec.Struct, gc=False, rename={"sender": "from"}):
     contact_information: msgspec.Raw = msgspec.Raw()
 
 
-MESSAGES = msgspec.json.Decoder(list[_Message])
+MESSAGES_DECODER = msgspec.json.Decoder(list[_Message])
 
 
 class Chat(NamedTuple):
-    """A chat; ``id`` has a prefix as that of a sender, with whom it may be the same."""
+    """A chat; ``id`` has a prefix like a sender's, which may be the same."""
 
     id: str
     name: str
     type: str
-    handles: dict[str, str]  # accounts whose login names are known
+    handles: dict[str, str]  # accounts, by login name
 
 
-Task = list[tuple[Chat, Batch]]
+ChatBatch = list[tuple[Chat, ItemBatch]]
 
 
-def peer(number: int) -> str:
-    """An account's id as newer exports write it, from an old one's number."""
-    return f"{'channel' if number >= 2 * SHIFT else 'user'}{number % SHIFT}"
+def account_id(number: int) -> str:
+    """An account's id in the form of newer exports, from the number in an old one."""
+    return f"{'channel' if number >= 2 * OLD_ID_SHIFT else 'user'}{number % OLD_ID_SHIFT}"
 
 
-_Columns = defaultdict[str, list[Any]]
-"""Columns of the message table by name; those of lists hold tuples that begin with a row."""
-
-Roots = dict[tuple[str, str], str]
-"""Topics of forums: what the thread is called, by chat and the id of what began it."""
+TopicRoots = dict[tuple[str, str], str]
+"""Names of the threads of forum topics, by chat and the id of the topic's first message."""
 
 
 @without_gc()
-def batch(task: Task) -> tuple[pl.DataFrame, tuple[Tally, Roots]]:
-    """The message table of some items, what became of them, and topics that begin there."""
+def decode_batch(chats: ChatBatch) -> tuple[pl.DataFrame, tuple[Tally, TopicRoots]]:
+    """Decode items to a message table, their tally, and the topics that begin in them."""
     tally = Tally()
-    columns: _Columns = defaultdict(list)
-    roots: Roots = {}
-    for place, (chat, batch) in enumerate(task):
-        for piece in json_stream.load(batch, SHAPE):
-            _add(columns, piece, place, chat, roots, tally)
+    columns: Columns = defaultdict(list)
+    roots: TopicRoots = {}
+    for chat_index, (chat, batch) in enumerate(chats):
+        for piece in json_stream.load_batch(batch, MESSAGE_LIST):
+            _add(columns, piece, chat_index, chat, roots, tally)
             tally.bytes_done = piece.end
-    return _table(columns, [chat for chat, _ in task]), (tally, roots)
+    return _table(columns, [chat for chat, _ in chats]), (tally, roots)
 
 
 def _add(
-    columns: _Columns, piece: Piece, place: int, chat: Chat, roots: Roots, tally: Tally
+    columns: Columns, piece: Piece, chat_index: int, chat: Chat, roots: TopicRoots, tally: Tally
 ) -> None:
-    """Add the messages of a piece: comprehensions for what all have, a loop for the rest."""
-    found, damages = decode(piece, MESSAGES, SHAPE)
+    """Add a piece's messages: comprehensions for common fields, a loop for rare ones."""
+    decoded, damages = decode(piece, MESSAGES_DECODER, MESSAGE_LIST)
     for damage in damages:
-        # Behind damage at the end of all chats' list, its brackets can be left over.
+        # Behind damage at the end of the list of chats, its brackets can be left over.
         if not piece.data[damage.start - piece.start :].strip(SEPARATORS + b"]}"):
             continue
-        tally.skip("damaged message", damage.place)
-    every, found = found, [message for message in found if message.type != "unsupported"]
-    if unsupported := len(every) - len(found):
+        tally.skip("damaged message", damage.location)
+    every, decoded = decoded, [message for message in decoded if message.type != "unsupported"]
+    if unsupported := len(every) - len(decoded):
         example = next(message.id for message in every if message.type == "unsupported")
         tally.skip("not supported by Telegram Desktop", f"message {example}", unsupported)
-    tally.read += len(found)
+    tally.read += len(decoded)
     before = len(columns["id"])
-    kind = ["text"] * len(found)
-    text: list[Any] = [message.text for message in found]
-    for row, message in enumerate(found):
+    kind = ["text"] * len(decoded)
+    text: list[Any] = [message.text for message in decoded]
+    for row, message in enumerate(decoded):
         if message.type != "message":
             kind[row] = "call" if message.action in _CALLS else "system"
             text[row] = _notice(message)
@@ -152,7 +154,7 @@ def _add(
                 roots[chat.id, str(message.id)] = f"{message.title or 'topic'} [{message.id}]"
             continue
         if not isinstance(text[row], str):
-            text[row], kind[row], spans = _shown(message.text or [], chat)
+            text[row], kind[row], spans = _display_text(message.text or [], chat)
             columns["mentions"] += [(before + row, *span) for span in spans]
         if message.forwarded_from != "":
             kind[row] = "forward"
@@ -164,67 +166,70 @@ def _add(
             message.contact_information
         ):  # fmt: skip
             columns["attachments"] += [(before + row, *file) for file in _files(message)]
-    senders = [message.from_id or message.actor_id for message in found]
-    shown = [message.sender or message.actor for message in found]
+    senders = [message.from_id or message.actor_id for message in decoded]
+    names = [message.sender or message.actor for message in decoded]
     if set(map(type, senders)) != {str}:
         for row, sender in enumerate(senders):
             if not isinstance(sender, str):
-                senders[row], shown[row] = _sender(sender, shown[row], chat)
+                senders[row], names[row] = _sender(sender, names[row], chat)
     bot = chat.id if chat.type == "bot_chat" else None
-    columns["chat"] += [place] * len(found)
-    columns["id"] += [str(message.id) for message in found]
+    columns["chat"] += [chat_index] * len(decoded)
+    columns["id"] += [str(message.id) for message in decoded]
     columns["author_id"] += senders
-    columns["author"] += [name or DELETED for name in shown]
-    columns["unix"] += [message.date_unixtime for message in found]
-    columns["local"] += [None if message.date_unixtime else message.date for message in found]
+    columns["author"] += [name or DELETED_ACCOUNT for name in names]
+    columns["unix"] += [message.date_unixtime for message in decoded]
+    columns["local"] += [None if message.date_unixtime else message.date for message in decoded]
     columns["kind"] += kind
     columns["text"] += text
     columns["reply_to"] += [
-        None if message.reply_to_message_id is None else _reply(message, chat) for message in found
+        None if message.reply_to_message_id is None else _reply(message, chat)
+        for message in decoded
     ]
     columns["is_bot"] += [sender == bot for sender in senders]
     columns["edited"] += [
-        message.edited is not None and message.edited > "1971" for message in found
+        message.edited is not None and message.edited > "1971" for message in decoded
     ]
 
 
 def _notice(message: _Message) -> str:
-    """What a notice says: Telegram has no text for it."""
-    said = (message.action or "").replace("_", " ")
-    return f"{said}: {message.title}" if message.title else said
+    """The text of a notice, made from its action and title: it has none of its own."""
+    action = (message.action or "").replace("_", " ")
+    return f"{action}: {message.title}" if message.title else action
 
 
-def _shown(parts: str | list[str | _Part], chat: Chat) -> tuple[str, str, list[Span]]:
-    """The text as it was shown, without what it quotes; its kind, and the mentions in it."""
-    own = [part for part in parts if isinstance(part, str) or part.type != "blockquote"]
-    has_quote = len(own) < len(parts)
+def _display_text(
+    entities: str | list[str | _TextEntity], chat: Chat
+) -> tuple[str, str, list[Mention]]:
+    """The text as displayed, without quotations; its kind, and the mentions in it."""
+    own = [entity for entity in entities if isinstance(entity, str) or entity.type != "blockquote"]
+    has_quote = len(own) < len(entities)
     kind = "text"
     if has_quote and not "".join(p if isinstance(p, str) else p.text for p in own).strip():
-        own, kind = list(parts), "forward"
-    done: list[str] = []
-    spans: list[Span] = []
+        own, kind = list(entities), "forward"
+    pieces: list[str] = []
+    spans: list[Mention] = []
     length = 0
-    for number, part in enumerate(own):
-        shown = part if isinstance(part, str) else part.text
-        if isinstance(part, _Part):
-            account = chat.handles.get(shown.lower()) if part.type == "mention" else None
-            if part.type == "mention_name" and part.user_id is not None:
-                shown, account = f"@{shown.removeprefix('@')}", f"user{part.user_id}"
-            elif part.type == "text_link" and part.href and part.href not in shown:
-                shown = f"{shown} ({part.href})"
-            elif part.type == "bot_command" and number == 0:
+    for number, entity in enumerate(own):
+        piece = entity if isinstance(entity, str) else entity.text
+        if isinstance(entity, _TextEntity):
+            account = chat.handles.get(piece.lower()) if entity.type == "mention" else None
+            if entity.type == "mention_name" and entity.user_id is not None:
+                piece, account = f"@{piece.removeprefix('@')}", f"user{entity.user_id}"
+            elif entity.type == "text_link" and entity.href and entity.href not in piece:
+                piece = f"{piece} ({entity.href})"
+            elif entity.type == "bot_command" and number == 0:
                 kind = "command"
-            if account and shown:
-                spans.append(Span(account, length, length + len(shown)))
+            if account and piece:
+                spans.append(Mention(account, length, length + len(piece)))
         elif has_quote and not length:
-            shown = shown.lstrip("\n")
-        done.append(shown)
-        length += len(shown)
-    return "".join(done), kind, spans
+            piece = piece.lstrip("\n")
+        pieces.append(piece)
+        length += len(piece)
+    return "".join(pieces), kind, spans
 
 
 def _files(message: _Message) -> Iterator[tuple[str, str]]:
-    """Kinds and names of what was sent with a message."""
+    """Kinds and names of a message's attachments."""
     if message.photo:
         yield "image", _name(message.photo)
     if message.file:
@@ -243,78 +248,68 @@ def _files(message: _Message) -> Iterator[tuple[str, str]]:
 
 
 def _name(path: str) -> str:
-    """The name of a file, "" where it was not exported."""
+    """The name of a file, "" if it was not exported."""
     if path.endswith(")") and "(File " in path:
         return ""
     return re.split(r"[/\\]", path)[-1]
 
 
 def _sender(number: int | None, name: str | None, chat: Chat) -> tuple[str, str | None]:
-    """Account and name where the account is a number, or is not said."""
+    """Account and name, if the account is a number or missing."""
     if number is not None:
-        return peer(number), name
+        return account_id(number), name
     if name is None and chat.type.endswith("_channel"):
         return chat.id, chat.name
     return name or "deleted", name
 
 
 def _reply(message: _Message, chat: Chat) -> str | None:
-    """What a message answers, if that is in the same chat."""
-    elsewhere = message.reply_to_peer_id not in (None, chat.id)
-    return None if elsewhere else str(message.reply_to_message_id)
+    """The id of the message replied to, if that is in the same chat."""
+    is_elsewhere = message.reply_to_peer_id not in (None, chat.id)
+    return None if is_elsewhere else str(message.reply_to_message_id)
 
 
-def _table(columns: _Columns, chats: list[Chat]) -> pl.DataFrame:
-    """The message table of columns as `_add` fills them."""
-    height = len(columns["id"])
+def _table(columns: Columns, chats: list[Chat]) -> pl.DataFrame:
+    """The message table of columns as filled by `_add`."""
     times = _times(columns.pop("unix", []), columns.pop("local", []))
-    places = pl.Series(columns.pop("chat", []), dtype=pl.UInt32)
-    names = pl.Series([chat.name for chat in chats], dtype=pl.String)
-    ids = pl.Series([chat.id for chat in chats], dtype=pl.String)
-    special = {
-        "channel": names.gather(places),
-        "channel_id": ids.gather(places),
-        "sent_at": times["sent_at"],
-        "zone_assumed": times["zone_assumed"],
-        "attachments": lists("attachments", height, columns["attachments"]),
-        "mentions": lists("mentions", height, columns["mentions"]),
-    }
-    return messages.table({**columns, **special}).with_columns(
-        source=pl.lit("telegram"),
-        # Ids count up with time.
-        position=pl.coalesce(pl.col("id").cast(pl.Int64, strict=False), "position"),
-    )
+    indices = pl.Series(columns.pop("chat", []), dtype=pl.UInt32)
+    names = pl.Series([chat.name for chat in chats], dtype=pl.String).gather(indices)
+    ids = pl.Series([chat.id for chat in chats], dtype=pl.String).gather(indices)
+    table = from_columns(columns, times, channel=names, channel_id=ids)
+    return table.with_columns(source=pl.lit("telegram"))
 
 
 def _times(unix: list[str | int | None], local: list[str | None]) -> pl.DataFrame:
     """Columns ``sent_at`` and ``zone_assumed``."""
     seconds = pl.Series("seconds", unix, pl.String, strict=False).cast(pl.Int64, strict=False)
     frame = seconds.to_frame().select(
-        sent_at=sayable(
-            pl.when(pl.col("seconds").abs() < 2**40).then(pl.col("seconds") * 1_000_000).cast(UTC)
+        sent_at=in_datetime_range(
+            pl.when(pl.col("seconds").abs() < 2**40)
+            .then(pl.col("seconds") * 1_000_000)
+            .cast(UTC_TIME)
         ),
         zone_assumed=False,
     )
     if not frame["sent_at"].null_count():
         return frame
-    read = utc(local)
+    read = parse_times(local)
     return frame.select(
         sent_at=pl.coalesce("sent_at", read["sent_at"]),
         zone_assumed=pl.col("sent_at").is_null() & read["zone_assumed"],
     )
 
 
-class Topics:
-    """The topics of forums, and which messages are in them."""
+class ForumTopics:
+    """The topics of forums, and the messages in them."""
 
     def __init__(self) -> None:
-        self.roots: Roots = {}
-        # Two generations, so that memory stays flat: what is answered is seldom old.
-        self.recent: Roots = {}
-        self.older: Roots = {}
+        self.roots: TopicRoots = {}
+        # Two generations, so that memory stays flat: most replies are to recent messages.
+        self.recent: TopicRoots = {}
+        self.older: TopicRoots = {}
 
-    def sorted(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The messages with their topics as threads; only true replies stay such."""
+    def assign_threads(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Set the threads of messages to their topics, and keep only true replies."""
         forums = {chat for chat, _ in self.roots}
         threads: list[str | None] = []
         replies: list[str | None] = []
@@ -329,7 +324,7 @@ class Topics:
                     self.recent[chat, number] = thread
             threads.append(thread)
             replies.append(reply)
-        if len(self.recent) > REMEMBERED:
+        if len(self.recent) > MAX_REMEMBERED:
             self.recent, self.older = {}, self.recent
         return frame.with_columns(
             thread=pl.Series(threads, dtype=pl.String), reply_to=pl.Series(replies, dtype=pl.String)

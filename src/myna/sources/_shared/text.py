@@ -1,4 +1,4 @@
-"""Text files in whatever encoding they came."""
+"""Text files in any encoding, read by lines or by blocks of lines."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import BinaryIO
 
 from myna.sources import ChatFile, Tally
 
-BLOCK = 2**22
+BLOCK_CHARS = 2**22
 """Characters read at a time."""
 
-LONGEST_LINE = 2**26
-"""Characters of a line; what is longer is no line of a chat, and is left unread."""
+MAX_LINE_CHARS = 2**26
+"""Characters of a line; a longer one is left unread."""
 
 _BOMS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -22,8 +22,8 @@ _BOMS = {
 }
 
 
-def encoding(head: bytes) -> str:
-    """The encoding of a file that begins so: UTF-16, or else UTF-8."""
+def detect_encoding(head: bytes) -> str:
+    """The encoding of a file with these first bytes: UTF-16, or else UTF-8."""
     for bom, name in _BOMS.items():
         if head.startswith(bom):
             return name
@@ -37,24 +37,23 @@ def encoding(head: bytes) -> str:
 
 
 def open_text(stream: BinaryIO, head: bytes) -> TextIOWrapper:
-    """Read a stream as text, its line ends as they are.
+    """Open a stream as text, with its line ends unchanged.
 
-    A byte that is no UTF-8 is read as Windows-1252 has it. So no sample has to decide
-    for the whole of the file, and a single damaged byte does not matter.
+    A byte that is no UTF-8 is read as Windows-1252, so that no sample has to decide for
+    the whole file, and a single damaged byte does not matter.
     """
-    name = encoding(head)
+    name = detect_encoding(head)
     errors = "replace" if name.startswith("utf-16") else "myna.windows-1252"
     return TextIOWrapper(stream, encoding=name, errors=errors, newline="")
 
 
-def blocks(
+def read_blocks(
     file: ChatFile, tally: Tally, is_whole: Callable[[str], bool] | None = None
 ) -> Iterator[str]:
-    r"""A text file in blocks of whole lines, whose ends are ``\n`` whatever they were.
+    r"""Read a text file in blocks of whole lines, with ``\n`` for any line end.
 
-    A last line that nothing ends may be cut off anywhere, so it is not read, unless
-    `is_whole` knows it for a whole one: the tally says so, and of how many bytes.
-    `tally.bytes_done` follows.
+    A last line without an end may be cut off, so it is counted as unread, unless
+    `is_whole` accepts it. `tally.bytes_done` follows.
 
     Raises:
         SourceError: the file cannot be read.
@@ -64,7 +63,7 @@ def blocks(
         kept: list[str] = []  # the beginning of a line
         length = number = 0
         too_long = False
-        while block := text.read(BLOCK):
+        while block := text.read(BLOCK_CHARS):
             tally.bytes_done = min(file.size, stream.tell())
             if too_long:
                 _, end, block = block.partition("\n")
@@ -80,53 +79,55 @@ def blocks(
                 yield done
             kept.append(begun)
             length += len(begun)
-            if length > LONGEST_LINE:
-                tally.skip("line too long", f"line {number + 1}: over {LONGEST_LINE:,} characters")
+            if length > MAX_LINE_CHARS:
+                tally.skip(
+                    "line too long", f"line {number + 1}: over {MAX_LINE_CHARS:,} characters"
+                )
                 kept, length, too_long = [], 0, True
         left = "".join(kept)
         if left and is_whole is not None and is_whole(left):
             yield f"{left}\n"
         elif left:
-            tally.lose(max(0, file.size - _size(left, text.encoding)), file.size)
+            tally.skip_bytes(max(0, file.size - _size(left, text.encoding)), file.size)
             tally.notes.append(f"the file breaks off in line {number + 1}: that line is not read")
         tally.bytes_done = file.size
 
 
-def lines(
+def read_lines(
     file: ChatFile, tally: Tally, is_whole: Callable[[str], bool] | None = None
 ) -> Iterator[tuple[int, str]]:
-    """The lines of a text file with their numbers, from 1, without their ends; see `blocks`.
+    """Read the lines of a text file with their numbers, from 1, without ends; see `read_blocks`.
 
     Raises:
         SourceError: the file cannot be read.
     """
     number = 0
-    for block in blocks(file, tally, is_whole):
+    for block in read_blocks(file, tally, is_whole):
         for line in block[:-1].split("\n"):
             number += 1
             yield number, line
 
 
 def _size(text: str, encoding: str) -> int:
-    """Bytes of the file that a text takes, if its line ends are single characters."""
+    """The size of a text in the file, in bytes, if its line ends are single characters."""
     return len(text.encode("utf-16-le" if encoding.startswith("utf-16") else "utf-8", "replace"))
 
 
 def head_lines(file: ChatFile, most: int = 50) -> list[str]:
-    """The file's first lines, without their ends; of a line that is cut off, its begin."""
+    """The file's first lines without their ends; the last may be cut off."""
     text = head_text(file).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n", most)[:most]
 
 
 def head_text(file: ChatFile) -> str:
     """The file's first bytes as text."""
-    name = encoding(file.head)
+    name = detect_encoding(file.head)
     errors = "replace" if name.startswith("utf-16") else "myna.windows-1252"
     return file.head.decode(name, errors)
 
 
 def _windows_1252(error: UnicodeError) -> tuple[str, int]:
-    """Decode what UTF-8 could not."""
+    """Decode bytes that are no UTF-8."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return error.object[error.start : error.end].decode("cp1252", "replace"), error.end

@@ -1,4 +1,4 @@
-"""Times as exports write them, to UTC."""
+"""Parse times in the formats of exports, to UTC."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import polars as pl
 
-UTC = pl.Datetime("us", "UTC")
+UTC_TIME = pl.Datetime("us", "UTC")
 
 # "26-Jun-19 06:26 PM", "2020-01-02T03:04:05.678+05:30", "Mon, 2 Jan 2006 15:04:05 -0700".
-# The date is whatever stands before the time of day, and the zone may be absent.
+# The date is everything before the time of day; the zone may be absent.
 _PARTS = (
     r"^\s*(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,?\s+)?"
     r"(?<date>[^:]*?)[\s,]*(?:at\s+)?T?"
@@ -25,21 +25,20 @@ _NAMES = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 _MONTHS = {name: number for number, name in enumerate(_NAMES, 1)}
 
 
-def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
-    """Read times of any usual form: columns ``sent_at`` and ``zone_assumed``.
+def parse_times(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
+    """Parse times in any usual format: columns ``sent_at`` and ``zone_assumed``.
 
-    ISO 8601, numbers since 1970 (seconds, or by their size milli-, micro- or
-    nanoseconds), and dates in words or figures with or without a time of day. What names
-    no zone is taken for UTC and marked ``zone_assumed``; a number is UTC by definition.
-    What cannot be read is null.
+    ISO 8601, numbers since 1970 (seconds, or by their size milli-, micro- or nanoseconds),
+    and dates in words or figures with or without a time of day. A time without a zone is
+    taken for UTC and marked ``zone_assumed``; a number is UTC. An unknown format gives null.
 
     Args:
-        values: one text for each message, or None.
-        day_first: 3/4/2020 is the third of April, not the fourth of March.
+        values: one text or None for each message.
+        day_first: True if 3/4/2020 is the third of April, not the fourth of March.
     """
     frame = pl.DataFrame({"text": values}, schema={"text": pl.String})
     iso = pl.col("text").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-    frame = frame.with_columns(sent_at=sayable(iso), zone_assumed=pl.lit(False))
+    frame = frame.with_columns(sent_at=in_datetime_range(iso), zone_assumed=pl.lit(False))
     if frame["sent_at"].null_count() == frame["text"].null_count():
         return frame.drop("text")
     parts = frame.select(
@@ -50,18 +49,18 @@ def utc(values: Iterable[str | None], day_first: bool = True) -> pl.DataFrame:
     ).unnest("date")
     parts = parts.with_columns(month_0=_month("field_0"), month_1=_month("field_1"))
     return parts.with_columns(written=_date(day_first) + _time_of_day() - _zone()).select(
-        sent_at=sayable(pl.coalesce("sent_at", "number", "written")),
+        sent_at=in_datetime_range(pl.coalesce("sent_at", "number", "written")),
         zone_assumed=pl.coalesce("sent_at", "number").is_null()
         & pl.col("written").is_not_null()
         & (pl.col("zone").fill_null("") == ""),
     )
 
 
-def day_first(times: Iterable[str]) -> tuple[bool, bool]:
-    """True if dates in figures have the day before the month; and whether that is certain.
+def detect_day_first(times: Iterable[str]) -> tuple[bool, bool]:
+    """True if dates in figures have the day before the month; and True if that is certain.
 
-    A field above 12 is a day. Failing that, times are mostly in order, so the reading in
-    which they turn back less often is the right one, and days change more often than months.
+    A field above 12 is a day. Otherwise, the reading in which dates run backwards less
+    often is taken, then the one in which days change more often than months.
     """
     fields = [match.groups() for time in times if (match := _NUMERIC_DATE.match(time))]
     dates = [(int(first), int(second), int(year)) for first, second, year in fields]
@@ -76,7 +75,7 @@ def day_first(times: Iterable[str]) -> tuple[bool, bool]:
 
 
 def _turns(dates: list[tuple[int, int, int]]) -> int:
-    """The number of dates that run against the way they mostly run."""
+    """The number of steps that run against the direction of most."""
     later = sum(a < b for a, b in pairwise(dates))
     earlier = sum(a > b for a, b in pairwise(dates))
     return min(later, earlier)
@@ -87,13 +86,13 @@ def _changes(field: list[int]) -> int:
     return sum(a != b for a, b in pairwise(field))
 
 
-def sayable(time: pl.Expr) -> pl.Expr:
-    """The time, or null where it is in a year that no datetime can say."""
+def in_datetime_range(time: pl.Expr) -> pl.Expr:
+    """The time, or null if Python's datetime cannot represent its year."""
     return pl.when(time.dt.year().is_between(1, 9999)).then(time)
 
 
 def _since_1970() -> pl.Expr:
-    """Numbers: seconds below 1e11 (the year 5138), then milli-, micro-, nanoseconds."""
+    """Times given as numbers: seconds below 1e11 (year 5138), then milli-, micro-, nanoseconds."""
     text = pl.col("text").str.strip_chars()
     whole = text.cast(pl.Int64, strict=False)
     number = pl.when(text.str.contains(_NUMBER)).then(text.cast(pl.Float64, strict=False))
@@ -107,11 +106,11 @@ def _since_1970() -> pl.Expr:
         .when(number.abs() < 1e20)
         .then(pl.coalesce(whole // 1000, (number / 1000).round()))
     )
-    return micro.cast(pl.Int64, strict=False).cast(UTC)
+    return micro.cast(pl.Int64, strict=False).cast(UTC_TIME)
 
 
 def _date(day_first: bool) -> pl.Expr:
-    """Midnight of the date: year first, the month in words, or figures in the given order."""
+    """Midnight of the date: year first, month in words, or figures in the given order."""
     first, second, third = (pl.col(f"field_{n}") for n in range(3))
     month = pl.coalesce("month_0", "month_1")
     year_first = first.str.len_chars() == 4
@@ -125,7 +124,7 @@ def _date(day_first: bool) -> pl.Expr:
     date = pl.format(
         "{}-{}-{}", year + century, pl.coalesce(month, figure.cast(pl.Int8, strict=False)), day
     )
-    return date.str.to_date("%Y-%m-%d", strict=False).cast(UTC)
+    return date.str.to_date("%Y-%m-%d", strict=False).cast(UTC_TIME)
 
 
 def _month(field: str) -> pl.Expr:
@@ -134,16 +133,16 @@ def _month(field: str) -> pl.Expr:
 
 
 def _time_of_day() -> pl.Expr:
-    """The time since midnight; a date without a time of day is its midnight."""
+    """The duration since midnight; zero for a date without a time of day."""
     hour = pl.col("hour").cast(pl.Int64)
     afternoon = pl.col("half").str.to_lowercase() == "p"
     hour = pl.when(pl.col("half").is_null()).then(hour).otherwise(hour % 12 + 12 * afternoon)
     minute, second = pl.col("minute").cast(pl.Int64), pl.col("second").cast(pl.Int64)
     micro = pl.col("fraction").str.slice(0, 6).str.pad_end(6, "0").cast(pl.Int64)
     given = [part.fill_null(0) for part in (hour, minute, second, micro)]
-    there_is = (given[0] < 24) & (given[1] < 60) & (given[2] < 61)
+    is_valid = (given[0] < 24) & (given[1] < 60) & (given[2] < 61)
     seconds = (given[0] * 60 + given[1]) * 60 + given[2]
-    return pl.when(there_is).then(pl.duration(seconds=seconds, microseconds=given[3]))
+    return pl.when(is_valid).then(pl.duration(seconds=seconds, microseconds=given[3]))
 
 
 def _zone() -> pl.Expr:

@@ -1,7 +1,7 @@
-"""The lines of WhatsApp's export: where a message begins, and what it says.
+"""The lines of WhatsApp's export: the beginnings of messages, and their content.
 
-Its beginning has one of several forms, with dates and times of any language; behind it
-stands what may be more than a person's text.
+A beginning has one of several formats, with dates and times in any language. The content
+may be more than a person's text.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import polars as pl
 
 from myna.sources._shared import whatsapp_formats as forms
 from myna.sources._shared import whatsapp_words as words
-from myna.sources._shared.message_table import File, Span, attachment_kind
+from myna.sources._shared.message_table import Attachment, Mention, attachment_kind
 
-EARLIEST = 2009
+EARLIEST_YEAR = 2009
 """The year of WhatsApp's first version."""
 
 # Rust's regular expressions, which take linear time. None of them holds a nested group that
 # can match the same characters in two ways.
 _FIGURE = "[0-9٠-٩۰-۹०-९০-৯]"
-_MARKS = f"[{forms.MARKS}]*"
+_MARKS = f"[{forms.DIRECTION_MARKS}]*"
 _BLANK = "[ \u00a0\u202f\u2009]"
 _BETWEEN = f"[\u200e\u200f]?[-./年月]{_BLANK}?[\u200e\u200f]?"
 _DATE = (
@@ -37,24 +37,24 @@ _CLOCK = (
 )
 _AFTER = f"{_BLANK}?(?<after>{_WORD}(?:{_BLANK}{_WORD}){{0,3}})"
 _COMMA = f"{_MARKS}[,،]?{_BLANK}*{_MARKS}"
-WORDS = "words"
+ANY_WORDS = "words"
 _TIMES = {
     "24 hours": _CLOCK,
     "a word before": f"{_BEFORE}{_CLOCK}",
     "a word behind": f"{_CLOCK}{_AFTER}",
-    WORDS: f"(?:{_BEFORE})?{_CLOCK}(?:{_AFTER})?",
+    ANY_WORDS: f"(?:{_BEFORE})?{_CLOCK}(?:{_AFTER})?",
 }
 
 
-class Form(NamedTuple):
-    """The form in which a file writes the beginning of a message."""
+class LineFormat(NamedTuple):
+    """The format of the first lines of messages in a file."""
 
     layout: str
     hours: str
 
 
-FORMS = {
-    Form(layout, hours): f"^{_MARKS}{begin}{first}{_COMMA}{second}{end}(?<rest>.*)$"
+LINE_FORMATS = {
+    LineFormat(layout, hours): f"^{_MARKS}{begin}{first}{_COMMA}{second}{end}(?<rest>.*)$"
     for hours, time in _TIMES.items()
     for layout, begin, first, second, end in (
         ("dash", "", _DATE, time, f"{_BLANK}[-–]{_BLANK}"),
@@ -64,60 +64,59 @@ FORMS = {
         ("colon", "", _DATE, time, f":{_BLANK}"),
     )
 }
-"""The beginnings of a message. A file has one of them throughout, so that a line of another
-form is a text that somebody copied."""
+"""Patterns of the first line of a message. A file has one of them throughout, so that a line of
+another format is text that somebody copied."""
 
-SAMPLE = 2_000
-"""Lines that tell a file's form."""
+FORMAT_SAMPLE_LINES = 2_000
+"""Lines from which a file's format is detected."""
 
-Order = tuple[int, int, int]
-"""Where year, month and day stand in a date."""
+DateOrder = tuple[int, int, int]
+"""The positions of year, month and day in a date."""
 
-ORDERS: dict[Order, str] = {(2, 1, 0): "day", (2, 0, 1): "month", (0, 1, 2): "year"}
-"""The orders that there are, the likeliest first, and what then stands first."""
+DATE_ORDERS: dict[DateOrder, str] = {(2, 1, 0): "day", (2, 0, 1): "month", (0, 1, 2): "year"}
+"""The known orders, the likeliest first, with the name of their first field."""
 
 
-def found_form(lines: pl.Series) -> Form | None:
-    """The form (of FORMS) that most of the first lines have; None where no line has any."""
-    for some in (lines.head(SAMPLE), lines.slice(SAMPLE)):
+def detect_line_format(lines: pl.Series) -> LineFormat | None:
+    """The format of most of the first lines; None if no line has any."""
+    for some in (lines.head(FORMAT_SAMPLE_LINES), lines.slice(FORMAT_SAMPLE_LINES)):
         likely = [
             form
-            for form, pattern in FORMS.items()
-            if form.hours == WORDS and some.str.contains(pattern).any()
+            for form, pattern in LINE_FORMATS.items()
+            if form.hours == ANY_WORDS and some.str.contains(pattern).any()
         ]
         if likely and (layout := _commonest(some, likely)):
-            return _commonest(some, [form for form in FORMS if form.layout == layout.layout])
+            return _commonest(some, [form for form in LINE_FORMATS if form.layout == layout.layout])
     return None
 
 
-def _commonest(lines: pl.Series, forms: list[Form]) -> Form | None:
-    """The form that most of the lines have, the first of several; None where none has any."""
-    counts = {form: int(lines_by(lines, form)["begins"].sum()) for form in forms}
+def _commonest(lines: pl.Series, forms: list[LineFormat]) -> LineFormat | None:
+    """The format of most lines, the first of several; None if no line has any."""
+    counts = {form: int(parse_lines(lines, form)["begins"].sum()) for form in forms}
     best = max(forms, key=lambda form: counts[form])
     return best if counts[best] else None
 
 
-def lines_by(lines: pl.Series, form: Form) -> pl.DataFrame:
-    """Lines as a form sees them.
+def parse_lines(lines: pl.Series, form: LineFormat) -> pl.DataFrame:
+    """Parse lines by a format.
 
     Returns:
-        Columns line, begins (whether it is a message's first; the others are null where it
-        is not), date, time (seconds since midnight, null where there is no such time) and
-        rest (what stands behind them).
+        Columns line, begins (True for a message's first line; the next are null for others),
+        date, time (seconds since midnight, null if invalid) and rest (the text behind them).
     """
-    found = lines.str.extract_groups(FORMS[form]).struct.unnest()
+    parsed = lines.str.extract_groups(LINE_FORMATS[form]).struct.unnest()
     none = pl.lit(None, pl.String)
-    found = found.with_columns(none.alias(w) for w in ("before", "after") if w not in found)
+    parsed = parsed.with_columns(none.alias(w) for w in ("before", "after") if w not in parsed)
     halves = {
-        word: forms.half(word)
+        word: forms.half_of_day(word)
         for side in ("before", "after")
-        for word in found[side].unique().drop_nulls()
+        for word in parsed[side].unique().drop_nulls()
     }
-    strange = [word for word, half in halves.items() if half is None]
+    unknown = [word for word, half in halves.items() if half is None]
     later = [word for word, half in halves.items() if half == "p"]
     timed = [word for word, half in halves.items() if half]
-    found = found.with_columns(
-        _number(found[part]).alias(part) for part in ("hour", "minute", "second")
+    parsed = parsed.with_columns(
+        _number(parsed[part]).alias(part) for part in ("hour", "minute", "second")
     )
     hour = pl.col("hour")
     either = [pl.col(side).fill_null("") for side in ("before", "after")]
@@ -125,19 +124,19 @@ def lines_by(lines: pl.Series, form: Form) -> pl.DataFrame:
     is_later = pl.any_horizontal(side.is_in(later) for side in either)
     hour = pl.when(is_half).then(hour % 12 + 12 * is_later).otherwise(hour)
     minute, second = pl.col("minute"), pl.col("second").fill_null(0)
-    there_is = (hour < 24) & (minute < 60) & (second < 61)
-    is_word = pl.any_horizontal(side.is_in(strange) for side in either)
-    return found.select(
+    is_valid = (hour < 24) & (minute < 60) & (second < 61)
+    is_word = pl.any_horizontal(side.is_in(unknown) for side in either)
+    return parsed.select(
         line=lines,
         begins=pl.col("date").is_not_null() & ~is_word,
         date="date",
-        time=pl.when(there_is).then((hour * 60 + minute) * 60 + second),
+        time=pl.when(is_valid).then((hour * 60 + minute) * 60 + second),
         rest="rest",
     )
 
 
 def _number(figures: pl.Series) -> pl.Series:
-    """The number that figures of any script say."""
+    """Parse figures of any script."""
     number = figures.cast(pl.Int64, strict=False)
     if number.null_count() == figures.null_count():
         return number
@@ -145,14 +144,14 @@ def _number(figures: pl.Series) -> pl.Series:
     return figures.replace_strict(known, default=None, return_dtype=pl.Int64)
 
 
-def order_of(dates: list[str]) -> tuple[Order, bool, bool]:
-    """The order of year, month and day in dates, whether it is clear, and whether certain."""
-    dated = [fields(text) for text in dates]
+def detect_date_order(dates: list[str]) -> tuple[DateOrder, bool, bool]:
+    """Detect the order of year, month and day in dates; True if it is clear, True if certain."""
+    dated = [date_numbers(text) for text in dates]
     american = any(re.match(r"[1-9]/\d{1,2}/\d\d$", text) for text in dates)
     readings = []
-    for order in sorted(ORDERS, key=lambda order: american and ORDERS[order] != "month"):
-        read = [day_of(numbers, order) for numbers in dated]
-        known = [day for day in read if day is not None and day.year >= EARLIEST]
+    for order in sorted(DATE_ORDERS, key=lambda order: american and DATE_ORDERS[order] != "month"):
+        read = [to_date(numbers, order) for numbers in dated]
+        known = [day for day in read if day is not None and day.year >= EARLIEST_YEAR]
         turns = sum(a > b for a, b in pairwise(known))
         changes = sum(a.day != b.day for a, b in pairwise(known))
         readings.append(((len(read) - len(known), turns, -changes), order, read))
@@ -164,8 +163,8 @@ def order_of(dates: list[str]) -> tuple[Order, bool, bool]:
     return best[1], is_clear, all(score[0] > best[0][0] for score, _ in others)
 
 
-def fields(text: str) -> tuple[int, int, int]:
-    """A date's three numbers, in the order in which they stand, years of Japan's eras as ours."""
+def date_numbers(text: str) -> tuple[int, int, int]:
+    """A date's three numbers as written, with years of Japan's eras converted."""
     first, second, third = [int(number) for number in re.findall(r"\d+", text)][:3]
     for era, before in (("H", 1988), ("R", 2018)):
         if text.startswith(era):
@@ -175,9 +174,9 @@ def fields(text: str) -> tuple[int, int, int]:
     return first, second, third
 
 
-def day_of(fields: tuple[int, int, int], order: Order) -> date | None:
-    """The date, or None where there is no such day."""
-    year, month, day = (fields[place] for place in order)
+def to_date(numbers: tuple[int, int, int], order: DateOrder) -> date | None:
+    """The date, or None if there is no such day."""
+    year, month, day = (numbers[position] for position in order)
     if year < 100:
         year += 2000
     if 2400 < year < 2700:  # of the Buddhist era
@@ -196,7 +195,7 @@ _MENTION = re.compile(
 _NUMBERED = re.compile(r"\d{8}-")
 _FILE_ATTACHED = re.compile(r"(.{1,300}) \(([^()]{1,60})\)\s*")
 _EXTENSION = re.compile(r".*\.\w{0,8}")
-_PLACE = re.compile(r"(.{0,300}?): ?https://(?:maps\.google\.com/\?q=|foursquare\.com/)\S*\s*")
+_MAP_LINK = re.compile(r"(.{0,300}?): ?https://(?:maps\.google\.com/\?q=|foursquare\.com/)\S*\s*")
 _DOCUMENTS = ("csv", "doc", "docx", "pdf", "ppt", "pptx", "rtf", "txt", "xls", "xlsx", "zip")
 
 
@@ -206,13 +205,13 @@ class Content(NamedTuple):
     kind: str
     text: str
     edited: bool = False
-    files: tuple[File, ...] = ()
-    mentions: tuple[Span, ...] = ()
+    files: tuple[Attachment, ...] = ()
+    mentions: tuple[Mention, ...] = ()
 
 
-def person(raw: str) -> tuple[str, str] | None:
-    """The name shown and the key of an account, or None for what is no name."""
-    name = forms.bare(raw)
+def parse_author(raw: str) -> tuple[str, str] | None:
+    """The display name and the key of an account, or None if this is no name."""
+    name = forms.normalize(raw)
     if not name or len(name) > 100 or len(_QUOTES.findall(name)) % 2:
         return None
     if _NUMBER.fullmatch(name):
@@ -224,125 +223,127 @@ def person(raw: str) -> tuple[str, str] | None:
     return name, name
 
 
-def notice(text: str) -> Content:
+def parse_notice(text: str) -> Content:
     """A notice of the app itself."""
-    text = forms.unmarked(text)
-    is_call = forms.key(text) in words.CALLS
+    text = forms.strip_marks(text)
+    is_call = forms.phrase_key(text) in words.CALLS
     return Content("call" if is_call else "system", "" if is_call else text)
 
 
-def said_in(body: str, more: str, is_ios: bool) -> Content:
-    """The content of somebody's message, where there may be more to it than text.
+def parse_content(body: str, more: str, is_ios: bool) -> Content:
+    """Parse the content of a person's message, which may be more than text.
 
     Args:
-        body: its first line, with the marks that it had.
-        more: its other lines, each with its line's end in front.
-        is_ios: whether U+200E begins what is no person's text.
+        body: its first line, with its direction marks.
+        more: its other lines, each with a line end in front.
+        is_ios: True if text by the app itself begins with U+200E.
     """
-    plain, whole = forms.bare(body), "" if more else forms.key(body)
+    plain, whole = forms.normalize(body), "" if more else forms.phrase_key(body)
     is_deleted = whole in words.DELETED or whole in words.YOU_DELETED
-    if is_deleted or (whole and plain.startswith(words.DELETED_BY)):
+    if is_deleted or (whole and plain.startswith(words.DELETED_BEGINNINGS)):
         return Content("deleted", "")
     is_marked = is_ios and body.startswith("\u200e")
-    if whole in words.CALLS or (is_marked and plain.startswith(words.CALL_BEGINS)):
+    if whole in words.CALLS or (is_marked and plain.startswith(words.CALL_BEGINNINGS)):
         return Content("call", "")
     if whole == words.NULL and not is_ios:
-        return Content("text", "", files=(File("file", ""),))
+        return Content("text", "", files=(Attachment("file", ""),))
     body, more, edited = _unedited(body, more)
-    if found := _media(body, more):
-        text, file = found
+    if media := _media(body, more):
+        text, file = media
         return _with_mentions(text, edited, (file,))
     if plain in words.POLL:
         return _with_mentions(_poll(more), edited)
-    if (is_marked and body[1:2] != "@") or plain.startswith(forms.NOTICES):
-        return notice(body + more)
+    if (is_marked and body[1:2] != "@") or plain.startswith(forms.NOTICE_BEGINNINGS):
+        return parse_notice(body + more)
     return _with_mentions(body + more, edited)
 
 
 def _unedited(body: str, more: str) -> tuple[str, str, bool]:
-    """The first line and the others without the mark of an edit, and whether there was one."""
+    """The first line and the others without the mark of an edit; True if there was one."""
     whole = (body + more).rstrip()
     begin = whole.rfind("<")
     if begin <= 0 or not whole.endswith(">"):
         return body, more, False
-    phrase, before = forms.key(whole[begin:]), whole[:begin].rstrip(" ")
-    is_marked = before.rstrip(forms.MARKS) and before.endswith("\u200e") and ":" not in phrase
-    if phrase not in words.EDITED and not (is_marked and phrase not in words.OMITTED):
+    phrase, before = forms.phrase_key(whole[begin:]), whole[:begin].rstrip(" ")
+    is_marked = (
+        before.rstrip(forms.DIRECTION_MARKS) and before.endswith("\u200e") and ":" not in phrase
+    )
+    if phrase not in words.EDITED and not (is_marked and phrase not in words.OMITTED_MEDIA):
         return body, more, False
-    body, end, more = before.rstrip(f" {forms.MARKS}").partition("\n")
+    body, end, more = before.rstrip(f" {forms.DIRECTION_MARKS}").partition("\n")
     return body, end + more, True
 
 
-def _media(body: str, more: str) -> tuple[str, File] | None:
-    """The caption of media, and the media; None where there is none.
+def _media(body: str, more: str) -> tuple[str, Attachment] | None:
+    """The caption and the attachment of a message with media, else None.
 
-    A caption keeps the line's end that stood between: cleaning takes outer blanks away.
+    A caption keeps the line end before it: cleaning strips outer blanks.
     """
-    if found := words.OMITTED.get(forms.key(body)):
-        file, caption = File(*found), forms.bare(more)
-        # Of a document its name is left, in the caption's place.
+    if found := words.OMITTED_MEDIA.get(forms.phrase_key(body)):
+        file, caption = Attachment(*found), forms.normalize(more)
+        # A document leaves its name in place of the caption.
         if file == ("file", "") and caption.rpartition(".")[2].lower() in _DOCUMENTS:
-            return "", File("file", caption)
+            return "", Attachment("file", caption)
         return more, file
-    for kind_of in (_attached, _file_attached, _place):
+    for kind_of in (_attached, _file_attached, _map_place):
         if attached := kind_of(body, more):
             return attached
     return None
 
 
-def _attached(body: str, more: str) -> tuple[str, File] | None:
-    """Media of iOS, behind their caption: `<attached: name>`, or what stands for them."""
+def _attached(body: str, more: str) -> tuple[str, Attachment] | None:
+    """Media of iOS, behind their caption: `<attached: name>`, or a phrase for omitted media."""
     whole = (body + more).rstrip()
     before, mark, last = whole.rpartition("\u200e")
-    if mark and (found := words.OMITTED.get(forms.key(last))):
+    if mark and (found := words.OMITTED_MEDIA.get(forms.phrase_key(last))):
         kind, name = found
-        return _titled(before, File(kind, name))
+        return _titled(before, Attachment(kind, name))
     if not whole.endswith(">"):
         return None
     before, begin, last = whole.rpartition("<")
     word, colon, name = last.removesuffix(">").partition(":")
-    name = forms.bare(name)
+    name = forms.normalize(name)
     is_file = _NUMBERED.match(name) or (
-        (before.endswith("\u200e") or forms.key(word) in words.ATTACHED)
+        (before.endswith("\u200e") or forms.phrase_key(word) in words.ATTACHED)
         and _EXTENSION.fullmatch(name)
     )
     if not (begin and colon and len(word) <= 40 and is_file):
         return None
-    return _titled(before, File(_kind(name), name))
+    return _titled(before, Attachment(_kind(name), name))
 
 
-def _titled(before: str, file: File) -> tuple[str, File]:
-    """The caption before a file; before a document stand its title and its pages instead."""
+def _titled(before: str, file: Attachment) -> tuple[str, Attachment]:
+    """The caption before a file; a document has its title and pages there instead."""
     title, is_document, _ = before.partition(" • ")
     if not is_document:
-        return before.rstrip(f" {forms.MARKS}"), file
-    return "", file if file.name else File(file.kind, forms.bare(title))
+        return before.rstrip(f" {forms.DIRECTION_MARKS}"), file
+    return "", file if file.name else Attachment(file.kind, forms.normalize(title))
 
 
-def _file_attached(body: str, more: str) -> tuple[str, File] | None:
+def _file_attached(body: str, more: str) -> tuple[str, Attachment] | None:
     """Media of Android, with a caption in the lines below: `name (file attached)`."""
     match = _FILE_ATTACHED.fullmatch(body) if len(body) < 400 else None
     if match is None:
         return None
-    name = forms.bare(match[1])
-    is_known = forms.key(match[2]) in words.FILE_ATTACHED
+    name = forms.normalize(match[1])
+    is_known = forms.phrase_key(match[2]) in words.FILE_ATTACHED
     if not is_known and not (body.startswith("\u200e") and _EXTENSION.fullmatch(name)):
         return None
-    # The caption of a document is its name once more.
-    is_title = forms.bare(more) in (name, name.rpartition(".")[0])
-    return "" if is_title else more, File(_kind(name), name)
+    # The caption of a document repeats its name.
+    is_title = forms.normalize(more) in (name, name.rpartition(".")[0])
+    return "" if is_title else more, Attachment(_kind(name), name)
 
 
-def _place(body: str, more: str) -> tuple[str, File] | None:
-    """A place on a map: its name, if it has one, stands before the link or in lines above."""
+def _map_place(body: str, more: str) -> tuple[str, Attachment] | None:
+    """A place on a map: its name, if any, is before the link or in lines above."""
     above, end, last = (body + more).rpartition("\n")
-    match = _PLACE.fullmatch(last) if len(last) < 1_000 else None
+    match = _MAP_LINK.fullmatch(last) if len(last) < 1_000 else None
     if match is None:
         return None
-    if forms.key(match[1]) in words.LOCATION:
-        return above + end, File("file", "location")
+    if forms.phrase_key(match[1]) in words.LOCATION_WORDS:
+        return above + end, Attachment("file", "location")
     is_marked = body.startswith("\u200e")
-    return (above + end + match[1], File("file", "location")) if is_marked else None
+    return (above + end + match[1], Attachment("file", "location")) if is_marked else None
 
 
 def _kind(name: str) -> str:
@@ -359,7 +360,7 @@ def _kind(name: str) -> str:
 
 def _poll(lines: str) -> str:
     """A poll's question and its answers, one a line, without the votes."""
-    before, question, *options = [*forms.unmarked(lines).split("\n"), ""]
+    before, question, *options = [*forms.strip_marks(lines).split("\n"), ""]
     answers = []
     for option in filter(None, options):
         answer = option.partition(":")[2].strip()
@@ -367,14 +368,14 @@ def _poll(lines: str) -> str:
     return "\n".join([before, question, *answers]) if question else ""
 
 
-def _with_mentions(text: str, edited: bool = False, files: tuple[File, ...] = ()) -> Content:
+def _with_mentions(text: str, edited: bool = False, files: tuple[Attachment, ...] = ()) -> Content:
     """A text with its mentions found: `@` and a number, or a name between isolates."""
-    text = text.lstrip(forms.MARKS)
+    text = text.lstrip(forms.DIRECTION_MARKS)
     parts: list[str] = []
     spans = []
     length = end = 0
     for match in _MENTION.finditer(text):
-        account = person(match[1] or match[2])
+        account = parse_author(match[1] or match[2])
         if account is None:
             continue
         name, author_id = account
@@ -382,6 +383,6 @@ def _with_mentions(text: str, edited: bool = False, files: tuple[File, ...] = ()
             author_id = f"+{author_id}"
         parts += (text[end : match.start()], f"@{name}")
         length += match.start() - end + len(name) + 1
-        spans.append(Span(author_id, length - len(name) - 1, length))
+        spans.append(Mention(author_id, length - len(name) - 1, length))
         end = match.end()
     return Content("text", "".join([*parts, text[end:]]), edited, files, tuple(spans))

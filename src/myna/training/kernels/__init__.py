@@ -1,5 +1,4 @@
-"""Parts of a training step written by hand, each with its formula, forwards and backwards.
+"""Hand-written kernels of a training step, each with its formula, forwards and backwards.
 
-A kernel is a function of tensors: it knows nothing of models. `install` puts them in the
-place of a model's own code, where they fit.
+A kernel is a function of tensors; `install` puts them into models that they fit.
 """

@@ -1,4 +1,4 @@
-"""What stands between a decoder's matrix products, with as few passes as it takes.
+"""RMSNorm, SwiGLU and rotary positions of a decoder, with few passes over memory.
 
 RMSNorm (Zhang & Sennrich, arXiv 1910.07467), over the last dimension, of size n:
 
@@ -31,7 +31,7 @@ class RmsNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         """See the module."""
-        wide = _wide(x)
+        wide = _at_least_float32(x)
         mean = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_() / x.shape[-1]
         inverse = mean.add_(epsilon).rsqrt_()
         ctx.save_for_backward(x, weight, inverse)
@@ -41,11 +41,11 @@ class RmsNorm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         """See the module."""
         x, weight, inverse = ctx.saved_tensors
-        wide, dw = _wide(x), None
+        wide, dw = _at_least_float32(x), None
         if ctx.needs_input_grad[1]:
             normed = wide * inverse
             dw = (grad * normed).flatten(0, -2).sum(0).to(weight.dtype)
-        g = grad * weight.to(grad.dtype) if wide is x else _wide(grad) * weight
+        g = grad * weight.to(grad.dtype) if wide is x else _at_least_float32(grad) * weight
         slope = (g * wide).sum(-1, keepdim=True).mul_(inverse**3).div_(-x.shape[-1])
         dx = g.mul_(inverse).addcmul_(wide, slope)
         return dx.to(x.dtype), dw, None
@@ -74,17 +74,17 @@ class Rotary(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """See the module."""
         ctx.save_for_backward(cos, sin)
-        return _turned(x, cos, sin)
+        return _rotated(x, cos, sin)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         """See the module."""
         cos, sin = ctx.saved_tensors
-        return _turned(grad, cos, -sin), None, None
+        return _rotated(grad, cos, -sin), None, None
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-    """RMSNorm as Llama's family has it; Liger's kernel on a GPU where it is installed."""
+    """RMSNorm of Llama-like models; Liger's kernel on a GPU if installed."""
     if x.is_cuda and has_liger():
         from liger_kernel.ops.rms_norm import LigerRMSNormFunction
 
@@ -93,7 +93,7 @@ def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
 
 
 def swiglu(gate: Tensor, up: Tensor) -> Tensor:
-    """SwiGLU; Liger's kernel on a GPU where it is installed."""
+    """SwiGLU; Liger's kernel on a GPU if installed."""
     if gate.is_cuda and has_liger():
         from liger_kernel.ops.swiglu import LigerSiLUMulFunction
 
@@ -108,11 +108,11 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 @functools.cache
 def has_liger() -> bool:
-    """Whether the Liger kernels are installed."""
+    """True if the Liger kernels are installed."""
     return importlib.util.find_spec("liger_kernel") is not None
 
 
-def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     half = x.shape[-1] // 2
     cos, sin = cos[:, None], sin[:, None]
     y = torch.empty_like(x)
@@ -121,5 +121,5 @@ def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return y
 
 
-def _wide(x: Tensor) -> Tensor:
+def _at_least_float32(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()

@@ -1,4 +1,4 @@
-"""LoRA on frozen linear layers, without the detours of a general autograd.
+"""LoRA on frozen linear layers, with a hand-written backward pass.
 
 For layers i that read the same x (q, k and v; or gate and up):
 
@@ -7,9 +7,9 @@ For layers i that read the same x (q, k and v; or gate and up):
     v_i = dy_i B_i          dA_i = s_i v_iᵀ x          dB_i = s_i dy_iᵀ (x A_iᵀ)
     dx  = Σ_i dy_i W_i + s_i v_i A_i
 
-W and c are frozen and get no gradient. Kept for the backward pass are x, once, and the
-narrow x A_iᵀ; every sum is added up inside a matrix product, and everything is computed
-in the type of x, whatever type A and B are stored in. (LoRA: Hu et al., arXiv 2106.09685.)
+W and c are frozen and get no gradient. The backward pass keeps x, once, and the narrow
+x A_iᵀ; sums are accumulated inside the matrix products, and everything is computed in the
+type of x. (LoRA: Hu et al., arXiv 2106.09685.)
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from torch import Tensor, nn
 
 
 @dataclass(frozen=True)
-class Frozen:
+class FrozenLinear:
     """A frozen linear layer, in 4 bits or not, and the scale of its LoRA."""
 
     layer: Any
     scale: float
 
     def weight(self, dtype: torch.dtype) -> Tensor:
-        """W, of shape [outputs, inputs]; unpacked anew each time where it is packed."""
+        """W, of shape [outputs, inputs]; dequantised at each call if in 4 bits."""
         weight = self.layer.weight
         state = getattr(weight, "quant_state", None)
         if state is not None:
@@ -45,7 +45,7 @@ class LoraLinears(torch.autograd.Function):
     """(x, frozen layers, A_1, B_1, A_2, B_2, …) → (y_1, y_2, …)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layers: Sequence[Frozen], *pairs: Tensor) -> Any:
+    def forward(ctx: Any, x: Tensor, layers: Sequence[FrozenLinear], *pairs: Tensor) -> Any:
         """See the module."""
         rows = x.reshape(-1, x.shape[-1])
         results, narrow = [], []
@@ -68,12 +68,12 @@ class LoraLinears(torch.autograd.Function):
         narrow, pairs = rest[:count], rest[count:]
         rows = x.reshape(-1, x.shape[-1])
         dx: Tensor | None = None
-        found: list[Tensor] = []
+        gradients: list[Tensor] = []
         for i, layer in enumerate(ctx.layers):
             dy = grads[i].reshape(-1, grads[i].shape[-1])
             a, b = pairs[2 * i], pairs[2 * i + 1]
             v = dy @ b.to(x.dtype)
-            found += [
+            gradients += [
                 (v.T @ rows).mul_(layer.scale).to(a.dtype),
                 (narrow[i].T @ dy).mul_(layer.scale).T.to(b.dtype),
             ]
@@ -81,14 +81,13 @@ class LoraLinears(torch.autograd.Function):
                 weight = layer.weight(x.dtype)
                 dx = dy @ weight if dx is None else dx.addmm_(dy, weight)
                 dx.addmm_(v, a.to(x.dtype), alpha=layer.scale)
-        return (None if dx is None else dx.view_as(x), None, *found)
+        return (None if dx is None else dx.view_as(x), None, *gradients)
 
 
-def fits(module: nn.Module) -> bool:
-    """Whether `module` is peft's plain LoRA on a frozen linear layer.
+def is_plain_lora(module: nn.Module) -> bool:
+    """True if `module` is peft's plain LoRA on a frozen linear layer, quantised in 4 bits or not.
 
-    Not so are other variants (DoRA and its kin), dropout, a trained bias, a base weight
-    that is trained or merged, and layers quantised in other ways than 4 bits.
+    Excluded are other variants (DoRA), dropout, a trained bias, and a trained base weight.
     """
     from peft.tuners.lora import LoraLayer
 
@@ -109,30 +108,27 @@ def fits(module: nn.Module) -> bool:
     )
 
 
-def usable(module: Any) -> bool:
-    """Whether a module that `fits` is to be computed with its LoRA now."""
+def is_lora_active(module: Any) -> bool:
+    """True unless the LoRA of a module that `is_plain_lora` is disabled or merged."""
     return not module.disable_adapters and not module.merged and not torch.is_autocast_enabled()
 
 
-def linears(x: Tensor, modules: Sequence[Any]) -> tuple[Tensor, ...]:
-    """The results of LoRA layers that `fits`, are `usable`, and all read `x`."""
+def lora_linears(x: Tensor, modules: Sequence[Any]) -> tuple[Tensor, ...]:
+    """The outputs of plain, active LoRA layers with the same input `x`."""
     layers, pairs = [], []
     for module in modules:
         name = module.active_adapters[0]
-        layers.append(Frozen(module.get_base_layer(), module.scaling[name]))
+        layers.append(FrozenLinear(module.get_base_layer(), module.scaling[name]))
         pairs += [module.lora_A[name].weight, module.lora_B[name].weight]
     return LoraLinears.apply(x, layers, *pairs)  # type: ignore[no-any-return, no-untyped-call]
 
 
-def replace(module: Any) -> None:
-    """Have a module that `fits` compute with this kernel; its parameters stay as they are.
-
-    `del module.forward` takes it back.
-    """
+def replace_forward(module: Any) -> None:
+    """Replace the forward pass of a module that `is_plain_lora`; `del module.forward` undoes it."""
     module.forward = functools.partial(_forward, module)
 
 
 def _forward(module: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    if args or kwargs or not usable(module):
+    if args or kwargs or not is_lora_active(module):
         return type(module).forward(module, x, *args, **kwargs)  # type: ignore[no-any-return]
-    return linears(x, [module])[0]
+    return lora_linears(x, [module])[0]

@@ -7,7 +7,7 @@ from simcord.backend.models import MessageSticker, Poll, PollAnswer
 from simcord.builders import ChannelHandle
 from simcord.enums import MessageType
 from tests.bots.simulated import Server, played
-from tests.bots.test_discord_hearing import ANA, heard
+from tests.bots.test_discord_receiving import ANA, heard
 from tests.bots.world import World
 
 from myna.bots import delivery
@@ -34,8 +34,8 @@ def test_clones_talk_wherever_people_write(world: World, kind: str) -> None:
         await on.eve.send(on.channel, "ana?")
         assert heard(on) == [("Eve", "ana?"), ("Ana Silva", "re ana?")]
         [hook] = on.env.backend.webhooks.values()
-        place = on.env.backend.channels[on.channel.id]
-        assert hook.channel_id == (place.parent_id if kind == "forum" else place.id)
+        channel = on.env.backend.channels[on.channel.id]
+        assert hook.channel_id == (channel.parent_id if kind == "forum" else channel.id)
 
     played(scenario, world)
 
@@ -124,7 +124,7 @@ def test_a_server_that_sends_the_bot_away_takes_its_rooms_with_it(world: World) 
         on.env.backend.remove_guild(on.guild.id)
         await on.env.settle()
         assert world.rooms.ids() == []
-        assert world.outboxes[0].places() == []
+        assert world.outboxes[0].channels() == []
 
     played(scenario, world)
 
@@ -174,7 +174,7 @@ def test_a_message_to_a_clone_of_many_lines_is_shown_as_far_as_it_fits(world: Wo
 def test_what_a_webhook_s_limit_holds_up_is_said_later(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "PAUSES", (0.1, 0.1, 0.1))
+    monkeypatch.setattr(delivery, "RETRY_PAUSES", (0.1, 0.1, 0.1))
 
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
@@ -189,7 +189,7 @@ def test_what_a_webhook_s_limit_holds_up_is_said_later(
 def test_invited_again_clones_come_when_summoned(world: World) -> None:
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
-        await on.bot.host.leave(str(on.channel.id))  # as when it was sent away
+        await on.bot.host.leave_channel(str(on.channel.id))  # as when it was sent away
         await on.eve.send(on.channel, "ana?")
         assert on.by_clones() == []
         await on.clone("summon", who="ana")

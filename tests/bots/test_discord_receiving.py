@@ -1,4 +1,4 @@
-"""What the bot hears in a simulated Discord, and whom it has answer."""
+"""Messages that the bot receives in a simulated Discord, and the clones that answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANA, BEN = "Ana Silva (clone)", "Ben Okoro (clone)"
 
 
 def heard(on: Server) -> list[tuple[str, str]]:
-    """What stands in the channel's room."""
+    """The messages in the channel's room."""
     room = on.world.rooms.open(f"discord:{on.channel.id}")
     return [(message.person, message.text) for message in room.messages()]
 
@@ -343,7 +343,7 @@ def test_what_comes_before_all_that_was_missed_is_read_waits_its_turn(world: Wor
 def test_of_very_much_that_was_missed_the_newest_is_read(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(discord_client, "MISSED", 3)
+    monkeypatch.setattr(discord_client, "MAX_MISSED_MESSAGES", 3)
 
     async def scenario(on: Server) -> None:
         await on.clone("summon", who="ana")
