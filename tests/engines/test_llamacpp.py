@@ -100,10 +100,10 @@ def test_a_stream_left_open_does_not_stop_the_next_call(
 def test_a_program_may_end_while_a_reply_is_made(base: Base, ending: str) -> None:
     """A thread in llama.cpp that outlives Python would bring the program down."""
     program = f"""
-from myna.engines.engine import Sampling
+from myna.config import Sampling
 from myna.engines.llamacpp import LlamaCpp
-from myna.models.bases import find
-engine = LlamaCpp(find({base.name!r}, weights=False), None, 512)
+from myna.models.bases import find_base
+engine = LlamaCpp(find_base({base.name!r}, weights=False), None, 512)
 stream = engine.stream([40, 41, 42], Sampling(seed=1, max_new_tokens=400))
 next(stream)
 {ending}

@@ -74,9 +74,9 @@ def test_a_hub_that_cannot_be_reached_is_one_clear_line(tmp_path: Path) -> None:
     """In a process of its own: the hub's library reads its settings when it is imported."""
     code = (
         "from myna.errors import ModelError\n"
-        "from myna.models.bases import find\n"
+        "from myna.models.bases import find_base\n"
         "try:\n"
-        "    find('someone/some-model', weights=False)\n"
+        "    find_base('someone/some-model', weights=False)\n"
         "except ModelError as error:\n"
         "    print(error)\n"
     )

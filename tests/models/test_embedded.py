@@ -88,7 +88,7 @@ def test_damaged_weights_are_mended_where_they_are_asked_for(
     with good.open("rb") as file:
         path.write_bytes(file.read(1 << 20))  # the rest is lost
     monkeypatch.setattr(
-        embedded, "convert_gguf", lambda _, out: out.unlink() or out.symlink_to(good)
+        embedded, "convert_gguf_weights", lambda _, out: out.unlink() or out.symlink_to(good)
     )
     find_base(embedded.NAME, weights=False)
     assert not path.is_symlink(), "not asked for, not made"
@@ -163,9 +163,9 @@ def test_transformers_conversion_agrees_but_for_digits(base: Base, tokenizer: To
 def test_tokenising_loads_neither_torch_nor_transformers(base: Base) -> None:
     code = (
         "import sys\n"
-        "from myna.models.bases import find\n"
+        "from myna.models.bases import find_base\n"
         "from myna.rendering.tokenizer import Tokenizer\n"
-        "base = find('smollm2-135m', weights=False)\n"
+        "base = find_base('smollm2-135m', weights=False)\n"
         "assert Tokenizer(base.folder).encode('Roger.').ids\n"
         "import myna.engines\n"
         "print([m for m in ('torch', 'transformers', 'gguf', 'numpy') if m in sys.modules])"

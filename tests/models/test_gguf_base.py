@@ -105,7 +105,7 @@ def test_a_file_gives_the_model_and_the_tokenizer_that_are_in_it(
     ours, theirs = Tokenizer(found.folder), Tokenizer(base.folder)
     text = " in 1202 on<|im_end|> it"
     assert ours.encode(text).ids == theirs.encode(text).ids
-    assert ours.eos == theirs.eos
+    assert ours.eos_id == theirs.eos_id
     ids = ours.encode("Roger, 1202 naïve 🙂\n").ids
     assert ours.decode(ids) == "Roger, 1202 naïve 🙂\n"
     with torch.inference_mode():

@@ -158,7 +158,7 @@ def test_the_best_on_the_tune_split_is_what_remains(
     assert again == pytest.approx(found[lowest], rel=1e-4)
 
 
-def test_checks_that_are_no_better_end_the_training(
+def test_validations_without_improvement_end_the_training(
     small_model: Callable[[], Any], tmp_path: Path
 ) -> None:
     settings = checked(learning_rate=0.05, patience=2)
@@ -172,7 +172,7 @@ def test_checks_that_are_no_better_end_the_training(
     assert min(found[:-2]) < min(found[-2:])
     assert plan.steps == len(losses(tmp_path))
     assert "stopped after 2 validation runs without improvement" in plan.reason
-    assert any("the best was after step" in line for line in said)
+    assert any("kept the best checkpoint, of step" in line for line in said)
 
 
 @pytest.mark.parametrize("stop_after", [7, 20])

@@ -170,7 +170,7 @@ class TestGoingOn:
             continue_training=True,
             callbacks=TrainingCallbacks(report=said.append, on_estimate=seen.append),
         )
-        assert any("samples are new" in line for line in said)
+        assert any("new samples" in line for line in said)
         after = json.loads((space.adapter("group") / "seen.json").read_text())
         assert len(after) > len(before)
         assert set(before) <= set(after)
