@@ -22,7 +22,7 @@ def test_a_new_workspace_is_private(myna: Myna, tmp_path: Path) -> None:
     folder = tmp_path / "friends"
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / ".gitignore").read_text() == "*\n"
-    assert "# Highest learning rate." in (folder / "myna.toml").read_text()
+    assert "# Peak learning rate." in (folder / "myna.toml").read_text()
     repeated = myna("new", "friends")
     assert repeated.status == 1
     assert "workspace already" in repeated.err
@@ -151,7 +151,7 @@ def test_inspect_audits_searches_and_writes_a_page(friends: Path) -> None:
     assert (audited.status, audited.json()["fatal"]) == (0, [])
     assert "no problem found" in run(friends, ["inspect", "--audit"]).out
     [sample] = run(friends, ["inspect", "0", "--json"]).json()
-    word = next(s["text"].split()[-1] for s in sample["segments"] if s["label"] == 1)
+    word = next(s["text"].split()[-1] for s in sample["segments"] if s["kind"] == 1)
     found = run(friends, ["inspect", "--search", word.upper(), "--json"]).json()
     assert found
     assert all(word.lower() in str(sample["segments"]).lower() for sample in found)
