@@ -62,7 +62,7 @@ def test_somebody_unknown_or_without_consent_does_not_come(world: World) -> None
 
     async def scenario(on: Server) -> None:
         assert await on.clone("summon", who="zed") == (
-            "Nobody here is called 'zed': there are Ana Silva, Ben Okoro, Cy, Dee."
+            "Unknown person 'zed': there are Ana Silva, Ben Okoro, Cy, Dee."
         )
         refused = "has not consented to be cloned, or has opted out."
         assert await on.clone("summon", who="Ben") == f"Ben {refused}"

@@ -48,11 +48,11 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
     asked: list[dict[str, float]] = []
     real = LiveRoom.speaker_probabilities
 
-    def chances(room: LiveRoom, among: list[str]) -> dict[str, float]:
+    def probabilities(room: LiveRoom, among: list[str]) -> dict[str, float]:
         asked.append(real(room, among))
         return asked[-1]
 
-    monkeypatch.setattr(LiveRoom, "chances", chances)
+    monkeypatch.setattr(LiveRoom, "speaker_probabilities", probabilities)
 
     async def play() -> None:
         bot = DiscordBot(settings.bot, outbox, consents, make)

@@ -88,7 +88,7 @@ class TestFiles:
 
     def test_of_somebody_who_may_not_be_cloned(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)
-        with pytest.raises(PeopleError, match="nobody here is called 'Ben'"):
+        with pytest.raises(PeopleError, match="unknown person 'Ben'"):
             export_clone(space, "card", CloneSelection(person="Ben"), tmp_path / "out")
 
     def test_all_that_the_specification_asks_for_is_there(self) -> None:

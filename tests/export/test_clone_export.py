@@ -221,7 +221,7 @@ class TestWhatAllShare:
         space = trained(tiny, lora)
         text = space.people_file.read_text("utf-8")
         space.people_file.write_text(text.replace('"clone"', '"context"'), "utf-8")
-        with pytest.raises(PeopleError, match=r"Ana, whom 'group' has learned .* train it anew"):
+        with pytest.raises(PeopleError, match=r"Ana, whom 'group' has learned .* train again"):
             exported(space, target)
         assert not (space.root / "exports" / target).exists()
 

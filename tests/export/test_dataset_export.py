@@ -142,7 +142,7 @@ class TestWhose:
         assert export.choose_personas(friends, None) == ("Ana",)
 
     def test_who_may_not_be_cloned_cannot_be_exported(self, friends: Workspace) -> None:
-        with pytest.raises(PeopleError, match="nobody here is called 'Ben'"):
+        with pytest.raises(PeopleError, match="unknown person 'Ben'"):
             export.choose_personas(friends, "Ben")
 
     def test_without_prepared_messages(self, tmp_path: Path) -> None:

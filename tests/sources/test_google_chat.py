@@ -78,7 +78,7 @@ def test_attachments(read, fixture_file) -> None:
     table, _ = read("google_chat", fixture_file(SPACE))
     assert [tuple(f.values()) for files in table["attachments"] for f in files] == [
         ("image", "steam.png"),
-        ("video", "Attachment-1?account_id=3.mp4"),
+        ("video", "File-1?account_id=3.mp4"),
         ("gif", "pour.gif"),
         ("voice", "hum.m4a"),
     ]
@@ -108,5 +108,5 @@ def test_no_messages_are_told_of(read, memory_file) -> None:
 @pytest.mark.parametrize("data", [b'{"tea": []}', b"tea", b"[]"])
 def test_another_file_is_an_error(data: bytes, read, memory_file) -> None:
     assert load_source("google_chat").recognise(memory_file(data, "messages.json")) is None
-    with pytest.raises(SourceError, match=r"messages\.json is no export of Google Chat"):
+    with pytest.raises(SourceError, match=r"messages\.json is not an export of Google Chat"):
         read("google_chat", memory_file(data, "messages.json"))

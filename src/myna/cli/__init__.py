@@ -6,5 +6,3 @@ myna's is one line and an exit status that is not 0; `--debug` shows where it ca
 """
 
 from myna.cli.commands import app, main
-
-__all__ = ["app", "main"]

@@ -8,26 +8,3 @@ from myna.config.clones import Bot, Chat, EngineServer, Samples, Train
 from myna.config.fields import Sampling, seconds
 from myna.config.rules import Rules
 from myna.config.settings import Settings, load, override, parse, template, updated
-
-__all__ = [
-    "Bot",
-    "Chat",
-    "Conversations",
-    "EngineServer",
-    "Filter",
-    "PersonalData",
-    "Quality",
-    "Redaction",
-    "Rules",
-    "Samples",
-    "Sampling",
-    "Settings",
-    "Split",
-    "Train",
-    "load",
-    "override",
-    "parse",
-    "seconds",
-    "template",
-    "updated",
-]

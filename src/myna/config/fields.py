@@ -23,7 +23,6 @@ def seconds(duration: str) -> float:
 
     Raises:
         SettingsError: the text is no duration.
-
     """
     match = re.fullmatch(r"(?:([\d.]+)h)?(?:([\d.]+)m)?(?:([\d.]+)s?)?", duration.strip())
     try:

@@ -98,7 +98,6 @@ def parse(text: str, origin: str) -> Settings:
 
     Raises:
         SettingsError: invalid TOML, an unknown setting, or a wrong value.
-
     """
     try:
         return Settings.model_validate(tomllib.loads(text))
@@ -113,7 +112,6 @@ def load(path: Path) -> Settings:
 
     Raises:
         SettingsError: as `parse`, or the file cannot be read.
-
     """
     try:
         return parse(path.read_text("utf-8-sig"), str(path))
@@ -126,7 +124,6 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
 
     Raises:
         SettingsError: another form, an unknown setting, or a wrong value.
-
     """
     data = settings.model_dump(exclude_unset=True)
     for assignment in assignments:
@@ -152,7 +149,6 @@ def updated(
 
     Raises:
         SettingsError: a wrong value.
-
     """
     data = settings.model_dump(exclude_unset=True)
     data[section] = {**data.get(section, {}), **values}

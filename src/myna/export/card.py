@@ -184,13 +184,9 @@ def neutralize_macros(text: str) -> str:
 
 def cards(fields: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """The V2 and the V3 card of the same fields."""
-    v2 = {"spec": "chara_card_v2", "spec_version": "2.0", "data": dict(fields)}
-    v3 = {
-        "spec": "chara_card_v3",
-        "spec_version": "3.0",
-        "data": {**fields, "group_only_greetings": []},
-    }
-    return v2, v3
+    v2 = {"spec": "chara_card_v2", "spec_version": "2.0", "data": {**fields}}
+    data = {**fields, "group_only_greetings": []}
+    return v2, {"spec": "chara_card_v3", "spec_version": "3.0", "data": data}
 
 
 def card_png(name: str, texts: Mapping[str, Any]) -> bytes:

@@ -40,11 +40,12 @@ TARGETS: dict[str, str] = {
     "card": "character cards (V2, V3, JSON and PNG) for SillyTavern",
 }
 """The description of each target; `export.NAME.write` writes it."""
-NO_ESCAPES = (
+LIMITATIONS = (
     "a line in a message that looks like somebody's turn: whoever types one can put words into "
-    "another's mouth there (myna's own rooms prevent it)"
+    "another's mouth there (myna's own rooms prevent it)",
+    "groups: there is one user, who speaks for one person, and nobody else is heard",
 )
-ONE_USER = "groups: there is one user, who speaks for one person, and nobody else is heard"
+"""Of all programs that run a clone."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def export_clone(
     else:
         clone = load_clone(workspace, selection.adapter, selection.person, say)
         report.adapter, report.personas = clone.name, [voice.persona for voice in clone.voices]
+        report.lacks = [*LIMITATIONS]
         _write_folder(workspace, report, lambda new: module.write(clone, new, path, report))
     return report
 
@@ -170,7 +172,7 @@ def load_clone(
     if withdrawn:
         raise PeopleError(
             f"{', '.join(withdrawn)}, whom '{name}' has learned to speak like, may no longer be "
-            "cloned: train it anew with `myna train`"
+            "cloned: train again with `myna train`"
         )
     chosen = [people.match_name(persona, info.personas)] if persona else info.personas
     voices = tuple(

@@ -160,7 +160,9 @@ def run(
             if options.format.rows is None:
                 table = _table(selected.filter(pl.col("split") == split), options.personas)
                 placed.update(table["row"])
-                report.rows[file] = _write_table(table.drop("row"), new / file)
+                report.rows[file] = table.height
+                if table.height:
+                    table.drop("row").write_parquet(new / file)
             else:
                 dialogues_ = _dialogues(
                     selected, options, split, system, sequence_len, report, placed
@@ -242,13 +244,6 @@ def _table(messages: pl.DataFrame, personas: Sequence[str]) -> pl.DataFrame:
     )
 
 
-def _write_table(table: pl.DataFrame, file: Path) -> int:
-    """Write Parquet; no file without rows."""
-    if table.height:
-        table.write_parquet(file)
-    return table.height
-
-
 def _account(
     messages: pl.DataFrame,
     selected: pl.DataFrame,
@@ -256,14 +251,9 @@ def _account(
     options: DatasetOptions,
     report: DatasetExportReport,
 ) -> None:
-    """Count in the report what became of every message.
+    """Count in the report what became of all prepared `messages`.
 
-    Args:
-        messages: all prepared messages.
-        selected: those of the exported splits.
-        placed: the row numbers of those in the export.
-        options: of the export.
-        report: to be filled in.
+    `selected` are those of the exported splits, `placed` the row numbers of the exported ones.
     """
     is_placed = pl.col("row").is_in(list(placed))
     is_own = pl.col("person").is_in(options.personas)

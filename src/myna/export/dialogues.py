@@ -5,7 +5,7 @@ with the other side, also if it continues a conversation that was cut: then the 
 before is repeated, untrained. Each message of the persona stands in one dialogue.
 
 Lengths are in bytes of UTF-8: no tokenizer makes more tokens of a text than it has bytes,
-so what fits here fits every trainer, whatever model it is told to train.
+so what fits here fits every trainer, whatever model it trains.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from myna.errors import EngineError, ExportError
-from myna.export.clone_export import NO_ESCAPES, ONE_USER, CloneExportReport, ExportedClone
+from myna.export.clone_export import CloneExportReport, ExportedClone
 from myna.export.prompt_templates import as_json, jinja_template
 from myna.models.adapter_gguf import ADAPTER_FILE, write_adapter_gguf
 from myna.workspace import write_text
@@ -49,7 +49,6 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
             f"BASE.gguf is {clone.base.name} as a GGUF file, which is not here: llama.cpp's",
             f"convert_hf_to_gguf.py makes it of {clone.base.folder}.",
         ]
-    report.lacks = [NO_ESCAPES, ONE_USER]
     report.checked = check_loading(clone, new / ADAPTER_FILE)
 
 

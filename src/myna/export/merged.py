@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from myna.export.clone_export import NO_ESCAPES, ONE_USER, CloneExportReport, ExportedClone
+from myna.export.clone_export import CloneExportReport, ExportedClone
 from myna.export.prompt_templates import as_json, jinja_template
 from myna.models.bases import Base, find_base
 from myna.models.libraries import quiet
@@ -68,7 +68,6 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         "",
         f"  python convert_hf_to_gguf.py {shlex.quote(str(path))}    (of llama.cpp)",
     ]
-    report.lacks = [NO_ESCAPES, ONE_USER]
 
 
 def _dtype(base: Base) -> Any:

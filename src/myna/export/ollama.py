@@ -9,13 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from myna.errors import ExportError
-from myna.export.clone_export import (
-    NO_ESCAPES,
-    ONE_USER,
-    CloneExportReport,
-    ExportedClone,
-    slugs,
-)
+from myna.export.clone_export import CloneExportReport, ExportedClone, slugs
 from myna.export.gguf import check_loading, convert_adapter
 from myna.export.prompt_templates import Voice, as_json, go_template
 from myna.models.adapter_gguf import ADAPTER_FILE
@@ -46,7 +40,6 @@ def write(clone: ExportedClone, new: Path, _path: Path, report: CloneExportRepor
             f"  ollama run {name}",
             "",
         ]
-    report.lacks = [NO_ESCAPES, ONE_USER]
     report.checked = check_loading(clone, new / ADAPTER_FILE)
 
 

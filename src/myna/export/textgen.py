@@ -11,7 +11,7 @@ import json
 import shutil
 from pathlib import Path
 
-from myna.export.clone_export import NO_ESCAPES, ONE_USER, CloneExportReport, ExportedClone, slug
+from myna.export.clone_export import CloneExportReport, ExportedClone, slug
 from myna.export.configs import yaml
 from myna.export.prompt_templates import as_json, jinja_template
 from myna.workspace import write_text
@@ -66,7 +66,6 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         'With its API (--api), myna\'s own rooms work over it: engine = "openai" under [chat],',
         'url = "http://127.0.0.1:5000" under [engine].',
     ]
-    report.lacks = [NO_ESCAPES, ONE_USER]
     report.checked = _check_loading(lora)
 
 

@@ -19,16 +19,3 @@ from myna.people.file import (
     sanitize_name,
     save,
 )
-
-__all__ = [
-    "MAX_NAME_CHARS",
-    "Consent",
-    "People",
-    "Person",
-    "find_person",
-    "load",
-    "match_name",
-    "persona_names",
-    "sanitize_name",
-    "save",
-]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -153,13 +153,10 @@ def prepare(
         numbers = kept.filter("trained")["person"].unique(maintain_order=True)
         named = tuple(context.persons[number] for number in numbers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, named)
-        build = partial(build_samples.build_batch, config)
-        built: list[BuildStats] = []
-        count = 0
-        for stats in pool.map(build, build_samples.conversation_batches(kept, batch)):
-            built.append(stats)
-            count += stats.samples.total()
-            report(f"rendered {count:,} samples")
+        conversations = build_samples.conversation_batches(kept, batch)
+        built = _build_samples(
+            pool.map(partial(build_samples.build_batch, config), conversations), report
+        )
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
         columns = ("number", "person", "split", "trained", "rule", "characters")
@@ -185,6 +182,15 @@ def prepare(
     )
     drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
     return PrepareResult(folder, ledger, info, drawn)
+
+
+def _build_samples(batches: Iterable[BuildStats], report: Report) -> list[BuildStats]:
+    """Collect the statistics of batches as they are built, and report the progress."""
+    built: list[BuildStats] = []
+    for stats in batches:
+        built.append(stats)
+        report(f"rendered {sum(one.samples.total() for one in built):,} samples")
+    return built
 
 
 def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:

@@ -30,7 +30,7 @@ CREATE TABLE rooms (
   id TEXT PRIMARY KEY,
   settings TEXT NOT NULL,
   made_at TEXT NOT NULL,
-  turns INTEGER NOT NULL DEFAULT 0,       -- turns begun so far
+  turns INTEGER NOT NULL DEFAULT 0,       -- turns started so far
   forgotten INTEGER NOT NULL DEFAULT 0,   -- prompts show what comes after this turn
   first_turn INTEGER NOT NULL DEFAULT 0,  -- and from this message on: older ones
   first_id INTEGER NOT NULL DEFAULT 0     -- were trimmed

@@ -153,7 +153,7 @@ def _resolve_name(name: str, personas: Sequence[str]) -> str:
 
 
 def _newest_that_fit(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The newest messages with text that may fit into a prompt; the prompt cuts exactly."""
+    """The newest messages with text that may fit; the prompt builder cuts exactly."""
     context = left = clone.engine.context
     newest: list[ChatMessage] = []
     for message in reversed(messages):

@@ -31,20 +31,3 @@ from myna.sources._registry import (
 )
 from myna.sources._shared.files import ChatFile, archive_members, is_archive
 from myna.sources._shared.parallel import StoredTable, load_table, table_file_name
-
-__all__ = [
-    "FEATURES",
-    "ChatFile",
-    "Recognition",
-    "Source",
-    "StoredTable",
-    "Tally",
-    "archive_members",
-    "is_archive",
-    "load_source",
-    "load_table",
-    "names",
-    "parse_columns",
-    "recognise",
-    "table_file_name",
-]

@@ -23,7 +23,7 @@ After what its exporters/txt.rs writes:
 - An edited part is ``DATE first text``, then ``Edited 5 seconds later: text`` for each
   edit. An unsent part is a line that says so; a message unsent as a whole is a notice.
 - Attachments are paths, stickers ``Sticker from NAME: path``, a voice message may have a
-  ``Transcription:``. ``ParsedMessage with Confetti`` and its like are effects.
+  ``Transcription:``. ``Sent with Confetti`` and its like are effects.
 - The exporter's user is "Me", or the name given to the exporter, which receipts then show.
 
 Assumed: indistinguishable by their form are the rest of a reply's text behind a blank line
@@ -83,7 +83,7 @@ _MISSING_NOTES = ("Attachment missing!", "Attachment missing name metadata!")
 _UNKNOWN_NOTICE = "Unable to format announcement!"
 _UNSENT_ENDINGS = (" unsent this message part!", " after sending!")
 _EFFECTS = {
-    f"ParsedMessage with {effect}"
+    f"Sent with {effect}"
     for effect in (
         *("Confetti", "Echo", "Fireworks", "Balloons", "Heart", "Lasers", "Shooting Star"),
         *("Sparkles", "Spotlight", "Slam", "Loud", "Gentle", "Invisible Ink"),

@@ -10,23 +10,23 @@ line, perhaps a quote and an empty line, the body, and an empty line:
 
     From: ada (+15550101)                     absent if it has no sender; or You
     Type: incoming                            or outgoing, call-history, group-v2-change, …
-    ParsedMessage: Wed, 1 May 2024 18:02:11 +0200
+    Sent: Wed, 1 May 2024 18:02:11 +0200
     Received: Wed, 1 May 2024 18:02:12 +0200
     Attachment: pot.jpg (image/jpeg, 1234 bytes)      or "no filename (…"
     Reaction: 👍 from bo (+15550102)
     Edited: 2 versions
 
     > From: bo (+15550102)
-    > ParsedMessage: Wed, 1 May 2024 18:01:59 +0200
+    > Sent: Wed, 1 May 2024 18:01:59 +0200
     >
     > who wants tea?
 
     me
 
 Instead of quote and body an edited message has its versions, the last one first, each line
-behind `| ` and with the fields Version, Attachment and ParsedMessage. Bodies are not escaped: a
+behind `| ` and with the fields Version, Attachment and Sent. Bodies are not escaped: a
 message begins at a field From or Type behind an empty line, if the required fields follow.
-MessageIds are absent: they are made of time and sender, and quotes are resolved by time.
+Ids are absent: they are made of time and sender, and quotes are resolved by time.
 
 The JSON is a list of Signal Desktop's own records, one per line: id, conversationId, type,
 body, sent_at (ms), source (phone), sourceUuid or sourceServiceId, attachments{contentType,
@@ -73,7 +73,7 @@ READS = (
 
 _ME = "You"
 _KINDS = {"incoming": "text", "outgoing": "text", "story": "text", "call-history": "call"}
-_HEAD = re.compile(r"(?:From: .*\nType: [\w-]++|Type: [\w-]++\n(?:ParsedMessage|Received): .*)$")
+_HEAD = re.compile(r"(?:From: .*\nType: [\w-]++|Type: [\w-]++\n(?:Sent|Received): .*)$")
 _VERSION = re.compile(r"\| Version: \d+")
 _HEAD_BEGINNINGS = ("From: ", "Type: ")
 _DETAILED = re.compile(r"(.*) \(([^()]*)\)")
@@ -132,7 +132,7 @@ def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
         if parsed is None:
             continue
         author, detail = _split_detail(parsed.fields.get("From", "Unknown"))
-        sent_at = parsed.fields.get("ParsedMessage") or parsed.fields.get("Received") or "unknown"
+        sent_at = parsed.fields.get("Sent") or parsed.fields.get("Received") or "unknown"
         sent = ParsedMessage(
             author=author,
             text=parsed.body,
@@ -194,12 +194,8 @@ def _parse_lines(lines: list[str]) -> _Parsed:
         last = _parse_lines(_last_version(rest))
         return last._replace(fields=fields, files=last.files or tuple(files))
     quoted = None
-    if (
-        rest[:1]
-        and rest[0].startswith("> From: ")
-        and "".join(rest[1:2])[:8] in ("", "> ParsedMessage: ")
-    ):
-        quoted = "".join(rest[1:2]).removeprefix("> ParsedMessage: ")
+    if rest[:1] and rest[0].startswith("> From: ") and "".join(rest[1:2])[:8] in ("", "> Sent: "):
+        quoted = "".join(rest[1:2]).removeprefix("> Sent: ")
         rest = list(dropwhile(lambda line: line.startswith(">"), rest))
     return _Parsed(fields, tuple(files), quoted, "\n".join(rest).strip("\n"))
 

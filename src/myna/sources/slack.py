@@ -70,7 +70,7 @@ _LIST_KEYS = {
     "users.json": (b'"team_id"', b'"profile"'),
     "org_users.json": (b'"team_id"', b'"profile"'),
 }
-"""Attachment names of an export's lists, and keys of which each has at least one."""
+"""File names of an export's lists, and keys of which each has at least one."""
 _OTHER_LISTS = (
     *("integration_logs.json", "canvases.json", "lists.json", "huddle_transcripts.json"),
     *("file_conversations.json", "canvas_in_the_conversation.json"),

@@ -76,11 +76,9 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingPlan:
             "no token would be trained: see `myna inspect`, and who may be cloned in people.toml"
         )
     main, sharded = accelerator.is_main_process, distributed.is_sharded(accelerator)
+    trainable = checkpoints.trainable_parameters(job.model).values()
     optimizer, optimizer_reason = methods.make_optimizer(
-        checkpoints.trainable_parameters(job.model).values(),
-        settings,
-        accelerator.device,
-        split=sharded,
+        trainable, settings, accelerator.device, split=sharded
     )
     parameters = checkpoints.count_parameters(job.model)
     model, optimizer = distributed.prepare_model(job.model, optimizer, accelerator)
@@ -107,10 +105,7 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingPlan:
     saved_at = time.monotonic()
     seconds_per_token = _flops_per_token(job, estimate) / machine_rate
     throughput = _Throughput(sampler, step, plan.steps, seconds_per_token)
-    with (
-        catch_stop_signals() as stop_request,
-        _open_log(work, settings, step, main, callbacks) as log,
-    ):
+    with catch_stop_signals() as stop_request, _open_log(job, step) as log:
         while step < plan.steps and not history.is_out_of_patience(settings.patience):
             rate = learning_rate(step, plan.steps, settings)
             for group in optimizer.param_groups:
@@ -134,9 +129,8 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingPlan:
                 callbacks.on_preview(model, step)
 
             is_due = time.monotonic() - saved_at >= save_every
-            stop, is_due = map(
-                bool, distributed.all_reduce_max([stop_request.is_set, is_due], accelerator)
-            )
+            flags = [stop_request.is_set, is_due]
+            stop, is_due = map(bool, distributed.all_reduce_max(flags, accelerator))
             last = step == plan.steps or history.is_out_of_patience(settings.patience)
             if stop or is_due or last:
                 # A diverged state must not replace a good checkpoint.
@@ -356,15 +350,13 @@ def _read_history(path: Path, done: int, main: bool) -> LossHistory:
 
 
 @contextmanager
-def _open_log(
-    work: Path, settings: Train, done: int, main: bool, callbacks: TrainingCallbacks
-) -> Iterator[Any]:
+def _open_log(job: TrainingJob, done: int) -> Iterator[Any]:
     """A function that logs the metrics of a step to log.jsonl and the trackers."""
-    if not main:
+    if not job.accelerator.is_main_process:
         yield lambda _: None
         return
-    trackers = Trackers(settings, work, done, callbacks.report)
-    with (work / "log.jsonl").open("a", encoding="utf-8") as log:
+    trackers = Trackers(job.settings, job.work, done, job.callbacks.report)
+    with (job.work / "log.jsonl").open("a", encoding="utf-8") as log:
 
         def write(metrics: StepMetrics) -> None:
             log.write(json.dumps(asdict(metrics)) + "\n")

@@ -48,7 +48,6 @@ def pack_samples(texts: Sequence[Sequence[int]], device: torch.device) -> dict[s
     input_ids         a0 a1 a2 b0 b1
     position_ids       0  1  2  0  1
     cu_seq_lens        0        3     5
-
     """
     lengths = [len(text) for text in texts]
     ends = torch.tensor([0, *lengths]).cumsum(0, dtype=torch.int32).to(device)
