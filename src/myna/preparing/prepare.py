@@ -145,18 +145,16 @@ def prepare(
         )
         store = MessageStore(Path(temp_dir), tuple(one.length for one in message_batches))
         features = pool.map(partial(clean_batches.clean_batch, context), message_batches)
-        kept = select_messages.apply_message_rules(
-            select_messages.gather_features(features), context, store, ledger
-        )
+        kept = select_messages.gather_features(features)
+        kept = select_messages.apply_message_rules(kept, context, store, ledger)
         scores = scores or Path(temp_dir, SCORES_FILE)
         kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
         numbers = kept.filter("trained")["person"].unique(maintain_order=True)
         named = tuple(context.persons[number] for number in numbers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, named)
         conversations = build_samples.conversation_batches(kept, batch)
-        built = _build_samples(
-            pool.map(partial(build_samples.build_batch, config), conversations), report
-        )
+        stats = pool.map(partial(build_samples.build_batch, config), conversations)
+        built = _build_samples(stats, report)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
         columns = ("number", "person", "split", "trained", "rule", "characters")
