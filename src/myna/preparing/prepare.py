@@ -140,21 +140,21 @@ def prepare(
         tempfile.TemporaryDirectory(dir=folder, prefix=".batches-") as temp_dir,
         workers.worker_pool(total) as pool,
     ):
-        context = clean_batches.cleaning_context(
-            pl.scan_parquet(list(tables)), people, settings, Path(temp_dir)
-        )
+        messages = pl.scan_parquet(list(tables))
+        context = clean_batches.cleaning_context(messages, people, settings, Path(temp_dir))
         store = MessageStore(Path(temp_dir), tuple(one.length for one in message_batches))
         features = pool.map(partial(clean_batches.clean_batch, context), message_batches)
-        kept = select_messages.gather_features(features)
-        kept = select_messages.apply_message_rules(kept, context, store, ledger)
+        kept = select_messages.apply_message_rules(
+            select_messages.gather_features(features), context, store, ledger
+        )
         scores = scores or Path(temp_dir, SCORES_FILE)
         kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
-        numbers = kept.filter("trained")["person"].unique(maintain_order=True)
-        named = tuple(context.persons[number] for number in numbers)
-        config = BuildConfig(store, settings.samples, tokenizer, spec, named)
+        speakers = kept.filter("trained")["person"].unique(maintain_order=True)
+        names = tuple(context.persons[number] for number in speakers)
+        config = BuildConfig(store, settings.samples, tokenizer, spec, names)
         conversations = build_samples.conversation_batches(kept, batch)
-        stats = pool.map(partial(build_samples.build_batch, config), conversations)
-        built = _build_samples(stats, report)
+        build = partial(build_samples.build_batch, config)
+        built = _report_samples(pool.map(build, conversations), report)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
         columns = ("number", "person", "split", "trained", "rule", "characters")
@@ -182,7 +182,7 @@ def prepare(
     return PrepareResult(folder, ledger, info, drawn)
 
 
-def _build_samples(batches: Iterable[BuildStats], report: Report) -> list[BuildStats]:
+def _report_samples(batches: Iterable[BuildStats], report: Report) -> list[BuildStats]:
     """Collect the statistics of batches as they are built, and report the progress."""
     built: list[BuildStats] = []
     for stats in batches:
