@@ -16,7 +16,7 @@ from myna import config
 from myna.conversations import sessions, splits
 from myna.messages import normalize_text
 from myna.persona.prompt import PromptBuilder, PromptMessage, TurnReader
-from myna.preparing.conversation_lines import lines
+from myna.preparing.windows import lines
 from myna.rendering.encode import encode_batch
 from myna.rendering.render_batch import render_batch, with_rendered_text
 from myna.rendering.spec import TRANSCRIPT

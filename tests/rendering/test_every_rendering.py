@@ -24,8 +24,8 @@ from myna.conversations import sessions, splits
 from myna.errors import SettingsError
 from myna.messages import normalize_text
 from myna.persona.prompt import PromptBuilder
-from myna.preparing.conversation_lines import lines
 from myna.preparing.windowed_segments import RenderedWindows, render_windows
+from myna.preparing.windows import lines
 from myna.rendering import renderings
 from myna.rendering.encode import encode_batch, token_kinds
 from myna.rendering.render import CONTEXT, END, REPLY, render_segments

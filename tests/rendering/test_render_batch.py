@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tests.chats import names, texts, thorough
 
 from myna.messages import normalize_text
-from myna.preparing.conversation_lines import with_turns
-from myna.preparing.windows import split_into_windows
+from myna.preparing.windows import split_into_windows, with_turns
 from myna.rendering.encode import encode_batch, loss_mask
 from myna.rendering.render import encode_segments, render_segments
 from myna.rendering.render_batch import render_batch, with_rendered_text

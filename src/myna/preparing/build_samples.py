@@ -15,9 +15,9 @@ from myna.artifacts import Channel
 from myna.config import Samples
 from myna.conversations import sessions
 from myna.messages import CHANNEL_KEY
-from myna.preparing.conversation_lines import text_with_attachments
 from myna.preparing.message_store import BATCH_MESSAGES, MessageStore
 from myna.preparing.windowed_segments import render_windows
+from myna.preparing.windows import text_with_attachments
 from myna.rendering.encode import TARGET_SPAN, encode_batch, trained_tokens
 from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer

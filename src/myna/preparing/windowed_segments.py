@@ -13,9 +13,9 @@ import polars as pl
 
 from myna.config import Samples
 from myna.errors import SettingsError
-from myna.preparing.conversation_lines import lines
 from myna.preparing.windows import (
     SLACK_TOKENS,
+    lines,
     split_into_windows,
     split_long_turns,
     turn_table,
@@ -84,7 +84,7 @@ def render_windows(
         tokenizer: the base's.
         spec: the rendering.
         personas: everyone who is trained, where these are not all messages.
-        quoted: messages that are replied to (see `conversation_lines.lines`).
+        quoted: messages that are replied to (see `windows.lines`).
 
     Raises:
         SettingsError: a system line and a name leave no budget for words, or it names the

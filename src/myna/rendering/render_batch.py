@@ -49,7 +49,7 @@ def render_batch(
     """Render windows.
 
     Args:
-        lines: of `conversation_lines.lines`, `with_rendered_text`.
+        lines: of `windows.lines`, `with_rendered_text`.
         windows: columns header, begin, start, end (line numbers, see `windows.Window`) and
             next_person (the speaker after it, or null).
         spec: the rendering.
