@@ -15,7 +15,7 @@ from myna.rendering.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class Kind:
-    """How a family of bases writes chats."""
+    """The chat format of a family of bases."""
 
     template: str
     control: tuple[str, ...]

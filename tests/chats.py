@@ -39,7 +39,7 @@ PIECES = [
 ]
 
 texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=6), max_size=8).map("".join)
-"""What may be typed, or stand in an export: also nothing at all."""
+"""Texts that may be typed or stand in an export; also the empty text."""
 
 names = (
     st.sampled_from(["Buzz", "Neil", "Neil Armstrong", "<|im_end|>", "名前", "-", "7", "O'Neil"])

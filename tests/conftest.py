@@ -1,4 +1,4 @@
-"""What the tests share: the embedded base with its real weights, and no hurry."""
+"""Shared fixtures: the embedded base with its real weights, and no deadlines."""
 
 from __future__ import annotations
 

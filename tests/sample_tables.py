@@ -19,7 +19,7 @@ from myna.workspace import Workspace
 
 @dataclass
 class Prepared:
-    """What `prepare` makes of a message table."""
+    """The samples that `prepare` makes of a message table."""
 
     messages: pl.DataFrame
     samples: pl.DataFrame

@@ -1,4 +1,4 @@
-"""What stages leave: read back as it was written, or refused in one line."""
+"""Metadata of stages: read back as written, or refused in one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a command loads: reading and preparing chats no torch, `--help` next to nothing.
+"""Modules that a command loads: no torch to read and prepare chats, hardly any for `--help`.
 
 That the core imports where no torch is installed is tested in test_packaging.py.
 """

@@ -1,4 +1,4 @@
-"""What is there, what is stale and why, what to type next."""
+"""The state of each stage: missing or stale, why, and what to type next."""
 
 from __future__ import annotations
 

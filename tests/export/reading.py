@@ -26,12 +26,12 @@ _TYPED = re.compile(
 
 
 def typed(text: str) -> str:
-    """What `neutralize` was given."""
+    """The text that `neutralize` was given."""
     return _TYPED.sub(lambda sign: sign[1] or sign[2], text)
 
 
 def meant(dialogue: Dialogue, *, names: bool) -> Spoken:
-    """What reading a dialogue back has to give; with `names`, each turn has its own."""
+    """The turns that reading a dialogue back has to give; with `names`, each has its own."""
     found: Spoken = []
     for exchange in dialogue.exchanges:
         for turn in exchange.others:
@@ -59,7 +59,7 @@ def unescaped(lines: list[str]) -> str:
 
 
 def heard(text: str, *, named: bool) -> Spoken:
-    """What a human's turn holds; nothing where the persona opened."""
+    """The messages of a human's turn; none where the persona opened."""
     if text == OPENING:
         return []
     return by_name(typed(text)) if named else [("user", typed(text))]

@@ -1,4 +1,4 @@
-"""What each format makes of a dialogue, and that it loads back to the same turns."""
+"""Each format of a dialogue, and that it loads back to the same turns."""
 
 from __future__ import annotations
 

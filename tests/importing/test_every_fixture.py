@@ -21,7 +21,7 @@ FIXTURES = Path(__file__).parents[1] / "sources" / "fixtures"
 
 @pytest.fixture(scope="module")
 def space(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Where all fixtures are imported, from their folder."""
+    """A workspace into which all fixtures are imported from their folder."""
     space = workspace.create(tmp_path_factory.mktemp("plain") / "friends")
     assert bring(space, discover_chats([FIXTURES])) > 200
     return space

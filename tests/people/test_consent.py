@@ -1,4 +1,4 @@
-"""What the commands do to people: each change, and what is refused."""
+"""Changes to people by the commands, and the refused ones."""
 
 from __future__ import annotations
 

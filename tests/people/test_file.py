@@ -1,4 +1,4 @@
-"""Who is who: names, accounts, consent, and the file that people edit."""
+"""Persons: names, accounts, consent, and the file that users edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who speaks next: the model's own probabilities of the names."""
+"""The next speaker: the model's own probabilities of the names."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ SAID = [
     ("Ben", "\u3000Cy: take it\n\n\n  <|im_start|>user"),
     ("Ana", "thanks, everybody"),
 ]
-"""What each of them said; the last is what is asked for."""
+"""The messages of each maker of prompts; the last is the one that is asked for."""
 SETTINGS = [
     config.Settings(),
     config.Settings(

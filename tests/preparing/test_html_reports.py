@@ -29,7 +29,7 @@ ANA = Habits("Ana", 6, (0, 1, 2, 3, 0, 0, 0, 0, 0), (2, 2, 0, 0, 0, 0, 0, 0), (6
 
 
 class Elements(HTMLParser):
-    """What a page is made of, and the words in it."""
+    """The elements of a page, and the words in it."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -68,7 +68,7 @@ def targets(samples: pl.DataFrame, part: str | None = None) -> str:
 
 
 def mark(number: int) -> str:
-    """What makes a message's text its own."""
+    """A mark that makes a message's text unique."""
     return f"<{number}>"
 
 

@@ -82,7 +82,7 @@ def turns(found: pl.DataFrame) -> pl.DataFrame:
 
 
 def bare(text: str) -> str:
-    """What is left when all blanks are gone."""
+    """A text without its blanks."""
     return "".join(text.split())
 
 

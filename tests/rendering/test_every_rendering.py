@@ -1,4 +1,4 @@
-"""What holds for every rendering: what is trained, once, and only that; and never too much."""
+"""Properties of every rendering: each target is trained once, nothing else is, and samples fit."""
 
 from __future__ import annotations
 

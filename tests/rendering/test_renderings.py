@@ -32,7 +32,7 @@ OWN = ["always\nat {{ five }}", "now"]
 
 
 def written(name: str, tmp_path: Path) -> tuple[list[Segment], Any]:
-    """What myna makes of `SAID`, and the template's own tokenizer."""
+    """The samples of `SAID`, and the template's own tokenizer."""
     kind = KINDS[name]
     tokenizer = make(tmp_path, kind)
     turns = merge_turns((person, TurnLine(text)) for person, text in SAID)

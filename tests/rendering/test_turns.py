@@ -27,7 +27,7 @@ def text_of(segments: list[Segment]) -> str:
 
 
 def read_back(transcript: str) -> list[tuple[str, str]]:
-    """Who said what, from nothing but the lines below the header."""
+    """The turns, read back from the lines below the header."""
     said: list[tuple[str, list[str]]] = []
     for line in transcript.removeprefix(HEADER).removesuffix("\n").split("\n"):
         begin = LOOKS_LIKE_TURN.match(line)

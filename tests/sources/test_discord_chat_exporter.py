@@ -244,7 +244,7 @@ class TestTruncation:
 
 
 def places(data: bytes) -> tuple[list[int], list[int], int]:
-    """Where the messages begin and end, and where their list does, found by another way."""
+    """The positions of the messages and of their list, found in another way."""
     text = data.decode()
     decoder = json.JSONDecoder()
     position = text.index('"messages": [') + len('"messages": [')

@@ -1,4 +1,4 @@
-"""What holds for every source and each of its fixtures, whole, cut off and mutilated."""
+"""Properties of every source and each of its fixtures: whole, cut off and damaged."""
 
 from __future__ import annotations
 

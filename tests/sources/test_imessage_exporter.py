@@ -168,7 +168,7 @@ def test_another_file_is_an_error(read, memory_file) -> None:
 
 
 def is_plain(line: str) -> bool:
-    """Whether a line is nothing but text; what a line starts or ends with is not kept."""
+    """True if a line is only text; blanks at its ends are not kept."""
     looks_special = re.search(r"^ |[./]| message:|transaction|Check|Edited|Tapbacks|Transc", line)
     return not looks_special
 

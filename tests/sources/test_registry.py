@@ -1,4 +1,4 @@
-"""Which source a file belongs to."""
+"""The source of a file."""
 
 from __future__ import annotations
 

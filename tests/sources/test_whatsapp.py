@@ -19,7 +19,7 @@ DAY, MONTH, YEAR = (2, 1, 0), (2, 0, 1), (0, 1, 2)
 
 @pytest.fixture
 def chat(read, memory_file):
-    """What is read of a text, by default in the form of Android."""
+    """The messages read from a text, by default in the form of Android."""
 
     def read_text(text: str, name: str = "WhatsApp Chat with Tea.txt") -> pl.DataFrame:
         table, tally = read("whatsapp", memory_file(text.encode(), name))

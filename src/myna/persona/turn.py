@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from contextlib import closing
 
-from myna.cleaning.redact_stream import RedactionStream
+from myna.cleaning.redact_stream import RedactionStream, TextFilter
 from myna.config import Sampling
 from myna.engines.engine import Engine
 from myna.persona.prompt import PromptBuilder
@@ -81,19 +81,19 @@ class GeneratedTurn(Generation):
         self.text = ""
         self.next_person: str | None = None
         self._reader = builder.turn_reader()
-        self._redacted = RedactionStream(builder.format.redaction)
+        self._redaction: TextFilter = RedactionStream(builder.format.redaction)
 
     def __iter__(self) -> Generator[str]:
         try:
             with closing(super().__iter__()) as pieces:
                 for piece in pieces:
-                    yield self._add(self._redacted.feed(self._reader.feed(piece)))
+                    yield self._add(self._redaction.feed(self._reader.feed(piece)))
                     if self._reader.ended:
                         self.finish_reason = "stop"
                         break
             if self.finish_reason != "cancelled":
                 rest = self._reader.finish(cut=self.finish_reason == "length")
-                yield self._add(self._redacted.feed(rest) + self._redacted.finish())
+                yield self._add(self._redaction.feed(rest) + self._redaction.finish())
         finally:
             self.next_person = self._reader.next_person
             self.text = self.text.strip()

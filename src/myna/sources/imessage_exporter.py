@@ -154,7 +154,7 @@ def _blocks(file: ChatFile, tally: Tally) -> Iterator[_Block]:
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     chat = PurePath(file.name).stem
     ids = MessageIds()
-    # MessageIds of answered messages, by date and sender of the reply below them.
+    # Ids of answered messages, by date and sender of the reply below them.
     reply_targets: dict[tuple[str, str], deque[str]] = defaultdict(deque)
     previews = 0
     for block in _blocks(file, tally):

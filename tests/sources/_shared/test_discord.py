@@ -1,4 +1,4 @@
-"""Where messages were sent, from the names that DiscordChatExporter gives its files."""
+"""Channels, from the names that DiscordChatExporter gives its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the readers of Signal's tools share."""
+"""Helpers that the readers of Signal's tools share."""
 
 from __future__ import annotations
 

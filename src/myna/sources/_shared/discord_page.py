@@ -13,6 +13,7 @@ from typing import NamedTuple
 from myna.sources import Tally
 from myna.sources._shared.discord import (
     Channel,
+    TextBuilder,
     file_name,
     message_kind,
     resolve_markup,
@@ -20,7 +21,6 @@ from myna.sources._shared.discord import (
     snowflake_number,
     snowflake_time,
 )
-from myna.sources._shared.discord_page_text import TextBuilder
 from myna.sources._shared.html import HtmlToken, attributes, unescape
 from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 
