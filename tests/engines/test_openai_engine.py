@@ -350,7 +350,7 @@ def test_what_steers_the_model_stays(text: PromptText, tokenizer: Tokenizer) -> 
 def test_what_the_server_adds_itself_is_left_out(
     tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tokenizer, "bos", (START,))
+    monkeypatch.setattr(tokenizer, "bos_ids", (START,))
     words = tokenizer.encode("hi").ids
     assert PromptText(tokenizer).render([START, *words]) == "hi"
     assert PromptText(tokenizer).render(words) == "hi"

@@ -15,14 +15,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 import tokenizers
 
 from myna.errors import ModelError
+
+if TYPE_CHECKING:  # talking needs no numpy
+    import numpy as np
+    import numpy.typing as npt
 
 END_TOKENS = (
     "<|im_end|>", "<|endoftext|>", "</s>", "<|eot_id|>", "<|end|>", "<end_of_turn>",
@@ -246,6 +248,8 @@ class BatchTokenizer:
 
     def encode(self, texts: Sequence[str]) -> BatchEncoding:
         """The ids of many texts, nothing added, on all cores."""
+        import numpy as np
+
         data = "".join(texts).encode()
         if self._tokie is not None and not any(sign in data for sign in self._unsafe):
             ids, counts = self._tokie.encode_batch_flat(list(texts), add_special_tokens=False)
@@ -258,6 +262,8 @@ class BatchTokenizer:
 
     def encode_standard(self, texts: Sequence[str]) -> BatchEncoding:
         """The same as `encode`, by Hugging Face's library."""
+        import numpy as np
+
         encodings = self.model.encode_batch(list(texts), add_special_tokens=False)
         counts = np.array([len(e.ids) for e in encodings], dtype=np.int64)
         starts, ends, before = [], [], 0
@@ -332,5 +338,7 @@ class BatchTokenizer:
     @cached_property
     def _bytes(self) -> npt.NDArray[np.int64]:
         """The bytes that each token stands for, if its letters are bytes (GPT-2's alphabet)."""
+        import numpy as np
+
         sizes = [len(self.model.id_to_token(i) or "") for i in range(self.model.get_vocab_size())]
         return np.array(sizes, dtype=np.int64)
