@@ -67,7 +67,7 @@ def test_four_clones_hold_a_conversation_in_which_the_model_says_who_speaks_next
                 await eve.slash(channel, "clone summon", who=name)
             await eve.send(channel, "Hey everyone, what a view of the Moon that must be.")
             assert asked == []  # all are spoken to, so all answer: that is the rule's doing
-            room = bot.host._open[str(channel.id)]
+            room = bot.host._open_rooms[str(channel.id)]
             told = room.messages()[-1].turn
             await eve.slash(channel, "clone watch", n=TURNS)
             there = [message for message in room.messages() if message.by_clone]

@@ -82,7 +82,7 @@ class Host:
         self._rng = rng or random.Random()
         self._now = now
         self._delivery = Delivery(outbox, front, settings.typing_speed, self._may_speak)
-        self._rooms_open: dict[str, LiveRoom] = {}
+        self._open_rooms: dict[str, LiveRoom] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._replies: dict[str, LiveReply] = {}
@@ -96,20 +96,20 @@ class Host:
 
         The first call in a process deletes the messages of a turn that a kill interrupted.
         """
-        if channel_id not in self._rooms_open and (make or channel_id in self.outbox.channels()):
+        if channel_id not in self._open_rooms and (make or channel_id in self.outbox.channels()):
             exists = channel_id in self.outbox.channels()
             id_ = f"{self.front.platform}:{channel_id}"
             personas: list[str] | None = None if exists else []
             room = await self.in_thread(partial(self._rooms.open, id_, personas=personas))
-            if channel_id not in self._rooms_open:
+            if channel_id not in self._open_rooms:
                 if exists:
                     newest = self.outbox.newest_posted_message(channel_id)
                     for message in await self.in_thread(partial(room.messages, 200)):
                         if message.by_clone and message.id > newest:
                             await self.in_thread(partial(room.delete, message.id))
                 self.outbox.add_channel(channel_id)
-                self._rooms_open[channel_id] = room
-        return self._rooms_open.get(channel_id)
+                self._open_rooms[channel_id] = room
+        return self._open_rooms.get(channel_id)
 
     async def resume(self) -> None:
         """Continue the work of a process that was stopped or killed."""
@@ -194,7 +194,7 @@ class Host:
             self.outbox.remove_channel(channel_id)
             if worker := self._workers.pop(channel_id, None):
                 worker.cancel()
-            del self._rooms_open[channel_id]
+            del self._open_rooms[channel_id]
             await self.in_thread(partial(self._rooms.drop, f"{self.front.platform}:{channel_id}"))
 
     async def forget_account(self, account: str) -> None:
