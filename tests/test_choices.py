@@ -8,7 +8,7 @@ import pytest
 
 from myna.choices import CLONE_FORMATS, DATASET_FORMATS, ENGINES, RENDERINGS, join_with_or
 from myna.config import Settings
-from myna.config.recipes import RECIPES
+from myna.config.recipe_defaults import RECIPES
 from myna.export.clone_export import TARGETS
 from myna.export.formats import FORMATS
 

@@ -109,12 +109,12 @@ def _find_candidates(text: str, begin: int) -> Iterator[_Candidate]:
 
 def _accounts(text: str, begin: int) -> Iterator[_Candidate]:
     """Yield IBANs: their start alone is everywhere (`in 1969`), so more of each is checked."""
-    for match in _iban().finditer(text, begin, overlapped=True, partial=True):
+    for match in _iban_start_pattern().finditer(text, begin, overlapped=True, partial=True):
         if match.partial:
             yield _Candidate(match.start(), True)
             continue
         rest = text[match.start() : match.start() + 2 * MAX_IBAN_CHARS]
-        account = _account_characters().match(rest)
+        account = _iban_characters_pattern().match(rest)
         if account and account.end() == len(rest) < 2 * MAX_IBAN_CHARS:
             yield _Candidate(match.start(), True)
         elif any(True for _ in numbers.ibans(rest)):
@@ -122,12 +122,14 @@ def _accounts(text: str, begin: int) -> Iterator[_Candidate]:
 
 
 @cache
-def _iban() -> Any:
+def _iban_start_pattern() -> Any:
+    """Return the pattern of an IBAN's beginning, which also matches in part."""
     return _partial(numbers._IBAN_START)
 
 
 @cache
-def _account_characters() -> Any:
+def _iban_characters_pattern() -> Any:
+    """Return the pattern of characters that an IBAN may go on with, in groups."""
     import regex
 
     return regex.compile("(?:[A-Za-z0-9][ \xa0-]?)*")

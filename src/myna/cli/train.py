@@ -217,7 +217,7 @@ class _ProgressPrinter:
 
 def _print_recipe(settings: Settings) -> None:
     """Print the recipe's settings with their reasons, and those that are overridden."""
-    from myna.config.recipes import RECIPES
+    from myna.config.recipe_defaults import RECIPES
 
     _print_once(f'recipe "{settings.recipe}":')
     for name, choice in RECIPES[settings.recipe].items():

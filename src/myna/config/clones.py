@@ -21,7 +21,7 @@ from myna.config.fields import (
     Temperature,
     TopP,
 )
-from myna.config.recipes import default
+from myna.config.recipe_defaults import default
 
 SYSTEM = "A chat in {channel}: {people}."
 CHAT_SYSTEM = "You are {name} in a chat in {channel}: {people}."

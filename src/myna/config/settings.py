@@ -19,7 +19,7 @@ from myna.choices import join_with_or
 from myna.config.chats import Conversations, Filter, Quality, Redaction, Split
 from myna.config.clones import Bot, Chat, EngineServer, Samples, Train
 from myna.config.fields import Section
-from myna.config.recipes import DEFAULT_RECIPE, RECIPES, Choice, default
+from myna.config.recipe_defaults import DEFAULT_RECIPE, RECIPES, Choice, default
 from myna.config.rules import Rules
 from myna.errors import SettingsError
 

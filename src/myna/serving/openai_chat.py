@@ -76,7 +76,7 @@ def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
     model_id = models.resolve_id(request.model)
     shows_names = model_id == models.group_id + NAMES_SUFFIX
     persona = model_id if model_id in clone.personas else None
-    fitting = _newest_that_fit(clone, request.messages)
+    fitting = _truncate_history(clone, request.messages)
     names = [_resolve_name(m.author or models.default_author, clone.personas) for m in fitting]
     humans = [name for name, m in zip(names, fitting, strict=True) if m.role == "user"]
     present = clone.prompt_builder([], [persona] if persona else None).members
@@ -152,7 +152,7 @@ def _resolve_name(name: str, personas: Sequence[str]) -> str:
     return matches[0] if len(matches) == 1 else sanitize_name(name)
 
 
-def _newest_that_fit(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+def _truncate_history(clone: Clone, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     """The newest messages with text that may fit; the prompt builder cuts exactly."""
     context = left = clone.engine.context
     newest: list[ChatMessage] = []

@@ -14,7 +14,7 @@ from typing import Any
 
 from myna import __version__
 from myna.config import Settings
-from myna.config.recipes import MISTRAL, RECIPES
+from myna.config.recipe_defaults import MISTRAL, RECIPES
 from myna.errors import ModelError, TrainingError, first_line
 
 PACKAGES = (

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 
 from myna.config import Settings, override, parse, template
-from myna.config.recipes import DEFAULT_RECIPE, RECIPES
+from myna.config.recipe_defaults import DEFAULT_RECIPE, RECIPES
 from myna.errors import SettingsError
 
 
