@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from tests.adapters import random_adapter
 
-from myna.engines.engine import Engine, open_engine
+from myna.engines.engine import Engine
+from myna.engines.open_engine import open_engine
 from myna.engines.transformers_engine import Transformers
 from myna.models.bases import Base
 from myna.models.loading import load_base

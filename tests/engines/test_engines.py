@@ -10,7 +10,8 @@ import pytest
 from tests.engines.conftest import CONTEXT, collect
 
 from myna.config import Sampling
-from myna.engines.engine import Engine, choose_engine, open_engine
+from myna.engines.engine import Engine
+from myna.engines.open_engine import choose_engine, open_engine
 from myna.errors import EngineError, ModelError
 from myna.models.bases import Base
 from myna.rendering.tokenizer import Tokenizer

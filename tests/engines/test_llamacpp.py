@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from tests.engines.conftest import CONTEXT, collect, distance
 
 from myna.config import Sampling
-from myna.engines.engine import Engine, open_engine
+from myna.engines.engine import Engine
 from myna.engines.llamacpp import LlamaCpp, Slots
+from myna.engines.open_engine import open_engine
 from myna.errors import EngineError
 from myna.models.bases import Base
 from myna.rendering.tokenizer import Tokenizer

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from tests.engines.conftest import CONTEXT, distance
 
-from myna.engines.engine import Engine, open_engine
+from myna.engines.engine import Engine
 from myna.engines.llamacpp import LlamaCpp
+from myna.engines.open_engine import open_engine
 from myna.errors import EngineError, ModelError
 from myna.models import adapter_gguf, lora
 from myna.models.adapter_gguf import gguf_adapter

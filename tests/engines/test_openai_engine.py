@@ -16,7 +16,8 @@ from tests.engines.servers import KEY, llama_server, told
 
 from myna.config import EngineServer, Sampling
 from myna.engines import client as client_
-from myna.engines.engine import Engine, open_engine
+from myna.engines.engine import Engine
+from myna.engines.open_engine import open_engine
 from myna.engines.openai_engine import ZERO_WIDTH_SPACE, OpenAI, PromptText, choose_model
 from myna.errors import BusyError, EngineError, SettingsError
 from myna.models.bases import Base

@@ -18,7 +18,7 @@ from tests.export.prepared import FRIENDS, make
 from tests.metadata import adapter_info, prompt_format
 
 from myna.artifacts import Channel
-from myna.engines.engine import open_engine
+from myna.engines.open_engine import open_engine
 from myna.errors import ExportError, PeopleError, WorkspaceError
 from myna.export import dataset_export
 from myna.export.clone_export import TARGETS, CloneExportReport, CloneSelection, export_clone, slugs

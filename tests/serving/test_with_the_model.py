@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from tests.serving.conftest import Serving, Starter, eventually
 
-from myna.engines.engine import open_engine
+from myna.engines.open_engine import open_engine
 from myna.models.bases import Base
 from myna.rendering.tokenizer import Tokenizer
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from myna import config
 from myna.artifacts import AdapterInfo, Channel, PromptFormat
 from myna.config import Sampling
-from myna.engines.engine import Engine, open_engine
+from myna.engines.engine import Engine
+from myna.engines.open_engine import open_engine
 from myna.errors import PeopleError
 from myna.models.bases import Base, find_adapter_base, find_base
 from myna.models.loading import FULL_MODEL_FOLDER
