@@ -25,8 +25,7 @@ from myna.choices import DEFAULT_ADAPTER
 from myna.config import Sampling
 from myna.engines.llamacpp import LlamaCpp, model_files
 from myna.models.adapter_gguf import gguf_adapter
-from myna.models.bases import find_adapter_base
-from myna.persona.clone import open_clone
+from myna.persona.clone import find_adapter_base, open_clone
 
 NEW = 50
 """New prompt tokens in a warm room."""

@@ -10,8 +10,8 @@ from myna import stages, workspace
 from myna.artifacts import AdapterInfo
 from myna.errors import WorkspaceError
 from myna.evaluation.likelihood import compare, confidence_interval, reply_bits
-from myna.models.bases import find_adapter_base
 from myna.models.loading import load_adapter, load_base
+from myna.persona.clone import find_adapter_base
 from myna.preparing.prepare import read_samples
 from myna.training.kernels.install import install_kernels
 

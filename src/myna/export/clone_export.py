@@ -19,9 +19,10 @@ from myna.choices import DEFAULT_ADAPTER
 from myna.errors import ExportError, PeopleError
 from myna.export.dataset_export import MANIFEST_KEY, choose_personas
 from myna.export.prompt_templates import Voice, text_before_system
-from myna.models.bases import Base, find_adapter_base
+from myna.models.bases import Base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
+from myna.persona.clone import find_adapter_base
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import MAX_PEOPLE_NAMED, system_line
 from myna.workspace import (

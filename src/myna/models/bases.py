@@ -17,7 +17,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from myna.artifacts import AdapterInfo
 from myna.errors import ModelError, first_line
 from myna.models import embedded
 from myna.models.fetch import Reporter, cache_folder, disk_errors, silent, temporary_folder
@@ -85,19 +84,6 @@ def find_base(name: str, *, weights: bool, report: Reporter = silent) -> Base:
         f"no base model called {name!r}: use {DEFAULT_BASE!r}, the path of a folder with a "
         "config.json or of a GGUF file, or a model hub's org/name"
     )
-
-
-def find_adapter_base(
-    adapter: str, info: AdapterInfo, *, weights: bool, report: Reporter = silent
-) -> Base:
-    """Find the base that the adapter was trained on.
-
-    Raises:
-        ModelError: as `find_base`, or the base of that name is another one now.
-    """
-    base = find_base(info.base, weights=weights, report=report)
-    info.check_base(adapter, base.fingerprint)
-    return base
 
 
 def _gguf_base(name: str, file: Path, weights: bool, report: Reporter) -> Base:

@@ -13,7 +13,8 @@ from myna.config import Sampling
 from myna.engines.engine import Engine
 from myna.engines.open_engine import open_engine
 from myna.errors import PeopleError
-from myna.models.bases import Base, find_adapter_base, find_base
+from myna.models.bases import Base, find_base
+from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.memory import Memory, open_memory
@@ -140,6 +141,19 @@ class Clone:
             opening=opening,
             is_cancelled=is_cancelled,
         )
+
+
+def find_adapter_base(
+    adapter: str, info: AdapterInfo, *, weights: bool, report: Reporter = silent
+) -> Base:
+    """Find the base that the adapter was trained on.
+
+    Raises:
+        ModelError: as `find_base`, or the base of that name is another one now.
+    """
+    base = find_base(info.base, weights=weights, report=report)
+    info.check_base(adapter, base.fingerprint)
+    return base
 
 
 def open_clone(
