@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from myna import messages, people
 from myna.cleaning.ledger import Ledger
 from myna.config import Redaction, Rules, Settings
+from myna.conversations import disentangle_features
 from myna.people import People, Person, accounts, sanitize_name
 from myna.preparing import clean_batches, message_store, select_messages
 from myna.rendering import render
@@ -150,3 +151,13 @@ def found(*rows: tuple[str, str] | tuple[str, str, bool]) -> pl.DataFrame:
 def transcript(header: str, turns: Sequence[Turn], next_person: str | None = None) -> list[Segment]:
     """The segments of turns in a transcript."""
     return render.render_segments(TRANSCRIPT, header, turns, next_person=next_person)
+
+
+def tea_talk(count: int) -> disentangle_features.MessageArrays:
+    """Messages of five people who call each other by name."""
+    people = ("Ana", "Ben", "Cleo", "Dan", "Eve")
+    rows = (
+        {"author": people[n * n % 5], "text": f"{people[n % 5]}: tea {n % 7}?", "at": n // 3}
+        for n in range(count)
+    )
+    return disentangle_features.message_arrays(table(list(rows)))

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.chats import names, table, texts, thorough
+from tests.chats import names, table, tea_talk, texts, thorough
 
-from myna.conversations import disentangle, disentangle_features, sessions
+from myna.conversations import disentangle, sessions
 from myna.messages import SCHEMA
 
 TANGLED = """
@@ -195,15 +195,6 @@ def test_each_message_is_in_one_conversation(rows: list[dict[str, Any]]) -> None
     assert sorted(apart["id"]) == sorted(talk["id"])
 
 
-def chat(count: int) -> disentangle_features.MessageArrays:
-    people = ("Ana", "Ben", "Cleo", "Dan", "Eve")
-    rows = (
-        {"author": people[n * n % 5], "text": f"{people[n % 5]}: tea {n % 7}?", "at": n // 3}
-        for n in range(count)
-    )
-    return disentangle_features.message_arrays(table(list(rows)))
-
-
 def test_the_weights_are_small_and_run_no_code() -> None:
     assert len(disentangle.WEIGHTS_FILE.read_bytes()) < 300_000
     with disentangle.WEIGHTS_FILE.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
@@ -213,6 +204,6 @@ def test_the_weights_are_small_and_run_no_code() -> None:
 def test_the_block_that_a_message_is_scored_in_does_not_matter(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = disentangle.best_links(chat(300))
+    found = disentangle.best_links(tea_talk(300))
     monkeypatch.setattr(disentangle, "BLOCK_ROWS", 7)
-    assert disentangle.best_links(chat(300)).tolist() == found.tolist()
+    assert disentangle.best_links(tea_talk(300)).tolist() == found.tolist()

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from tests.chats import table
+from tests.chats import table, tea_talk
 
 from myna.conversations import disentangle_features
 
 
-def chat(count: int) -> disentangle_features.MessageArrays:
-    people = ("Ana", "Ben", "Cleo", "Dan", "Eve")
-    rows = (
-        {"author": people[n * n % 5], "text": f"{people[n % 5]}: tea {n % 7}?", "at": n // 3}
-        for n in range(count)
-    )
-    return disentangle_features.message_arrays(table(list(rows)))
-
-
 def test_features_of_pairs_do_not_depend_on_the_block() -> None:
-    said = chat(200)
+    said = tea_talk(200)
     thread, shared = (
         disentangle_features.find_neighbours(said),
         disentangle_features.shared_words(said),
