@@ -24,7 +24,8 @@ from myna.config.fields import Section
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.md")]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
-MAX_FILES = 225
+MAX_FRAME_FILES = 160
+"""Of all but plug-ins: a new reader, command, engine, export target or metric is a file."""
 MAX_FILE_LINES = 420
 MAX_FUNCTION_LINES = 80
 MIN_FILE_LINES = 60
@@ -73,7 +74,8 @@ def test_a_docstring_begins_with_a_noun_or_an_imperative(path: Path) -> None:
 
 
 def test_the_tree_has_few_files_and_none_that_another_could_hold() -> None:
-    assert len(SOURCES) <= MAX_FILES, "merge small files into those that use them"
+    frame = [path for path in SOURCES if not is_plugin(path)]
+    assert len(frame) <= MAX_FRAME_FILES, "merge small files into those that use them"
     modules = {module_name(path): path for path in SOURCES}
     importers: dict[str, set[str]] = defaultdict(set)
     for importer, path in modules.items():
@@ -85,9 +87,13 @@ def test_the_tree_has_few_files_and_none_that_another_could_hold() -> None:
         if len(importers[name]) == 1
         and len(path.read_text("utf-8").splitlines()) < MIN_FILE_LINES
         and path.name != "__init__.py"
-        and path.parent.relative_to(ROOT / "src/myna").as_posix() not in PLUGIN_FOLDERS
+        and not is_plugin(path)
     ]
     assert closets == [], "merge it into the file that imports it"
+
+
+def is_plugin(path: Path) -> bool:
+    return path.parent.relative_to(ROOT / "src/myna").as_posix() in PLUGIN_FOLDERS
 
 
 def module_name(path: Path) -> str:

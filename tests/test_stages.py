@@ -33,8 +33,8 @@ def prepared(space: Workspace, fingerprint: str = "abc") -> None:
     )
     workspace.write_manifest(
         space.prepared,
-        inputs=stages.prepare_inputs(space),
-        settings=stages.prepare_settings(space.settings()),
+        inputs=workspace.prepare_inputs(space),
+        settings=workspace.prepare_settings(space.settings()),
     )
 
 
@@ -182,6 +182,6 @@ def test_wrong_settings_are_said_before_anything_else(space: Workspace) -> None:
 
 def test_all_settings_but_those_of_talking_belong_to_a_stage() -> None:
     settings: Any = Settings().model_dump()
-    known = {**stages.prepare_settings(Settings()), **stages.train_settings(Settings())}
+    known = {**workspace.prepare_settings(Settings()), **stages.train_settings(Settings())}
     # A recipe counts as what it sets.
     assert settings.keys() - known.keys() == {"bot", "chat", "engine", "recipe"}

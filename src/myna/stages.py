@@ -12,7 +12,7 @@ from myna import workspace as workspace_
 from myna.artifacts import AdapterInfo, PreparedInfo, samples_manifest
 from myna.choices import DEFAULT_ADAPTER
 from myna.config import Settings
-from myna.workspace import Workspace
+from myna.workspace import Workspace, prepare_inputs, prepare_settings
 
 State = Literal["missing", "unfinished", "stale", "done"]
 
@@ -37,23 +37,6 @@ class Stage:
     reasons: list[str] = field(default_factory=list)
     command: str = ""
     """The command that brings it up to date; empty if it is."""
-
-
-def prepare_inputs(workspace: Workspace) -> dict[str, str]:
-    """Fingerprints of what `prepare` reads."""
-    imports = {
-        f"messages/{record.folder.name}": workspace_.fingerprint(record.path)
-        for record in workspace.import_records()
-        if record.stored
-    }
-    return {**imports, "people.toml": workspace_.fingerprint(workspace.people_file)}
-
-
-def prepare_settings(settings: Settings) -> dict[str, Any]:
-    """The settings that prepared data depends on."""
-    sections = ("base", "filter", "rules", "redaction", "conversations", "split", "samples")
-    judged = {"action", "url", "model", "threshold"}
-    return settings.model_dump(include={**dict.fromkeys(sections, True), "quality": judged})
 
 
 def stale_samples(workspace: Workspace, settings: Settings | None = None) -> list[str]:

@@ -336,6 +336,23 @@ def fingerprint(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def prepare_inputs(workspace: Workspace) -> dict[str, str]:
+    """Fingerprints of what `prepare` reads."""
+    imports = {
+        f"messages/{record.folder.name}": fingerprint(record.path)
+        for record in workspace.import_records()
+        if record.stored
+    }
+    return {**imports, "people.toml": fingerprint(workspace.people_file)}
+
+
+def prepare_settings(settings: config.Settings) -> dict[str, Any]:
+    """The settings that prepared data depends on."""
+    sections = ("base", "filter", "rules", "redaction", "conversations", "split", "samples")
+    judged = {"action", "url", "model", "threshold"}
+    return settings.model_dump(include={**dict.fromkeys(sections, True), "quality": judged})
+
+
 def write_manifest(stage: Path, *, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> None:
     """Write the inputs and settings of a stage into its folder."""
     write_json(

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from tests.metadata import prepared_info
 
-from myna import config, people, stages, workspace
+from myna import config, people, workspace
 from myna.people import People, Person
 from myna.workspace import Workspace
 
@@ -63,8 +63,8 @@ def make(
     prepared_info(personas=list(personas)).save(prepared)
     workspace.write_manifest(
         prepared,
-        inputs=stages.prepare_inputs(space),
-        settings=stages.prepare_settings(config.Settings()),
+        inputs=workspace.prepare_inputs(space),
+        settings=workspace.prepare_settings(config.Settings()),
     )
     return space
 

@@ -62,15 +62,14 @@ def command(
 
 def prepare_if_stale(workspace: Workspace, settings: Settings, *, force: bool = False) -> None:
     """Keep the samples if they are current, else make them."""
-    from myna import stages
     from myna.models.bases import find_base
     from myna.preparing import prepare
     from myna.rendering.tokenizer import Tokenizer
-    from myna.workspace import read_manifest, stale_reasons
+    from myna.workspace import prepare_inputs, prepare_settings, read_manifest, stale_reasons
 
     manifest = read_manifest(workspace.prepared)
     if manifest and not force:
-        inputs, used = stages.prepare_inputs(workspace), stages.prepare_settings(settings)
+        inputs, used = prepare_inputs(workspace), prepare_settings(settings)
         if not stale_reasons(manifest, inputs, used):
             note("nothing has changed since the last time (--force prepares again)")
             return

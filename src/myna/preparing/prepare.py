@@ -26,7 +26,7 @@ from pathlib import Path
 import polars as pl
 
 from myna import people as people_
-from myna import stages, workers
+from myna import workers
 from myna import workspace as workspace_
 from myna.artifacts import PreparedInfo, PromptFormat
 from myna.cleaning import rules
@@ -89,8 +89,8 @@ def run(
         result.info.save(new)
         workspace_.write_manifest(
             new,
-            inputs=stages.prepare_inputs(workspace),
-            settings=stages.prepare_settings(settings),
+            inputs=workspace_.prepare_inputs(workspace),
+            settings=workspace_.prepare_settings(settings),
         )
     result.folder = workspace.prepared
     html = html_reports.ledger_page(
