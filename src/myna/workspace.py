@@ -9,6 +9,7 @@
       reports/               from `myna evaluate`
       rooms.sqlite           live rooms
       opt-outs.json          people who opted out of their clone on a platform
+      exports.json           exports that were made, wherever they are
       bots/                  state of bots, from `myna bot`
 
 A stage's manifest has the fingerprints of its inputs and its settings; the stage is stale
@@ -136,6 +137,11 @@ class Workspace:
     def opt_outs_file(self) -> Path:
         """opt-outs.json: people who opted out of their clone on a platform."""
         return self.root / "opt-outs.json"
+
+    @property
+    def exports_file(self) -> Path:
+        """exports.json: exports that were made, wherever they are."""
+        return self.root / "exports.json"
 
     @property
     def bots(self) -> Path:

@@ -11,13 +11,13 @@ from fnmatch import fnmatchcase
 import discord
 
 from myna.bots.commands import BotCommands
-from myna.bots.consent import ConsentChecker
 from myna.bots.discord_commands import CloneCommandTree, PersonaMenu, TurnButton, buttons
 from myna.bots.discord_front import DiscordFront, readable_text
 from myna.bots.front import Front
 from myna.bots.host import Host
 from myna.bots.outbox import Outbox
 from myna.config import Bot
+from myna.people.consent_checker import ConsentChecker
 
 MAX_MISSED_MESSAGES = 200
 """Limit of messages of a channel that are read after the bot was away."""

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from myna import config
-    from myna.bots.consent import ConsentChecker
     from myna.bots.front import Front
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
+    from myna.people.consent_checker import ConsentChecker
     from myna.workspace import Workspace
 
 NAME = "bot"
@@ -119,7 +119,6 @@ def open_bot(
     workspace: Workspace, name: str, settings: config.Settings, platform: str
 ) -> Iterator[tuple[Outbox, ConsentChecker, Callable[[Front], Host]]]:
     """Open the clone, its rooms, the outbox and the consents; yield what makes the bot's host."""
-    from myna.bots.consent import ConsentChecker
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
     from myna.engines.queueing import Queue
@@ -127,8 +126,8 @@ def open_bot(
     from myna.rooms.registry import Rooms
     from myna.rooms.store import RoomStore
 
-    clone = open_clone(workspace, name, settings, report=note)
-    consents = ConsentChecker(workspace, clone.personas)
+    clone = open_clone(workspace, name, settings, scope="group", report=note)
+    consents = clone.consents
     outbox = Outbox(workspace.bots / f"{platform}.sqlite")
     store = RoomStore(workspace.rooms_file)
     slots = clone.engine.slots
@@ -147,8 +146,6 @@ def open_bot(
         )
 
     try:
-        if not consents.speakers():
-            note("all are silent: no persona has the consent `clone` now. See `myna people`")
         yield outbox, consents, make_host
     finally:
         outbox.close()

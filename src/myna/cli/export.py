@@ -80,7 +80,9 @@ def command(
         _export_clone(workspace, format_, to, adapter, person, everyone=everyone, as_json=as_json)
         return
     chosen = formats.find(format_)
-    personas = dataset_export.choose_personas(workspace, person, everyone=everyone)
+    personas = dataset_export.choose_personas(
+        workspace, person, everyone=everyone, scope="publish" if push else "owner"
+    )
     wanted = dataset_export.DatasetOptions(chosen, personas, with_test, system, sequence_len)
     _export_dataset(workspace, wanted, to, push, sure=yes, as_json=as_json)
 
@@ -115,6 +117,8 @@ def _export_dataset(
     if not as_json:
         print_export(done, console())
     address = _push_if_confirmed(done, repository, sure=sure) if repository else None
+    if address:
+        dataset_export.record_dataset(workspace, done, address)
     if as_json:
         print_json({**vars(done), "pushed": address})
     elif address:

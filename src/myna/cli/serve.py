@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import socket
     from types import ModuleType
 
+    from myna.people import Scope
     from myna.persona.clone import Clone
 
 NAME = "serve"
@@ -66,7 +67,8 @@ def command(
 
     key = server.validated_key(_read_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     with server.bind(host, port) as listening:
-        clone = open_clone(workspace, adapter, settings, report=note)
+        scope: Scope = "owner" if server.is_loopback(host) else "group"
+        clone = open_clone(workspace, adapter, settings, scope=scope, report=note)
         try:
             queue = Queue(clone.engine.slots, waiting)
             store = RoomStore(workspace.rooms_file)
@@ -132,7 +134,9 @@ def _print_urls(listening: socket.socket, clone: Clone, models: list[str], as_js
     if as_json:
         print_json(report)
         return
-    note(f"{', '.join(clone.personas)} are at {url}")
+    from myna import people
+
+    note(f"{', '.join(p + people.CLONE_MARK for p in clone.speakers())} are at {url}")
     note(f"  Open WebUI, SillyTavern, AstrBot, openai: {url}/v1, any API key")
     note(f"  curl {url}/v1/models")
     note("Stop it with Ctrl-C.")

@@ -130,7 +130,10 @@ def prepare(
     """
     personas = people_.persona_names(people)
     if not personas:
-        raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
+        raise PeopleError(
+            "nobody may be cloned yet: ask somebody, then `myna people allow NAME --asked "
+            '"who asked, how"`, or say who you are: `myna people me NAME`'
+        )
     spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)
     ledger = Ledger()
     message_batches = list(batches(tables, batch))

@@ -122,7 +122,7 @@ class LiveRoom(RoomMembers):
         if len(names) < 2:
             return dict.fromkeys(names, 1.0)
         with self._queue.slot(self.id), self._engine_lock:
-            return next_speaker_.probabilities(self._clone.engine, builder, names)
+            return next_speaker_.probabilities(self._clone.engine_for(""), builder, names)
 
     def next_speaker(self, among: Sequence[str] | None = None) -> str | None:
         """Choose the next speaker: the first addressed, or else drawn by `speaker_probabilities`.
@@ -151,6 +151,7 @@ class LiveRoom(RoomMembers):
 
         Raises:
             PeopleError: no persona here is called so, or there is none.
+            ConsentError: they may not be cloned now.
             SpeakingError: a persona speaks in this room already.
             BusyError, EngineError: as `speaker_probabilities`, now or while iterating.
         """
@@ -158,6 +159,8 @@ class LiveRoom(RoomMembers):
             if person is None:
                 person = self._choose(among)
             elif person not in self.personas:
+                if person in self._settings["personas"]:
+                    self._clone.check_persona(person)
                 here = ", ".join(self.personas) or "nobody"
                 raise PeopleError(f"no persona called {person!r} is here: there is {here}")
             return self._start(person, None, opening)
@@ -257,6 +260,8 @@ class LiveRoom(RoomMembers):
     def _choose(self, among: Sequence[str] | None) -> str:
         here = [p for p in self.personas if among is None or p in among]
         if not here:
+            for person in self._settings["personas"]:
+                self._clone.check_persona(person)  # raises for one whose consent is withdrawn
             raise PeopleError("no persona is here to speak: add one first")
         with self._lock:
             last = self._history.last_person

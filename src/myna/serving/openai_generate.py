@@ -190,7 +190,8 @@ def generate_completions(
         EngineError: the engine failed.
     """
     prompts = [_encode_prompt(models, text) for text in request.prompts]
-    engine = models.clone.engine_for(models.resolve_id(request.model))
+    persona = models.persona(models.resolve_id(request.model))
+    engine = models.clone.engine_for(persona or "")
     # The bound of a persona's turn does not apply here.
     limit = request.max_tokens or DEFAULT_COMPLETION_TOKENS
     with models.queue.slot(queue_key, is_cancelled):

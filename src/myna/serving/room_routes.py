@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
+from myna.people import CLONE_MARK
 from myna.rooms.registry import LiveReply, LiveRoom
 from myna.rooms.store import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Message
 from myna.serving import background
@@ -167,7 +168,9 @@ def _check_audience(services: RoomServices, audience: object) -> None:
 def list_personas(services: Services) -> Response:
     """List the personas, and the default author of messages."""
     models = services.models
-    return JsonResponse({"personas": models.clone.personas, "me": models.default_author})
+    speakers = models.clone.speakers()
+    clones = {person: person + CLONE_MARK for person in speakers}
+    return JsonResponse({"personas": speakers, "shown_as": clones, "me": models.default_author})
 
 
 @router.get("/rooms")
