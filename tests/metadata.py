@@ -8,7 +8,6 @@ from myna.artifacts import AdapterInfo, PreparedInfo, PromptFormat, TrainingPlan
 from myna.config import Redaction, Rules, Samples
 from myna.config.clones import SYSTEM
 from myna.config.rules import resolve_preset
-from myna.people.consent_checker import TrainedPerson
 from myna.rendering.spec import TRANSCRIPT, RenderingSpec
 
 NOT_REDACTED = Redaction(style="off")
@@ -54,7 +53,7 @@ def adapter_info(**given: Any) -> AdapterInfo:
         "base": "smollm2-135m",
         "base_fingerprint": "b",
         "format": prompt_format(),
-        "people": {"Ana": TrainedPerson(())},
+        "people": {},
         "channels": [],
         "training": TrainingResult(TrainingPlan(10, 5000, 1.0, "1 epochs", 200.0), 2.5),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -113,13 +114,13 @@ def _leave_out(
             )
     _print_once(f"training '{name}' again without {', '.join(without)}: {how_long(trained)}")
     prepare_if_stale(workspace, settings)
+    for started in (name, *info.adapters.values()):  # its checkpoints may have learned from them
+        shutil.rmtree(workspace.training(started), ignore_errors=True)
     return list(info.adapters.values())
 
 
 def _remove_adapters(workspace: Workspace, name: str, before: list[str]) -> None:
     """Remove the adapters of people who had one of their own and are left out now."""
-    import shutil
-
     from myna.artifacts import AdapterInfo
 
     for own in set(before).difference(AdapterInfo.load(workspace, name).adapters.values()):

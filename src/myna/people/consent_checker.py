@@ -94,11 +94,19 @@ class ConsentChecker:
         for name in [persona] if alone else [persona, *self.personas]:
             if self._may_not_be_cloned(name):
                 return withdrawn(self._trained, name)
-        opt_out = next((entry for entry in self._opt_outs if entry.person == persona), None)
+        trained = self._trained.people[persona].accounts
+        opt_out = next(
+            (
+                entry
+                for entry in self._opt_outs
+                if entry.person == persona or accounts.account_hash(entry.account) in trained
+            ),
+            None,
+        )
         if opt_out is not None:
             day = opt_out.at[:10]
             return f'{persona} opted out on {day}: type `myna people deny "{persona}"`'
-        owners = map(self._owners.get, self._trained.people[persona].accounts)
+        owners = map(self._owners.get, trained)
         if not all(owner is not None and self._scope in owner.scope for owner in owners):
             return (
                 f"{persona} has not agreed that their clone may {_SCOPES[self._scope]}: ask them, "

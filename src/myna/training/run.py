@@ -260,6 +260,9 @@ class _TrainingStage:
             raise TrainingError(
                 f"there is no adapter '{name}' to continue training: leave --continue out"
             )
+        if continue_training:
+            trained = AdapterInfo.load(self.workspace, name).trained(name)
+            ConsentChecker(self.workspace, trained, "owner").check_anybody()
         has_diverged = (work / loop.DIVERGED_FILE).exists()
         if self.dry_run:
             return continue_training
@@ -284,9 +287,7 @@ class _TrainingStage:
 
     def _select_unseen(self, samples: Samples, folder: Path, name: str) -> Samples:
         """The samples that the adapter has not seen, and as many that it has."""
-        info = AdapterInfo.load(self.workspace, name)
-        info.check_base(name, self.base.fingerprint)
-        ConsentChecker(self.workspace, info.trained(name), "owner").check_anybody()
+        AdapterInfo.load(self.workspace, name).check_base(name, self.base.fingerprint)
         seen = set(workspace_.read_json(folder / "seen.json") or [])
         selected, new = data.select_unseen(samples, seen, self.settings.train.seed)
         if not new:
