@@ -32,7 +32,7 @@ def test_without_a_clone_it_says_how_to_make_one(
     for command in (["discord"], ["irc", "--server", "127.0.0.1:1", "--channel", "#tea"]):
         done = friends("bot", *command)
         assert done.status == 1
-        assert "there is no adapter 'group' to talk to: make it with `myna train`" in done.err
+        assert "there is no adapter 'group': make it with `myna train`" in done.err
         assert "a.b.c" not in done.err
 
 

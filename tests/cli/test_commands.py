@@ -156,7 +156,7 @@ def test_inspect_audits_searches_and_writes_a_page(friends: Path) -> None:
     assert "stands in no sample" in run(friends, ["inspect", "--search", "~~~"]).err
     page = friends / "samples.html"
     assert run(friends, ["inspect", "--html", str(page), "-n", "2"]).status == 0
-    assert page.read_text("utf-8").count("<pre>") == 2
+    assert page.read_text("utf-8").count("<pre") == 2
 
 
 def test_every_report_is_one_json_document(friends: Path) -> None:

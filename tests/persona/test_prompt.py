@@ -19,7 +19,7 @@ from myna.persona.prompt import Line, Room, TurnReader
 from myna.preparing.conversation_lines import lines
 from myna.rendering.encode import encode
 from myna.rendering.render import Part, entry_line, loudest, merge
-from myna.rendering.render_batch import render, with_written
+from myna.rendering.render_batch import render_batch, with_written
 from myna.rendering.spec import TRANSCRIPT
 from myna.rendering.tokenizer import Tokenizer
 
@@ -49,7 +49,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
         whole = (room.header(), 0, 0, said.height, None)
         schema = ["header", "begin", "start", "end", "next_person"]
         window = pl.DataFrame([whole], schema=schema, orient="row").cast({"next_person": pl.String})
-        segments = render(with_written(said, TRANSCRIPT), window).segments
+        segments = render_batch(with_written(said, TRANSCRIPT), window).segments
         sample = encode(segments, tokenizer, ends=np.array([True]))["ids"][0].to_list()
     called = {p.accounts[0].partition(":")[2]: p.name for p in everyone(export).persons}
     stays = {int(number) for number in kept["id"]}
@@ -183,7 +183,9 @@ def test_an_entry_is_asked_for_as_in_its_sample(tokenizer: Tokenizer, prompt: st
     whole = pl.DataFrame({"header": [room.header()], "begin": [0], "start": [0], "end": [2]})
     window = whole.with_columns(next_person=pl.lit(None, pl.String))
     [sample] = encode(
-        render(with_written(said, TRANSCRIPT), window).segments, tokenizer, ends=np.array([True])
+        render_batch(with_written(said, TRANSCRIPT), window).segments,
+        tokenizer,
+        ends=np.array([True]),
     ).to_dicts()
     assert sample["ids"][: len(asked)] == asked
     assert sample["target_spans"][0]["words_start"] == len(asked)

@@ -44,7 +44,7 @@ SAID = [
 SETTINGS = [
     config.Settings(),
     config.Settings(
-        rules=config.Rules(preset="seed", repeats=0, non_response="keep"),
+        rules=config.Rules(preset="discord-mistral", repeats=0, non_response="keep"),
         redaction=config.Redaction(types=["email", "card"]),
     ),
     config.Settings(
@@ -133,7 +133,7 @@ def preview(moment: Moment) -> None:
         [_] = run.preview(space, moment.settings, None, 1)
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "seed", "off", "chat", "names"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=["default", "mistral", "off", "chat", "names"])
 @pytest.mark.parametrize("made", [live_room, api, scene, preview])
 def test_a_prompt_is_token_for_token_the_beginning_of_the_sample(
     made: Callable[[Moment], None],

@@ -43,7 +43,7 @@ copypasta = "keep"
 repeated = "keep"
 repeats = 0
 """
-ALL_TRAINED = '[split]\ntune = 0\ntest = 0\n[samples]\nsystem = "Chat."\n'
+ALL_TRAINED = '[split]\nvalidation = 0\ntest = 0\n[samples]\nsystem = "Chat."\n'
 
 
 def prepared(
@@ -224,7 +224,7 @@ class TestTargets:
     ) -> None:
         rows = [{"author": "Ana", "text": f"number {n}", "at": n * 90} for n in range(10)]
         rows[0]["text"] = rows[9]["text"] = "the kettle is on and everybody gets a cup of tea"
-        done = prepared(rows, tokenizer, "[split]\ntune = 0\ntest = 0.2\nmin_replies = 0")
+        done = prepared(rows, tokenizer, "[split]\nvalidation = 0\ntest = 0.2\nmin_replies = 0")
         found = {row.rule: (row.action, row.messages) for row in done.ledger.rows}
         assert found == {
             "near-duplicate": ("context", 1), "test": ("test", 1), "kept": ("train", 8)
@@ -240,7 +240,9 @@ class TestHeader:
         ]
         rows += [{"author": "Ana", "text": "hi"}] * 3
         rows = [{**row, "id": n} for n, row in enumerate(rows)]
-        done = prepared(rows, tokenizer, "[samples]\nmax_tokens = 160\n[split]\ntune=0\ntest=0")
+        done = prepared(
+            rows, tokenizer, "[samples]\nmax_tokens = 160\n[split]\nvalidation=0\ntest=0"
+        )
         header = done.samples["segments"][0][0]["text"]
         assert "Ana" in header
         assert tokenizer.count([header])[0] <= 40

@@ -30,7 +30,7 @@ from myna.rendering import renderings
 from myna.rendering import spec as markups
 from myna.rendering.encode import encode, token_kinds
 from myna.rendering.render import CONTEXT, END, REPLY, Part, loudest, merge, segments
-from myna.rendering.render_batch import render, with_written
+from myna.rendering.render_batch import render_batch, with_written
 from myna.rendering.spec import Markup
 from myna.rendering.tokenizer import Tokenizer
 from myna.training import data as trained_samples
@@ -181,7 +181,7 @@ def test_a_prompt_is_token_for_token_the_beginning_of_a_sample(
         whole = (room.header(persona), 0, 0, said.height, None)
         window = pl.DataFrame([whole], schema=schema, orient="row")
         window = window.cast({"next_person": pl.String})
-        made = render(with_written(said, markup, persona), window, markup, persona).segments
+        made = render_batch(with_written(said, markup, persona), window, markup, persona).segments
         made = encode(made, tokenizer, ends=np.array([False]), bare=markup.bare)
         samples[persona] = made["ids"][0].to_list()
     room = Room(shape, tokenizer, members, 10**6, channel="tea")

@@ -74,7 +74,7 @@ def answered(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL) -> pl.Dat
     )
     replies = rows.filter(pl.col("reply_to").is_not_null())
     targets = rows.filter(pl.col("id").is_in(replies["reply_to"].unique().implode())).select(
-        *channel, "id", target="row", target_conversation="conversation", target_part="split"
+        *channel, "id", target="row", target_conversation="conversation", target_split="split"
     )
     return (
         replies.join(targets, left_on=[*channel, "reply_to"], right_on=[*channel, "id"])
