@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,41 +15,60 @@ if TYPE_CHECKING:
 NAME = "evaluate"
 
 
-def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, json_: Json = False) -> None:
-    """Measure the clone against its base on the test split."""
-    report = measured(here(ctx), adapter)
+def command(
+    ctx: typer.Context,
+    adapter: Adapter = DEFAULT_ADAPTER,
+    items: Annotated[
+        int, typer.Option(min=10, help="Replies that are measured, drawn evenly over the personas.")
+    ] = 120,
+    rooms: Annotated[
+        int, typer.Option(min=0, help="Rooms in which the clones talk among themselves.")
+    ] = 10,
+    json_: Json = False,
+) -> None:
+    """Measure how good a clone is on the test split: likelihood, voice, rooms."""
+    workspace = here(ctx)
+    report = measured(workspace, adapter, items=items, rooms=rooms)
     if json_:
         emit(report)
     else:
         show(report)
+        say(f"With pictures: {workspace.reports / adapter}.html")
         say("Next: myna chat")
 
 
-def measured(space: Workspace, name: str) -> dict[str, Any]:
-    """The report: that of before where it still holds, else a new one."""
-    from myna import stages, workspace
+def measured(space: Workspace, name: str, **size: int) -> dict[str, Any]:
+    """The report: the last one where it still holds, else a new one."""
+    from dataclasses import asdict
 
+    from myna import stages, workspace
+    from myna.evaluation.measure import Size
+
+    wanted = Size(**size)
     report: dict[str, Any] | None = workspace.read_json(space.reports / f"{name}.json")
-    if report and not workspace.stale(report["manifest"], stages.evaluate_inputs(space, name), {}):
+    inputs = stages.evaluate_inputs(space, name)
+    if report and not workspace.stale(report["manifest"], inputs, asdict(wanted)):
         say("nothing has changed since this was measured")
         return report
     say("loading torch")
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     from myna.evaluation import run as stage
 
-    with bar(TimeRemainingColumn()) as progress:
-        tasks = {who: progress.add_task(f"measuring the {who}") for who in ("base", "clone")}
-        return stage.run(
-            space,
-            name,
-            say,
-            lambda who, done, all_: progress.update(tasks[who], completed=done, total=all_),
-        )
+    with bar(MofNCompleteColumn(), TimeRemainingColumn()) as progress:
+        tasks: dict[str, Any] = {}
+
+        def update(what: str, done: int, count: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=count)
+                say(f"{what}: {count}")
+            progress.update(tasks[what], completed=done)
+
+        return stage.run(space, name, say, update, wanted)
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print a report as a table."""
+    """Print a report as two tables: bits per character by person, then every other figure."""
     from rich.table import Table
     from rich.text import Text
 
@@ -71,3 +90,27 @@ def show(report: dict[str, Any]) -> None:
     console().print(table)
     low, high = report["interval"]
     console().print(f"95 % interval of the change over everyone: {low:+.1%} to {high:+.1%}")
+    table = Table(title="Voice and rooms", title_justify="left")
+    for column in ("figure", "clone", "base", "real text", "better"):
+        table.add_column(column, justify="left" if column in ("figure", "better") else "right")
+    for measure in report["measures"]:
+        figures = (_written(measure[key], measure["unit"]) for key in ("clone", "floor", "ceiling"))
+        table.add_row(measure["title"], *figures, _BETTER[measure["better"]])
+    console().print(table)
+    for measure in report["measures"]:
+        for note in measure["notes"]:
+            console().print(f"{measure['title']}: {note}", style="dim")
+
+
+_BETTER = {"higher": "higher", "lower": "lower", "real": "as real text"}
+
+
+def _written(estimate: dict[str, Any] | None, unit: str) -> str:
+    from myna.evaluation.measure import Estimate
+    from myna.evaluation.report import written
+
+    if estimate is None or estimate["value"] is None:
+        return "–"
+    nan = float("nan")
+    low, high = (nan if estimate[side] is None else estimate[side] for side in ("low", "high"))
+    return written(Estimate(estimate["value"], low, high), unit)

@@ -8,6 +8,7 @@ same rendering. Lower is better.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -98,6 +99,29 @@ def reply_bits(
         },
         orient="row",
     ).sort("sample", maintain_order=True)
+
+
+def draw_samples(samples: pl.DataFrame, items: int, seed: int = 0) -> pl.DataFrame:
+    """Samples with about so many replies, evenly over the people; the same for the same seed.
+
+    Args:
+        samples: of one split, with `target_spans`.
+        items: replies in all; who has fewer than their share gives all of theirs.
+        seed: of the draw.
+    """
+    people = {s["person"] for spans in samples["target_spans"].to_list() for s in spans}
+    quota = max(1, items // max(len(people), 1))
+    counts: dict[str, int] = dict.fromkeys(people, 0)
+    order = list(range(samples.height))
+    random.Random(seed).shuffle(order)
+    chosen = []
+    for number in order:
+        speakers = [span["person"] for span in samples["target_spans"][number]]
+        if any(counts[person] < quota for person in speakers):
+            chosen.append(number)
+            for person in speakers:
+                counts[person] += 1
+    return samples[sorted(chosen)]
 
 
 def compare(base: pl.DataFrame, clone: pl.DataFrame) -> list[Comparison]:

@@ -59,6 +59,17 @@ class Measure:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    items: int = 120
+    """Replies, drawn evenly over the personas; the base answers half as many."""
+    rooms: int = 10
+    turns: int = 20
+    """Turns of a room."""
+
+
 def bootstrap(
     items: Sequence[Item],
     clusters: Sequence[object],

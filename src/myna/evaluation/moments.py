@@ -9,6 +9,7 @@ from itertools import groupby
 
 import polars as pl
 
+from myna.engines.engine import Engine
 from myna.evaluation.attribution import SignedText
 from myna.persona.clone import Clone
 from myna.persona.prompt import Line
@@ -66,7 +67,7 @@ def find_moments(messages: pl.DataFrame, personas: Sequence[str]) -> list[Moment
                     turns[max(0, at - CONTEXT_TURNS) : at],
                     turns[at : at + 1],
                 )
-                found.append(Moment(scene, int(number)))  # type: ignore[call-overload]
+                found.append(Moment(scene, int(number)))
     return found
 
 
@@ -161,9 +162,19 @@ def real_stretches(messages: pl.DataFrame, lines: Sequence[int]) -> list[list[tu
     return stretches
 
 
-def without_adapter(clone: Clone, engine: object) -> Clone:
-    """The base in the clone's place: the same prompts, another engine."""
-    return replace(clone, engine=engine, engines={})  # type: ignore[arg-type]
+def with_engine(clone: Clone, engine: Engine) -> Clone:
+    """A clone whose prompts another engine answers."""
+    return replace(clone, engine=engine, engines={})
+
+
+def signed_turns(messages: pl.DataFrame, personas: Sequence[str]) -> list[SignedText]:
+    """The real turns of personas, in order."""
+    return [
+        SignedText(turn.person, turn.text, int(number))
+        for (number,), rows in messages.group_by("conversation", maintain_order=True)
+        for turn in turns_of(rows)
+        if turn.person in personas
+    ]
 
 
 def openings_of(moments: Sequence[Moment], rooms: int, seed: int = 0) -> list[Moment]:

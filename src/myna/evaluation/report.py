@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from typing import Any
@@ -49,6 +49,7 @@ def written(estimate: Estimate | None, unit: str) -> str:
 
 def page(
     title: str,
+    bits: Mapping[str, Any],
     measures: Sequence[Measure],
     replies: Sequence[tuple[str, str, str, str]],
     rooms: Sequence[Sequence[tuple[str, str]]],
@@ -57,11 +58,12 @@ def page(
 
     Args:
         title: heading.
+        bits: bits per character of base and clone: base, clone, change, interval, people.
         measures: in the order in which they are shown.
         replies: (last message before, person, what the clone said, what was really said).
         rooms: lines that the clones said among themselves.
     """
-    parts = [f"<h1>{escape(title)}</h1>"]
+    parts = [f"<h1>{escape(title)}</h1>", _bits(bits)]
     parts += [_measure(measure) for measure in measures]
     if replies:
         rows = "".join(
@@ -77,6 +79,22 @@ def page(
         lines = "\n".join(f"<b>{escape(person)}</b>: {escape(text)}" for person, text in room)
         parts.append(f'<h2>A room of clones</h2><pre class="card">{lines}</pre>')
     return document(title, _STYLE, "".join(parts))
+
+
+def _bits(bits: Mapping[str, Any]) -> str:
+    """Bits per character of everyone and of each person, as a table."""
+    rows = "".join(
+        f"<tr><td>{escape(row['person'])}</td><td>{row['replies']:,}</td><td>{row['base']:.3f}</td>"
+        f"<td>{row['clone']:.3f}</td><td>{row['change']:+.1%}</td></tr>"
+        for row in ({**bits, "person": "everyone"}, *bits["people"])
+    )
+    low, high = bits["interval"]
+    return (
+        '<section class="card measure"><h2>Bits per character of real replies</h2>'
+        "<p>lower is better: how surprised the model is by what people really said</p><table>"
+        "<tr><th>person</th><th>replies</th><th>base model</th><th>clone</th><th>change</th></tr>"
+        f"{rows}</table><p>95 % interval of the change: {low:+.1%} to {high:+.1%}</p></section>"
+    )
 
 
 def _measure(measure: Measure) -> str:
