@@ -140,7 +140,7 @@ class AdapterInfo:
         return list(self.people)
 
     def trained(self, name: str) -> Trained:
-        """What the adapter `name` was trained on, as far as consent needs it."""
+        """The adapter `name` as its consent is checked."""
         plan = self.training.plan
         speed = plan.tokens_per_second
         seconds = plan.tokens / speed if speed else None

@@ -112,6 +112,7 @@ def allow(
     """Set the consent `clone`, for people who were asked: they may be personas."""
     from datetime import date
 
+    from myna import people
     from myna.errors import SettingsError
     from myna.people import SCOPES, ConsentRecord, today
 
@@ -123,7 +124,9 @@ def allow(
         raise SettingsError(f"--until {until}: write a day such as {today()}") from None
     if last and last < today():
         raise SettingsError(f"--until {until} is over: choose a later day")
-    asked = asked.strip() or _ask_how(names)
+    everyone = people.load(find_workspace(ctx).people_file)
+    found = [people.find_person(everyone, name).name for name in names]
+    asked = asked.strip() or _ask_how(found)
     wanted = tuple(word for word in SCOPES if word in (scope or SCOPES[:2]))
     record = ConsentRecord(asked, today(), wanted, last)
     _consent(ctx, names, "clone", None, "may be cloned", record)
@@ -207,7 +210,7 @@ def forget(
     import sys
 
     from myna import people
-    from myna.bots.consent import forget_in_rooms
+    from myna.bots.outbox import forget_in_rooms
     from myna.errors import SettingsError
     from myna.people import forgetting
 

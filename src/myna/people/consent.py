@@ -122,7 +122,7 @@ MEANING = (
     "machine. You may say no, now or at any time: it then falls silent at once, and is trained "
     "again without you."
 )
-"""What a person is told before they answer."""
+"""The words that a person is told before they answer."""
 
 
 def request_page(name: str, owner: str, messages: int) -> str:

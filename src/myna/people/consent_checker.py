@@ -47,7 +47,7 @@ class TrainedPerson:
 
 @dataclass(frozen=True)
 class Trained:
-    """What an adapter was trained on, as far as consent needs it.
+    """The people of an adapter, and the facts that a refusal tells.
 
     Attributes:
         adapter: its name.
@@ -72,7 +72,7 @@ class ConsentChecker:
     """
 
     def __init__(self, workspace: Workspace, trained: Trained, scope: Scope) -> None:
-        """`scope` is what the clone is used for."""
+        """`scope`: the use of the clone that they must have agreed to."""
         self.personas = list(trained.people)
         self._workspace = workspace
         self._trained = trained

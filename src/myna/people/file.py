@@ -44,7 +44,7 @@ from myna.errors import PeopleError
 
 Consent = Literal["clone", "context", "no"]
 Scope = Literal["owner", "group", "publish"]
-"""What a clone may be used for: talk to the owner, talk to others, be passed on."""
+"""Uses of a clone: it talks to the owner, talks to others, is passed on."""
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 MAX_NAME_CHARS = 40
@@ -103,7 +103,7 @@ class Person:
 
     @property
     def scope(self) -> tuple[Scope, ...]:
-        """What their clone may be used for now; without a record, anything."""
+        """The uses of their clone that they agree to now; without a record, all."""
         if self.consent_now != "clone" or self.is_bot:
             return ()
         return SCOPES if self.record is None else self.record.scope
