@@ -154,7 +154,7 @@ class TestFolder:
         self, target: Path, killed_at: int
     ) -> None:
         """As a kill leaves it: nothing is cleaned up."""
-        new = target.parent / ".prepared.new-abc"
+        new = target.parent / ".prepared.new-abcdefgh"
         new.mkdir()
         (new / "x").write_text("new")
         if killed_at == 2:
@@ -163,7 +163,7 @@ class TestFolder:
         assert content(target) == {"x": "old"}
 
     def test_what_kills_left_over_is_used_or_swept_away(self, target: Path) -> None:
-        (target.parent / ".prepared.new-abc").mkdir()
+        (target.parent / ".prepared.new-abcdefgh").mkdir()
         target.rename(target.parent / ".prepared.old")
         with pytest.raises(ValueError, match="bad"), workspace.atomic_folder(target):
             raise ValueError("bad")

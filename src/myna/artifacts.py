@@ -217,6 +217,12 @@ def record_export(
     write_json(workspace.exports_file, [_plain(record) for record in records])
 
 
+def drop_export_record(workspace: Workspace, record: ExportRecord) -> None:
+    """Remove the note of an export that was deleted."""
+    kept = [_plain(other) for other in export_records(workspace) if other != record]
+    write_json(workspace.exports_file, kept)
+
+
 def export_records(workspace: Workspace, of: Collection[str] = ()) -> list[ExportRecord]:
     """The exports that were made, oldest first; with `of`, those that hold one of these accounts.
 

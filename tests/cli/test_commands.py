@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,12 @@ def test_import_tells_what_it_read_and_adds_only_what_is_new(myna: Myna, tmp_pat
     export(tmp_path, messages=40)
     longer = myna("-C", "friends", "import", "walks.jsonl", "--json").json()
     assert (longer["messages"], longer["stored"]) == (40, 10)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_whatever_a_workspace_holds_is_for_its_user_alone(friends: Path) -> None:
+    modes = {stat.filemode(path.stat().st_mode) for path in [friends, *friends.rglob("*")]}
+    assert modes == {"drwx------", "-rw-------"}
 
 
 @pytest.mark.parametrize(

@@ -79,10 +79,13 @@ def test_after_a_no_nothing_lets_the_clone_speak_until_it_is_trained_again(
 
 
 def test_forgetting_names_adapters_and_exports_and_keeps_no_name(space: Workspace) -> None:
+    elsewhere = str(space.root.parent / "elsewhere")
+    myna(space, "export", "sharegpt", "--person", "Ana", "--to", elsewhere)
     myna(space, "export", "sharegpt", "--person", "Ana")
     told = myna(space, "people", "forget", "Ana", "--yes").stderr
     assert "has learned from Ana" in told
-    assert "an export of" in told
+    assert f"deleted the export in {space.root.resolve() / 'exports' / 'sharegpt'}" in told
+    assert f"an export of {today()} holds Ana: {elsewhere} (sharegpt)" in told
     assert "Ana" not in space.exports_file.read_text("utf-8")
     with pytest.raises(ConsentError, match="has learned from Ana"):
         myna(space, "chat", *TINY, typed="hi\n")

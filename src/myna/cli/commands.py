@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -83,6 +84,7 @@ def options(
 
 def main() -> None:
     """Run the command line; an error of myna's is one line on standard error."""
+    os.umask(0o077)  # whatever it writes is for its user alone
     try:
         app()
     except MynaError as error:

@@ -46,9 +46,10 @@ def command(
 ) -> None:
     """Show training samples as the model sees them, trained text in colour."""
     from myna.errors import SettingsError
+    from myna.leftovers import write_bytes
     from myna.preparing.html_reports import samples_page
     from myna.preparing.prepare import read_samples
-    from myna.workspace import explain_disk_errors, write_bytes
+    from myna.workspace import explain_disk_errors
 
     workspace = find_workspace(ctx)
     samples = read_samples(workspace, split)

@@ -223,9 +223,24 @@ def forget(
     if count := forget_in_rooms(workspace, person):
         note(f"erased {count:,} messages from rooms; delete what a bot has posted there yourself")
     erased = forgetting.forget_person(workspace, person)
+    _delete_exports(workspace, person)
     note(f"erased {erased:,} messages, and the samples and reports made from them")
     if not _print_what_holds(workspace, person):
         note("Next: myna prepare, then myna train")
+
+
+def _delete_exports(workspace: Workspace, person: people_.Person) -> None:
+    """Delete the exports in the workspace that hold a person's words."""
+    import shutil
+
+    from myna.artifacts import drop_export_record, export_records
+
+    for export in export_records(workspace, person.accounts) if person.accounts else ():
+        path = Path(export.path)
+        if path.is_dir() and path.resolve().is_relative_to(workspace.root.resolve()):
+            shutil.rmtree(path, ignore_errors=True)
+            drop_export_record(workspace, export)
+            note(f"deleted the export in {path}")
 
 
 def _print_what_holds(workspace: Workspace, person: people_.Person) -> bool:

@@ -33,8 +33,9 @@ from myna.errors import ExportError
 from myna.export.clone_export import CloneExportReport, slugs
 from myna.export.dialogues import Exchange, Turn, dialogues, neutralize
 from myna.export.formats import SYSTEM
+from myna.leftovers import write_bytes
 from myna.rendering.turns import escape_turn
-from myna.workspace import Workspace, write_bytes, write_json
+from myna.workspace import Workspace, write_json
 
 CLONE = "{{char}} is the clone of a person, not the person: one of a group of people who chat."
 EXAMPLES = 8

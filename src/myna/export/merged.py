@@ -11,7 +11,7 @@ from typing import Any
 from myna.export.clone_export import CloneExportReport, ExportedClone
 from myna.export.prompt_templates import as_json, jinja_template
 from myna.models.bases import Base, find_base
-from myna.models.libraries import quiet
+from myna.models.gguf_file import quiet
 from myna.models.loading import load_adapter, load_base
 from myna.people import clone_notice
 from myna.rendering.tokenizer import Tokenizer

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from myna.errors import ModelError, first_line
+from myna.leftovers import temporary_folder
 from myna.models import embedded
-from myna.models.fetch import Reporter, cache_folder, disk_errors, silent, temporary_folder
+from myna.models.fetch import Reporter, cache_folder, disk_errors, silent
 from myna.models.gguf_file import convert_gguf_tokenizer, convert_gguf_weights, read_metadata
 
 DEFAULT_BASE = embedded.NAME
@@ -189,7 +190,7 @@ def gguf_folder(gguf: Path, digest: str, *, weights: bool, report: Reporter) -> 
         if not (folder / "config.json").is_file():
             architecture = str(read_metadata(gguf).get("general.architecture", "unknown"))
             report(f"reading {gguf.name}")
-            with temporary_folder(folder.parent) as temp_dir:
+            with temporary_folder(folder) as temp_dir:
                 convert_gguf_tokenizer(gguf, architecture, temp_dir)
                 folder.mkdir(parents=True, exist_ok=True)
                 # config.json comes last: it marks the folder as complete.

@@ -7,9 +7,12 @@ package needs four seconds for SmolLM2's header; this takes a fifth of one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
+import io
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,8 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from myna.errors import ModelError, first_line
-from myna.models.fetch import temporary_folder
-from myna.models.libraries import quiet, requires_train_extra
+from myna.leftovers import temporary_folder
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?"}
 _SCALARS |= {10: "Q", 11: "q", 12: "d"}
@@ -186,9 +188,36 @@ def convert_gguf_weights(gguf: Path, target: Path) -> None:
             dtype=torch.float32,
             local_files_only=True,
         )
-        with temporary_folder(target.parent) as folder:
+        with temporary_folder(target) as folder:
             try:
                 model.save_pretrained(folder, max_shard_size="1TB")
             except safetensors.SafetensorError as error:  # the error of a full disk
                 raise OSError(errno.ENOSPC, str(error)) from error
             (folder / "model.safetensors").replace(target)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hide the progress bars and warnings of libraries; errors are still raised."""
+    with requires_train_extra():
+        from transformers.utils import logging
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+
+
+@contextlib.contextmanager
+def requires_train_extra() -> Iterator[None]:
+    """Turn a ModuleNotFoundError into a ModelError with advice."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{error.name} is not installed, and this needs it: "
+            "run `pip install 'myna[train]'`, then this again"
+        ) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from myna.errors import ModelError, first_line
 from myna.models.bases import Base, find_base
-from myna.models.libraries import quiet, requires_train_extra
+from myna.models.gguf_file import quiet, requires_train_extra
 
 if TYPE_CHECKING:
     import torch

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myna.errors import EngineError, ModelError
+from myna.leftovers import temporary_folder
 from myna.models.bases import Base
-from myna.models.fetch import disk_errors, temporary_folder
+from myna.models.fetch import disk_errors
 from myna.models.gguf_file import read_metadata
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def convert_once(adapter: Path, base: Base, file: str, write: Callable[[Path, st
     """
     target, source = adapter / file, _source_hash(adapter, base)
     if not _was_made_from(target, source):
-        with disk_errors(adapter), temporary_folder(adapter) as folder:
+        with disk_errors(adapter), temporary_folder(target) as folder:
             path = folder / file
             write(path, source)
             path.replace(target)
