@@ -84,8 +84,12 @@ class TestFind:
         assert content(space.prepared) == content(space.adapter("group")) == {"x": "old"}
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", ".hidden", "/tmp"])  # noqa: S108
-def test_an_adapters_name_does_not_lead_out_of_the_workspace(space: Workspace, name: str) -> None:
+@pytest.mark.parametrize("name", [
+    "", ".", "..", "../x", "a/b", ".hidden", "/x", "a\nb", "a\x1b[2J", "a ", "a\u202eb", "x" * 101,
+])  # fmt: skip
+def test_an_adapters_name_is_plain_and_leads_nowhere_else(space: Workspace, name: str) -> None:
+    space: Workspace, name: str
+) -> None:
     with pytest.raises(WorkspaceError, match="is not a name for an adapter"):
         space.adapter(name)
 

@@ -157,7 +157,7 @@ class Workspace:
         Raises:
             WorkspaceError: the name would lead out of the workspace.
         """
-        if not name or name != Path(name).name or name.startswith("."):
+        if not re.fullmatch(r"[\w-][\w. -]{0,99}", name) or name != name.strip():
             raise WorkspaceError(
                 f"'{name}' is not a name for an adapter: use letters, digits, - and _"
             )

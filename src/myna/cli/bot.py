@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, Set, find_workspace, note, open_workspace, print_json
+from myna.cli._terminal import (
+    Adapter,
+    Json,
+    LogFormatter,
+    Set,
+    find_workspace,
+    note,
+    open_workspace,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterator
@@ -208,7 +217,7 @@ def _print_findings(findings: Any, as_json: bool) -> None:
         raise BotError("something is missing: see the lines above, and docs/discord.md")
 
 
-class _RedactingFormatter(logging.Formatter):
+class _RedactingFormatter(LogFormatter):
     """Formats log records and their tracebacks without secrets."""
 
     def __init__(self, secrets: Collection[str]) -> None:

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Set, console, note, open_workspace, person_colours
+from myna.cli._terminal import (
+    Adapter,
+    Set,
+    console,
+    note,
+    note_lines,
+    open_workspace,
+    person_colours,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -166,14 +174,15 @@ class ChatSession:
             "/journal": lambda day: self._write(day=day),
             "/retry": lambda _: self._print_reply(self.room.regenerate()),
             "/forget": self._forget,
-            "/help": lambda _: note(COMMANDS_HELP),
+            "/help": lambda _: note_lines(COMMANDS_HELP),
         }
         if word == "/quit":
             return False
         if word in actions:
             actions[word](rest.strip())
         else:
-            note(f"there is no command {word}\n{COMMANDS_HELP}")
+            note(f"there is no command {word}")
+            note_lines(COMMANDS_HELP)
         return True
 
     def print_recent(self) -> None:

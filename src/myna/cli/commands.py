@@ -27,6 +27,7 @@ from myna.cli import (
     status,
     train,
 )
+from myna.cli._terminal import note
 from myna.errors import MynaError
 
 app = typer.Typer(
@@ -100,5 +101,5 @@ def main() -> None:
 def _fail(error: BaseException, line: str, exit_status: int) -> None:
     if "--debug" in sys.argv:
         raise error
-    typer.echo(f"myna: {' '.join(line.split())}", err=True)
+    note(f"myna: {' '.join(line.split())}")
     sys.exit(exit_status)

@@ -57,7 +57,8 @@ def command(
         print_json(
             {"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": conversation}
         )
-    note(f"\nTalk to them yourself: cd {folder} && myna chat")
+    note("")
+    note(f"Talk to them yourself: cd {folder} && myna chat")
 
 
 def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DEFAULT_ADAPTER, join_with_or
-from myna.cli._terminal import Adapter, Json, console, find_workspace, note, print_json
+from myna.cli._terminal import Adapter, Json, console, find_workspace, note, one_line, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,9 +146,9 @@ def _export_clone(
         return
     screen = console()
     names = f"'{done.adapter}'" if done.adapter else ", ".join(done.personas)
-    screen.print(f"{done.format} of {names}: {done.folder}")
+    screen.print(one_line(f"{done.format} of {names}: {done.folder}"))
     for file in done.files:
-        screen.print(f"  {file}")
+        screen.print(one_line(f"  {file}"))
     if done.checked:
         screen.print(f"Checked: {done.checked}")
     note(f"Next: {done.folder}/README.txt says how to run it")

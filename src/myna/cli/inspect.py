@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import SPLITS, join_with_or
-from myna.cli._terminal import Json, console, find_workspace, note, print_json
+from myna.cli._terminal import Json, console, find_workspace, note, one_line, print_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -119,9 +119,8 @@ def _print_sample(row: dict[str, Any], name: str, screen: Console, tokens: bool)
 
     spans = row["target_spans"]
     trained = sum(span["end"] - span["start"] for span in spans)
-    screen.print(
-        f"── {name} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained", style="dim"
-    )
+    title = f"── {name} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained"
+    screen.print(one_line(title), style="dim")
     for segment in row["segments"]:
         colour = ("", "green", "cyan")[segment["kind"]]
         style = f"{colour} reverse dim" if segment["control"] else colour

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, Set, note, open_workspace, print_json
+from myna.cli._terminal import Adapter, Json, LogFormatter, Set, note, open_workspace, print_json
 
 if TYPE_CHECKING:
     import socket
@@ -118,7 +118,7 @@ def _set_up_log() -> None:
     """Log to standard error; no message and no key is ever logged."""
     import logging
 
-    formatter = logging.Formatter("%(asctime)s %(name)s %(message)s", "%H:%M:%S")
+    formatter = LogFormatter("%(asctime)s %(name)s %(message)s", "%H:%M:%S")
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     for logger, level in (("myna", logging.INFO), ("uvicorn", logging.WARNING)):

@@ -296,10 +296,8 @@ def _write_config(workspace: Workspace, settings: Settings, kind: str) -> None:
     text = accelerate_config(kind, settings.train)
     path: Path = workspace.root / f"{kind}.yaml"
     write_text(path, text)
-    note(
-        f"wrote {path}. Set its num_processes to the number of GPUs, then run\n"
-        f"  accelerate launch --config_file {path.name} -m myna train"
-    )
+    note(f"wrote {path}. Set its num_processes to the number of GPUs, then run")
+    note(f"  accelerate launch --config_file {path.name} -m myna train")
 
 
 def _preview_printer(workspace: Workspace, settings: Settings) -> Any:
