@@ -88,8 +88,6 @@ class TestFind:
     "", ".", "..", "../x", "a/b", ".hidden", "/x", "a\nb", "a\x1b[2J", "a ", "a\u202eb", "x" * 101,
 ])  # fmt: skip
 def test_an_adapters_name_is_plain_and_leads_nowhere_else(space: Workspace, name: str) -> None:
-    space: Workspace, name: str
-) -> None:
     with pytest.raises(WorkspaceError, match="is not a name for an adapter"):
         space.adapter(name)
 
