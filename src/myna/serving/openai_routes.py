@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -100,14 +101,15 @@ async def _stream_chunks(
     try:
         for chunk in builder.chunks(first):
             yield server_sent_event(chunk)
-        async for event in background.with_pings(stream):
-            if event is None:
-                yield background.PING
-                continue
-            if isinstance(event, ChoiceEnd):
-                ends.append(event)
-            for chunk in builder.chunks(event):
-                yield server_sent_event(chunk)
+        async with aclosing(background.with_pings(stream)) as pinged:
+            async for event in pinged:
+                if event is None:
+                    yield background.PING
+                    continue
+                if isinstance(event, ChoiceEnd):
+                    ends.append(event)
+                for chunk in builder.chunks(event):
+                    yield server_sent_event(chunk)
         if count_tokens is not None:
             yield server_sent_event(builder.usage_chunk(count_tokens(ends)))
     except Exception as error:

@@ -8,7 +8,7 @@ makes is an event for all. Unknown fields are errors.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -381,10 +381,11 @@ async def stream_events(
 async def _event_stream(events: AsyncIterator[Any]) -> AsyncIterator[str]:
     try:
         yield background.PING  # the response begins at once
-        async for event in background.with_pings(events):
-            if event is None:
-                yield background.PING
-            else:
-                yield background.server_sent_event(event.data, event=event.kind, id=event.id)
+        async with aclosing(background.with_pings(events)) as pinged:
+            async for event in pinged:
+                if event is None:
+                    yield background.PING
+                else:
+                    yield background.server_sent_event(event.data, event=event.kind, id=event.id)
     finally:
         await events.aclose()  # type: ignore[attr-defined]  # it is a generator
