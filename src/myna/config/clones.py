@@ -16,6 +16,7 @@ from myna.config.fields import (
     MaxTokens,
     MinP,
     Names,
+    Redraws,
     Sampling,
     Section,
     Temperature,
@@ -161,6 +162,11 @@ class Chat(Section):
     max_new_tokens: MaxTokens = Field(
         Sampling.max_new_tokens, description="Longest turn of a persona, in tokens."
     )
+    max_redraws: Redraws = Field(
+        Sampling.max_redraws,
+        description="Times that a line which repeats one of the twelve before is drawn again, "
+        "beyond the person's real share of repeats; 0: never.",
+    )
     memory: bool = Field(
         False,
         description="Live rooms recall past chats like the latest messages, from channels where "
@@ -181,6 +187,7 @@ class Chat(Section):
             self.top_p,
             min_p=self.min_p,
             max_new_tokens=self.max_new_tokens,
+            max_redraws=self.max_redraws,
             seed=seed,
         )
 

@@ -104,6 +104,7 @@ TopK = Annotated[int, Field(ge=0)]
 MinP = Annotated[float, Field(ge=0, le=1)]
 RepetitionPenalty = Annotated[float, Field(gt=0, le=10)]
 MaxTokens = Annotated[int, Field(ge=1)]
+Redraws = Annotated[int, Field(ge=0, le=20)]
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class Sampling:
     """Longest reply, in tokens."""
     seed: int | None = None
     """Seed of the sampling; None: another one each time."""
+    max_redraws: Redraws = 3
+    """Times that a line which was just said is drawn again; 0: never. Not for engines."""
 
     def narrowed(self, max_new_tokens: int | None = None, **changes: Any) -> Sampling:
         """Return a copy with `changes` and the smaller of both `max_new_tokens`."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna import config
-from myna.artifacts import AdapterInfo, Channel, PromptFormat
+from myna.artifacts import AdapterInfo, Channel, PromptFormat, SpeakingHabits
 from myna.config import Sampling
 from myna.engines.engine import Engine
 from myna.engines.open_engine import open_engine
@@ -17,6 +17,7 @@ from myna.models.bases import Base, find_base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona import next_speaker as next_speaker_
+from myna.persona.line_guard import line_guard
 from myna.persona.memory import Memory, open_memory
 from myna.persona.prompt import PromptBuilder
 from myna.persona.turn import GeneratedTurn
@@ -40,6 +41,8 @@ class Clone:
     """Those trained on, the busiest first."""
     chat: config.Chat
     rng: random.Random
+    habits: dict[str, SpeakingHabits] = field(default_factory=dict)
+    """Of the personas; who has none is not guarded against repeats."""
     engines: dict[str, Engine] = field(default_factory=dict)
     """Of the personas that have an adapter of their own; `engine` is one of these then."""
     memory: Memory | None = None
@@ -133,12 +136,20 @@ class Clone:
         Raises:
             PeopleError: no persona is called so.
         """
+        engine = self.engine_for(self.check_persona(person))
+        sampling = sampling or self.sampling(self.chat)
+        habits, guard = self.habits.get(person), None
+        if habits is not None:
+            guard = line_guard(
+                builder.messages, habits, max_redraws=sampling.max_redraws, seed=sampling.seed
+            )
         return GeneratedTurn(
-            self.engine_for(self.check_persona(person)),
+            engine,
             builder,
             person,
-            sampling or self.sampling(self.chat),
+            sampling,
             opening=opening,
+            guard=guard,
             is_cancelled=is_cancelled,
         )
 
@@ -188,6 +199,7 @@ def open_clone(
         personas=info.personas,
         format=info.format,
         channels=info.channels,
+        habits=info.habits,
         chat=chat,
         rng=random.Random(seed),
         memory=open_memory(workspace, chat.memory_embeddings, report) if chat.memory else None,

@@ -311,6 +311,7 @@ class _TrainingStage:
             channels=self.prepared.channels,
             training=result,
             adapters=adapters or {},
+            habits={person: self.prepared.habits[person] for person in personas},
         ).save(folder)
         workspace_.write_manifest(
             folder,
