@@ -10,9 +10,9 @@ from pathlib import Path
 from myna import config
 from myna.artifacts import AdapterInfo, Channel, PromptFormat
 from myna.config import Sampling
-from myna.engines.engine import Engine
+from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
-from myna.errors import PeopleError
+from myna.errors import PeopleError, SettingsError
 from myna.models.bases import Base, find_base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
@@ -80,11 +80,13 @@ class Clone:
 
     def _max_new_tokens(self, chat: config.Chat) -> int:
         """The most tokens of a turn: at least half of a small context is left to the prompt."""
-        return min(chat.max_new_tokens, self.engine.context // 2)
+        return min(chat.longest_turn, self.engine.context // 2)
 
-    def sampling(self, chat: config.Chat) -> Sampling:
-        """The sampling parameters of `chat`, with a new seed."""
-        return chat.sampling(self.rng.randrange(2**31)).narrowed(self._max_new_tokens(chat))
+    def sampling(self, person: str, chat: config.Chat | None = None) -> Sampling:
+        """A persona's sampling parameters by `chat` (None: the clone's), with a new seed."""
+        chat = chat or self.chat
+        own = chat.sampling(self.rng.randrange(2**31), person)
+        return own.narrowed(self._max_new_tokens(chat))
 
     def engine_for(self, person: str) -> Engine:
         """The engine that speaks for a persona; for anybody else the first one."""
@@ -137,7 +139,7 @@ class Clone:
             self.engine_for(self.check_persona(person)),
             builder,
             person,
-            sampling or self.sampling(self.chat),
+            sampling or self.sampling(person),
             opening=opening,
             is_cancelled=is_cancelled,
         )
@@ -181,8 +183,11 @@ def open_clone(
     # An engine has one adapter for life, so personas with their own have one each.
     engines = {person: engine(own) for person, own in info.adapters.items()}
     chat = settings.chat
+    first = next(iter(engines.values())) if engines else engine(name)
+    for note in _notes(chat, info.personas, first):
+        report(note)
     return Clone(
-        engine=next(iter(engines.values())) if engines else engine(name),
+        engine=first,
         engines=engines,
         tokenizer=Tokenizer(base.folder),
         personas=info.personas,
@@ -194,17 +199,45 @@ def open_clone(
     )
 
 
+def _notes(chat: config.Chat, personas: Sequence[str], engine: Engine) -> list[str]:
+    """Lines about settings of `chat` that cannot work as they are written."""
+    notes = [
+        f'[chat.personas."{name}"] is not used: {name} is no persona here, only '
+        + ", ".join(personas)
+        for name in chat.personas
+        if name not in personas
+    ]
+    everyone = (chat.sampling(None, person) for person in personas)
+    used = dict.fromkeys(line for own in everyone for line in substitutes_used(own, engine.can))
+    return [*notes, *(f"the engine {engine.name} lacks {line}" for line in used)]
+
+
+def check_scale(folder: Path, chat: config.Chat) -> None:
+    """Check that the adapter in `folder` has the scale of `chat`, or can get it.
+
+    Raises:
+        SettingsError: every weight was trained, so there is nothing to scale.
+    """
+    if chat.adapter_scale != 1 and (folder / FULL_MODEL_FOLDER).is_dir():
+        raise SettingsError(
+            f"'{folder.name}' is no LoRA, every weight of it was trained: set adapter_scale = 1 "
+            "under [chat]"
+        )
+
+
 def _engine(
     base: Base, folder: Path, context: int, settings: config.Settings, report: Callable[[str], None]
 ) -> Engine:
     """The engine with the adapter in `folder`, or with the whole model that was trained."""
     is_whole = (folder / FULL_MODEL_FOLDER).is_dir()
+    check_scale(folder, settings.chat)
     return open_engine(
         settings.chat.engine,
         find_base(str(folder / FULL_MODEL_FOLDER), weights=False) if is_whole else base,
         None if is_whole else folder,
         context=context,
         slots=settings.chat.slots,
+        adapter_scale=settings.chat.adapter_scale,
         server=settings.engine,
         report=report,
     )

@@ -353,11 +353,11 @@ def preview_replies(
     base = find_base(settings.base, weights=False)
     engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
-    sampling = settings.chat.sampling(step).narrowed(PREVIEW_TOKENS)
     scenes = find_scenes(messages, info.personas, turns=4)
     rng = random.Random(settings.train.seed)
     for scene in rng.sample(scenes, min(PREVIEW_REPLIES, len(scenes))):
         builder = scene.prompt_builder(info.format, tokenizer, base.context - PREVIEW_TOKENS)
-        last = builder.messages[-1]
-        text = "".join(GeneratedTurn(engine, builder, scene.next_person, sampling))
+        last, person = builder.messages[-1], scene.next_person
+        sampling = settings.chat.sampling(step, person).narrowed(PREVIEW_TOKENS)
+        text = "".join(GeneratedTurn(engine, builder, person, sampling))
         yield f"{last.person}: {last.text}"[:160], scene.next_person, text
