@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna import config
-from myna.artifacts import AdapterInfo, Channel, PromptFormat
+from myna.artifacts import AdapterInfo, Channel, PromptFormat, TurnTaking
 from myna.config import Sampling
 from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
@@ -40,6 +40,8 @@ class Clone:
     """Those trained on, the busiest first."""
     chat: config.Chat
     rng: random.Random
+    turn_taking: TurnTaking = field(default_factory=TurnTaking)
+    """The weights by which the next speaker is drawn."""
     engines: dict[str, Engine] = field(default_factory=dict)
     """Of the personas that have an adapter of their own; `engine` is one of these then."""
     memory: Memory | None = None
@@ -108,7 +110,7 @@ class Clone:
         return name
 
     def next_speaker(self, builder: PromptBuilder, among: Sequence[str]) -> str:
-        """Draw the next speaker from the model's own probabilities of the names.
+        """Draw the next speaker by `speaker_probabilities`.
 
         Never the last speaker: consecutive messages of one person were one turn in training.
         """
@@ -116,8 +118,17 @@ class Clone:
         others = [person for person in among if person != last] or list(among)
         if len(others) == 1:
             return others[0]
-        probabilities = next_speaker_.probabilities(self.engine, builder, others)
-        return next_speaker_.sample(probabilities, self.rng)
+        return next_speaker_.sample(self.speaker_probabilities(builder, others), self.rng)
+
+    def speaker_probabilities(
+        self, builder: PromptBuilder, among: Sequence[str]
+    ) -> dict[str, float]:
+        """The probability of each of these people to speak next; sums to 1.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        return next_speaker_.probabilities(self.engine, builder, among, self.turn_taking)
 
     def speak(
         self,
@@ -193,6 +204,7 @@ def open_clone(
         personas=info.personas,
         format=info.format,
         channels=info.channels,
+        turn_taking=info.turn_taking,
         chat=chat,
         rng=random.Random(seed),
         memory=open_memory(workspace, chat.memory_embeddings, report) if chat.memory else None,

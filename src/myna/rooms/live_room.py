@@ -122,7 +122,7 @@ class LiveRoom(RoomMembers):
         if len(names) < 2:
             return dict.fromkeys(names, 1.0)
         with self._queue.slot(self.id), self._engine_lock:
-            return next_speaker_.probabilities(self._clone.engine, builder, names)
+            return self._clone.speaker_probabilities(builder, names)
 
     def next_speaker(self, among: Sequence[str] | None = None) -> str | None:
         """Choose the next speaker: the first addressed, or else drawn by `speaker_probabilities`.
