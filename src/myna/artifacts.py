@@ -130,6 +130,35 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
+class SpeakerWeights:
+    """Weights of the log-odds of speaking next; see `myna.persona.next_speaker.features`."""
+
+    model: float = 1.0
+    """Of the log-probability of the name by the model."""
+    share: float = 0.0
+    """Of the log-share of all turns."""
+    silence: float = 0.0
+    """Of the log-number of turns since they last spoke."""
+    addressed: float = 0.0
+    """Added for those whom the last message addresses."""
+    before_last: float = 0.0
+    """Added for the one who spoke before last."""
+
+
+@dataclass(frozen=True)
+class TurnTaking:
+    """The order in which people speak, as fitted to the validation split."""
+
+    shares: dict[str, float] = field(default_factory=dict)
+    """Each person's share of the turns in the train split."""
+    with_model: SpeakerWeights = SpeakerWeights()
+    without_model: SpeakerWeights | None = None
+    """For engines and renderings without probabilities of names; None: not fitted."""
+    turns: int = 0
+    """Turns that the weights were fitted to."""
+
+
+@dataclass(frozen=True)
 class AdapterInfo:
     """Metadata of a trained adapter: all that a clone needs besides its weights."""
 
@@ -141,6 +170,7 @@ class AdapterInfo:
     channels: list[Channel]
     """The busiest first."""
     training: TrainingResult
+    turn_taking: TurnTaking = field(default_factory=TurnTaking)
     adapters: dict[str, str] = field(default_factory=dict)
     """The adapter of each persona, where each has one of their own; else empty."""
     habits: dict[str, SpeakingHabits] = field(default_factory=dict)

@@ -83,7 +83,8 @@ class GeneratedTurn(Generation):
         guard: LineGuard | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        super().__init__(engine, builder.prompt(person, opening), sampling, is_cancelled)
+        prompt_ids = builder.prompt(person, opening)
+        super().__init__(engine, prompt_ids, builder.with_breakers(sampling), is_cancelled)
         self.person = person
         self.opening = opening
         self.text = ""

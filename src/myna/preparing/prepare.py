@@ -164,7 +164,7 @@ def prepare(
             context.persons,
             lambda some: store.load(some["number"], ("person", "text")),
         )
-    ledger.notes += _notes(built)
+    ledger.notes += [*_notes(built), *_quiet_note(kept, context.persons)]
     trained = [share.person for share in ledger.people if share.replies["train"]]
     info = PreparedInfo(
         tokenizer_fingerprint=tokenizer.fingerprint,
@@ -211,6 +211,18 @@ def _notes(built: Sequence[BuildStats]) -> list[str]:
         "begin with the persona's own turn, as nobody spoke before": opened,
     }
     return [f"{count:,} samples {note}" for note, count in notes.items() if count]
+
+
+def _quiet_note(kept: pl.DataFrame, persons: Sequence[str]) -> list[str]:
+    """A note on those who said too little to be cloned."""
+    quiet = kept.filter(pl.col("rule") == "few-messages")["person"].value_counts(sort=True)
+    if quiet.is_empty():
+        return []
+    names = ", ".join(f"{persons[number]} ({count:,})" for number, count in quiet.iter_rows())
+    return [
+        f"not cloned, as they have few messages to learn from: {names}; to clone them as well, set "
+        "min_messages = 0 under [filter]"
+    ]
 
 
 def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame:
