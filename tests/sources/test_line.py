@@ -22,7 +22,7 @@ def test_a_text_of_several_lines_keeps_what_looks_like_a_message(read, fixture_f
     table, tally = read("line", fixture_file(ENGLISH))
     assert table["text"].to_list()[:3] == [
         "tea?",
-        "two lines:\n12:00PM\tPeep\tnot a message\nwith 5 cups",
+        "two lines:\nof which one is\n12:00PM\tPeep\tnot a message\nwith 5 cups",
         '"a quote that stays"',
     ]
     assert set(table["author"]) == {"Ada", "Bo"}

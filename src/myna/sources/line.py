@@ -278,7 +278,7 @@ def _messages(
                 tally.skip("a day that cannot be read", f"line {record.number}")
             continue
         text = "\n".join([head.text, *record.lines]).rstrip("\n ")
-        if record.is_open and _is_torn_text(text):
+        if record.is_last and _is_torn_text(text, record.is_open):
             tally.skip("message breaks off", f"line {record.number}")
             tally.notes.append(f"the file breaks off in the message of line {record.number}")
             continue
@@ -304,8 +304,9 @@ def _records(file: ChatFile, layout: _Layout, tally: Tally) -> Iterator[Record[_
         return head
 
     def is_torn(line: str, record: Record[_Head] | None) -> bool:
-        if record is None:
-            return False
+        if record is None:  # a notice may have one tab; a name cut off has no more either
+            text = line.partition("\t")[2]
+            return layout.is_tabbed and "\t" not in text and not words.UNSENT.fullmatch(text)
         is_quoted = isinstance(record.head, _Line) and record.head.text.startswith('"')
         return words.TORN.fullmatch(line) is not None or (layout.is_tabbed and not is_quoted)
 
@@ -326,19 +327,28 @@ def _joined(records: Iterator[Record[_Head]]) -> Iterator[Record[_Head]]:
 def _taken(waiting: list[Record[_Head]], *, is_last: bool = False) -> Record[_Head] | None:
     """Take the first record, with those in its quotes; None if more must be read for that."""
     first = waiting[0]
-    if not (isinstance(first.head, _Line) and _opens_quote(first)):
+    if not _opens_quote(first):
         return waiting.pop(0)
     for count, record in enumerate(islice(waiting, 1, None), 1):
-        if isinstance(record.head, _Line) and _opens_quote(record):
+        if _opens_quote(record) and not first.lines:
             return waiting.pop(0)
         lines = [line for line in (_raw(record.head), *record.lines) if line.strip()]
         if lines and lines[-1].rstrip().endswith('"') and sum(map(_quotes, lines)) % 2:
-            inner = [line for r in waiting[1 : count + 1] for line in (_raw(r.head), *r.lines)]
-            del waiting[: count + 1]
-            return first._replace(lines=[*first.lines, *inner], is_open=record.is_open)
-    if is_last or len(waiting) > MAX_QUOTED_RECORDS:
+            return _take_quoted(waiting, count + 1)
+    if len(waiting) > MAX_QUOTED_RECORDS:
         return waiting.pop(0)
-    return None
+    if is_last and first.lines:  # only quoted texts have several lines: this one breaks off
+        return _take_quoted(waiting, len(waiting))
+    return waiting.pop(0) if is_last else None
+
+
+def _take_quoted(waiting: list[Record[_Head]], count: int) -> Record[_Head]:
+    """Take so many records as one message."""
+    first, *others = waiting[:count]
+    del waiting[:count]
+    inner = [line for record in others for line in (_raw(record.head), *record.lines)]
+    last = others[-1] if others else first
+    return first._replace(lines=[*first.lines, *inner], is_open=last.is_open, is_last=last.is_last)
 
 
 def _quotes(line: str) -> int:
@@ -367,10 +377,10 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _is_torn_text(text: str) -> bool:
-    """True if a text at the end of a file without a last line end breaks off visibly."""
+def _is_torn_text(text: str, is_open: bool) -> bool:
+    """True if the last text of a file breaks off visibly; `is_open`: its line has no end."""
     is_quote = text.startswith('"') and (len(text) < 2 or not text.endswith('"'))
-    return is_quote or (text.startswith("[") and "]" not in text)
+    return is_quote or (is_open and text.startswith("[") and "]" not in text)
 
 
 def _split_name(head: _Line, text: str, names: list[str]) -> tuple[_Line, str]:

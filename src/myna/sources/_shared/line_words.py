@@ -83,13 +83,14 @@ WEEKDAY_MARKS = re.compile(r"^(?:周|週|星期|礼拜|禮拜|วัน)|[\s()�
 PLACEHOLDERS = {
     word.strip(): kind
     for kind, words in {
-        "image": "Photo, Photos, 写真, 照片, 图片, 圖片, 사진, รูป, รูปภาพ, Foto, Fotos, Ảnh, Imagen, "
-        "Imagem",
+        "image": "Photo, Photos, 写真, 照片, 图片, 圖片, 사진, รูป, รูปภาพ, Foto, Fotos, Ảnh, "
+        "Imagen, Imagem",
         "video": "Video, Videos, 動画, 视频, 影片, 동영상, วิดีโอ, Vidéo, Vídeo",
-        "voice": "Voice message, Audio, ボイスメッセージ, 语音信息, 语音讯息, 語音訊息, 음성메시지, "
-        "음성 메시지, ข้อความเสียง, Pesan suara, Tin nhắn thoại, Mensaje de voz, "
+        "voice": "Voice message, Audio, ボイスメッセージ, 语音信息, 语音讯息, 語音訊息, "
+        "음성메시지, 음성 메시지, ข้อความเสียง, Pesan suara, Tin nhắn thoại, Mensaje de voz, "
         "Mensagem de voz, Sprachnachricht",
-        "file": "File, ファイル, 文件, 檔案, 파일, ไฟล์, Berkas, Tệp, Archivo, Arquivo, Fichier, Datei",
+        "file": "File, ファイル, 文件, 檔案, 파일, ไฟล์, Berkas, Tệp, Archivo, Arquivo, Fichier, "
+        "Datei",
         "sticker": "Sticker, Stickers, スタンプ, 贴图, 貼圖, 스티커, สติกเกอร์, สติ๊กเกอร์, Stiker, "
         "Nhãn dán",
     }.items()

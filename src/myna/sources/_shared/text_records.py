@@ -28,12 +28,14 @@ class Record(NamedTuple, Generic[T]):
         number: of its first line, from 1.
         head: the parsed first line.
         lines: the other lines, without their ends.
+        is_last: True for the last record of the file.
         is_open: True for the last record of a file whose last line has no end.
     """
 
     number: int
     head: T
     lines: list[str]
+    is_last: bool = False
     is_open: bool = False
 
 
@@ -84,7 +86,7 @@ def read_records(
         else:
             record.lines.append(line)
     if record is not None:
-        yield record._replace(is_open=bool(endless))
+        yield record._replace(is_last=True, is_open=bool(endless))
 
 
 def _leave_out(file: ChatFile, line: str, number: int, tally: Tally) -> None:
