@@ -61,7 +61,8 @@ _WEEKDAY = r"(?:\s?[월화수목금토일]요일|\s?[月火水木金土日]曜�
 _DAY = re.compile(rf"(?:-{{5,}} )?(?:[A-Z][a-z]+, )?{_DATE}{_WEEKDAY}(?: -{{5,}})?")
 _WINDOWS = re.compile(rf"\[(?P<author>[^\n]*?)\] \[{_CLOCK}\](?: (?P<text>.*))?", re.IGNORECASE)
 _PHONE = re.compile(
-    rf"(?:{_DATE}(?:,| at)? )?{_CLOCK}(?:, (?P<author>.*?) :(?: (?P<text>.*))?|[,:] (?P<notice>.*))",
+    rf"(?:{_DATE}(?:,| at)? )?{_CLOCK}"
+    r"(?:, (?P<author>.*?) :(?: (?P<text>.*))?|[,:] (?P<notice>.*))",
     re.IGNORECASE,
 )
 _BARE_TIME = re.compile(rf"{_DATE}(?:,| at)? {_CLOCK}", re.IGNORECASE)
@@ -89,7 +90,8 @@ _FILE_NAME = re.compile(
     r"(?:KakaoTalk_Chat_|KakaoTalk_)(.+?)(?:[_ ]\d{4}[-_.\d ]*)?", re.IGNORECASE
 )
 _NOTICE = re.compile(
-    r".{1,200}님(?:이|을|과) .{0,400}(?:초대했|초대하였|들어왔|나갔|내보냈|되었|변경했|변경하였)습니다\.?"
+    r".{1,200}님(?:이|을|과) .{0,400}"
+    r"(?:초대했|초대하였|들어왔|나갔|내보냈|되었|변경했|변경하였)습니다\.?"
     r"|.{1,200}님(?:이|을) (?:들어왔|나갔|내보냈)습니다\.?"
     r"|(?:채팅방 관리자가|오픈채팅봇이|방장이) .{0,200}습니다\.?"
     r"|.{1,100} (?:invited .{1,400}|joined this chatroom|left this chatroom)\.?"
@@ -109,7 +111,7 @@ _MEDIA = {
 _PHOTOS = re.compile(r"사진 (\d{1,3})장|(\d{1,3}) photos|Photos? (\d{1,3})", re.IGNORECASE)
 _FILE = re.compile(r"(?:파일|File): (.+)")
 _CALL = re.compile(
-    r"(?:보이스톡|페이스톡|라이브톡|그룹콜|보이스룸|Voice Call|Video Call|Live Talk|Group Call)\b.{0,60}"
+    r"(?:보이스톡|페이스톡|라이브톡|그룹콜|보이스룸|(?:Voice|Video|Group) Call|Live Talk)\b.{0,60}"
 )
 _OTHER = re.compile(
     r"(?:샵검색|지도|위치|연락처|투표|일정|공지|Map|Location|Contact|Poll|Event): .*"

@@ -1,22 +1,25 @@
 """Messages in HTML or in Skype's XML, as plain text with what was marked in it.
 
-Only tags and character references are read, by `html`, which knows no entities but those of
-HTML and expands none that a document declares.
+Only tags and character references are read; no entity is expanded but those of HTML.
 """
 
 from __future__ import annotations
 
 import re
-from io import BytesIO
 from typing import NamedTuple
 
-from myna.sources._shared.html import HtmlToken, attributes, html_tokens, unescape
+from myna.sources._shared.html import attributes, unescape
 
 MAX_TAGS = 100_000
 """Tags of one message; what stands behind them is left out."""
 
 _BREAKS = ("br", "p", "div", "li", "tr", "pre", "codeblock", "h1", "h2", "h3", "h4", "h5", "h6")
 _QUOTES = ("quote", "blockquote")
+_TAG = re.compile(
+    r"<(?P<name>/?[a-zA-Z][^\s/<>\"']*+)(?P<attributes>(?:[^\"'<>]++|\"[^\"<]*+\"|'[^'<]*+')*)>"
+    r"|<!--.*?-->|<![^<>]*+>|<\?[^<>]*+>",
+    re.DOTALL,
+)
 _BLANKS = re.compile(r"[^\S\n]*\n[^\S\n]*|\s+")
 
 
@@ -45,11 +48,15 @@ def parse_rich_text(markup: str, *, is_html: bool) -> RichText:
     if "<" not in markup and "&" not in markup:
         return RichText(markup.strip(), [])
     writer = _Writer(is_html)
-    stream = BytesIO(markup.encode("utf-8", "replace"))
-    for number, token in enumerate(html_tokens(stream, b"")):
-        writer.add(token)
+    done = 0
+    for number, match in enumerate(_TAG.finditer(markup)):
+        writer.write(unescape(markup[done : match.start()].encode("utf-8", "replace")))
+        done = match.end()
+        if match["name"]:
+            writer.add(match["name"], match["attributes"])
         if number > MAX_TAGS:
             break
+    writer.write(unescape(markup[done:].encode("utf-8", "replace")))
     return writer.finish()
 
 
@@ -65,20 +72,20 @@ class _Writer:
         self.opened: list[Tag] = []
         self.quotes = 0
 
-    def add(self, token: HtmlToken) -> None:
-        """Add a tag and the text before it."""
-        name, is_closing = token.tag.removeprefix("/").lower(), token.tag.startswith("/")
-        self._write(unescape(token.text))
+    def add(self, tag_name: str, raw: str) -> None:
+        """Add a tag: its name, with a slash in front if it closes, and its raw attributes."""
+        name, is_closing = tag_name.removeprefix("/").lower(), tag_name.startswith("/")
         if name in _BREAKS and not self.quotes and (name == "br" or not self.at_line_start):
             self._write_raw("\n")
         if is_closing:
             self._close(name)
-        elif name:
-            tag = Tag(name, attributes(token.attributes), self.length, self.length)
-            self.tags.append(tag)
-            if not token.attributes.rstrip().endswith(b"/"):
-                self.quotes += name in _QUOTES
-                self.opened.append(tag)
+            return
+        fields = attributes(raw.encode("utf-8", "replace"))
+        tag = Tag(name, fields, self.length, self.length)
+        self.tags.append(tag)
+        if not raw.rstrip().endswith("/") and name not in ("br", "img"):
+            self.quotes += name in _QUOTES
+            self.opened.append(tag)
 
     def _close(self, name: str) -> None:
         """Close the last tag of that name, and those that were opened in it."""
@@ -91,7 +98,8 @@ class _Writer:
                 self.tags[at] = tag._replace(end=self.length)
                 return
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
+        """Add text."""
         if self.quotes or not text:
             return
         if self.is_html:
