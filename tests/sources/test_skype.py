@@ -40,7 +40,7 @@ def test_messages_of_all_conversations(read, fixture_file) -> None:
         ("Bo", "Bo", "text", ""),
         ("Bo", "Bo", "text", ""),
         ("Bo", "ada", "text", "oh"),
-        ("Bo", "Bo", "text", "yes, Ada"),
+        ("Bo", "Bo", "text", "yes, @Ada"),
         ("Bo", "ada", "deleted", ""),
         ("Bo", "Bo", "system", "ThreadActivity/AddMember"),
         ("Bo", "ada", "text", "tea? <3"),
@@ -60,7 +60,7 @@ def test_quoted_words_are_the_answered_message(read, fixture_file) -> None:
     table, _ = read("skype", fixture_file(MESSAGES))
     answer = table.row(7, named=True)
     assert answer["reply_to"] == table["id"][10] == "1714554001000"
-    assert answer["mentions"] == [{"author_id": "ada", "start": 5, "end": 8}]
+    assert answer["mentions"] == [{"author_id": "ada", "start": 5, "end": 9}]
 
 
 @pytest.mark.parametrize(

@@ -158,15 +158,9 @@ def _content(item: dict[str, Any]) -> _Content:
         return _Content("system", type_)
     rich = parse_rich_text(raw, is_html=type_ == "RichText/Html")
     is_edited = bool(rich.first("e_m")) or bool(get_text(properties, "edittime"))
-    files = tuple(
-        Attachment("image", "") for tag in rich.tags if tag.name == "img" and not _is_emoji(tag)
-    )
+    files = tuple(Attachment("image", "") for tag in rich.tags if tag.name == "img")
     kind = "text" if rich.text or files or rich.tags else "deleted"
     return _Content(kind, rich.text, files, _mentions(rich), _reply_to(rich), is_edited)
-
-
-def _is_emoji(tag: Any) -> bool:
-    return "emoji" in (tag.attributes.get("itemtype") or "").lower()
 
 
 def _mentions(rich: RichText) -> tuple[Mention, ...]:

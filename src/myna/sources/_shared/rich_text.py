@@ -1,6 +1,7 @@
 """Messages in HTML or in Skype's XML, as plain text with what was marked in it.
 
-Only tags and character references are read; no entity is expanded but those of HTML.
+Only tags and character references are read; no entity is expanded but those of HTML. Emoji
+are their characters, and what an `at` tag holds begins with "@".
 """
 
 from __future__ import annotations
@@ -71,6 +72,7 @@ class _Writer:
         self.tags: list[Tag] = []
         self.opened: list[Tag] = []
         self.quotes = 0
+        self.prefix = ""  # of the next text
 
     def add(self, tag_name: str, raw: str) -> None:
         """Add a tag: its name, with a slash in front if it closes, and its raw attributes."""
@@ -81,6 +83,10 @@ class _Writer:
             self._close(name)
             return
         fields = attributes(raw.encode("utf-8", "replace"))
+        if name == "emoji" or (name == "img" and "emoji" in fields.get("itemtype", "").lower()):
+            self.write(fields.get("alt", ""))
+            return
+        self.prefix = "@" if name == "at" else self.prefix
         tag = Tag(name, fields, self.length, self.length)
         self.tags.append(tag)
         if not raw.rstrip().endswith("/") and name not in ("br", "img"):
@@ -107,7 +113,8 @@ class _Writer:
         if self.at_line_start and (self.is_html or not self.length):
             text = text.lstrip()
         if text:
-            self._write_raw(text)
+            prefix, self.prefix = self.prefix, ""
+            self._write_raw(text if text.startswith(prefix) else prefix + text)
 
     def _write_raw(self, text: str) -> None:
         if text == "\n" and not self.length:
