@@ -61,7 +61,7 @@ _URI_KINDS = {"Picture": "image", "Video": "video", "Audio": "voice", "SWIFT": "
 
 
 class _Content(NamedTuple):
-    """What a message says."""
+    """The content of a message."""
 
     kind: str
     text: str

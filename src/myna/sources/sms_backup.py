@@ -59,7 +59,7 @@ _TAG = re.compile(
     rb"(?P<attributes>(?:\s++[\w:.-]++\s*+=\s*+(?:\"[^\"<]*+\"|'[^'<]*+'))*)\s*+(?P<empty>/?)>"
 )
 _ATTRIBUTE = re.compile(rb"([\w:.-]++)\s*+=\s*+(?:\"([^\"<]*+)\"|'([^'<]*+)')")
-_OTHER = re.compile(rb"<(?:\?[^<>?]*+\?|!--(?:[^-]|-(?!->))*+--)>")
+_OTHER = re.compile(rb"<(?:\?[^<>?]*+\?|!--[^<>]*+)>")
 _DECLARES = re.compile(rb"<!(?:DOCTYPE|ENTITY|ELEMENT|ATTLIST)", re.IGNORECASE)
 _REFERENCE = re.compile(
     r"&(?:#(?:x(?P<hex>[0-9a-fA-F]{1,6})|(?P<number>[0-9]{1,7}))|(?P<name>\w+));"
