@@ -45,7 +45,10 @@ SPEAKERS = {
 
 
 def import_transcript(workspace: Workspace, report: Reporter = silent) -> None:
-    """Import the transcript into a workspace; everyone may be cloned, as it is public record."""
+    """Import the transcript into a workspace; everyone may be cloned, as it is public record.
+
+    Those cloned are the crew and CapCom: the others said too little (`min_messages`).
+    """
     if workspace.message_files():
         report("imported already")
         return
