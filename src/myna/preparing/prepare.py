@@ -134,8 +134,7 @@ def prepare(
             filter names somebody or something that is not there.
         PeopleError: nobody may be cloned.
     """
-    personas = people_.persona_names(people)
-    if not personas:
+    if not (personas := people_.persona_names(people)):
         raise PeopleError(NOBODY)
     spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)
     ledger = Ledger()
