@@ -125,9 +125,9 @@ class World:
         self.outboxes: list[Outbox] = []
 
     def consent(self, consents: dict[str, str], **accounts: str) -> None:
-        """Write the consent of people; accounts are given by the first word of a name."""
+        """Write the consent of people; further accounts by the first word of a name."""
         persons = tuple(
-            Person(name, (accounts.get(name.split()[0], f"test:{name}"),), consent)  # type: ignore[arg-type]
+            Person(name, (f"test:{name}", *filter(None, [accounts.get(name.split()[0])])), consent)  # type: ignore[arg-type]
             for name, consent in consents.items()
         )
         people.save(self.space.people_file, People(persons))
