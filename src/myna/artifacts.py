@@ -316,7 +316,7 @@ def _load(kind: type[Info], path: Path, remedy: str) -> Info:
         info: Info = _schema(kind).validate_python(data)
         if _plain(info) != data:  # a default would fill in what is missing
             raise ValueError("not the fields that this version writes")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkspaceError(
             f"{path} is missing, damaged or of another version of myna: {remedy}"
         ) from error

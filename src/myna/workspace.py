@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from myna import __version__, config, leftovers
-from myna.errors import WorkspaceError
+from myna.errors import WorkspaceError, first_line
 
 MANIFEST = "manifest.json"
 IMPORT_RECORD = "import.json"
@@ -262,9 +262,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkspaceError(
-            f"{path} is damaged ({error}): delete it and run its stage again"
+            f"{path} is damaged ({first_line(error)}): delete it and run its stage again"
         ) from error
 
 

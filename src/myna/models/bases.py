@@ -118,11 +118,16 @@ def _checked_base(name: str, folder: Path, gguf: Path | None, weights: bool, ori
         config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
         text = config.get("text_config", config)  # models that also see images nest it
         context = int(text["max_position_embeddings"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{folder / 'config.json'} does not say max_position_embeddings, the length of "
             "the context: add it, or choose another base"
         ) from error
+    if not 0 < context < 2**31:
+        raise ModelError(
+            f"{folder / 'config.json'} says max_position_embeddings = {context:.3g}: correct it, "
+            "or choose another base"
+        )
     return Base(name, folder, gguf, context, weights, origin)
 
 

@@ -152,7 +152,7 @@ def _read_adapter_config(adapter: Path) -> dict[str, Any]:
         _ = float(settings["lora_alpha"]), 1 / int(settings["r"])
     except OSError as error:
         raise ModelError(f"{adapter} holds no adapter: {path.name} is missing") from error
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: train the adapter again") from error
     unknown = [key for key in _UNSUPPORTED_SETTINGS if settings.get(key)]
     if settings.get("bias", "none") != "none":
@@ -198,7 +198,7 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
             tensors[name] = values.reshape(entry["shape"])
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: train the adapter again") from error
     return tensors
 

@@ -40,7 +40,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from myna import workspace
-from myna.errors import PeopleError
+from myna.errors import PeopleError, first_line
 
 Consent = Literal["clone", "context", "no"]
 Scope = Literal["owner", "group", "publish"]
@@ -157,8 +157,8 @@ def load(path: Path) -> People:
         return People()
     try:
         document = tomlkit.parse(path.read_text("utf-8-sig")).unwrap()
-    except (TOMLKitError, OSError, UnicodeDecodeError) as error:
-        raise PeopleError(f"cannot read {path}: {error}") from error
+    except (TOMLKitError, OSError, ValueError, RecursionError) as error:
+        raise PeopleError(f"cannot read {path}: {first_line(error)}") from error
     unknown = document.keys() - {"default_consent", "me", "forgotten", "people"}
     if unknown:
         raise PeopleError(f"{path}: what is '{min(unknown)}'? A person is [people.\"NAME\"]")
