@@ -17,6 +17,7 @@ from myna.workspace import Workspace
 
 QUICK = ["--set", "train.num_train_epochs=0.1", "--set", "train.validations=0"]
 TALK = ["--set", "chat.engine=transformers", "--set", "chat.max_new_tokens=4"]
+MEASURE = ["evaluate", "--items", "10", "--rooms", "0"]
 GUARD = """
 import ipaddress, os, socket, sys
 
@@ -73,7 +74,7 @@ def test_training_measuring_and_talking_talk_to_nobody(
     prepared: Workspace, guarded: dict[str, str], tmp_path: Path
 ) -> None:
     start = [*namespace(), sys.executable, "-m", "myna", "-C", str(prepared.root)]
-    for line in (["train", *QUICK], ["chat", *TALK], ["evaluate"]):
+    for line in (["train", *QUICK], ["chat", *TALK], MEASURE):
         done = subprocess.run(
             [*start, *line], env=guarded, input="hi\n", capture_output=True, text=True, check=False
         )
