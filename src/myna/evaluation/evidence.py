@@ -32,6 +32,7 @@ from myna.evaluation.moments import (
     find_moments,
     generate_reply,
     generate_room,
+    lines_of_turns,
     real_stretches,
     signed_turns,
 )
@@ -166,14 +167,19 @@ class Evidence:
         return draw_openings(self.all_moments, self.size.rooms)
 
     @cached_property
-    def rooms(self) -> list[Room]:
-        """Rooms in which the clones talk among themselves."""
+    def room_turns(self) -> list[list[GeneratedReply]]:
+        """The turns of rooms in which the clones talk among themselves."""
 
-        def talk(i: int, opening: Moment) -> Any:
-            return generate_room(self.clone, opening, self.size.turns, seed=i)
+        def talk(i: int, opening: Moment) -> list[dict[str, Any]]:
+            return [*map(asdict, generate_room(self.clone, opening, self.size.turns, seed=i))]
 
         rooms = self.gather("rooms", self.openings, talk)
-        return [[(person, line) for person, line in room] for room in rooms]
+        return [[GeneratedReply(**turn) for turn in room] for room in rooms]
+
+    @cached_property
+    def rooms(self) -> list[Room]:
+        """The lines of `room_turns`."""
+        return [*map(lines_of_turns, self.room_turns)]
 
     @cached_property
     def stretches(self) -> list[Room]:

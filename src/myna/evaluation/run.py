@@ -19,10 +19,14 @@ from myna.errors import MynaError, WorkspaceError
 from myna.evaluation import (
     assistant_leak,
     attribution,
+    copying,
     identification,
+    in_jokes,
+    leaks,
     likelihood,
     room_metrics,
     speaker_order,
+    style,
     turn_ends,
 )
 from myna.evaluation.evidence import Evidence, Progress
@@ -36,9 +40,13 @@ LIKELIHOODS: dict[str, Metric] = {"bits per character": likelihood.measure}
 """Metrics of a model in transformers, by their names; an empty list where there is nothing."""
 GENERATIONS: dict[str, Metric] = {
     "who said it": attribution.measure,
-    "rooms": room_metrics.measure,
-    "turn ends": turn_ends.measure,
     "assistant leak": assistant_leak.measure,
+    "in-jokes": in_jokes.measure,
+    "style": style.measure,
+    "turn ends": turn_ends.measure,
+    "rooms": room_metrics.measure,
+    "copying": copying.measure,
+    "leaks": leaks.measure,
 }
 """Metrics of text that the serving engine generates."""
 FULL_LIKELIHOODS: dict[str, Metric] = {
