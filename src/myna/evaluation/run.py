@@ -24,6 +24,7 @@ from myna.evaluation import (
     in_jokes,
     leaks,
     likelihood,
+    prompted_base,
     room_metrics,
     speaker_order,
     style,
@@ -52,6 +53,7 @@ GENERATIONS: dict[str, Metric] = {
 FULL_LIKELIHOODS: dict[str, Metric] = {
     "under whose name": identification.measure,
     "next speaker": speaker_order.measure,
+    "base with examples": prompted_base.measure,
 }
 """Further ones, with `--full`."""
 
