@@ -128,7 +128,7 @@ def measure_copying(
     return [
         made(
             "copied_replies",
-            "Replies that copy the chats",
+            "Replies that copy",
             "real",
             "share",
             f"share of replies with {COPIED_WORDS} words or more in a row that stand so in a turn "

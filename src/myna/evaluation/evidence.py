@@ -39,6 +39,7 @@ from myna.evaluation.moments import (
 from myna.models.loading import load_adapter, load_base
 from myna.persona.clone import Clone, find_adapter_base, open_clone
 from myna.preparing.prepare import read_samples
+from myna.rendering.tokenizer import Tokenizer
 from myna.training.kernels.install import install_kernels
 from myna.workspace import Workspace
 
@@ -105,6 +106,11 @@ class Evidence:
     def messages(self) -> pl.DataFrame:
         """All prepared messages."""
         return pl.read_parquet(self.workspace.prepared / "messages.parquet")
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the base."""
+        return Tokenizer(find_adapter_base(self.name, self.info, weights=False).folder)
 
     def split(self, name: str) -> pl.DataFrame:
         """The prepared messages of a split."""

@@ -77,7 +77,7 @@ def measure(evidence: Evidence) -> list[Measure]:
     training = [turn.text for turn in evidence.all_train]
     people = evidence.messages["person"].unique()
     names = {word for person in people for word in words_of(person)}
-    terms = find_terms(training, term_prior(evidence.clone.tokenizer), names)
+    terms = find_terms(training, term_prior(evidence.tokenizer), names)
     if not terms:
         return []
     real = [moment.reply for moment in evidence.moments]

@@ -54,7 +54,9 @@ def has_leaked(text: str, secrets: Collection[str]) -> bool:
     return any(secret in plain for secret in secrets)
 
 
-def replaced_in_training(workspace: Workspace, train: pl.DataFrame, settings: Redaction) -> set[str]:
+def replaced_in_training(
+    workspace: Workspace, train: pl.DataFrame, settings: Redaction
+) -> set[str]:
     """Personal data that redaction replaced in messages of the train split, as it was written.
 
     Args:

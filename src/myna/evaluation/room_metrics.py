@@ -121,7 +121,13 @@ def measure_rooms(
         return by_pair([figure(room) for room in clones], [figure(r) for r in stretches], **given)
 
     def by_pair(ours: list[float], theirs: list[float], **given: Any) -> dict[str, Any]:
-        return {"clone": _mean(ours), "ceiling": _mean(theirs), "notes": notes, "section": "rooms", **given}
+        return {
+            "clone": _mean(ours),
+            "ceiling": _mean(theirs),
+            "notes": notes,
+            "section": "rooms",
+            **given,
+        }
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (
@@ -162,8 +168,8 @@ def measure_rooms(
                 f"distinct_{n}",
                 f"Different {what}",
                 "real",
-                definition=f"distinct-{n}: different word {n}-grams over all, mean over rooms, each cut to as "
-                "many words as its real stretch (arXiv 1510.03055)",
+                definition=f"distinct-{n}: different word {n}-grams over all, mean over rooms, "
+                "each cut to as many words as its real stretch (arXiv 1510.03055)",
                 **distinct_n(n),
             )
             for n, what in ((1, "words"), (2, "word pairs"))
@@ -172,8 +178,8 @@ def measure_rooms(
             "self_bleu",
             "Words of other lines",
             "real",
-            definition="self-BLEU-3: mean share of a line's word trigrams that stand in another line of the "
-            "room (after 1802.01886)",
+            definition="self-BLEU-3: mean share of a line's word trigrams that stand in another "
+            "line of the room (after 1802.01886)",
             **by_room(lambda room: self_bleu([room]), unit="score"),
         ),
         Measure(
@@ -200,7 +206,7 @@ def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ..
 
     return Measure(
         "speaking_shares",
-        "Distance of shares of turns",
+        "Distance of turn shares",
         "lower",
         bootstrap(clones, range(len(clones)), distance),
         "total variation distance between the shares of turns of each person, rooms to real",

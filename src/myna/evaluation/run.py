@@ -32,7 +32,8 @@ from myna.evaluation import (
 )
 from myna.evaluation.evidence import Evidence, Progress
 from myna.evaluation.measure import Measure, Size
-from myna.evaluation.report import Example, Report, page
+from myna.evaluation.page import page
+from myna.evaluation.report import Example, Report
 from myna.preparing.prepare import read_samples
 
 Metric = Callable[[Evidence], list[Measure]]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -57,7 +57,7 @@ class Gap:
 
 def measure(evidence: Evidence) -> list[Measure]:
     """The style of the clone's replies and the base's, beside real turns of the test split."""
-    tokenizer = evidence.clone.tokenizer
+    tokenizer = evidence.tokenizer
     spelling = Spelling(
         (turn.text for turn in evidence.all_train),
         lambda word: any(
@@ -114,7 +114,7 @@ def _halves(real: Sequence[Signed]) -> dict[str, list[Signed]]:
 def _means(feature: Feature, turns: Sequence[Turn], people: Sequence[str]) -> Measure:
     """The mean of a feature, over people of each person's."""
 
-    def of(groups: tuple[str, ...], who: Iterable[str]) -> Estimate:
+    def of(groups: tuple[str, ...], who: Sequence[str]) -> Estimate:
         some = [turn for turn in turns if turn.group in groups and turn.person in who]
         return bootstrap(some, [turn.conversation for turn in some], _mean_over_people, RESAMPLES)
 
@@ -200,14 +200,12 @@ def _distance(
             found.append(mean([feature.distance(one, other) for one, other in pairs]))
         return mean([distance for distance in found if not math.isnan(distance)])
 
+    items = sum(turn.group == compared for turn in chosen)
+    if len({value for turn in chosen for value in turn.values}) == 1:
+        return Estimate(0.0, 0.0, 0.0, items)  # such as a chat without any emoji
     clusters = [(turn.person, turn.conversation) for turn in chosen]
     estimate = bootstrap(chosen, clusters, statistic, RESAMPLES, is_distance=True)
-    return Estimate(
-        estimate.value,
-        estimate.low,
-        estimate.high,
-        sum(turn.group == compared for turn in chosen),
-    )
+    return replace(estimate, items=items)
 
 
 def _overall(distances: Sequence[Measure]) -> Measure:
@@ -241,7 +239,8 @@ def _overall(distances: Sequence[Measure]) -> Measure:
 def largest_gaps(measures: Sequence[Measure]) -> dict[str, list[Gap]]:
     """Each person's largest gaps, the largest first; of people without one an empty list.
 
-    A gap is a distance whose interval lies above the distance of the person's two halves.
+    A gap is a distance whose interval lies above the distance of the person's two halves,
+    in a feature whose real mean lies outside the interval of the clone's mean.
     """
     by_name = {measure.name: measure for measure in measures}
     known = [*features(Spelling([], lambda _: True)), VOCABULARY]
@@ -253,9 +252,18 @@ def largest_gaps(measures: Sequence[Measure]) -> dict[str, list[Gap]]:
             _gap(feature, person, by_name)
             for feature in known
             if distances[feature.name]["clone"].low > distances[feature.name]["ceiling"].value
+            and _differs(by_name.get(feature.name), person)
         ]
         found[person] = sorted(gaps, key=lambda gap: gap.own - gap.distance)[:GAPS]
     return found
+
+
+def _differs(means: Measure | None, person: str) -> bool:
+    """True where the real mean lies outside the clone's interval, or a feature has no mean."""
+    if means is None:
+        return True
+    clone, real = (means.people[person][key] for key in ("clone", "ceiling"))
+    return not clone.low <= real.value <= clone.high
 
 
 def _gap(feature: Feature, person: str, by_name: Mapping[str, Measure]) -> Gap:
