@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from myna.conversations.line_repeats import repeated_lines
 from myna.evaluation.measure import Estimate, Measure
 from myna.evaluation.moments import Room
 from myna.evaluation.page_people import people_section
@@ -20,7 +21,7 @@ from myna.evaluation.report import (
     number,
     written,
 )
-from myna.evaluation.room_metrics import has_collapsed, repeated_lines
+from myna.evaluation.room_metrics import has_collapsed
 from myna.evaluation.verdict import find_faults
 from myna.preparing.html_reports import document
 
@@ -202,7 +203,9 @@ def _rooms(rooms: Sequence[Room]) -> str:
 def _room(room: Room) -> str:
     lines = "".join(
         f"<p{' class=again' if again else ''}><b>{escape(person)}</b> {escape(text)}</p>"
-        for (person, text), again in zip(room, repeated_lines(room), strict=True)
+        for (person, text), again in zip(
+            room, repeated_lines([text for _, text in room]), strict=True
+        )
     )
     fate = '<p class="fate">This room collapsed.</p>' if has_collapsed(room) else ""
     return f'<article class="card room">{lines}{fate}</article>'
