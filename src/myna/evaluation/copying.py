@@ -129,7 +129,7 @@ def measure_copying(
         made(
             "copied_replies",
             "Replies that copy",
-            "real",
+            "lower",
             "share",
             f"share of replies with {COPIED_WORDS} words or more in a row that stand so in a turn "
             "of the train split; real text: the real turns of the same moments",
@@ -138,7 +138,7 @@ def measure_copying(
         made(
             "longest_copy",
             "Longest copy, in words",
-            "real",
+            "lower",
             "count",
             "words of the longest run that a reply shares with a turn of the train split, upper "
             "and lower case and punctuation aside (the base answers half as many moments)",

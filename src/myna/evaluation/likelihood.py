@@ -193,6 +193,7 @@ def measure(evidence: Evidence) -> list[Measure]:
             Estimate(overall.change, low, high, overall.clone.replies),
             "relative change from base to clone on the same replies, with the paired interval "
             "over samples",
+            floor=Estimate(0.0),
             people={
                 person: {"clone": Estimate(row.change, items=row.clone.replies)}
                 for person, row in people.items()

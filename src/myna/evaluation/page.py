@@ -61,7 +61,8 @@ _KEY = (
     '<span><i class="mark ceiling"></i>real text</span>'
     '<span><b class="good">green</b> close to real text</span>'
     '<span><b class="fair">amber</b> on its way</span>'
-    '<span><b class="poor">red</b> far from it</span></p>'
+    '<span><b class="poor">red</b> far from it</span>'
+    "<span>Select a figure to see what it means.</span></p>"
 )
 
 

@@ -90,13 +90,12 @@ def _facts(person: str, by_name: Mapping[str, Measure]) -> dict[str, str]:
     """The main figures of a person, as HTML."""
     facts = {}
     bits = by_name["bits_per_character"].people[person]
-    change = by_name["bits_change"].people[person]["clone"] if "bits_change" in by_name else None
     facts["bits per character"] = (
-        f"{written(bits.get('clone'), 'bits')} <small>base {written(bits.get('floor'), 'bits')}"
-        f"{', ' + number(change.value, 'share') if change else ''}</small>"
+        f"{written(bits.get('clone'), 'bits')} "
+        f"<small>base {written(bits.get('floor'), 'bits')}</small>"
     )
     for name, title in (
-        ("who_said_it", "named by the classifier"),
+        ("who_said_it", "recognised"),
         ("style_distance", "distance in style"),
         ("copied_replies", "replies that copy"),
     ):

@@ -14,6 +14,7 @@ h3, h4 { margin: 0; font-size: 1rem; } h4 { font-size: .85rem; margin-top: .9rem
 .key { display: flex; flex-wrap: wrap; gap: .2rem 1.3rem; margin-top: 1.4rem; font-size: .85rem; }
 .key .mark { position: static; display: inline-block; margin: 0 .45rem 0 0;
   vertical-align: -.08rem; }
+.key .mark.ceiling { margin: 0 .55rem 0 .1rem; }
 .key b { color: var(--grade); font-weight: 600; }
 .rows { padding: .3rem 1.2rem; overflow: visible; }
 .row { border-bottom: 1px solid var(--line); } .row:last-child { border-bottom: 0; }

@@ -87,19 +87,27 @@ Grade = Literal["good", "fair", "poor", ""]
 
 
 def grade(measure: Measure) -> Grade:
-    """A figure's place on the way from its floor to real text; "" where one of them is unknown.
+    """A figure's place on the way from its floor to real text; "" where nothing can be said.
 
-    Good: two thirds of the way, or real text lies in its interval; fair: one third.
+    Good: two thirds of the way, fair: one third. Without a floor, the way is the larger of
+    both figures. An interval that holds floor and real text says nothing.
     """
-    clone, floor, real = measure.clone, measure.floor, measure.ceiling
-    if math.isnan(clone.value) or not is_known(real) or real is None:
+    clone, real = measure.clone, measure.ceiling
+    if math.isnan(clone.value) or real is None or math.isnan(real.value):
         return ""
-    if clone.low <= real.value <= clone.high or clone.value == real.value:
+    if clone.value == real.value or (measure.better == "lower" and clone.value < real.value):
         return "good"
-    if not is_known(floor) or floor is None or floor.value == real.value:
-        return ""
-    way = 1 - abs(clone.value - real.value) / abs(floor.value - real.value)
-    return "good" if way >= GOOD else "fair" if way >= FAIR else "poor"
+    floor = measure.floor.value if measure.floor else math.nan
+    if math.isnan(floor):
+        is_open = clone.low <= real.value <= clone.high
+        whole = max(abs(clone.value), abs(real.value))
+    else:
+        is_open = clone.low <= min(floor, real.value) and clone.high >= max(floor, real.value)
+        whole = abs(floor - real.value)
+    way = 1 - abs(clone.value - real.value) / whole if whole else 0.0
+    if way >= GOOD:
+        return "good"
+    return "" if is_open else "fair" if way >= FAIR else "poor"
 
 
 def is_known(estimate: Estimate | None) -> bool:

@@ -106,13 +106,8 @@ def measure_rooms(
         return by_pair([figure(room) for room in clones], [figure(r) for r in stretches], **given)
 
     def by_pair(ours: list[float], theirs: list[float], **given: Any) -> dict[str, Any]:
-        return {
-            "clone": _mean(ours),
-            "ceiling": _mean(theirs),
-            "notes": notes,
-            "section": "rooms",
-            **given,
-        }
+        means = {"clone": _mean(ours), "ceiling": _mean(theirs)}
+        return {**means, "notes": notes, "section": "rooms", **given}
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (

@@ -7,13 +7,14 @@ real text beside the distance between two halves of the real text: the person's 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from myna.evaluation.measure import Estimate, Measure, Signed, bootstrap, few_items_note, mean
+from myna.evaluation.measure import MIN_ITEMS, Estimate, Measure, Signed, bootstrap, mean
 from myna.evaluation.style_features import VOCABULARY, Feature, Spelling, Values, features
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ def _distances(feature: Feature, turns: Sequence[Turn], people: Sequence[str]) -
         if feature is VOCABULARY
         else "the Wasserstein-1 distance in standard deviations of both together"
     )
-    few = min(sum(t.group == "clone" and t.person == person for t in turns) for person in people)
+    counts = Counter(turn.person for turn in turns if turn.group == "clone")
+    few = [person for person in people if counts[person] < MIN_ITEMS]
+    note = f"fewer than {MIN_ITEMS} replies of {', '.join(few)}: read their style with care"
     return Measure(
         f"{feature.name}_distance",
         f"{feature.title}: distance",
@@ -164,7 +167,7 @@ def _distances(feature: Feature, turns: Sequence[Turn], people: Sequence[str]) -
             for person in people
         },
         unit="score",
-        notes=few_items_note("replies of a person", few),
+        notes=(note,) if few else (),
         section="style",
         is_detail=True,
     )
