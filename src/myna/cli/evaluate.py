@@ -144,7 +144,8 @@ def _print_people(screen: Console, measures: list[Measure]) -> None:
     for column in ("replies", "base", "clone", "change", "named", "real", "style"):
         table.add_column(column, justify="right")
     for person in (None, *list(bits.people)[:MAX_PEOPLE]):
-        own = {"clone": bits.clone, "floor": bits.floor} if person is None else bits.people[person]
+        own = bits.people[person] if person else {"clone": bits.clone}
+        base = own.get("floor", bits.floor)
         changed = change.clone if person is None else change.people[person]["clone"]
         named = said.people.get(person, {}) if said and person else {}
         far = style.clone if style else None
@@ -153,7 +154,8 @@ def _print_people(screen: Console, measures: list[Measure]) -> None:
         table.add_row(
             Text(person or "everyone"),
             f"{own['clone'].items:,}",
-            *(written(own[key], "bits") for key in ("floor", "clone")),
+            written(base, "bits"),
+            written(own["clone"], "bits"),
             number(changed.value, "share"),
             *(written(named.get(key), "share") for key in ("clone", "ceiling")),
             written(replace(far, low=math.nan) if far else None, "score"),
