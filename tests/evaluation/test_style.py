@@ -23,7 +23,7 @@ def shouting(person: str, count: int, seed: int) -> list[SignedText]:
         SignedText(
             person,
             "\n".join(" ".join(rng.choices(WORDS, k=2)).upper() + "!!" for _ in range(3)),
-            n // 2,
+            n // 4,
         )
         for n in range(count)
     ]
@@ -33,7 +33,7 @@ def calm(person: str, count: int, seed: int) -> list[SignedText]:
     """Turns of one long message in lower case."""
     rng = random.Random(f"{person} {seed}")
     return [
-        SignedText(person, " ".join(rng.choices(WORDS, k=rng.randint(8, 16))), n // 2)
+        SignedText(person, " ".join(rng.choices(WORDS, k=rng.randint(8, 16))), n // 4)
         for n in range(count)
     ]
 
@@ -84,12 +84,12 @@ def test_the_distance_of_vocabularies_is_between_zero_and_one() -> None:
 
 
 def by_name(clone: list[SignedText]) -> dict[str, Measure]:
-    real = shouting("Ana", 60, 1) + calm("Ben", 60, 1)
-    return {m.name: m for m in measure_style(real, clone, calm("Ana", 20, 3), SPELLING)}
+    real = shouting("Ana", 36, 1) + calm("Ben", 36, 1)
+    return {m.name: m for m in measure_style(real, clone, calm("Ana", 8, 3), SPELLING)}
 
 
 def test_a_good_clone_is_as_near_as_people_are_to_themselves() -> None:
-    measures = by_name(shouting("Ana", 30, 2) + calm("Ben", 30, 2))
+    measures = by_name(shouting("Ana", 16, 2) + calm("Ben", 16, 2))
     overall = measures["style_distance"]
     assert overall.ceiling is not None
     assert overall.clone.value == pytest.approx(overall.ceiling.value, abs=0.1)
@@ -99,7 +99,7 @@ def test_a_good_clone_is_as_near_as_people_are_to_themselves() -> None:
 
 
 def test_a_clone_in_another_style_is_far_and_its_gaps_say_what_to_change() -> None:
-    measures = by_name(calm("Ana", 30, 2) + calm("Ben", 30, 2))
+    measures = by_name(calm("Ana", 16, 2) + calm("Ben", 16, 2))
     capitals = measures["capitals_distance"].people
     assert capitals["Ana"]["clone"].low > 1 > capitals["Ben"]["clone"].high
     gaps = largest_gaps([*measures.values()])
