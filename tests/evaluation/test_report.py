@@ -83,7 +83,7 @@ def test_json_holds_every_figure_and_gives_the_measures_back() -> None:
     [
         (0.1234, "share", "12%"), (0.0234, "share", "2.3%"), (0.0, "share", "0%"),
         (1.0, "share", "100%"), (-0.101, "share", "−10%"), (1.3456, "bits", "1.35"),
-        (87.6, "count", "88"), (1.26, "count", "1.3"), (0.5, "score", "0.50"),
+        (87.6, "count", "88"), (1.26, "count", "1.3"), (7.0, "count", "7"), (0.5, "score", "0.50"),
     ],
 )  # fmt: skip
 def test_numbers_have_two_or_three_digits(value: float, unit: str, shown: str) -> None:
@@ -108,6 +108,7 @@ def test_an_interval_has_as_many_digits_as_its_figure() -> None:
         ({"clone": 0.33, "real": 0.0}, "poor"),
         ({"clone": 0.33, "real": 0.0, "spread": 0.4}, ""),
         ({"clone": 0.0, "real": 0.04, "better": "lower"}, "good"),
+        ({"clone": 7, "floor": 5, "real": 6, "better": "lower"}, "good"),  # the base says little
         ({"clone": 1.25, "floor": 0.0, "real": 1.0, "better": "higher"}, "good"),
         ({"clone": 2.0, "floor": 0.0, "real": 1.0, "better": "higher"}, "poor"),  # a caricature
     ],
