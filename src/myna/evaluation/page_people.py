@@ -38,8 +38,8 @@ def _heat(measure: Measure) -> str:
     rows = "".join(_heat_row(name, names, measure.people[name]) for name in names)
     return (
         "<section><h2>Whose words are these?</h2><p>Bits per character of each person’s real words "
-        "under each name; less is likelier. In each row the strongest colour should be in the frame: "
-        "the person’s own name.</p>"
+        "under each name; less is likelier. In each row the strongest colour should be in the "
+        "frame: the person’s own name.</p>"
         f'<div class="card wide"><table class="heat"><tr><th>real words of</th>{head}</tr>{rows}'
         "</table></div></section>"
     )

@@ -97,9 +97,10 @@ h3, h4 { margin: 0; font-size: 1rem; } h4 { font-size: .85rem; margin-top: .9rem
   .pair { grid-template-columns: 7rem 1fr 2.6rem; }
 }
 @media print {
-  :root { --page: #fff; --card: #fff; }
+  :root { --page: #fff; --card: #fff; --ink: #1c1f24; --soft: #5d6673; --line: #dfe3e8; }
   body { font-size: 11px; } main { max-width: none; padding: 0; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  .key span:last-child, .more { display: none; }
   .card, .fault, .row, .reply, .room, tr { break-inside: avoid; } h2 { break-after: avoid; }
 }
 """

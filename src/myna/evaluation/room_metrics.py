@@ -157,8 +157,7 @@ def measure_rooms(
             "self_bleu",
             "Words of other lines",
             "real",
-            definition="self-BLEU-3: mean share of a line's word trigrams that stand in another "
-            "line of the room (after 1802.01886)",
+            definition="self-BLEU-3: share of a line's word trigrams in other lines (1802.01886)",
             **by_room(lambda room: self_bleu([room]), unit="score"),
         ),
         Measure(
