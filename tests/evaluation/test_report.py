@@ -58,6 +58,10 @@ def full_report() -> Report:
             people={name: {"clone": own[name], **under} for name in names},
             notes=("replies: only 20 items, so read it with care",),
         ),
+        measure(
+            "next_speaker", 1.23, 1.5, section="rooms", unit="bits", floor_name="frequency",
+            references={"round-robin": Estimate(1.9)}, title="T" * 26, spread=0.12,
+        ),
         measure("repeats", 0.6, real=0.05, section="rooms"),
         measure(
             "collapsed", math.nan, section="rooms",
@@ -133,6 +137,10 @@ def test_the_screen_is_80_columns_wide_and_tells_faults_last(
     text = "\n".join(lines)
     assert "emoji" not in text  # details are on the page
     assert "60% (59–61)" in text
+    assert "T" * 26 + "  " in text
+    assert "1.23 (1.11–1.35)  1.50 (frequency)" in text
+    assert "…" not in text  # nothing is cut off
+    assert "round-robin 1.90" in text
     assert "not measured: speaker: this engine cannot score" in text
     assert text.index("not measured") < text.index("loops: 60% of lines in rooms repeat")
 
