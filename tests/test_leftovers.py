@@ -76,14 +76,30 @@ def test_wherever_they_were_left(space: Workspace, left: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", [".gitignore", "adapters/.group.training/begun.json", ".prepared.old/x", ".x.md"]
+    "kept",
+    [
+        ".gitignore",
+        "adapters/.group.training/begun.json",
+        ".prepared.old/x",
+        ".x.md",
+        ".myna.toml.old",
+    ],
 )
 def test_what_is_none_stays(space: Workspace, kept: str) -> None:
     path = space.root / kept
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("mine")
     workspace.find(space.root)
-    assert (space.prepared / "x" if "old" in kept else path).exists()
+    assert (space.prepared / "x" if "prepared" in kept else path).exists()
+
+
+def test_beside_an_export_only_its_own_are_cleared(tmp_path: Path) -> None:
+    for name in (".out.new-abcd1234", ".other.new-abcd1234", ".config.old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "config").mkdir()
+    with leftovers.temporary_folder(tmp_path / "out"):
+        pass
+    assert names(tmp_path) == [".config.old", ".other.new-abcd1234"]
 
 
 def test_files_and_folders_are_for_their_user_alone(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def temporary_file(target: Path) -> Iterator[Path]:
 def temporary_folder(target: Path) -> Iterator[Path]:
     """A folder beside `target` to write in; gone afterwards, unless it was renamed."""
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    clear(target.parent, depth=0)
+    for left in target.parent.glob(f".{glob.escape(target.name[:80])}.new-*"):
+        _clear_entry(left, is_folder=left.is_dir() and not left.is_symlink())
     lock, path = _locked_file(target, ".lock")
     new = Path(path.removesuffix(".lock"))
     try:
@@ -97,28 +98,35 @@ def is_being_written(target: Path) -> bool:
     return any(_is_locked(lock) for lock in target.parent.glob(pattern))
 
 
-def clear(root: Path, depth: int = MAX_DEPTH) -> None:
+def clear(root: Path) -> None:
     """Delete what dead processes left in a folder and those below it; live ones keep theirs.
 
     A folder `.NAME.old` is kept where NAME is missing: it is the last whole one.
     """
-    folders = [(root, depth)]
+    folders = [(root, MAX_DEPTH)]
     while folders:
         folder, below = folders.pop()
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             for entry in list(entries):
-                path, match = Path(entry.path), _NAME.fullmatch(entry.name)
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if match is None and not _EARLIER.fullmatch(entry.name):
-                    if is_folder and below:
-                        folders.append((path, below - 1))
-                elif match is None or _is_leftover(path, match, is_folder=is_folder):
-                    _delete(path, is_folder=is_folder)
+                is_known = _clear_entry(Path(entry.path), is_folder=is_folder)
+                if is_folder and below and not is_known:
+                    folders.append((Path(entry.path), below - 1))
+
+
+def _clear_entry(path: Path, *, is_folder: bool) -> bool:
+    """Delete a file or folder if it is a leftover; False if it is none that myna made."""
+    match = _NAME.fullmatch(path.name)
+    if match is None and not (is_folder and _EARLIER.fullmatch(path.name)):
+        return False
+    if match is None or _is_leftover(path, match, is_folder=is_folder):
+        _delete(path, is_folder=is_folder)
+    return True
 
 
 def _is_leftover(path: Path, match: re.Match[str], *, is_folder: bool) -> bool:
     if path.name.endswith(".old"):
-        return path.with_name(match["target"]).exists()
+        return is_folder and path.with_name(match["target"]).is_dir()
     if match["lock"]:
         folder = path.with_name(path.name.removesuffix(".lock"))
         return not folder.exists() and not _is_locked(path)
