@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from myna.cli import demo, prepare
+from myna.people import CLONE_MARK
 from myna.cli._terminal import person_colours
 from myna.workspace import Workspace
 
@@ -52,7 +53,8 @@ def main(folder: Path) -> None:
     for key, heading in headings.items():
         console.print(heading, style="dim")
         for line in talk[key]:
-            person = Text(f"{line['person']}: ", style=f"bold {colours[line['person']]}")
+            mark = CLONE_MARK if key == "clones" else ""
+            person = Text(f"{line['person']}{mark}: ", style=f"bold {colours[line['person']]}")
             console.print(person.append(line["text"], style="not bold white"))
     write(console, "talk.svg", "myna demo")
 
