@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.text import Text
 
 from myna.cli import demo, prepare
-from myna.people import CLONE_MARK
 from myna.cli._terminal import person_colours
+from myna.people import CLONE_MARK
 from myna.workspace import Workspace
 
 FOLDER = Path(__file__).parent
