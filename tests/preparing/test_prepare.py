@@ -264,7 +264,9 @@ class TestPeople:
         assert prepared(rows, tokenizer).personas == ["Ana"]
 
     def test_who_said_too_little_stays_context(self, tokenizer: Tokenizer) -> None:
-        talk = [{"author": name, "text": f"words {i}"} for i in range(30) for name in ("Ana", "Ben")]
+        talk = [
+            {"author": name, "text": f"words {i}"} for i in range(30) for name in ("Ana", "Ben")
+        ]
         rows = [*talk, {"author": "Eve", "text": "here I am"}, {"author": "Eve", "text": "gone"}]
         done = prepared(rows, tokenizer)
         assert done.personas == ["Ana", "Ben"]
