@@ -21,6 +21,7 @@ from myna.config.fields import (
     MaxTokens,
     MinP,
     Names,
+    Redraws,
     RepetitionPenalty,
     Sampling,
     Section,
@@ -153,6 +154,7 @@ class PersonaSampling(Section):
     top_p: TopP | None = None
     min_p: MinP | None = None
     max_new_tokens: MaxTokens | None = None
+    max_redraws: Redraws | None = None
     repetition_penalty: RepetitionPenalty | None = None
     presence_penalty: TokenPenalty | None = None
     frequency_penalty: TokenPenalty | None = None
@@ -183,6 +185,11 @@ class Chat(Section):
     )
     max_new_tokens: MaxTokens = Field(
         Sampling.max_new_tokens, description="Longest turn of a persona, in tokens."
+    )
+    max_redraws: Redraws = Field(
+        Sampling.max_redraws,
+        description="Times that a line which repeats one of the twelve before is drawn again, "
+        "beyond the person's real share of repeats; 0: never.",
     )
     repetition_penalty: RepetitionPenalty = Field(
         Sampling.repetition_penalty,

@@ -109,6 +109,7 @@ DryBase = Annotated[float, Field(ge=1, le=4)]
 DryAllowedLength = Annotated[int, Field(ge=1, le=100)]
 DryWindow = Annotated[int, Field(ge=1, le=100_000)]
 MaxTokens = Annotated[int, Field(ge=1)]
+Redraws = Annotated[int, Field(ge=0, le=20)]
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,8 @@ class Sampling:
     """Longest reply, in tokens."""
     seed: int | None = None
     """Seed of the sampling; None: another one each time."""
+    max_redraws: Redraws = 3
+    """Times that a line which was just said is drawn again; 0: never. Not for engines."""
 
     def narrowed(self, max_new_tokens: int | None = None, **changes: Any) -> Sampling:
         """Return a copy with `changes` and the smaller of both `max_new_tokens`."""

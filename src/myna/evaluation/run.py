@@ -21,6 +21,7 @@ from myna.evaluation import (
     attribution,
     identification,
     likelihood,
+    prompted_base,
     room_metrics,
     speaker_order,
     turn_ends,
@@ -44,6 +45,7 @@ GENERATIONS: dict[str, Metric] = {
 FULL_LIKELIHOODS: dict[str, Metric] = {
     "under whose name": identification.measure,
     "next speaker": speaker_order.measure,
+    "base with examples": prompted_base.measure,
 }
 """Further ones, with `--full`."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna import config
-from myna.artifacts import AdapterInfo, Channel, PromptFormat, TurnTaking
+from myna.artifacts import AdapterInfo, Channel, PromptFormat, SpeakingHabits, TurnTaking
 from myna.config import Sampling
 from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
@@ -17,6 +17,7 @@ from myna.models.bases import Base, find_base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona import next_speaker as next_speaker_
+from myna.persona.line_guard import line_guard
 from myna.persona.memory import Memory, open_memory
 from myna.persona.prompt import PromptBuilder
 from myna.persona.turn import GeneratedTurn
@@ -40,6 +41,8 @@ class Clone:
     """Those trained on, the busiest first."""
     chat: config.Chat
     rng: random.Random
+    habits: dict[str, SpeakingHabits] = field(default_factory=dict)
+    """Of the personas; who has none is not guarded against repeats."""
     turn_taking: TurnTaking = field(default_factory=TurnTaking)
     """The weights by which the next speaker is drawn."""
     engines: dict[str, Engine] = field(default_factory=dict)
@@ -146,12 +149,20 @@ class Clone:
         Raises:
             PeopleError: no persona is called so.
         """
+        engine = self.engine_for(self.check_persona(person))
+        sampling = sampling or self.sampling(person)
+        habits, guard = self.habits.get(person), None
+        if habits is not None:
+            guard = line_guard(
+                builder.messages, habits, max_redraws=sampling.max_redraws, seed=sampling.seed
+            )
         return GeneratedTurn(
-            self.engine_for(self.check_persona(person)),
+            engine,
             builder,
             person,
-            sampling or self.sampling(person),
+            sampling,
             opening=opening,
+            guard=guard,
             is_cancelled=is_cancelled,
         )
 
@@ -204,6 +215,7 @@ def open_clone(
         personas=info.personas,
         format=info.format,
         channels=info.channels,
+        habits=info.habits,
         turn_taking=info.turn_taking,
         chat=chat,
         rng=random.Random(seed),

@@ -38,7 +38,7 @@ from myna.people import People
 from myna.preparing import build_samples, clean_batches, html_reports, select_messages
 from myna.preparing.build_samples import BuildConfig, BuildStats
 from myna.preparing.message_store import BATCH_MESSAGES, MessageStore, batches
-from myna.preparing.statistics import Habits, habits
+from myna.preparing.statistics import Habits, habits, speaking_habits
 from myna.rendering import renderings
 from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
@@ -177,6 +177,7 @@ def prepare(
         samples=dict(sum((one.samples for one in built), Counter[str]())),
         tokens=sum(one.tokens for one in built),
         trained_tokens=sum(one.trained_tokens for one in built),
+        habits=speaking_habits(pl.read_parquet(folder / "messages.parquet"), trained),
     )
     drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
     return PrepareResult(folder, ledger, info, drawn)

@@ -326,6 +326,7 @@ class _TrainingStage:
             training=result,
             turn_taking=turn_taking,
             adapters=adapters or {},
+            habits={person: self.prepared.habits[person] for person in personas},
         ).save(folder)
         workspace_.write_manifest(
             folder,
