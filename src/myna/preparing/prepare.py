@@ -48,6 +48,7 @@ REPORT_FILE = "prepare.html"
 SCORES_FILE = "quality.sqlite"
 MAX_PERSONAS_DRAWN = 12
 """Most personas whose habits are in the report."""
+LEDGER_COLUMNS = ("number", "person", "split", "trained", "rule", "characters")
 
 Report = Callable[[str], None]
 
@@ -147,24 +148,23 @@ def prepare(
         kept = select_messages.apply_message_rules(
             select_messages.gather_features(features), context, store, ledger
         )
-        scores = scores or Path(temp_dir, SCORES_FILE)
-        kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
+        file = scores or Path(temp_dir, SCORES_FILE)
+        kept = select_messages.split_conversations(kept, store, ledger, settings, file, report)
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
-        names = tuple(context.persons[number] for number in speakers)
+        names = tuple(map(context.persons.__getitem__, speakers))
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
         conversations = build_samples.conversation_batches(kept, batch)
-        build = partial(build_samples.build_batch, config)
-        built = _report_samples(pool.map(build, conversations), report)
+        made = pool.map(partial(build_samples.build_batch, config), conversations)
+        built = _report_samples(made, report)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
-        columns = ("number", "person", "split", "trained", "rule", "characters")
         add_to_ledger(
             ledger,
-            kept.select(columns, is_target=is_target),
+            kept.select(*LEDGER_COLUMNS, is_target=is_target),
             context.persons,
             lambda some: store.load(some["number"], ("person", "text")),
         )
-    ledger.notes += [*_notes(built), *_quiet_note(kept, context.persons)]
+    ledger.notes += _notes(built, kept, context.persons)
     trained = [share.person for share in ledger.people if share.replies["train"]]
     info = PreparedInfo(
         tokenizer_fingerprint=tokenizer.fingerprint,
@@ -179,8 +179,8 @@ def prepare(
         trained_tokens=sum(one.trained_tokens for one in built),
         habits=speaking_habits(pl.read_parquet(folder / "messages.parquet"), trained),
     )
-    drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
-    return PrepareResult(folder, ledger, info, drawn)
+    busiest = trained[:MAX_PERSONAS_DRAWN]
+    return PrepareResult(folder, ledger, info, habits(kept, context.persons, busiest))
 
 
 def _report_samples(batches: Iterable[BuildStats], report: Report) -> list[BuildStats]:
@@ -203,14 +203,15 @@ def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
     )
 
 
-def _notes(built: Sequence[BuildStats]) -> list[str]:
-    """Notes on samples in which a persona should not speak first."""
+def _notes(built: Sequence[BuildStats], kept: pl.DataFrame, persons: Sequence[str]) -> list[str]:
+    """Notes on samples in which a persona should not speak first, and on the quiet."""
     extended, opened = sum(one.extended for one in built), sum(one.opened for one in built)
     notes = {
         "begin one turn earlier, so that the persona's own turn is not the first": extended,
         "begin with the persona's own turn, as nobody spoke before": opened,
     }
-    return [f"{count:,} samples {note}" for note, count in notes.items() if count]
+    told = [f"{count:,} samples {note}" for note, count in notes.items() if count]
+    return [*told, *_quiet_note(kept, persons)]
 
 
 def _quiet_note(kept: pl.DataFrame, persons: Sequence[str]) -> list[str]:
