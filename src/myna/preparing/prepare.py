@@ -48,9 +48,14 @@ REPORT_FILE = "prepare.html"
 SCORES_FILE = "quality.sqlite"
 MAX_PERSONAS_DRAWN = 12
 """Most personas whose habits are in the report."""
-LEDGER_COLUMNS = ("number", "person", "split", "trained", "rule", "characters")
 
 Report = Callable[[str], None]
+
+
+NOBODY = (
+    "nobody may be cloned yet: ask somebody, then `myna people allow NAME --asked "
+    '"who asked, how"`, or say who you are: `myna people me NAME`'
+)
 
 
 @dataclass
@@ -129,9 +134,8 @@ def prepare(
             filter names somebody or something that is not there.
         PeopleError: nobody may be cloned.
     """
-    personas = people_.persona_names(people)
-    if not personas:
-        raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
+    if not (personas := people_.persona_names(people)):
+        raise PeopleError(NOBODY)
     spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)
     ledger = Ledger()
     message_batches = list(batches(tables, batch))
@@ -148,23 +152,23 @@ def prepare(
         kept = select_messages.apply_message_rules(
             select_messages.gather_features(features), context, store, ledger
         )
-        file = scores or Path(temp_dir, SCORES_FILE)
-        kept = select_messages.split_conversations(kept, store, ledger, settings, file, report)
+        scores = scores or Path(temp_dir, SCORES_FILE)
+        kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
-        names = tuple(map(context.persons.__getitem__, speakers))
+        names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
-        conversations = build_samples.conversation_batches(kept, batch)
-        made = pool.map(partial(build_samples.build_batch, config), conversations)
-        built = _report_samples(made, report)
+        build = partial(build_samples.build_batch, config)
+        conversations = pool.map(build, build_samples.conversation_batches(kept, batch))
+        built = _report_samples(conversations, report)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
         add_to_ledger(
             ledger,
-            kept.select(*LEDGER_COLUMNS, is_target=is_target),
+            kept.select(LEDGER_COLUMNS, is_target=is_target),
             context.persons,
             lambda some: store.load(some["number"], ("person", "text")),
         )
-    ledger.notes += _notes(built, kept, context.persons)
+    ledger.notes += [*_notes(built), *_quiet_note(kept, context.persons)]
     trained = [share.person for share in ledger.people if share.replies["train"]]
     info = PreparedInfo(
         tokenizer_fingerprint=tokenizer.fingerprint,
@@ -177,10 +181,10 @@ def prepare(
         samples=dict(sum((one.samples for one in built), Counter[str]())),
         tokens=sum(one.tokens for one in built),
         trained_tokens=sum(one.trained_tokens for one in built),
-        habits=speaking_habits(pl.read_parquet(folder / "messages.parquet"), trained),
+        habits=speaking_habits(pl.scan_parquet(folder / "messages.parquet"), trained),
     )
-    busiest = trained[:MAX_PERSONAS_DRAWN]
-    return PrepareResult(folder, ledger, info, habits(kept, context.persons, busiest))
+    drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
+    return PrepareResult(folder, ledger, info, drawn)
 
 
 def _report_samples(batches: Iterable[BuildStats], report: Report) -> list[BuildStats]:
@@ -203,15 +207,14 @@ def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
     )
 
 
-def _notes(built: Sequence[BuildStats], kept: pl.DataFrame, persons: Sequence[str]) -> list[str]:
-    """Notes on samples in which a persona should not speak first, and on the quiet."""
+def _notes(built: Sequence[BuildStats]) -> list[str]:
+    """Notes on samples in which a persona should not speak first."""
     extended, opened = sum(one.extended for one in built), sum(one.opened for one in built)
     notes = {
         "begin one turn earlier, so that the persona's own turn is not the first": extended,
         "begin with the persona's own turn, as nobody spoke before": opened,
     }
-    told = [f"{count:,} samples {note}" for note, count in notes.items() if count]
-    return [*told, *_quiet_note(kept, persons)]
+    return [f"{count:,} samples {note}" for note, count in notes.items() if count]
 
 
 def _quiet_note(kept: pl.DataFrame, persons: Sequence[str]) -> list[str]:
@@ -239,6 +242,7 @@ def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame
     return samples if split is None else samples.filter(pl.col("split") == split)
 
 
+LEDGER_COLUMNS = ("number", "person", "split", "trained", "rule", "characters")
 TARGETS: dict[Action, tuple[str, str]] = {
     "validation": ("validation", "held out to stop training early"),
     "test": ("test", "held out to report on"),
