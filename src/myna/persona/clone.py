@@ -227,7 +227,7 @@ def open_clone(
     engines = {person: engine(own) for person, own in info.adapters.items()}
     chat = settings.chat.with_calibration(info.sampling)
     first = next(iter(engines.values())) if engines else engine(name)
-    for note in _notes(chat, info.personas, first):
+    for note in setting_notes(chat, info.personas, first.name, first.can):
         report(note)
     return Clone(
         engine=first,
@@ -245,7 +245,9 @@ def open_clone(
     )
 
 
-def _notes(chat: config.Chat, personas: Sequence[str], engine: Engine) -> list[str]:
+def setting_notes(
+    chat: config.Chat, personas: Sequence[str], engine: str, can: frozenset[str]
+) -> list[str]:
     """Lines about settings of `chat` that cannot work as they are written."""
     notes = [
         f'[chat.personas."{name}"] is not used: {name} is no persona here, only '
@@ -254,8 +256,8 @@ def _notes(chat: config.Chat, personas: Sequence[str], engine: Engine) -> list[s
         if name not in personas
     ]
     everyone = (chat.sampling(None, person) for person in personas)
-    used = dict.fromkeys(line for own in everyone for line in substitutes_used(own, engine.can))
-    return [*notes, *(f"the engine {engine.name} lacks {line}" for line in used)]
+    used = dict.fromkeys(line for own in everyone for line in substitutes_used(own, can))
+    return [*notes, *(f"the engine {engine} lacks {line}" for line in used)]
 
 
 def check_scale(folder: Path, chat: config.Chat) -> None:
