@@ -89,12 +89,14 @@ _FOLDER = re.compile(
 _FILE_NAME = re.compile(
     r"(?:KakaoTalk_Chat_|KakaoTalk_)(.+?)(?:[_ ]\d{4}[-_.\d ]*)?", re.IGNORECASE
 )
-_NOTICE = re.compile(
-    r".{1,200}님(?:이|을|과) .{0,400}"
-    r"(?:초대했|초대하였|들어왔|나갔|내보냈|되었|변경했|변경하였)습니다\.?"
-    r"|.{1,200}님(?:이|을) (?:들어왔|나갔|내보냈)습니다\.?"
-    r"|(?:채팅방 관리자가|오픈채팅봇이|방장이) .{0,200}습니다\.?"
-    r"|.{1,100} (?:invited .{1,400}|joined this chatroom|left this chatroom)\.?"
+_NOTICE_BEGINNING = re.compile(r".{1,200}?님(?:이|을|과) |(?:채팅방 관리자|오픈채팅봇|방장)[이가] ")
+_NOTICE_ENDINGS = tuple(
+    f"{word}습니다{end}"
+    for word in ("초대했", "초대하였", "들어왔", "나갔", "내보냈", "가렸", "변경했", "되었")
+    for end in (".", "")
+)
+_ENGLISH_NOTICE = re.compile(
+    r".{1,100} (?:invited .{1,400}|joined this chatroom|left this chatroom)\.?"
 )
 _LEFT = re.compile(r"(.{1,60}) left\.")
 
@@ -242,7 +244,7 @@ def _from_table(file: ChatFile, channel: str, tally: Tally) -> Iterator[_Line]:
         for row in read_csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
             day, _, clock = row["Date"].strip().partition(" ")
-            is_notice = _NOTICE.fullmatch(row["Message"]) is not None
+            is_notice = _is_notice(row["Message"])
             author = "" if is_notice else row["User"]
             yield _Line(day, clock, author, row["Message"])
 
@@ -290,9 +292,16 @@ def _parse_head(line: str, authors: set[str]) -> _Head | None:
     if _is_title(line) or _SAVED.fullmatch(line):
         return _Title()
     left = _LEFT.fullmatch(line)
-    if _NOTICE.fullmatch(line) or (left and left[1] in authors):
+    if _is_notice(line) or (left and left[1] in authors):
         return _Notice(line)
     return None
+
+
+def _is_notice(line: str) -> bool:
+    """True for a line in the platform's words for people who come and go."""
+    if line.endswith(_NOTICE_ENDINGS):
+        return _NOTICE_BEGINNING.match(line) is not None and "\n" not in line
+    return _ENGLISH_NOTICE.fullmatch(line) is not None
 
 
 def _has_half(match: re.Match[str]) -> bool:

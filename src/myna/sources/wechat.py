@@ -77,7 +77,7 @@ _TELLING = {
 _SHAPE = ListPattern(
     key=b"messages",
     boundary=re.compile(rb',\s*(?=\{\s*"(?:localId|id|seq)"\s*:\s*"?[0-9]+"?\s*,)'),
-    ending=re.compile(rb"\]\s*(?:,[\s\S]{0,5000})?\}\s*\Z"),
+    ending=re.compile(rb'\]\s*(?:,\s*"avatars"\s*:[^\]]{0,5000})?\}\s*\Z'),
 )
 _ITEMS = msgspec.json.Decoder(list[dict[str, Any]])
 _BOM = b"\xef\xbb\xbf"
@@ -114,7 +114,7 @@ _WORDS = tuple(
 )
 _ME = "我"
 _MEDIA = ("image", "voice", "video", "sticker", "file", "gif")
-_QUOTED = re.compile(r"\s*\n?(?:\[引用\][\s\S]*|\n引用[：:][\s\S]*|\n+「[\s\S]*」)\Z")
+_QUOTE_MARKS = ("[引用]", "\n引用:", "\n引用：")
 _SENDER_LINE = re.compile(r"(wxid_\w+|[A-Za-z][\w-]{5,19}):\r?\n")
 _RECALLED = re.compile(r".{0,60}(?:撤回了一条消息|recalled a message)\.?")
 _XML = re.compile(r"\s*(?:<\?xml|<msg\b|<sysmsg\b|<voip)")
@@ -276,7 +276,7 @@ def _message(row: Mapping[str, Any], chat: _Table, tally: Tally) -> ParsedMessag
     elif kind == "deleted" or _XML.match(text):
         text = ""
     elif kind == "text":
-        text = _QUOTED.sub("", text)
+        text = _unquoted(text)
     is_notice = kind == "system" and account.endswith("@chatroom")
     return ParsedMessage(
         author="" if is_notice else name or "unknown",
@@ -291,6 +291,14 @@ def _message(row: Mapping[str, Any], chat: _Table, tally: Tally) -> ParsedMessag
         is_bot=_BOTS.fullmatch(account) is not None,
         attachments=files,
     )
+
+
+def _unquoted(text: str) -> str:
+    """A text without the message that it answers, which stands at its end."""
+    at = min((at for mark in _QUOTE_MARKS if (at := text.find(mark)) >= 0), default=-1)
+    if at < 0 and text.endswith("」"):
+        at = text.find("\n「")
+    return text[:at].rstrip() if at >= 0 else text
 
 
 def _kind(type_: str, subtype: str, row: Mapping[str, Any]) -> str:
