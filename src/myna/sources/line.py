@@ -165,7 +165,8 @@ def _survey(file: ChatFile, tally: Tally) -> _Layout | None:
     tabbed = spaced = 0
     has_title = head_lines(file, 1)[0].startswith(_HEADER)
     prefixes: Counter[str] = Counter()
-    for _, line in read_lines(file, Tally(), lambda _: True):
+    endless: list[str] = []  # the last line, if it has no end: its name may be cut off
+    for _, line in read_lines(file, Tally(), lambda line: endless.append(line) is None):
         head = _parse_head(line, True, is_tabbed=True)
         if isinstance(head, _Day) and len(days) < MAX_DATES:
             days.append(head)
@@ -173,7 +174,7 @@ def _survey(file: ChatFile, tally: Tally) -> _Layout | None:
             tabbed += 1
         elif match := words.SPACED.fullmatch(line):
             spaced += 1
-            parts = match["text"].split(" ")
+            parts = match["text"].split(" ") if not endless else []
             for count in range(1, min(len(parts), MAX_NAME_WORDS + 1)):
                 prefixes[" ".join(parts[:count])] += 1
     if not (tabbed or spaced or (has_title and not days)):
@@ -284,6 +285,9 @@ def _messages(
             continue
         if not layout.is_tabbed:
             head, text = _split_name(head, text, layout.names)
+            if head.name is None and record.is_open:
+                tally.skip("message breaks off", f"line {record.number}")
+                continue
         message = _message(head, _unquoted(text), channel, f"{day} {head.clock}" if day else None)
         if message.author and len(authors) < 3:
             authors.add(message.author)

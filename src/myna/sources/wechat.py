@@ -51,6 +51,9 @@ READS = (
     "bots",
 )
 
+MAX_ACCOUNTS = 100_000
+"""Accounts that are remembered to tell half of one from a whole one."""
+
 _COLUMNS = {
     "id": ("MsgSvrID", "消息ID", "localId", "seq", "id"),
     "type": ("type_name", "Type", "类型", "消息类型", "type"),
@@ -190,9 +193,17 @@ def _chat(file: ChatFile) -> _Table:
 
 def _from_table(file: ChatFile, header: CsvHeader, tally: Tally) -> Iterator[Mapping[str, Any]]:
     columns = {name: name for name in header.names if name}
+    last, notes = header.names[-1], len(tally.notes)
+    is_account = any(last in _COLUMNS[role] for role in ("account", "name", "remark"))
+    seen: set[str] = set()
     with file.open() as stream, open_text(stream, file.head) as lines:
         for row in read_csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
+            # A last row without its end may have half an account in its last cell.
+            if is_account and len(tally.notes) > notes and row[last] not in seen:
+                tally.skip("row breaks off", ", ".join(row.values()))
+                continue
+            seen |= {row[last]} if is_account and len(seen) < MAX_ACCOUNTS else set()
             yield row
 
 
