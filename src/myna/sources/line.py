@@ -166,7 +166,12 @@ def _survey(file: ChatFile, tally: Tally) -> _Layout | None:
     has_title = head_lines(file, 1)[0].startswith(_HEADER)
     prefixes: Counter[str] = Counter()
     endless: list[str] = []  # the last line, if it has no end: its name may be cut off
-    for _, line in read_lines(file, Tally(), lambda line: endless.append(line) is None):
+
+    def take_endless(line: str) -> bool:
+        endless.append(line)
+        return True
+
+    for _, line in read_lines(file, Tally(), take_endless):
         head = _parse_head(line, True, is_tabbed=True)
         if isinstance(head, _Day) and len(days) < MAX_DATES:
             days.append(head)
@@ -177,9 +182,7 @@ def _survey(file: ChatFile, tally: Tally) -> _Layout | None:
             parts = match["text"].split(" ") if not endless else []
             for count in range(1, min(len(parts), MAX_NAME_WORDS + 1)):
                 prefixes[" ".join(parts[:count])] += 1
-    if not (tabbed or spaced or (has_title and not days)):
-        return None
-    if not (days or has_title):
+    if not (tabbed or spaced or (has_title and not days)) or not (days or has_title):
         return None
     layout = _Layout(is_tabbed=tabbed >= spaced, days_first=_are_days_first(days, tally))
     if not layout.is_tabbed:
@@ -284,8 +287,9 @@ def _messages(
             tally.notes.append(f"the file breaks off in the message of line {record.number}")
             continue
         if not layout.is_tabbed:
+            is_torn = record.is_open and any(name.startswith(text) for name in layout.names)
             head, text = _split_name(head, text, layout.names)
-            if head.name is None and record.is_open:
+            if is_torn or (record.is_open and head.name is None):
                 tally.skip("message breaks off", f"line {record.number}")
                 continue
         message = _message(head, _unquoted(text), channel, f"{day} {head.clock}" if day else None)
