@@ -341,7 +341,7 @@ def _taken(waiting: list[Record[_Head]], *, is_last: bool = False) -> Record[_He
         if _opens_quote(record) and not first.lines:
             return waiting.pop(0)
         lines = [line for line in (_raw(record.head), *record.lines) if line.strip()]
-        if lines and lines[-1].rstrip().endswith('"') and sum(map(_quotes, lines)) % 2:
+        if lines and lines[-1].rstrip().endswith('"') and "".join(lines).count('"') % 2:
             return _take_quoted(waiting, count + 1)
     if len(waiting) > MAX_QUOTED_RECORDS:
         return waiting.pop(0)
@@ -357,10 +357,6 @@ def _take_quoted(waiting: list[Record[_Head]], count: int) -> Record[_Head]:
     inner = [line for record in others for line in (_raw(record.head), *record.lines)]
     last = others[-1] if others else first
     return first._replace(lines=[*first.lines, *inner], is_open=last.is_open, is_last=last.is_last)
-
-
-def _quotes(line: str) -> int:
-    return line.count('"')
 
 
 def _raw(head: _Head) -> str:
