@@ -106,7 +106,8 @@ def measure_rooms(
         return by_pair([figure(room) for room in clones], [figure(r) for r in stretches], **given)
 
     def by_pair(ours: list[float], theirs: list[float], **given: Any) -> dict[str, Any]:
-        return {"clone": _mean(ours), "ceiling": _mean(theirs), "notes": notes, **given}
+        means = {"clone": _mean(ours), "ceiling": _mean(theirs)}
+        return {**means, "notes": notes, "section": "rooms", **given}
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (
@@ -118,13 +119,14 @@ def measure_rooms(
     return [
         Measure(
             "repeats",
-            "Lines that repeat one of the twelve before",
+            "Repeated lines",
             "real",
             definition="share of lines that equal one of the twelve lines before, or whose "
             f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
             clone=_share_of_lines(clones),
             ceiling=_share_of_lines(stretches),
             notes=notes,
+            section="rooms",
         ),
         Measure(
             "collapsed",
@@ -136,7 +138,7 @@ def measure_rooms(
         ),
         Measure(
             "longest_turn",
-            "Lines of a room's longest turn",
+            "Longest turn, in lines",
             "real",
             definition="mean over rooms of the lines of the longest turn",
             **by_room(lambda room: float(longest_turn(room)), unit="count"),
@@ -144,25 +146,25 @@ def measure_rooms(
         *(
             Measure(
                 f"distinct_{n}",
-                f"Different {what} (distinct-{n})",
+                f"Different {what}",
                 "real",
-                definition=f"different word {n}-grams over all, mean over rooms, each cut to as "
-                "many words as its real stretch (arXiv 1510.03055)",
+                definition=f"distinct-{n}: different word {n}-grams over all, mean over rooms, "
+                "each cut to as many words as its real stretch (arXiv 1510.03055)",
                 **distinct_n(n),
             )
-            for n, what in ((1, "words"), (2, "pairs of words"))
+            for n, what in ((1, "words"), (2, "word pairs"))
         ),
         Measure(
             "self_bleu",
-            "Words shared with other lines (self-BLEU-3)",
+            "Words of other lines",
             "real",
-            definition="mean share of a line's word trigrams that stand in another line of the "
-            "room (after 1802.01886)",
+            definition="self-BLEU-3: mean share of a line's word trigrams that stand in another "
+            "line of the room (after 1802.01886)",
             **by_room(lambda room: self_bleu([room]), unit="score"),
         ),
         Measure(
             "speaker_entropy",
-            "How open it is who speaks next",
+            "Openness of who is next",
             "real",
             definition="entropy in bits of the next speaker given the last one, mean over rooms",
             **by_room(speaker_entropy, unit="bits"),
@@ -184,7 +186,7 @@ def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ..
 
     return Measure(
         "speaking_shares",
-        "Distance of the shares of turns from the real ones",
+        "Distance of turn shares",
         "lower",
         bootstrap(clones, range(len(clones)), distance),
         "total variation distance between the shares of turns of each person, rooms to real",
@@ -196,6 +198,7 @@ def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ..
             for person in everyone
         },
         notes=notes,
+        section="rooms",
     )
 
 

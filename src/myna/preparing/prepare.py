@@ -52,6 +52,12 @@ MAX_PERSONAS_DRAWN = 12
 Report = Callable[[str], None]
 
 
+NOBODY = (
+    "nobody may be cloned yet: ask somebody, then `myna people allow NAME --asked "
+    '"who asked, how"`, or say who you are: `myna people me NAME`'
+)
+
+
 @dataclass
 class PrepareResult:
     """The results of `prepare` beside the tables in `folder`."""
@@ -128,9 +134,8 @@ def prepare(
             filter names somebody or something that is not there.
         PeopleError: nobody may be cloned.
     """
-    personas = people_.persona_names(people)
-    if not personas:
-        raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
+    if not (personas := people_.persona_names(people)):
+        raise PeopleError(NOBODY)
     spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)
     ledger = Ledger()
     message_batches = list(batches(tables, batch))
@@ -152,15 +157,14 @@ def prepare(
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
         names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
-        conversations = build_samples.conversation_batches(kept, batch)
         build = partial(build_samples.build_batch, config)
-        built = _report_samples(pool.map(build, conversations), report)
+        conversations = pool.map(build, build_samples.conversation_batches(kept, batch))
+        built = _report_samples(conversations, report)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
-        columns = ("number", "person", "split", "trained", "rule", "characters")
         add_to_ledger(
             ledger,
-            kept.select(columns, is_target=is_target),
+            kept.select(LEDGER_COLUMNS, is_target=is_target),
             context.persons,
             lambda some: store.load(some["number"], ("person", "text")),
         )
@@ -177,7 +181,7 @@ def prepare(
         samples=dict(sum((one.samples for one in built), Counter[str]())),
         tokens=sum(one.tokens for one in built),
         trained_tokens=sum(one.trained_tokens for one in built),
-        habits=speaking_habits(pl.read_parquet(folder / "messages.parquet"), trained),
+        habits=speaking_habits(pl.scan_parquet(folder / "messages.parquet"), trained),
     )
     drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
     return PrepareResult(folder, ledger, info, drawn)
@@ -238,6 +242,7 @@ def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame
     return samples if split is None else samples.filter(pl.col("split") == split)
 
 
+LEDGER_COLUMNS = ("number", "person", "split", "trained", "rule", "characters")
 TARGETS: dict[Action, tuple[str, str]] = {
     "validation": ("validation", "held out to stop training early"),
     "test": ("test", "held out to report on"),
