@@ -44,7 +44,8 @@ READS = ("text", "deleted", "attachments", "stickers", "voice", "calls", "system
 
 _COLUMNS = ["Date", "User", "Message"]
 _EXPORTER = "회원님"
-_BOTS = ("방장봇", "오픈채팅봇", "오픈채팅봇 ")
+_BOTS = ("방장봇", "오픈채팅봇")
+_GONE = ("(알 수 없음)", "(알수없음)", "(Unknown)")
 
 _HALVES = {"오전": 0, "오후": 12, "am": 0, "pm": 12, "a.m.": 0, "p.m.": 12, "午前": 0, "午後": 12}
 _HALF = "|".join(re.escape(half) for half in _HALVES)
@@ -330,6 +331,8 @@ def _clock(match: re.Match[str]) -> str:
 
 
 def _message(line: _Line, channel: str, authors: set[str]) -> ParsedMessage:
+    if line.author in _GONE:  # whoever left: several people may have this name
+        line = line._replace(author=line.author.strip("()"))
     if line.author and len(authors) < 3:
         authors.add(line.author)
     kind, text = "text" if line.author else "system", line.text
