@@ -100,14 +100,14 @@ def measure_rooms(
         real: real turns of the personas.
     """
     notes = (f"only {len(clones)} rooms, so read it with care",) if len(clones) < MIN_ROOMS else ()
+    shared: dict[str, Any] = {"notes": notes, "section": "rooms"}
     sizes = [min(_words(a), _words(b)) for a, b in zip(clones, stretches, strict=True)]
 
     def by_room(figure: Callable[[Room], float], **given: Any) -> dict[str, Any]:
         return by_pair([figure(room) for room in clones], [figure(r) for r in stretches], **given)
 
     def by_pair(ours: list[float], theirs: list[float], **given: Any) -> dict[str, Any]:
-        means = {"clone": _mean(ours), "ceiling": _mean(theirs)}
-        return {**means, "notes": notes, "section": "rooms", **given}
+        return {"clone": _mean(ours), "ceiling": _mean(theirs), **shared, **given}
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (
@@ -125,8 +125,7 @@ def measure_rooms(
             f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
             clone=_share_of_lines(clones),
             ceiling=_share_of_lines(stretches),
-            notes=notes,
-            section="rooms",
+            **shared,
         ),
         Measure(
             "collapsed",
@@ -158,8 +157,7 @@ def measure_rooms(
             "self_bleu",
             "Words of other lines",
             "real",
-            definition="self-BLEU-3: mean share of a line's word trigrams that stand in another "
-            "line of the room (after 1802.01886)",
+            definition="self-BLEU-3: share of a line's word trigrams in other lines (1802.01886)",
             **by_room(lambda room: self_bleu([room]), unit="score"),
         ),
         Measure(
