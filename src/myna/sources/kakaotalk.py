@@ -165,7 +165,7 @@ def recognise(file: ChatFile) -> Recognition | None:
         return Recognition("kakaotalk", 0.93, "it has KakaoTalk's title")
     dashed = any(line.startswith("-----") and _DAY.fullmatch(line) for line in lines)
     windows = any(_WINDOWS.fullmatch(line) for line in lines)
-    if count and days and dashed and windows:
+    if days and dashed and windows and count * 3 >= len(lines):
         return Recognition("kakaotalk", 0.93, "it has KakaoTalk's dates and lines")
     if lines and _is_phone_line(lines[0]) and count * 3 >= len(lines):
         return Recognition("kakaotalk", 0.9, "its lines are a date, a time, a name and a text")

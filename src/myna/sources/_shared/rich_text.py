@@ -109,7 +109,8 @@ class _Writer:
             return
         if self.is_html:
             text = _BLANKS.sub(" ", text)
-        if self.at_line_start and (self.is_html or not self.length):
+        is_behind_blank = self.is_html and self.parts[-1:] and self.parts[-1].endswith(" ")
+        if is_behind_blank or (self.at_line_start and (self.is_html or not self.length)):
             text = text.lstrip()
         if text:
             prefix, self.prefix = self.prefix, ""
