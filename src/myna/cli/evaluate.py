@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import textwrap
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,10 +52,16 @@ def command(
     full: Annotated[
         bool, typer.Option("--full", help="Every metric, on the whole test split.")
     ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="First fit each persona's temperature to validation."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure how good a clone is: likelihood, voice, rooms."""
     workspace = find_workspace(ctx)
+    if calibrate:
+        calibrate_sampling(workspace, adapter)
     report = evaluate_if_stale(workspace, adapter, items=items, rooms=rooms, full=full)
     if as_json:
         print_json(report)
@@ -81,9 +89,39 @@ def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str,
         note("nothing has changed since the last evaluation")
         return report
     note("loading torch")
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-
     from myna.evaluation import run
+
+    with _progress() as update:
+        return run.run(workspace, name, note, update, wanted)
+
+
+def calibrate_sampling(workspace: Workspace, name: str) -> None:
+    """Fit the temperature of each persona, and print it."""
+    from myna.evaluation.calibration import REPLIES, TEMPERATURES
+    from myna.evaluation.calibration import calibrate as fit
+
+    note(
+        f"fitting temperatures to the validation split: {REPLIES} replies of each persona at "
+        f"{len(TEMPERATURES)} temperatures, some minutes"
+    )
+    with _progress() as update:
+        made = fit(workspace, name, note, update)
+    for person, temperature in made.chosen.items():
+        distances = ", ".join(f"{t:g}: {d:.3f}" for t, d in made.distances[person].items())
+        note(f"{person}: temperature {temperature:g} (distance in style at {distances})")
+    note(
+        "chat, serve, bots and exports use them from now on; a chat.temperature in myna.toml other "
+        "than the default wins"
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A function that shows the progress of one work after the other.
+
+    Without a terminal it prints a line now and then.
+    """
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bars:
         tasks: dict[str, Any] = {}
@@ -100,7 +138,7 @@ def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str,
                 note(f"{what}: {done:,} of {total:,}")
             bars.update(tasks[what], completed=done)
 
-        return run.run(workspace, name, note, update, wanted)
+        yield update
 
 
 def print_report(report: dict[str, Any]) -> None:
