@@ -217,7 +217,7 @@ class _GroupImport:
             result.known = result.messages - result.stored - result.forgotten
             result.skipped, result.examples = tally.skipped, tally.examples
             result.unread_bytes = tally.unread_bytes
-            result.notes = [*tally.notes, *getattr(file, "troubles", ())]
+            result.notes = [*tally.notes, *file.notes]
             result.trouble = result.trouble or _problem(file, tally, result.messages)
             if tally.me is not None and result.messages:
                 self.my_accounts.add(f"{platform}:{tally.me}")

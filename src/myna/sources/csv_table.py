@@ -38,7 +38,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} has no column for the author or the text: name the columns in the "
             "first line, such as author,time,text, or with --columns"
         )
-    with file.open() as stream, open_text(stream, file.head) as text:
+    with file.open() as stream, open_text(stream, file) as text:
         columns = table_columns(header.names, file.columns) or {}
         rows = read_csv_rows(text, header, columns, file.size, tally)
         for frame in tables_from_rows(rows, file, tally):

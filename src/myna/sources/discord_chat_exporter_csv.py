@@ -64,7 +64,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} is no DiscordChatExporter CSV: it does not begin with its columns; "
             "export the chat again, choosing CSV as the format"
         )
-    with file.open() as stream, open_text(stream, file.head) as text:
+    with file.open() as stream, open_text(stream, file) as text:
         columns = {name: name for name in header.names if name}
         rows = read_csv_rows(text, header, columns, file.size, tally)
         sample = list(islice(rows, message_table.DATE_SAMPLE_MESSAGES))

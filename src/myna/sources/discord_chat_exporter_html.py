@@ -75,12 +75,11 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
     page = PageReader(channel_of(file.name), users, zone, tally)
-    with file.open() as stream:
-        for token in html_tokens(stream, file.head):
-            for message in page.feed(token):
-                page.message_count += 1
-                tally.bytes_done = min(token.end, file.size)
-                yield message
+    for token in html_tokens(file):
+        for message in page.feed(token):
+            page.message_count += 1
+            tally.bytes_done = min(token.end, file.size)
+            yield message
     if not page.has_log:
         raise SourceError(
             f"{file.location} is no page of DiscordChatExporter: it has no chat log; "
@@ -105,7 +104,7 @@ def _survey(file: ChatFile) -> tuple[dict[str, Author], str]:
     """The accounts that wrote, by their full names, and the zone of written times."""
     users: dict[str, Author] = {}
     zone = ""
-    with open_text(file.open(), file.head) as text:
+    with open_text(file.open(), file) as text:
         kept = b""
         while block := text.read(BLOCK_CHARS):
             page = kept + block.encode("utf-8", "surrogatepass")

@@ -199,7 +199,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     space, channel = _network_and_channel(file)
     clock = _Clock(_day_in_name(file.name))
     is_log = has_times = False
-    for number, text in read_lines(file, tally):
+    for number, text in read_lines(file, tally, _is_whole):
         line = _parse_line(text)
         if line is None:
             if text.strip():
@@ -231,6 +231,12 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
         )
     if not has_times:
         tally.notes.append("no day is known: the messages have no times, only their order")
+
+
+def _is_whole(line: str) -> bool | None:
+    """False for a last line that breaks off before its text."""
+    parsed = _parse_line(line)
+    return None if parsed and (parsed.text or not parsed.stamp) else False
 
 
 def _parse_line(line: str) -> _Line | None:

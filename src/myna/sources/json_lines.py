@@ -41,7 +41,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: no line has an author and a text, or the file cannot be read.
     """
-    with file.open() as stream, open_text(stream, file.head) as lines:
+    with file.open() as stream, open_text(stream, file) as lines:
         objects = _objects(lines, file, tally)
         sample = list(islice(objects, message_table.DATE_SAMPLE_MESSAGES))
         present = dict.fromkeys(name for _, values in sample for name in values)

@@ -57,6 +57,7 @@ _ME = "Me"
 _NAMES = ("chat.md", "index.md", "data.json")
 _KEYS = ('"date"', '"sender"', '"body"', '"quote"', '"sticker"', '"reactions"', '"attachments"')
 _HEAD = re.compile(r"\[(\d{4}-\d\d-\d\d),? (\d\d:\d\d(?::\d\d)?)\] (.+?):(?: (.*))?$")
+_EXAMPLE = "[2024-05-01 18:02:11] B: "
 _DELETED = "(This message was deleted)"
 _CALL = re.compile(r"(?:Incoming|Outgoing|Missed) (?:\w+ )?call(?: \([^()\n]*\))?")
 _STICKER = re.compile(r"\(\( ([^\n]*) \)\)")
@@ -106,7 +107,7 @@ def _channel(file: ChatFile) -> str:
 
 def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     channel = _channel(file)
-    for message in split_messages(match_heads(file, tally, _HEAD), tally):
+    for message in split_messages(match_heads(file, tally, _HEAD, _EXAMPLE), tally):
         date, time, sender, begin = message.head.groups()
         body, files = _without_links("\n".join(_without_quote([begin or "", *message.below])))
         body, more = _without_marks(body)

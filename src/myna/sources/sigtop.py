@@ -155,10 +155,17 @@ def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
 def _headed(file: ChatFile, tally: Tally) -> Iterator[tuple[int, str, re.Match[str] | None]]:
     """The lines; with a match for each that begins a message, together with the next line."""
     before = ""
-    for (number, line), (_, after) in pairwise(chain(read_lines(file, tally), [(0, "")])):
+    lines = chain(read_lines(file, tally, _is_whole), [(0, "")])
+    for (number, line), (_, after) in pairwise(lines):
         if number > 1 or not line.startswith("Conversation: "):
             yield number, line, None if before else _HEAD.match(f"{line}\n{after}")
             before = line
+
+
+def _is_whole(line: str) -> bool | None:
+    """False for the beginning of a field that begins a message."""
+    torn = len(line) > 1 and any(begin.startswith(line) for begin in _HEAD_BEGINNINGS)
+    return False if torn else None
 
 
 def _parse_message(message: MessageLines, tally: Tally) -> _Parsed | None:

@@ -41,10 +41,10 @@ remains as text.
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF16_BE
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from itertools import groupby
 from pathlib import PurePath
 from zlib import crc32
@@ -57,7 +57,7 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import whatsapp_formats as forms
 from myna.sources._shared import whatsapp_words as words
 from myna.sources._shared.message_table import MessageIds, flatten, list_column
-from myna.sources._shared.text import detect_encoding, head_lines, read_blocks
+from myna.sources._shared.text import head_lines, read_blocks
 from myna.sources._shared.times import UTC_TIME
 from myna.sources._shared.whatsapp_lines import (
     DATE_ORDERS,
@@ -90,6 +90,11 @@ MAX_DATES = 100_000
 """Changes of the date from which the order of its fields is detected."""
 
 _COPY = re.compile(r"\s*\(\d+\)$")
+# In `<Media omitted>`, after a mark, or in the name of a file.
+_TORN = re.compile(
+    r"(?:^|\s)[\u200e\u200f]?<(?:[^\W\d][^<>]*|[\u200e\u200f][^<>]*)?$|[\u200e\u200f]$"
+    r"|^\u200e?(?:IMG|VID|PTT|AUD|STK|DOC|GIF)-[\w.-]*(?: \([^()]*)?$"
+)
 _UNSENT = re.compile(r"_chat(?: \d+)?$", re.IGNORECASE)
 
 
@@ -225,7 +230,7 @@ def _messages(file: ChatFile, form: LineFormat, tally: Tally) -> Iterator[pl.Dat
     """
     kept = ""  # the last message, which may continue in the next block
     number = 0
-    for block in read_blocks(file, tally):
+    for block in read_blocks(file, tally, partial(_is_whole, file, form)):
         lines = parse_lines(_lines(kept + block), form)
         number += block.count("\n")
         if (rows := lines["begins"].arg_true()).is_empty():
@@ -241,24 +246,23 @@ def _messages(file: ChatFile, form: LineFormat, tally: Tally) -> Iterator[pl.Dat
         if len(kept) > MAX_MESSAGE_CHARS:
             tally.skip("message too long", f"line {number}: over {MAX_MESSAGE_CHARS:,} characters")
             kept = ""
-    cut = tally.unread_from
-    if kept and cut is not None and not _begins(file, cut, form):
-        tally.unread_from = max(0, cut - len(kept.encode()))
-        tally.unread_bytes += cut - tally.unread_from
-        tally.notes.append("nor is the message before it, which may go on there")
-    elif kept:
+    if kept:
         yield _grouped(parse_lines(_lines(kept), form))
 
 
-def _begins(file: ChatFile, start: int, form: LineFormat) -> bool:
-    """True if a message begins in the line in which the file breaks off."""
-    name = detect_encoding(file.head)
-    if name == "utf-16":
-        name += "-be" if file.head.startswith(BOM_UTF16_BE) else "-le"
-    with file.open() as stream:
-        stream.seek(start)
-        line = stream.read(1_000).decode(name, "replace")
-    return bool(parse_lines(pl.Series([line]), form)["begins"][0])
+def _is_whole(file: ChatFile, form: LineFormat, line: str) -> bool | None:
+    """False for a last line that breaks off before its text."""
+    parsed = parse_lines(pl.Series([line]), form)
+    heads = parse_lines(pl.Series(head_lines(file), dtype=pl.String), form).filter("begins")
+    if not parsed["begins"][0]:
+        example = f"{heads['line'][0].removesuffix(heads['rest'][0])}a: " if heads.height else ""
+        longer = pl.Series([line + example[i:] for i in range(len(example))], dtype=pl.String)
+        return False if len(line) < 60 and parse_lines(longer, form)["begins"].any() else None
+    name, body = _name_and_body(parsed["rest"])
+    if name[0] is not None:
+        return False if not forms.strip_marks(body[0]).strip() or _TORN.search(body[0]) else None
+    names = _name_and_body(heads["rest"])[0].drop_nulls()
+    return False if names.str.starts_with(parsed["rest"][0]).any() else None
 
 
 def _grouped(lines: pl.DataFrame) -> pl.DataFrame:

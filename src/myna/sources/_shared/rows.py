@@ -18,6 +18,7 @@ from myna import messages
 from myna.sources import ChatFile, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.text import UNENDED
 
 Row = Mapping[str, str]
 
@@ -38,6 +39,7 @@ _NAMES = {
     "kind": "kind",
 }
 _TRUE = ("1", "true", "t", "yes", "y")
+_FIGURES = re.compile(r"[\d:.+TZ/ -]{6,}")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d")
 
 
@@ -148,7 +150,7 @@ def read_csv_rows(
     positions = [(key, header.names.index(name)) for key, name in columns.items()]
     width = len(header.names)
     has_header = False
-    for number, cells in _records(_Lines(lines), header.delimiter, size, tally):
+    for number, cells in _records(_Lines(lines), header.delimiter, width, size, tally):
         if cells == header.names:
             if has_header:
                 tally.skip("repeated first row", f"line {number}")
@@ -189,7 +191,7 @@ class _Lines:
 
 
 def _records(
-    lines: _Lines, delimiter: str, size: int, tally: Tally
+    lines: _Lines, delimiter: str, width: int, size: int, tally: Tally
 ) -> Iterator[tuple[int, list[str]]]:
     """The number of each record's first line, and its cells.
 
@@ -197,6 +199,7 @@ def _records(
     only its line is counted as damaged, and those behind it are read again.
     """
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    before = ""  # the last cell of the record before
     while True:
         lines.taken.clear()
         number = lines.number + 1
@@ -211,8 +214,18 @@ def _records(
                 continue
             # In tab-separated values a quote is a character like any other.
             cells = line.split("\t")
-        if lines.taken[-1].endswith(("\n", "\r")):
+        end = lines.taken[-1][-1:]
+        if end in ("\n", "\r", '"'):
             yield number, cells
-        else:  # it may be cut off anywhere
+            before = cells[-1] if cells else ""
+        elif len(cells) >= width and not _is_torn(cells[-1], before):
+            tally.notes.append(UNENDED)
+            yield number, cells
+        else:
             tally.skip_bytes(max(0, size - sum(len(line.encode()) for line in lines.taken)), size)
             tally.notes.append(f"the file breaks off in line {number}: that row is not read")
+
+
+def _is_torn(cell: str, before: str) -> bool:
+    """True if the last cell of a table is a shorter number or time than the one above it."""
+    return bool(_FIGURES.fullmatch(before)) and len(cell) < len(before)
