@@ -13,6 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 ATTACHMENT_TYPE = pl.Struct({"kind": pl.String, "name": pl.String})
+REACTION_TYPE = pl.Struct({"name": pl.String, "count": pl.Int32})
 MENTION_TYPE = pl.Struct({"author_id": pl.String, "start": pl.Int32, "end": pl.Int32})
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -35,12 +36,17 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "edited": pl.Boolean,
     "attachments": pl.List(ATTACHMENT_TYPE),
     "mentions": pl.List(MENTION_TYPE),  # spans in `text`, in characters
+    "reactions": pl.List(REACTION_TYPE),  # which and how many, never whose
+    "export": pl.String,  # a key of the file that it was read from, or null
 }
 
 KINDS = ("text", "entry", "system", "command", "forward", "call", "deleted")
 """`text`: a person's own words. `entry`: a journal page or an essay. The rest is never
 a training target: `system` notices, bot `command`s, `forward`ed words of others,
 `call`s, and messages whose text was `deleted`."""
+
+MADE_ID = "~"
+"""The beginning of ids that are made of a message, in formats that have none."""
 
 ATTACHMENT_KINDS = ("image", "voice", "video", "file", "sticker", "gif")
 
@@ -90,6 +96,7 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
         "edited": pl.lit(False),
         "attachments": pl.lit([], dtype=SCHEMA["attachments"]),
         "mentions": pl.lit([], dtype=SCHEMA["mentions"]),
+        "reactions": pl.lit([], dtype=SCHEMA["reactions"]),
     }
     missing = [
         defaults.get(name, pl.lit(None)).cast(kind).alias(name)

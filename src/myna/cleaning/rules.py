@@ -57,16 +57,16 @@ def deciding_rules(rows: pl.DataFrame, long: LongTexts, settings: Rules) -> pl.S
     """Name the rule that decides on each message, or null.
 
     A duplicate is a message with the key of another; one that was edited, or else the one
-    read last, stays.
+    read last, stays. So is one that a better export has as well (`is_copy`).
 
     Args:
-        rows: the features of all messages, with thread, person, is_bot and sent_at; the
-            messages of a thread in order.
+        rows: the features of all messages, with thread, person, is_bot, sent_at and
+            is_copy; the messages of a thread in order.
         long: their long texts.
         settings: from `resolve_preset`.
     """
     names, _ = active_rules(settings)
-    duplicate = _is_duplicate(rows)
+    duplicate = _is_duplicate(rows) | rows["is_copy"]
     is_candidate = (rows["is_candidate"] & ~duplicate).to_numpy()
     masks = {"duplicate": duplicate.to_numpy()}
     for rules, detect in DETECTORS.items():

@@ -141,6 +141,8 @@ def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
         else:
             note(f"{len(files):,} files: {source}, {_counts(files)}")
             _print_notes(files)
+    for line in discovery.notes:
+        note(f"note: {line}")
     if others := discovery.others:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(6))
         more = " and others" if len(others) > 6 else ""

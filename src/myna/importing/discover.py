@@ -10,6 +10,7 @@ from pathlib import Path
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, archive_members, is_archive, recognise
+from myna.sources._shared.chat_names import tell_apart
 
 _PACKED = {
     b"Rar!": "a RAR archive",
@@ -21,6 +22,10 @@ _PACKED = {
 }
 
 
+NAMED_BY_PATH = ("csv_table", "discord_chat_exporter_csv", "irc", "json_lines")
+"""Sources whose files do not say which chat they are: their paths do."""
+
+
 @dataclass
 class Discovery:
     """The files behind the paths that the user gave.
@@ -29,11 +34,13 @@ class Discovery:
         chats: files with messages, each with the source that it was recognised as.
         others: number of files that are not chat exports, by file name extension.
         problems: one line for each unreadable file, if the user named it or it seems a chat.
+        notes: lines on what was taken for what.
     """
 
     chats: list[tuple[ChatFile, Recognition]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def discover_chats(
@@ -62,6 +69,9 @@ def discover_chats(
             raise SourceError(f"{path} is a link that leads nowhere: check the path")
         else:
             raise SourceError(f"{path} does not exist: check the path")
+    for source in NAMED_BY_PATH:
+        files = [file for file, recognised in discovery.chats if recognised.source == source]
+        discovery.notes += tell_apart(files)
     return discovery
 
 

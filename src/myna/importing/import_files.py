@@ -31,7 +31,8 @@ from polars.io.plugins import register_io_source
 from myna import people as people_
 from myna import workspace as workspace_
 from myna.errors import SourceError
-from myna.messages import MESSAGE_KEY, PARQUET_COMPRESSION, SCHEMA
+from myna.importing.known_messages import NewMessageFilter
+from myna.messages import PARQUET_COMPRESSION, SCHEMA
 from myna.people import accounts
 from myna.sources import (
     ChatFile,
@@ -202,6 +203,9 @@ class _GroupImport:
         message_filter = NewMessageFilter(self.workspace)
         for file, result in new_files:
             tally, platform = Tally(), ""
+            message_filter.begin_file()
+            export = hashlib.blake2b(f"{file.location} {file.size}".encode(), digest_size=6)
+            key = pl.lit(export.hexdigest())
             try:
                 with _with_sha256(file, result):
                     for batch in load_source(result.source).read(
@@ -211,7 +215,7 @@ class _GroupImport:
                         platform = _platform(batch) or platform
                         new = self._new_in_batch(batch, message_filter, result)
                         if new is not None:
-                            yield new
+                            yield new.with_columns(export=key)
             except SourceError as error:
                 result.trouble = str(error)
             result.known = result.messages - result.stored - result.forgotten
@@ -327,35 +331,6 @@ def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
         return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None
-
-
-class NewMessageFilter:
-    """A filter for the messages that the workspace does not have yet."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        stored = workspace.message_files()
-        self._stored = (
-            pl.scan_parquet(stored).select(hash=_message_hash()).unique().collect()
-            if stored
-            else None
-        )
-
-    @property
-    def is_empty(self) -> bool:
-        """True if the workspace had no messages, so that every message is new."""
-        return self._stored is None
-
-    def new_messages(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows of `frame` that are new, or whose text has been edited since."""
-        if self._stored is None:
-            return frame
-        frame = frame.with_columns(hash=_message_hash())
-        frame = frame.join(self._stored, on="hash", how="anti", maintain_order="left")
-        return frame.select(list(SCHEMA))
-
-
-def _message_hash() -> pl.Expr:
-    return pl.struct(*MESSAGE_KEY, "text").hash()
 
 
 def write_table(frames: Iterator[pl.DataFrame], folder: Path) -> None:

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from myna.cleaning import near_duplicates, redact, rules
+from myna.cleaning import double_exports, near_duplicates, redact, rules
+from myna.cleaning.double_exports import PLACE
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
 from myna.config.rules import resolve_preset
@@ -42,9 +43,14 @@ def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
     long: list[tuple[int, near_duplicates.LongTexts]] = []
     redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.MATCHES)]
     threads: dict[tuple[str | None, ...], int] = {}
+    names: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}
     first = 0
     for batch in batches:
-        numbers = [threads.setdefault(thread, len(threads)) for thread in batch.threads.iter_rows()]
+        numbers = []
+        for place in batch.threads.select(list(PLACE)).iter_rows():
+            key = place[: len(CHANNEL_KEY)]
+            numbers.append(threads.setdefault(key, len(threads)))
+            names.setdefault(key, place)
         own = pl.Series(numbers, dtype=pl.UInt32).gather(batch.rows["thread"])
         rows.append(batch.rows.with_columns(thread=own))
         long.append((first, batch.long))
@@ -61,9 +67,11 @@ def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
     every = pl.concat(rows)
     del rows
     at = every["thread"]
+    places = pl.DataFrame(list(names.values()), schema=PLACE, orient="row")
+    every = every.with_columns(is_copy=double_exports.find_copies(every, places))
     every = every.with_columns(
         ranks["rank"].gather(at).alias("thread"), ranks["channel"].gather(at).alias("channel")
-    )
+    ).drop("export", "said", "made_id", "zone_assumed")
     return MessageFeatures(every, near_duplicates.concatenate(long), pl.concat(redacted))
 
 

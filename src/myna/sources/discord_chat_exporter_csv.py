@@ -69,7 +69,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         rows = read_csv_rows(text, header, columns, file.size, tally)
         sample = list(islice(rows, message_table.DATE_SAMPLE_MESSAGES))
         step, months_first = detect_order([row["Date"] for row in sample], tally)
-        parsed = _messages(chain(sample, rows), channel_of(file.name), step)
+        parsed = _messages(chain(sample, rows), channel_of(file), step)
         for frame in message_table.to_tables(parsed, "discord", tally, months_first=months_first):
             tally.bytes_done = stream.tell()
             yield frame

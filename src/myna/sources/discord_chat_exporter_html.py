@@ -74,7 +74,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
-    page = PageReader(channel_of(file.name), users, zone, tally)
+    page = PageReader(channel_of(file), users, zone, tally)
     for token in html_tokens(file):
         for message in page.feed(token):
             page.message_count += 1

@@ -170,7 +170,7 @@ def _checked_messages(
     Raises:
         SourceError: there is neither a preamble nor a message.
     """
-    channel = channel_of(file.name)
+    channel = channel_of(file)
     # Of the current export; a file may hold several in a row.
     count, expected, is_open = 0, None, True
     total = 0

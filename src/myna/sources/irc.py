@@ -286,4 +286,4 @@ def _network_and_channel(file: ChatFile) -> tuple[str, str]:
         name = name[: day.start()]
     channel = _CHANNEL_IN_NAME.search(name)
     name = (channel[0] if channel else name).rstrip("._- ")
-    return network, name or file.folder_name or file.name
+    return network or file.found.get("space", ""), name or file.folder_name or file.name

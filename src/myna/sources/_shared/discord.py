@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import NamedTuple
 
-from myna.sources import Tally
+from myna.sources import ChatFile, Tally
+from myna.sources._shared.chat_names import chat_name
 from myna.sources._shared.html import HtmlToken, attributes, replace_markup, unescape
 from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 from myna.sources._shared.times import detect_day_first, parse_times
@@ -123,17 +124,17 @@ class Channel(NamedTuple):
     channel_id: str | None
 
 
-def channel_of(name: str) -> Channel:
+def channel_of(file: ChatFile) -> Channel:
     """The channel of a file's messages by the file's name, the same for all parts.
 
-    A name that the user chose is the channel's, without a server or an id. Names between
+    Of a name that the user chose, see `chat_names`. Names between
     the server and the channel, such as a category, are left out; so are pieces of a server's
     or channel's name with " - " in it, which look the same.
     """
-    stem = _PART.sub("", PurePath(name).stem)
+    stem = _PART.sub("", PurePath(file.name).stem)
     match = _NAME.fullmatch(stem)
     if match is None:
-        return Channel("", stem, None)
+        return Channel(*chat_name(file), None)
     guild, dash, rest = match["path"].partition(" - ")
     if not dash:
         return Channel("", guild, match["id"])

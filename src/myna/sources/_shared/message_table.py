@@ -5,7 +5,7 @@ Readers in a hurry fill columns of their own (see `discord_chat_exporter`).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain, count, islice
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 import polars as pl
 
 from myna import messages
-from myna.messages import SCHEMA
+from myna.messages import MADE_ID, SCHEMA
 from myna.sources import Tally
 from myna.sources._shared.times import UTC_TIME, detect_day_first, in_datetime_range, parse_times
 
@@ -43,6 +43,18 @@ class Attachment(NamedTuple):
     name: str
 
 
+class Reaction(NamedTuple):
+    """A kind of reaction, an emoji or the name of one, and the number of people who gave it."""
+
+    name: str
+    number: int
+
+
+def count_reactions(names: Iterable[str]) -> tuple[Reaction, ...]:
+    """Reactions from the name that each person gave."""
+    return tuple(Reaction(*one) for one in Counter(filter(None, names)).items())
+
+
 class ParsedMessage(NamedTuple):
     """One message as parsed by a reader; fields that the format lacks keep their defaults.
 
@@ -69,6 +81,7 @@ class ParsedMessage(NamedTuple):
     attachments: tuple[Attachment, ...] = ()
     mentions: tuple[Mention, ...] = ()
     position: int | None = None
+    reactions: tuple[Reaction, ...] = ()
 
 
 def to_tables(
@@ -121,7 +134,7 @@ def _table(
 ) -> pl.DataFrame:
     (
         author, text, sent_at, channel, space, channel_id, thread, id_, author_id, handle, kind,
-        reply_to, is_bot, edited, attachments, mentions, position,
+        reply_to, is_bot, edited, attachments, mentions, position, reactions,
     ) = zip(*batch, strict=True)  # fmt: skip
     times = _times(sent_at, days_first)
     return messages.table(
@@ -146,6 +159,7 @@ def _table(
             "edited": edited,
             "attachments": list_column("attachments", len(batch), flatten(attachments)),
             "mentions": list_column("mentions", len(batch), flatten(mentions)),
+            "reactions": list_column("reactions", len(batch), flatten(reactions)),
         }
     ).with_columns(source=pl.lit(source))
 
@@ -164,7 +178,8 @@ def from_columns(columns: Columns, times: pl.DataFrame, **more: pl.Series) -> pl
     """
     height = len(columns["id"])
     nested = {
-        name: list_column(name, height, columns[name]) for name in ("attachments", "mentions")
+        name: list_column(name, height, columns[name])
+        for name in ("attachments", "mentions", "reactions")
     }
     table = messages.table({**columns, **times.to_dict(), **nested, **more})
     return table.with_columns(
@@ -220,7 +235,7 @@ class MessageIds:
 
     def numbered(self, keys: Iterable[str]) -> list[str]:
         """Ids of messages from short keys, with numbers behind repeated ones."""
-        ids = list(keys)
+        ids = [f"{MADE_ID}{key}" for key in keys]
         recent, older = self.recent, self.older
         for row, key in enumerate(ids):
             if key in recent or key in older:
@@ -258,7 +273,7 @@ def list_column(column: str, height: int, structs: Sequence[tuple[Any, ...]]) ->
     """A column of lists of structs, from flat tuples: much faster than nested objects.
 
     Args:
-        column: ``attachments`` or ``mentions``.
+        column: ``attachments``, ``mentions`` or ``reactions``.
         height: rows of the table.
         structs: for each struct, its row, then its fields.
     """

@@ -9,6 +9,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import polars as pl
 from myna import messages
 from myna.sources import ChatFile, Tally
 from myna.sources._shared import message_table
+from myna.sources._shared.chat_names import chat_name
 from myna.sources._shared.message_table import ParsedMessage
 from myna.sources._shared.text import UNENDED
 
@@ -29,7 +31,9 @@ _NAMES = {
     "fromname nickname nick speaker",
     "author_id": "authorid senderid userid fromid",
     "time": "timestamp ts datetime sentat createdat date time sent created",
-    "channel": "channel channelname chat room conversation",
+    "channel": "channel channelname chat chatname room roomname conversation conversationtitle "
+    "conversationname groupname chattitle",
+    "channel_id": "channelid conversationid chatid roomid groupid chatsession threadpath chatguid",
     "space": "space server guild",
     "thread": "thread",
     "id": "id messageid msgid",
@@ -77,23 +81,30 @@ def match_columns(
 def tables_from_rows(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """Message tables from rows, each a mapping by the roles of `match_columns`.
 
-    The default channel is named after the file, so that ids that count from 1 in two files
-    do not collide.
+    The default channel is named after the file, and where messages have no ids see
+    `chat_names`: ids that count from 1 in two files must not collide.
     """
-    channel = PurePath(file.name).stem
-    yield from message_table.to_tables((_message(row, channel) for row in rows), "generic", tally)
+    rows = iter(rows)
+    first = next(rows, None)
+    space, channel = chat_name(file)
+    if first and first.get("id"):
+        channel = PurePath(file.name).stem
+    messages = (_message(row, space, channel) for row in chain(filter(None, [first]), rows))
+    yield from message_table.to_tables(messages, "generic", tally)
     if not tally.read:
         tally.notes.append("the table holds no messages")
 
 
-def _message(row: Row, channel: str) -> ParsedMessage:
+def _message(row: Row, space: str, channel: str) -> ParsedMessage:
     kind = row.get("kind", "")
+    channel_id = row.get("channel_id") or None
     return ParsedMessage(
         author=row["author"],
         text=row["text"],
         sent_at=_time(row) or None,
-        channel=row.get("channel") or channel,
-        space=row.get("space", ""),
+        channel=row.get("channel") or channel_id or channel,
+        channel_id=channel_id,
+        space=row.get("space", "" if row.get("channel") or channel_id else space),
         thread=row.get("thread") or None,
         id=row.get("id") or None,
         author_id=row.get("author_id") or None,
