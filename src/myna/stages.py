@@ -137,11 +137,14 @@ def _evaluated(workspace: Workspace, adapter: str) -> Stage:
     report = workspace_.read_json(workspace.reports / f"{adapter}.json")
     if report is None:
         return Stage("evaluate", "missing", "not measured yet", command=command)
+    bits, change = (report["measures"][key] for key in ("bits_per_character", "bits_change"))
     summary = (
-        f"{report['base']:.3f} → {report['clone']:.3f} bits per character "
-        f"({report['change']:+.1%}) on the test split"
+        f"{bits['floor']['value']:.3f} → {bits['clone']['value']:.3f} bits per character "
+        f"({change['clone']['value']:+.1%}) on the test split"
     )
-    reasons = workspace_.stale_reasons(report["manifest"], evaluate_inputs(workspace, adapter), {})
+    drawn = report["manifest"]["settings"]  # any draw is a measurement
+    inputs = evaluate_inputs(workspace, adapter)
+    reasons = workspace_.stale_reasons(report["manifest"], inputs, drawn)
     return _stale_or_done("evaluate", summary, reasons, command)
 
 

@@ -1,8 +1,9 @@
-"""`myna evaluate`: bits per character on the test split, base against clone."""
+"""`myna evaluate`: how good a clone is, on the test split."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import time
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,63 +23,113 @@ if TYPE_CHECKING:
 
 NAME = "evaluate"
 
+SECONDS_BETWEEN_NOTES = 20.0
+"""Without a terminal, progress is told this often."""
 
-def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, as_json: Json = False) -> None:
-    """Evaluate the clone against its base on the test split."""
-    report = evaluate_if_stale(find_workspace(ctx), adapter)
+
+def command(
+    ctx: typer.Context,
+    adapter: Adapter = DEFAULT_ADAPTER,
+    items: Annotated[
+        int, typer.Option(min=10, help="Replies that are measured, drawn evenly over the personas.")
+    ] = 120,
+    rooms: Annotated[
+        int, typer.Option(min=0, help="Rooms in which the clones talk among themselves.")
+    ] = 10,
+    full: Annotated[
+        bool, typer.Option("--full", help="Every metric, on the whole test split.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how good a clone is: likelihood, voice, rooms."""
+    workspace = find_workspace(ctx)
+    report = evaluate_if_stale(workspace, adapter, items=items, rooms=rooms, full=full)
     if as_json:
         print_json(report)
     else:
         print_report(report)
+        note(f"With pictures and samples: {workspace.reports / adapter}.html")
         note("Next: myna chat")
 
 
-def evaluate_if_stale(workspace: Workspace, name: str) -> dict[str, Any]:
-    """Return the stored report if it is current, else evaluate."""
+def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str, Any]:
+    """Return the stored report if it is current, else evaluate.
+
+    `size` are fields of `myna.evaluation.measure.Size`.
+    """
+    from dataclasses import asdict
+
     from myna import stages
+    from myna.evaluation.measure import Size
     from myna.workspace import read_json, stale_reasons
 
+    wanted = Size(**size)  # type: ignore[arg-type]
     report: dict[str, Any] | None = read_json(workspace.reports / f"{name}.json")
-    if report and not stale_reasons(
-        report["manifest"], stages.evaluate_inputs(workspace, name), {}
-    ):
+    inputs = stages.evaluate_inputs(workspace, name)
+    if report and not stale_reasons(report["manifest"], inputs, asdict(wanted)):
         note("nothing has changed since the last evaluation")
         return report
     note("loading torch")
-    from rich.progress import TimeRemainingColumn
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     from myna.evaluation import run
 
-    with progress_bar(TimeRemainingColumn()) as progress:
-        tasks = {model: progress.add_task(f"evaluating the {model}") for model in ("base", "clone")}
-        return run.run(
-            workspace,
-            name,
-            note,
-            lambda model, done, total: progress.update(tasks[model], completed=done, total=total),
-        )
+    with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bars:
+        tasks: dict[str, Any] = {}
+        told = time.monotonic()
+
+        def update(what: str, done: int, total: int) -> None:
+            nonlocal told
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+                if bars.disable:
+                    note(f"{what}: {total:,}")
+            elif bars.disable and time.monotonic() - told > SECONDS_BETWEEN_NOTES:
+                told = time.monotonic()
+                note(f"{what}: {done:,} of {total:,}")
+            bars.update(tasks[what], completed=done)
+
+        return run.run(workspace, name, note, update, wanted)
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print a report as a table."""
+    """Print a report on one screen: people, then every other figure, then its faults."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title="Bits per character on the test split (lower is better)", title_justify="left"
-    )
+    from myna.evaluation.report import lines_of, measures_of, written
+    from myna.evaluation.verdict import find_faults
+
+    measures = measures_of(report)
+    by_name = {measure.name: measure for measure in measures}
+    bits, change = by_name["bits_per_character"], by_name["bits_change"]
+    title = "Bits per character on the test split (lower is better)"
+    table = Table(title=title, title_justify="left")
     for column in ("person", "replies", "base", "clone", "change"):
         table.add_column(column, justify="left" if column == "person" else "right")
-    everyone = {**report, "person": "everyone"}
-    for row in (everyone, *report["people"]):
-        table.add_row(
-            Text(row["person"]),
-            f"{row['replies']:,}",
-            f"{row['base']:.3f}",
-            f"{row['clone']:.3f}",
-            f"{row['change']:+.1%}",
-            end_section=row is everyone,
-        )
+    rows = [("everyone", bits.floor, bits.clone, change.clone)]
+    for person, own in bits.people.items():
+        rows.append((person, own["floor"], own["clone"], change.people[person]["clone"]))
+    for i, (person, base, clone, changed) in enumerate(rows):
+        figures = (written(base, "bits"), written(clone, "bits"), f"{changed.value:+.1%}")
+        table.add_row(Text(person), f"{clone.items:,}", *figures, end_section=not i)
     console().print(table)
-    low, high = report["interval"]
+    low, high = change.clone.low, change.clone.high
     console().print(f"95 % interval of the change over everyone: {low:+.1%} to {high:+.1%}")
+    table = Table(title="Voice and rooms", title_justify="left")
+    for column in ("figure", "clone", "base", "real text"):
+        table.add_column(column, justify="left" if column == "figure" else "right")
+    for measure in measures:
+        if measure in (bits, change):
+            continue
+        lines = dict(lines_of(measure).values())
+        kinds = ("clone", "floor", "ceiling")
+        table.add_row(measure.title, *(written(lines.get(kind), measure.unit) for kind in kinds))
+    console().print(table)
+    for measure in measures:
+        for line in measure.notes:
+            console().print(f"{measure.title}: {line}", style="dim")
+    for line in report["notes"]:
+        console().print(f"not measured: {line}", style="dim")
+    for fault in find_faults(measures):
+        console().print(f"{fault.name}: {fault.text}. {fault.remedy}.", style="yellow")

@@ -8,18 +8,23 @@ context and rendering. Lower is better.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 import torch
 
+from myna.evaluation.measure import Estimate, Measure, few_items_note
 from myna.rendering.encode import loss_mask
 from myna.training.data import BatchSampler
 from myna.training.loss import token_losses
+
+if TYPE_CHECKING:
+    from myna.evaluation.evidence import Evidence
 
 BATCH_TOKENS = 2048
 RESAMPLES = 1000
@@ -92,6 +97,29 @@ def reply_bits(
     return pl.DataFrame(rows, schema, orient="row").sort("sample", maintain_order=True)
 
 
+def draw_samples(samples: pl.DataFrame, items: int, seed: int = 0) -> pl.DataFrame:
+    """Samples with about so many replies, evenly over the people; the same for the same seed.
+
+    Args:
+        samples: of one split, with `target_spans`.
+        items: replies in all; who has fewer than their share gives all of theirs.
+        seed: of the draw.
+    """
+    people = {s["person"] for spans in samples["target_spans"].to_list() for s in spans}
+    quota = max(1, items // max(len(people), 1))
+    counts: dict[str, int] = dict.fromkeys(people, 0)
+    order = list(range(samples.height))
+    random.Random(seed).shuffle(order)
+    chosen = []
+    for number in order:
+        speakers = [span["person"] for span in samples["target_spans"][number]]
+        if any(counts[person] < quota for person in speakers):
+            chosen.append(number)
+            for person in speakers:
+                counts[person] += 1
+    return samples[sorted(chosen)]
+
+
 def compare(base: pl.DataFrame, clone: pl.DataFrame) -> list[Comparison]:
     """Compare all replies together, then each person's, those with most characters first."""
     people = clone.group_by("person").agg(pl.col("characters").sum())
@@ -127,3 +155,47 @@ def confidence_interval(base: pl.DataFrame, clone: pl.DataFrame) -> tuple[float,
     changes = totals[:, 1] / totals[:, 0] - 1
     low, high = torch.quantile(changes, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
     return low, high
+
+
+def measure(evidence: Evidence) -> list[Measure]:
+    """Bits per character of the test split's replies, and how far the clone lowers them."""
+    base, clone = evidence.bits
+    rows = compare(base, clone)
+    low, high = confidence_interval(base, clone)
+    overall = rows[0]
+    people = {str(row.person): row for row in rows[1:]}
+    notes = few_items_note("real replies", overall.clone.replies)
+
+    def bits(likelihood: Likelihood) -> Estimate:
+        return Estimate(likelihood.bits_per_character, items=likelihood.replies)
+
+    return [
+        Measure(
+            "bits_per_character",
+            "Bits per character of real replies",
+            "lower",
+            bits(overall.clone),
+            "how surprised the model is by what people really said: negative log2-likelihood of "
+            "the words of their turns, divided by their characters",
+            floor=bits(overall.base),
+            people={
+                person: {"clone": bits(row.clone), "floor": bits(row.base)}
+                for person, row in people.items()
+            },
+            unit="bits",
+            notes=notes,
+        ),
+        Measure(
+            "bits_change",
+            "Change of bits per character against the base model",
+            "lower",
+            Estimate(overall.change, low, high, overall.clone.replies),
+            "relative change from base to clone on the same replies, with the paired interval "
+            "over samples",
+            people={
+                person: {"clone": Estimate(row.change, items=row.clone.replies)}
+                for person, row in people.items()
+            },
+            notes=notes,
+        ),
+    ]

@@ -1,77 +1,117 @@
-"""The evaluation stage: base and clone on the test split, into reports/NAME.json."""
+"""The evaluation stage: how good a clone is, on the test split, into reports/.
+
+    reports/NAME.json    every figure, with its definition
+    reports/NAME.html    the same as a page, with examples
+
+Likelihoods come from transformers, generations from the engine that serves. A metric that
+cannot be taken leaves a note, and the rest of the report still comes.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
-from functools import partial
+from dataclasses import asdict
 from typing import Any
 
 from myna import stages, workspace
-from myna.artifacts import AdapterInfo
-from myna.errors import WorkspaceError
-from myna.evaluation.likelihood import compare, confidence_interval, reply_bits
-from myna.models.loading import load_adapter, load_base
-from myna.persona.clone import find_adapter_base
+from myna.errors import MynaError, WorkspaceError
+from myna.evaluation import (
+    assistant_leak,
+    attribution,
+    identification,
+    likelihood,
+    prompted_base,
+    room_metrics,
+    speaker_order,
+    turn_ends,
+)
+from myna.evaluation.evidence import Evidence, Progress
+from myna.evaluation.measure import Measure, Size
+from myna.evaluation.report import Example, Report, page
 from myna.preparing.prepare import read_samples
-from myna.training.kernels.install import install_kernels
+
+Metric = Callable[[Evidence], list[Measure]]
+
+LIKELIHOODS: dict[str, Metric] = {"bits per character": likelihood.measure}
+"""Metrics of a model in transformers, by their names; an empty list where there is nothing."""
+GENERATIONS: dict[str, Metric] = {
+    "who said it": attribution.measure,
+    "rooms": room_metrics.measure,
+    "turn ends": turn_ends.measure,
+    "assistant leak": assistant_leak.measure,
+}
+"""Metrics of text that the serving engine generates."""
+FULL_LIKELIHOODS: dict[str, Metric] = {
+    "under whose name": identification.measure,
+    "next speaker": speaker_order.measure,
+    "base with examples": prompted_base.measure,
+}
+"""Further ones, with `--full`."""
 
 
 def run(
     space: workspace.Workspace,
     name: str,
     report: Callable[[str], None],
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
+    size: Size,
 ) -> dict[str, Any]:
-    """Evaluate an adapter; returns the report as it is written.
-
-    `progress` is called with the model ("base" or "clone"), the samples done, and all samples.
+    """Measure the adapter `name`, and write the report and its page; returns its plain data.
 
     Raises:
-        WorkspaceError: there is no such adapter, or no test split.
+        WorkspaceError: no adapter of that name, or no test split.
         ModelError: base or adapter cannot be loaded, or do not belong together.
+        EngineError: the engine of the settings cannot run it.
     """
-    info = AdapterInfo.load(space, name)
-    if info.adapters:
-        raise WorkspaceError(
-            f"'{name}' has an adapter for each person: measure one of them, such as with "
-            f"`myna evaluate --adapter {next(iter(info.adapters.values()))}`"
-        )
-    samples = read_samples(space, "test")
-    if not samples.height:
+    evidence = Evidence(space, name, size, report, progress)
+    if not read_samples(space, "test").height:
         raise WorkspaceError("there is no test split: raise split.test and run `myna prepare`")
-    base = find_adapter_base(name, info, weights=True, report=report)
-    plain = load_base(base)
-    model = load_adapter(plain, space.adapter(name))
-    install_kernels(model)
-    # A model whose every weight was trained has no adapter to disable.
-    models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}
-    base_bits, clone_bits = (
-        reply_bits(model, samples, adapter=kind == "clone", progress=partial(progress, kind))
-        for kind, model in models.items()
-    )
-    overall, *people = compare(base_bits, clone_bits)
-    result = {
-        "measure": "bits per character of the test split's replies",
-        "adapter": name,
-        "base": overall.base.bits_per_character,
-        "clone": overall.clone.bits_per_character,
-        "change": overall.change,
-        "interval": [*confidence_interval(base_bits, clone_bits)],
-        "replies": overall.clone.replies,
-        "characters": overall.clone.characters,
-        "people": [
-            {
-                "person": own.person,
-                "base": own.base.bits_per_character,
-                "clone": own.clone.bits_per_character,
-                "change": own.change,
-                "characters": own.clone.characters,
-                "replies": own.clone.replies,
-            }
-            for own in people
-        ],
-    }
-    manifest = {"inputs": stages.evaluate_inputs(space, name), "settings": {}}
+    manifest = {"inputs": stages.evaluate_inputs(space, name), "settings": asdict(size)}
+    _forget_other_runs(evidence, manifest)
+    measures, notes = _measure_all(evidence)
+    made = Report(name, measures, notes, _examples(evidence), evidence.rooms)
+    data = {**made.plain(), "manifest": manifest}
     with workspace.explain_disk_errors(space.reports):
-        workspace.write_json(space.reports / f"{name}.json", {**result, "manifest": manifest})
-    return result
+        workspace.write_json(space.reports / f"{name}.json", data)
+        workspace.write_text(space.reports / f"{name}.html", page(made))
+    shutil.rmtree(evidence.folder, ignore_errors=True)
+    return data
+
+
+def _measure_all(evidence: Evidence) -> tuple[list[Measure], list[str]]:
+    """Every metric in the order of the report; a note for each that cannot be taken."""
+    measures: list[Measure] = []
+    notes: list[str] = []
+    full = FULL_LIKELIHOODS if evidence.size.full else {}
+    try:
+        for metrics in ({**LIKELIHOODS, **full}, GENERATIONS):
+            for name, metric in metrics.items():
+                try:
+                    measures += metric(evidence)
+                except MynaError as error:
+                    if metric is likelihood.measure:
+                        raise  # a clone that cannot be loaded has no figures at all
+                    notes.append(f"{name}: {error}")
+                    evidence.report(f"{name} cannot be measured: {error}")
+            evidence.release()  # two engines at once would need the memory of both
+    finally:
+        evidence.release()
+    return measures, notes
+
+
+def _forget_other_runs(evidence: Evidence, manifest: dict[str, Any]) -> None:
+    """Remove what a stopped run left, unless it measured the same."""
+    path = evidence.folder / "manifest.json"
+    if workspace.read_json(path) != manifest:
+        shutil.rmtree(evidence.folder, ignore_errors=True)
+        evidence.folder.mkdir(parents=True, mode=0o700)
+        workspace.write_json(path, manifest)
+
+
+def _examples(evidence: Evidence) -> list[Example]:
+    """Replies of the clone beside the real ones."""
+    return [
+        Example(moment.scene.before[-1].text, moment.person, reply.text, moment.reply.text)
+        for moment, reply in zip(evidence.moments, evidence.replies, strict=True)
+    ]

@@ -77,7 +77,7 @@ def ledger_page(ledger: Ledger, habits: Sequence[Habits], others: int = 0) -> st
     sections = [_head(ledger), _rules(ledger), _people(ledger.people)]
     if habits:
         sections.append(_habits(habits, others))
-    return _document("myna prepare", _STYLE, "".join(sections))
+    return document("myna prepare", _STYLE, "".join(sections))
 
 
 def _head(ledger: Ledger) -> str:
@@ -277,7 +277,7 @@ def samples_page(title: str, audit: Audit, rows: Iterable[Mapping[str, Any]]) ->
     fatal = "".join(f'<p class="fatal">{escape(line)}</p>' for line in audit.fatal)
     samples = "\n".join(map(_sample, rows))
     head = f"<h1>{escape(title)}</h1>\n{_LEGEND}\n<table>{table}</table>\n{fatal}\n"
-    return _document(title, _SAMPLES_STYLE, head + samples)
+    return document(title, _SAMPLES_STYLE, head + samples)
 
 
 def _sample(row: Mapping[str, Any]) -> str:
@@ -318,6 +318,6 @@ _PAGE = """<!doctype html>
 """
 
 
-def _document(title: str, style: str, body: str) -> str:
+def document(title: str, style: str, body: str) -> str:
     """An HTML document with a plain-text title, further CSS, and a body of escaped HTML."""
     return _PAGE.format(title=escape(title), style=_BASE_STYLE + style, body=body)
