@@ -110,6 +110,45 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
     )
 
 
+def in_zone(messages: pl.DataFrame, zone: str, source: str | None = None) -> pl.DataFrame:
+    """Take the times that have no zone for those of this zone; they are no longer assumed.
+
+    In the hour that comes twice, a message behind a step backwards is of the second.
+
+    Args:
+        messages: in the order of their files.
+        zone: an IANA name, such as "Europe/Berlin".
+        source: convert only messages of this platform.
+    """
+    assumed = pl.col("zone_assumed") & pl.col("sent_at").is_not_null()
+    if source is not None:
+        assumed &= pl.col("source") == source
+    local = pl.col("sent_at").dt.replace_time_zone(None)
+    earlier, later = (
+        local.dt.replace_time_zone(zone, ambiguous=which, non_existent="null").dt.convert_time_zone(
+            "UTC"
+        )
+        for which in ("earliest", "latest")
+    )
+    # Times that the change of the clock skips are those of a clock that was not put forward.
+    skipped = (
+        (local - pl.duration(hours=1))
+        .dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        .dt.convert_time_zone("UTC")
+        + pl.duration(hours=1)
+    )  # fmt: skip
+    chat = pl.struct(*CHANNEL_KEY, "export")
+    went_back = pl.col("sent_at") < pl.col("sent_at").shift(1).over(chat)
+    is_twice = earlier != later
+    # Of one stretch in that hour: all behind its first step backwards.
+    second = (went_back & is_twice).cum_sum().over(chat, local.dt.date()) > 0
+    converted = pl.coalesce(pl.when(is_twice & second).then(later), earlier, skipped)
+    return messages.with_columns(
+        sent_at=pl.when(assumed).then(converted).otherwise("sent_at"),
+        zone_assumed=pl.col("zone_assumed") & ~assumed,
+    )
+
+
 TextChange = tuple[int, str, list[dict[str, Any]]]
 """A row, its new text, and its mentions at their new positions."""
 

@@ -12,7 +12,7 @@ wins: the one with the platform's ids, then replies, then seconds, then zones.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import NamedTuple
 
 import polars as pl
@@ -62,8 +62,15 @@ class _Stretch(NamedTuple):
         return self.has_ids, is_answered, self.has_seconds, self.has_zone, self.end - self.start
 
 
-def find_copies(rows: pl.DataFrame, places: pl.DataFrame) -> pl.Series:
-    """A mask of the messages that a better export of the same chat has, too.
+class Copies(NamedTuple):
+    """A mask of the messages that are copies, and notes on the zones of their exports."""
+
+    mask: pl.Series
+    notes: list[str]
+
+
+def find_copies(rows: pl.DataFrame, places: pl.DataFrame) -> Copies:
+    """Find the messages that a better export of the same chat has, too.
 
     Args:
         rows: thread (a number), export, said, made_id, zone_assumed, sent_at, reply_to.
@@ -71,7 +78,7 @@ def find_copies(rows: pl.DataFrame, places: pl.DataFrame) -> pl.Series:
     """
     none = pl.repeat(False, rows.height, dtype=pl.Boolean, eager=True)
     if rows["export"].n_unique() < 2 or not rows["made_id"].any():
-        return none
+        return Copies(none, [])
     table = rows.select(
         *("thread", "export", "said"),
         row=pl.int_range(pl.len()),
@@ -82,13 +89,32 @@ def find_copies(rows: pl.DataFrame, places: pl.DataFrame) -> pl.Series:
     ).filter(pl.col("time").is_not_null())
     table = table.sort("thread", "export", "time", maintain_order=True)
     copies: set[int] = set()
+    shifts: Counter[tuple[str, int]] = Counter()
     spaces = places["space"].fill_null("").to_list()
     for group in _groups(_stretches(table), places):
         for first, second in _pairs(group):
             better, worse = sorted((first, second), key=lambda one: one.rank, reverse=True)
             elsewhere = len({spaces[first.thread], spaces[second.thread]} - {""}) > 1
-            copies.update(_common(table, better, worse, copies, elsewhere))
-    return none.scatter(sorted(copies), True) if copies else none
+            common, shift = _common(table, better, worse, copies, elsewhere)
+            copies.update(common)
+            if common and shift and better.has_zone:
+                shifts[places["source"][worse.thread], shift] += len(common)
+    mask = none.scatter(sorted(copies), True) if copies else none
+    return Copies(mask, [_zone_note(source, shift) for (source, shift), _ in shifts.most_common(3)])
+
+
+def _zone_note(source: str, shift: int) -> str:
+    """A note on an export of local times, of which another tells the zone; shift in microseconds.
+
+    Zones named Etc/GMT-1 are an hour ahead of UTC.
+    """
+    hours = shift / 3_600_000_000
+    side = "ahead of" if hours > 0 else "behind"
+    guess = f'such as zones = ["{source}=Etc/GMT{-hours:+.0f}"]' if hours % 1 == 0 else "zones"
+    return (
+        f"an export of {source} has local times, {abs(hours):g} hours {side} UTC, as another one "
+        f"of the same chat shows: set {guess} in [conversations], or the name of your zone"
+    )
 
 
 def _stretches(table: pl.DataFrame) -> list[_Stretch]:
@@ -167,14 +193,14 @@ def _pairs(group: list[_Stretch]) -> list[tuple[_Stretch, _Stretch]]:
 
 def _common(
     table: pl.DataFrame, better: _Stretch, worse: _Stretch, known: set[int], elsewhere: bool
-) -> list[int]:
-    """The rows of the worse export that the better one has as well."""
+) -> tuple[list[int], int]:
+    """The rows of the worse export that the better one has too, and how its clock differs."""
     left = table[better.start : better.end].filter(~pl.col("row").is_in(list(known)))
     right = table[worse.start : worse.end].filter(~pl.col("row").is_in(list(known)))
     unit = 1_000_000 if better.has_seconds and worse.has_seconds else 60_000_000
     shift = _shift(left, right) if not (better.has_zone and worse.has_zone) else 0
     if shift is None:
-        return []
+        return [], 0
     left = _numbered(left.with_columns(pl.col("time") + shift), unit)
     right = _numbered(right, unit)
     both = left.join(right, on=["said", "unit", "turn"], how="inner")
@@ -187,8 +213,8 @@ def _common(
     is_border = begin == end and has_parts and not is_one and (begin, begin) in ends
     least = max(MIN_ELSEWHERE, MIN_SHARE * min(left.height, right.height)) if elsewhere else 1
     if is_border or both.height < max(least, MIN_SHARE * min(inside)):
-        return []
-    return both["row_right"].to_list()
+        return [], 0
+    return both["row_right"].to_list(), shift
 
 
 def _shift(left: pl.DataFrame, right: pl.DataFrame) -> int | None:

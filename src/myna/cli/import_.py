@@ -56,11 +56,18 @@ def command(
             help="Columns of CSV or JSON lines, if their names are not recognised.",
         ),
     ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Europe/Berlin",
+            help="Time zone of exports that do not say theirs. Default: conversations.zones.",
+        ),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List what myna reads, and exit.")] = False,
     as_json: Json = False,
 ) -> None:
     """Import chat exports of any platform; `--list` says which."""
-    from myna import people, sources
+    from myna import config, people, sources
     from myna.errors import SettingsError, SourceError
     from myna.importing.discover import discover_chats
     from myna.sources import parse_columns
@@ -75,7 +82,9 @@ def command(
         sources.load_source(source)  # raises for an unknown name before anything is read
     new_consent = _consent(consent, people.load(workspace.people_file))
     discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
-    results = _import(workspace, discovery, new_consent)
+    if zone:
+        config.updated(config.Settings(), "conversations", {"zones": [zone]}, "--zone")
+    results = _import(workspace, discovery, new_consent, zone)
     troubles = [*discovery.problems, *(result.trouble for result in results if result.trouble)]
     everyone = [person.name for person in people.load(workspace.people_file).persons]
     _print_files(results, discovery)
@@ -89,7 +98,9 @@ def command(
         raise typer.Exit(1)
 
 
-def _import(workspace: Workspace, discovery: Discovery, consent: Any) -> list[ImportResult]:
+def _import(
+    workspace: Workspace, discovery: Discovery, consent: Any, zone: str | None
+) -> list[ImportResult]:
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from myna.importing.import_files import import_files
@@ -101,7 +112,9 @@ def _import(workspace: Workspace, discovery: Discovery, consent: Any) -> list[Im
         def update(done: int, name: str) -> None:
             progress.update(task, completed=done, description=name[:40])
 
-        return list(import_files(workspace, discovery.chats, consent=consent, progress=update))
+        return list(
+            import_files(workspace, discovery.chats, consent=consent, progress=update, zone=zone)
+        )
 
 
 def _consent(given: Consent | None, people: People) -> Any:

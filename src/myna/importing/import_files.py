@@ -32,7 +32,7 @@ from myna import people as people_
 from myna import workspace as workspace_
 from myna.errors import SourceError
 from myna.importing.known_messages import NewMessageFilter
-from myna.messages import PARQUET_COMPRESSION, SCHEMA
+from myna.messages import PARQUET_COMPRESSION, SCHEMA, in_zone
 from myna.people import accounts
 from myna.sources import (
     ChatFile,
@@ -87,8 +87,16 @@ def import_files(
     *,
     consent: people_.Consent,
     progress: Progress = lambda _done, _name: None,
+    zone: str | None = None,
 ) -> Iterator[ImportResult]:
     """Read files and store their new messages; add new people to people.toml.
+
+    Args:
+        workspace: the workspace.
+        chats: the files, each with the source that it was recognised as.
+        consent: of new people.
+        progress: called while files are read.
+        zone: the time zone of times that have none (an IANA name).
 
     Yields a file's result once its messages are stored. Of a damaged file all complete
     messages are stored, and its result says what is missing.
@@ -98,7 +106,7 @@ def import_files(
     """
     done = 0
     for group in _groups(chats):
-        yield from _GroupImport(workspace, group, consent, progress, done).run()
+        yield from _GroupImport(workspace, group, consent, progress, done, zone).run()
         done += sum(file.size for file, _ in group)
 
 
@@ -127,8 +135,10 @@ class _GroupImport:
         consent: people_.Consent,
         progress: Progress,
         bytes_before: int,
+        zone: str | None,
     ) -> None:
         self.workspace = workspace
+        self.zone = zone
         self.chats = chats
         self.consent = consent
         self.progress = progress
@@ -239,10 +249,13 @@ class _GroupImport:
         A spooled table that is new as a whole is stored already: it stays as it is.
         """
         remembered: pl.DataFrame | pl.LazyFrame
-        if isinstance(batch, StoredTable) and message_filter.is_empty and not self.people.forgotten:
+        is_untouched = message_filter.is_empty and not self.people.forgotten and not self.zone
+        if isinstance(batch, StoredTable) and is_untouched:
             remembered, new, stored = pl.scan_parquet(batch.path), None, batch.height
         else:
             remembered = accounts.drop_forgotten(load_table(batch), self.people)
+            if self.zone:
+                remembered = in_zone(remembered, self.zone)
             new = message_filter.new_messages(remembered)
             stored = new.height
             result.forgotten += batch.height - remembered.height

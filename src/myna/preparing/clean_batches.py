@@ -29,7 +29,7 @@ from myna.cleaning.double_exports import PLACE
 from myna.config import Rules, Settings
 from myna.config.rules import resolve_preset
 from myna.conversations import quality, splits
-from myna.messages import CHANNEL_KEY, KINDS, MADE_ID
+from myna.messages import CHANNEL_KEY, KINDS, MADE_ID, in_zone
 from myna.people import People, accounts
 from myna.preparing.message_store import MessageBatch, MessageStore
 
@@ -93,7 +93,11 @@ def cleaning_context(
 
 def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     """Clean a batch, write it into the message store, and compute its features."""
-    stored = accounts.assign_persons(batch.read(), context.people)
+    stored = batch.read()
+    for entry in context.settings.conversations.zones:
+        source, _, zone = entry.rpartition("=")
+        stored = in_zone(stored, zone.strip(), source.strip() or None)
+    stored = accounts.assign_persons(stored, context.people)
     stored = stored.with_columns(excluded=context.excluded)
     normal, features = rules.extract_features(
         pseudonyms.replace_names(stored, context.hidden), context.rules

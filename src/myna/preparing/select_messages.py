@@ -30,11 +30,12 @@ _LATER = (
 
 
 class MessageFeatures(NamedTuple):
-    """The features of all messages, their long texts, and the personal data found in them."""
+    """The features of all messages, their long texts, personal data found, notes."""
 
     rows: pl.DataFrame
     long: near_duplicates.LongTexts
     redacted: pl.DataFrame
+    notes: list[str]
 
 
 def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
@@ -68,11 +69,14 @@ def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
     del rows
     at = every["thread"]
     places = pl.DataFrame(list(names.values()), schema=PLACE, orient="row")
-    every = every.with_columns(is_copy=double_exports.find_copies(every, places))
+    copies = double_exports.find_copies(every, places)
+    every = every.with_columns(is_copy=copies.mask)
+    every = every.with_columns(sent_at=sessions.keep_local_order(every))
     every = every.with_columns(
         ranks["rank"].gather(at).alias("thread"), ranks["channel"].gather(at).alias("channel")
     ).drop("export", "said", "made_id", "zone_assumed")
-    return MessageFeatures(every, near_duplicates.concatenate(long), pl.concat(redacted))
+    long_texts = near_duplicates.concatenate(long)
+    return MessageFeatures(every, long_texts, pl.concat(redacted), copies.notes)
 
 
 def apply_message_rules(
@@ -83,7 +87,8 @@ def apply_message_rules(
     The ledger gets a row for each rule that dropped something, and the personal data redacted
     in the messages that stay.
     """
-    rows, long, redacted = features
+    rows, long, redacted, notes = features
+    ledger.notes += notes
     del features
     ledger.messages += rows.height
     ledger.characters += int(rows["characters"].sum())
