@@ -141,6 +141,11 @@ def _consent(given: Consent | None, people: People) -> Any:
 
 def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
     """Print a line for each file, or one for all where a source has many."""
+    copies = Counter(result.copy_of for result in results if result.copy_of)
+    results = [result for result in results if not result.copy_of]
+    for first, count in copies.items():
+        what = "another file is a copy" if count == 1 else f"{count:,} other files are copies"
+        note(f"{what} of {first}: left out")
     by_source: dict[str, list[ImportResult]] = defaultdict(list)
     for result in results:
         by_source[result.source].append(result)

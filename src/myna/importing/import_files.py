@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -57,7 +57,8 @@ Progress = Callable[[int, str], None]
 class ImportResult:
     """The result of importing one file; `known` messages were stored before.
 
-    `trouble` is an error line for the user, or None.
+    `trouble` is an error line for the user, or None. `copy_of` is another file of the same
+    import with the same content, which alone counts.
     """
 
     file: str
@@ -67,6 +68,7 @@ class ImportResult:
     sha256: str = ""
     bytes: int = 0
     messages: int = 0
+    texts: bool = False
     stored: int = 0
     known: int = 0
     forgotten: int = 0
@@ -75,6 +77,7 @@ class ImportResult:
     unread_bytes: int = 0
     notes: list[str] = field(default_factory=list)
     trouble: str | None = None
+    copy_of: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -105,8 +108,9 @@ def import_files(
         WorkspaceError: the disk is full; nothing of the current file is stored then.
     """
     done = 0
+    seen = _Seen(Counter(file.size for file, _ in chats), {})
     for group in _groups(chats):
-        yield from _GroupImport(workspace, group, consent, progress, done, zone).run()
+        yield from _GroupImport(workspace, group, consent, progress, done, zone, seen).run()
         done += sum(file.size for file, _ in group)
 
 
@@ -125,6 +129,13 @@ def _groups(chats: Group) -> Iterator[Group]:
         yield group
 
 
+class _Seen(NamedTuple):
+    """The sizes of all files of an import, and the locations of those read, by SHA-256."""
+
+    sizes: Counter[int]
+    files: dict[str, str]
+
+
 class _GroupImport:
     """The import of one group of files."""
 
@@ -136,8 +147,10 @@ class _GroupImport:
         progress: Progress,
         bytes_before: int,
         zone: str | None,
+        seen: _Seen,
     ) -> None:
         self.workspace = workspace
+        self.seen = seen
         self.zone = zone
         self.chats = chats
         self.consent = consent
@@ -177,7 +190,7 @@ class _GroupImport:
         """
         imported = _imported_files(self.workspace)
         sizes = Counter(size for size, _, _ in imported.values())
-        sizes.update(file.size for file, _ in self.chats)
+        sizes.update(self.seen.sizes)
         new_files = []
         for file, recognition in self.chats:
             result = ImportResult(
@@ -193,8 +206,11 @@ class _GroupImport:
             except SourceError as error:
                 result.trouble = str(error)
                 continue
+            if first := self.seen.files.get(result.sha256):
+                result.copy_of = first
+                continue
+            self.seen.files[result.sha256] = file.location
             if result.sha256 not in imported:
-                imported[result.sha256] = (file.size, 0, [])
                 new_files.append((file, result))
                 continue
             _, result.messages, tables = imported[result.sha256]
@@ -233,6 +249,8 @@ class _GroupImport:
             result.unread_bytes = tally.unread_bytes
             result.notes = [*tally.notes, *file.notes]
             result.trouble = result.trouble or _problem(file, tally, result.messages)
+            if result.messages and not result.texts:
+                result.notes.append("none of its messages has a text: there is nothing to train on")
             if tally.me is not None and result.messages:
                 self.my_accounts.add(f"{platform}:{tally.me}")
             self.bytes_done += file.size
@@ -261,6 +279,9 @@ class _GroupImport:
             result.forgotten += batch.height - remembered.height
         self.accounts.append(accounts.find_accounts(remembered))
         result.messages += batch.height
+        if not result.texts:
+            has_text = pl.col("text").str.contains(r"\S") & (pl.col("kind") != "system")
+            result.texts = bool(remembered.lazy().select(has_text.any()).collect().item())
         result.stored += stored
         return new if stored else None
 
@@ -340,7 +361,8 @@ def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
             f"could not be read; the {messages:,} complete messages are kept: "
             "export it again and import that to get the rest"
         )
-    if not messages:
+    is_empty = not tally.skipped and any(note.endswith("no messages") for note in tally.notes)
+    if not messages and not is_empty:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
         return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None

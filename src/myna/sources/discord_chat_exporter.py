@@ -60,7 +60,17 @@ class _User(_Fields):
     id: str
     name: str | None = None
     nickname: str | None = None
+    discriminator: str | None = None
     is_bot: bool = False
+
+    @property
+    def key(self) -> str:
+        """The account: of a webhook, which speaks as anybody, with the name that it took.
+
+        Bots have a discriminator of their own, webhooks 0000.
+        """
+        is_webhook = self.is_bot and self.discriminator == "0000"
+        return f"{self.id}/{self.name}" if is_webhook else self.id
 
 
 class _File(_Fields):
@@ -269,7 +279,7 @@ def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
             columns["attachments"].append((before + row, "sticker", sticker.name or ""))
     authors = [message.author for message in decoded]
     columns["id"] += [message.id for message in decoded]
-    columns["author_id"] += [author.id for author in authors]
+    columns["author_id"] += [author.key for author in authors]
     columns["handle"] += [author.name for author in authors]
     columns["author"] += [author.nickname or author.name or author.id for author in authors]
     columns["sent_at"] += [message.timestamp for message in decoded]

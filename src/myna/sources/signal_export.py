@@ -60,6 +60,10 @@ _HEAD = re.compile(r"\[(\d{4}-\d\d-\d\d),? (\d\d:\d\d(?::\d\d)?)\] (.+?):(?: (.*
 _EXAMPLE = "[2024-05-01 18:02:11] B: "
 _DELETED = "(This message was deleted)"
 _CALL = re.compile(r"(?:Incoming|Outgoing|Missed) (?:\w+ )?call(?: \([^()\n]*\))?")
+_NOT_EXPORTED = re.compile(
+    r"\s*\((media|attachment|sticker|image|voice message|file)s?(?: was)? not exported\)\s*$",
+    re.IGNORECASE,
+)
 _STICKER = re.compile(r"\(\( ([^\n]*) \)\)")
 
 
@@ -67,8 +71,16 @@ def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the file's name and its first message."""
     if _is_data(file):
         return Recognition("signal_export", 0.95, "its lines are signal-export's messages")
-    if not file.name.lower().endswith(".md") or not any(map(_HEAD.match, head_lines(file))):
+    lines = head_lines(file)
+    if not any(map(_HEAD.match, lines)):
         return None
+    if not file.name.lower().endswith(".md"):
+        # Logs of programs have such times as well, and no empty lines between.
+        is_sure = _HEAD.match(lines[0]) and any(
+            line.endswith("  ") or not line for line in lines[:-1]
+        )
+        because = "its lines look like signal-export's"
+        return Recognition("signal_export", 0.7, because) if is_sure else None
     if file.name.lower() not in _NAMES:
         return Recognition("signal_export", 0.7, "its lines look like signal-export's")
     data = file.sibling("data.json")
@@ -155,7 +167,8 @@ def _message(
     is_edited: bool = False,
     id_: str | None = None,
 ) -> ParsedMessage:
-    text = body.strip().replace(MENTION_PLACEHOLDER, "@unknown")
+    text, missing = _without_missing(body.strip().replace(MENTION_PLACEHOLDER, "@unknown"))
+    files = (*files, *missing)
     kind = "text"
     if is_deleted:
         kind, text = "deleted", ""
@@ -174,6 +187,16 @@ def _message(
         edited=is_edited,
         attachments=files,
     )
+
+
+def _without_missing(text: str) -> tuple[str, tuple[Attachment, ...]]:
+    """Split what the tool writes for files that it was told to leave out from a text's end."""
+    files: list[Attachment] = []
+    while match := _NOT_EXPORTED.search(text):
+        kind = {"sticker": "sticker", "voice message": "voice", "image": "image"}
+        files.append(Attachment(kind.get(match[1].lower(), "file"), ""))
+        text = text[: match.start()].rstrip()
+    return text, tuple(files)
 
 
 def _without_quote(lines: list[str]) -> list[str]:

@@ -16,7 +16,15 @@ import polars as pl
 from myna import messages
 from myna.messages import MADE_ID, SCHEMA
 from myna.sources import Tally
-from myna.sources._shared.times import UTC_TIME, detect_day_first, in_datetime_range, parse_times
+from myna.sources._shared.times import (
+    EARLIEST_YEAR,
+    EARLIEST_YEARS,
+    UTC_TIME,
+    detect_day_first,
+    in_datetime_range,
+    parse_times,
+    possible_times,
+)
 
 TABLE_ROWS = 50_000
 """Rows of one message table."""
@@ -26,6 +34,10 @@ DATE_SAMPLE_MESSAGES = 5_000
 
 MAX_REMEMBERED = 200_000
 """Different messages that are remembered to tell identical ones apart."""
+
+
+UNKNOWN = "unknown"
+"""The author of a message of which the export does not say who sent it."""
 
 
 class Mention(NamedTuple):
@@ -114,12 +126,19 @@ def to_tables(
         days_first = not months_first
     ids = MessageIds()
     invalid: list[str | int] = []  # the first
-    invalid_count = 0
+    invalid_count = impossible_count = 0
+    impossible: str | int = ""
     while batch := list(islice(parsed, TABLE_ROWS)):
         frame = _table(batch, source, days_first, ids, tally.read)
         if zone_assumed is not None:
             frame = frame.with_columns(zone_assumed=pl.lit(zone_assumed))
-        for row in frame["sent_at"].is_null().arg_true():
+        possible = possible_times(frame["sent_at"], source).fill_null(True)
+        for row in (~possible).arg_true():
+            impossible_count += 1
+            impossible = impossible or batch[row].sent_at or ""
+        if not possible.all():
+            frame = frame.with_columns(sent_at=pl.when(possible).then("sent_at"))
+        for row in (frame["sent_at"].is_null() & possible).arg_true():
             if time := batch[row].sent_at:
                 invalid_count += 1
                 invalid = invalid or [time]
@@ -127,6 +146,11 @@ def to_tables(
         yield frame
     if invalid:
         tally.notes.append(f"{invalid_count:,} times could not be read, the first: '{invalid[0]}'")
+    if impossible_count:
+        tally.notes.append(
+            f"{impossible_count:,} times are before {EARLIEST_YEARS.get(source, EARLIEST_YEAR)} or "
+            f"in the future, which cannot be, and were left out, the first: '{impossible}'"
+        )
 
 
 def _table(

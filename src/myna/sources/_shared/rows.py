@@ -28,9 +28,10 @@ Row = Mapping[str, str]
 _NAMES = {
     "text": "text content message body contents messagetext messagecontent msg",
     "author": "author sender from name user username displayname authorname sendername "
-    "fromname nickname nick speaker",
+    "fromname nickname nick speaker talker role",
     "author_id": "authorid senderid userid fromid",
-    "time": "timestamp ts datetime sentat createdat date time sent created",
+    "time": "timestamp ts datetime sentat createdat date time sent created createtime sendtime "
+    "senttime messagetime messagedate strtime unixtime dateutc timeutc dateandtime",
     "channel": "channel channelname chat chatname room roomname conversation conversationtitle "
     "conversationname groupname chattitle",
     "channel_id": "channelid conversationid chatid roomid groupid chatsession threadpath chatguid",
@@ -70,12 +71,33 @@ def match_columns(
         for role, choices in _NAMES.items()
         if (choice := next((c for c in choices.split() if c in plain), None))
     }
+    if "time" not in matched and (times := [n for n in plain if _is_time_name(n)]):
+        matched["time"] = plain[times[0]]
     matched |= given or {}
     if "text" not in matched or "author" not in matched:
         return None
     if "time" in plain and matched.get("time") == plain.get("date"):
         matched["clock"] = plain["time"]
     return matched
+
+
+def _is_time_name(plain: str) -> bool:
+    """True for a name such as "messagetimestampms", and not for the time of something else."""
+    has_time = any(word in plain for word in ("time", "date", "sent", "created"))
+    other = ("update", "edit", "delet", "read", "expire", "deliver", "receiv", "zone", "modif")
+    return has_time and not any(word in plain for word in other)
+
+
+def no_time_note(names: Iterable[str], columns: Mapping[str, str]) -> str | None:
+    """A note for a table of whose columns none is known for the time; None if one is."""
+    if "time" in columns:
+        return None
+    rest = [name for name in names if name not in columns.values()]
+    listed = ", ".join(rest[:12]) or "no other"
+    return (
+        f"no column of times was found (there is {listed}): the messages have no times; "
+        "name the column with --columns time=NAME and import again"
+    )
 
 
 def tables_from_rows(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:

@@ -24,7 +24,7 @@ LONG_TEXT_TYPE = "text/x-signal-plain"
 """The content type of the rest of a long text, which Signal sends as a file."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
-_OPEN_LINK = re.compile(r"(?:^|  )!?\[[^\]]*(?:\]\(?[./\w]*[^)]*)?$")
+_OPEN_LINK = re.compile(r"(?:^|  )!?\[[^\]]*(?:\](?:\([^)]*)?)?$")
 _MEDIA = {"image": "image", "video": "video", "audio": "voice"}
 
 
