@@ -40,6 +40,7 @@ EVIDENCE: dict[str, pl.Expr] = {
     "calls": pl.col("kind") == "call",
     "system": pl.col("kind") == "system",
     "bots": pl.col("is_bot"),
+    "reactions": pl.col("reactions").list.len() > 0,
 }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from myna.sources._shared.times import parse_times
 TITLE = "DiscordChatExporter JSON"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "forwards", "attachments", "stickers"),
-    *("voice", "calls", "system", "bots"),
+    *("voice", "calls", "system", "bots", "reactions"),
 )
 
 _SHAPE = ListPattern(
@@ -87,6 +87,16 @@ class _Sticker(_Fields):
     name: str | None = None
 
 
+class _Emoji(_Fields):
+    id: str | None = None
+    name: str | None = None
+
+
+class _Reaction(_Fields):
+    emoji: _Emoji | None = None
+    count: int = 0
+
+
 class _Reference(_Fields):
     message_id: str | None = None
     type: str | None = None
@@ -103,6 +113,7 @@ class _Message(_Fields):
     attachments: tuple[_File, ...] = ()
     stickers: tuple[_Sticker, ...] = ()
     mentions: tuple[_User, ...] = ()
+    reactions: tuple[_Reaction, ...] = ()
     reference: _Reference | None = None
     forwarded_message: _Fields | None = None
     interaction: _Fields | None = None
@@ -255,6 +266,7 @@ def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
         or message.attachments
         or message.mentions
         or message.stickers
+        or message.reactions
         or message.interaction is not None
         or message.forwarded_message is not None
         or "<" in text[row]
@@ -277,6 +289,10 @@ def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
             columns["attachments"].append((before + row, attachment_kind(file.name), file.name))
         for sticker in message.stickers:
             columns["attachments"].append((before + row, "sticker", sticker.name or ""))
+        for reaction in message.reactions:
+            if (emoji := reaction.emoji) and emoji.name and 0 < reaction.count < 2**31:
+                shown = f":{emoji.name}:" if emoji.id else emoji.name
+                columns["reactions"].append((before + row, shown, reaction.count))
     authors = [message.author for message in decoded]
     columns["id"] += [message.id for message in decoded]
     columns["author_id"] += [author.key for author in authors]

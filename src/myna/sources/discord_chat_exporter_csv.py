@@ -35,7 +35,7 @@ from myna.sources._shared.rows import find_csv_header, read_csv_rows
 from myna.sources._shared.text import head_text, open_text
 
 TITLE = "DiscordChatExporter CSV"
-READS = ("text", "mentions", "attachments", "voice", "stickers", "calls", "system")
+READS = ("text", "mentions", "attachments", "voice", "stickers", "calls", "system", "reactions")
 
 _NEEDED = {"Author", "Date", "Content", "Attachments"}
 _KNOWN = {"AuthorID", "Reactions", "", *_NEEDED}
@@ -95,6 +95,7 @@ def _messages(
             author_id=row.get("AuthorID"),
             files=_files(row["Attachments"]),
             position=number * step,
+            reactions=row.get("Reactions") or "",
         )
 
 

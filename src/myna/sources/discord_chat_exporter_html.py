@@ -22,8 +22,9 @@ depend on the language and the zone of whoever made the export; it is read where
 too short to have come from Discord.
 
 A mention names no account. It is known by its title, the full name, wherever that account
-wrote something on the same page. Gone are what others wrote (quotes, embeds, the message
-that is answered, forwards), and bold and its like; a custom emoji is ``:name:``.
+wrote something on the same page. Gone are what others wrote (embeds, the message that is
+answered, forwards), and bold and its like; a custom emoji is ``:name:``, and
+a quotation has ``>`` in front of each line, as its author typed it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ Messages, their number, and Range instead (PlainTextChatLogRenderer). A message 
 and of such blocks there are {Forwarded Message} (since 2.47, in front of all others, which
 then are those of the message forwarded), {Attachments}, {Embed}, {Stickers} and
 {Reactions}. Each message and each block has an empty line in front of it. Embeds are what
-a linked page or a bot says, so they are not read, and neither are reactions. (The block
+a linked page or a bot says, so they are not read. (The block
 of a forwarded message is known from a fork's PlainTextMessageWriter.)
 
 Dates are written as the settings or the country say, in the zone of whoever exported. So
@@ -51,7 +51,10 @@ from myna.sources._shared.message_table import Attachment, ParsedMessage
 from myna.sources._shared.text import begins_head, head_lines, read_lines
 
 TITLE = "DiscordChatExporter TXT"
-READS = ("text", "mentions", "forwards", "attachments", "stickers", "voice", "calls", "system")
+READS = (
+    *("text", "mentions", "forwards", "attachments", "stickers", "voice", "calls", "system"),
+    "reactions",
+)
 
 RULE = "=" * 62
 
@@ -246,7 +249,7 @@ def _message(lines: list[str], channel: Channel, position: int) -> ParsedMessage
     date, _, author = lines[0].removeprefix("[").partition("] ")
     content: list[str] = []
     files: list[Attachment] = []
-    block, reached = "", 0
+    block, reached, reactions = "", 0, ""
     is_forward = False
     for before, line in pairwise(lines):
         if line in _BLOCKS[reached:] and not before.strip():
@@ -259,6 +262,8 @@ def _message(lines: list[str], channel: Channel, position: int) -> ParsedMessage
                 files.append(attachment_at(line))
             elif block == "{Stickers}":
                 files.append(Attachment("sticker", attachment_at(line).name))
+            elif block == "{Reactions}":
+                reactions = f"{reactions} {line}"
     return message_from_fields(
         channel,
         author.removesuffix(" (pinned)"),
@@ -267,4 +272,5 @@ def _message(lines: list[str], channel: Channel, position: int) -> ParsedMessage
         files=files,
         is_forward=is_forward,
         position=position,
+        reactions=reactions,
     )

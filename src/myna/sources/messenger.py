@@ -44,6 +44,7 @@ from myna.sources._shared.message_table import (
     Attachment,
     ParsedMessage,
     attachment_kind,
+    count_reactions,
 )
 from myna.sources._shared.notice_words import notice_kind, without_edit_mark
 
@@ -115,6 +116,10 @@ class _Share(_Fields):
     link: str | None = None
 
 
+class _Reaction(_Fields):
+    reaction: str | None = None
+
+
 class _Message(
     _Fields, rename={"encrypted_sender": "senderName", "is_encrypted_unsent": "isUnsent"}
 ):
@@ -136,6 +141,7 @@ class _Message(
     sticker: _Medium | None = None
     share: _Share | None = None
     call_duration: msgspec.Raw = msgspec.Raw()
+    reactions: list[_Reaction] | None = None
 
 
 class _Document(_Fields):
@@ -319,6 +325,7 @@ def _message(
         attachments=files,
         mentions=tuple(find_mentions(text, names, [])) if names else (),
         position=position,
+        reactions=count_reactions(repair(one.reaction or "") for one in message.reactions or ()),
     )
 
 

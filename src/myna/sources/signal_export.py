@@ -38,7 +38,13 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    ParsedMessage,
+    Reaction,
+    attachment_kind,
+    count_reactions,
+)
 from myna.sources._shared.signal import (
     MENTION_PLACEHOLDER,
     as_dicts,
@@ -51,7 +57,10 @@ from myna.sources._shared.signal import (
 from myna.sources._shared.text import head_lines
 
 TITLE = "Signal (signal-export)"
-READS = ("text", "edits", "deleted", "attachments", "stickers", "voice", "calls", "system")
+READS = (
+    *("text", "edits", "deleted", "attachments", "stickers", "voice", "calls", "system"),
+    "reactions",
+)
 
 _ME = "Me"
 _NAMES = ("chat.md", "index.md", "data.json")
@@ -122,7 +131,7 @@ def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     for message in split_messages(match_heads(file, tally, _HEAD, _EXAMPLE), tally):
         date, time, sender, begin = message.head.groups()
         body, files = _without_links("\n".join(_without_quote([begin or "", *message.below])))
-        body, more = _without_marks(body)
+        body, more, reactions = _without_marks(body)
         # Messages with a quote, a sticker or reactions have an empty first line.
         if (
             message.is_last
@@ -132,7 +141,11 @@ def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             count_cut_off(message, tally)
             continue
         is_deleted = body.strip() == _DELETED
-        yield _message(sender, body, f"{date} {time}", channel, more + files, is_deleted=is_deleted)
+        yield _message(
+            *(sender, body, f"{date} {time}", channel, more + files),
+            is_deleted=is_deleted,
+            reactions=reactions,
+        )
 
 
 def _from_data(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
@@ -152,6 +165,10 @@ def _from_data(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             is_call=values.get("call") is True,
             is_edited=bool(values.get("edits")),
             id_=as_text(values.get("id")) or None,
+            reactions=count_reactions(
+                as_text(one.get("emoji") or one.get("reaction"))
+                for one in as_dicts(values.get("reactions"))
+            ),
         )
 
 
@@ -166,6 +183,7 @@ def _message(
     is_call: bool = False,
     is_edited: bool = False,
     id_: str | None = None,
+    reactions: tuple[Reaction, ...] = (),
 ) -> ParsedMessage:
     text, missing = _without_missing(body.strip().replace(MENTION_PLACEHOLDER, "@unknown"))
     files = (*files, *missing)
@@ -186,6 +204,7 @@ def _message(
         kind=kind,
         edited=is_edited,
         attachments=files,
+        reactions=() if is_deleted else reactions,
     )
 
 
@@ -235,8 +254,8 @@ def _without_links(text: str) -> tuple[str, tuple[Attachment, ...]]:
     return text[:end], tuple(reversed(files))
 
 
-def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...]]:
-    """Remove the sticker and the reactions from the last lines; return text and sticker."""
+def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...], tuple[Reaction, ...]]:
+    """Split the sticker and the reactions from the last lines of a text."""
     body, _, last = text.rstrip().rpartition("\n")
     files: tuple[Attachment, ...] = ()
     if sticker := _STICKER.fullmatch(last):
@@ -244,7 +263,10 @@ def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...]]:
         text = body
         body, _, last = text.rstrip().rpartition("\n")
     is_reactions = last.startswith("(- ") and last.endswith(" -)") and ": " in last
-    return (body if is_reactions else text), files
+    if not is_reactions:
+        return text, files, ()
+    given = last.removeprefix("(- ").removesuffix(" -)").split(", ")
+    return body, files, count_reactions(one.rpartition(": ")[2].strip() for one in given)
 
 
 def _files(values: dict[str, Any]) -> tuple[Attachment, ...]:

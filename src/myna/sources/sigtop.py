@@ -50,7 +50,13 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Attachment, Mention, MessageIds, ParsedMessage
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    MessageIds,
+    ParsedMessage,
+    count_reactions,
+)
 from myna.sources._shared.signal import (
     LONG_TEXT_TYPE,
     MENTION_PLACEHOLDER,
@@ -68,7 +74,7 @@ from myna.sources._shared.text import head_lines, read_lines
 TITLE = "Signal (sigtop)"
 READS = (
     *("text", "replies", "mentions", "edits", "deleted", "attachments", "stickers", "voice"),
-    *("calls", "system"),
+    *("calls", "system", "reactions"),
 )
 
 _ME = "You"
@@ -260,6 +266,9 @@ def _from_list(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             reply_to=recent.get(str(quote.get("id"))) if isinstance(quote, dict) else None,
             edited=len(as_dicts(record.get("editHistory"))) > 1,
             attachments=_files(record),
+            reactions=count_reactions(
+                as_text(one.get("emoji")) for one in as_dicts(record.get("reactions"))
+            ),
             mentions=() if is_deleted else mentions,
         )
         if message_id and kind in ("incoming", "outgoing"):

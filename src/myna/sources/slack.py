@@ -35,6 +35,7 @@ from myna.sources._shared.message_table import (
     Attachment,
     Mention,
     ParsedMessage,
+    Reaction,
     attachment_kind,
 )
 from myna.sources._shared.slack_text import (
@@ -48,7 +49,7 @@ from myna.sources._shared.slack_text import (
 TITLE = "Slack workspace export"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "deleted", "forwards"),
-    *("attachments", "voice", "calls", "system", "bots"),
+    *("attachments", "voice", "calls", "system", "bots", "reactions"),
 )
 
 MAX_LIST_BYTES = 2**28
@@ -282,6 +283,12 @@ def _message(
         thread=thread if is_reply else None,
         id=ts or None,
         kind=kind,
+        reactions=tuple(
+            Reaction(f":{name}:", count)
+            for one in get_objects(item, "reactions")
+            if (name := get_text(one, "name")) and type(count := one.get("count")) is int
+            if 0 < count < 2**31
+        ),
         reply_to=thread if is_reply else None,
         edited=bool(item.get("edited")),
         attachments=_files(item),

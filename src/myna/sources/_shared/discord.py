@@ -14,7 +14,13 @@ from typing import NamedTuple
 from myna.sources import ChatFile, Tally
 from myna.sources._shared.chat_names import chat_name
 from myna.sources._shared.html import HtmlToken, attributes, replace_markup, unescape
-from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    ParsedMessage,
+    Reaction,
+    attachment_kind,
+)
 from myna.sources._shared.times import detect_day_first, parse_times
 
 # Tags on lines of their own, and all others that the exporter writes. Unknown tags are
@@ -39,6 +45,7 @@ _RENAMED = re.compile(r"Changed the channel name: .+")
 _GROUP = re.compile(r"(?:Added .+ to|Removed .+ from) the group\.")
 _CALL = re.compile(r"Started a call(?: that lasted -?[0-9,]+ minutes)?\.")
 
+_REACTION = re.compile(r"([^\s,()]{1,50}) \(([1-9][0-9]{0,8})\)")
 _AMERICAN = re.compile(r"[1-9][0-9]?/[1-9][0-9]?/[0-9]{4} [0-9]{1,2}:[0-9]{2}\s[AP]M")
 
 
@@ -52,6 +59,7 @@ def message_from_fields(
     files: Sequence[Attachment] = (),
     is_forward: bool = False,
     position: int | None = None,
+    reactions: str = "",
 ) -> ParsedMessage:
     """A message from its fields; an author without an id is identified by the full name.
 
@@ -73,6 +81,7 @@ def message_from_fields(
         attachments=tuple(files),
         mentions=tuple(mentions),
         position=position,
+        reactions=tuple(Reaction(name, int(count)) for name, count in _REACTION.findall(reactions)),
     )
 
 
@@ -272,6 +281,19 @@ class TextBuilder:
         if address and not label.startswith(("http://", "https://")):
             self.pieces[begin:] = [f"[{label}]({address})"]
             self.length += len(address) + 4
+
+    def mark_quote(self, begin: int) -> None:
+        """Put a mark before each line from an offset on, as the author typed it."""
+        text = self.text
+        quoted = text[begin:].strip("\n")
+        if not quoted:
+            return
+        before = text[:begin].rstrip("\n")
+        marked = "\n".join(f"> {line}" for line in quoted.split("\n"))
+        self.pieces = [f"{before}\n{marked}" if before else marked]
+        self.length = len(self.pieces[0])
+        self.spans = [span for span in self.spans if span.end <= len(before)]
+        self.needs_newline = True
 
     @property
     def text(self) -> str:

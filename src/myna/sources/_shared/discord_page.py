@@ -57,7 +57,7 @@ _ROLES = {
 _READ = ("channel", "count", "author", "time", "content", "notifier", "notice", "file")
 """Roles of elements whose text is read."""
 
-_IGNORED = ("bot", "edited", "quote", "reply", "forward", "sticker", "aside")
+_IGNORED = ("bot", "edited", "reply", "forward", "sticker", "aside")
 """Roles of elements whose text and elements are ignored."""
 
 _INNER = ("mention", "quote", "block", "edited", "aside")
@@ -302,7 +302,9 @@ class PageReader:
                 message.time = time
             else:
                 self.time = time
-        elif role in ("quote", "block"):
+        elif role == "quote":
+            builder.mark_quote(element.begin)
+        elif role == "block":
             builder.needs_newline = True
         elif role == "mention":
             self._add_mention(element)
