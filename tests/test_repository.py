@@ -33,7 +33,8 @@ MIN_FILE_LINES = 60
 
 COMMANDS = typer.main.get_command(app).commands
 PLUGIN_FOLDERS = ("sources", "sources/_shared", "cli", "engines", "export", "evaluation")
-"""Folders with one file for each reader, command, engine, export target and metric."""
+"""Folders with one file for each reader, command, engine, export target and metric, and what
+several readers share."""
 
 CLAUSE = re.compile(r"\W*(What|Who|Whom|Whose|Whether|How|Where|When|Which)\b")
 

@@ -2,6 +2,7 @@
 
     prepared/prepared.json         PreparedInfo
     adapters/NAME/adapter.json     AdapterInfo
+    exports.json                   ExportRecord, one for each export
 
 Each is written by its stage and read by all later ones, with the same checks and messages.
 Nothing in them depends on the defaults of the version that reads: a file that lacks a field,
@@ -11,18 +12,22 @@ or has one too many, is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from myna.config import Redaction, Rules, Samples
+from myna.config import PersonaSampling, Redaction, Rules, Samples
 from myna.errors import ModelError, WorkspaceError
+from myna.people import Person
+from myna.people.accounts import account_hash
+from myna.people.consent_checker import Trained, TrainedPerson
 from myna.rendering.spec import TRANSCRIPT, RenderingSpec
-from myna.workspace import Workspace, read_manifest, write_json
+from myna.workspace import Workspace, read_json, read_manifest, write_json
 
 PREPARED_FILE, ADAPTER_FILE = "prepared.json", "adapter.json"
 
@@ -58,6 +63,20 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class SpeakingHabits:
+    """A persona's amounts of lines and repeats in the train split, for drawing turns."""
+
+    messages: int
+    """Messages counted."""
+    short_repeats: float = 0.0
+    """Share of short lines that repeat one of the twelve before, by anybody."""
+    long_repeats: float = 0.0
+    """The same of longer lines."""
+    max_lines: int = 20
+    """Lines of a turn that 99 of 100 of their turns do not exceed."""
+
+
+@dataclass(frozen=True)
 class PreparedInfo:
     """Metadata of prepared samples."""
 
@@ -76,6 +95,8 @@ class PreparedInfo:
     """Number of samples by split."""
     tokens: int
     trained_tokens: int
+    habits: dict[str, SpeakingHabits] = field(default_factory=dict)
+    """Of each persona."""
 
     def save(self, folder: Path) -> None:
         """Write the metadata into the folder of the samples."""
@@ -114,6 +135,35 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
+class SpeakerWeights:
+    """Weights of the log-odds of speaking next; see `myna.persona.next_speaker.features`."""
+
+    model: float = 1.0
+    """Of the log-probability of the name by the model."""
+    share: float = 0.0
+    """Of the log-share of all turns."""
+    silence: float = 0.0
+    """Of the log-number of turns since they last spoke."""
+    addressed: float = 0.0
+    """Added for those whom the last message addresses."""
+    before_last: float = 0.0
+    """Added for the one who spoke before last."""
+
+
+@dataclass(frozen=True)
+class TurnTaking:
+    """The order in which people speak, as fitted to the validation split."""
+
+    shares: dict[str, float] = field(default_factory=dict)
+    """Each person's share of the turns in the train split."""
+    with_model: SpeakerWeights = SpeakerWeights()
+    without_model: SpeakerWeights | None = None
+    """For engines and renderings without probabilities of names; None: not fitted."""
+    turns: int = 0
+    """Turns that the weights were fitted to."""
+
+
+@dataclass(frozen=True)
 class AdapterInfo:
     """Metadata of a trained adapter: all that a clone needs besides its weights."""
 
@@ -121,12 +171,30 @@ class AdapterInfo:
     """The base model as the settings name it."""
     base_fingerprint: str
     format: PromptFormat
-    personas: list[str]
+    people: dict[str, TrainedPerson]
+    """Those whom it has learned to speak like, by the name of their persona."""
     channels: list[Channel]
     """The busiest first."""
     training: TrainingResult
+    turn_taking: TurnTaking = field(default_factory=TurnTaking)
     adapters: dict[str, str] = field(default_factory=dict)
     """The adapter of each persona, where each has one of their own; else empty."""
+    habits: dict[str, SpeakingHabits] = field(default_factory=dict)
+    """Of each persona."""
+    sampling: dict[str, PersonaSampling] = field(default_factory=dict)
+    """Fitted to each persona by `myna evaluate --calibrate`; empty before."""
+
+    @property
+    def personas(self) -> list[str]:
+        """The names of the personas."""
+        return list(self.people)
+
+    def trained(self, name: str) -> Trained:
+        """The adapter `name` as its consent is checked."""
+        plan = self.training.plan
+        speed = plan.tokens_per_second
+        seconds = plan.tokens / speed if speed else None
+        return Trained(name, self.people, bool(self.adapters), seconds)
 
     def save(self, folder: Path) -> None:
         """Write the metadata into the folder of the adapter."""
@@ -155,6 +223,69 @@ class AdapterInfo:
                 f"adapter '{name}' was trained on another {self.base} than is here now: bring "
                 "that one back, or train again with `myna train --force`"
             )
+
+
+def adapters_of(workspace: Workspace, person: Person) -> dict[str, AdapterInfo]:
+    """The adapters that have learned from a person, by name; damaged ones are left out."""
+    hashes = set(map(account_hash, person.accounts))
+    found = {}
+    for path in sorted((workspace.root / "adapters").glob(f"[!.]*/{ADAPTER_FILE}")):
+        try:
+            info = AdapterInfo.load(workspace, path.parent.name)
+        except WorkspaceError:
+            continue
+        if any(hashes & set(trained.accounts) for trained in info.people.values()):
+            found[path.parent.name] = info
+    return found
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """An export that was made: where it is and whose words it holds.
+
+    Attributes:
+        at: time in UTC (ISO 8601).
+        format: its format.
+        path: of its folder, or the address that it was uploaded to.
+        accounts: hashes of the accounts of those who speak in it: names may be forgotten.
+    """
+
+    at: str
+    format: str
+    path: str
+    accounts: tuple[str, ...]
+
+
+def record_export(
+    workspace: Workspace, format_: str, path: str, persons: Sequence[TrainedPerson]
+) -> None:
+    """Note an export, so that it can be named when somebody withdraws their consent."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    accounts = tuple(sorted({account for person in persons for account in person.accounts}))
+    earlier = [r for r in export_records(workspace) if (r.format, r.path) != (format_, path)]
+    records = [*earlier, ExportRecord(at, format_, path, accounts)]
+    write_json(workspace.exports_file, [_plain(record) for record in records])
+
+
+def drop_export_record(workspace: Workspace, record: ExportRecord) -> None:
+    """Remove the note of an export that was deleted."""
+    kept = [_plain(other) for other in export_records(workspace) if other != record]
+    write_json(workspace.exports_file, kept)
+
+
+def export_records(workspace: Workspace, of: Collection[str] = ()) -> list[ExportRecord]:
+    """The exports that were made, oldest first; with `of`, those that hold one of these accounts.
+
+    Raises:
+        WorkspaceError: the record of exports is damaged.
+    """
+    path = workspace.exports_file
+    try:
+        records = [_schema(ExportRecord).validate_python(r) for r in read_json(path) or ()]
+    except ValueError as error:
+        raise WorkspaceError(f"{path} is damaged: correct it, or delete it") from error
+    hashes = set(map(account_hash, of))
+    return [record for record in records if not of or hashes & set(record.accounts)]
 
 
 def samples_manifest(workspace: Workspace) -> dict[str, Any]:
@@ -187,7 +318,7 @@ def _load(kind: type[Info], path: Path, remedy: str) -> Info:
         info: Info = _schema(kind).validate_python(data)
         if _plain(info) != data:  # a default would fill in what is missing
             raise ValueError("not the fields that this version writes")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkspaceError(
             f"{path} is missing, damaged or of another version of myna: {remedy}"
         ) from error

@@ -13,16 +13,18 @@ from typing import Any
 import pytest
 import yaml
 from tests.adapters import random_adapter, tiny_base
+from tests.consents import trained_on
 from tests.engines.conftest import distance
 from tests.export.prepared import FRIENDS, make
 from tests.metadata import adapter_info, prompt_format
 
-from myna.artifacts import Channel
+from myna.artifacts import Channel, export_records
 from myna.engines.open_engine import open_engine
-from myna.errors import ExportError, PeopleError, WorkspaceError
+from myna.errors import ConsentError, ExportError, WorkspaceError
 from myna.export import dataset_export
 from myna.export.clone_export import TARGETS, CloneExportReport, CloneSelection, export_clone, slugs
 from myna.models.bases import Base
+from myna.models.gguf_file import read_metadata
 from myna.models.loading import load_adapter, load_base
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
@@ -62,7 +64,7 @@ def trained(tmp_path: Path) -> Trained:
             base=base.name,
             base_fingerprint=base.fingerprint,
             format=prompt_format(max_length=128),
-            personas=list(personas),
+            people=trained_on(personas).people,
             channels=[Channel("", "tea", ["Ben", "Ana", "Cy"])],
             **more,
         ).save(folder)
@@ -83,6 +85,10 @@ class TestGguf:
         folder, done = exported(trained(base, real_lora), "gguf")
         assert done.checked == "llama.cpp loads it on SmolLM2-135M-Instruct.Q4_1.gguf"
         assert done.files == ["README.txt", "adapter.gguf", "template.jinja"]
+        metadata = read_metadata(folder / "adapter.gguf")
+        assert metadata["general.name"] == "Ana (clone)"
+        assert "It is not the person" in str(metadata["general.description"])
+        assert "a language model imitates them" in (folder / "README.txt").read_text("utf-8")
         prompt = tokenizer.encode("A chat in tea: Ana, Ben.\nBen: tea?\nAna:").ids
         engine = open_engine("llama.cpp", base, folder / "adapter.gguf", context=256)
         ours = engine.next_probs(prompt)
@@ -116,6 +122,15 @@ class TestGguf:
             exported(trained(found, lora), "gguf")
 
 
+def with_settings(space: Workspace) -> Workspace:
+    """Controls of repetition, some of them Ana's alone, and an adapter twice as strong."""
+    space.settings_file.write_text(
+        "[chat]\nrepetition_penalty = 1.1\nfrequency_penalty = 0.3\nadapter_scale = 2.0\n"
+        "[chat.personas.Ana]\ntemperature = 0.4\ndry_multiplier = 0.8\ndry_window = 500\n"
+    )
+    return space
+
+
 class TestOllama:
     def test_a_modelfile(self, trained: Trained, base: Base, real_lora: Path) -> None:
         folder, done = exported(trained(base, real_lora), "ollama")
@@ -128,12 +143,32 @@ class TestOllama:
             'PARAMETER stop """', 'Ben:"""', 'PARAMETER stop """', 'Cy:"""',
         ]  # fmt: skip
         assert "PARAMETER temperature 0.9" in lines
+        assert lines[-1].startswith('LICENSE """A clone of Ana: a language model')
         assert done.checked.startswith("llama.cpp loads it")
+
+    def test_sampling_is_each_personas_and_what_ollama_lacks_is_named(
+        self, trained: Trained, base: Base, real_lora: Path
+    ) -> None:
+        space = with_settings(trained(base, real_lora, ("Ana", "Ben")))
+        folder, done = exported(space, "ollama")
+        ana, ben = (
+            (folder / f"{name}.Modelfile").read_text("utf-8").splitlines()
+            for name in ("ana", "ben")
+        )
+        for lines, temperature in ((ana, 0.4), (ben, 0.9)):
+            assert f"PARAMETER temperature {temperature}" in lines
+            assert "PARAMETER repeat_penalty 1.1" in lines
+            assert "PARAMETER frequency_penalty 0.3" in lines
+        assert [one for one in done.lacks if one.startswith("dry_multiplier (0.8 for Ana)")]
+        assert "dry_multiplier" in (folder / "README.txt").read_text("utf-8")
 
     def test_one_for_each_persona(self, trained: Trained, base: Base, real_lora: Path) -> None:
         folder, done = exported(trained(base, real_lora, ("Ana", "Ben")), "ollama")
-        assert [f for f in done.files if "Modelfile" in f] == ["ana.Modelfile", "ben.Modelfile"]
-        assert '"Ben:"' in (folder / "ben.Modelfile").read_text("utf-8")
+        assert [f for f in done.files if "Modelfile" in f] == [
+            "ana-clone.Modelfile",
+            "ben-clone.Modelfile",
+        ]
+        assert '"Ben:"' in (folder / "ben-clone.Modelfile").read_text("utf-8")
         assert exported(trained_again(done), "ollama", person="ben")[1].personas == ["Ben"]
 
     def test_without_a_gguf(self, trained: Trained, tiny: Base, lora: Path) -> None:
@@ -163,6 +198,27 @@ class TestMerged:
         assert float((ours - theirs).abs().max()) < 1e-4
         assert float((base - theirs).abs().max()) > 1e-2, "strong enough to tell"
 
+    def test_its_sampling_is_the_first_personas_and_its_adapter_scaled(
+        self, trained: Trained, tiny: Base, lora: Path, tokenizer: Tokenizer
+    ) -> None:
+        import torch
+        import transformers
+
+        folder, done = exported(with_settings(trained(tiny, lora)), "merged")
+        found = transformers.GenerationConfig.from_pretrained(folder)
+        assert (found.temperature, found.repetition_penalty, found.min_p) == (0.4, 1.1, 0.05)
+        assert [one for one in done.lacks if one.startswith("dry_multiplier")]
+        ids = torch.tensor([tokenizer.encode("Ben: tea?").ids])
+        merged = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        twice, once = (
+            load_adapter(load_base(tiny, dtype=torch.float32, device="cpu"), lora, scale)
+            for scale in (2.0, 1.0)
+        )
+        with torch.inference_mode():
+            ours, theirs, other = (model(ids).logits for model in (merged, twice, once))
+        assert float((ours - theirs).abs().max()) < 1e-4
+        assert float((ours - other).abs().max()) > 1e-2
+
     def test_its_tokenizer_makes_the_prompts_that_it_was_trained_on(
         self, trained: Trained, tiny: Base, lora: Path
     ) -> None:
@@ -187,11 +243,24 @@ class TestTextgen:
         ids = torch.tensor([tokenizer.encode("Ben: tea?").ids])
         models = [
             load_adapter(load_base(tiny, dtype=torch.float32, device="cpu"), place)
-            for place in (folder / "loras" / "myna-ana", lora)
+            for place in (folder / "loras" / "myna-clone-ana", lora)
         ]
         with torch.inference_mode():
             ours, theirs = (model(ids).logits for model in models)
         assert torch.equal(ours, theirs)
+
+    def test_it_carries_dry_and_the_scale(self, trained: Trained, tiny: Base, lora: Path) -> None:
+        folder, done = exported(with_settings(trained(tiny, lora)), "textgen")
+        preset = yaml.safe_load((folder / "presets" / "myna-ana.yaml").read_text("utf-8"))
+        assert preset | {
+            "temperature": 0.4, "repetition_penalty": 1.1, "frequency_penalty": 0.3,
+            "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 3,
+            "dry_sequence_breakers": '"\\n", ":"', "repetition_penalty_range": 500,
+        } == preset  # fmt: skip
+        config = json.loads((folder / "loras/myna-ana/adapter_config.json").read_text())
+        before = json.loads((lora / "adapter_config.json").read_text())
+        assert config["lora_alpha"] == 2 * before["lora_alpha"]
+        assert not [one for one in done.lacks if one.startswith("dry_multiplier")]
 
     def test_its_settings_are_what_it_reads(self, trained: Trained, tiny: Base, lora: Path) -> None:
         folder, _ = exported(trained(tiny, lora), "textgen")
@@ -199,17 +268,17 @@ class TestTextgen:
         stops = ast.literal_eval(f"[{settings['custom_stopping_strings']}]")
         assert stops == ["\nBen:", "\nCy:"]
         assert settings["custom_system_message"] == "A chat in tea: Ana, Ben, Cy."
-        template = folder / "instruction-templates" / "myna-ana.yaml"
+        template = folder / "instruction-templates" / "myna-clone-ana.yaml"
         found = yaml.safe_load(template.read_text("utf-8"))
         assert found == {"instruction_template": settings["instruction_template_str"]}
-        preset = yaml.safe_load((folder / "presets" / "myna-ana.yaml").read_text("utf-8"))
+        preset = yaml.safe_load((folder / "presets" / "myna-clone-ana.yaml").read_text("utf-8"))
         assert preset["min_p"] == 0.05
 
     def test_no_path_of_this_machine_is_in_the_lora(
         self, trained: Trained, tiny: Base, lora: Path
     ) -> None:
         folder, _ = exported(trained(tiny, lora), "textgen")
-        config = json.loads((folder / "loras/myna-ana/adapter_config.json").read_text())
+        config = json.loads((folder / "loras/myna-clone-ana/adapter_config.json").read_text())
         assert config["base_model_name_or_path"] == tiny.folder.name
 
 
@@ -221,7 +290,7 @@ class TestWhatAllShare:
         space = trained(tiny, lora)
         text = space.people_file.read_text("utf-8")
         space.people_file.write_text(text.replace('"clone"', '"context"'), "utf-8")
-        with pytest.raises(PeopleError, match=r"Ana, whom 'group' has learned .* train again"):
+        with pytest.raises(ConsentError, match=r"has learned from Ana.* train --without \"Ana\"`"):
             exported(space, target)
         assert not (space.root / "exports" / target).exists()
 
@@ -243,6 +312,8 @@ class TestWhatAllShare:
         with pytest.raises(ExportError, match="an adapter for each person: name one"):
             exported(space, "gguf")
         assert "adapter.gguf" in exported(space, "gguf", person="ben")[1].files
+        [record] = export_records(space)
+        assert record.accounts == trained_on(["Ben"]).people["Ben"].accounts
 
     def test_nothing_trained(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,8 @@ CONTEXT_TURNS = 4
 """Turns of the real conversation that the clones go on from."""
 
 CLONE_TURNS = 6
+ITEMS, ROOMS = 40, 4
+"""Replies and rooms that the demo is measured by: a third of what `myna evaluate` takes."""
 
 
 def command(
@@ -47,8 +50,8 @@ def command(
         prepare.print_ledger(ledger, console())
     note(f"4. Train for at most {budget}")
     trained = train.train_if_stale(workspace, settings, DEFAULT_ADAPTER)
-    note("5. Evaluate: bits per character, base against clone")
-    report = evaluate.evaluate_if_stale(workspace, DEFAULT_ADAPTER)
+    note("5. Evaluate: likelihood, voice and rooms, on chats that the clone has never seen")
+    report = evaluate.evaluate_if_stale(workspace, DEFAULT_ADAPTER, items=ITEMS, rooms=ROOMS)
     if not as_json:
         evaluate.print_report(report)
     note("6. Talk: a scene from the test split, which the clone has never seen")
@@ -57,22 +60,50 @@ def command(
         print_json(
             {"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": conversation}
         )
-    note(f"\nTalk to them yourself: cd {folder} && myna chat")
+    note("")
+    note(f"Talk to them yourself: cd {folder} && myna chat")
+
+
+def closing_lines(report: dict[str, Any], folder: Path, budget: str) -> list[str]:
+    """The clones' quality, what would make them better, and what to type, a line each."""
+    from myna.evaluation.report import measures_of
+
+    measures = {measure.name: measure for measure in measures_of(report)}
+    change, good = measures["bits_change"].clone.value, []
+    if (said := measures.get("who_said_it")) and not isnan(said.clone.value):
+        good.append(
+            f"recognised as themselves {said.clone.value:.2f} of the way from chance (0) to the "
+            "real people (1)"
+        )
+    if (repeats := measures.get("repeats")) and repeats.ceiling:
+        good.append(
+            f"{repeats.clone.value:.0%} of lines in rooms repeat what was just said "
+            f"(real: {repeats.ceiling.value:.0%})"
+        )
+    return [
+        f"How good: {'; '.join(good) or f'{change:+.1%} bits per character'}. More: "
+        f"{folder / 'reports' / f'{DEFAULT_ADAPTER}.html'}",
+        f"Better: more minutes than {budget}: cd {folder} && myna train --force --budget 30m; or a "
+        "larger base: `myna doctor` says which this machine can train",
+        f"Talk to them yourself: cd {folder} && myna chat",
+    ]
 
 
 def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:
     """Let the clones continue a scene of the test split, and print it beside the real one."""
+    from myna import people
     from myna.persona.clone import open_clone
 
-    clone = open_clone(workspace, DEFAULT_ADAPTER, workspace.settings(), seed=11, report=note)
+    settings = workspace.settings()
+    clone = open_clone(workspace, DEFAULT_ADAPTER, settings, scope="group", seed=11, report=note)
     scene = _scene(workspace, clone.personas)
     builder = scene.prompt_builder(clone.format, clone.tokenizer, clone.prompt_budget(clone.chat))
     colours = person_colours(clone.personas)
     screen = console()
 
-    def print_line(person: str, text: str, end: str = "\n") -> None:
+    def print_line(person: str, text: str, end: str = "\n", mark: str = "") -> None:
         if not quiet:
-            screen.print(f"{person}: ", style=f"bold {colours.get(person, 'white')}", end="")
+            screen.print(f"{person}{mark}: ", style=f"bold {colours.get(person, 'white')}", end="")
             screen.print(text, end=end)
 
     if not quiet:
@@ -84,7 +115,7 @@ def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:
     crew = [p for p in builder.members if p in clone.personas]
     for _ in range(CLONE_TURNS):
         person = clone.next_speaker(builder, crew)
-        print_line(person, "", end="")
+        print_line(person, "", end="", mark=people.CLONE_MARK)
         turn = clone.speak(builder, person)
         for piece in turn:
             if not quiet:

@@ -9,12 +9,21 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from myna.evaluation.measure import Estimate, Measure, Signed, SignedText, bootstrap, few_items_note
+from myna.evaluation.measure import (
+    Estimate,
+    Measure,
+    Signed,
+    SignedText,
+    bootstrap,
+    few_items_note,
+    mean,
+)
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
@@ -90,8 +99,8 @@ def measure_attribution(
     chosen = _balanced([turn for turn in train if turn.person in people])
     found = []
     for name, title, fit, frame in (
-        ("who_said_it", "Who said it (character n-grams)", train_character_classifier, _framed),
-        ("who_said_it_style", "Who said it (words and style)", train_style_classifier, str),
+        ("who_said_it", "Who said it, by letters", train_character_classifier, _framed),
+        ("who_said_it_style", "Who said it, by words", train_style_classifier, str),
     ):
         model = fit(chosen)
         rights = {
@@ -157,10 +166,11 @@ def _recognised(model: Any, turns: Sequence[Signed], frame: Any) -> list[tuple[S
 
 def _balanced_accuracy(some: Sequence[tuple[Signed, bool]]) -> float:
     """Mean over people of the share of their turns that are recognised."""
-    by_person: dict[str, list[bool]] = {}
+    rights, all_turns = Counter[str](), Counter[str]()
     for turn, right in some:
-        by_person.setdefault(turn.person, []).append(right)
-    return float(np.mean([np.mean(rights) for rights in by_person.values()]))
+        all_turns[turn.person] += 1
+        rights[turn.person] += right
+    return mean([rights[person] / count for person, count in all_turns.items()])
 
 
 def _people_with_enough(train: Sequence[SignedText]) -> list[str]:

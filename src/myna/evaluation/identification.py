@@ -143,7 +143,7 @@ def measure_names(
     return [
         Measure(
             "true_name",
-            "Real replies that are likeliest under their author's name",
+            "Likeliest under own name",
             "higher",
             share(clone),
             "share of real replies whose words have more bits under every other persona's name",
@@ -157,10 +157,11 @@ def measure_names(
             },
             references={"chance": Estimate(1 / len(names))},
             notes=notes,
+            section="likelihood",
         ),
         Measure(
             "name_gain",
-            "Bits that the author's name saves on a reply",
+            "Bits that the name saves",
             "higher",
             gain(clone),
             "bits of a real reply under the other personas' names (mean) less those under the "
@@ -168,6 +169,7 @@ def measure_names(
             floor=gain(base),
             unit="bits",
             notes=notes,
+            section="likelihood",
         ),
     ]
 
@@ -184,7 +186,7 @@ def measure_ranks(clone: Sequence[Scored], base: Sequence[Scored]) -> list[Measu
     for name, title, figure, chance, formula in (
         (
             "real_of_ten",
-            "Choosing the real reply of ten",
+            "Real reply chosen of ten",
             lambda s: float(s.rank == 1),
             1 / CANDIDATES,
             "share of real replies with fewer bits per character than nine other test turns of "
@@ -192,7 +194,7 @@ def measure_ranks(clone: Sequence[Scored], base: Sequence[Scored]) -> list[Measu
         ),
         (
             "reciprocal_rank",
-            "Rank of the real reply among ten (mean reciprocal)",
+            "Rank of it, reciprocal",
             lambda s: 1 / s.rank,
             sum(1 / rank for rank in range(1, CANDIDATES + 1)) / CANDIDATES,
             "mean of 1 / rank of the real reply among the same ten (Voorhees 1999)",
@@ -213,6 +215,7 @@ def measure_ranks(clone: Sequence[Scored], base: Sequence[Scored]) -> list[Measu
                 references={"chance": Estimate(chance)},
                 unit="share" if name == "real_of_ten" else "score",
                 notes=notes,
+                section="likelihood",
             )
         )
     return made

@@ -11,33 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
+from myna.conversations.line_repeats import NEAR_JACCARD, repeated_lines
 from myna.evaluation.measure import Estimate, Measure, Signed, bootstrap, mean
 from myna.evaluation.moments import Room
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
 
-REPEAT_WINDOW = 12
-"""Lines before a line in which it may have stood already."""
-NEAR_JACCARD = 0.8
-"""Jaccard similarity of character trigrams above which two lines are nearly the same."""
 COLLAPSED_REPEATS = 0.3
 COLLAPSED_TURN_LINES = 12
 MIN_ROOMS = 10
 """Fewer rooms than this are reported with a note that says so."""
-
-
-def repeated_lines(room: Room) -> list[bool]:
-    """True for each line that repeats one of the twelve before, exactly or nearly."""
-    texts = [_plain(text) for _, text in room]
-    trigrams = [_trigrams(text) for text in texts]
-    return [
-        any(
-            texts[i] == texts[j] or _jaccard(trigrams[i], trigrams[j]) > NEAR_JACCARD
-            for j in range(max(0, i - REPEAT_WINDOW), i)
-        )
-        for i in range(len(texts))
-    ]
 
 
 def longest_turn(room: Room) -> int:
@@ -50,7 +34,8 @@ def longest_turn(room: Room) -> int:
 def has_collapsed(room: Room) -> bool:
     """True where over 30 % of lines are repeats, or a turn has over twelve lines."""
     return (
-        mean([float(repeated) for repeated in repeated_lines(room)]) > COLLAPSED_REPEATS
+        mean([float(repeated) for repeated in repeated_lines([text for _, text in room])])
+        > COLLAPSED_REPEATS
         or longest_turn(room) > COLLAPSED_TURN_LINES
     )
 
@@ -115,13 +100,14 @@ def measure_rooms(
         real: real turns of the personas.
     """
     notes = (f"only {len(clones)} rooms, so read it with care",) if len(clones) < MIN_ROOMS else ()
+    shared: dict[str, Any] = {"notes": notes, "section": "rooms"}
     sizes = [min(_words(a), _words(b)) for a, b in zip(clones, stretches, strict=True)]
 
     def by_room(figure: Callable[[Room], float], **given: Any) -> dict[str, Any]:
         return by_pair([figure(room) for room in clones], [figure(r) for r in stretches], **given)
 
     def by_pair(ours: list[float], theirs: list[float], **given: Any) -> dict[str, Any]:
-        return {"clone": _mean(ours), "ceiling": _mean(theirs), "notes": notes, **given}
+        return {"clone": _mean(ours), "ceiling": _mean(theirs), **shared, **given}
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (
@@ -133,13 +119,13 @@ def measure_rooms(
     return [
         Measure(
             "repeats",
-            "Lines that repeat one of the twelve before",
+            "Repeated lines",
             "real",
             definition="share of lines that equal one of the twelve lines before, or whose "
             f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
             clone=_share_of_lines(clones),
             ceiling=_share_of_lines(stretches),
-            notes=notes,
+            **shared,
         ),
         Measure(
             "collapsed",
@@ -151,7 +137,7 @@ def measure_rooms(
         ),
         Measure(
             "longest_turn",
-            "Lines of a room's longest turn",
+            "Longest turn, in lines",
             "real",
             definition="mean over rooms of the lines of the longest turn",
             **by_room(lambda room: float(longest_turn(room)), unit="count"),
@@ -159,25 +145,24 @@ def measure_rooms(
         *(
             Measure(
                 f"distinct_{n}",
-                f"Different {what} (distinct-{n})",
+                f"Different {what}",
                 "real",
-                definition=f"different word {n}-grams over all, mean over rooms, each cut to as "
-                "many words as its real stretch (arXiv 1510.03055)",
+                definition=f"distinct-{n}: different word {n}-grams over all, mean over rooms, "
+                "each cut to as many words as its real stretch (arXiv 1510.03055)",
                 **distinct_n(n),
             )
-            for n, what in ((1, "words"), (2, "pairs of words"))
+            for n, what in ((1, "words"), (2, "word pairs"))
         ),
         Measure(
             "self_bleu",
-            "Words shared with other lines (self-BLEU-3)",
+            "Words of other lines",
             "real",
-            definition="mean share of a line's word trigrams that stand in another line of the "
-            "room (after 1802.01886)",
+            definition="self-BLEU-3: share of a line's word trigrams in other lines (1802.01886)",
             **by_room(lambda room: self_bleu([room]), unit="score"),
         ),
         Measure(
             "speaker_entropy",
-            "How open it is who speaks next",
+            "Openness of who is next",
             "real",
             definition="entropy in bits of the next speaker given the last one, mean over rooms",
             **by_room(speaker_entropy, unit="bits"),
@@ -199,7 +184,7 @@ def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ..
 
     return Measure(
         "speaking_shares",
-        "Distance of the shares of turns from the real ones",
+        "Distance of turn shares",
         "lower",
         bootstrap(clones, range(len(clones)), distance),
         "total variation distance between the shares of turns of each person, rooms to real",
@@ -211,7 +196,12 @@ def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ..
             for person in everyone
         },
         notes=notes,
+        section="rooms",
     )
+
+
+def _repeats(room: Room) -> list[bool]:
+    return repeated_lines([text for _, text in room])
 
 
 def _mean(values: list[float]) -> Estimate:
@@ -224,21 +214,12 @@ def _words(room: Room) -> int:
 
 
 def _share_of_lines(rooms: Sequence[Room]) -> Estimate:
-    flags = [(repeated, i) for i, room in enumerate(rooms) for repeated in repeated_lines(room)]
+    flags = [
+        (repeated, i)
+        for i, room in enumerate(rooms)
+        for repeated in repeated_lines([text for _, text in room])
+    ]
     return bootstrap([float(repeated) for repeated, _ in flags], [room for _, room in flags], mean)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-def _trigrams(text: str) -> set[str]:
-    padded = f"  {text} "
-    return {padded[i : i + 3] for i in range(len(padded) - 2)}
-
-
-def _jaccard(one: set[str], other: set[str]) -> float:
-    return len(one & other) / len(one | other) if one or other else 0.0
 
 
 def _word_ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:

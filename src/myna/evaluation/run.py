@@ -19,16 +19,21 @@ from myna.errors import MynaError, WorkspaceError
 from myna.evaluation import (
     assistant_leak,
     attribution,
+    copying,
     identification,
+    in_jokes,
+    leaks,
     likelihood,
     prompted_base,
     room_metrics,
     speaker_order,
+    style,
     turn_ends,
 )
 from myna.evaluation.evidence import Evidence, Progress
 from myna.evaluation.measure import Measure, Size
-from myna.evaluation.report import Example, Report, page
+from myna.evaluation.page import page
+from myna.evaluation.report import Example, Report
 from myna.preparing.prepare import read_samples
 
 Metric = Callable[[Evidence], list[Measure]]
@@ -37,9 +42,13 @@ LIKELIHOODS: dict[str, Metric] = {"bits per character": likelihood.measure}
 """Metrics of a model in transformers, by their names; an empty list where there is nothing."""
 GENERATIONS: dict[str, Metric] = {
     "who said it": attribution.measure,
-    "rooms": room_metrics.measure,
-    "turn ends": turn_ends.measure,
     "assistant leak": assistant_leak.measure,
+    "in-jokes": in_jokes.measure,
+    "style": style.measure,
+    "turn ends": turn_ends.measure,
+    "rooms": room_metrics.measure,
+    "copying": copying.measure,
+    "leaks": leaks.measure,
 }
 """Metrics of text that the serving engine generates."""
 FULL_LIKELIHOODS: dict[str, Metric] = {
@@ -111,7 +120,9 @@ def _forget_other_runs(evidence: Evidence, manifest: dict[str, Any]) -> None:
 
 def _examples(evidence: Evidence) -> list[Example]:
     """Replies of the clone beside the real ones."""
-    return [
-        Example(moment.scene.before[-1].text, moment.person, reply.text, moment.reply.text)
-        for moment, reply in zip(evidence.moments, evidence.replies, strict=True)
-    ]
+    examples = []
+    for moment, reply in zip(evidence.moments, evidence.replies, strict=True):
+        last = moment.scene.before[-1]
+        before = f"{last.person}: {last.text}"
+        examples.append(Example(before, moment.person, reply.text, moment.reply.text))
+    return examples

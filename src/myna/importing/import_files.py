@@ -32,6 +32,7 @@ from myna import people as people_
 from myna import workspace as workspace_
 from myna.errors import SourceError
 from myna.importing.known_messages import NewMessageFilter
+from myna.leftovers import temporary_folder
 from myna.messages import PARQUET_COMPRESSION, SCHEMA, in_zone
 from myna.people import accounts
 from myna.sources import (
@@ -169,7 +170,7 @@ class _GroupImport:
             folder = self.workspace.messages
             with (
                 workspace_.explain_disk_errors(folder),
-                workspace_.temporary_folder(folder / slug) as temp_dir,
+                temporary_folder(folder / slug) as temp_dir,
             ):
                 write_table(self._new_messages(new_files, temp_dir), temp_dir)
                 self._add_people()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from myna.errors import ModelError, first_line
 from myna.models.bases import Base, find_base
-from myna.models.libraries import quiet, requires_train_extra
+from myna.models.gguf_file import quiet, requires_train_extra
 
 if TYPE_CHECKING:
     import torch
@@ -72,9 +72,17 @@ def load_base(
         except ModuleNotFoundError:
             raise
         except Exception as error:  # transformers, safetensors and torch raise many kinds
-            raise ModelError(
-                f"cannot load {base.name} from {base.folder}: {first_line(error)}"
-            ) from error
+            raise cannot_load(base.folder, error) from error
+
+
+def cannot_load(folder: Path, error: Exception) -> ModelError:
+    """The error for a base that transformers cannot load."""
+    if "trust_remote_code" in str(error):
+        return ModelError(
+            f"{folder} needs code of its own, and myna runs no code of models: choose a base "
+            "whose architecture transformers knows"
+        )
+    return ModelError(f"cannot load {folder}: {first_line(error)}")
 
 
 def _disable_fused_cpu_product(model: Any) -> None:
@@ -112,8 +120,10 @@ def check_four_bits(device: torch.device | str) -> None:
         ) from error
 
 
-def load_adapter(model: Any, folder: Path) -> Any:
+def load_adapter(model: Any, folder: Path, scale: float = 1.0) -> Any:
     """Put the LoRA adapter in `folder` on `model`, frozen, in evaluation mode.
+
+    Its change of the weights is multiplied by `scale`.
 
     If every weight was trained, return the full model in the folder instead.
 
@@ -136,11 +146,12 @@ def load_adapter(model: Any, folder: Path) -> Any:
             adapted = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=False)
         except Exception as error:  # peft and safetensors raise many kinds
             raise ModelError(f"cannot load the adapter {folder}: {first_line(error)}") from error
+        _scale(adapted, "default", scale)  # peft's name for an adapter without one
         return adapted.eval()
 
 
-def add_adapter(model: Any, folder: Path, name: str) -> None:
-    """Add another LoRA, with a name, to a model from `load_adapter`.
+def add_adapter(model: Any, folder: Path, name: str, scale: float = 1.0) -> None:
+    """Add another LoRA, with a name and a scale, to a model from `load_adapter`.
 
     Raises:
         ModelError: no adapter in safetensors there, or one of another base.
@@ -152,6 +163,15 @@ def add_adapter(model: Any, folder: Path, name: str) -> None:
             model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
         except Exception as error:  # peft and safetensors raise many kinds
             raise ModelError(f"cannot load the adapter {folder}: {first_line(error)}") from error
+        _scale(model, name, scale)
+
+
+def _scale(model: Any, adapter: str, scale: float) -> None:
+    """Multiply an adapter's change of the weights by `scale`."""
+    for module in model.modules():
+        factors = getattr(module, "scaling", None)  # attention has a number of this name
+        if isinstance(factors, dict) and adapter in factors:
+            factors[adapter] *= scale
 
 
 def choose_device() -> torch.device:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myna.errors import EngineError, ModelError
+from myna.leftovers import temporary_folder
 from myna.models.bases import Base
-from myna.models.fetch import disk_errors, temporary_folder
+from myna.models.fetch import disk_errors
 from myna.models.gguf_file import read_metadata
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ class LoraWeights:
     """DoRA's magnitudes of the rows, (out,) each; empty for a plain LoRA."""
 
 
-def read_adapter(adapter: Path, base: Base) -> LoraWeights:
-    """Read the adapter in the folder `adapter`, trained on `base`.
+def read_adapter(adapter: Path, base: Base, scale: float = 1.0) -> LoraWeights:
+    """Read the adapter in the folder `adapter`, trained on `base`, its change times `scale`.
 
     Raises:
         EngineError: llama.cpp does not support the adapter, or gguf is not installed.
@@ -68,7 +69,7 @@ def read_adapter(adapter: Path, base: Base) -> LoraWeights:
     config = _read_adapter_config(adapter)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, model["num_hidden_layers"])
     rank = config["r"]
-    alpha = float(config["lora_alpha"])
+    alpha = float(config["lora_alpha"]) * scale
     if config.get("use_rslora"):  # peft then scales by alpha / sqrt(rank)
         alpha *= math.sqrt(rank)
     lora = LoraWeights(alpha, alpha / rank, {}, {}, {})
@@ -92,17 +93,23 @@ def read_adapter(adapter: Path, base: Base) -> LoraWeights:
     return lora
 
 
-def convert_once(adapter: Path, base: Base, file: str, write: Callable[[Path, str], None]) -> Path:
+def convert_once(
+    adapter: Path,
+    base: Base,
+    file: str,
+    write: Callable[[Path, str], None],
+    scale: float = 1.0,
+) -> Path:
     """`file` in the adapter's folder, made by `write(target, source)` unless up to date.
 
-    `write` stores `source` under the key `SOURCE_KEY`.
+    `write` stores `source`, which depends on `scale`, too, under the key `SOURCE_KEY`.
 
     Raises:
         ModelError: the adapter is missing, or its folder cannot be written.
     """
-    target, source = adapter / file, _source_hash(adapter, base)
+    target, source = adapter / file, _source_hash(adapter, base, scale)
     if not _was_made_from(target, source):
-        with disk_errors(adapter), temporary_folder(adapter) as folder:
+        with disk_errors(adapter), temporary_folder(target) as folder:
             path = folder / file
             write(path, source)
             path.replace(target)
@@ -145,7 +152,7 @@ def _read_adapter_config(adapter: Path) -> dict[str, Any]:
         _ = float(settings["lora_alpha"]), 1 / int(settings["r"])
     except OSError as error:
         raise ModelError(f"{adapter} holds no adapter: {path.name} is missing") from error
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: train the adapter again") from error
     unknown = [key for key in _UNSUPPORTED_SETTINGS if settings.get(key)]
     if settings.get("bias", "none") != "none":
@@ -191,14 +198,14 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
             tensors[name] = values.reshape(entry["shape"])
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: train the adapter again") from error
     return tensors
 
 
-def _source_hash(adapter: Path, base: Base) -> str:
-    """A hash of the adapter, the base and the version of the conversion."""
-    digest = hashlib.sha256(_CONVERSION_VERSION.encode())
+def _source_hash(adapter: Path, base: Base, scale: float) -> str:
+    """A hash of the adapter, its scale, the base and the version of the conversion."""
+    digest = hashlib.sha256(f"{_CONVERSION_VERSION} {scale!r}".encode())
     files = (adapter / "adapter_config.json", adapter / "adapter_model.safetensors")
     try:
         for path in (*files, base.folder / "config.json"):

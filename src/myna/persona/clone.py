@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna import config
-from myna.artifacts import AdapterInfo, Channel, PromptFormat
+from myna.artifacts import AdapterInfo, Channel, PromptFormat, SpeakingHabits, TurnTaking
 from myna.config import Sampling
-from myna.engines.engine import Engine
+from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
-from myna.errors import PeopleError
+from myna.errors import ConsentError, PeopleError, SettingsError
 from myna.models.bases import Base, find_base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
+from myna.people import Scope
+from myna.people.consent_checker import ConsentChecker
 from myna.persona import next_speaker as next_speaker_
+from myna.persona.line_guard import line_guard
 from myna.persona.memory import Memory, open_memory
 from myna.persona.prompt import PromptBuilder
 from myna.persona.turn import GeneratedTurn
@@ -34,12 +37,19 @@ class Clone:
     engine: Engine
     tokenizer: Tokenizer
     personas: list[str]
+    """Everyone whom it was trained on; not all of them may speak."""
+    consents: ConsentChecker
+    """Asked before each turn."""
     format: PromptFormat
     """Of the samples that the adapter was trained on."""
     channels: list[Channel]
     """Those trained on, the busiest first."""
     chat: config.Chat
     rng: random.Random
+    habits: dict[str, SpeakingHabits] = field(default_factory=dict)
+    """Of the personas; who has none is not guarded against repeats."""
+    turn_taking: TurnTaking = field(default_factory=TurnTaking)
+    """The weights by which the next speaker is drawn."""
     engines: dict[str, Engine] = field(default_factory=dict)
     """Of the personas that have an adapter of their own; `engine` is one of these then."""
     memory: Memory | None = None
@@ -53,8 +63,9 @@ class Clone:
         `personas` is by default everyone who speaks in the busiest channel. Humans whose names
         do not fit into half of a prompt are left out of its system line, the last ones first.
         """
-        busiest = [p for p in self.personas if p in self.channels[0].people]
-        chosen = list(personas) if personas is not None else busiest or self.personas
+        speakers = self.speakers() or self.personas
+        busiest = [p for p in speakers if p in self.channels[0].people]
+        chosen = list(personas) if personas is not None else busiest or speakers
         channel = max(self.channels, key=lambda c: len(set(c.people) & set(chosen)))
         builder = PromptBuilder(
             self.format,
@@ -80,14 +91,18 @@ class Clone:
 
     def _max_new_tokens(self, chat: config.Chat) -> int:
         """The most tokens of a turn: at least half of a small context is left to the prompt."""
-        return min(chat.max_new_tokens, self.engine.context // 2)
+        return min(chat.longest_turn, self.engine.context // 2)
 
-    def sampling(self, chat: config.Chat) -> Sampling:
-        """The sampling parameters of `chat`, with a new seed."""
-        return chat.sampling(self.rng.randrange(2**31)).narrowed(self._max_new_tokens(chat))
+    def sampling(self, person: str, chat: config.Chat | None = None) -> Sampling:
+        """A persona's sampling parameters by `chat` (None: the clone's), with a new seed."""
+        chat = chat or self.chat
+        own = chat.sampling(self.rng.randrange(2**31), person)
+        return own.narrowed(self._max_new_tokens(chat))
 
     def engine_for(self, person: str) -> Engine:
-        """The engine that speaks for a persona; for anybody else the first one."""
+        """The engine that speaks for a persona; for anybody else that of one who may speak."""
+        if person not in self.engines and self.engines:
+            person = next(iter(self.speakers()), "")
         return self.engines.get(person, self.engine)
 
     def close(self) -> None:
@@ -95,18 +110,25 @@ class Clone:
         for engine in {id(e): e for e in (self.engine, *self.engines.values())}.values():
             engine.close()
 
+    def speakers(self) -> list[str]:
+        """The personas that may speak now, by people.toml as it is now."""
+        return self.consents.speakers()
+
     def check_persona(self, name: str) -> str:
-        """Return the name of a persona.
+        """Return the name of a persona who may speak now.
 
         Raises:
             PeopleError: no persona is called so.
+            ConsentError: they may not be cloned now; the line says what to type.
         """
         if name not in self.personas:
             raise PeopleError(f"{name} is no persona: choose one of {', '.join(self.personas)}")
+        if reason := self.consents.refusal(name):
+            raise ConsentError(reason)
         return name
 
     def next_speaker(self, builder: PromptBuilder, among: Sequence[str]) -> str:
-        """Draw the next speaker from the model's own probabilities of the names.
+        """Draw the next speaker by `speaker_probabilities`.
 
         Never the last speaker: consecutive messages of one person were one turn in training.
         """
@@ -114,8 +136,17 @@ class Clone:
         others = [person for person in among if person != last] or list(among)
         if len(others) == 1:
             return others[0]
-        probabilities = next_speaker_.probabilities(self.engine, builder, others)
-        return next_speaker_.sample(probabilities, self.rng)
+        return next_speaker_.sample(self.speaker_probabilities(builder, others), self.rng)
+
+    def speaker_probabilities(
+        self, builder: PromptBuilder, among: Sequence[str]
+    ) -> dict[str, float]:
+        """The probability of each of these people to speak next; sums to 1.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        return next_speaker_.probabilities(self.engine_for(""), builder, among, self.turn_taking)
 
     def speak(
         self,
@@ -131,14 +162,22 @@ class Clone:
         The history stays as it is. `sampling` is by the clone's own settings unless given.
 
         Raises:
-            PeopleError: no persona is called so.
+            PeopleError, ConsentError: as `check_persona`.
         """
+        engine = self.engine_for(self.check_persona(person))
+        sampling = sampling or self.sampling(person)
+        habits, guard = self.habits.get(person), None
+        if habits is not None:
+            guard = line_guard(
+                builder.messages, habits, max_redraws=sampling.max_redraws, seed=sampling.seed
+            )
         return GeneratedTurn(
-            self.engine_for(self.check_persona(person)),
+            engine,
             builder,
             person,
-            sampling or self.sampling(self.chat),
+            sampling,
             opening=opening,
+            guard=guard,
             is_cancelled=is_cancelled,
         )
 
@@ -161,17 +200,23 @@ def open_clone(
     name: str,
     settings: config.Settings,
     *,
+    scope: Scope,
     seed: int | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Clone:
     """Load the adapter `name` of a workspace into an engine, both as `settings` say.
 
+    `scope` is what the clone will be used for.
+
     Raises:
+        ConsentError: nobody whom the adapter has learned from may be cloned for that.
         WorkspaceError: there is no such adapter, or its metadata is damaged.
         ModelError: the base or the adapter is missing or damaged, or they do not fit.
         EngineError: the engine of the settings cannot run it.
     """
     info = AdapterInfo.load(workspace, name)
+    consents = ConsentChecker(workspace, info.trained(name), scope)
+    consents.check_anybody()
     base = find_adapter_base(name, info, weights=False, report=report)
     context = min(base.context, (CONTEXT_FACTOR + 1) * info.format.samples.max_length)
 
@@ -180,18 +225,50 @@ def open_clone(
 
     # An engine has one adapter for life, so personas with their own have one each.
     engines = {person: engine(own) for person, own in info.adapters.items()}
-    chat = settings.chat
+    chat = settings.chat.with_calibration(info.sampling)
+    first = next(iter(engines.values())) if engines else engine(name)
+    for note in _notes(chat, info.personas, first):
+        report(note)
     return Clone(
-        engine=next(iter(engines.values())) if engines else engine(name),
+        engine=first,
         engines=engines,
         tokenizer=Tokenizer(base.folder),
         personas=info.personas,
+        consents=consents,
         format=info.format,
         channels=info.channels,
+        habits=info.habits,
+        turn_taking=info.turn_taking,
         chat=chat,
         rng=random.Random(seed),
         memory=open_memory(workspace, chat.memory_embeddings, report) if chat.memory else None,
     )
+
+
+def _notes(chat: config.Chat, personas: Sequence[str], engine: Engine) -> list[str]:
+    """Lines about settings of `chat` that cannot work as they are written."""
+    notes = [
+        f'[chat.personas."{name}"] is not used: {name} is no persona here, only '
+        + ", ".join(personas)
+        for name in chat.personas
+        if name not in personas
+    ]
+    everyone = (chat.sampling(None, person) for person in personas)
+    used = dict.fromkeys(line for own in everyone for line in substitutes_used(own, engine.can))
+    return [*notes, *(f"the engine {engine.name} lacks {line}" for line in used)]
+
+
+def check_scale(folder: Path, chat: config.Chat) -> None:
+    """Check that the adapter in `folder` has the scale of `chat`, or can get it.
+
+    Raises:
+        SettingsError: every weight was trained, so there is nothing to scale.
+    """
+    if chat.adapter_scale != 1 and (folder / FULL_MODEL_FOLDER).is_dir():
+        raise SettingsError(
+            f"'{folder.name}' is no LoRA, every weight of it was trained: set adapter_scale = 1 "
+            "under [chat]"
+        )
 
 
 def _engine(
@@ -199,12 +276,14 @@ def _engine(
 ) -> Engine:
     """The engine with the adapter in `folder`, or with the whole model that was trained."""
     is_whole = (folder / FULL_MODEL_FOLDER).is_dir()
+    check_scale(folder, settings.chat)
     return open_engine(
         settings.chat.engine,
         find_base(str(folder / FULL_MODEL_FOLDER), weights=False) if is_whole else base,
         None if is_whole else folder,
         context=context,
         slots=settings.chat.slots,
+        adapter_scale=settings.chat.adapter_scale,
         server=settings.engine,
         report=report,
     )

@@ -38,7 +38,7 @@ from myna.people import People
 from myna.preparing import build_samples, clean_batches, html_reports, select_messages
 from myna.preparing.build_samples import BuildConfig, BuildStats
 from myna.preparing.message_store import BATCH_MESSAGES, MessageStore, batches
-from myna.preparing.statistics import Habits, habits
+from myna.preparing.statistics import Habits, habits, speaking_habits
 from myna.rendering import renderings
 from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
@@ -50,6 +50,12 @@ MAX_PERSONAS_DRAWN = 12
 """Most personas whose habits are in the report."""
 
 Report = Callable[[str], None]
+
+
+NOBODY = (
+    "nobody may be cloned yet: ask somebody, then `myna people allow NAME --asked "
+    '"who asked, how"`, or say who you are: `myna people me NAME`'
+)
 
 
 @dataclass
@@ -129,9 +135,8 @@ def prepare(
         PeopleError: nobody may be cloned.
         WorkspaceError: no message is left to train on.
     """
-    personas = people_.persona_names(people)
-    if not personas:
-        raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
+    if not (personas := people_.persona_names(people)):
+        raise PeopleError(NOBODY)
     spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)
     ledger = Ledger()
     message_batches = list(batches(tables, batch))
@@ -155,19 +160,18 @@ def prepare(
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
         names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
-        conversations = build_samples.conversation_batches(kept, batch)
         build = partial(build_samples.build_batch, config)
-        built = _report_samples(pool.map(build, conversations), report)
+        conversations = pool.map(build, build_samples.conversation_batches(kept, batch))
+        built = _report_samples(conversations, report)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
-        columns = ("number", "person", "split", "trained", "rule", "characters")
         add_to_ledger(
             ledger,
-            kept.select(columns, is_target=is_target),
+            kept.select(LEDGER_COLUMNS, is_target=is_target),
             context.persons,
             lambda some: store.load(some["number"], ("person", "text")),
         )
-    ledger.notes += _notes(built)
+    ledger.notes += [*_notes(built), *_quiet_note(kept, context.persons)]
     trained = [share.person for share in ledger.people if share.replies["train"]]
     info = PreparedInfo(
         tokenizer_fingerprint=tokenizer.fingerprint,
@@ -180,6 +184,7 @@ def prepare(
         samples=dict(sum((one.samples for one in built), Counter[str]())),
         tokens=sum(one.tokens for one in built),
         trained_tokens=sum(one.trained_tokens for one in built),
+        habits=speaking_habits(pl.scan_parquet(folder / "messages.parquet"), trained),
     )
     drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
     return PrepareResult(folder, ledger, info, drawn)
@@ -230,6 +235,18 @@ def _notes(built: Sequence[BuildStats]) -> list[str]:
     return [f"{count:,} samples {note}" for note, count in notes.items() if count]
 
 
+def _quiet_note(kept: pl.DataFrame, persons: Sequence[str]) -> list[str]:
+    """A note on those who said too little to be cloned."""
+    quiet = kept.filter(pl.col("rule") == "few-messages")["person"].value_counts(sort=True)
+    if quiet.is_empty():
+        return []
+    names = ", ".join(f"{persons[number]} ({count:,})" for number, count in quiet.iter_rows())
+    return [
+        f"not cloned, as they have few messages to learn from: {names}; to clone them as well, set "
+        "min_messages = 0 under [filter]"
+    ]
+
+
 def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame:
     """The samples of one split, or all.
 
@@ -243,6 +260,7 @@ def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame
     return samples if split is None else samples.filter(pl.col("split") == split)
 
 
+LEDGER_COLUMNS = ("number", "person", "split", "trained", "rule", "characters")
 TARGETS: dict[Action, tuple[str, str]] = {
     "validation": ("validation", "held out to stop training early"),
     "test": ("test", "held out to report on"),

@@ -27,13 +27,16 @@ import polars as pl
 from accelerate import Accelerator
 
 from myna import config, stages
+from myna import people as people_
 from myna import workspace as workspace_
-from myna.artifacts import AdapterInfo, PreparedInfo, TrainingResult
+from myna.artifacts import AdapterInfo, PreparedInfo, TrainingResult, TurnTaking
 from myna.config import Settings
 from myna.engines.transformers_engine import Transformers
-from myna.errors import TrainingError, WorkspaceError
+from myna.errors import ConsentError, TrainingError, WorkspaceError
 from myna.models.bases import Base, find_base
 from myna.models.loading import FULL_MODEL_FOLDER, load_adapter, precision
+from myna.people.consent_checker import ConsentChecker, TrainedPerson
+from myna.persona.next_speaker import fit_turn_taking
 from myna.persona.scenes import find_scenes
 from myna.persona.turn import GeneratedTurn
 from myna.preparing.prepare import read_samples
@@ -74,6 +77,7 @@ def run(
         WorkspaceError: the samples are missing or stale, or the disk is full.
         TrainingError: nothing to train on, the loss diverged, or Ctrl-C.
         ModelError: the base cannot be loaded.
+        ConsentError: somebody in the samples, or in the adapter to continue, may not be cloned.
     """
     check_samples(workspace, settings)
     accelerator = distributed.make_accelerator()
@@ -87,10 +91,18 @@ def run(
             f"the samples were made with another tokenizer than {settings.base}'s: "
             "run `myna prepare`"
         )
-    stage = _TrainingStage(
-        workspace, settings, base, prepared, accelerator, callbacks, dry_run, continue_training
-    )
     personas = prepared.personas
+    stage = _TrainingStage(
+        workspace,
+        settings,
+        base,
+        prepared,
+        _trained_people(workspace, personas),
+        accelerator,
+        callbacks,
+        dry_run,
+        continue_training,
+    )
     if not settings.train.per_person:
         return stage.train(name, personas)
     names = adapter_names(name, personas)
@@ -100,9 +112,25 @@ def run(
             workspace_.explain_disk_errors(workspace.adapter(name)),
             workspace_.atomic_folder(workspace.adapter(name)) as new,
         ):
-            stage.write_metadata(new, personas, result, names)
+            # The first persona's engine is the one that is asked who speaks next.
+            first = AdapterInfo.load(workspace, names[personas[0]])
+            stage.write_metadata(new, personas, result, first.turn_taking, names)
     accelerator.wait_for_everyone()
     return result
+
+
+def _trained_people(workspace: Workspace, personas: list[str]) -> dict[str, TrainedPerson]:
+    """The personas with accounts and consent, as people.toml has them now.
+
+    Raises:
+        ConsentError: one may not be cloned.
+    """
+    everyone = people_.load(workspace.people_file).persons
+    allowed = {person.display_name: TrainedPerson.of(person) for person in everyone if person.scope}
+    for persona in personas:
+        if persona not in allowed:
+            raise ConsentError(f"{persona} may not be cloned now: run `myna prepare`")
+    return {persona: allowed[persona] for persona in personas}
 
 
 def _combined_result(results: list[TrainingResult]) -> TrainingResult:
@@ -137,6 +165,8 @@ class _TrainingStage:
     settings: config.Settings
     base: Base
     prepared: PreparedInfo
+    people: dict[str, TrainedPerson]
+    """As they were when the training began."""
     accelerator: Accelerator
     callbacks: TrainingCallbacks
     dry_run: bool
@@ -211,7 +241,10 @@ class _TrainingStage:
             return TrainingResult(plan, None)
         # Only the main process writes the log, so no other may count on it.
         result = TrainingResult(plan, final_loss(work / "log.jsonl") if main else None)
-        self._finish(name, personas, model, result, all_samples, continue_training)
+        if main and not is_sharded:
+            self.callbacks.report("learning who speaks next")
+        turn_taking = self._turn_taking(model) if main and not is_sharded else TurnTaking()
+        self._finish(name, personas, model, result, turn_taking, all_samples, continue_training)
         if main:
             shutil.rmtree(work, ignore_errors=True)
         self.accelerator.wait_for_everyone()
@@ -233,6 +266,9 @@ class _TrainingStage:
             raise TrainingError(
                 f"there is no adapter '{name}' to continue training: leave --continue out"
             )
+        if continue_training:
+            trained = AdapterInfo.load(self.workspace, name).trained(name)
+            ConsentChecker(self.workspace, trained, "owner").check_anybody()
         has_diverged = (work / loop.DIVERGED_FILE).exists()
         if self.dry_run:
             return continue_training
@@ -270,12 +306,19 @@ class _TrainingStage:
         )
         return selected
 
+    def _turn_taking(self, model: Any) -> TurnTaking:
+        """The weights by which speakers are drawn, fitted to the validation split."""
+        messages = pl.read_parquet(self.workspace.prepared / "messages.parquet")
+        engine = Transformers(self.base, None, self.base.context, model=model)
+        return fit_turn_taking(engine, self.prepared.format, Tokenizer(self.base.folder), messages)
+
     def _finish(
         self,
         name: str,
         personas: list[str],
         model: Any,
         result: TrainingResult,
+        turn_taking: TurnTaking,
         samples: Samples,
         continue_training: bool,
     ) -> None:
@@ -293,13 +336,14 @@ class _TrainingStage:
             workspace_.write_json(
                 new / "seen.json", sorted(seen | set(data.sample_hashes(samples)))
             )
-            self.write_metadata(new, personas, result)
+            self.write_metadata(new, personas, result, turn_taking)
 
     def write_metadata(
         self,
         folder: Path,
         personas: list[str],
         result: TrainingResult,
+        turn_taking: TurnTaking,
         adapters: dict[str, str] | None = None,
     ) -> None:
         """Write the metadata of an adapter, and its manifest."""
@@ -307,10 +351,12 @@ class _TrainingStage:
             base=self.settings.base,
             base_fingerprint=self.base.fingerprint,
             format=self.prepared.format,
-            personas=personas,
+            people={person: self.people[person] for person in personas},
             channels=self.prepared.channels,
             training=result,
+            turn_taking=turn_taking,
             adapters=adapters or {},
+            habits={person: self.prepared.habits[person] for person in personas},
         ).save(folder)
         workspace_.write_manifest(
             folder,
@@ -353,11 +399,11 @@ def preview_replies(
     base = find_base(settings.base, weights=False)
     engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
-    sampling = settings.chat.sampling(step).narrowed(PREVIEW_TOKENS)
     scenes = find_scenes(messages, info.personas, turns=4)
     rng = random.Random(settings.train.seed)
     for scene in rng.sample(scenes, min(PREVIEW_REPLIES, len(scenes))):
         builder = scene.prompt_builder(info.format, tokenizer, base.context - PREVIEW_TOKENS)
-        last = builder.messages[-1]
-        text = "".join(GeneratedTurn(engine, builder, scene.next_person, sampling))
+        last, person = builder.messages[-1], scene.next_person
+        sampling = settings.chat.sampling(step, person).narrowed(PREVIEW_TOKENS)
+        text = "".join(GeneratedTurn(engine, builder, person, sampling))
         yield f"{last.person}: {last.text}"[:160], scene.next_person, text
