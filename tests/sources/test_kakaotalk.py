@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from myna.sources import load_source
-from myna.sources._shared.text_records import NO_END
+from myna.sources._shared.text import UNENDED
 
 HEAD = "Bo 님과 카카오톡 대화\n저장한 날짜 : 2024-05-03 10:00:00\n\n"
 DAY = "--------------- 2024년 5월 1일 수요일 ---------------\n"
@@ -111,7 +111,7 @@ def test_a_last_line_without_an_end_is_read_and_noted(read, memory_file) -> None
         f"{HEAD}{DAY}[Ada] [오후 1:01] tea?\n[Bo] [오후 1:02] yes", read, memory_file
     )
     assert table["text"].to_list() == ["tea?", "yes"]
-    assert tally.notes == [NO_END]
+    assert tally.notes == [UNENDED]
 
 
 @pytest.mark.parametrize(

@@ -241,7 +241,7 @@ def _from_table(file: ChatFile, channel: str, tally: Tally) -> Iterator[_Line]:
     if header is None:
         return
     columns = {name: name for name in _COLUMNS}
-    with file.open() as stream, open_text(stream, file.head) as lines:
+    with file.open() as stream, open_text(stream, file) as lines:
         for row in read_csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
             day, _, clock = row["Date"].strip().partition(" ")

@@ -196,7 +196,7 @@ def _from_table(file: ChatFile, header: CsvHeader, tally: Tally) -> Iterator[Map
     last, notes = header.names[-1], len(tally.notes)
     is_account = any(last in _COLUMNS[role] for role in ("account", "name", "remark"))
     seen: set[str] = set()
-    with file.open() as stream, open_text(stream, file.head) as lines:
+    with file.open() as stream, open_text(stream, file) as lines:
         for row in read_csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
             # A last row without its end may have half an account in its last cell.
