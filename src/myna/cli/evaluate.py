@@ -39,11 +39,27 @@ def command(
     full: Annotated[
         bool, typer.Option("--full", help="Every metric, on the whole test split.")
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[PATH:]NAME",
+            help="Compare with another adapter, of this or another workspace of the same chats.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure how good a clone is: likelihood, voice, rooms."""
     workspace = find_workspace(ctx)
-    report = evaluate_if_stale(workspace, adapter, items=items, rooms=rooms, full=full)
+    size = {"items": items, "rooms": rooms, "full": full}
+    if against is not None:
+        from myna.cli import _comparison
+
+        both = (workspace, adapter), _comparison.find_other(workspace, against)
+        for space, name in both:
+            evaluate_if_stale(space, name, **size)
+        _comparison.print_comparison(*both, as_json=as_json)
+        return
+    report = evaluate_if_stale(workspace, adapter, **size)
     if as_json:
         print_json(report)
     else:

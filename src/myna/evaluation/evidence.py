@@ -181,20 +181,34 @@ class Evidence:
         return [*real_stretches(self.split("test"), [len(room) for room in self.rooms])]
 
     @cached_property
+    def test_samples(self) -> pl.DataFrame:
+        """The samples of the test split whose replies `bits` are of."""
+        samples = read_samples(self.workspace, "test")
+        return samples if self.size.full else draw_samples(samples, self.size.items)
+
+    @cached_property
     def bits(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Bits of the test split's replies by base and by clone; see `reply_bits`."""
-        samples = read_samples(self.workspace, "test")
-        if not self.size.full:
-            samples = draw_samples(samples, self.size.items)
+        return self.bits_of_samples(self.test_samples, "likelihood")
+
+    def bits_of_samples(
+        self, samples: pl.DataFrame, what: str
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Bits of the replies in samples by base and by clone; see `reply_bits`.
+
+        Args:
+            samples: with `ids` and `target_spans`.
+            what: name of the work, for people.
+        """
         adapters: list[tuple[str | None, str]] = [*self.info.adapters.items()]
         tables: tuple[list[pl.DataFrame], list[pl.DataFrame]] = ([], [])
         for person, adapter in adapters or [(None, self.name)]:
-            for table, found in zip(tables, self._bits_of(adapter, samples), strict=True):
+            for table, found in zip(tables, self._bits_of(adapter, samples, what), strict=True):
                 table.append(found if person is None else found.filter(pl.col("person") == person))
         base, clone = (pl.concat(table) for table in tables)
         return base, clone
 
-    def _bits_of(self, adapter: str, samples: pl.DataFrame) -> list[pl.DataFrame]:
+    def _bits_of(self, adapter: str, samples: pl.DataFrame, what: str) -> list[pl.DataFrame]:
         """The bits of replies by the base and by one adapter on it."""
         base = find_adapter_base(self.name, self.info, weights=True, report=self.report)
         plain = load_base(base)
@@ -204,12 +218,11 @@ class Evidence:
         models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}
 
         def measured(which: str) -> pl.DataFrame:
-            what = f"likelihood of the {which}"
             return reply_bits(
                 models[which],
                 samples,
                 adapter=which == "clone",
-                progress=lambda done, total: self.progress(what, done, total),
+                progress=lambda done, total: self.progress(f"{what} of the {which}", done, total),
             )
 
         return [measured(which) for which in models]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import Any
 
@@ -55,7 +55,9 @@ class Report:
 
     def plain(self) -> dict[str, Any]:
         """The figures as JSON data, the measures by their names; what is not known is null."""
-        measures = {measure.name: _without_nan(asdict(measure)) for measure in self.measures}
+        measures = {m.name: without_nan(asdict(replace(m, items=()))) for m in self.measures}
+        for measure in measures.values():
+            del measure["items"]
         return {"adapter": self.adapter, "measures": measures, "notes": self.notes}
 
 
@@ -85,14 +87,15 @@ def measures_of(data: dict[str, Any]) -> list[Measure]:
     ]
 
 
-def written(estimate: Estimate | None, unit: str) -> str:
-    """A figure for people, with its interval where it has one."""
+def written(estimate: Estimate | None, unit: str, sign: str = "") -> str:
+    """A figure for people, with its interval where it has one; with `sign` "+", a signed one."""
     if estimate is None or math.isnan(estimate.value):
         return "–"
-    text = _number(estimate.value, unit)
+    text = _number(estimate.value, unit, sign)
     if math.isnan(estimate.low) or estimate.low == estimate.high:
         return text
-    return f"{text} ({_number(estimate.low, unit)} to {_number(estimate.high, unit)})"
+    low, high = (_number(value, unit, sign) for value in (estimate.low, estimate.high))
+    return f"{text} ({low} to {high})"
 
 
 def page(report: Report) -> str:
@@ -238,17 +241,18 @@ def _high(estimate: Estimate) -> float:
     return estimate.value if math.isnan(estimate.high) else max(estimate.high, estimate.value)
 
 
-def _number(value: float, unit: str) -> str:
+def _number(value: float, unit: str, sign: str = "") -> str:
     if unit == "share":
-        return f"{value:.1%}"
-    return f"{value:.3f}" if unit == "bits" else f"{value:.2f}"
+        return f"{value:{sign}.1%}"
+    return f"{value:{sign}.3f}" if unit == "bits" else f"{value:{sign}.2f}"
 
 
-def _without_nan(data: Any) -> Any:
+def without_nan(data: Any) -> Any:
+    """JSON data with null where a figure is not known."""
     if isinstance(data, float) and math.isnan(data):
         return None
     if isinstance(data, dict):
-        return {key: _without_nan(value) for key, value in data.items()}
+        return {key: without_nan(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_without_nan(value) for value in data]
+        return [without_nan(value) for value in data]
     return data

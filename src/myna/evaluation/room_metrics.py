@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
-from myna.evaluation.measure import Estimate, Measure, Signed, bootstrap, mean
+from myna.evaluation.measure import Estimate, Item, Measure, Signed, bootstrap, mean
 from myna.evaluation.moments import Room
 
 if TYPE_CHECKING:
@@ -121,7 +121,13 @@ def measure_rooms(
         return by_pair([figure(room) for room in clones], [figure(r) for r in stretches], **given)
 
     def by_pair(ours: list[float], theirs: list[float], **given: Any) -> dict[str, Any]:
-        return {"clone": _mean(ours), "ceiling": _mean(theirs), "notes": notes, **given}
+        known = [not math.isnan(value) for value in ours]
+        items = tuple(
+            Item("", i, value if is_known else 0.0, float(is_known))
+            for i, (value, is_known) in enumerate(zip(ours, known, strict=True))
+        )
+        figures = {"clone": _mean(ours), "ceiling": _mean(theirs), "items": items}
+        return {**figures, "notes": notes, **given}
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (
@@ -140,6 +146,10 @@ def measure_rooms(
             clone=_share_of_lines(clones),
             ceiling=_share_of_lines(stretches),
             notes=notes,
+            items=tuple(
+                Item("", i, float(sum(repeated_lines(room))), float(len(room)))
+                for i, room in enumerate(clones)
+            ),
         ),
         Measure(
             "collapsed",

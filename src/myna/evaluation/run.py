@@ -2,6 +2,7 @@
 
     reports/NAME.json    every figure, with its definition
     reports/NAME.html    the same as a page, with examples
+    reports/NAME.items.parquet    what the figures are taken of, to compare adapters
 
 Likelihoods come from transformers, generations from the engine that serves. A metric that
 cannot be taken leaves a note, and the rest of the report still comes.
@@ -17,6 +18,7 @@ from typing import Any
 from myna import stages, workspace
 from myna.errors import MynaError, WorkspaceError
 from myna.evaluation import (
+    against,
     assistant_leak,
     attribution,
     identification,
@@ -69,8 +71,9 @@ def run(
     _forget_other_runs(evidence, manifest)
     measures, notes = _measure_all(evidence)
     made = Report(name, measures, notes, _examples(evidence), evidence.rooms)
-    data = {**made.plain(), "manifest": manifest}
+    data = {**made.plain(), "draw": against.draw_fingerprint(evidence), "manifest": manifest}
     with workspace.explain_disk_errors(space.reports):
+        against.save_items(against.items_path(space, name), measures)
         workspace.write_json(space.reports / f"{name}.json", data)
         workspace.write_text(space.reports / f"{name}.html", page(made))
     shutil.rmtree(evidence.folder, ignore_errors=True)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from myna.evaluation.measure import Estimate, Measure, Signed, SignedText, bootstrap, mean
+from myna.evaluation.measure import (
+    Estimate,
+    Measure,
+    Signed,
+    SignedText,
+    bootstrap,
+    items_of,
+    mean,
+)
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
@@ -25,14 +33,16 @@ def measure_turn_ends(clone: Sequence[GeneratedReply], real: Sequence[SignedText
         real: real turns of the test split.
     """
     conversations = [turn.conversation for turn in clone]
+    cut = [float(reply.is_cut) for reply in clone]
     return [
         Measure(
             "cut_by_limit",
             "Replies cut by the limit of tokens",
             "lower",
-            bootstrap([float(reply.is_cut) for reply in clone], conversations, mean),
+            bootstrap(cut, conversations, mean),
             "share of replies that ended at max_new_tokens instead of by the model's own choice",
             ceiling=Estimate(0.0, items=len(real)),
+            items=items_of(clone, cut),
         ),
         _beside_real(
             "messages_per_turn",
@@ -82,4 +92,5 @@ def _beside_real(
             for person in people
         },
         unit="count",
+        items=items_of(clone, [figure(turn.text) for turn in clone]),
     )
