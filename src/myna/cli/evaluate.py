@@ -46,6 +46,15 @@ def command(
             help="Compare with another adapter, of this or another workspace of the same chats.",
         ),
     ] = None,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Play: which of two replies is the real one?")
+    ] = False,
+    player: Annotated[
+        str, typer.Option(metavar="NAME", help="With --blind: who plays; results are added up.")
+    ] = "Me",
+    private: Annotated[
+        bool, typer.Option("--private", help="With --blind: chats of two people as well.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure how good a clone is: likelihood, voice, rooms."""
@@ -60,6 +69,11 @@ def command(
         _comparison.print_comparison(*both, as_json=as_json)
         return
     report = evaluate_if_stale(workspace, adapter, **size)
+    if blind:
+        from myna.cli import _blind_game
+
+        _blind_game.run(workspace, adapter, player, private=private, as_json=as_json)
+        return
     if as_json:
         print_json(report)
     else:

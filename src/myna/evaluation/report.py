@@ -55,10 +55,15 @@ class Report:
 
     def plain(self) -> dict[str, Any]:
         """The figures as JSON data, the measures by their names; what is not known is null."""
-        measures = {m.name: without_nan(asdict(replace(m, items=()))) for m in self.measures}
-        for measure in measures.values():
-            del measure["items"]
+        measures = {measure.name: measure_data(measure) for measure in self.measures}
         return {"adapter": self.adapter, "measures": measures, "notes": self.notes}
+
+
+def measure_data(measure: Measure) -> dict[str, Any]:
+    """A measure as JSON data, without its items; what is not known is null."""
+    data: dict[str, Any] = without_nan(asdict(replace(measure, items=())))
+    del data["items"]
+    return data
 
 
 def measures_of(data: dict[str, Any]) -> list[Measure]:

@@ -3,6 +3,7 @@
     reports/NAME.json    every figure, with its definition
     reports/NAME.html    the same as a page, with examples
     reports/NAME.items.parquet    what the figures are taken of, to compare adapters
+    reports/NAME.deck.json        moments with two replies, for the blind game
 
 Likelihoods come from transformers, generations from the engine that serves. A metric that
 cannot be taken leaves a note, and the rest of the report still comes.
@@ -21,6 +22,7 @@ from myna.evaluation import (
     against,
     assistant_leak,
     attribution,
+    blind,
     identification,
     likelihood,
     room_metrics,
@@ -74,6 +76,7 @@ def run(
     data = {**made.plain(), "draw": against.draw_fingerprint(evidence), "manifest": manifest}
     with workspace.explain_disk_errors(space.reports):
         against.save_items(against.items_path(space, name), measures)
+        blind.save_deck(space, name, blind.make_deck(evidence))
         workspace.write_json(space.reports / f"{name}.json", data)
         workspace.write_text(space.reports / f"{name}.html", page(made))
     shutil.rmtree(evidence.folder, ignore_errors=True)
