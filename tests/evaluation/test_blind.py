@@ -104,5 +104,7 @@ def test_who_may_not_be_cloned_any_more_is_in_no_game(measured: Workspace, tmp_p
     space = Workspace(tmp_path / "friends")
     assert {c.person for c in blind.load_deck(space, "group").cards} == {"Ana", "Ben"}
     text = space.people_file.read_text("utf-8")
-    space.people_file.write_text(text.replace('\nconsent = "clone"', '\nconsent = "no"', 1), "utf-8")
+    space.people_file.write_text(
+        text.replace('\nconsent = "clone"', '\nconsent = "no"', 1), "utf-8"
+    )
     assert len({c.person for c in blind.load_deck(space, "group").cards}) == 1

@@ -23,6 +23,7 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from myna import people, stages
+from myna.artifacts import check_is_clone
 from myna.errors import WorkspaceError
 from myna.evaluation.measure import Estimate, Measure, bootstrap, few_items_note, mean
 from myna.persona.prompt import prompt_message
@@ -136,8 +137,10 @@ def load_deck(workspace: Workspace, name: str) -> Deck:
     """Read the deck of an adapter, without people who may not be cloned any more.
 
     Raises:
-        WorkspaceError: there is none, it is damaged, or it is of other weights.
+        WorkspaceError: there is none, it is damaged, it is of other weights, or the adapter
+            has canaries.
     """
+    check_is_clone(workspace, name)
     path = _deck_path(workspace, name)
     deck = _read_deck(path) if path.exists() else None
     if deck is None or deck.adapter != _adapter(workspace, name):

@@ -21,6 +21,7 @@ import polars as pl
 from myna.artifacts import AdapterInfo
 from myna.config import override
 from myna.engines.open_engine import SERVER_ENGINES, open_engine
+from myna.errors import WorkspaceError
 from myna.evaluation.likelihood import draw_samples, reply_bits
 from myna.evaluation.measure import SignedText, Size
 from myna.evaluation.moments import (
@@ -38,8 +39,9 @@ from myna.evaluation.moments import (
 from myna.models.loading import load_adapter, load_base
 from myna.persona.clone import Clone, find_adapter_base, open_clone
 from myna.preparing.prepare import read_samples
+from myna.training.data import are_seen
 from myna.training.kernels.install import install_kernels
-from myna.workspace import Workspace
+from myna.workspace import Workspace, read_json
 
 Item = TypeVar("Item")
 Progress = Callable[[str, int, int], None]
@@ -190,6 +192,31 @@ class Evidence:
     def bits(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Bits of the test split's replies by base and by clone; see `reply_bits`."""
         return self.bits_of_samples(self.test_samples, "likelihood")
+
+    @cached_property
+    def train_samples(self) -> pl.DataFrame:
+        """Samples that the adapter was trained on, with as many replies as `test_samples`.
+
+        Raises:
+            WorkspaceError: the samples are others than when it was trained.
+        """
+        samples = read_samples(self.workspace, "train")
+        is_seen = pl.Series([False] * samples.height)
+        for person, adapter in self.info.adapters.items() or [(None, self.name)]:
+            seen = read_json(self.workspace.adapter(adapter) / "seen.json") or []
+            is_seen |= pl.Series(are_seen(samples, set(seen), person))
+        samples = samples.filter(is_seen)
+        if samples.is_empty():
+            raise WorkspaceError(
+                f"none of the samples is one that adapter '{self.name}' was trained on: "
+                "they were prepared again, so train again"
+            )
+        return draw_samples(samples, sum(map(len, self.test_samples["target_spans"])))
+
+    @cached_property
+    def train_bits(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Bits of the replies in `train_samples` by base and by clone."""
+        return self.bits_of_samples(self.train_samples, "likelihood of training text")
 
     def bits_of_samples(
         self, samples: pl.DataFrame, what: str

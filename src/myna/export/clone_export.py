@@ -14,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from myna import config, people, stages
-from myna.artifacts import AdapterInfo, Channel
+from myna.artifacts import AdapterInfo, Channel, check_is_clone
 from myna.choices import DEFAULT_ADAPTER
 from myna.errors import ExportError, PeopleError
 from myna.export.dataset_export import MANIFEST_KEY, choose_personas
@@ -162,11 +162,12 @@ def load_clone(
     """Read a trained adapter, with the persona who is asked for, or with all of them.
 
     Raises:
-        WorkspaceError: there is no such adapter.
+        WorkspaceError: there is no such adapter, or it has canaries.
         PeopleError: unknown person, or somebody in the adapter may no longer be cloned.
         ModelError: the base is missing, or not the one that it was trained on.
     """
     info = AdapterInfo.load(workspace, name)
+    check_is_clone(workspace, name)
     base = find_adapter_base(name, info, weights=False, report=report)
     allowed = people.persona_names(people.load(workspace.people_file))
     withdrawn = [person for person in info.personas if person not in allowed]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna import config
-from myna.artifacts import AdapterInfo, Channel, PromptFormat
+from myna.artifacts import AdapterInfo, Channel, PromptFormat, check_is_clone
 from myna.config import Sampling
 from myna.engines.engine import Engine
 from myna.engines.open_engine import open_engine
@@ -167,11 +167,12 @@ def open_clone(
     """Load the adapter `name` of a workspace into an engine, both as `settings` say.
 
     Raises:
-        WorkspaceError: there is no such adapter, or its metadata is damaged.
+        WorkspaceError: there is no such adapter, its metadata is damaged, or it has canaries.
         ModelError: the base or the adapter is missing or damaged, or they do not fit.
         EngineError: the engine of the settings cannot run it.
     """
     info = AdapterInfo.load(workspace, name)
+    check_is_clone(workspace, name)
     base = find_adapter_base(name, info, weights=False, report=report)
     context = min(base.context, (CONTEXT_FACTOR + 1) * info.format.samples.max_length)
 

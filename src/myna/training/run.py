@@ -7,6 +7,7 @@ adapters/NAME/
   log.jsonl, tensorboard/                           metrics of each step
   seen.json                                         hashes of the samples it was trained on
   manifest.json
+  canaries.json                                     only with canaries: the secrets
 
 With `per_person` each persona has such an adapter, NAME.PERSON, and NAME holds an
 adapter.json that maps personas to adapters.
@@ -19,7 +20,7 @@ import random
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,13 @@ from accelerate import Accelerator
 
 from myna import config, stages
 from myna import workspace as workspace_
-from myna.artifacts import AdapterInfo, PreparedInfo, TrainingResult
+from myna.artifacts import (
+    CANARIES_FILE,
+    AdapterInfo,
+    PreparedInfo,
+    TrainingResult,
+    has_canaries,
+)
 from myna.config import Settings
 from myna.engines.transformers_engine import Transformers
 from myna.errors import TrainingError, WorkspaceError
@@ -39,7 +46,7 @@ from myna.persona.turn import GeneratedTurn
 from myna.preparing.prepare import read_samples
 from myna.rendering.tokenizer import Tokenizer
 from myna.training import data, distributed, hardware, loop, methods
-from myna.training.data import Samples
+from myna.training.data import PLAIN, Canaries, Samples, Variation
 from myna.training.progress import TENSORBOARD_FOLDER, TrainingCallbacks
 from myna.workspace import Workspace
 
@@ -63,6 +70,7 @@ def run(
     *,
     dry_run: bool = False,
     continue_training: bool = False,
+    variation: Variation = PLAIN,
 ) -> TrainingResult:
     """Train the adapter `name`, or resume its training.
 
@@ -72,10 +80,12 @@ def run(
 
     Raises:
         WorkspaceError: the samples are missing or stale, or the disk is full.
-        TrainingError: nothing to train on, the loss diverged, or Ctrl-C.
+        TrainingError: nothing to train on, the loss diverged, or Ctrl-C; or with canaries:
+            a clone of this name would be replaced or continued, or one for each person is asked.
         ModelError: the base cannot be loaded.
     """
     check_samples(workspace, settings)
+    _check_canaries(workspace, settings, name, continue_training, variation)
     accelerator = distributed.make_accelerator()
     if not accelerator.is_main_process:
         callbacks = TrainingCallbacks()
@@ -88,7 +98,15 @@ def run(
             "run `myna prepare`"
         )
     stage = _TrainingStage(
-        workspace, settings, base, prepared, accelerator, callbacks, dry_run, continue_training
+        workspace,
+        settings,
+        base,
+        prepared,
+        accelerator,
+        callbacks,
+        dry_run,
+        continue_training,
+        variation,
     )
     personas = prepared.personas
     if not settings.train.per_person:
@@ -103,6 +121,27 @@ def run(
             stage.write_metadata(new, personas, result, names)
     accelerator.wait_for_everyone()
     return result
+
+
+def _check_canaries(
+    workspace: Workspace,
+    settings: Settings,
+    name: str,
+    continue_training: bool,
+    variation: Variation,
+) -> None:
+    """Check that canaries stay in throwaway adapters."""
+    if continue_training and (variation.canaries or has_canaries(workspace, name)):
+        raise TrainingError("an adapter with canaries is thrown away: leave --continue out")
+    if not variation.canaries:
+        return
+    if settings.train.per_person:
+        raise TrainingError("canaries go into one adapter: set train.per_person=false")
+    if workspace.adapter(name).exists() and not has_canaries(workspace, name):
+        raise TrainingError(
+            f"the clone '{name}' would be replaced by a throwaway adapter: "
+            "give that another --adapter NAME"
+        )
 
 
 def _combined_result(results: list[TrainingResult]) -> TrainingResult:
@@ -141,6 +180,7 @@ class _TrainingStage:
     callbacks: TrainingCallbacks
     dry_run: bool
     continue_training: bool
+    variation: Variation
 
     def train(self, name: str, personas: list[str]) -> TrainingResult:
         """Train one adapter."""
@@ -158,7 +198,7 @@ class _TrainingStage:
         if manifest is None or self.continue_training or self.workspace.training(name).exists():
             return None
         inputs = stages.train_inputs(self.workspace)
-        if workspace_.stale_reasons(manifest, inputs, stages.train_settings(self.settings)):
+        if workspace_.stale_reasons(manifest, inputs, self.variation.settings(self.settings)):
             return None
         self.callbacks.report(f"adapter '{name}' is trained already")
         return AdapterInfo.load(self.workspace, name).training
@@ -169,9 +209,17 @@ class _TrainingStage:
         continue_training = self._prepare_folder(work, name)
         person = personas[0] if train.per_person else None
         samples, validation = (
-            data.samples_from_table(read_samples(self.workspace, split), person)
-            for split in ("train", "validation")
+            data.samples_from_table(data.share_of(table, share, train.seed), person)
+            for table, share in (
+                (read_samples(self.workspace, "train"), self.variation.share),
+                (read_samples(self.workspace, "validation"), 1.0),
+            )
         )
+        canaries = None
+        if self.variation.canaries:
+            tokenizer, form = Tokenizer(self.base.folder), self.prepared.format
+            canaries = data.make_canaries(self.prepared, self.variation.canaries, train.seed)
+            samples = data.add_canaries(samples, canaries, form, tokenizer)
         all_samples = samples
         if continue_training:
             samples = self._select_unseen(samples, folder, name)
@@ -211,7 +259,7 @@ class _TrainingStage:
             return TrainingResult(plan, None)
         # Only the main process writes the log, so no other may count on it.
         result = TrainingResult(plan, final_loss(work / "log.jsonl") if main else None)
-        self._finish(name, personas, model, result, all_samples, continue_training)
+        self._finish(name, personas, model, result, all_samples, continue_training, canaries)
         if main:
             shutil.rmtree(work, ignore_errors=True)
         self.accelerator.wait_for_everyone()
@@ -226,7 +274,7 @@ class _TrainingStage:
         continue_training = self.continue_training or bool(started.get("onward"))
         wanted = {
             "inputs": {**stages.train_inputs(self.workspace), "base": self.base.fingerprint},
-            "settings": stages.train_settings(self.settings),
+            "settings": self.variation.settings(self.settings),
             "onward": self._weights(name) if continue_training else "",
         }
         if continue_training and not wanted["onward"]:
@@ -278,6 +326,7 @@ class _TrainingStage:
         result: TrainingResult,
         samples: Samples,
         continue_training: bool,
+        canaries: Canaries | None,
     ) -> None:
         """Save the adapter and its metadata."""
         work, folder = self.workspace.training(name), self.workspace.adapter(name)
@@ -293,6 +342,8 @@ class _TrainingStage:
             workspace_.write_json(
                 new / "seen.json", sorted(seen | set(data.sample_hashes(samples)))
             )
+            if canaries is not None:
+                workspace_.write_json(new / CANARIES_FILE, asdict(canaries))
             self.write_metadata(new, personas, result)
 
     def write_metadata(
@@ -315,7 +366,7 @@ class _TrainingStage:
         workspace_.write_manifest(
             folder,
             inputs=stages.train_inputs(self.workspace),
-            settings=stages.train_settings(self.settings),
+            settings=self.variation.settings(self.settings),
         )
 
 
