@@ -77,7 +77,7 @@ def test_two_adapters_of_a_workspace(measured: Workspace) -> None:
     done = run(measured.root, ["evaluate", "--against", "short", *SIZE])
     assert done.status == 0, done.err
     assert "Bits per character of real replies" in done.out
-    again = run(measured.root, ["evaluate", "--against", "short", "--json", *SIZE])
+    again = run(measured.root, ["evaluate", "--against", "short", "--json"])
     found = {entry["name"]: entry for entry in again.json()["measures"]}
     bits = found["bits_per_character"]
     assert bits["difference"]["value"] == pytest.approx(

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from tests.cli.conftest import run
-from tests.evaluation.conftest import SIZE
 
 from myna.cli._blind_game import numbers
 from myna.evaluation import blind
@@ -74,11 +73,11 @@ def test_a_game(measured: Workspace, tmp_path: Path) -> None:
     space = Workspace(tmp_path / "friends")
 
     def play(typed: str, *options: str) -> str:
-        done = run(space.root, ["evaluate", "--blind", *SIZE, *options], typed)
+        done = run(space.root, ["evaluate", "--blind", *options], typed)
         assert done.status == 0, done.err
         return done.out + done.err
 
-    refused = run(space.root, ["evaluate", "--blind", *SIZE], "a\n")
+    refused = run(space.root, ["evaluate", "--blind"], "a\n")
     assert refused.status != 0
     assert "no card may be shown" in refused.err  # a chat of two people
 
@@ -94,7 +93,7 @@ def test_a_game(measured: Workspace, tmp_path: Path) -> None:
     assert "may not be shown" not in second
     third = play("a\nb\n", "--player", "Una")
     assert "player Tom" in third
-    results = run(space.root, ["evaluate", "--blind", "--json", *SIZE]).json()
+    results = run(space.root, ["evaluate", "--blind", "--json"]).json()
     assert results["clone"]["items"] == 4
     assert results["references"]["Una"]["items"] == 2
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from myna import people
+from myna.artifacts import check_is_clone
 from myna.cli._terminal import console, note, print_json
 from myna.errors import WorkspaceError
 from myna.evaluation import blind
@@ -24,6 +25,16 @@ CARDS = 20
 """Cards of one game."""
 SHOWN_TURNS = 5
 """Turns before a reply that are shown."""
+
+
+def has_deck(workspace: Workspace, name: str) -> bool:
+    """True if the adapter has a deck of its present weights.
+
+    Raises:
+        WorkspaceError: it has canaries, so it never speaks.
+    """
+    check_is_clone(workspace, name)
+    return blind.has_deck(workspace, name)
 
 
 def run(workspace: Workspace, name: str, player: str, *, private: bool, as_json: bool) -> None:

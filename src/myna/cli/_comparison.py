@@ -9,14 +9,28 @@ from typing import TYPE_CHECKING
 from myna.cli._terminal import console, print_json
 from myna.evaluation.against import compare, find_other, load_measures
 from myna.evaluation.report import without_nan, written
+from myna.stages import evaluate_inputs
+from myna.workspace import read_json, stale_reasons
 
 if TYPE_CHECKING:
     from myna.workspace import Workspace
 
-__all__ = ["find_other", "print_comparison"]
+__all__ = ["are_measured_alike", "find_other", "print_comparison"]
 
 DETAILED = "bits_per_character"
 """The measure whose differences are printed for each person; --json has those of all."""
+
+
+def are_measured_alike(*adapters: tuple[Workspace, str]) -> bool:
+    """True if every adapter has a report of its present weights, all of the same size."""
+    reports = [read_json(space.reports / f"{name}.json") for space, name in adapters]
+    sizes = [report["manifest"]["settings"] for report in reports if report]
+    return len(sizes) == len(adapters) and all(
+        size == sizes[0] and not stale_reasons(report["manifest"], inputs, size)
+        for size, report, inputs in zip(
+            sizes, reports, (evaluate_inputs(*adapter) for adapter in adapters), strict=True
+        )
+    )
 
 
 def print_comparison(

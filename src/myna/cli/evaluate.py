@@ -64,16 +64,21 @@ def command(
         from myna.cli import _comparison
 
         both = (workspace, adapter), _comparison.find_other(workspace, against)
-        for space, name in both:
-            evaluate_if_stale(space, name, **size)
+        sources = [ctx.get_parameter_source(option) for option in size]
+        is_given = any(source is not None and source.name == "COMMANDLINE" for source in sources)
+        if is_given or not _comparison.are_measured_alike(*both):
+            for space, name in both:
+                evaluate_if_stale(space, name, **size)
         _comparison.print_comparison(*both, as_json=as_json)
         return
-    report = evaluate_if_stale(workspace, adapter, **size)
     if blind:
         from myna.cli import _blind_game
 
+        if not _blind_game.has_deck(workspace, adapter):
+            evaluate_if_stale(workspace, adapter, **size)
         _blind_game.run(workspace, adapter, player, private=private, as_json=as_json)
         return
+    report = evaluate_if_stale(workspace, adapter, **size)
     if as_json:
         print_json(report)
     else:

@@ -23,7 +23,6 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from myna import people, stages
-from myna.artifacts import check_is_clone
 from myna.errors import WorkspaceError
 from myna.evaluation.measure import Estimate, Measure, bootstrap, few_items_note, mean
 from myna.persona.prompt import prompt_message
@@ -133,21 +132,24 @@ def save_deck(workspace: Workspace, name: str, deck: Deck) -> None:
     write_json(path, asdict(replace(deck, cards=cards)))
 
 
+def has_deck(workspace: Workspace, name: str) -> bool:
+    """True if there is a deck of the adapter's present weights."""
+    path = _deck_path(workspace, name)
+    return path.exists() and _read_deck(path).adapter == _adapter(workspace, name)
+
+
 def load_deck(workspace: Workspace, name: str) -> Deck:
     """Read the deck of an adapter, without people who may not be cloned any more.
 
     Raises:
-        WorkspaceError: there is none, it is damaged, it is of other weights, or the adapter
-            has canaries.
+        WorkspaceError: there is none, it is damaged, or it is of other weights.
     """
-    check_is_clone(workspace, name)
-    path = _deck_path(workspace, name)
-    deck = _read_deck(path) if path.exists() else None
-    if deck is None or deck.adapter != _adapter(workspace, name):
+    if not has_deck(workspace, name):
         raise WorkspaceError(
             f"there is no deck of adapter '{name}' as it is now: delete "
             f"{workspace.reports / name}.json and run `myna evaluate --adapter {name}`"
         )
+    deck = _read_deck(_deck_path(workspace, name))
     allowed = people.persona_names(people.load(workspace.people_file))
     return replace(deck, cards=[card for card in deck.cards if card.person in allowed])
 
