@@ -52,9 +52,10 @@ def trained(space: Workspace, name: str = "group") -> None:
 
 def evaluated(space: Workspace, name: str = "group") -> None:
     report = {
-        "base": 1.259,
-        "clone": 1.083,
-        "change": -0.14,
+        "measures": {
+            "bits_per_character": {"clone": {"value": 1.083}, "floor": {"value": 1.259}},
+            "bits_change": {"clone": {"value": -0.14}},
+        },
         "manifest": {"inputs": stages.evaluate_inputs(space, name), "settings": {}},
     }
     workspace.write_json(space.reports / f"{name}.json", report)

@@ -142,7 +142,9 @@ def _evaluated(workspace: Workspace, adapter: str) -> Stage:
         f"{bits['floor']['value']:.3f} → {bits['clone']['value']:.3f} bits per character "
         f"({change['clone']['value']:+.1%}) on the test split"
     )
-    reasons = workspace_.stale_reasons(report["manifest"], evaluate_inputs(workspace, adapter), {})
+    drawn = report["manifest"]["settings"]  # any draw is a measurement
+    inputs = evaluate_inputs(workspace, adapter)
+    reasons = workspace_.stale_reasons(report["manifest"], inputs, drawn)
     return _stale_or_done("evaluate", summary, reasons, command)
 
 

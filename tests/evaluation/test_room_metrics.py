@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from myna.evaluation.measure import SignedText
 from myna.evaluation.room_metrics import (
     distinct,
     has_collapsed,
@@ -11,6 +12,7 @@ from myna.evaluation.room_metrics import (
     measure_rooms,
     repeated_lines,
     self_bleu,
+    speaker_entropy,
     speaking_shares,
 )
 
@@ -49,8 +51,20 @@ def test_a_turn_of_thirteen_lines_is_a_collapse() -> None:
 
 
 def test_distinct_and_self_bleu_tell_a_loop_from_a_talk() -> None:
-    assert distinct([LIVELY], 2) > 0.9 > 0.2 > distinct([LOOP], 2)
+    assert distinct(LIVELY, 2) > 0.9 > 0.2 > distinct(LOOP, 2)
     assert self_bleu([LOOP]) == 1.0 > self_bleu([LIVELY])
+
+
+def test_rooms_of_unlike_length_are_compared_by_as_many_words() -> None:
+    twice = [*LIVELY, *LIVELY]
+    assert distinct(twice, 2) < distinct(LIVELY, 2)
+    words = sum(len(text.split()) for _, text in LIVELY)
+    assert distinct(twice, 2, words) == distinct(LIVELY, 2)
+
+
+def test_the_entropy_of_speakers_is_zero_where_turns_go_round() -> None:
+    assert speaker_entropy(LOOP) == 0
+    assert speaker_entropy([(person, "hi") for person in "abcacbabcb"]) > 0.5
 
 
 def test_shares_count_turns_not_lines() -> None:
@@ -59,7 +73,8 @@ def test_shares_count_turns_not_lines() -> None:
 
 
 def test_all_metrics_of_a_loop_are_worse_than_those_of_a_talk() -> None:
-    measures = {m.name: m for m in measure_rooms([LOOP], [LIVELY])}
+    real = [SignedText(person, text, 0) for person, text in LIVELY]
+    measures = {m.name: m for m in measure_rooms([LOOP], [LIVELY], real)}
     assert measures["repeats"].clone.value == pytest.approx(0.9)
     assert measures["repeats"].ceiling is not None
     assert measures["repeats"].ceiling.value == 0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 PHRASE_WORDS = range(2, 6)
 MIN_RATIO = 20.0
-"""How much more often a phrase must stand in the base's replies than in real text."""
+"""Least ratio of a phrase's share of the base's replies to its share of real texts."""
 MIN_REPLIES = 3
 """Replies of the base that a phrase must stand in."""
 KNOWN_PHRASES = (

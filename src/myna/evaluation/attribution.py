@@ -1,4 +1,4 @@
-"""Who said it: does a classifier of real messages name the person behind a generated reply?
+"""Attribution: does a classifier of real messages name the person behind a generated reply?
 
 Two classifiers, so that a caricature that pleases one of them does not pass: character
 n-grams (the strongest single feature of short messages, arXiv 2003.11545), and words with
@@ -73,7 +73,7 @@ def train_style_classifier(turns: Sequence[SignedText]) -> Any:
 
 
 def measure(evidence: Evidence) -> list[Measure]:
-    """Who said it: the clone's replies and the base's, beside real turns of the test split."""
+    """Attribution of the clone's replies and the base's, beside real turns of the test split."""
     return measure_attribution(
         evidence.train, evidence.real, evidence.replies, evidence.base_replies
     )
@@ -85,7 +85,7 @@ def measure_attribution(
     clone: Sequence[Signed],
     base: Sequence[Signed],
 ) -> list[Measure]:
-    """Who-said-it by both classifiers, normalised between chance and the ceiling.
+    """Attribution by both classifiers, normalised between chance and the ceiling.
 
     Args:
         train: real turns of the train split.

@@ -113,7 +113,7 @@ class SignedText:
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured."""
+    """The extent of an evaluation."""
 
     items: int = 120
     """Replies, drawn evenly over the personas; the base answers half as many."""

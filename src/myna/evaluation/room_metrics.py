@@ -137,20 +137,7 @@ def measure_rooms(
         return by_pair(ours, theirs, unit="score")
 
     return [
-        Measure(
-            "repeats",
-            "Lines that repeat one of the twelve before",
-            "real",
-            definition="share of lines that equal one of the twelve lines before, or whose "
-            f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
-            clone=_share_of_lines(clones),
-            ceiling=_share_of_lines(stretches),
-            notes=notes,
-            items=tuple(
-                Item("", i, float(sum(repeated_lines(room))), float(len(room)))
-                for i, room in enumerate(clones)
-            ),
-        ),
+        _repeats(clones, stretches, notes),
         Measure(
             "collapsed",
             "Rooms that collapsed",
@@ -194,6 +181,24 @@ def measure_rooms(
         ),
         _shares(clones, real, notes),
     ]
+
+
+def _repeats(clones: Sequence[Room], stretches: Sequence[Room], notes: tuple[str, ...]) -> Measure:
+    """Lines that repeat one of the twelve before."""
+    return Measure(
+        "repeats",
+        "Lines that repeat one of the twelve before",
+        "real",
+        definition="share of lines that equal one of the twelve lines before, or whose "
+        f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
+        clone=_share_of_lines(clones),
+        ceiling=_share_of_lines(stretches),
+        notes=notes,
+        items=tuple(
+            Item("", i, float(sum(repeated_lines(room))), float(len(room)))
+            for i, room in enumerate(clones)
+        ),
+    )
 
 
 def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ...]) -> Measure:

@@ -28,6 +28,7 @@ from myna.evaluation import (
     identification,
     likelihood,
     membership,
+    prompted_base,
     room_metrics,
     speaker_order,
     turn_ends,
@@ -52,6 +53,7 @@ FULL_LIKELIHOODS: dict[str, Metric] = {
     "under whose name": identification.measure,
     "next speaker": speaker_order.measure,
     "membership": membership.measure,
+    "base with examples": prompted_base.measure,
 }
 """Further ones, with `--full`."""
 CANARY_LIKELIHOODS: dict[str, Metric] = {

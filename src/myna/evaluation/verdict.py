@@ -16,7 +16,7 @@ REPEATS_FACTOR = 2.0
 MORE = 0.05
 """Shares within this distance of the real ones are not a fault."""
 CARICATURE = 1.15
-"""Who-said-it above this: more typical than the person."""
+"""Attribution above this: more typical than the person."""
 
 
 @dataclass(frozen=True)
