@@ -26,10 +26,10 @@ TALKS = (
 def clones(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """Adapters "group" and, of half the training, "short"; never change it."""
     folder = tmp_path_factory.mktemp("clones")
-    chat = walks(200, ("Ana", "Ben"))
+    chat = walks(160, ("Ana", "Ben"))
     space = workspace_of(folder / "friends", make_base(folder / "tiny"), chat, TALKS)
-    for name, epochs in (("group", 2), ("short", 0.5)):
-        settings = override(space.settings(), [f"train.num_train_epochs={epochs}"])
+    shorter = override(space.settings(), ["train.num_train_epochs=0.5"])
+    for name, settings in (("group", space.settings()), ("short", shorter)):
         run(space, settings, name, TrainingCallbacks())
     return space
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,6 +48,12 @@ def command(
             help="Compare with another adapter, of this or another workspace of the same chats.",
         ),
     ] = None,
+    curve: Annotated[
+        bool,
+        typer.Option(
+            "--curve", help="Train small adapters: would more chats help, or more minutes?"
+        ),
+    ] = False,
     blind: Annotated[
         bool, typer.Option("--blind", help="Play: which of two replies is the real one?")
     ] = False,
@@ -70,6 +78,13 @@ def command(
             for space, name in both:
                 evaluate_if_stale(space, name, **size)
         _comparison.print_comparison(*both, as_json=as_json)
+        return
+    if curve:
+        from myna.cli import _learning_curve
+
+        with progress_told() as update:
+            found = _learning_curve.make(workspace, adapter, size, update)
+        _learning_curve.print_curve(found, as_json=as_json)
         return
     if blind:
         from myna.cli import _blind_game
@@ -105,9 +120,16 @@ def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str,
         note("nothing has changed since the last evaluation")
         return report
     note("loading torch")
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-
     from myna.evaluation import run
+
+    with progress_told() as update:
+        return run.run(workspace, name, note, update, wanted)
+
+
+@contextmanager
+def progress_told() -> Iterator[Callable[[str, int, int], None]]:
+    """A function that shows the progress of works by their names, in bars or in lines."""
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bars:
         tasks: dict[str, Any] = {}
@@ -124,7 +146,7 @@ def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str,
                 note(f"{what}: {done:,} of {total:,}")
             bars.update(tasks[what], completed=done)
 
-        return run.run(workspace, name, note, update, wanted)
+        yield update
 
 
 def print_report(report: dict[str, Any]) -> None:

@@ -218,6 +218,10 @@ class Evidence:
         """Bits of the replies in `train_samples` by base and by clone."""
         return self.bits_of_samples(self.train_samples, "likelihood of training text")
 
+    def clone_bits(self) -> pl.DataFrame:
+        """Bits of the replies in `test_samples` by the clone alone."""
+        return self._bits(self.test_samples, "likelihood", ("clone",))[0]
+
     def bits_of_samples(
         self, samples: pl.DataFrame, what: str
     ) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -227,15 +231,21 @@ class Evidence:
             samples: with `ids` and `target_spans`.
             what: name of the work, for people.
         """
-        adapters: list[tuple[str | None, str]] = [*self.info.adapters.items()]
-        tables: tuple[list[pl.DataFrame], list[pl.DataFrame]] = ([], [])
-        for person, adapter in adapters or [(None, self.name)]:
-            for table, found in zip(tables, self._bits_of(adapter, samples, what), strict=True):
-                table.append(found if person is None else found.filter(pl.col("person") == person))
-        base, clone = (pl.concat(table) for table in tables)
+        base, clone = self._bits(samples, what, ("base", "clone"))
         return base, clone
 
-    def _bits_of(self, adapter: str, samples: pl.DataFrame, what: str) -> list[pl.DataFrame]:
+    def _bits(self, samples: pl.DataFrame, what: str, kinds: Sequence[str]) -> list[pl.DataFrame]:
+        """The bits of replies in samples by these kinds of model."""
+        tables: dict[str, list[pl.DataFrame]] = {kind: [] for kind in kinds}
+        for person, adapter in self.info.adapters.items() or [(None, self.name)]:
+            for kind, found in self._bits_of(adapter, samples, what, kinds).items():
+                own = found if person is None else found.filter(pl.col("person") == person)
+                tables[kind].append(own)
+        return [pl.concat(found) for found in tables.values()]
+
+    def _bits_of(
+        self, adapter: str, samples: pl.DataFrame, what: str, kinds: Sequence[str]
+    ) -> dict[str, pl.DataFrame]:
         """The bits of replies by the base and by one adapter on it."""
         base = find_adapter_base(self.name, self.info, weights=True, report=self.report)
         plain = load_base(base)
@@ -244,15 +254,15 @@ class Evidence:
         # A model whose every weight was trained has no adapter to disable.
         models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}
 
-        def measured(which: str) -> pl.DataFrame:
+        def measured(kind: str) -> pl.DataFrame:
             return reply_bits(
-                models[which],
+                models[kind],
                 samples,
-                adapter=which == "clone",
-                progress=lambda done, total: self.progress(f"{what} of the {which}", done, total),
+                adapter=kind == "clone",
+                progress=lambda done, total: self.progress(f"{what} of the {kind}", done, total),
             )
 
-        return [measured(which) for which in models]
+        return {kind: measured(kind) for kind in kinds}
 
     @cached_property
     def clone(self) -> Clone:

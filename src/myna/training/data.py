@@ -78,7 +78,7 @@ def are_seen(table: pl.DataFrame, seen: set[str], person: str | None = None) -> 
 
 
 def share_of(table: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
-    """The samples of some conversations, drawn at random, with this share of trained tokens.
+    """Samples drawn at random, with this share of all trained tokens.
 
     Of the same seed, a larger share holds a smaller one.
 
@@ -89,17 +89,15 @@ def share_of(table: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
     """
     if share >= 1:
         return table
-    tokens = table.select("conversation", trained=trained_tokens()).group_by("conversation")
-    sizes = dict(tokens.agg(pl.col("trained").sum()).sort("conversation").iter_rows())
-    order = random.Random(seed).sample(list(sizes), len(sizes))
-    wanted, so_far = share * sum(sizes.values()), 0.0
+    sizes = table.select(trained_tokens()).to_series().fill_null(0).to_list()
+    wanted, so_far = share * sum(sizes), 0.0
     chosen: list[int] = []
-    for conversation in order:
-        if so_far + sizes[conversation] / 2 > wanted and chosen:
+    for number in random.Random(seed).sample(range(len(sizes)), len(sizes)):
+        if so_far + sizes[number] / 2 > wanted and so_far:
             break
-        chosen.append(conversation)
-        so_far += sizes[conversation]
-    return table.filter(pl.col("conversation").is_in(chosen))
+        chosen.append(number)
+        so_far += sizes[number]
+    return table[sorted(chosen)]
 
 
 CANARY_TIMES = (1, 4, 16)
