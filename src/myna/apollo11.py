@@ -44,7 +44,10 @@ SPEAKERS = {
 
 
 def import_transcript(workspace: Workspace, report: Reporter = silent) -> None:
-    """Import the transcript into a workspace, with consent to clone everyone."""
+    """Import the transcript into a workspace, with consent to clone everyone.
+
+    Those cloned are the crew and CapCom: the others said too little (`min_messages`).
+    """
     if workspace.message_files():
         report("imported already")
         return

@@ -61,6 +61,20 @@ class Channel:
 
 
 @dataclass(frozen=True)
+class SpeakingHabits:
+    """A persona's amounts of lines and repeats in the train split, for drawing turns."""
+
+    messages: int
+    """Messages counted."""
+    short_repeats: float = 0.0
+    """Share of short lines that repeat one of the twelve before, by anybody."""
+    long_repeats: float = 0.0
+    """The same of longer lines."""
+    max_lines: int = 20
+    """Lines of a turn that 99 of 100 of their turns do not exceed."""
+
+
+@dataclass(frozen=True)
 class PreparedInfo:
     """Metadata of prepared samples."""
 
@@ -79,6 +93,8 @@ class PreparedInfo:
     """Number of samples by split."""
     tokens: int
     trained_tokens: int
+    habits: dict[str, SpeakingHabits] = field(default_factory=dict)
+    """Of each persona."""
 
     def save(self, folder: Path) -> None:
         """Write the metadata into the folder of the samples."""
@@ -117,6 +133,35 @@ class TrainingResult:
 
 
 @dataclass(frozen=True)
+class SpeakerWeights:
+    """Weights of the log-odds of speaking next; see `myna.persona.next_speaker.features`."""
+
+    model: float = 1.0
+    """Of the log-probability of the name by the model."""
+    share: float = 0.0
+    """Of the log-share of all turns."""
+    silence: float = 0.0
+    """Of the log-number of turns since they last spoke."""
+    addressed: float = 0.0
+    """Added for those whom the last message addresses."""
+    before_last: float = 0.0
+    """Added for the one who spoke before last."""
+
+
+@dataclass(frozen=True)
+class TurnTaking:
+    """The order in which people speak, as fitted to the validation split."""
+
+    shares: dict[str, float] = field(default_factory=dict)
+    """Each person's share of the turns in the train split."""
+    with_model: SpeakerWeights = SpeakerWeights()
+    without_model: SpeakerWeights | None = None
+    """For engines and renderings without probabilities of names; None: not fitted."""
+    turns: int = 0
+    """Turns that the weights were fitted to."""
+
+
+@dataclass(frozen=True)
 class AdapterInfo:
     """Metadata of a trained adapter: all that a clone needs besides its weights."""
 
@@ -128,8 +173,11 @@ class AdapterInfo:
     channels: list[Channel]
     """The busiest first."""
     training: TrainingResult
+    turn_taking: TurnTaking = field(default_factory=TurnTaking)
     adapters: dict[str, str] = field(default_factory=dict)
     """The adapter of each persona, where each has one of their own; else empty."""
+    habits: dict[str, SpeakingHabits] = field(default_factory=dict)
+    """Of each persona."""
 
     def save(self, folder: Path) -> None:
         """Write the metadata into the folder of the adapter."""

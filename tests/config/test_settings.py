@@ -126,6 +126,49 @@ class TestFile:
         assert tomllib.loads(template())["train"]["validations"] == 6
 
 
+class TestPersonas:
+    """Sampling of single personas, in [chat.personas]."""
+
+    SETTINGS = parse(
+        '[chat]\ntemperature = 1.1\n[chat.personas."Buzz Aldrin"]\ntop_p = 0.5\n'
+        "max_new_tokens = 300",
+        "x.toml",
+    )
+
+    def test_what_is_not_said_is_as_for_all(self) -> None:
+        chat = self.SETTINGS.chat
+        buzz, others = chat.sampling(3, "Buzz Aldrin"), chat.sampling(3, "Zoe")
+        assert (buzz.temperature, buzz.top_p, buzz.seed) == (1.1, 0.5, 3)
+        assert others.top_p == 0.95
+        assert (chat.longest_turn, chat.max_new_tokens) == (300, 160)
+
+    def test_changes_are_for_everybody(self) -> None:
+        changed = self.SETTINGS.chat.with_changes({"top_p": 0.8})
+        assert changed.sampling(1, "Buzz Aldrin").top_p == 0.8
+        assert changed.sampling(1, "Buzz Aldrin").max_new_tokens == 300
+
+    def test_the_template_shows_how_and_keeps_them(self) -> None:
+        assert '# [chat.personas."NAME"]\n# temperature = 0.8\n' in template()
+        assert parse(template(self.SETTINGS), "x.toml").chat == self.SETTINGS.chat
+
+    def test_names_with_dots_stand_between_quotes(self) -> None:
+        found = override(self.SETTINGS, ['chat.personas."Dr. Who".dry_multiplier=0.8'])
+        assert found.chat.sampling(None, "Dr. Who").dry_multiplier == 0.8
+        assert found.chat.sampling(None, "Buzz Aldrin").top_p == 0.5
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("[chat.personas.Ana]\ntemp = 1", "there is no setting 'chat.personas.Ana.temp'"),
+            ("[chat.personas.Ana]\nmin_p = 2", "chat.personas.Ana.min_p = 2: "),
+            ("[chat]\npersonas = 3", "chat.personas = 3: "),
+        ],
+    )
+    def test_a_wrong_one_names_the_persona(self, text: str, message: str) -> None:
+        with pytest.raises(SettingsError, match=re.escape(message)):
+            parse(text, "x.toml")
+
+
 class TestOverride:
     def test_values_are_read_as_their_field_wants_them(self) -> None:
         done = override(

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.model
 
 
 def test_it_cannot_score_and_says_so(llamacpp: Engine, prompt: list[int]) -> None:
-    assert llamacpp.can == {"stream", "next_probs"}
+    assert llamacpp.can == {"stream", "next_probs", "dry", "penalties"}
     with pytest.raises(EngineError, match=r'cannot score .* use engine = "transformers"'):
         llamacpp.score(prompt, [5])
 

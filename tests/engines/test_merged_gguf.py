@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.engines.conftest import distance
+from tests.engines.conftest import CONTEXT, distance
 
 from myna.engines.engine import Engine
+from myna.engines.open_engine import open_engine
 from myna.errors import ModelError
 from myna.models import adapter_gguf
 from myna.models.adapter_gguf import merged_gguf
@@ -78,6 +79,28 @@ def test_it_is_made_once_for_each_training_and_base(
     merged_gguf(tmp_path / "a", base, gguf, said.append)
     assert said == ["merging base and adapter for llama.cpp, once"]
     assert not list((tmp_path / "a").glob(".parts-*"))
+
+
+def test_its_scale_is_merged_and_another_one_is_made_anew(
+    adapter: Path, base: Base, llamacpp: Engine, prompt: list[int], tmp_path: Path
+) -> None:
+    copy = tmp_path / "a"
+    shutil.copytree(adapter, copy, ignore=shutil.ignore_patterns("*.gguf"))
+    scaled, twin = (
+        open_engine(name, base, copy, context=CONTEXT, adapter_scale=1.5)
+        for name in ("llama.cpp", "transformers")
+    )
+    expected = twin.next_probs(prompt, 5000)
+    assert distance(scaled.next_probs(prompt), expected) < 0.2
+    assert distance(llamacpp.next_probs(prompt), expected) > 0.3
+    scaled.close()
+    twin.close()
+    said: list[str] = []
+    assert base.gguf is not None
+    merged_gguf(copy, base, base.gguf, said.append, 1.5)
+    assert said == []
+    merged_gguf(copy, base, base.gguf, said.append)
+    assert said == ["merging base and adapter for llama.cpp, once"]
 
 
 def test_dora_is_merged_as_peft_merges_it() -> None:

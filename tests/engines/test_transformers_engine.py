@@ -13,6 +13,7 @@ from tests.engines.conftest import CONTEXT, distance
 
 from myna.config import Sampling
 from myna.engines.engine import Engine
+from myna.engines.token_penalties import penalized
 from myna.engines.transformers_engine import Transformers, sample_token
 from myna.models.bases import Base, find_base
 from myna.models.libraries import quiet
@@ -82,7 +83,8 @@ def test_each_step_of_sampling_narrows_the_choice() -> None:
         neutral = {"temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
         sampling = Sampling(**(neutral | settings))  # type: ignore[arg-type]
         random = torch.Generator().manual_seed(1)
-        return {sample_token(logits, sampling, [0], random) for _ in range(100)}
+        penalties = penalized(logits, [0, 0], sampling, str)
+        return {sample_token(penalties, sampling, random) for _ in range(100)}
 
     assert chosen() == {0, 1, 2, 3}
     assert chosen(temperature=0) == {0}
@@ -90,6 +92,9 @@ def test_each_step_of_sampling_narrows_the_choice() -> None:
     assert chosen(top_p=0.6) == {0, 1}
     assert chosen(min_p=0.4) == {0, 1, 2}
     assert chosen(temperature=0, repetition_penalty=3.0) == {1}
+    assert chosen(temperature=0, presence_penalty=0.5) == {1}
+    assert chosen(temperature=0, frequency_penalty=0.25) == {1}
+    assert chosen(temperature=0, frequency_penalty=0.1) == {0}
 
 
 class TestAdapters:
@@ -139,6 +144,18 @@ class TestAdapters:
         assert before.next_probs(prompt, 20) == pytest.approx(first, rel=1e-5)
         before.close()
         after.close()
+
+    def test_its_scale_is_a_factor(self, tiny: Base, loras: list[Path], prompt: list[int]) -> None:
+        none, plain, half = (
+            Transformers(tiny, loras[0], CONTEXT, scale=scale) for scale in (0.0, 1.0, 0.5)
+        )
+        assert none.next_probs(prompt, 20) == self.alone(tiny, None, prompt)
+        assert plain.next_probs(prompt, 20) == self.alone(tiny, loras[0], prompt)
+        assert half.next_probs(prompt, 20) not in (
+            none.next_probs(prompt, 20), plain.next_probs(prompt, 20),
+        )  # fmt: skip
+        for engine in (none, plain, half):
+            engine.close()
 
     def test_threads_do_not_disturb_each_other(
         self, tiny: Base, loras: list[Path], prompt: list[int]

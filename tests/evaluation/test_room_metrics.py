@@ -10,7 +10,6 @@ from myna.evaluation.room_metrics import (
     has_collapsed,
     longest_turn,
     measure_rooms,
-    repeated_lines,
     self_bleu,
     speaker_entropy,
     speaking_shares,
@@ -25,17 +24,6 @@ LIVELY = [
     ("Cy", "forty. the driver is singing"),
 ]
 LOOP = [("Ana", "It's Houston, Houston."), ("Ben", "It's Houston, Houston!")] * 10
-
-
-def test_a_line_repeats_what_stood_among_the_twelve_before() -> None:
-    room = [("Ana", "tea?"), *[("Ben", f"number {n} is my number") for n in "abcdefghijk"]]
-    assert repeated_lines([*room, ("Cy", "Tea?")])[-1]
-    assert not repeated_lines([*room, ("Ana", "so much for that"), ("Cy", "Tea?")])[-1]
-
-
-def test_nearly_the_same_line_is_a_repeat() -> None:
-    room = [("Ana", "we are go for landing, over"), ("Ben", "We are go for landing, over.")]
-    assert repeated_lines(room) == [False, True]
 
 
 def test_a_loop_is_a_collapse_and_a_talk_is_not() -> None:

@@ -34,7 +34,8 @@ def test_round_robin_expects_whoever_was_silent_the_longest() -> None:
 def test_the_log_loss_is_in_bits_and_never_infinite() -> None:
     moments = [moment("ab", "a"), moment("ab", "c")]
     even, wrong = [0.5, 0.5], [0.5, 0.0]
-    given = {"clone": even, "base model": wrong, "frequency": even, "round-robin": even}
+    ways = ("model alone", "frequency", "round-robin")
+    given = {"clone": even, "base model": wrong, **dict.fromkeys(ways, even)}
     measure = measure_order(moments, given)
     assert measure.clone.value == pytest.approx(1)
     assert 1 < measure.references["base model"].value < 10

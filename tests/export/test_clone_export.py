@@ -116,6 +116,15 @@ class TestGguf:
             exported(trained(found, lora), "gguf")
 
 
+def with_settings(space: Workspace) -> Workspace:
+    """Controls of repetition, some of them Ana's alone, and an adapter twice as strong."""
+    space.settings_file.write_text(
+        "[chat]\nrepetition_penalty = 1.1\nfrequency_penalty = 0.3\nadapter_scale = 2.0\n"
+        "[chat.personas.Ana]\ntemperature = 0.4\ndry_multiplier = 0.8\ndry_window = 500\n"
+    )
+    return space
+
+
 class TestOllama:
     def test_a_modelfile(self, trained: Trained, base: Base, real_lora: Path) -> None:
         folder, done = exported(trained(base, real_lora), "ollama")
@@ -129,6 +138,22 @@ class TestOllama:
         ]  # fmt: skip
         assert "PARAMETER temperature 0.9" in lines
         assert done.checked.startswith("llama.cpp loads it")
+
+    def test_sampling_is_each_personas_and_what_ollama_lacks_is_named(
+        self, trained: Trained, base: Base, real_lora: Path
+    ) -> None:
+        space = with_settings(trained(base, real_lora, ("Ana", "Ben")))
+        folder, done = exported(space, "ollama")
+        ana, ben = (
+            (folder / f"{name}.Modelfile").read_text("utf-8").splitlines()
+            for name in ("ana", "ben")
+        )
+        for lines, temperature in ((ana, 0.4), (ben, 0.9)):
+            assert f"PARAMETER temperature {temperature}" in lines
+            assert "PARAMETER repeat_penalty 1.1" in lines
+            assert "PARAMETER frequency_penalty 0.3" in lines
+        assert [one for one in done.lacks if one.startswith("dry_multiplier (0.8 for Ana)")]
+        assert "dry_multiplier" in (folder / "README.txt").read_text("utf-8")
 
     def test_one_for_each_persona(self, trained: Trained, base: Base, real_lora: Path) -> None:
         folder, done = exported(trained(base, real_lora, ("Ana", "Ben")), "ollama")
@@ -163,6 +188,27 @@ class TestMerged:
         assert float((ours - theirs).abs().max()) < 1e-4
         assert float((base - theirs).abs().max()) > 1e-2, "strong enough to tell"
 
+    def test_its_sampling_is_the_first_personas_and_its_adapter_scaled(
+        self, trained: Trained, tiny: Base, lora: Path, tokenizer: Tokenizer
+    ) -> None:
+        import torch
+        import transformers
+
+        folder, done = exported(with_settings(trained(tiny, lora)), "merged")
+        found = transformers.GenerationConfig.from_pretrained(folder)
+        assert (found.temperature, found.repetition_penalty, found.min_p) == (0.4, 1.1, 0.05)
+        assert [one for one in done.lacks if one.startswith("dry_multiplier")]
+        ids = torch.tensor([tokenizer.encode("Ben: tea?").ids])
+        merged = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        twice, once = (
+            load_adapter(load_base(tiny, dtype=torch.float32, device="cpu"), lora, scale)
+            for scale in (2.0, 1.0)
+        )
+        with torch.inference_mode():
+            ours, theirs, other = (model(ids).logits for model in (merged, twice, once))
+        assert float((ours - theirs).abs().max()) < 1e-4
+        assert float((ours - other).abs().max()) > 1e-2
+
     def test_its_tokenizer_makes_the_prompts_that_it_was_trained_on(
         self, trained: Trained, tiny: Base, lora: Path
     ) -> None:
@@ -192,6 +238,19 @@ class TestTextgen:
         with torch.inference_mode():
             ours, theirs = (model(ids).logits for model in models)
         assert torch.equal(ours, theirs)
+
+    def test_it_carries_dry_and_the_scale(self, trained: Trained, tiny: Base, lora: Path) -> None:
+        folder, done = exported(with_settings(trained(tiny, lora)), "textgen")
+        preset = yaml.safe_load((folder / "presets" / "myna-ana.yaml").read_text("utf-8"))
+        assert preset | {
+            "temperature": 0.4, "repetition_penalty": 1.1, "frequency_penalty": 0.3,
+            "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 3,
+            "dry_sequence_breakers": '"\\n", ":"', "repetition_penalty_range": 500,
+        } == preset  # fmt: skip
+        config = json.loads((folder / "loras/myna-ana/adapter_config.json").read_text())
+        before = json.loads((lora / "adapter_config.json").read_text())
+        assert config["lora_alpha"] == 2 * before["lora_alpha"]
+        assert not [one for one in done.lacks if one.startswith("dry_multiplier")]
 
     def test_its_settings_are_what_it_reads(self, trained: Trained, tiny: Base, lora: Path) -> None:
         folder, _ = exported(trained(tiny, lora), "textgen")

@@ -88,14 +88,12 @@ class Script:
 def clone_of(script: Script, personas: str = "Ben Cy Dee", **more: Any) -> Clone:
     """A clone of these people, who talked in one channel with Ana."""
     names = personas.split()
-    chat = config.Chat(max_new_tokens=50)
     return Clone(
         engine=cast(Engine, script),
         tokenizer=script.tokenizer,
         personas=names,
         format=prompt_format(),
         channels=[Channel("", "tea", [*names, "Ana"])],
-        chat=chat,
         rng=random.Random(1),
-        **more,
+        **{"chat": config.Chat(max_new_tokens=50), **more},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -13,12 +14,14 @@ from tests.chats import cleaned, everyone, names, table, texts, thorough, transc
 from tests.metadata import NOT_REDACTED, prompt_format
 
 from myna import config
+from myna.config import Sampling
 from myna.conversations import sessions, splits
 from myna.messages import normalize_text
 from myna.persona.prompt import PromptBuilder, PromptMessage, TurnReader
 from myna.preparing.windows import lines
 from myna.rendering.encode import encode_batch
 from myna.rendering.render_batch import render_batch, with_rendered_text
+from myna.rendering.renderings import rendering_spec
 from myna.rendering.spec import TRANSCRIPT
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import TurnLine, entry_line, merge_turns, most_active
@@ -31,6 +34,17 @@ def builder_of(
 ) -> PromptBuilder:
     shape = prompt_format(redaction=NOT_REDACTED)
     return PromptBuilder(shape, tokenizer, members, prompt_budget, channel="tea")
+
+
+@pytest.mark.model
+def test_drys_breakers_are_lines_and_names_and_not_colons(tokenizer: Tokenizer) -> None:
+    sampling = Sampling(dry_multiplier=0.8)
+    found = builder_of(tokenizer, ["Ana", "Ben"]).with_breakers(sampling)
+    assert found.dry_sequence_breakers == ("\n", "Ana:", "Ben:")
+    chatml = builder_of(tokenizer, ["user", "Ben"])
+    chatml.format = replace(chatml.format, spec=rendering_spec("names", tokenizer))
+    names = chatml.with_breakers(sampling).dry_sequence_breakers
+    assert set(names) == {"\n", "<|im_start|>", "<|im_end|>", "user_\n", "Ben\n"}
 
 
 @pytest.mark.model

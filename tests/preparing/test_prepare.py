@@ -263,6 +263,28 @@ class TestPeople:
         rows = [{"author": "Ana", "text": "hi"}, {"author": "Ben", "text": "", "files": ["image"]}]
         assert prepared(rows, tokenizer).personas == ["Ana"]
 
+    def test_who_said_too_little_stays_context(self, tokenizer: Tokenizer) -> None:
+        talk = [
+            {"author": name, "text": f"words {i}"} for i in range(30) for name in ("Ana", "Ben")
+        ]
+        rows = [*talk, {"author": "Eve", "text": "here I am"}, {"author": "Eve", "text": "gone"}]
+        done = prepared(rows, tokenizer)
+        assert done.personas == ["Ana", "Ben"]
+        (row,) = [one for one in done.ledger.rows if one.rule == "few-messages"]
+        assert (row.action, row.messages) == ("context", 2)
+        assert done.ledger.balanced
+        assert done.ledger.notes[-1] == (
+            "not cloned, as they have few messages to learn from: Eve (2); to clone them as well, "
+            "set min_messages = 0 under [filter]"
+        )
+        for fewest in (0, 2):
+            all_of_them = f"{ALL_TRAINED}[filter]\nmin_messages = {fewest}\n"
+            assert prepared(rows, tokenizer, all_of_them).personas == ["Ana", "Ben", "Eve"]
+
+    def test_in_a_small_chat_all_are_cloned(self, tokenizer: Tokenizer) -> None:
+        rows = [{"author": name, "text": "hi"} for name in ("Ana", "Ben", "Ana", "Ben", "Eve")]
+        assert prepared(rows, tokenizer).personas == ["Ana", "Ben", "Eve"]
+
     def test_accounts_of_one_person_are_one_turn(self, tokenizer: Tokenizer) -> None:
         frame = table([{"author": "a1", "text": "x"}, {"author": "a2", "text": "y"}])
         merged = People((Person("Ana", ("test:a1", "test:a2"), "clone"),))

@@ -18,6 +18,7 @@ from tests.chats import names, texts, thorough
 from tests.persona.talking import Script, clone_of
 from tests.persona.test_memory import Chats, people
 
+from myna import config
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, EngineError, PeopleError, RoomError, SettingsError, SpeakingError
 from myna.persona.memory import Memory
@@ -42,9 +43,11 @@ def store(tmp_path: Path) -> Iterator[RoomStore]:
 def make(tokenizer: Tokenizer, store: RoomStore) -> Make:
     """A room of Ana and the personas Ben, Cy and Dee, and the engine's script."""
 
-    def made(*turns: object, personas: list[str] | None = None) -> tuple[LiveRoom, Script]:
+    def made(
+        *turns: object, personas: list[str] | None = None, **more: Any
+    ) -> tuple[LiveRoom, Script]:
         script = Script(tokenizer, *turns)  # type: ignore[arg-type]
-        script.rooms = Rooms(clone_of(script), store, Queue(1, 0))
+        script.rooms = Rooms(clone_of(script, **more), store, Queue(1, 0))
         return script.rooms.open("tea", humans=["Ana"], personas=personas), script
 
     return made
@@ -377,6 +380,18 @@ class TestChanges:
             with pytest.raises(SettingsError):
                 room.configure(chat)
         assert room.settings["chat"] == {"temperature": 0.5}
+
+    def test_its_settings_win_over_those_of_a_persona(self, make: Make) -> None:
+        own = config.PersonaSampling(temperature=0.5, dry_multiplier=0.8)
+        room, script = make(chat=config.Chat(temperature=1.1, personas={"Cy": own}))
+        room.say("Ana", "hi")
+        hear(room.speak("Cy"))
+        hear(room.speak("Ben"))
+        room.configure({"temperature": 0.2})
+        hear(room.speak("Cy"))
+        found = [(one.temperature, one.dry_multiplier) for one in script.sampled]
+        assert found == [(0.5, 0.8), (1.1, 0.0), (0.2, 0.8)]
+        assert script.sampled[0].dry_sequence_breakers[:2] == ("\n", "Ben:")
 
     def test_its_replies_leave_half_of_the_context_to_the_prompt(self, make: Make) -> None:
         room, script = make()

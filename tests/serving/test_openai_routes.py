@@ -8,6 +8,8 @@ import openai
 import pytest
 from tests.serving.conftest import Serving
 
+from myna import config
+
 
 def user(text: str, name: str | None = None) -> dict[str, str]:
     return {"role": "user", "content": text} | ({"name": name} if name else {})
@@ -141,6 +143,28 @@ def test_sampling_is_the_clients_and_else_the_clones(serving: Serving) -> None:
     set_, own = serving.engine.sampled
     assert (set_.temperature, set_.top_p, set_.min_p) == (0, 0.5, 0.05)
     assert (own.temperature, own.top_p, own.min_p) == (0.9, 0.95, 0.05)
+
+
+def test_penalties_are_openais_and_dry_is_llamacpps(serving: Serving) -> None:
+    client = serving.client().chat.completions
+    dry = {"dry_multiplier": 0.8, "dry_base": 2, "dry_allowed_length": 4, "dry_penalty_last_n": 99}
+    client.create(
+        model="Ana", messages=[user("hi")], presence_penalty=0.5, frequency_penalty=-1,
+        extra_body=dry,
+    )  # fmt: skip
+    (used,) = serving.engine.sampled
+    assert (used.presence_penalty, used.frequency_penalty) == (0.5, -1)
+    assert (used.dry_multiplier, used.dry_base, used.dry_allowed_length) == (0.8, 2, 4)
+    assert used.dry_window == 99
+    assert serving.ask(presence_penalty=3).status_code == 400
+
+
+def test_a_persona_has_sampling_of_their_own(serving: Serving) -> None:
+    own = config.PersonaSampling(temperature=0.3)
+    serving.rooms.clone.chat = config.Chat(personas={"Ana": own})
+    serving.ask(model="Ana")
+    serving.ask(model="Ana", temperature=0.7)
+    assert [used.temperature for used in serving.engine.sampled] == [0.3, 0.7]
 
 
 @pytest.mark.parametrize("name", ["repeat_penalty", "repetition_penalty"])

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from myna import messages, sources
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally
+from myna.sources._shared.text_records import NO_END
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CUTS = 30
@@ -113,7 +114,9 @@ def _check_cut(name: str, path: Path, data: bytes, cut: int, whole: list, memory
         return
     found = _said(pl.concat([pl.DataFrame(schema=messages.SCHEMA), *frames]))
     expected = whole[: len(found)]
-    if found and found != expected:
+    if found and found != expected and NO_END in tally.notes:
+        assert found[:-1] == expected[:-1]  # the last message may go on, and that is said
+    elif found and found != expected:
         # Of a message of several lines whole lines can be missing, and nobody can know.
         *_, (author, kind, text) = found
         assert found[:-1] == expected[:-1]

@@ -20,6 +20,12 @@ class Filter(Section):
     people: Names = Field([], description=f"Authors. {_NAMES}")
     since: Day = Field("", description='The first day, such as "2020-01-31" (in UTC).')
     until: Day = Field("", description="The last day.")
+    min_messages: int = Field(
+        100,
+        ge=0,
+        description="Who has fewer messages to train on than this, and than a tenth of the "
+        "busiest person's, is not cloned: too little to tell them from others. 0: all are.",
+    )
 
 
 PersonalData = Literal[

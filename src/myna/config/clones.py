@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field
@@ -12,13 +13,20 @@ from myna.choices import EngineName, RenderingName
 from myna.config.fields import (
     Address,
     Budget,
+    DryAllowedLength,
+    DryBase,
+    DryMultiplier,
+    DryWindow,
     Duration,
     MaxTokens,
     MinP,
     Names,
+    Redraws,
+    RepetitionPenalty,
     Sampling,
     Section,
     Temperature,
+    TokenPenalty,
     TopP,
 )
 from myna.config.recipe_defaults import default
@@ -139,6 +147,23 @@ class Train(Section):
     )
 
 
+class PersonaSampling(Section):
+    """Sampling of one persona, where it differs from that of all."""
+
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    min_p: MinP | None = None
+    max_new_tokens: MaxTokens | None = None
+    max_redraws: Redraws | None = None
+    repetition_penalty: RepetitionPenalty | None = None
+    presence_penalty: TokenPenalty | None = None
+    frequency_penalty: TokenPenalty | None = None
+    dry_multiplier: DryMultiplier | None = None
+    dry_base: DryBase | None = None
+    dry_allowed_length: DryAllowedLength | None = None
+    dry_window: DryWindow | None = None
+
+
 class Chat(Section):
     """The engine, sampling and memory of personas that speak."""
 
@@ -161,6 +186,49 @@ class Chat(Section):
     max_new_tokens: MaxTokens = Field(
         Sampling.max_new_tokens, description="Longest turn of a persona, in tokens."
     )
+    max_redraws: Redraws = Field(
+        Sampling.max_redraws,
+        description="Times that a line which repeats one of the twelve before is drawn again, "
+        "beyond the person's real share of repeats; 0: never.",
+    )
+    repetition_penalty: RepetitionPenalty = Field(
+        Sampling.repetition_penalty,
+        description="Makes each of the last 64 tokens less likely, names among them; 1: off.",
+    )
+    presence_penalty: TokenPenalty = Field(
+        Sampling.presence_penalty,
+        description="Taken off the logit of each of the last 64 tokens, as in OpenAI's API; 0: "
+        "off.",
+    )
+    frequency_penalty: TokenPenalty = Field(
+        Sampling.frequency_penalty,
+        description="The same once for each time that the token is among them; 0: off.",
+    )
+    dry_multiplier: DryMultiplier = Field(
+        Sampling.dry_multiplier,
+        description="DRY, against repeats within a line, such as 0.8: a token that continues a "
+        "repeat of n tokens loses dry_multiplier * dry_base ^ (n - dry_allowed_length); 0: off.",
+    )
+    dry_base: DryBase = Field(Sampling.dry_base, description="See dry_multiplier.")
+    dry_allowed_length: DryAllowedLength = Field(
+        Sampling.dry_allowed_length,
+        description="Repeats of fewer tokens are free: a person's own phrases are short.",
+    )
+    dry_window: DryWindow = Field(
+        Sampling.dry_window, description="Number of last tokens in which DRY looks for repeats."
+    )
+    personas: dict[str, PersonaSampling] = Field(
+        {},
+        description="Sampling of single personas, where it differs: any setting from temperature "
+        "to dry_window.",
+    )
+    adapter_scale: float = Field(
+        1.0,
+        ge=0,
+        le=4,
+        description="Strength of what was learned: the adapter's change of the base is multiplied "
+        "by this; 1: as trained.",
+    )
     memory: bool = Field(
         False,
         description="Live rooms recall past chats like the latest messages, from channels where "
@@ -174,15 +242,34 @@ class Chat(Section):
         "'myna[memory]') or a folder of model2vec or sentence-transformers; \"\": none.",
     )
 
-    def sampling(self, seed: int | None) -> Sampling:
-        """The sampling parameters of these settings."""
-        return Sampling(
-            self.temperature,
-            self.top_p,
-            min_p=self.min_p,
-            max_new_tokens=self.max_new_tokens,
-            seed=seed,
-        )
+    def sampling(self, seed: int | None, person: str = "") -> Sampling:
+        """The sampling parameters of a persona; "": of those without parameters of their own."""
+        values = {name: getattr(self, name) for name in PersonaSampling.model_fields}
+        return Sampling(**{**values, **self._own(person)}, seed=seed)
+
+    @property
+    def longest_turn(self) -> int:
+        """The most tokens of anybody's turn."""
+        own = (persona.max_new_tokens or 0 for persona in self.personas.values())
+        return max(self.max_new_tokens, *own, 0)
+
+    def with_changes(self, values: Mapping[str, Any]) -> Chat:
+        """These settings with `values`, which hold for every persona.
+
+        So they win over what `personas` says of the same settings.
+        """
+        left = {
+            person: PersonaSampling(
+                **{name: own for name, own in self._own(person).items() if name not in values}
+            )
+            for person in self.personas
+        }
+        return self.model_copy(update={**values, "personas": left})
+
+    def _own(self, person: str) -> dict[str, Any]:
+        """The parameters that `personas` has for a person."""
+        own = self.personas.get(person)
+        return own.model_dump(exclude_none=True) if own else {}
 
 
 class EngineServer(Section):

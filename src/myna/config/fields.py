@@ -103,14 +103,27 @@ TopP = Annotated[float, Field(ge=0, le=1)]
 TopK = Annotated[int, Field(ge=0)]
 MinP = Annotated[float, Field(ge=0, le=1)]
 RepetitionPenalty = Annotated[float, Field(gt=0, le=10)]
+TokenPenalty = Annotated[float, Field(ge=-2, le=2)]
+DryMultiplier = Annotated[float, Field(ge=0, le=10)]
+DryBase = Annotated[float, Field(ge=1, le=4)]
+DryAllowedLength = Annotated[int, Field(ge=1, le=100)]
+DryWindow = Annotated[int, Field(ge=1, le=100_000)]
 MaxTokens = Annotated[int, Field(ge=1)]
+Redraws = Annotated[int, Field(ge=0, le=20)]
 
 
 @dataclass(frozen=True)
 class Sampling:
     """Sampling parameters of a reply.
 
-    Applied in this order: repetition_penalty, top_k, top_p, min_p, temperature.
+    Applied in this order: penalties (repetition, presence, frequency), DRY, top_k, top_p,
+    min_p, temperature. The defaults of the penalties and of `dry_multiplier` are "off".
+
+    DRY ("don't repeat yourself"): a token that would continue a repeat of n tokens loses
+    dry_multiplier * dry_base ** (n - dry_allowed_length) of its logit, if n is at least
+    dry_allowed_length. A repeat begins after the last sequence breaker, and tokens that hold
+    a breaker are never penalised. Formula: the pull request that proposed it,
+    https://github.com/oobabooga/text-generation-webui/pull/5677.
     """
 
     temperature: Temperature = 0.9
@@ -122,11 +135,27 @@ class Sampling:
     min_p: MinP = 0.05
     """Drop tokens less probable than this share of the most probable one; 0: none."""
     repetition_penalty: RepetitionPenalty = 1.0
-    """Penalty on the last 64 tokens; 1: none."""
+    """Divides positive logits (multiplies negative ones) of the last 64 tokens; 1: none."""
+    presence_penalty: TokenPenalty = 0.0
+    """Taken off the logit of each of the last 64 tokens, as in OpenAI's API; 0: none."""
+    frequency_penalty: TokenPenalty = 0.0
+    """The same once for each time that the token is among them; 0: none."""
+    dry_multiplier: DryMultiplier = 0.0
+    """Strength of DRY; 0: off."""
+    dry_base: DryBase = 1.75
+    """Growth of DRY's penalty with each repeated token."""
+    dry_allowed_length: DryAllowedLength = 3
+    """Repeats of fewer tokens are free of DRY."""
+    dry_window: DryWindow = 768
+    """Number of last tokens, prompt included, in which DRY looks for repeats."""
+    dry_sequence_breakers: tuple[str, ...] = ("\n",)
+    """Texts after which DRY begins to count anew: the ends of lines, and the names before them."""
     max_new_tokens: MaxTokens = 160
     """Longest reply, in tokens."""
     seed: int | None = None
     """Seed of the sampling; None: another one each time."""
+    max_redraws: Redraws = 3
+    """Times that a line which was just said is drawn again; 0: never. Not for engines."""
 
     def narrowed(self, max_new_tokens: int | None = None, **changes: Any) -> Sampling:
         """Return a copy with `changes` and the smaller of both `max_new_tokens`."""

@@ -89,6 +89,7 @@ RULES = (
         "conversation",
     ),
     Rule("quality", "keep", "of a conversation that a model scored low", stage="model"),
+    Rule("few-messages", "context", "the author said too little to be cloned", stage="split"),
     Rule("near-duplicate", "context", "held out, but nearly the same in train", stage="split"),
 )
 RULES_BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in RULES}

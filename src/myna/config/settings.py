@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -128,18 +129,25 @@ def override(settings: Settings, assignments: list[str]) -> Settings:
     data = settings.model_dump(exclude_unset=True)
     for assignment in assignments:
         path, sign, value = assignment.partition("=")
-        *sections, key = path.strip().split(".")
+        *sections, key = _dotted_keys(path.strip())
         if not sign:
             raise SettingsError(f"--set {assignment}: write it as section.key=value")
         table: Any = data
         if sections and isinstance(getattr(settings, sections[0], None), Section):
             data.setdefault(sections[0], {})
+        if len(sections) == 3 and sections[:2] == ["chat", "personas"]:
+            data["chat"].setdefault("personas", {}).setdefault(sections[2], {})
         for section in sections:
             table = table.get(section) if isinstance(table, dict) else None
         if not isinstance(table, dict):
             raise SettingsError(f"--set {assignment}: there is no section '{'.'.join(sections)}'")
         table[key] = value.strip()
     return _validated(data, "--set")
+
+
+def _dotted_keys(path: str) -> list[str]:
+    """The keys of a path; one between quotes may have dots: chat.personas."Dr. Who".top_p."""
+    return [quoted or plain for quoted, plain in re.findall(r'"([^"]+)"|([^."]+)', path)] or [path]
 
 
 def updated(
@@ -165,11 +173,12 @@ def _validated(data: dict[str, Any], origin: str) -> Settings:
 
 def _message(error: ValidationError, origin: str) -> str:
     problem = error.errors()[0]
-    path = problem["loc"][:2]  # the rest are indexes of a list and types of a union
+    # The rest are indexes of a list and types of a union.
+    path = problem["loc"][: 4 if problem["loc"][:2] == ("chat", "personas") else 2]
     name = ".".join(map(str, path))
     if problem["type"] == "extra_forbidden":
         return f"{origin}: there is no setting '{name}': `myna new` writes them all"
-    alternatives = [other for other in error.errors() if other["loc"][:2] == path]
+    alternatives = [other for other in error.errors() if other["loc"][: len(path)] == path]
     why = ", or ".join(other["msg"].removeprefix("Value error, ") for other in alternatives)
     return f"{origin}: {name} = {problem['input']!r}: {why}"
 
@@ -190,9 +199,24 @@ def template(settings: Settings | None = None) -> str:
             lines += _entry(settings, "", name, value)
     for name, table in tables:
         lines += ["", f"# {(type(table).__doc__ or '').strip()}", f"[{name}]"]
-        for key, value in table:
+        entries = {key: value for key, value in table if not isinstance(value, dict)}
+        for key, value in entries.items():
             lines += _entry(table, f"{name}.", key, value)
+        for key, value in table:
+            if key not in entries:
+                lines += _subtables(table, f"{name}.{key}", key, value)
     return "\n".join(lines) + "\n"
+
+
+def _subtables(section: Section, table: str, key: str, value: Mapping[str, Section]) -> list[str]:
+    """The tables of a setting by name, or an example of one behind #."""
+    from tomlkit import dumps
+
+    lines = [f"# {type(section).model_fields[key].description}"]
+    for name, values in value.items():
+        body = values.model_dump(exclude_none=True)
+        lines += dumps({"table": {name: body}}).replace("[table.", f"[{table}.").splitlines()
+    return lines if value else [*lines, f'# [{table}."NAME"]', "# temperature = 0.8"]
 
 
 def _entry(section: Section, table: str, key: str, value: object) -> list[str]:

@@ -5,12 +5,18 @@ An engine takes token ids, never text. Its abilities are in `can`:
     stream        generate text, piece by piece
     next_probs    probabilities of the next token
     score         log-probabilities of a given continuation
+    dry           DRY (see `myna.config.Sampling`)
+    penalties     repetition_penalty
+
+All know temperature, top_p, presence_penalty and frequency_penalty. An engine without one of
+the last two abilities uses a substitute: see `with_substitutes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from typing import Protocol
+from dataclasses import replace
+from typing import Any, Protocol
 
 from myna.config import Sampling
 from myna.errors import EngineError
@@ -58,6 +64,40 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Free the model's memory; the engine cannot be used afterwards."""
+
+
+SUBSTITUTES = {
+    "dry": "a frequency_penalty of half of dry_multiplier",
+    "penalties": "a presence_penalty of ten times what repetition_penalty is above 1",
+}
+"""The substitute for each control that an engine may lack: OpenAI's API has these two."""
+_MAX_TOKEN_PENALTY = 2.0
+
+
+def with_substitutes(sampling: Sampling, can: frozenset[str]) -> Sampling:
+    """`sampling` for an engine of these abilities: without what it lacks, with `SUBSTITUTES`.
+
+    A divided logit has no equal in OpenAI's API; ten is about the size of a likely token's.
+    """
+    changes: dict[str, Any] = {}
+    if sampling.dry_multiplier and "dry" not in can:
+        penalty = max(sampling.frequency_penalty, sampling.dry_multiplier / 2)
+        changes |= {"dry_multiplier": 0.0, "frequency_penalty": min(penalty, _MAX_TOKEN_PENALTY)}
+    if sampling.repetition_penalty != 1 and "penalties" not in can:
+        penalty = max(sampling.presence_penalty, 10 * (sampling.repetition_penalty - 1))
+        changes |= {"repetition_penalty": 1.0, "presence_penalty": min(penalty, _MAX_TOKEN_PENALTY)}
+    return replace(sampling, **changes) if changes else sampling
+
+
+def substitutes_used(sampling: Sampling, can: frozenset[str]) -> list[str]:
+    """The controls that `sampling` asks for and the engine lacks, each with its substitute."""
+    asked = {"dry": sampling.dry_multiplier > 0, "penalties": sampling.repetition_penalty != 1}
+    names = {"dry": "DRY", "penalties": "repetition_penalty"}
+    return [
+        f"{names[control]}: instead {substitute}"
+        for control, substitute in SUBSTITUTES.items()
+        if asked[control] and control not in can
+    ]
 
 
 def check_prompt(prompt: Sequence[int], context: int, name: str) -> None:

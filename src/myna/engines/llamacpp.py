@@ -36,12 +36,44 @@ cancelling; larger batches are no faster on a CPU."""
 _PROMPT_CACHE_MIB = 128
 """Memory for the prompt states of rooms that lost their slot to others."""
 
+_PENALTY_WINDOW = 64
+_SAMPLERS = ["penalties", "dry", "top_k", "top_p", "min_p", "temperature"]
+"""In their order. Without "dry" in this list, llama.cpp leaves DRY out in silence."""
+
 # Samplers that myna does not have, switched off in every request.
 _OTHER_SAMPLERS_OFF = {
-    "adaptive_target": -1.0, "dry_multiplier": 0.0, "dynatemp_range": 0.0, "frequency_penalty": 0.0,
-    "ignore_eos": False, "mirostat": 0, "presence_penalty": 0.0, "top_n_sigma": -1.0,
-    "typical_p": 1.0, "xtc_probability": 0.0,
+    "adaptive_target": -1.0, "dynatemp_range": 0.0, "ignore_eos": False, "mirostat": 0,
+    "top_n_sigma": -1.0, "typical_p": 1.0, "xtc_probability": 0.0,
 }  # fmt: skip
+
+
+def sampler_fields(sampling: Sampling) -> dict[str, Any]:
+    """The fields of a request by which llama.cpp samples, but for the seed.
+
+    Reference: llama.cpp's tools/server/README.md, "/completion". Windows are sent as positive
+    numbers: what 0 and less mean has changed between versions.
+    """
+    fields = {
+        **_OTHER_SAMPLERS_OFF,
+        "samplers": _SAMPLERS,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "repeat_penalty": sampling.repetition_penalty,
+        "presence_penalty": sampling.presence_penalty,
+        "frequency_penalty": sampling.frequency_penalty,
+        "repeat_last_n": _PENALTY_WINDOW,
+        "dry_multiplier": sampling.dry_multiplier,
+    }
+    if sampling.dry_multiplier:
+        fields |= {
+            "dry_base": sampling.dry_base,
+            "dry_allowed_length": sampling.dry_allowed_length,
+            "dry_penalty_last_n": sampling.dry_window,
+            "dry_sequence_breakers": list(sampling.dry_sequence_breakers),
+        }
+    return fields
 
 
 class LlamaCpp:
@@ -57,7 +89,7 @@ class LlamaCpp:
     """
 
     name = "llama.cpp"
-    can = frozenset({"stream", "next_probs"})
+    can = frozenset({"stream", "next_probs", "dry", "penalties"})
 
     def __init__(
         self,
@@ -66,8 +98,10 @@ class LlamaCpp:
         context: int,
         slots: int = 1,
         report: Reporter = silent,
+        scale: float = 1.0,
     ) -> None:
-        model, lora_file = model_files(base, adapter, report)
+        """The adapter's change of the weights is multiplied by `scale`."""
+        model, lora_file = model_files(base, adapter, report, scale)
         self.context = context
         self.slots = slots
         settings = xllamacpp.CommonParams()
@@ -86,7 +120,7 @@ class LlamaCpp:
         if lora_file is not None:
             lora = xllamacpp.CommonAdapterLoraInfo()
             lora.path = str(lora_file)
-            lora.scale = 1.0
+            lora.scale = scale
             settings.lora_adapters = [lora]
         self._whole_character = Tokenizer(base.folder).encode("a").ids[-1]
         self._slots = Slots(slots)
@@ -108,18 +142,12 @@ class LlamaCpp:
         if sampling.max_new_tokens < 1:
             return "length"
         request = {
-            **_OTHER_SAMPLERS_OFF,
+            **sampler_fields(sampling),
             "prompt": list(prompt),
             "n_predict": min(sampling.max_new_tokens, self.context - len(prompt)),
             "stream": True,
             "return_progress": True,  # chunks while the prompt is read, to be able to cancel
             "cache_prompt": True,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            "top_k": sampling.top_k,
-            "min_p": sampling.min_p,
-            "repeat_penalty": sampling.repetition_penalty,
-            "repeat_last_n": 64,
             "seed": -1 if sampling.seed is None else sampling.seed % 2**32,
         }
         # llama.cpp calls `receive` during the call; a thread turns that into a generator.
@@ -164,13 +192,12 @@ class LlamaCpp:
         with self._slots.held(prompt) as slot:
             answer = server.handle_completions(
                 {
-                    **_OTHER_SAMPLERS_OFF,
+                    **sampler_fields(Sampling(temperature=0.0)),
                     "prompt": list(prompt),
                     "id_slot": slot,
                     "n_predict": 1,
                     "stream": False,
                     "cache_prompt": True,
-                    "temperature": 0.0,
                     "logprobs": top,
                     "n_probs": top,
                     # There are no probabilities if the chosen token is half a character; they
@@ -225,9 +252,11 @@ class _Generations:
 
 
 def model_files(
-    base: Base, adapter: Path | None, report: Reporter = silent
+    base: Base, adapter: Path | None, report: Reporter = silent, scale: float = 1.0
 ) -> tuple[Path | None, Path | None]:
     """The files that llama.cpp loads: the model, and a LoRA if not merged into it.
+
+    `scale` is that of a merged LoRA.
 
     Raises:
         EngineError: llama.cpp does not support the adapter.
@@ -236,7 +265,7 @@ def model_files(
     if base.gguf is None or adapter is None or adapter.suffix == ".gguf":
         return base.gguf, adapter
     if is_worth_merging(base.gguf):
-        return merged_gguf(adapter, base, base.gguf, report), None
+        return merged_gguf(adapter, base, base.gguf, report, scale), None
     return base.gguf, gguf_adapter(adapter, base)
 
 

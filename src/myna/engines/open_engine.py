@@ -26,6 +26,7 @@ def open_engine(
     *,
     context: int = DEFAULT_CONTEXT,
     slots: int = 1,
+    adapter_scale: float = 1.0,
     server: EngineServer | None = None,
     report: Reporter = silent,
 ) -> Engine:
@@ -34,9 +35,11 @@ def open_engine(
     "auto" is llama.cpp if it is installed and the base has a GGUF file, else transformers.
     "vllm" and "openai" load nothing: `server` runs the model. The context is `context`
     tokens, or the base's if shorter; up to `slots` calls run at once, as the engine allows.
+    The adapter's change of the weights is multiplied by `adapter_scale`.
 
     Raises:
-        SettingsError: the engine needs a server, and none is set.
+        SettingsError: the engine needs a server, and none is set; or it runs an adapter as it
+            is, and the scale is not 1.
         EngineError: unknown engine, or it is not installed or cannot run this model.
         ModelError: the base or the adapter is missing or damaged.
     """
@@ -46,6 +49,11 @@ def open_engine(
         if server is None or not server.url:
             raise SettingsError(
                 f'engine = "{engine}" needs a server: set url = "http://…" under [engine]'
+            )
+        if adapter_scale != 1:
+            raise SettingsError(
+                f'engine = "{engine}" runs the adapter as its server has it: set adapter_scale = 1 '
+                "under [chat], and bring the scaled one there with `myna export`"
             )
         if engine == "vllm":
             from myna.engines.vllm import Vllm
@@ -57,12 +65,12 @@ def open_engine(
     if engine == "llama.cpp":
         from myna.engines.llamacpp import LlamaCpp
 
-        return LlamaCpp(base, adapter, context, slots, report)
+        return LlamaCpp(base, adapter, context, slots, report, adapter_scale)
     from myna.engines.transformers_engine import Transformers
 
     if not base.weights:
         base = find_base(base.name, weights=True, report=report)
-    return Transformers(base, adapter, context)
+    return Transformers(base, adapter, context, scale=adapter_scale)
 
 
 def choose_engine(name: str, base: Base) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from myna.config import EngineServer, Sampling
 from myna.engines.client import Client, RefusedError
-from myna.engines.engine import check_prompt
+from myna.engines.engine import check_prompt, with_substitutes
 from myna.errors import EngineError
 from myna.models.bases import Base
 from myna.rendering.tokenizer import Tokenizer
@@ -26,6 +26,8 @@ COMPLETIONS = "/v1/completions"
 _PROBE_TEXT = "Apollo 11, this is Houston. How do you read?"
 _LOGPROB_COUNTS = (1000, 100, 20, 5)
 """Numbers of log-probabilities to try: limits of llama.cpp, vLLM and OpenAI."""
+_REPEAT = "one two three four\n" + "five six seven eight nine ten " * 6 + "five six seven eight"
+_SURE_MULTIPLIER = 10.0
 _MAX_TOKEN_CHARS = 256
 """A reply with more characters than this for each token is refused."""
 
@@ -54,11 +56,13 @@ class OpenAI:
         self._takes_ids = self._accepts_token_ids()
         self._extras = self._accepts({**_extra_sampling(Sampling()), "temperature": 1.0})
         self._probs = next((n for n in _LOGPROB_COUNTS if self._returns_logprobs(n)), 0)
-        self.can = frozenset({"stream", "next_probs"} if self._probs else {"stream"})
+        can = {"next_probs": self._probs, "penalties": self._extras, "dry": self._has_dry()}
+        self.can = frozenset({"stream", *(ability for ability, has in can.items() if has)})
 
     def stream(self, prompt: Sequence[int], sampling: Sampling) -> Generator[str, None, str]:
         """See `myna.engines.engine.Engine.stream`."""
         check_prompt(prompt, self.context, self.name)
+        sampling = with_substitutes(sampling, self.can)
         limit = min(sampling.max_new_tokens, self.context - len(prompt))
         if limit < 1:
             return "length"
@@ -68,7 +72,11 @@ class OpenAI:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             **(_extra_sampling(sampling) if self._extras else {}),
+            **_dry_fields(sampling),
         }
+        for name in ("presence_penalty", "frequency_penalty"):
+            if penalty := getattr(sampling, name):  # a server may refuse what it does not know
+                body[name] = penalty
         if sampling.seed is not None:
             body["seed"] = sampling.seed % 2**31
         chars_left = limit * _MAX_TOKEN_CHARS
@@ -145,6 +153,24 @@ class OpenAI:
             return True
         return False
 
+    def _has_dry(self) -> bool:
+        """True if a penalty changes the likeliest next token of a repeat.
+
+        Servers that do not know DRY ignore its fields, so the text is what tells.
+        """
+        ids = self._tokenizer.encode(_REPEAT).ids
+        told = [
+            self._request(ids, 1)
+            | {"temperature": 0.0}
+            | _dry_fields(Sampling(dry_multiplier=multiplier, dry_allowed_length=1))
+            for multiplier in (0.0, _SURE_MULTIPLIER)
+        ]
+        with suppress(RefusedError):
+            answers = [self._client.request_json("POST", COMPLETIONS, body) for body in told]
+            texts = [_choice(answer).get("text") for answer in answers]
+            return texts[0] is not None and texts[0] != texts[1]
+        return False
+
     def _returns_logprobs(self, count: int) -> bool:
         with suppress(RefusedError):
             ids = self._tokenizer.encode(_PROBE_TEXT).ids
@@ -177,6 +203,19 @@ class OpenAI:
 
 _TOKENS_AS_IDS = {"return_tokens_as_token_ids": True}
 """Makes vLLM name tokens by their ids."""
+
+
+def _dry_fields(sampling: Sampling) -> dict[str, Any]:
+    """The fields of DRY where it is on, by the names of llama.cpp and KoboldCpp."""
+    if not sampling.dry_multiplier:
+        return {}
+    return {
+        "dry_multiplier": sampling.dry_multiplier,
+        "dry_base": sampling.dry_base,
+        "dry_allowed_length": sampling.dry_allowed_length,
+        "dry_penalty_last_n": sampling.dry_window,
+        "dry_sequence_breakers": list(sampling.dry_sequence_breakers),
+    }
 
 
 def _extra_sampling(sampling: Sampling) -> dict[str, Any]:

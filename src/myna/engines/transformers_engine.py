@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -20,6 +21,7 @@ from transformers import DynamicCache
 
 from myna.config import Sampling
 from myna.engines.engine import check_prompt
+from myna.engines.token_penalties import penalized
 from myna.errors import EngineError
 from myna.models.bases import Base
 from myna.models.loading import FULL_MODEL_FOLDER, add_adapter, load_adapter, load_base
@@ -27,7 +29,6 @@ from myna.rendering.tokenizer import Tokenizer
 
 _CHUNK_TOKENS = 512
 """Positions computed at once: each has logits over the whole vocabulary."""
-_PENALTY_WINDOW = 64
 
 
 class _SharedBase:
@@ -36,25 +37,26 @@ class _SharedBase:
     def __init__(self, model: Any) -> None:
         self.model = model
         self._lock = threading.Lock()
-        self._names: dict[tuple[Path, int], str] = {}
-        """Adapter names by path and modification time: an adapter may be trained further."""
+        self._names: dict[tuple[Path, int, float], str] = {}
+        """Adapter names by path, modification time (it may be trained further) and scale."""
         self._active: str | None = None
 
-    def add(self, adapter: Path) -> str:
-        """Load an adapter, unless it is loaded; return its name for `active`.
+    def add(self, adapter: Path, scale: float) -> str:
+        """Load an adapter, unless it is loaded with this scale; return its name for `active`.
 
         Raises:
             ModelError: it is missing, damaged, or of another base.
         """
         weights = adapter / "adapter_model.safetensors"
-        key = (adapter.resolve(), weights.stat().st_mtime_ns if weights.exists() else 0)
+        changed = weights.stat().st_mtime_ns if weights.exists() else 0
+        key = (adapter.resolve(), changed, scale)
         with self._lock:
             if not self._names:
-                self.model = load_adapter(self.model, adapter)
+                self.model = load_adapter(self.model, adapter, scale)
                 self._active = self._names[key] = _FIRST_ADAPTER
             elif key not in self._names:
                 name = f"adapter{len(self._names)}"
-                add_adapter(self.model, adapter, name)
+                add_adapter(self.model, adapter, name, scale)
                 self._names[key] = name
             return self._names[key]
 
@@ -97,11 +99,21 @@ class Transformers:
     """
 
     name = "transformers"
-    can = frozenset({"stream", "next_probs", "score"})
+    can = frozenset({"stream", "next_probs", "score", "dry", "penalties"})
     slots = 1
 
-    def __init__(self, base: Base, adapter: Path | None, context: int, model: Any = None) -> None:
-        """With `model`, that model is used as it is, and nothing is loaded."""
+    def __init__(
+        self,
+        base: Base,
+        adapter: Path | None,
+        context: int,
+        model: Any = None,
+        scale: float = 1.0,
+    ) -> None:
+        """The adapter's change of the weights is multiplied by `scale`.
+
+        With `model`, that model is used as it is, and nothing is loaded.
+        """
         self.context = context
         if model is None and adapter and (adapter / FULL_MODEL_FOLDER).is_dir():
             model = load_adapter(load_base(base), adapter)
@@ -109,7 +121,7 @@ class Transformers:
         self._shared: _SharedBase | None = (
             _shared_base(base) if model is None else _SharedBase(model)
         )
-        self._adapter = self._shared.add(adapter) if adapter and model is None else None
+        self._adapter = self._shared.add(adapter, scale) if adapter and model is None else None
         self._tokenizer: Any = tokenizers.Tokenizer.from_file(str(base.folder / "tokenizer.json"))
         self._ends = Tokenizer(base.folder).end_ids
         self._cache: Any = None
@@ -127,9 +139,11 @@ class Transformers:
         else:
             rng.manual_seed(sampling.seed)
         decoder = DecodeStream(ids=ids[-8:], skip_special_tokens=True)
+        piece_of = cache(lambda token: self._tokenizer.decode([token], skip_special_tokens=False))
         max_length = min(len(prompt) + sampling.max_new_tokens, self.context)
         while len(ids) < max_length:
-            token = sample_token(self._last_logits(ids), sampling, ids[-_PENALTY_WINDOW:], rng)
+            logits = penalized(self._last_logits(ids), ids, sampling, piece_of)
+            token = sample_token(logits, sampling, rng)
             if token in self._ends:
                 return "stop"
             ids.append(token)
@@ -222,15 +236,8 @@ def _can_crop(cache: Any) -> bool:
     return all(type(layer).__name__ == "DynamicLayer" for layer in cache.layers)
 
 
-def sample_token(
-    logits: torch.Tensor, sampling: Sampling, recent: Sequence[int], rng: torch.Generator
-) -> int:
-    """Sample a token from `logits` (vocabulary,), with filters in llama.cpp's order."""
-    logits = logits.clone()
-    if sampling.repetition_penalty != 1.0:
-        seen = torch.tensor(sorted(set(recent)))
-        penalty, penalised = sampling.repetition_penalty, logits[seen]
-        logits[seen] = torch.where(penalised > 0, penalised / penalty, penalised * penalty)
+def sample_token(logits: torch.Tensor, sampling: Sampling, rng: torch.Generator) -> int:
+    """Sample a token from penalized `logits` (vocabulary,), with filters in llama.cpp's order."""
     if sampling.temperature <= 0:
         return int(logits.argmax())
     logits, order = logits.sort(descending=True)

@@ -291,8 +291,6 @@ def forecast(points: Sequence[Floats]) -> Forecast:
     count = len(points[0])
     rng = np.random.default_rng(0)
     drawn = rng.multinomial(count, np.full(count, 1 / count), RESAMPLES if count > 1 else 0)
-        rng.multinomial(count, np.full(count, 1 / count), RESAMPLES) if count > 1 else []
-    )
     draws = [
         _change(shares, np.array([_loss(n[:, None] * sums) for sums in points])) for n in drawn
     ]

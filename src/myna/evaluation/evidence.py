@@ -249,7 +249,8 @@ class Evidence:
         """The bits of replies by the base and by one adapter on it."""
         base = find_adapter_base(self.name, self.info, weights=True, report=self.report)
         plain = load_base(base)
-        model = load_adapter(plain, self.workspace.adapter(adapter))
+        scale = self.settings.chat.adapter_scale
+        model = load_adapter(plain, self.workspace.adapter(adapter), scale)
         install_kernels(model)
         # A model whose every weight was trained has no adapter to disable.
         models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}

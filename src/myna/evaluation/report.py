@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from html import escape
 from typing import Any
 
+from myna.conversations.line_repeats import repeated_lines
 from myna.evaluation.measure import Estimate, Measure
 from myna.evaluation.moments import Room
-from myna.evaluation.room_metrics import has_collapsed, repeated_lines
+from myna.evaluation.room_metrics import has_collapsed
 from myna.evaluation.verdict import find_faults
 from myna.preparing.html_reports import document
 
@@ -225,7 +226,9 @@ def _replies(examples: Sequence[Example]) -> str:
 def _room(room: Room) -> str:
     lines = "".join(
         f"<p{' class=again' if again else ''}><b>{escape(person)}</b>: {escape(text)}</p>"
-        for (person, text), again in zip(room, repeated_lines(room), strict=True)
+        for (person, text), again in zip(
+            room, repeated_lines([text for _, text in room]), strict=True
+        )
     )
     fate = " that collapsed" if has_collapsed(room) else ""
     return f'<h2>A room of clones{fate}</h2><div class="card room">{lines}</div>'

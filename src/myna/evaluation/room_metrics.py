@@ -11,33 +11,17 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
+from myna.conversations.line_repeats import NEAR_JACCARD, repeated_lines
 from myna.evaluation.measure import Estimate, Item, Measure, Signed, bootstrap, mean
 from myna.evaluation.moments import Room
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
 
-REPEAT_WINDOW = 12
-"""Lines before a line in which it may have stood already."""
-NEAR_JACCARD = 0.8
-"""Jaccard similarity of character trigrams above which two lines are nearly the same."""
 COLLAPSED_REPEATS = 0.3
 COLLAPSED_TURN_LINES = 12
 MIN_ROOMS = 10
 """Fewer rooms than this are reported with a note that says so."""
-
-
-def repeated_lines(room: Room) -> list[bool]:
-    """True for each line that repeats one of the twelve before, exactly or nearly."""
-    texts = [_plain(text) for _, text in room]
-    trigrams = [_trigrams(text) for text in texts]
-    return [
-        any(
-            texts[i] == texts[j] or _jaccard(trigrams[i], trigrams[j]) > NEAR_JACCARD
-            for j in range(max(0, i - REPEAT_WINDOW), i)
-        )
-        for i in range(len(texts))
-    ]
 
 
 def longest_turn(room: Room) -> int:
@@ -50,7 +34,8 @@ def longest_turn(room: Room) -> int:
 def has_collapsed(room: Room) -> bool:
     """True where over 30 % of lines are repeats, or a turn has over twelve lines."""
     return (
-        mean([float(repeated) for repeated in repeated_lines(room)]) > COLLAPSED_REPEATS
+        mean([float(repeated) for repeated in repeated_lines([text for _, text in room])])
+        > COLLAPSED_REPEATS
         or longest_turn(room) > COLLAPSED_TURN_LINES
     )
 
@@ -137,7 +122,7 @@ def measure_rooms(
         return by_pair(ours, theirs, unit="score")
 
     return [
-        _repeats(clones, stretches, notes),
+        _repeats_measure(clones, stretches, notes),
         Measure(
             "collapsed",
             "Rooms that collapsed",
@@ -183,7 +168,9 @@ def measure_rooms(
     ]
 
 
-def _repeats(clones: Sequence[Room], stretches: Sequence[Room], notes: tuple[str, ...]) -> Measure:
+def _repeats_measure(
+    clones: Sequence[Room], stretches: Sequence[Room], notes: tuple[str, ...]
+) -> Measure:
     """Lines that repeat one of the twelve before."""
     return Measure(
         "repeats",
@@ -195,7 +182,7 @@ def _repeats(clones: Sequence[Room], stretches: Sequence[Room], notes: tuple[str
         ceiling=_share_of_lines(stretches),
         notes=notes,
         items=tuple(
-            Item("", i, float(sum(repeated_lines(room))), float(len(room)))
+            Item("", i, float(sum(_repeats(room))), float(len(room)))
             for i, room in enumerate(clones)
         ),
     )
@@ -229,6 +216,10 @@ def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ..
     )
 
 
+def _repeats(room: Room) -> list[bool]:
+    return repeated_lines([text for _, text in room])
+
+
 def _mean(values: list[float]) -> Estimate:
     known = [value for value in values if not math.isnan(value)]
     return bootstrap(known, range(len(known)), mean)
@@ -239,21 +230,12 @@ def _words(room: Room) -> int:
 
 
 def _share_of_lines(rooms: Sequence[Room]) -> Estimate:
-    flags = [(repeated, i) for i, room in enumerate(rooms) for repeated in repeated_lines(room)]
+    flags = [
+        (repeated, i)
+        for i, room in enumerate(rooms)
+        for repeated in repeated_lines([text for _, text in room])
+    ]
     return bootstrap([float(repeated) for repeated, _ in flags], [room for _, room in flags], mean)
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.lower().split())
-
-
-def _trigrams(text: str) -> set[str]:
-    padded = f"  {text} "
-    return {padded[i : i + 3] for i in range(len(padded) - 2)}
-
-
-def _jaccard(one: set[str], other: set[str]) -> float:
-    return len(one & other) / len(one | other) if one or other else 0.0
 
 
 def _word_ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:

@@ -6,8 +6,10 @@ import math
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from myna.artifacts import TurnTaking
 from myna.evaluation.measure import (
     Estimate,
     Measure,
@@ -16,7 +18,6 @@ from myna.evaluation.measure import (
     items_of,
     mean,
 )
-from myna.persona import next_speaker
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
@@ -37,12 +38,14 @@ def measure(evidence: Evidence) -> list[Measure]:
 
     def foretold(kind: str) -> list[float]:
         def probability(_: int, moment: Moment) -> float:
-            clone = evidence.scorer if kind == "clone" else evidence.base_scorer
+            clone = evidence.base_scorer if kind == "base" else evidence.scorer
+            if kind != "clone":  # the clone's weights are of no other model
+                clone = replace(clone, turn_taking=TurnTaking())
             builder = moment.scene.prompt_builder(
                 clone.format, clone.tokenizer, clone.engine.context
             )
             among = candidates(moment)
-            return next_speaker.probabilities(clone.engine, builder, among)[moment.person]
+            return clone.speaker_probabilities(builder, among)[moment.person]
 
         return evidence.gather(f"next speaker by the {kind}", drawn, probability)
 
@@ -52,6 +55,7 @@ def measure(evidence: Evidence) -> list[Measure]:
             drawn,
             {
                 "clone": foretold("clone"),
+                "model alone": foretold("model alone"),
                 "base model": foretold("base"),
                 "frequency": [by_frequency(moment, frequency) for moment in drawn],
                 "round-robin": [by_silence(moment) for moment in drawn],
@@ -95,13 +99,14 @@ def measure_order(moments: Sequence[Moment], given: Mapping[str, Sequence[float]
     def loss(probabilities: Sequence[float]) -> Estimate:
         return bootstrap(bits(probabilities), conversations, mean)
 
-    references = {name: loss(given[name]) for name in ("base model", "round-robin")}
+    references = {name: loss(given[name]) for name in ("model alone", "base model", "round-robin")}
     return Measure(
         "next_speaker",
         "Foretelling who speaks next (log-loss)",
         "lower",
         loss(given["clone"]),
-        "bits of the real next speaker's probability, the last speaker left out; frequency: "
+        "bits of the real next speaker's probability, the last speaker left out; model alone: "
+        "without weights from the validation split; frequency: "
         f"turns in the train split; round-robin: {SURE:.0%} for who was silent the longest",
         floor=loss(given["frequency"]),
         floor_name="frequency",

@@ -78,6 +78,8 @@ def write(workspace: Workspace, new: Path, report: CloneExportReport) -> None:
     ]
     report.lacks = [
         "the voice: a card describes it and shows a few examples; the clone itself is the adapter",
+        "sampling parameters, and what works against repetition: those of [chat] hold where myna's "
+        "API answers and SillyTavern sends none of its own",
         "words of people who may not be cloned themselves",
     ]
 

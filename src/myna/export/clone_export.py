@@ -8,7 +8,7 @@ manifest.json    by which a later export knows that it may replace the folder
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -16,13 +16,14 @@ from pathlib import Path
 from myna import config, people, stages
 from myna.artifacts import AdapterInfo, Channel, check_is_clone
 from myna.choices import DEFAULT_ADAPTER
+from myna.config import Sampling
 from myna.errors import ExportError, PeopleError
 from myna.export.dataset_export import MANIFEST_KEY, choose_personas
 from myna.export.prompt_templates import Voice, text_before_system
 from myna.models.bases import Base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
-from myna.persona.clone import find_adapter_base
+from myna.persona.clone import check_scale, find_adapter_base
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import MAX_PEOPLE_NAMED, system_line
 from myna.workspace import (
@@ -47,6 +48,12 @@ LIMITATIONS = (
     "groups: there is one user, who speaks for one person, and nobody else is heard",
 )
 """Of all programs that run a clone."""
+
+
+REPETITION_SETTINGS = (
+    "repetition_penalty", "presence_penalty", "frequency_penalty", "dry_multiplier",
+)  # fmt: skip
+"""The names in `Sampling` of what works against repetition."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,28 @@ class ExportedClone:
     voices: tuple[Voice, ...]
     chat: config.Chat
     report: Reporter = silent
+
+    def sampling(self, voice: Voice) -> Sampling:
+        """A persona's sampling parameters."""
+        return self.chat.sampling(None, voice.persona)
+
+    def not_carried(self, program: str, carries: Collection[str]) -> list[str]:
+        """The settings of `[chat]` in use that a program lacks, one line each.
+
+        `carries` are the names in `Sampling` of those that the export writes.
+        """
+        lines = [f"who speaks next: {program} lets the user speak after each reply"]
+        for name in REPETITION_SETTINGS:
+            off = getattr(Sampling(), name)
+            used = {
+                voice.persona: value
+                for voice in self.voices
+                if (value := getattr(self.sampling(voice), name)) != off
+            }
+            if used and name not in carries:
+                values = ", ".join(f"{value:g} for {person}" for person, value in used.items())
+                lines.append(f"{name} ({values}): {program} has none, or it is not set there")
+        return lines
 
     def only_adapter(self) -> Path:
         """The folder of the adapter.
@@ -181,7 +210,10 @@ def load_clone(
         _voice(workspace.adapter(info.adapters.get(person, name)), info, base, person)
         for person in chosen
     )
-    return ExportedClone(name, base, voices, workspace.settings().chat, report)
+    chat = workspace.settings().chat
+    for voice in voices:
+        check_scale(voice.adapter, chat)
+    return ExportedClone(name, base, voices, chat, report)
 
 
 def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:

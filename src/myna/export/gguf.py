@@ -6,9 +6,11 @@ import importlib.util
 import shlex
 from pathlib import Path
 
+from myna.config import Sampling
+from myna.engines.token_penalties import PENALTY_WINDOW
 from myna.errors import EngineError, ExportError
-from myna.export.clone_export import CloneExportReport, ExportedClone
-from myna.export.prompt_templates import as_json, jinja_template
+from myna.export.clone_export import REPETITION_SETTINGS, CloneExportReport, ExportedClone
+from myna.export.prompt_templates import Voice, as_json, jinja_template
 from myna.models.adapter_gguf import ADAPTER_FILE, write_adapter_gguf
 from myna.workspace import write_text
 
@@ -26,12 +28,14 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
     first = clone.voices[0]
     write_text(new / TEMPLATE_FILE, jinja_template(first))
     base = shlex.quote(str(clone.base.gguf or "BASE.gguf"))
+    options = shlex.join(server_options(clone.sampling(first), first))
     lora, template = (shlex.quote(str(path / file)) for file in (ADAPTER_FILE, TEMPLATE_FILE))
     report.how = [
         "To chat, on a page or with the OpenAI API, at http://127.0.0.1:8080:",
         "",
         f"  llama-server -m {base} --lora {lora} \\",
-        f"    --jinja --chat-template-file {template}",
+        f"    --jinja --chat-template-file {template} \\",
+        f"    {options}",
         "",
         f"The template speaks as {first.persona}, and the user for {first.user}. Requests need",
         f'"stop": {as_json(first.stops())}',
@@ -43,6 +47,7 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         "",
         "KoboldCpp takes the same two files: koboldcpp --model … --lora …",
     ]
+    report.lacks += clone.not_carried("llama-server", REPETITION_SETTINGS)
     if clone.base.gguf is None:
         report.how += [
             "",
@@ -52,6 +57,33 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
     report.checked = check_loading(clone, new / ADAPTER_FILE)
 
 
+def server_options(sampling: Sampling, voice: Voice) -> list[str]:
+    """The options of llama-server and llama-cli for these sampling parameters.
+
+    Reference: llama.cpp's tools/server/README.md, "Sampling params".
+    """
+    options = {
+        "--temp": sampling.temperature,
+        "--top-k": sampling.top_k,
+        "--top-p": sampling.top_p,
+        "--min-p": sampling.min_p,
+        "--repeat-last-n": PENALTY_WINDOW,
+        "--repeat-penalty": sampling.repetition_penalty,
+        "--presence-penalty": sampling.presence_penalty,
+        "--frequency-penalty": sampling.frequency_penalty,
+    }
+    words = [word for option, value in options.items() for word in (option, f"{value:g}")]
+    if not sampling.dry_multiplier:
+        return words
+    words += ["--dry-multiplier", f"{sampling.dry_multiplier:g}"]
+    words += ["--dry-base", f"{sampling.dry_base:g}"]
+    words += ["--dry-allowed-length", str(sampling.dry_allowed_length)]
+    words += ["--dry-penalty-last-n", str(sampling.dry_window)]
+    for breaker in ("\n", *voice.stops(), voice.between("user", "assistant").strip()):
+        words += ["--dry-sequence-breaker", breaker.replace("\n", "\\n")]
+    return words
+
+
 def convert_adapter(clone: ExportedClone, adapter: Path, new: Path) -> None:
     """Write the adapter as a GGUF file.
 
@@ -59,7 +91,8 @@ def convert_adapter(clone: ExportedClone, adapter: Path, new: Path) -> None:
         ExportError: llama.cpp cannot run adapters of this architecture.
     """
     try:
-        write_adapter_gguf(adapter, clone.base, new / ADAPTER_FILE)
+        scale = clone.chat.adapter_scale
+        write_adapter_gguf(adapter, clone.base, new / ADAPTER_FILE, scale=scale)
     except EngineError as error:
         reason = str(error).partition(': use engine = "transformers"')[0]
         raise ExportError(f"{reason}: run `myna export merged` instead") from error

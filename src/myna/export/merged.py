@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from myna.export.clone_export import CloneExportReport, ExportedClone
+from myna.config import Sampling
+from myna.export.clone_export import REPETITION_SETTINGS, CloneExportReport, ExportedClone
 from myna.export.prompt_templates import as_json, jinja_template
 from myna.models.bases import Base, find_base
 from myna.models.libraries import quiet
@@ -35,7 +36,8 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
     clone.report(f"merging '{adapter.name}' into {base.name}")
     tokenizer = Tokenizer(base.folder)
     ids = [*tokenizer.bos_ids, *tokenizer.encode(PROBE).ids]
-    model = load_adapter(load_base(base, dtype=_dtype(base), device="cpu"), adapter)
+    scale = clone.chat.adapter_scale
+    model = load_adapter(load_base(base, dtype=_dtype(base), device="cpu"), adapter, scale)
     before = _logprobs(model, ids)
     with quiet():
         model = model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
@@ -44,8 +46,10 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         if (base.folder / name).is_file():
             shutil.copyfile(base.folder / name, new / name)
     first = clone.voices[0]
+    own = clone.sampling(first)
     write_text(new / "chat_template.jinja", jinja_template(first))
     _remove_chat_template(new / "tokenizer_config.json")
+    _write_sampling(new / "generation_config.json", own)
     dtype = model.dtype
     del model
     clone.report("loading it back")
@@ -63,11 +67,31 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         "",
         f"Its chat template speaks as {first.persona}, and the user for {first.user}; requests",
         f'need "stop": {as_json(first.stops())}',
+        f'"presence_penalty": {own.presence_penalty}, "frequency_penalty": {own.frequency_penalty},'
+        f' "max_tokens": {own.max_new_tokens};',
+        "the other sampling parameters are in generation_config.json, which vLLM reads.",
         "",
         "To make a GGUF file of the model, for LM Studio and others:",
         "",
         f"  python convert_hf_to_gguf.py {shlex.quote(str(path))}    (of llama.cpp)",
     ]
+    report.lacks += clone.not_carried(
+        "generation_config.json", [name for name in REPETITION_SETTINGS if name != "dry_multiplier"]
+    )
+
+
+def _write_sampling(file: Path, sampling: Sampling) -> None:
+    """Make these the default parameters of generation in transformers and vLLM."""
+    settings = json.loads(file.read_text("utf-8")) if file.is_file() else {}
+    settings |= {
+        "do_sample": sampling.temperature > 0,
+        "temperature": sampling.temperature or 1.0,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "min_p": sampling.min_p,
+        "repetition_penalty": sampling.repetition_penalty,
+    }
+    write_text(file, json.dumps(settings, indent=1) + "\n")
 
 
 def _dtype(base: Base) -> Any:

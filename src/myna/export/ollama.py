@@ -1,19 +1,23 @@
 """A Modelfile for Ollama, with the adapter as a GGUF file.
 
 Reference: https://docs.ollama.com/modelfile. `ADAPTER` takes a GGUF file; the template is
-Go's and is filled with `.System` and `.Messages`.
+Go's and is filled with `.System` and `.Messages`. A parameter is any field of `Options` in
+Ollama's api/types.go.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from myna.engines.token_penalties import PENALTY_WINDOW
 from myna.errors import ExportError
 from myna.export.clone_export import CloneExportReport, ExportedClone, slugs
 from myna.export.gguf import check_loading, convert_adapter
 from myna.export.prompt_templates import Voice, as_json, go_template
 from myna.models.adapter_gguf import ADAPTER_FILE
 from myna.workspace import write_text
+
+OLLAMA_CARRIES = ("repetition_penalty", "presence_penalty", "frequency_penalty")
 
 
 def write(clone: ExportedClone, new: Path, _path: Path, report: CloneExportReport) -> None:
@@ -40,24 +44,28 @@ def write(clone: ExportedClone, new: Path, _path: Path, report: CloneExportRepor
             f"  ollama run {name}",
             "",
         ]
+    report.lacks += clone.not_carried("Ollama", OLLAMA_CARRIES)
     report.checked = check_loading(clone, new / ADAPTER_FILE)
 
 
 def modelfile(clone: ExportedClone, voice: Voice) -> str:
     """The Modelfile of a persona."""
-    chat = clone.chat
+    own = clone.sampling(voice)
     lines = [
         f"FROM {_path(str(clone.base.gguf))}",
         f"ADAPTER ./{ADAPTER_FILE}",
         f'TEMPLATE """{go_template(voice)}"""',
         f"SYSTEM {_quoted(voice.system)}",
         *(f"PARAMETER stop {_quoted(stop)}" for stop in voice.stops()),
-        f"PARAMETER temperature {chat.temperature}",
-        f"PARAMETER top_p {chat.top_p}",
-        f"PARAMETER min_p {chat.min_p}",
-        "PARAMETER top_k 0",
-        "PARAMETER repeat_penalty 1",
-        f"PARAMETER num_predict {chat.max_new_tokens}",
+        f"PARAMETER temperature {own.temperature}",
+        f"PARAMETER top_p {own.top_p}",
+        f"PARAMETER min_p {own.min_p}",
+        f"PARAMETER top_k {own.top_k}",
+        f"PARAMETER repeat_penalty {own.repetition_penalty}",
+        f"PARAMETER repeat_last_n {PENALTY_WINDOW}",
+        f"PARAMETER presence_penalty {own.presence_penalty}",
+        f"PARAMETER frequency_penalty {own.frequency_penalty}",
+        f"PARAMETER num_predict {own.max_new_tokens}",
         f"PARAMETER num_ctx {min(clone.base.context, 4096)}",
     ]
     return "\n".join(lines) + "\n"

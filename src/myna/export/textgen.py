@@ -11,11 +11,19 @@ import json
 import shutil
 from pathlib import Path
 
-from myna.export.clone_export import CloneExportReport, ExportedClone, slug
+from myna.engines.token_penalties import PENALTY_WINDOW
+from myna.export.clone_export import (
+    REPETITION_SETTINGS,
+    CloneExportReport,
+    ExportedClone,
+    slug,
+)
 from myna.export.configs import yaml
 from myna.export.prompt_templates import as_json, jinja_template
 from myna.workspace import write_text
 
+DRY_BREAKERS = '"\\n", ":"'
+"""The ends of lines and names: of a breaker of several tokens only the last one counts there."""
 LORA_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -31,18 +39,22 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
     lora.mkdir(parents=True)
     for file in LORA_FILES:
         shutil.copyfile(adapter / file, lora / file)
-    _remove_paths(lora / LORA_FILES[0], clone.base.name)
-    chat = clone.chat
+    _adapt_config(lora / LORA_FILES[0], clone.base.name, clone.chat.adapter_scale)
+    own = clone.sampling(voice)
     sampling = {
-        "temperature": chat.temperature, "top_p": chat.top_p, "min_p": chat.min_p,
-        "top_k": 0, "repetition_penalty": 1.0,
+        "temperature": own.temperature, "top_p": own.top_p, "min_p": own.min_p,
+        "top_k": own.top_k, "repetition_penalty": own.repetition_penalty,
+        "presence_penalty": own.presence_penalty, "frequency_penalty": own.frequency_penalty,
+        "repetition_penalty_range": own.dry_window if own.dry_multiplier else PENALTY_WINDOW,
+        "dry_multiplier": own.dry_multiplier, "dry_base": own.dry_base,
+        "dry_allowed_length": own.dry_allowed_length, "dry_sequence_breakers": DRY_BREAKERS,
     }  # fmt: skip
     settings = {
         "mode": "instruct",
         "preset": name,
         "custom_system_message": voice.system,
         "custom_stopping_strings": ", ".join(as_json(stop) for stop in voice.stops()),
-        "max_new_tokens": chat.max_new_tokens,
+        "max_new_tokens": own.max_new_tokens,
         "auto_max_new_tokens": False,
         "instruction_template_str": jinja_template(voice),
     }
@@ -66,13 +78,20 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         'With its API (--api), myna\'s own rooms work over it: engine = "openai" under [chat],',
         'url = "http://127.0.0.1:5000" under [engine].',
     ]
+    report.lacks += clone.not_carried("text-generation-webui", REPETITION_SETTINGS)
+    if own.dry_multiplier:
+        report.lacks.append(
+            "one window for all penalties (repetition_penalty_range): that of DRY is set"
+        )
     report.checked = _check_loading(lora)
 
 
-def _remove_paths(file: Path, base: str) -> None:
-    """Name the base in peft's config by its name, not by its path on this machine."""
+def _adapt_config(file: Path, base: str, scale: float) -> None:
+    """Write the scale into peft's config, and the base's name for its path on this machine."""
     settings = json.loads(file.read_text("utf-8"))
     settings["base_model_name_or_path"] = Path(base).name
+    if scale != 1:
+        settings["lora_alpha"] *= scale
     write_text(file, json.dumps(settings, indent=1) + "\n")
 
 

@@ -40,14 +40,18 @@ def gguf_adapter(adapter: Path, base: Base) -> Path:
     )
 
 
-def write_adapter_gguf(adapter: Path, base: Base, target: Path, source: str = "") -> None:
+def write_adapter_gguf(
+    adapter: Path, base: Base, target: Path, source: str = "", *, scale: float = 1.0
+) -> None:
     """Write the adapter in the folder `adapter` to `target`, with the hash `source`.
+
+    Its change of the weights is multiplied by `scale`.
 
     Raises:
         EngineError: llama.cpp does not support the adapter, or gguf is not installed.
         ModelError: the adapter is missing or damaged.
     """
-    weights = lora.read_adapter(adapter, base)
+    weights = lora.read_adapter(adapter, base, scale)
     if weights.magnitudes:
         raise lora.unsupported_adapter(adapter, "DoRA")
     import gguf
@@ -78,29 +82,41 @@ def is_worth_merging(gguf: Path) -> bool:
     return gguf.exists() and gguf.stat().st_size <= MAX_MERGED_BYTES
 
 
-def merged_gguf(adapter: Path, base: Base, gguf: Path, report: Reporter = silent) -> Path:
+def merged_gguf(
+    adapter: Path, base: Base, gguf: Path, report: Reporter = silent, scale: float = 1.0
+) -> Path:
     """The merged GGUF file in the adapter's folder, made unless up to date.
 
-    `gguf` is the file of `base`.
+    `gguf` is the file of `base`; the adapter's change is multiplied by `scale`.
 
     Raises:
         EngineError: llama.cpp does not support the adapter, or gguf is not installed.
         ModelError: base or adapter are missing or damaged, or the folder cannot be written.
     """
     return lora.convert_once(
-        adapter, base, MERGED_FILE, partial(_write_merged, adapter, base, gguf, report)
+        adapter,
+        base,
+        MERGED_FILE,
+        partial(_write_merged, adapter, base, gguf, report, scale),
+        scale,
     )
 
 
 def _write_merged(
-    adapter: Path, base: Base, gguf: Path, report: Reporter, target: Path, source: str
+    adapter: Path,
+    base: Base,
+    gguf: Path,
+    report: Reporter,
+    scale: float,
+    target: Path,
+    source: str,
 ) -> None:
     """Write the merged model to `target`.
 
     Adapted weights become Q8_0 (F16 if their rows do not divide into blocks); all other
     weights and the metadata stay.
     """
-    weights = lora.read_adapter(adapter, base)
+    weights = lora.read_adapter(adapter, base, scale)
     report("merging base and adapter for llama.cpp, once")
     import numpy as np
     from gguf import GGML_QUANT_SIZES, GGMLQuantizationType

@@ -112,8 +112,10 @@ def check_four_bits(device: torch.device | str) -> None:
         ) from error
 
 
-def load_adapter(model: Any, folder: Path) -> Any:
+def load_adapter(model: Any, folder: Path, scale: float = 1.0) -> Any:
     """Put the LoRA adapter in `folder` on `model`, frozen, in evaluation mode.
+
+    Its change of the weights is multiplied by `scale`.
 
     If every weight was trained, return the full model in the folder instead.
 
@@ -136,11 +138,12 @@ def load_adapter(model: Any, folder: Path) -> Any:
             adapted = peft.PeftModel.from_pretrained(model, str(folder), is_trainable=False)
         except Exception as error:  # peft and safetensors raise many kinds
             raise ModelError(f"cannot load the adapter {folder}: {first_line(error)}") from error
+        _scale(adapted, "default", scale)  # peft's name for an adapter without one
         return adapted.eval()
 
 
-def add_adapter(model: Any, folder: Path, name: str) -> None:
-    """Add another LoRA, with a name, to a model from `load_adapter`.
+def add_adapter(model: Any, folder: Path, name: str, scale: float = 1.0) -> None:
+    """Add another LoRA, with a name and a scale, to a model from `load_adapter`.
 
     Raises:
         ModelError: no adapter in safetensors there, or one of another base.
@@ -152,6 +155,15 @@ def add_adapter(model: Any, folder: Path, name: str) -> None:
             model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
         except Exception as error:  # peft and safetensors raise many kinds
             raise ModelError(f"cannot load the adapter {folder}: {first_line(error)}") from error
+        _scale(model, name, scale)
+
+
+def _scale(model: Any, adapter: str, scale: float) -> None:
+    """Multiply an adapter's change of the weights by `scale`."""
+    for module in model.modules():
+        factors = getattr(module, "scaling", None)  # attention has a number of this name
+        if isinstance(factors, dict) and adapter in factors:
+            factors[adapter] *= scale
 
 
 def choose_device() -> torch.device:

@@ -50,8 +50,8 @@ class LoraWeights:
     """DoRA's magnitudes of the rows, (out,) each; empty for a plain LoRA."""
 
 
-def read_adapter(adapter: Path, base: Base) -> LoraWeights:
-    """Read the adapter in the folder `adapter`, trained on `base`.
+def read_adapter(adapter: Path, base: Base, scale: float = 1.0) -> LoraWeights:
+    """Read the adapter in the folder `adapter`, trained on `base`, its change times `scale`.
 
     Raises:
         EngineError: llama.cpp does not support the adapter, or gguf is not installed.
@@ -68,7 +68,7 @@ def read_adapter(adapter: Path, base: Base) -> LoraWeights:
     config = _read_adapter_config(adapter)
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.LLAMA, model["num_hidden_layers"])
     rank = config["r"]
-    alpha = float(config["lora_alpha"])
+    alpha = float(config["lora_alpha"]) * scale
     if config.get("use_rslora"):  # peft then scales by alpha / sqrt(rank)
         alpha *= math.sqrt(rank)
     lora = LoraWeights(alpha, alpha / rank, {}, {}, {})
@@ -92,15 +92,21 @@ def read_adapter(adapter: Path, base: Base) -> LoraWeights:
     return lora
 
 
-def convert_once(adapter: Path, base: Base, file: str, write: Callable[[Path, str], None]) -> Path:
+def convert_once(
+    adapter: Path,
+    base: Base,
+    file: str,
+    write: Callable[[Path, str], None],
+    scale: float = 1.0,
+) -> Path:
     """`file` in the adapter's folder, made by `write(target, source)` unless up to date.
 
-    `write` stores `source` under the key `SOURCE_KEY`.
+    `write` stores `source`, which depends on `scale`, too, under the key `SOURCE_KEY`.
 
     Raises:
         ModelError: the adapter is missing, or its folder cannot be written.
     """
-    target, source = adapter / file, _source_hash(adapter, base)
+    target, source = adapter / file, _source_hash(adapter, base, scale)
     if not _was_made_from(target, source):
         with disk_errors(adapter), temporary_folder(adapter) as folder:
             path = folder / file
@@ -196,9 +202,9 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
     return tensors
 
 
-def _source_hash(adapter: Path, base: Base) -> str:
-    """A hash of the adapter, the base and the version of the conversion."""
-    digest = hashlib.sha256(_CONVERSION_VERSION.encode())
+def _source_hash(adapter: Path, base: Base, scale: float) -> str:
+    """A hash of the adapter, its scale, the base and the version of the conversion."""
+    digest = hashlib.sha256(f"{_CONVERSION_VERSION} {scale!r}".encode())
     files = (adapter / "adapter_config.json", adapter / "adapter_model.safetensors")
     try:
         for path in (*files, base.folder / "config.json"):

@@ -8,15 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna import config
-from myna.artifacts import AdapterInfo, Channel, PromptFormat, check_is_clone
+from myna.artifacts import (
+    AdapterInfo,
+    Channel,
+    PromptFormat,
+    SpeakingHabits,
+    TurnTaking,
+    check_is_clone,
+)
 from myna.config import Sampling
-from myna.engines.engine import Engine
+from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
-from myna.errors import PeopleError
+from myna.errors import PeopleError, SettingsError
 from myna.models.bases import Base, find_base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona import next_speaker as next_speaker_
+from myna.persona.line_guard import line_guard
 from myna.persona.memory import Memory, open_memory
 from myna.persona.prompt import PromptBuilder
 from myna.persona.turn import GeneratedTurn
@@ -40,6 +48,10 @@ class Clone:
     """Those trained on, the busiest first."""
     chat: config.Chat
     rng: random.Random
+    habits: dict[str, SpeakingHabits] = field(default_factory=dict)
+    """Of the personas; who has none is not guarded against repeats."""
+    turn_taking: TurnTaking = field(default_factory=TurnTaking)
+    """The weights by which the next speaker is drawn."""
     engines: dict[str, Engine] = field(default_factory=dict)
     """Of the personas that have an adapter of their own; `engine` is one of these then."""
     memory: Memory | None = None
@@ -80,11 +92,13 @@ class Clone:
 
     def _max_new_tokens(self, chat: config.Chat) -> int:
         """The most tokens of a turn: at least half of a small context is left to the prompt."""
-        return min(chat.max_new_tokens, self.engine.context // 2)
+        return min(chat.longest_turn, self.engine.context // 2)
 
-    def sampling(self, chat: config.Chat) -> Sampling:
-        """The sampling parameters of `chat`, with a new seed."""
-        return chat.sampling(self.rng.randrange(2**31)).narrowed(self._max_new_tokens(chat))
+    def sampling(self, person: str, chat: config.Chat | None = None) -> Sampling:
+        """A persona's sampling parameters by `chat` (None: the clone's), with a new seed."""
+        chat = chat or self.chat
+        own = chat.sampling(self.rng.randrange(2**31), person)
+        return own.narrowed(self._max_new_tokens(chat))
 
     def engine_for(self, person: str) -> Engine:
         """The engine that speaks for a persona; for anybody else the first one."""
@@ -106,7 +120,7 @@ class Clone:
         return name
 
     def next_speaker(self, builder: PromptBuilder, among: Sequence[str]) -> str:
-        """Draw the next speaker from the model's own probabilities of the names.
+        """Draw the next speaker by `speaker_probabilities`.
 
         Never the last speaker: consecutive messages of one person were one turn in training.
         """
@@ -114,8 +128,17 @@ class Clone:
         others = [person for person in among if person != last] or list(among)
         if len(others) == 1:
             return others[0]
-        probabilities = next_speaker_.probabilities(self.engine, builder, others)
-        return next_speaker_.sample(probabilities, self.rng)
+        return next_speaker_.sample(self.speaker_probabilities(builder, others), self.rng)
+
+    def speaker_probabilities(
+        self, builder: PromptBuilder, among: Sequence[str]
+    ) -> dict[str, float]:
+        """The probability of each of these people to speak next; sums to 1.
+
+        Raises:
+            EngineError: the engine failed.
+        """
+        return next_speaker_.probabilities(self.engine, builder, among, self.turn_taking)
 
     def speak(
         self,
@@ -133,12 +156,20 @@ class Clone:
         Raises:
             PeopleError: no persona is called so.
         """
+        engine = self.engine_for(self.check_persona(person))
+        sampling = sampling or self.sampling(person)
+        habits, guard = self.habits.get(person), None
+        if habits is not None:
+            guard = line_guard(
+                builder.messages, habits, max_redraws=sampling.max_redraws, seed=sampling.seed
+            )
         return GeneratedTurn(
-            self.engine_for(self.check_persona(person)),
+            engine,
             builder,
             person,
-            sampling or self.sampling(self.chat),
+            sampling,
             opening=opening,
+            guard=guard,
             is_cancelled=is_cancelled,
         )
 
@@ -182,17 +213,48 @@ def open_clone(
     # An engine has one adapter for life, so personas with their own have one each.
     engines = {person: engine(own) for person, own in info.adapters.items()}
     chat = settings.chat
+    first = next(iter(engines.values())) if engines else engine(name)
+    for note in _notes(chat, info.personas, first):
+        report(note)
     return Clone(
-        engine=next(iter(engines.values())) if engines else engine(name),
+        engine=first,
         engines=engines,
         tokenizer=Tokenizer(base.folder),
         personas=info.personas,
         format=info.format,
         channels=info.channels,
+        habits=info.habits,
+        turn_taking=info.turn_taking,
         chat=chat,
         rng=random.Random(seed),
         memory=open_memory(workspace, chat.memory_embeddings, report) if chat.memory else None,
     )
+
+
+def _notes(chat: config.Chat, personas: Sequence[str], engine: Engine) -> list[str]:
+    """Lines about settings of `chat` that cannot work as they are written."""
+    notes = [
+        f'[chat.personas."{name}"] is not used: {name} is no persona here, only '
+        + ", ".join(personas)
+        for name in chat.personas
+        if name not in personas
+    ]
+    everyone = (chat.sampling(None, person) for person in personas)
+    used = dict.fromkeys(line for own in everyone for line in substitutes_used(own, engine.can))
+    return [*notes, *(f"the engine {engine.name} lacks {line}" for line in used)]
+
+
+def check_scale(folder: Path, chat: config.Chat) -> None:
+    """Check that the adapter in `folder` has the scale of `chat`, or can get it.
+
+    Raises:
+        SettingsError: every weight was trained, so there is nothing to scale.
+    """
+    if chat.adapter_scale != 1 and (folder / FULL_MODEL_FOLDER).is_dir():
+        raise SettingsError(
+            f"'{folder.name}' is no LoRA, every weight of it was trained: set adapter_scale = 1 "
+            "under [chat]"
+        )
 
 
 def _engine(
@@ -200,12 +262,14 @@ def _engine(
 ) -> Engine:
     """The engine with the adapter in `folder`, or with the whole model that was trained."""
     is_whole = (folder / FULL_MODEL_FOLDER).is_dir()
+    check_scale(folder, settings.chat)
     return open_engine(
         settings.chat.engine,
         find_base(str(folder / FULL_MODEL_FOLDER), weights=False) if is_whole else base,
         None if is_whole else folder,
         context=context,
         slots=settings.chat.slots,
+        adapter_scale=settings.chat.adapter_scale,
         server=settings.engine,
         report=report,
     )

@@ -7,12 +7,13 @@ renderer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from myna.artifacts import PromptFormat
 from myna.cleaning.normalize import apply_text_rules
 from myna.cleaning.redact import redact_text
+from myna.config import Sampling
 from myna.people import sanitize_name
 from myna.rendering.render import Segment, encode_segments, render_segments
 from myna.rendering.spec import RenderingSpec
@@ -136,6 +137,24 @@ class PromptBuilder:
         """The ids of a name and its colon, as they follow `prompt_before_name`."""
         before = self.prompt_before_name()
         return self._ids(person)[len(before) :]
+
+    def with_breakers(self, sampling: Sampling) -> Sampling:
+        """`sampling` with DRY's sequence breakers of this chat.
+
+        The ends of turns and lines, and each member's name with what follows it. Not the colon
+        alone, which the texts have as well, in times and smileys.
+        """
+        if not sampling.dry_multiplier:
+            return sampling
+        delimiters = dict.fromkeys(
+            delimiter for between in self.spec.between.values() for delimiter in between
+        )
+        breakers = ["\n", *(d.text for d in delimiters if d.control)]
+        for delimiter in delimiters:
+            if delimiter.named:
+                names = map(self.spec.written_name, self.members)
+                breakers += [name + delimiter.text for name in names]
+        return replace(sampling, dry_sequence_breakers=tuple(dict.fromkeys(breakers)))
 
     def _fitting_ids(self, person: str | None, opening: str = "") -> list[int]:
         """The ids, of the newest messages only where all of them exceed the budget.

@@ -56,7 +56,7 @@ def find_scenes(
     """
     scenes: list[tuple[int, int, Scene]] = []
     for _, rows in messages.group_by("conversation", maintain_order=True):
-        all_turns = _turns(rows)
+        all_turns = conversation_turns(rows)
         space, channel = rows.select("space", "channel").row(0)
         people = most_active(rows["person"])
         for i in range(turns, len(all_turns) - after + 1, turns):
@@ -70,8 +70,8 @@ def find_scenes(
     return [scene for _, _, scene in scenes]
 
 
-def _turns(rows: pl.DataFrame) -> list[PromptMessage]:
-    """Each turn as one message, with its lines below each other."""
+def conversation_turns(rows: pl.DataFrame) -> list[PromptMessage]:
+    """Each turn of a conversation as one message, with its lines below each other."""
     rows = rows.select("person", "text")
     turns = merge_turns((person, TurnLine(text)) for person, text in rows.iter_rows())
     return [PromptMessage(t.person, "\n".join(line.text for line in t.lines)) for t in turns]

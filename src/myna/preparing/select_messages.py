@@ -127,8 +127,29 @@ def split_conversations(
     kept = kept.drop("thread", "position", "kind")
     kept = quality.apply_conversation_rules(kept, ledger, resolve_preset(settings.rules), load)
     kept = llm_quality.apply_quality_scores(kept, ledger, settings.quality, scores, load, report)
+    kept = demote_the_quiet(kept, settings.filter.min_messages)
     kept = splits.assign_splits(kept, settings.split, _CHANNEL)
     return _without_near_duplicates(kept, store)
+
+
+MIN_SHARE = 0.1
+"""Share of the busiest person's messages from which nobody has said too little."""
+
+
+def demote_the_quiet(kept: pl.DataFrame, min_messages: int) -> pl.DataFrame:
+    """Make context of the messages of people who said too little to be cloned.
+
+    These have fewer than `min_messages` trained messages, and fewer than `MIN_SHARE` of those of
+    the busiest person. So in a small chat, where everybody has few, all are cloned.
+    """
+    counts = kept.filter("trained").group_by("person").len()
+    least = min(min_messages, MIN_SHARE * max(counts["len"], default=0))
+    quiet = counts.filter(pl.col("len") < least)["person"]
+    is_quiet = pl.col("trained") & pl.col("person").is_in(quiet.implode())
+    return kept.with_columns(
+        rule=pl.when(is_quiet).then(pl.lit("few-messages")).otherwise("rule"),
+        trained=pl.col("trained") & ~is_quiet,
+    )
 
 
 def _without_near_duplicates(kept: pl.DataFrame, store: MessageStore) -> pl.DataFrame:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from statistics import median
 from typing import Any
 
 import polars as pl
 
+from myna.artifacts import SpeakingHabits
+from myna.conversations.line_repeats import is_short, repeated_lines
 from myna.rendering.encode import trained_tokens
 
 
@@ -135,6 +138,49 @@ def habits(kept: pl.DataFrame, persons: Sequence[str], chosen: Sequence[str]) ->
         Habits(name, sum(lengths[i]), lengths[i], sizes[i], hours.get(i, (0,) * 24))
         for name, i in numbers
     ]
+
+
+COUNTED_MESSAGES = 20_000
+"""The latest messages that repeats are counted in: comparing them all takes long."""
+
+
+def speaking_habits(messages: pl.DataFrame, persons: Sequence[str]) -> dict[str, SpeakingHabits]:
+    """The shares of repeats, and the lengths of turns, of people in the train split.
+
+    Args:
+        messages: prepared messages in order, with split, conversation, person and text.
+        persons: names of those to count.
+    """
+    train = messages.filter(pl.col("split") == "train").tail(COUNTED_MESSAGES)
+    said: dict[tuple[str, bool], list[bool]] = {}
+    lines_of: dict[str, list[int]] = {}
+    for _, rows in train.group_by("conversation", maintain_order=True):
+        lines = [
+            (person, line)
+            for person, text in rows.select("person", "text").iter_rows()
+            for line in text.split("\n")
+            if line
+        ]
+        repeats = repeated_lines([line for _, line in lines])
+        for (person, line), repeat in zip(lines, repeats, strict=True):
+            said.setdefault((person, is_short(line)), []).append(repeat)
+        for person, own in groupby(lines, key=lambda line: line[0]):
+            lines_of.setdefault(person, []).append(len(list(own)))
+
+    def share(person: str, *, short: bool) -> float:
+        flags = said.get((person, short), [])
+        return sum(flags) / len(flags) if flags else 0.0
+
+    habits = {}
+    for person in persons:
+        sizes = sorted(lines_of.get(person, [1]))
+        habits[person] = SpeakingHabits(
+            sum(sizes),
+            share(person, short=True),
+            share(person, short=False),
+            max_lines=sizes[min(len(sizes) - 1, len(sizes) * 99 // 100)],
+        )
+    return habits
 
 
 def _histogram(rows: pl.DataFrame, bin_: pl.Expr, bins: int) -> dict[int, tuple[int, ...]]:

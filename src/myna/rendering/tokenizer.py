@@ -182,6 +182,11 @@ class Tokenizer:
         """SHA-256 of tokenizer.json: data prepared with another one must be prepared again."""
         return hashlib.sha256((self.folder / "tokenizer.json").read_bytes()).hexdigest()
 
+    @property
+    def size(self) -> int:
+        """Number of tokens in the vocabulary."""
+        return self._model.get_vocab_size()
+
     def encode(self, text: str) -> Encoding:
         """Ids and character offsets of `text`, nothing added."""
         encoding = self._model.encode(text, add_special_tokens=False)

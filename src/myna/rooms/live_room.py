@@ -122,7 +122,7 @@ class LiveRoom(RoomMembers):
         if len(names) < 2:
             return dict.fromkeys(names, 1.0)
         with self._queue.slot(self.id), self._engine_lock:
-            return next_speaker_.probabilities(self._clone.engine, builder, names)
+            return self._clone.speaker_probabilities(builder, names)
 
     def next_speaker(self, among: Sequence[str] | None = None) -> str | None:
         """Choose the next speaker: the first addressed, or else drawn by `speaker_probabilities`.
@@ -274,14 +274,14 @@ class LiveRoom(RoomMembers):
     @property
     def _chat(self) -> config.Chat:
         """The settings of `[chat]` for this room."""
-        return self._clone.chat.model_copy(update=self._settings["chat"])
+        return self._clone.chat.with_changes(self._settings["chat"])
 
     def _start(self, person: str, turn: int | None, opening: str) -> LiveReply:
         """A new turn of `person`, or another one in place of `turn`."""
         with self._lock:
             builder = self._builder(turn)
             builder.recalled = self._recalled(person, builder)
-            sampling = self._clone.sampling(self._chat)
+            sampling = self._clone.sampling(person, self._chat)
             generated = self._clone.speak(builder, person, sampling=sampling, opening=opening)
             builder.recalled = []
             replaced = () if turn is None else (turn,)

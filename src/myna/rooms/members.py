@@ -14,7 +14,7 @@ from myna.persona.clone import Clone
 from myna.persona.memory import OWNER, Audience
 from myna.rooms.store import RoomStore
 
-ROOM_SETTINGS = ("temperature", "top_p", "min_p", "max_new_tokens", "memory")
+ROOM_SETTINGS = (*config.PersonaSampling.model_fields, "memory")
 """The settings of `[chat]` that a room may override."""
 
 

@@ -93,7 +93,7 @@ def generate_chat(
             turn = clone.speak(
                 chat.prompt,
                 person,
-                sampling=clone.sampling(clone.chat).narrowed(request.token_limit, **overrides),
+                sampling=clone.sampling(person).narrowed(request.token_limit, **overrides),
                 opening=chat.opening,
                 is_cancelled=is_cancelled,
             )
@@ -190,7 +190,8 @@ def generate_completions(
         EngineError: the engine failed.
     """
     prompts = [_encode_prompt(models, text) for text in request.prompts]
-    engine = models.clone.engine_for(models.resolve_id(request.model))
+    person = models.resolve_id(request.model)
+    engine = models.clone.engine_for(person)
     # The bound of a persona's turn does not apply here.
     limit = request.max_tokens or DEFAULT_COMPLETION_TOKENS
     with models.queue.slot(queue_key, is_cancelled):
@@ -198,7 +199,8 @@ def generate_completions(
             if is_cancelled():
                 return
             i = index // (request.n or 1)
-            defaults = models.clone.chat.sampling(_rng(request, index).randrange(2**31))
+            seed = _rng(request, index).randrange(2**31)
+            defaults = models.clone.chat.sampling(seed, person)
             sampling = replace(defaults, max_new_tokens=limit, **request.sampling_overrides)
             generation = Generation(engine, prompts[i], sampling, is_cancelled)
             yield ChoiceStart(index, "")

@@ -1,7 +1,8 @@
 """Request bodies of the OpenAI-compatible API.
 
-Fields are those of OpenAI's API reference ("Chat", "Completions (legacy)"), and three of
-other local servers: top_k, min_p, and repetition_penalty (in some of them repeat_penalty).
+Fields are those of OpenAI's API reference ("Chat", "Completions (legacy)"), and of other local
+servers: top_k, min_p, repetition_penalty (in some of them repeat_penalty) and those of DRY,
+whose window is llama.cpp's dry_penalty_last_n.
 Unknown fields are ignored, as clients send many.
 """
 
@@ -12,7 +13,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from myna.config.fields import MaxTokens, MinP, RepetitionPenalty, Temperature, TopP
+from myna.config.fields import (
+    DryAllowedLength,
+    DryBase,
+    DryMultiplier,
+    DryWindow,
+    MaxTokens,
+    MinP,
+    RepetitionPenalty,
+    Temperature,
+    TokenPenalty,
+    TopP,
+)
 
 MAX_CHOICES = 8
 MAX_STOP_STRINGS = 32
@@ -25,6 +37,11 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 _StopString = Annotated[str, Field(max_length=MAX_STOP_CHARS)]
 _StopStrings = Annotated[list[_StopString], Field(max_length=MAX_STOP_STRINGS)]
 _Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
+
+_OVERRIDES = (
+    "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty",
+    "frequency_penalty", "dry_multiplier", "dry_base", "dry_allowed_length", "dry_window",
+)  # fmt: skip
 
 
 class RequestBody(BaseModel):
@@ -95,6 +112,14 @@ class SamplingRequest(RequestBody):
     repetition_penalty: RepetitionPenalty | None = Field(
         None, validation_alias=AliasChoices("repetition_penalty", "repeat_penalty")
     )
+    presence_penalty: TokenPenalty | None = None
+    frequency_penalty: TokenPenalty | None = None
+    dry_multiplier: DryMultiplier | None = None
+    dry_base: DryBase | None = None
+    dry_allowed_length: DryAllowedLength | None = None
+    dry_window: DryWindow | None = Field(
+        None, validation_alias=AliasChoices("dry_window", "dry_penalty_last_n")
+    )
     max_tokens: MaxTokens | None = None
 
     @property
@@ -105,8 +130,7 @@ class SamplingRequest(RequestBody):
     @property
     def sampling_overrides(self) -> dict[str, Any]:
         """The settings of `Sampling` in the request, except `max_new_tokens`."""
-        names = "temperature", "top_p", "top_k", "min_p", "repetition_penalty"
-        sent = {name: getattr(self, name) for name in names}
+        sent = {name: getattr(self, name) for name in _OVERRIDES}
         if self.top_k is not None:
             sent["top_k"] = max(0, self.top_k)  # -1 is "all" elsewhere
         return {name: value for name, value in sent.items() if value is not None}

@@ -67,7 +67,7 @@ _MAX_MENTIONS = 100  # in one text
 _Event = dict[str, Any]
 
 
-class _MatrixRoom:
+class MatrixRoom:
     """Names, edits and deletions of a Matrix room, collected before its messages are read."""
 
     def __init__(self, document: dict[str, Any]) -> None:
@@ -85,7 +85,7 @@ class _MatrixRoom:
                 self.names[_text(event.get("state_key")) or sender] = name
         elif event.get("type") == "m.room.redaction":
             self.deleted.add(_text(event.get("redacts")) or _text(content.get("redacts")))
-        elif target := _edited_event_id(event):
+        elif target := edited_event_id(event):
             before = self.edits.get((target, sender))
             if before is None or _time(before) <= _time(event):
                 self.edits[target, sender] = event
@@ -117,11 +117,11 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file holds no list of messages, or cannot be read.
     """
-    room = _MatrixRoom(_head(file))
+    room = MatrixRoom(_head(file))
     for event in _events(file, Tally()):
         room.add_event(event)
     tally.me = room.exporter_account()
-    messages = _messages(_events(file, tally), room, tally)
+    messages = room_messages(_events(file, tally), room, tally)
     yield from message_table.to_tables(
         messages, "matrix", tally, zone_assumed=False, months_first=False
     )
@@ -148,13 +148,16 @@ def _head(file: ChatFile) -> dict[str, Any]:
         return {}
 
 
-def _messages(events: Iterator[_Event], room: _MatrixRoom, tally: Tally) -> Iterator[ParsedMessage]:
+def room_messages(
+    events: Iterator[_Event], room: MatrixRoom, tally: Tally
+) -> Iterator[ParsedMessage]:
+    """The messages of a room's events; those that could not be decrypted are counted."""
     already_edited: set[tuple[str, str]] = set()  # events that were read with their last edit
     for event in events:
         sender, id_ = _text(event.get("sender")), _text(event.get("event_id"))
         if event.get("type") in _IGNORED_TYPES:
             continue
-        target = _edited_event_id(event)
+        target = edited_event_id(event)
         if target and (target, sender) in already_edited:
             continue
         key = (target or id_, sender)
@@ -168,7 +171,7 @@ def _messages(events: Iterator[_Event], room: _MatrixRoom, tally: Tally) -> Iter
 
 
 def _message(
-    event: _Event, id_: str, edit: _Event | None, room: _MatrixRoom
+    event: _Event, id_: str, edit: _Event | None, room: MatrixRoom
 ) -> ParsedMessage | None:
     """Convert an event to a message with the text of its last edit; None if it is encrypted."""
     original = _dict(event.get("content"))
@@ -265,7 +268,7 @@ def _with_mentions(text: str, formatted: str) -> tuple[str, tuple[Mention, ...]]
     return "".join([*done, text[after:]]), tuple(spans)
 
 
-def _edited_event_id(event: _Event) -> str:
+def edited_event_id(event: _Event) -> str:
     """The id of the event that this one edits; "" if it is no edit."""
     relation = _dict(_dict(event.get("content")).get("m.relates_to"))
     return _text(relation.get("event_id")) if relation.get("rel_type") == "m.replace" else ""

@@ -11,11 +11,13 @@ from typing import Any
 import polars as pl
 
 from myna import stages
-from myna.artifacts import PreparedInfo, PromptFormat
+from myna.artifacts import PreparedInfo, PromptFormat, has_canaries
 from myna.config import Settings
+from myna.errors import TrainingError
 from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.rendering.encode import TARGET_SPAN, loss_mask, trained_tokens
 from myna.rendering.tokenizer import Tokenizer
+from myna.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,25 @@ class Variation:
         """The settings that the adapter depends on, with what differs from a clone's training."""
         changed = {"canaries": self.canaries, "share": self.share if self.share < 1 else 0}
         return stages.train_settings(settings) | {k: v for k, v in changed.items() if v}
+
+    def check(
+        self, workspace: Workspace, name: str, settings: Settings, *, continue_training: bool
+    ) -> None:
+        """Check that canaries stay in throwaway adapters.
+
+        Raises:
+            TrainingError: a clone would get them, or an adapter that has them would be kept.
+        """
+        has_any = has_canaries(workspace, name)
+        if continue_training and (self.canaries or has_any):
+            raise TrainingError("an adapter with canaries is thrown away: leave --continue out")
+        if self.canaries and settings.train.per_person:
+            raise TrainingError("canaries go into one adapter: set train.per_person=false")
+        if self.canaries and workspace.adapter(name).exists() and not has_any:
+            raise TrainingError(
+                f"the clone '{name}' would be replaced by a throwaway adapter: "
+                "give that another --adapter NAME"
+            )
 
 
 PLAIN = Variation()

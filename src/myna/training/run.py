@@ -34,13 +34,14 @@ from myna.artifacts import (
     AdapterInfo,
     PreparedInfo,
     TrainingResult,
-    has_canaries,
+    TurnTaking,
 )
 from myna.config import Settings
 from myna.engines.transformers_engine import Transformers
 from myna.errors import TrainingError, WorkspaceError
 from myna.models.bases import Base, find_base
 from myna.models.loading import FULL_MODEL_FOLDER, load_adapter, precision
+from myna.persona.next_speaker import fit_turn_taking
 from myna.persona.scenes import find_scenes
 from myna.persona.turn import GeneratedTurn
 from myna.preparing.prepare import read_samples
@@ -85,7 +86,7 @@ def run(
         ModelError: the base cannot be loaded.
     """
     check_samples(workspace, settings)
-    _check_canaries(workspace, settings, name, continue_training, variation)
+    variation.check(workspace, name, settings, continue_training=continue_training)
     accelerator = distributed.make_accelerator()
     if not accelerator.is_main_process:
         callbacks = TrainingCallbacks()
@@ -118,30 +119,11 @@ def run(
             workspace_.explain_disk_errors(workspace.adapter(name)),
             workspace_.atomic_folder(workspace.adapter(name)) as new,
         ):
-            stage.write_metadata(new, personas, result, names)
+            # The first persona's engine is the one that is asked who speaks next.
+            first = AdapterInfo.load(workspace, names[personas[0]])
+            stage.write_metadata(new, personas, result, first.turn_taking, names)
     accelerator.wait_for_everyone()
     return result
-
-
-def _check_canaries(
-    workspace: Workspace,
-    settings: Settings,
-    name: str,
-    continue_training: bool,
-    variation: Variation,
-) -> None:
-    """Check that canaries stay in throwaway adapters."""
-    if continue_training and (variation.canaries or has_canaries(workspace, name)):
-        raise TrainingError("an adapter with canaries is thrown away: leave --continue out")
-    if not variation.canaries:
-        return
-    if settings.train.per_person:
-        raise TrainingError("canaries go into one adapter: set train.per_person=false")
-    if workspace.adapter(name).exists() and not has_canaries(workspace, name):
-        raise TrainingError(
-            f"the clone '{name}' would be replaced by a throwaway adapter: "
-            "give that another --adapter NAME"
-        )
 
 
 def _combined_result(results: list[TrainingResult]) -> TrainingResult:
@@ -259,7 +241,12 @@ class _TrainingStage:
             return TrainingResult(plan, None)
         # Only the main process writes the log, so no other may count on it.
         result = TrainingResult(plan, final_loss(work / "log.jsonl") if main else None)
-        self._finish(name, personas, model, result, all_samples, continue_training, canaries)
+        speaks = main and not is_sharded and self.variation == PLAIN
+        if speaks:
+            self.callbacks.report("learning who speaks next")
+        turn_taking = self._turn_taking(model) if speaks else TurnTaking()
+        trained = (model, result, turn_taking, all_samples)
+        self._finish(name, personas, *trained, continue_training, canaries)
         if main:
             shutil.rmtree(work, ignore_errors=True)
         self.accelerator.wait_for_everyone()
@@ -318,12 +305,19 @@ class _TrainingStage:
         )
         return selected
 
+    def _turn_taking(self, model: Any) -> TurnTaking:
+        """The weights by which speakers are drawn, fitted to the validation split."""
+        messages = pl.read_parquet(self.workspace.prepared / "messages.parquet")
+        engine = Transformers(self.base, None, self.base.context, model=model)
+        return fit_turn_taking(engine, self.prepared.format, Tokenizer(self.base.folder), messages)
+
     def _finish(
         self,
         name: str,
         personas: list[str],
         model: Any,
         result: TrainingResult,
+        turn_taking: TurnTaking,
         samples: Samples,
         continue_training: bool,
         canaries: Canaries | None,
@@ -344,13 +338,14 @@ class _TrainingStage:
             )
             if canaries is not None:
                 workspace_.write_json(new / CANARIES_FILE, asdict(canaries))
-            self.write_metadata(new, personas, result)
+            self.write_metadata(new, personas, result, turn_taking)
 
     def write_metadata(
         self,
         folder: Path,
         personas: list[str],
         result: TrainingResult,
+        turn_taking: TurnTaking,
         adapters: dict[str, str] | None = None,
     ) -> None:
         """Write the metadata of an adapter, and its manifest."""
@@ -361,7 +356,9 @@ class _TrainingStage:
             personas=personas,
             channels=self.prepared.channels,
             training=result,
+            turn_taking=turn_taking,
             adapters=adapters or {},
+            habits={person: self.prepared.habits[person] for person in personas},
         ).save(folder)
         workspace_.write_manifest(
             folder,
@@ -404,11 +401,11 @@ def preview_replies(
     base = find_base(settings.base, weights=False)
     engine = Transformers(base, None, base.context, model=model)
     tokenizer = Tokenizer(base.folder)
-    sampling = settings.chat.sampling(step).narrowed(PREVIEW_TOKENS)
     scenes = find_scenes(messages, info.personas, turns=4)
     rng = random.Random(settings.train.seed)
     for scene in rng.sample(scenes, min(PREVIEW_REPLIES, len(scenes))):
         builder = scene.prompt_builder(info.format, tokenizer, base.context - PREVIEW_TOKENS)
-        last = builder.messages[-1]
-        text = "".join(GeneratedTurn(engine, builder, scene.next_person, sampling))
+        last, person = builder.messages[-1], scene.next_person
+        sampling = settings.chat.sampling(step, person).narrowed(PREVIEW_TOKENS)
+        text = "".join(GeneratedTurn(engine, builder, person, sampling))
         yield f"{last.person}: {last.text}"[:160], scene.next_person, text
