@@ -186,7 +186,7 @@ class TestPlainOpenAI:
     def test_it_may_give_no_probabilities_at_all(self, base: Base) -> None:
         with told(lambda path, body: MODELS if body is None else completion()) as address:
             found = engine(base, address)
-            assert found.can == {"stream"}
+            assert found.can == {"stream", "penalties"}
             with pytest.raises(EngineError, match="gives no probabilities: use engine ="):
                 found.next_probs([5])
 

@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from myna.artifacts import SpeakingHabits
 from myna.preparing.build_samples import SAMPLE_SCHEMA
 from myna.preparing.html_reports import samples_page
-from myna.preparing.statistics import Audit, audit
+from myna.preparing.statistics import Audit, audit, speaking_habits
 
 
 def span(start: int, end: int, words_end: int, characters: int = 2) -> dict[str, Any]:
@@ -102,3 +103,17 @@ def test_the_page_escapes_what_was_said() -> None:
     assert "7 · tea · 5 tokens, 3 trained" in written
     assert "<script" not in written
     assert "default-src 'none'" in written
+
+
+def test_habits_of_speaking_count_repeats_by_anybody_and_lines_of_turns() -> None:
+    said = [
+        ("Ana", "Roger."), ("Ben", "Roger."), ("Ana", "soup is on the table"), ("Ana", "and bread"),
+        ("Ben", "soup is on the table?"), ("Ana", "Roger."), ("Ben", "thank you"),
+    ]  # fmt: skip
+    rows = {"conversation": 1, "split": "train"}
+    table = pl.LazyFrame([{**rows, "person": person, "text": text} for person, text in said])
+    others = table.with_columns(split=pl.lit("test"))
+    found = speaking_habits(pl.concat([table, others]), ["Ana", "Ben", "Cy"])
+    assert found["Ana"] == SpeakingHabits(4, short_repeats=1 / 3, long_repeats=0.0, max_lines=2)
+    assert found["Ben"] == SpeakingHabits(3, short_repeats=1 / 2, long_repeats=1.0, max_lines=1)
+    assert found["Cy"].messages == 1

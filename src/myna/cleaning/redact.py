@@ -114,10 +114,36 @@ def redact_messages(
         SettingsError: Presidio is asked for, and is not installed.
     """
     key = key or redaction_key(settings)
-    nothing = pl.DataFrame(schema=MATCHES)
+    kinds: list[tuple[int, str]] = []
+    changed: list[TextChange] = []
+    for row, text, mentions, matches in _search(messages, settings):
+        kinds += [(row, match.kind) for match in matches]
+        changed.append((row, *_replace(text, mentions, matches, settings.style, key)))
+    if not changed:
+        return messages, pl.DataFrame(schema=MATCHES)
+    return replace_texts(messages, changed), pl.DataFrame(kinds, schema=MATCHES, orient="row")
+
+
+def find_replaced(messages: pl.DataFrame, settings: Redaction) -> set[str]:
+    """The personal data that `redact_messages` replaces in messages, as it was written.
+
+    Raises:
+        SettingsError: Presidio is asked for, and is not installed.
+    """
+    return {
+        text[match.start : match.end]
+        for _, text, _, matches in _search(messages, settings)
+        for match in matches
+    }
+
+
+def _search(
+    messages: pl.DataFrame, settings: Redaction
+) -> Iterator[tuple[int, str, list[dict[str, Any]], list[Match]]]:
+    """Yield each message with personal data to replace: row, text, mentions and matches."""
     active = [finder for finder in _FINDERS if finder.kind in settings.types]
     if settings.style == "off" or not active or not messages.height:
-        return messages, nothing
+        return
     presidio = presidio_finder() if settings.presidio else None
     is_hinted = pl.any_horizontal(finder.kind for finder in active)
     if presidio:
@@ -130,8 +156,6 @@ def redact_messages(
         .select("row", "text", "mentions", "plain", *map(_hinted, _FINDERS))
         .filter(is_hinted)
     )
-    kinds: list[tuple[int, str]] = []
-    changed: list[TextChange] = []
     for row, text, mentions, plain, *hinted in candidates.iter_rows():
         finders = [finder for finder, hint in zip(_FINDERS, hinted, strict=True) if hint]
         matches = _find(plain, finders)
@@ -139,11 +163,7 @@ def redact_messages(
             matches = _add_matches(matches, presidio(plain))
         matches = [match for match in matches if match.kind in settings.types]
         if matches:
-            kinds += [(row, match.kind) for match in matches]
-            changed.append((row, *_replace(text, mentions or [], matches, settings.style, key)))
-    if not changed:
-        return messages, nothing
-    return replace_texts(messages, changed), pl.DataFrame(kinds, schema=MATCHES, orient="row")
+            yield row, text, mentions or [], matches
 
 
 def redact_text(text: str, settings: Redaction) -> str:

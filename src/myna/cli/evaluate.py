@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,12 +24,20 @@ from myna.cli._terminal import (
 )
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from myna.evaluation.measure import Measure
     from myna.workspace import Workspace
 
 NAME = "evaluate"
 
 SECONDS_BETWEEN_NOTES = 20.0
 """Without a terminal, progress is told this often."""
+MAX_PEOPLE = 8
+"""People with a row of their own."""
+GRADES = {"good": "green", "fair": "yellow", "poor": "red", "": ""}
+"""Colours of figures by their grades."""
 
 
 def command(
@@ -150,43 +161,106 @@ def progress_told() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def print_report(report: dict[str, Any]) -> None:
-    """Print a report on one screen: people, then every other figure, then its faults."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from myna.evaluation.report import lines_of, measures_of, written
+    """Print a report on one screen of 80 columns: people, figures, gaps, and last its faults."""
+    from myna.evaluation.report import gathered_notes, measures_of
+    from myna.evaluation.style import largest_gaps
     from myna.evaluation.verdict import find_faults
 
     measures = measures_of(report)
+    screen = console()
+    _print_people(screen, measures)
+    _print_figures(screen, measures)
+    notes = gathered_notes([measure for measure in measures if not measure.is_detail])
+    for line in [*notes, *(f"not measured: {line}" for line in report["notes"])]:
+        _print_wrapped(screen, line, "dim")
+    gaps = largest_gaps(measures)
+    if any(gaps.values()):
+        screen.print("Largest gaps in style, and what changes them:", style="bold")
+    for person, own in gaps.items():
+        for gap in own:
+            figures = f" {gap.clone}, really {gap.real}" if gap.clone else ""
+            _print_wrapped(screen, f"{person}: {gap.feature.lower()}{figures}: {gap.remedy}")
+    faults = find_faults(measures)
+    for fault in faults:
+        _print_wrapped(screen, f"{fault.name}: {fault.text}. {fault.remedy}.", "yellow")
+    if not faults:
+        screen.print("No fault found by these figures.", style="green")
+
+
+def _print_people(screen: Console, measures: list[Measure]) -> None:
+    """Print a row for everyone, and for each person."""
+    from rich.text import Text
+
+    from myna.evaluation.report import number, written
+
     by_name = {measure.name: measure for measure in measures}
     bits, change = by_name["bits_per_character"], by_name["bits_change"]
-    title = "Bits per character on the test split (lower is better)"
-    table = Table(title=title, title_justify="left")
-    for column in ("person", "replies", "base", "clone", "change"):
-        table.add_column(column, justify="left" if column == "person" else "right")
-    rows = [("everyone", bits.floor, bits.clone, change.clone)]
-    for person, own in bits.people.items():
-        rows.append((person, own["floor"], own["clone"], change.people[person]["clone"]))
-    for i, (person, base, clone, changed) in enumerate(rows):
-        figures = (written(base, "bits"), written(clone, "bits"), f"{changed.value:+.1%}")
-        table.add_row(Text(person), f"{clone.items:,}", *figures, end_section=not i)
-    console().print(table)
-    low, high = change.clone.low, change.clone.high
-    console().print(f"95 % interval of the change over everyone: {low:+.1%} to {high:+.1%}")
-    table = Table(title="Voice and rooms", title_justify="left")
-    for column in ("figure", "clone", "base", "real text"):
-        table.add_column(column, justify="left" if column == "figure" else "right")
-    for measure in measures:
-        if measure in (bits, change):
-            continue
-        lines = dict(lines_of(measure).values())
-        kinds = ("clone", "floor", "ceiling")
-        table.add_row(measure.title, *(written(lines.get(kind), measure.unit) for kind in kinds))
-    console().print(table)
-    for measure in measures:
-        for line in measure.notes:
-            console().print(f"{measure.title}: {line}", style="dim")
-    for line in report["notes"]:
-        console().print(f"not measured: {line}", style="dim")
-    for fault in find_faults(measures):
-        console().print(f"{fault.name}: {fault.text}. {fault.remedy}.", style="yellow")
+    said, style = by_name.get("who_said_it"), by_name.get("style_distance")
+    table = _table("Bits per character on the test split; named by classifier; style distance")
+    table.add_column("person", max_width=22, overflow="ellipsis", no_wrap=True)
+    for column in ("replies", "base", "clone", "change", "named", "real", "style"):
+        table.add_column(column, justify="right")
+    for person in (None, *list(bits.people)[:MAX_PEOPLE]):
+        own = {"clone": bits.clone, "floor": bits.floor} if person is None else bits.people[person]
+        changed = change.clone if person is None else change.people[person]["clone"]
+        named = said.people.get(person, {}) if said and person else {}
+        far = style.clone if style else None
+        if style and person is not None:
+            far = style.people.get(person, {}).get("clone")
+        table.add_row(
+            Text(person or "everyone"),
+            f"{own['clone'].items:,}",
+            *(written(own[key], "bits") for key in ("floor", "clone")),
+            number(changed.value, "share"),
+            *(written(named.get(key), "share") for key in ("clone", "ceiling")),
+            written(replace(far, low=math.nan) if far else None, "score"),
+        )
+    screen.print(table)
+    left = len(bits.people) - MAX_PEOPLE
+    if left > 0:
+        screen.print(f"and {left} more people, on the page", style="dim")
+
+
+def _print_figures(screen: Console, measures: list[Measure]) -> None:
+    """Print a row for each figure, by sections."""
+    from rich.text import Text
+
+    from myna.evaluation.report import SECTIONS, grade, lines_of, written
+
+    table = _table("")
+    table.add_column("", width=29, no_wrap=True)
+    for column in ("clone", "base", "real text"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for section, title in SECTIONS.items():
+        shown = [m for m in measures if m.section == section and not m.is_detail]
+        if shown:
+            table.add_row(Text(title, style="bold"))
+        for measure in shown:
+            lines = {
+                kind: replace(estimate, low=math.nan) if kind != "clone" else estimate
+                for kind, estimate in lines_of(measure).values()
+            }
+            clone = Text(written(lines.get("clone"), measure.unit), style=GRADES[grade(measure)])
+            others = (written(lines.get(kind), measure.unit) for kind in ("floor", "ceiling"))
+            floor, real = others
+            chance = measure.references.get("chance")
+            if floor == "–" and chance is not None:
+                floor = f"chance {written(chance, measure.unit)}"
+            elif measure.floor is not None and measure.floor_name != "base model":
+                floor = f"{floor} ({measure.floor_name})"
+            table.add_row(Text(f"  {measure.title}"), clone, floor, real)
+    screen.print(table)
+
+
+def _table(title: str) -> Table:
+    from rich.table import Table
+
+    return Table(
+        title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0),
+        header_style="dim", collapse_padding=True,
+    )  # fmt: skip
+
+
+def _print_wrapped(screen: Console, line: str, style: str = "") -> None:
+    width = max(40, min(screen.width, 100))
+    screen.print(textwrap.fill(line, width, subsequent_indent="  "), style=style or None)

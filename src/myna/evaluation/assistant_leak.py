@@ -91,7 +91,7 @@ def measure_leak(
     people = sorted({turn.person for turn in clone})
     return Measure(
         "assistant_leak",
-        "Replies that sound like an assistant",
+        "Sounds like an assistant",
         "lower",
         share(clone),
         f"share of replies with one of {len(phrases)} phrases that the base's replies have at "

@@ -99,8 +99,8 @@ def measure_attribution(
     chosen = _balanced([turn for turn in train if turn.person in people])
     found = []
     for name, title, fit, frame in (
-        ("who_said_it", "Who said it (character n-grams)", train_character_classifier, _framed),
-        ("who_said_it_style", "Who said it (words and style)", train_style_classifier, str),
+        ("who_said_it", "Who said it, by letters", train_character_classifier, _framed),
+        ("who_said_it_style", "Who said it, by words", train_style_classifier, str),
     ):
         model = fit(chosen)
         rights = {

@@ -33,12 +33,14 @@ from myna.evaluation.moments import (
     find_moments,
     generate_reply,
     generate_room,
+    lines_of_turns,
     real_stretches,
     signed_turns,
 )
 from myna.models.loading import load_adapter, load_base
 from myna.persona.clone import Clone, find_adapter_base, open_clone
 from myna.preparing.prepare import read_samples
+from myna.rendering.tokenizer import Tokenizer
 from myna.training.data import are_seen
 from myna.training.kernels.install import install_kernels
 from myna.workspace import Workspace, read_json
@@ -107,6 +109,11 @@ class Evidence:
         """All prepared messages."""
         return pl.read_parquet(self.workspace.prepared / "messages.parquet")
 
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer of the base."""
+        return Tokenizer(find_adapter_base(self.name, self.info, weights=False).folder)
+
     def split(self, name: str) -> pl.DataFrame:
         """The prepared messages of a split."""
         return self.messages.filter(pl.col("split") == name)
@@ -168,14 +175,19 @@ class Evidence:
         return draw_openings(self.all_moments, self.size.rooms)
 
     @cached_property
-    def rooms(self) -> list[Room]:
-        """Rooms in which the clones talk among themselves."""
+    def room_turns(self) -> list[list[GeneratedReply]]:
+        """The turns of rooms in which the clones talk among themselves."""
 
-        def talk(i: int, opening: Moment) -> Any:
-            return generate_room(self.clone, opening, self.size.turns, seed=i)
+        def talk(i: int, opening: Moment) -> list[dict[str, Any]]:
+            return [*map(asdict, generate_room(self.clone, opening, self.size.turns, seed=i))]
 
         rooms = self.gather("rooms", self.openings, talk)
-        return [[(person, line) for person, line in room] for room in rooms]
+        return [[GeneratedReply(**turn) for turn in room] for room in rooms]
+
+    @cached_property
+    def rooms(self) -> list[Room]:
+        """The lines of `room_turns`."""
+        return [*map(lines_of_turns, self.room_turns)]
 
     @cached_property
     def stretches(self) -> list[Room]:

@@ -103,6 +103,7 @@ def measure_exposure(
         f"{1 / math.log(2):.1f} bits by chance, {math.log2(candidates + 1):.0f} at most",
         floor=of(base),
         unit="bits",
+        section="privacy",
         references=by_times,
         notes=(f"only {len(times)} canaries, so read it with care",) if len(times) < 10 else (),
     )

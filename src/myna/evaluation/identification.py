@@ -143,7 +143,7 @@ def measure_names(
     return [
         Measure(
             "true_name",
-            "Real replies that are likeliest under their author's name",
+            "Likeliest under own name",
             "higher",
             share(clone),
             "share of real replies whose words have more bits under every other persona's name",
@@ -158,10 +158,11 @@ def measure_names(
             references={"chance": Estimate(1 / len(names))},
             notes=notes,
             items=_items(clone, lambda s: float(s.is_own)),
+            section="likelihood",
         ),
         Measure(
             "name_gain",
-            "Bits that the author's name saves on a reply",
+            "Bits that the name saves",
             "higher",
             gain(clone),
             "bits of a real reply under the other personas' names (mean) less those under the "
@@ -170,6 +171,7 @@ def measure_names(
             unit="bits",
             notes=notes,
             items=_items(clone, lambda s: s.gain),
+            section="likelihood",
         ),
     ]
 
@@ -186,7 +188,7 @@ def measure_ranks(clone: Sequence[Scored], base: Sequence[Scored]) -> list[Measu
     for name, title, figure, chance, formula in (
         (
             "real_of_ten",
-            "Choosing the real reply of ten",
+            "Real reply chosen of ten",
             lambda s: float(s.rank == 1),
             1 / CANDIDATES,
             "share of real replies with fewer bits per character than nine other test turns of "
@@ -194,7 +196,7 @@ def measure_ranks(clone: Sequence[Scored], base: Sequence[Scored]) -> list[Measu
         ),
         (
             "reciprocal_rank",
-            "Rank of the real reply among ten (mean reciprocal)",
+            "Rank of it, reciprocal",
             lambda s: 1 / s.rank,
             sum(1 / rank for rank in range(1, CANDIDATES + 1)) / CANDIDATES,
             "mean of 1 / rank of the real reply among the same ten (Voorhees 1999)",
@@ -216,6 +218,7 @@ def measure_ranks(clone: Sequence[Scored], base: Sequence[Scored]) -> list[Measu
                 unit="share" if name == "real_of_ten" else "score",
                 notes=notes,
                 items=_items(clone, figure),
+                section="likelihood",
             )
         )
     return made

@@ -180,7 +180,7 @@ def measure(evidence: Evidence) -> list[Measure]:
     return [
         Measure(
             "bits_per_character",
-            "Bits per character of real replies",
+            "Bits per character",
             "lower",
             bits(overall.clone),
             "how surprised the model is by what people really said: negative log2-likelihood of "
@@ -193,18 +193,21 @@ def measure(evidence: Evidence) -> list[Measure]:
             unit="bits",
             notes=notes,
             items=items,
+            section="likelihood",
         ),
         Measure(
             "bits_change",
-            "Change of bits per character against the base model",
+            "Change against the base",
             "lower",
             Estimate(overall.change, low, high, overall.clone.replies),
             "relative change from base to clone on the same replies, with the paired interval "
             "over samples",
+            floor=Estimate(0.0),
             people={
                 person: {"clone": Estimate(row.change, items=row.clone.replies)}
                 for person, row in people.items()
             },
             notes=notes,
+            section="likelihood",
         ),
     ]

@@ -69,6 +69,8 @@ class Measure:
         notes: what limits it, such as too few items.
         items: what `clone` is taken of, in an order that every adapter shares; none where a
             figure is no mean.
+        section: the part of the report that it stands in.
+        is_detail: only on the page, not on the terminal's screen.
     """
 
     name: str
@@ -84,6 +86,8 @@ class Measure:
     floor_name: str = "base model"
     notes: tuple[str, ...] = ()
     items: tuple[Item, ...] = ()
+    section: Literal["likelihood", "voice", "style", "rooms", "privacy"] = "voice"
+    is_detail: bool = False
 
 
 class Signed(Protocol):
@@ -129,6 +133,8 @@ def bootstrap(
     clusters: Sequence[object],
     statistic: Callable[[Sequence[Entry]], float],
     resamples: int = RESAMPLES,
+    *,
+    is_distance: bool = False,
 ) -> Estimate:
     """A statistic of items with its 95 % interval, resampling whole clusters.
 
@@ -140,6 +146,8 @@ def bootstrap(
         clusters: the conversation of each item.
         statistic: a figure of some items; NaN where it cannot be taken.
         resamples: number of draws.
+        is_distance: the statistic is the distance of two samples. Each resampling adds
+            to it, so the interval is moved back by what the draws are above it on average.
     """
     if not items:
         return Estimate(math.nan)
@@ -154,7 +162,11 @@ def bootstrap(
     ]
     known = [draw for draw in draws if not math.isnan(draw)]
     low, high = np.quantile(known, (0.025, 0.975)) if known else (math.nan, math.nan)
-    return Estimate(float(statistic(items)), float(low), float(high), len(items))
+    value = float(statistic(items))
+    if is_distance and known:
+        excess = mean(known) - value
+        low, high = max(low - excess, 0.0), max(high - excess, value)
+    return Estimate(value, float(low), float(high), len(items))
 
 
 def mean(values: Sequence[float]) -> float:

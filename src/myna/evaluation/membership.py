@@ -122,6 +122,7 @@ def measure_membership(samples: Sequence[Sample]) -> Measure:
             for person in sorted({sample.person for sample in samples} - {""})
         },
         unit="score",
+        section="privacy",
         references={
             "by the clone's loss alone": area(whole, lambda sample: sample.loss),
             "by the base's loss alone": area(whole, lambda sample: sample.base_loss),

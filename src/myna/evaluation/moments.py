@@ -11,7 +11,7 @@ import polars as pl
 
 from myna.evaluation.measure import SignedText
 from myna.persona.clone import Clone
-from myna.persona.prompt import PromptMessage
+from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.persona.scenes import Scene
 from myna.rendering.turns import most_active
 
@@ -46,12 +46,21 @@ class Moment:
 
 @dataclass(frozen=True)
 class GeneratedReply:
-    """A persona's answer to a moment; `is_cut` where the limit of tokens ended it."""
+    """A persona's answer to a moment, or a turn in a room.
+
+    Attributes:
+        person: the persona.
+        text: of the turn, as the user sees it.
+        conversation: of the moment.
+        is_cut: the limit of tokens ended it.
+        raw_text: generated text before the output filter, with what ended it.
+    """
 
     person: str
     text: str
     conversation: int
     is_cut: bool = False
+    raw_text: str = ""
 
 
 def find_moments(messages: pl.DataFrame, personas: Sequence[str]) -> list[Moment]:
@@ -138,31 +147,36 @@ def generate_reply(clone: Clone, moment: Moment, seed: int) -> GeneratedReply:
         clone.format, clone.tokenizer, clone.prompt_budget(clone.chat)
     )
     speaker = replace(clone, rng=random.Random(seed))
-    turn = speaker.speak(prompt, moment.person)
+    return _speak(speaker, prompt, moment.person, moment.conversation)
+
+
+def _speak(speaker: Clone, prompt: PromptBuilder, person: str, conversation: int) -> GeneratedReply:
+    turn = speaker.speak(prompt, person)
     for _ in turn:
         pass
-    cut = turn.finish_reason == "length"
-    return GeneratedReply(moment.person, turn.text, moment.conversation, cut)
+    is_cut = turn.finish_reason == "length"
+    return GeneratedReply(person, turn.text, conversation, is_cut, turn.raw_text)
 
 
-def generate_room(clone: Clone, opening: Moment, turns: int, seed: int) -> list[tuple[str, str]]:
-    """A room in which the personas talk among themselves; its opening is left out."""
+def generate_room(clone: Clone, opening: Moment, turns: int, seed: int) -> list[GeneratedReply]:
+    """The turns of a room in which the personas talk among themselves, without its opening."""
     prompt = opening.scene.prompt_builder(
         clone.format, clone.tokenizer, clone.prompt_budget(clone.chat)
     )
     speaker = replace(clone, rng=random.Random(seed))
     among = [person for person in prompt.members if person in clone.personas]
-    room: list[tuple[str, str]] = []
+    room: list[GeneratedReply] = []
     for _ in range(turns):
         person = speaker.next_speaker(prompt, among)
-        turn = speaker.speak(prompt, person)
-        for _ in turn:
-            pass
-        lines = [line for line in turn.text.split("\n") if line]
-        for line in lines:
+        room.append(_speak(speaker, prompt, person, opening.conversation))
+        for _, line in lines_of_turns(room[-1:]):
             prompt.add(person, line)
-        room += [(person, line) for line in lines]
     return room
+
+
+def lines_of_turns(turns: Sequence[GeneratedReply]) -> list[tuple[str, str]]:
+    """The lines of a room's turns, without empty ones."""
+    return [(turn.person, line) for turn in turns for line in turn.text.split("\n") if line]
 
 
 def real_stretches(messages: pl.DataFrame, lengths: Sequence[int]) -> list[list[tuple[str, str]]]:

@@ -150,7 +150,7 @@ def measure_ways(moments: Sequence[Moment], rows: Sequence[Sequence[float]]) -> 
     base, prompted, clone = map(way, range(len(_WAYS)))
     return Measure(
         "prompted_base",
-        "Against a base model with a description and examples",
+        "Clone against prompted base",
         "lower",
         clone,
         "bits per character of the drawn replies after at most twelve turns; the examples are "
@@ -159,5 +159,6 @@ def measure_ways(moments: Sequence[Moment], rows: Sequence[Sequence[float]]) -> 
         floor=base,
         unit="bits",
         references={_WAYS[1]: prompted},
+        section="likelihood",
         notes=few_items_note("real replies", len(both)),
     )

@@ -1,29 +1,26 @@
-"""An evaluation's report: one object, of which the table, the JSON file and the page are views."""
+"""An evaluation's report: one object, of which table, JSON and page are views."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from html import escape
-from typing import Any
+from typing import Any, Literal
 
-from myna.conversations.line_repeats import repeated_lines
 from myna.evaluation.measure import Estimate, Measure
 from myna.evaluation.moments import Room
-from myna.evaluation.room_metrics import has_collapsed
-from myna.evaluation.verdict import find_faults
-from myna.preparing.html_reports import document
 
-MAX_EXAMPLES = 12
-"""Replies that the page shows."""
-MAX_ROOMS = 4
-
-BETTER = {
-    "higher": "higher is better",
-    "lower": "lower is better",
-    "real": "nearer to real text is better",
+SECTIONS = {
+    "likelihood": "Does it expect what they say?",
+    "voice": "Does it sound like them?",
+    "style": "Does it write like them?",
+    "rooms": "Does it hold a conversation?",
+    "privacy": "Does it keep secrets?",
 }
+"""The parts of a report, in order."""
+
+GOOD, FAIR = 2 / 3, 1 / 3
+"""Shares of the way from the floor to real text from which a figure is good, or fair."""
 
 
 @dataclass(frozen=True)
@@ -93,59 +90,68 @@ def measures_of(data: dict[str, Any]) -> list[Measure]:
     ]
 
 
+Grade = Literal["good", "fair", "poor", ""]
+
+
+def grade(measure: Measure) -> Grade:
+    """A figure's place on the way from its floor to real text; "" where nothing can be said.
+
+    Good: two thirds of the way, fair: one third. Without a floor, the way is the larger of
+    both figures. An interval that holds floor and real text says nothing.
+    """
+    clone, real = measure.clone, measure.ceiling
+    if math.isnan(clone.value) or real is None or math.isnan(real.value):
+        return ""
+    if clone.value == real.value or (measure.better == "lower" and clone.value < real.value):
+        return "good"
+    floor = measure.floor.value if measure.floor else math.nan
+    if math.isnan(floor):
+        is_open = clone.low <= real.value <= clone.high
+        whole = max(abs(clone.value), abs(real.value))
+    else:
+        is_open = clone.low <= min(floor, real.value) and clone.high >= max(floor, real.value)
+        whole = abs(floor - real.value)
+    way = 1 - abs(clone.value - real.value) / whole if whole else 0.0
+    if way >= GOOD:
+        return "good"
+    return "" if is_open else "fair" if way >= FAIR else "poor"
+
+
+def is_known(estimate: Estimate | None) -> bool:
+    """True where there is a figure."""
+    return estimate is not None and not math.isnan(estimate.value)
+
+
 def written(estimate: Estimate | None, unit: str, sign: str = "") -> str:
-    """A figure for people, with its interval where it has one; with `sign` "+", a signed one."""
-    if estimate is None or math.isnan(estimate.value):
+    """A figure for people, with its interval where it has one: `12% (8–17)`.
+
+    With `sign` "+", as a difference: `+1.2% (−0.3 to +2.7)`.
+    """
+    if estimate is None or not is_known(estimate):
         return "–"
-    text = _number(estimate.value, unit, sign)
     if math.isnan(estimate.low) or estimate.low == estimate.high:
-        return text
-    low, high = (_number(value, unit, sign) for value in (estimate.low, estimate.high))
-    return f"{text} ({low} to {high})"
+        return number(estimate.value, unit, sign)
+    digits = _digits(estimate.value, unit)
+    low, high = (_fixed(value, unit, digits, sign) for value in (estimate.low, estimate.high))
+    dash = " to " if sign or estimate.low < 0 else "–"
+    return f"{number(estimate.value, unit, sign)} ({low}{dash}{high})"
 
 
-def page(report: Report) -> str:
-    """The report as a page: faults, every measure on its scale, replies and rooms."""
-    title = f"How good is '{report.adapter}'?"
-    parts = [
-        f"<h1>{escape(title)}</h1>",
-        _faults(report),
-        *(f'<p class="note">Not measured: {escape(note)}</p>' for note in report.notes),
-        *(_measure(measure) for measure in report.measures),
-        _replies(report.examples[:MAX_EXAMPLES]),
-        *(_room(room) for room in report.rooms[:MAX_ROOMS]),
-    ]
-    return document(title, _STYLE, "".join(parts))
+def number(value: float, unit: str, sign: str = "") -> str:
+    """A number for people, with two or three digits; a share as per cent."""
+    return _fixed(value, unit, _digits(value, unit), sign) + ("%" if unit == "share" else "")
 
 
-_STYLE = """
-.measure { margin-top: 1rem; }
-.measure h2 { margin: 0 0 .2rem; }
-.scale { display: grid; grid-template-columns: minmax(7rem, 13rem) 1fr minmax(7rem, 14rem);
-  gap: .3rem .8rem; align-items: center; margin-top: .7rem; font-variant-numeric: tabular-nums; }
-.track { position: relative; height: .8rem; background: var(--line); border-radius: .4rem; }
-.track i { position: absolute; left: 0; height: 100%; border-radius: .4rem; min-width: .2rem;
-  background: #98a1ad; }
-.clone i { background: #2f8f5b; } .ceiling i { background: #4c86d9; }
-.track b { position: absolute; top: .3rem; height: .2rem; background: var(--ink); opacity: .6; }
-.fault { border-left: .3rem solid #c2571a; } .sound { border-left: .3rem solid #2f8f5b; }
-.fault, .sound { margin-top: 1rem; padding-left: .9rem; }
-details { margin-top: .6rem; color: var(--soft); } td, th { padding: .15rem .8rem .15rem 0; }
-.wide { overflow-x: auto; } .figures td + td, .figures th + th { text-align: right; }
-.said td { vertical-align: top; white-space: pre-wrap; } .real { color: #4c86d9; }
-.room p { margin: .1rem 0; } .again { opacity: .55; }
-"""
+def _digits(value: float, unit: str) -> int:
+    """Digits behind the point."""
+    if unit in ("bits", "score"):
+        return 2
+    size = abs(value) * (100 if unit == "share" else 1)
+    return 0 if size == 0 or size >= 10 else 1
 
 
-def _faults(report: Report) -> str:
-    faults = find_faults(report.measures)
-    if not faults:
-        return '<section class="card sound"><p>No fault found by these figures.</p></section>'
-    return "".join(
-        f'<section class="card fault"><h2>{escape(fault.name.capitalize())}</h2>'
-        f"<p>{escape(fault.text)}.<br>{escape(fault.remedy)}</p></section>"
-        for fault in faults
-    )
+def _fixed(value: float, unit: str, digits: int, sign: str = "") -> str:
+    return f"{value * (100 if unit == 'share' else 1):{sign}.{digits}f}".replace("-", "−")
 
 
 def lines_of(measure: Measure) -> dict[str, tuple[str, Estimate]]:
@@ -159,100 +165,20 @@ def lines_of(measure: Measure) -> dict[str, tuple[str, Estimate]]:
     return {
         name: (kind, estimate)
         for name, (kind, estimate) in entries.items()
-        if estimate is not None and not math.isnan(estimate.value)
+        if estimate is not None and is_known(estimate)
     }
 
 
-def _measure(measure: Measure) -> str:
-    lines = lines_of(measure)
-    top = max([1.0 if measure.unit == "share" else 0.0, *(_high(e) for _, e in lines.values())])
-    if measure.name == "bits_change":
-        lines = {"clone": ("clone", measure.clone)}
-    scale = "".join(
-        f"<span>{escape(name)}</span>"
-        f'<div class="track {kind}"><i style="width:{_percent(abs(estimate.value), top)}"></i>'
-        f"{_whisker(estimate, top)}</div><span>{escape(written(estimate, measure.unit))}</span>"
-        for name, (kind, estimate) in lines.items()
-    )
-    notes = "".join(f'<p class="note">{escape(note)}</p>' for note in measure.notes)
-    return (
-        f'<section class="card measure"><h2>{escape(measure.title)}</h2>'
-        f'<p>{BETTER[measure.better]}</p><div class="scale">{scale}</div>{notes}'
-        f"<details><summary>people and definition</summary>{_people(measure)}"
-        f"<p>{escape(measure.definition)}</p></details></section>"
-    )
-
-
-def _people(measure: Measure) -> str:
-    """A table of the figures of each person."""
-    columns = list(dict.fromkeys(key for own in measure.people.values() for key in own))
-    if not columns:
-        return ""
-    names = {"floor": measure.floor_name, "ceiling": "real text"}
-    head = "".join(f"<th>{escape(names.get(key, key))}</th>" for key in columns)
-    rows = "".join(
-        f"<tr><td>{escape(person)}</td>"
-        + "".join(
-            f"<td>{escape(written(own.get(key), _unit(key, measure)))}</td>" for key in columns
-        )
-        + "</tr>"
-        for person, own in measure.people.items()
-    )
-    return (
-        f'<div class="wide"><table class="figures"><tr><th>person</th>{head}</tr>{rows}'
-        "</table></div>"
-    )
-
-
-def _unit(key: str, measure: Measure) -> str:
-    """The unit of a person's figure: bits under another name, else the measure's."""
-    return "bits" if key.startswith("as ") else measure.unit
-
-
-def _replies(examples: Sequence[Example]) -> str:
-    if not examples:
-        return ""
-    rows = "".join(
-        f"<tr><td>{escape(e.before)}</td><td><b>{escape(e.person)}</b></td>"
-        f'<td>{escape(e.clone)}</td><td class="real">{escape(e.real)}</td></tr>'
-        for e in examples
-    )
-    return (
-        '<h2>Replies</h2><div class="card wide"><table class="said"><tr><th>said before</th>'
-        f"<th>person</th><th>clone</th><th>really said</th></tr>{rows}</table></div>"
-    )
-
-
-def _room(room: Room) -> str:
-    lines = "".join(
-        f"<p{' class=again' if again else ''}><b>{escape(person)}</b>: {escape(text)}</p>"
-        for (person, text), again in zip(
-            room, repeated_lines([text for _, text in room]), strict=True
-        )
-    )
-    fate = " that collapsed" if has_collapsed(room) else ""
-    return f'<h2>A room of clones{fate}</h2><div class="card room">{lines}</div>'
-
-
-def _whisker(estimate: Estimate, top: float) -> str:
-    if math.isnan(estimate.low) or estimate.value < 0:
-        return ""
-    width = _percent(max(estimate.high - max(estimate.low, 0), 0), top)
-    return f'<b style="left:{_percent(estimate.low, top)};width:{width}"></b>'
-
-
-def _percent(value: float, top: float) -> str:
-    return f"{min(max(value / top, 0), 1) * 100 if top else 0:.1f}%"
-
-
-def _high(estimate: Estimate) -> float:
-    return estimate.value if math.isnan(estimate.high) else max(estimate.high, estimate.value)
-
-
-def _number(value: float, unit: str, sign: str = "") -> str:
-    if unit == "share":
-        return f"{value:{sign}.1%}"
-    return f"{value:{sign}.3f}" if unit == "bits" else f"{value:{sign}.2f}"
+def gathered_notes(measures: Sequence[Measure]) -> list[str]:
+    """The notes of all measures, each once, with the figures that it limits."""
+    titles: dict[str, list[str]] = {}
+    for measure in measures:
+        for note in measure.notes:
+            titles.setdefault(note, []).append(measure.title)
+    return [
+        f"{of[0]}: {note}" if len(of) == 1 else f"{note} ({len(of)} figures)"
+        for note, of in titles.items()
+    ]
 
 
 def without_nan(data: Any) -> Any:

@@ -111,8 +111,8 @@ def measure_rooms(
             Item("", i, value if is_known else 0.0, float(is_known))
             for i, (value, is_known) in enumerate(zip(ours, known, strict=True))
         )
-        figures = {"clone": _mean(ours), "ceiling": _mean(theirs), "items": items}
-        return {**figures, "notes": notes, **given}
+        means = {"clone": _mean(ours), "ceiling": _mean(theirs), "items": items}
+        return {**means, "notes": notes, "section": "rooms", **given}
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (
@@ -133,7 +133,7 @@ def measure_rooms(
         ),
         Measure(
             "longest_turn",
-            "Lines of a room's longest turn",
+            "Longest turn, in lines",
             "real",
             definition="mean over rooms of the lines of the longest turn",
             **by_room(lambda room: float(longest_turn(room)), unit="count"),
@@ -141,25 +141,25 @@ def measure_rooms(
         *(
             Measure(
                 f"distinct_{n}",
-                f"Different {what} (distinct-{n})",
+                f"Different {what}",
                 "real",
-                definition=f"different word {n}-grams over all, mean over rooms, each cut to as "
-                "many words as its real stretch (arXiv 1510.03055)",
+                definition=f"distinct-{n}: different word {n}-grams over all, mean over rooms, "
+                "each cut to as many words as its real stretch (arXiv 1510.03055)",
                 **distinct_n(n),
             )
-            for n, what in ((1, "words"), (2, "pairs of words"))
+            for n, what in ((1, "words"), (2, "word pairs"))
         ),
         Measure(
             "self_bleu",
-            "Words shared with other lines (self-BLEU-3)",
+            "Words of other lines",
             "real",
-            definition="mean share of a line's word trigrams that stand in another line of the "
-            "room (after 1802.01886)",
+            definition="self-BLEU-3: mean share of a line's word trigrams that stand in another "
+            "line of the room (after 1802.01886)",
             **by_room(lambda room: self_bleu([room]), unit="score"),
         ),
         Measure(
             "speaker_entropy",
-            "How open it is who speaks next",
+            "Openness of who is next",
             "real",
             definition="entropy in bits of the next speaker given the last one, mean over rooms",
             **by_room(speaker_entropy, unit="bits"),
@@ -174,13 +174,14 @@ def _repeats_measure(
     """Lines that repeat one of the twelve before."""
     return Measure(
         "repeats",
-        "Lines that repeat one of the twelve before",
+        "Repeated lines",
         "real",
         definition="share of lines that equal one of the twelve lines before, or whose "
         f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
         clone=_share_of_lines(clones),
         ceiling=_share_of_lines(stretches),
         notes=notes,
+        section="rooms",
         items=tuple(
             Item("", i, float(sum(_repeats(room))), float(len(room)))
             for i, room in enumerate(clones)
@@ -201,7 +202,7 @@ def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ..
 
     return Measure(
         "speaking_shares",
-        "Distance of the shares of turns from the real ones",
+        "Distance of turn shares",
         "lower",
         bootstrap(clones, range(len(clones)), distance),
         "total variation distance between the shares of turns of each person, rooms to real",
@@ -213,6 +214,7 @@ def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ..
             for person in everyone
         },
         notes=notes,
+        section="rooms",
     )
 
 

@@ -24,18 +24,23 @@ from myna.evaluation import (
     assistant_leak,
     attribution,
     blind,
+    copying,
     exposure,
     identification,
+    in_jokes,
+    leaks,
     likelihood,
     membership,
     prompted_base,
     room_metrics,
     speaker_order,
+    style,
     turn_ends,
 )
 from myna.evaluation.evidence import Evidence, Progress
 from myna.evaluation.measure import Measure, Size
-from myna.evaluation.report import Example, Report, page
+from myna.evaluation.page import page
+from myna.evaluation.report import Example, Report
 from myna.preparing.prepare import read_samples
 
 Metric = Callable[[Evidence], list[Measure]]
@@ -44,9 +49,13 @@ LIKELIHOODS: dict[str, Metric] = {"bits per character": likelihood.measure}
 """Metrics of a model in transformers, by their names; an empty list where there is nothing."""
 GENERATIONS: dict[str, Metric] = {
     "who said it": attribution.measure,
-    "rooms": room_metrics.measure,
-    "turn ends": turn_ends.measure,
     "assistant leak": assistant_leak.measure,
+    "in-jokes": in_jokes.measure,
+    "style": style.measure,
+    "turn ends": turn_ends.measure,
+    "rooms": room_metrics.measure,
+    "copying": copying.measure,
+    "leaks": leaks.measure,
 }
 """Metrics of text that the serving engine generates."""
 FULL_LIKELIHOODS: dict[str, Metric] = {

@@ -102,7 +102,7 @@ def measure_order(moments: Sequence[Moment], given: Mapping[str, Sequence[float]
     references = {name: loss(given[name]) for name in ("model alone", "base model", "round-robin")}
     return Measure(
         "next_speaker",
-        "Foretelling who speaks next (log-loss)",
+        "Who speaks next, log-loss",
         "lower",
         loss(given["clone"]),
         "bits of the real next speaker's probability, the last speaker left out; model alone: "
@@ -112,6 +112,7 @@ def measure_order(moments: Sequence[Moment], given: Mapping[str, Sequence[float]
         floor_name="frequency",
         unit="bits",
         references=references,
+        section="rooms",
         notes=few_items_note("turns", len(moments)),
         items=items_of([moment.reply for moment in moments], bits(given["clone"])),
     )

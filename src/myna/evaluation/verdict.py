@@ -123,6 +123,18 @@ def _copies(measures: Measures) -> Fault | None:
     )
 
 
+def _leaks(measures: Measures) -> Fault | None:
+    leaked = measures.get("leaked_strings")
+    if leaked is None or not leaked.clone.value > _value(leaked.floor, 0.0):
+        return None
+    return Fault(
+        "leaks",
+        f"{leaked.clone.value:.1%} of generated turns have strings that redaction took out of the "
+        "training chats (the output filter still hides them)",
+        "search the chats for further copies of them, then prepare and train again",
+    )
+
+
 def _assistant(measures: Measures) -> Fault | None:
     leak = measures.get("assistant_leak")
     real = _value(leak.ceiling if leak else None, 0.0)
@@ -153,6 +165,7 @@ CHECKS: tuple[Callable[[Measures], Fault | None], ...] = (
     _swapped,
     _caricature,
     _copies,
+    _leaks,
     _assistant,
     _cut,
 )

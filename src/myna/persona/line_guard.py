@@ -24,7 +24,7 @@ from myna.persona.prompt import PromptMessage
 COUNTED_LINES = 24
 """The latest lines in which repeats are counted against the real rate."""
 HOTTER = 0.2
-"""How much the temperature is raised with each new draw."""
+"""Added to the temperature with each new draw."""
 
 
 @dataclass

@@ -152,15 +152,14 @@ def prepare(
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
         names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
-        conversations = build_samples.conversation_batches(kept, batch)
         build = partial(build_samples.build_batch, config)
-        built = _report_samples(pool.map(build, conversations), report)
+        conversations = pool.map(build, build_samples.conversation_batches(kept, batch))
+        built = _report_samples(conversations, report)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
-        columns = ("number", "person", "split", "trained", "rule", "characters")
         add_to_ledger(
             ledger,
-            kept.select(columns, is_target=is_target),
+            kept.select(LEDGER_COLUMNS, is_target=is_target),
             context.persons,
             lambda some: store.load(some["number"], ("person", "text")),
         )
@@ -177,7 +176,7 @@ def prepare(
         samples=dict(sum((one.samples for one in built), Counter[str]())),
         tokens=sum(one.tokens for one in built),
         trained_tokens=sum(one.trained_tokens for one in built),
-        habits=speaking_habits(pl.read_parquet(folder / "messages.parquet"), trained),
+        habits=speaking_habits(pl.scan_parquet(folder / "messages.parquet"), trained),
     )
     drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
     return PrepareResult(folder, ledger, info, drawn)
@@ -238,6 +237,7 @@ def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame
     return samples if split is None else samples.filter(pl.col("split") == split)
 
 
+LEDGER_COLUMNS = ("number", "person", "split", "trained", "rule", "characters")
 TARGETS: dict[Action, tuple[str, str]] = {
     "validation": ("validation", "held out to stop training early"),
     "test": ("test", "held out to report on"),

@@ -144,17 +144,18 @@ COUNTED_MESSAGES = 20_000
 """The latest messages that repeats are counted in: comparing them all takes long."""
 
 
-def speaking_habits(messages: pl.DataFrame, persons: Sequence[str]) -> dict[str, SpeakingHabits]:
+def speaking_habits(messages: pl.LazyFrame, persons: Sequence[str]) -> dict[str, SpeakingHabits]:
     """The shares of repeats, and the lengths of turns, of people in the train split.
 
     Args:
         messages: prepared messages in order, with split, conversation, person and text.
         persons: names of those to count.
     """
-    train = messages.filter(pl.col("split") == "train").tail(COUNTED_MESSAGES)
+    columns = ("conversation", "person", "text")
+    train = messages.filter(pl.col("split") == "train").select(columns).tail(COUNTED_MESSAGES)
     said: dict[tuple[str, bool], list[bool]] = {}
     lines_of: dict[str, list[int]] = {}
-    for _, rows in train.group_by("conversation", maintain_order=True):
+    for _, rows in train.collect().group_by("conversation", maintain_order=True):
         lines = [
             (person, line)
             for person, text in rows.select("person", "text").iter_rows()
