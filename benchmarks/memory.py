@@ -44,7 +44,7 @@ def main() -> None:
     settings = config.override(
         space.settings(), ["chat.engine=transformers", *options.set, "chat.memory=true"]
     )
-    clone = open_clone(space, options.adapter, settings)
+    clone = open_clone(space, options.adapter, settings, scope="owner")
     if clone.memory is None:
         raise SystemExit("this workspace has no memory: run `myna prepare`")
     memories = {"words": clone.memory.without_embeddings()}

@@ -92,7 +92,7 @@ def main() -> None:
     args = parser.parse_args()
     space = workspace.find(args.folder)
     folder = space.adapter(args.adapter)
-    clone = open_clone(space, args.adapter, space.settings(), seed=1)
+    clone = open_clone(space, args.adapter, space.settings(), scope="owner", seed=1)
     base = find_adapter_base(args.adapter, AdapterInfo.load(space, args.adapter), weights=False)
     assert isinstance(clone.engine, LlamaCpp), "this measures llama.cpp"
     files = model_files(base, folder)

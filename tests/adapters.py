@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from myna.models.bases import Base, find_base
-from myna.models.libraries import quiet
+from myna.models.gguf_file import quiet
 from myna.models.loading import load_base
 
 TOKEN_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")

@@ -53,7 +53,7 @@ def adapter_info(**given: Any) -> AdapterInfo:
         "base": "smollm2-135m",
         "base_fingerprint": "b",
         "format": prompt_format(),
-        "personas": ["Ana"],
+        "people": {},
         "channels": [],
         "training": TrainingResult(TrainingPlan(10, 5000, 1.0, "1 epochs", 200.0), 2.5),
     }

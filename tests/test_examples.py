@@ -46,5 +46,7 @@ def test_the_commands_of_an_example_are_there(name: str) -> None:
     assert {"new", "import", "prepare", "train"} <= {words[0] for words in typed}
     for words in typed:
         command = COMMANDS[words[0]]
+        if len(words) > 1 and words[1] in getattr(command, "commands", ()):
+            command = command.commands[words[1]]
         known = {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
         assert {word for word in words if word.startswith("--")} <= known, words

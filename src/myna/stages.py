@@ -12,6 +12,7 @@ from myna import workspace as workspace_
 from myna.artifacts import AdapterInfo, PreparedInfo, samples_manifest
 from myna.choices import DEFAULT_ADAPTER
 from myna.config import Settings
+from myna.people.consent_checker import ConsentChecker
 from myna.workspace import Workspace, prepare_inputs, prepare_settings
 
 State = Literal["missing", "unfinished", "stale", "done"]
@@ -128,6 +129,12 @@ def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
         return Stage("train", "missing", "no adapter yet", command=command)
     plan = AdapterInfo.load(workspace, adapter).training.plan
     summary = f"adapter '{adapter}': {plan.tokens:,} tokens in {plan.steps:,} steps"
+    trained = AdapterInfo.load(workspace, adapter).trained(adapter)
+    consents = ConsentChecker(workspace, trained, "owner")
+    for person in set(trained.people).difference(consents.allowed()):
+        reason = f"it has learned from {person}, who may not be cloned now"
+        without = _for_adapter(f'myna train --without "{person}"', adapter)
+        return Stage("train", "stale", summary, [reason], without)
     reasons = workspace_.stale_reasons(manifest, train_inputs(workspace), train_settings(settings))
     return _stale_or_done("train", summary, reasons, command)
 

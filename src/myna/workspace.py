@@ -9,6 +9,7 @@
       reports/               from `myna evaluate`
       rooms.sqlite           live rooms
       opt-outs.json          people who opted out of their clone on a platform
+      exports.json           exports that were made, wherever they are
       bots/                  state of bots, from `myna bot`
 
 A stage's manifest has the fingerprints of its inputs and its settings; the stage is stale
@@ -18,13 +19,11 @@ once one of them has changed. Files and folders are written whole or not at all.
 from __future__ import annotations
 
 import errno
-import glob
 import hashlib
 import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,8 +31,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from myna import __version__, config
-from myna.errors import WorkspaceError
+from myna import __version__, config, leftovers
+from myna.errors import WorkspaceError, first_line
 
 MANIFEST = "manifest.json"
 IMPORT_RECORD = "import.json"
@@ -138,6 +137,11 @@ class Workspace:
         return self.root / "opt-outs.json"
 
     @property
+    def exports_file(self) -> Path:
+        """exports.json: exports that were made, wherever they are."""
+        return self.root / "exports.json"
+
+    @property
     def bots(self) -> Path:
         """The folder of the state of bots, never trained on."""
         return self.root / "bots"
@@ -153,7 +157,7 @@ class Workspace:
         Raises:
             WorkspaceError: the name would lead out of the workspace.
         """
-        if not name or name != Path(name).name or name.startswith("."):
+        if not re.fullmatch(r"[\w-][\w. -]{0,99}", name) or name != name.strip():
             raise WorkspaceError(
                 f"'{name}' is not a name for an adapter: use letters, digits, - and _"
             )
@@ -192,7 +196,7 @@ def create(root: Path, settings: config.Settings | None = None) -> Workspace:
 
 
 def find(start: Path) -> Workspace:
-    """Find the workspace that `start` is in.
+    """Find the workspace that `start` is in, and clear what killed processes left in it.
 
     Raises:
         WorkspaceError: there is none.
@@ -202,6 +206,7 @@ def find(start: Path) -> Workspace:
         if (folder / "myna.toml").is_file():
             for stage in (folder / "prepared", *(folder / "adapters").glob(".*.old")):
                 recover(stage.with_name(stage.name.removeprefix(".").removesuffix(".old")))
+            leftovers.clear(folder)
             return Workspace(folder)
     raise WorkspaceError(f"{start} is not in a myna workspace: make one with `myna new NAME`")
 
@@ -237,24 +242,9 @@ def _system_error(error: Exception) -> int | None:
     return int(match[1]) if match else None
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
-    write_bytes(path, text.encode())
+    leftovers.write_bytes(path, text.encode())
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -272,9 +262,9 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkspaceError(
-            f"{path} is damaged ({error}): delete it and run its stage again"
+            f"{path} is damaged ({first_line(error)}): delete it and run its stage again"
         ) from error
 
 
@@ -285,22 +275,9 @@ def atomic_folder(target: Path) -> Iterator[Path]:
     A failure leaves the old folder, and so does a kill: see `replace_folder`.
     """
     recover(target)
-    with temporary_folder(target) as new:
+    with leftovers.temporary_folder(target) as new:
         yield new
         replace_folder(new, target)
-
-
-@contextmanager
-def temporary_folder(target: Path) -> Iterator[Path]:
-    """A hidden folder beside `target` to write in; gone afterwards, unless it was renamed."""
-    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left_over in target.parent.glob(f".{glob.escape(target.name)}.new-*"):
-        shutil.rmtree(left_over, ignore_errors=True)  # of a process that was killed
-    new = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.new-"))
-    try:
-        yield new
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def replace_folder(new: Path, target: Path) -> None:
@@ -316,7 +293,8 @@ def replace_folder(new: Path, target: Path) -> None:
     try:
         new.rename(target)
     except BaseException:
-        recover(target)
+        if old.exists() and not target.exists():
+            old.rename(target)
         raise
     shutil.rmtree(old, ignore_errors=True)
 
@@ -324,7 +302,7 @@ def replace_folder(new: Path, target: Path) -> None:
 def recover(target: Path) -> None:
     """Bring back a folder that a kill left between two renames."""
     old = target.parent / f".{target.name}.old"
-    if old.exists() and not target.exists():
+    if old.exists() and not target.exists() and not leftovers.is_being_written(target):
         old.rename(target)
 
 

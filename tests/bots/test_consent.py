@@ -6,8 +6,7 @@ import pytest
 from tests.bots.world import FRIENDS, World
 
 from myna import people
-from myna.bots.consent import forget_in_rooms
-from myna.bots.outbox import Outbox
+from myna.bots.outbox import Outbox, forget_in_rooms
 from myna.errors import WorkspaceError
 from myna.people import Person, consent
 from myna.people import forgetting as from_chats

@@ -7,6 +7,7 @@ from simcord.actors import MemberActor
 from tests.bots.simulated import Server, last, played
 from tests.bots.world import FRIENDS, World
 
+from myna import people
 from myna.people import consent
 
 NOBODY_HERE = "Nobody is here: summon somebody first."
@@ -382,5 +383,43 @@ class TestButtons:
             assert last is not None
             result = await on.eve.click(last, label="retry")
             assert result.response.content == "There is no answer to regenerate."
+
+        played(scenario, world)
+
+
+class TestAskingForConsent:
+    def test_a_button_says_yes_and_another_takes_it_back(self, world: World) -> None:
+        async def scenario(on: Server) -> None:
+            tom = on.guild.add_member(on.env.create_user("tom", global_name="Tom"))
+            world.settings.owners.append(str(tom.id))
+            ana = on.guild.add_member(on.env.create_user("silva", global_name="Ana"))
+            friends = {**dict.fromkeys(FRIENDS, "clone"), "Ana Silva": "context"}
+            world.consent(friends, Ana=f"discord:{ana.id}")
+            await tom.slash(on.channel, "clone ask", member=ana)
+            question = on.channel.history()[-1]
+            assert question.content.startswith("**Ana, may you be cloned?**\nA clone is a language")
+            refused = await on.eve.click(question, label="I agree to be cloned")
+            assert last(refused).content == "Only the one who is asked can answer."
+            assert people.load(world.space.people_file).persons[0].consent == "context"
+            thanked = await ana.click(question, label="I agree to be cloned")
+            assert str(last(thanked).content).startswith("Thank you: you may be cloned.")
+            person = people.load(world.space.people_file).persons[0]
+            assert (person.consent, person.scope) == ("clone", ("owner", "group"))
+            assert person.record is not None
+            assert person.record.asked == "by a button of the bot, in Tea House on Discord"
+            withdrawn = await ana.click(question, label="No, or not any more")
+            assert str(last(withdrawn).content).startswith("Done: you are not cloned.")
+            person = people.load(world.space.people_file).persons[0]
+            assert (person.consent, person.record) == ("no", None)
+
+        played(scenario, world)
+
+    def test_only_the_owner_asks_and_only_people_in_the_chats(self, world: World) -> None:
+        async def scenario(on: Server) -> None:
+            refused = await on.eve.slash(on.channel, "clone ask", member=on.eve)
+            assert last(refused).content == "Only the bot's owner may do that."
+            world.settings.owners.append(str(on.eve.id))
+            refused = await on.eve.slash(on.channel, "clone ask", member=on.eve)
+            assert "people.toml has nobody with the account" in str(last(refused).content).lower()
 
         played(scenario, world)

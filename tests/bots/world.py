@@ -10,11 +10,11 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 
 import tokenizers
+from tests.consents import friend
 from tests.metadata import prompt_format
 
 from myna import config, people, workspace
 from myna.artifacts import Channel
-from myna.bots.consent import ConsentChecker
 from myna.bots.front import Front
 from myna.bots.host import Host
 from myna.bots.outbox import Outbox
@@ -22,6 +22,7 @@ from myna.config import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import EngineError
 from myna.people import People, Person
+from myna.people.consent_checker import ConsentChecker, Trained, TrainedPerson
 from myna.persona.clone import Clone
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import Rooms
@@ -124,19 +125,24 @@ class World:
         self.outboxes: list[Outbox] = []
 
     def consent(self, consents: dict[str, str], **accounts: str) -> None:
-        """Write the consent of people; accounts are given by the first word of a name."""
+        """Write the consent of people; further accounts by the first word of a name."""
         persons = tuple(
-            Person(name, (accounts.get(name.split()[0], f"test:{name}"),), consent)  # type: ignore[arg-type]
+            Person(name, (f"test:{name}", *filter(None, [accounts.get(name.split()[0])])), consent)  # type: ignore[arg-type]
             for name, consent in consents.items()
         )
         people.save(self.space.people_file, People(persons))
 
     def bot_parts(self, platform: str, seed: int = 1) -> tuple[Outbox, ConsentChecker, object]:
         """The parts that a front end gets: outbox, consents, and a factory of the host."""
+        known = {p.name: p for p in people.load(self.space.people_file).persons}
+        each = {name: TrainedPerson.of(known.get(name) or friend(name)) for name in FRIENDS}
+        trained = Trained("group", each, has_own_adapters=True)
+        consents = ConsentChecker(self.space, trained, "group")
         clone = Clone(
             engine=self.engine,
             tokenizer=self.tokenizer,
             personas=list(FRIENDS),
+            consents=consents,
             format=prompt_format(max_length=4096),
             channels=[Channel("s", "tea", list(FRIENDS))],
             chat=config.Chat(),
@@ -146,7 +152,6 @@ class World:
         self.rooms = Rooms(clone, self.store, Queue(self.engine.slots, 1000))
         outbox = Outbox(self.space.bots / f"{platform}.sqlite")
         self.outboxes.append(outbox)
-        consents = ConsentChecker(self.space, clone.personas)
 
         def make(front: Front) -> Host:
             self.host = Host(

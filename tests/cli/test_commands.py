@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,13 +52,10 @@ def test_import_tells_what_it_read_and_adds_only_what_is_new(myna: Myna, tmp_pat
     assert (longer["messages"], longer["stored"]) == (40, 10)
 
 
-def test_consent_is_asked_for_before_anything_is_read(myna: Myna, tmp_path: Path) -> None:
-    myna("new", "friends")
-    export(tmp_path)
-    done = myna("-C", "friends", "import", "walks.jsonl")
-    assert done.status == 2
-    assert "--consent clone, context or no" in done.err
-    assert not list((tmp_path / "friends").glob("messages/*"))
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such modes")
+def test_whatever_a_workspace_holds_is_for_its_user_alone(friends: Path) -> None:
+    modes = {stat.filemode(path.stat().st_mode) for path in [friends, *friends.rglob("*")]}
+    assert modes == {"drwx------", "-rw-------"}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +196,7 @@ class TestPeople:
             ("rename", "Ben", "Benno"),
             ("context", "cy", "--pseudonym", "Robin"),
             ("deny", "Benno"),
-            ("allow", "Benno"),
+            ("allow", "Benno", "--asked", "Tom, by phone"),
             ("merge", "Ana", "Benno"),
         ):
             assert myna("-C", "friends", "people", *words).status == 0, words

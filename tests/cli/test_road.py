@@ -71,7 +71,7 @@ def test_the_clones_talk_through_a_pipe(trained: Path) -> None:
     typed = "who wants soup\n/who Ana, Cy\n/talk 3\n/retry\n/as Ben\n/nonsense\n/quit\n"
     done = start(trained, ["chat", "--seed", "1"], typed)
     assert done.status == 0, done.err
-    spoken = re.findall(r"^(\w+): ", done.out, re.MULTILINE)
+    spoken = re.findall(r"^(\w+) \(clone\): ", done.out, re.MULTILINE)
     assert len(spoken) >= 5
     assert set(spoken) <= {"Ana", "Ben", "Cy"}
     assert "You are Ben now" in done.err

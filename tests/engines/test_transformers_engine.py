@@ -16,7 +16,7 @@ from myna.engines.engine import Engine
 from myna.engines.token_penalties import penalized
 from myna.engines.transformers_engine import Transformers, sample_token
 from myna.models.bases import Base, find_base
-from myna.models.libraries import quiet
+from myna.models.gguf_file import quiet
 from myna.models.loading import load_base
 from myna.rendering.tokenizer import Tokenizer
 

@@ -61,7 +61,7 @@ def test_an_adapter_with_canaries_never_speaks_and_is_never_passed_on(thrown: Wo
     secrets = read_json(thrown.adapter("canaries") / "canaries.json")["secrets"]
     assert sorted({times for _, times in secrets}) == [1, 4, 16]
     for use in (
-        lambda: open_clone(thrown, "canaries", thrown.settings()),
+        lambda: open_clone(thrown, "canaries", thrown.settings(), scope="owner"),
         lambda: load_clone(thrown, "canaries", None),
     ):
         with pytest.raises(WorkspaceError, match="adapter 'canaries' has canaries in it"):
@@ -69,7 +69,7 @@ def test_an_adapter_with_canaries_never_speaks_and_is_never_passed_on(thrown: Wo
     for command in (["chat"], ["serve"], ["export", "merged"], ["evaluate", "--blind"]):
         done = run(thrown.root, [*command, "--adapter", "canaries"])
         assert "adapter 'canaries' has canaries in it" in done.err, command
-    open_clone(thrown, "group", thrown.settings()).close()
+    open_clone(thrown, "group", thrown.settings(), scope="owner").close()
 
 
 def test_what_was_said_often_is_exposed(thrown: Workspace) -> None:

@@ -14,6 +14,7 @@ from tests.export.prepared import FRIENDS, Row, make, messages
 
 from myna.errors import ExportError, PeopleError
 from myna.export import card, dataset_export
+from myna.export.card import CLONE
 from myna.export.clone_export import CloneSelection, export_clone
 
 
@@ -26,7 +27,7 @@ def test_examples_are_exchanges_as_cards_write_them() -> None:
     fields = content(("Ben", "tea?"), ("Ana", "always"), ("Ana", "now?"), ("Ben", "ok"))
     assert fields["mes_example"] == "<START>\n{{user}}: tea?\n{{char}}: always\nnow?"
     assert fields["name"] == "Ana"
-    assert fields["description"].startswith("{{char}} is one of a group of people who chat. Writes")
+    assert fields["description"].startswith(f"{CLONE} Writes")
 
 
 def test_nobody_is_quoted_who_may_not_be_cloned() -> None:

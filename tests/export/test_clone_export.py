@@ -13,16 +13,18 @@ from typing import Any
 import pytest
 import yaml
 from tests.adapters import random_adapter, tiny_base
+from tests.consents import trained_on
 from tests.engines.conftest import distance
 from tests.export.prepared import FRIENDS, make
 from tests.metadata import adapter_info, prompt_format
 
-from myna.artifacts import Channel
+from myna.artifacts import Channel, export_records
 from myna.engines.open_engine import open_engine
-from myna.errors import ExportError, PeopleError, WorkspaceError
+from myna.errors import ConsentError, ExportError, WorkspaceError
 from myna.export import dataset_export
 from myna.export.clone_export import TARGETS, CloneExportReport, CloneSelection, export_clone, slugs
 from myna.models.bases import Base
+from myna.models.gguf_file import read_metadata
 from myna.models.loading import load_adapter, load_base
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
@@ -62,7 +64,7 @@ def trained(tmp_path: Path) -> Trained:
             base=base.name,
             base_fingerprint=base.fingerprint,
             format=prompt_format(max_length=128),
-            personas=list(personas),
+            people=trained_on(personas).people,
             channels=[Channel("", "tea", ["Ben", "Ana", "Cy"])],
             **more,
         ).save(folder)
@@ -83,6 +85,10 @@ class TestGguf:
         folder, done = exported(trained(base, real_lora), "gguf")
         assert done.checked == "llama.cpp loads it on SmolLM2-135M-Instruct.Q4_1.gguf"
         assert done.files == ["README.txt", "adapter.gguf", "template.jinja"]
+        metadata = read_metadata(folder / "adapter.gguf")
+        assert metadata["general.name"] == "Ana (clone)"
+        assert "It is not the person" in str(metadata["general.description"])
+        assert "a language model imitates them" in (folder / "README.txt").read_text("utf-8")
         prompt = tokenizer.encode("A chat in tea: Ana, Ben.\nBen: tea?\nAna:").ids
         engine = open_engine("llama.cpp", base, folder / "adapter.gguf", context=256)
         ours = engine.next_probs(prompt)
@@ -137,6 +143,7 @@ class TestOllama:
             'PARAMETER stop """', 'Ben:"""', 'PARAMETER stop """', 'Cy:"""',
         ]  # fmt: skip
         assert "PARAMETER temperature 0.9" in lines
+        assert lines[-1].startswith('LICENSE """A clone of Ana: a language model')
         assert done.checked.startswith("llama.cpp loads it")
 
     def test_sampling_is_each_personas_and_what_ollama_lacks_is_named(
@@ -157,8 +164,11 @@ class TestOllama:
 
     def test_one_for_each_persona(self, trained: Trained, base: Base, real_lora: Path) -> None:
         folder, done = exported(trained(base, real_lora, ("Ana", "Ben")), "ollama")
-        assert [f for f in done.files if "Modelfile" in f] == ["ana.Modelfile", "ben.Modelfile"]
-        assert '"Ben:"' in (folder / "ben.Modelfile").read_text("utf-8")
+        assert [f for f in done.files if "Modelfile" in f] == [
+            "ana-clone.Modelfile",
+            "ben-clone.Modelfile",
+        ]
+        assert '"Ben:"' in (folder / "ben-clone.Modelfile").read_text("utf-8")
         assert exported(trained_again(done), "ollama", person="ben")[1].personas == ["Ben"]
 
     def test_without_a_gguf(self, trained: Trained, tiny: Base, lora: Path) -> None:
@@ -233,7 +243,7 @@ class TestTextgen:
         ids = torch.tensor([tokenizer.encode("Ben: tea?").ids])
         models = [
             load_adapter(load_base(tiny, dtype=torch.float32, device="cpu"), place)
-            for place in (folder / "loras" / "myna-ana", lora)
+            for place in (folder / "loras" / "myna-clone-ana", lora)
         ]
         with torch.inference_mode():
             ours, theirs = (model(ids).logits for model in models)
@@ -258,17 +268,17 @@ class TestTextgen:
         stops = ast.literal_eval(f"[{settings['custom_stopping_strings']}]")
         assert stops == ["\nBen:", "\nCy:"]
         assert settings["custom_system_message"] == "A chat in tea: Ana, Ben, Cy."
-        template = folder / "instruction-templates" / "myna-ana.yaml"
+        template = folder / "instruction-templates" / "myna-clone-ana.yaml"
         found = yaml.safe_load(template.read_text("utf-8"))
         assert found == {"instruction_template": settings["instruction_template_str"]}
-        preset = yaml.safe_load((folder / "presets" / "myna-ana.yaml").read_text("utf-8"))
+        preset = yaml.safe_load((folder / "presets" / "myna-clone-ana.yaml").read_text("utf-8"))
         assert preset["min_p"] == 0.05
 
     def test_no_path_of_this_machine_is_in_the_lora(
         self, trained: Trained, tiny: Base, lora: Path
     ) -> None:
         folder, _ = exported(trained(tiny, lora), "textgen")
-        config = json.loads((folder / "loras/myna-ana/adapter_config.json").read_text())
+        config = json.loads((folder / "loras/myna-clone-ana/adapter_config.json").read_text())
         assert config["base_model_name_or_path"] == tiny.folder.name
 
 
@@ -280,7 +290,7 @@ class TestWhatAllShare:
         space = trained(tiny, lora)
         text = space.people_file.read_text("utf-8")
         space.people_file.write_text(text.replace('"clone"', '"context"'), "utf-8")
-        with pytest.raises(PeopleError, match=r"Ana, whom 'group' has learned .* train again"):
+        with pytest.raises(ConsentError, match=r"has learned from Ana.* train --without \"Ana\"`"):
             exported(space, target)
         assert not (space.root / "exports" / target).exists()
 
@@ -302,6 +312,8 @@ class TestWhatAllShare:
         with pytest.raises(ExportError, match="an adapter for each person: name one"):
             exported(space, "gguf")
         assert "adapter.gguf" in exported(space, "gguf", person="ben")[1].files
+        [record] = export_records(space)
+        assert record.accounts == trained_on(["Ben"]).people["Ben"].accounts
 
     def test_nothing_trained(self, tmp_path: Path) -> None:
         space = make(tmp_path / "friends", FRIENDS)

@@ -13,7 +13,7 @@ import pytest
 from tests.chats import cleaned
 from tests.sample_tables import messages
 
-from myna import people, workers, workspace
+from myna import leftovers, people, workers, workspace
 from myna.errors import SourceError, WorkspaceError
 from myna.importing import import_files
 from myna.importing.discover import discover_chats
@@ -188,14 +188,14 @@ class TestFailures:
         monkeypatch: pytest.MonkeyPatch,
         file: str,
     ) -> None:
-        write = workspace.write_bytes
+        write = leftovers.write_bytes
 
         def no_room(path: Path, data: bytes) -> None:
             if path.name.endswith(file):
                 raise OSError(errno.ENOSPC, "No space left on device")
             write(path, data)
 
-        monkeypatch.setattr(workspace, "write_bytes", no_room)
+        monkeypatch.setattr(leftovers, "write_bytes", no_room)
         with pytest.raises(WorkspaceError, match="the disk is full") as error:
             bring([row(2, author="Ben")])
         assert "\n" not in str(error.value)

@@ -16,7 +16,7 @@ class TestAdd:
         before = People((Person("Ana", ("x:1", "y:7"), "no"),))
         after = accounts.add_people(before, found(("x:1", "Ana K"), ("x:2", "Ben")), "clone")
         assert after.persons == (before.persons[0], Person("Ben", ("x:2",), "clone"))
-        assert after.default_consent == "clone"
+        assert after.default_consent is None, "nobody is cloned by default in later imports"
 
     def test_two_accounts_of_one_name_stay_two_persons(self) -> None:
         after = accounts.add_people(
@@ -51,11 +51,11 @@ class TestAdd:
         said = said.with_columns(author=pl.Series(["Anna", "Ana"]))
         assert accounts.find_accounts(said).rows() == [("test:1", "Ana", False)]
 
-    def test_whoever_made_the_export_is_me_and_may_be_cloned(self) -> None:
+    def test_whoever_made_the_export_is_me_and_is_asked_like_everybody(self) -> None:
         rows = found(("x:1", "Ana"), ("x:2", "Ben"))
         after = accounts.add_people(People(), rows, "no", {"x:2"})
         assert after.me == "Ben"
-        assert [p.consent for p in after.persons] == ["no", "clone"]
+        assert [p.consent for p in after.persons] == ["no", "no"]
 
     def test_a_second_export_of_somebody_else_does_not_change_who_i_am(self) -> None:
         before = accounts.add_people(People(), found(("x:1", "Ana")), "no", {"x:1"})

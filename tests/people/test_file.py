@@ -67,7 +67,7 @@ class TestFile:
         path = tmp_path / "people.toml"
         mine = (
             "# my friends\n"
-            'default_consent = "clone"\n\n'
+            'default_consent = "context"\n\n'
             '[people."Ben"]  # said yes on Friday\n'
             'accounts = ["x:2", "y:9"] # both his\n'
             'consent = "context"\n\n'
@@ -80,7 +80,9 @@ class TestFile:
             path, accounts.add_people(people.load(path), found(("x:2", "Ben"), ("x:3", "Cy")), "no")
         )
         text = path.read_text()
-        assert text.replace('default_consent = "no"', 'default_consent = "clone"').startswith(mine)
+        assert text.replace('default_consent = "no"', 'default_consent = "context"').startswith(
+            mine
+        )
         assert [p.name for p in people.load(path).persons] == ["Ben", "Ana", "Cy"]
         assert people.load(path).persons[2] == Person("Cy", ("x:3",), "no")
 
@@ -111,6 +113,7 @@ class TestFile:
             ('[people.Ana]\naccounts = "x:1"', 'Ana: write accounts as a list: ["x:1"]'),
             ("[people.Ana]\nconsent = 'yes'", "Ana: consent 'yes': choose clone, context or no"),
             ("[people.Ana]\nconsents = 'no'", "Ana: there is no 'consents' in a person's table"),
+            ("default_consent = 'clone'", "nobody is cloned by default: write context or no"),
             ("default_consent = 'maybe'", "consent 'maybe': choose clone, context or no"),
             ("[Ana]\naccounts = ['x:1']", "what is 'Ana'? A person is [people.\"NAME\"]"),
             (

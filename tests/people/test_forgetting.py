@@ -21,7 +21,7 @@ BEN = Person("Ben", ("test:Ben",), "clone")
 def space(tmp_path: Path) -> Workspace:
     """Two tables, one of which Ana is in; samples and reports were made."""
     space = workspace.create(tmp_path / "friends")
-    people.save(space.people_file, People((ANA, BEN), "clone", me="Ana"))
+    people.save(space.people_file, People((ANA, BEN), "context", me="Ana"))
     mentions = [
         [],
         [{"author_id": "Ana", "start": 3, "end": 7}, {"author_id": "Ben", "start": 8, "end": 12}],
@@ -76,7 +76,7 @@ def test_what_was_made_of_them_goes_and_their_name_too(space: Workspace) -> None
     assert not space.reports.exists()
     assert "Ana" not in space.people_file.read_text()
     known = people.load(space.people_file)
-    assert known == People((BEN,), "clone", forgotten=(accounts.account_hash("test:Ana"),))
+    assert known == People((BEN,), "context", forgotten=(accounts.account_hash("test:Ana"),))
 
 
 def test_stopped_half_way_it_is_finished_by_doing_it_again(

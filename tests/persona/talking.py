@@ -7,6 +7,7 @@ import threading
 from collections.abc import Generator, Sequence
 from typing import Any, cast
 
+from tests.consents import AllAgree
 from tests.metadata import prompt_format
 
 from myna import config
@@ -92,6 +93,7 @@ def clone_of(script: Script, personas: str = "Ben Cy Dee", **more: Any) -> Clone
         engine=cast(Engine, script),
         tokenizer=script.tokenizer,
         personas=names,
+        consents=AllAgree(names),
         format=prompt_format(),
         channels=[Channel("", "tea", [*names, "Ana"])],
         rng=random.Random(1),

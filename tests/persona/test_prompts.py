@@ -12,6 +12,7 @@ from typing import Any, cast
 import polars as pl
 import pytest
 from tests.chats import everyone, table
+from tests.consents import AllAgree
 from tests.persona.talking import Script
 
 from myna import config, workspace
@@ -76,6 +77,7 @@ class Moment:
             engine=cast(Engine, self.engine),
             tokenizer=tokenizer,
             personas=["Ana"],
+            consents=AllAgree(["Ana"]),
             format=made.info.format,
             channels=made.info.channels,
             chat=config.Chat(),

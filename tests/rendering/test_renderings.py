@@ -178,7 +178,12 @@ class TestWhoOpens:
     ("template", "why"),
     [
         ("", "has no chat template"),
-        ("{% if %}", "cannot be read"),
+        ("{% if %}", "cannot be used"),
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "takes"),
+        ("{{ 'x' * 10**11 }}", "takes more memory|takes longer"),
+        ("{% set x = 'xxxxxxxxxx' %}{% for a in range(99) %}{{ x * 99999 }}{% endfor %}", "writes"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "calls itself without end|cannot be"),
+        ("{{ '%2000000000d' % 1 }}", "takes more memory|takes longer|writes more"),
         (
             bases.LOOP + "{{ loop.index }}{{ message['content'] }}<|im_end|>{% endfor %}",
             "not always",

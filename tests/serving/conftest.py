@@ -16,6 +16,7 @@ import httpx2 as httpx
 import pytest
 import tokenizers
 from openai import OpenAI
+from tests.consents import agreed
 from tests.metadata import prompt_format
 from tokenizers import decoders, models, pre_tokenizers
 
@@ -171,6 +172,7 @@ class Starter:
             engines=dict(own),
             tokenizer=self.tokenizer,
             personas=PERSONAS,
+            consents=agreed(self.folder, PERSONAS, own_adapters=per_person),
             format=prompt_format(max_length=context),
             channels=[Channel("", "tea", PERSONAS)],
             chat=config.Chat(max_new_tokens=60),

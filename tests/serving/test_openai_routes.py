@@ -17,8 +17,13 @@ def user(text: str, name: str | None = None) -> dict[str, str]:
 
 def test_personas_and_the_group_are_models(serving: Serving) -> None:
     listed = serving.client().models.list().data
-    assert [model.id for model in listed] == ["Ana", "Ben", "Cy", "group", "group+names"]
-    assert serving.client().models.retrieve("Ana").object == "model"
+    clones = ["Ana (clone)", "Ben (clone)", "Cy (clone)"]
+    assert [model.id for model in listed] == [*clones, "group", "group+names"]
+    for name in ("Ana", "ana (clone)"):
+        ana = serving.client().models.retrieve(name)
+        assert (ana.id, ana.object) == ("Ana (clone)", "model")
+        assert "A clone of Ana: a language model" in ana.model_extra["description"]
+    assert all(model.model_extra["is_clone"] for model in listed)
 
 
 def test_a_persona_answers_a_chat(serving: Serving) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
 
 from myna.errors import SourceError
+from myna.sources import ChatFile, json_lines
 
 
 def test_fields_damage_and_its_lines(read, fixture_file) -> None:
@@ -49,3 +51,26 @@ def test_a_cut_at_any_byte_costs_the_line_it_is_in(read, memory_file) -> None:
 def test_another_json_is_an_error(read, memory_file) -> None:
     with pytest.raises(SourceError, match="no lines with an author and a text"):
         read("json_lines", memory_file(b'{"a": 1}\n'))
+
+
+def test_a_line_of_any_length_costs_no_memory_and_only_itself(read, tmp_path) -> None:
+    path = tmp_path / "long.jsonl"
+    with path.open("wb") as out:
+        out.write(b'{"author": "ada", "text": "before"}\n{"author": "ada", "text": "')
+        for _ in range(200):
+            out.write(b"x" * 1_000_000)
+        out.write(b'"}\n{"author": "ada", "text": "after"}\n')
+    tracemalloc.start()
+    table, tally = read("json_lines", ChatFile(path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert table["text"].to_list() == ["before", "after"]
+    assert tally.skipped == {"line too long": 1}
+    assert peak < 150_000_000, "a line of 200 MB takes several times as much if it is read whole"
+
+
+def test_lone_surrogates_do_not_hide_what_it_is(memory_file) -> None:
+    data = b'{"author": "ada", "text": "half a smile \\ud83d"}\n'
+    recognition = json_lines.recognise(memory_file(data))
+    assert recognition is not None
+    assert recognition.source == "json_lines"

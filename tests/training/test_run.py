@@ -85,7 +85,7 @@ def talking(space: Workspace) -> Settings:
 
 def speaks(space: Workspace, person: str) -> str:
     """A persona's turn, by the engine of its adapter."""
-    clone = open_clone(space, "group", talking(space), seed=1)
+    clone = open_clone(space, "group", talking(space), scope="owner", seed=1)
     builder = clone.prompt_builder(["Cy"])
     builder.add("Cy", "who is coming")
     return "".join(clone.speak(builder, person))
@@ -133,7 +133,7 @@ class TestOneForEach:
         assert info.adapters == {"Ana": "group.ana", "Ben": "group.ben"}
         for person, name in info.adapters.items():
             assert AdapterInfo.load(space, name).personas == [person]
-        clone = open_clone(space, "group", talking(space))
+        clone = open_clone(space, "group", talking(space), scope="owner")
         assert sorted(clone.personas) == ["Ana", "Ben"]
         assert clone.engines["Ana"] is not clone.engines["Ben"]
         speaks(space, "Ben")
@@ -216,7 +216,7 @@ def test_the_rules_are_kept_as_they_were_used(space: Workspace) -> None:
     assert "" not in rules.values()
     rules["at_sign"] = "all"  # the default of some other version
     (space.adapter("group") / "adapter.json").write_text(json.dumps(stored), "utf-8")
-    builder = open_clone(space, "group", talking(space)).prompt_builder(["Cy"])
+    builder = open_clone(space, "group", talking(space), scope="owner").prompt_builder(["Cy"])
     builder.add("Cy", "mail me @ home")
     assert builder.messages[-1].text == "mail me  home"
 
@@ -229,7 +229,7 @@ def test_another_base_of_the_same_name_is_refused_in_one_line(space: Workspace) 
     try:
         for do in (
             lambda: evaluation.run(space, "group", lambda _: None, lambda *_: None, SMALL),
-            lambda: open_clone(space, "group", talking(space)),
+            lambda: open_clone(space, "group", talking(space), scope="owner"),
             lambda: clone_export.load_clone(space, "group", None),
             lambda: train(space, continue_training=True),
         ):

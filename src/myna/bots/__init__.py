@@ -6,7 +6,6 @@ that a bot reads are stored in rooms only, and never trained on.
 
     host, commands   the bot of any platform, and its commands
     outbox           received messages and waiting posts, in SQLite
-    consent          personas that may speak, accounts that may be read
     front            the interface of a platform; display names
     delivery         posting each message once; typing pauses, quiet hours
     discord_*        the front end for Discord

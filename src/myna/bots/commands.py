@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -9,8 +10,10 @@ from myna import people
 from myna.bots.front import UndeliverableError, clone_display_name
 from myna.bots.host import Host
 from myna.errors import MynaError, PeopleError, RoomError
+from myna.people.consent import MEANING
 from myna.rooms.registry import LiveRoom
 
+log = logging.getLogger(__name__)
 EVERYONE = "everyone"
 MAX_WATCH_TURNS = 30
 """Limit of turns that clones talk among themselves after one command."""
@@ -182,6 +185,37 @@ class BotCommands:
         return (
             "Done: what you write is not read any more. If a clone of you is here under a name "
             "that is not known to be yours, say which with who."
+        )
+
+    def consent_question(self, account: str, name: str) -> str:
+        """The question whether somebody may be cloned, to be shown with a yes and a no.
+
+        Raises:
+            PeopleError: people.toml lacks the account, or has it as a bot's.
+        """
+        person = self._host.consents.person_of(account)
+        if person is None or person.is_bot:
+            raise PeopleError(
+                f"people.toml has nobody with the account {account}: add it to their accounts"
+            )
+        return (
+            f"**{name}, may you be cloned?**\n{MEANING}\nA yes here is for a clone that talks to "
+            f"the owner of the chats and in groups such as this one. Only {name} can answer; the "
+            "buttons stay, so that a yes can be taken back."
+        )
+
+    async def answer_consent(self, account: str, *, agrees: bool, where: str) -> str:
+        """Write down somebody's own answer; a no also silences a clone that is there already."""
+        how = f"by a button of the bot, in {where}"
+        person = await self._host.in_thread(
+            partial(self._host.consents.answer, account, agrees=agrees, how=how)
+        )
+        log.info("%s: %s", person.name, "agreed to be cloned" if agrees else "may not be cloned")
+        if agrees:
+            return "Thank you: you may be cloned. The other button takes it back, at any time."
+        return (
+            "Done: you are not cloned. A clone of you is silent from now on, and the next training "
+            "is without your messages."
         )
 
     async def stats(self, channel_id: str) -> str:

@@ -11,13 +11,19 @@ from fnmatch import fnmatchcase
 import discord
 
 from myna.bots.commands import BotCommands
-from myna.bots.consent import ConsentChecker
-from myna.bots.discord_commands import CloneCommandTree, PersonaMenu, TurnButton, buttons
+from myna.bots.discord_commands import (
+    CloneCommandTree,
+    ConsentButton,
+    PersonaMenu,
+    TurnButton,
+    buttons,
+)
 from myna.bots.discord_front import DiscordFront, readable_text
 from myna.bots.front import Front
 from myna.bots.host import Host
 from myna.bots.outbox import Outbox
 from myna.config import Bot
+from myna.people.consent_checker import ConsentChecker
 
 MAX_MISSED_MESSAGES = 200
 """Limit of messages of a channel that are read after the bot was away."""
@@ -62,7 +68,7 @@ class DiscordBot(discord.Client):
         self.host = make_host(self._front)
         self.commands = BotCommands(self.host)
         self.tree = CloneCommandTree(self, self)
-        self.add_dynamic_items(TurnButton, PersonaMenu)
+        self.add_dynamic_items(TurnButton, ConsentButton, PersonaMenu)
         self._owners: set[int] = set()
         self._caught_up = asyncio.Event()
 

@@ -15,7 +15,7 @@ from myna.bots.discord_front import MAX_MESSAGE_CHARS
 from myna.bots.front import clone_display_name
 from myna.bots.outbox import Post
 from myna.config.fields import MAX_TEMPERATURE
-from myna.errors import MynaError
+from myna.errors import MynaError, PeopleError
 
 MAX_CHOICES = 25
 """Limit of autocomplete choices ("Application Command Option Choice", developer reference)."""
@@ -179,6 +179,24 @@ class CloneCommands(app_commands.Group):
         await _respond(interaction, done)
 
     @app_commands.command()
+    @app_commands.describe(member="who is asked; only they can answer")
+    async def ask(self, interaction: discord.Interaction, member: discord.Member) -> None:
+        """Ask a member whether they may be cloned (owners only)."""
+        try:
+            if not await self._bot.is_owner(interaction.user):
+                raise PeopleError("only the bot's owner may do that")
+            account, name = _account(member), discord.utils.escape_markdown(member.display_name)
+            question = self._bot.commands.consent_question(account, name)
+        except MynaError as error:
+            await _reply(interaction, _sentence(error))
+            return
+        view = discord.ui.View(timeout=None)
+        view.add_item(ConsentButton("yes", member.id))
+        view.add_item(ConsentButton("no", member.id))
+        nobody = discord.AllowedMentions.none()
+        await interaction.response.send_message(question, view=view, allowed_mentions=nobody)
+
+    @app_commands.command()
     async def stats(self, interaction: discord.Interaction) -> None:
         """Count the messages of this channel, and the tokens of today."""
         await _respond(interaction, self._bot.commands.stats(_channel_id(interaction)))
@@ -230,6 +248,46 @@ class TurnButton(
             return
         does = bot.commands.retry if self._action == "retry" else bot.commands.delete
         await _respond(interaction, does(_channel_id(interaction), self._post_id))
+
+
+class ConsentButton(
+    discord.ui.DynamicItem[discord.ui.Button[discord.ui.View]],
+    template=r"myna:consent:(?P<answer>yes|no):(?P<user>[0-9]+)",
+):
+    """A button under the question whether somebody may be cloned; only they can press it."""
+
+    def __init__(self, answer: str, user: int) -> None:
+        agrees = answer == "yes"
+        super().__init__(
+            discord.ui.Button(
+                label="I agree to be cloned" if agrees else "No, or not any more",
+                style=discord.ButtonStyle.primary if agrees else discord.ButtonStyle.secondary,
+                custom_id=f"myna:consent:{answer}:{user}",
+            )
+        )
+        self._agrees = agrees
+        self._user = user
+
+    @classmethod
+    async def from_custom_id(
+        cls, interaction: discord.Interaction, item: discord.ui.Item[Any], match: re.Match[str], /
+    ) -> ConsentButton:
+        """The button that was pressed."""
+        return cls(match["answer"], int(match["user"]))
+
+    async def callback(self, interaction: discord.Interaction) -> None:
+        """Write down the answer."""
+        bot: CommandClient = interaction.client  # type: ignore[assignment]
+        reason = bot.refusal(interaction.guild)
+        if interaction.user.id != self._user:
+            reason = "Only the one who is asked can answer."
+        if reason:
+            await _reply(interaction, reason)
+            return
+        where = f"{interaction.guild} on Discord"
+        account = _account(interaction.user)
+        done = bot.commands.answer_consent(account, agrees=self._agrees, where=where)
+        await _respond(interaction, done)
 
 
 class PersonaMenu(

@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 import discord
 
-from myna.bots.consent import ConsentChecker
 from myna.bots.front import UndeliverableError, clone_display_name
 from myna.bots.outbox import Outbox, Post
+from myna.people.consent_checker import ConsentChecker
 
 MAX_MESSAGE_CHARS = 2000
 """Longest message on Discord ("Create Message", developer reference)."""

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from myna.bots.outbox import Post
-from myna.people import MAX_NAME_CHARS, sanitize_name
+from myna.people import CLONE_MARK, MAX_NAME_CHARS, sanitize_name
 
 
 class UndeliverableError(Exception):
@@ -44,8 +44,6 @@ class Front(Protocol):
         """Delete posted messages, if the platform can."""
 
 
-CLONE_MARK = " (clone)"
-"""Ending of every clone's name, so that nobody takes a clone for the human."""
 MAX_WEBHOOK_NAME_CHARS = 80
 """Longest name of a webhook on Discord ("Create Webhook", developer reference)."""
 _HUMAN = " (human)"

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from myna.bots import front as front_
-from myna.bots.consent import ConsentChecker
 from myna.bots.delivery import Delivery, is_quiet
 from myna.bots.front import Front
 from myna.bots.outbox import ChannelTask, Outbox, Post
 from myna.config import Bot
 from myna.conversations import name_mentions
 from myna.errors import BusyError, MynaError, RoomError
+from myna.people.consent_checker import ConsentChecker
 from myna.rooms.registry import LiveReply, LiveRoom, Rooms
 from myna.rooms.store import Message
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from myna.evaluation.blind import Answer, Card, Deck
     from myna.workspace import Workspace
 
+OWNER = "Me"
+"""The player who owns the chats; others see only people who agreed to that."""
 CARDS = 20
 """Cards of one game."""
 SHOWN_TURNS = 5
@@ -50,9 +52,9 @@ def run(workspace: Workspace, name: str, player: str, *, private: bool, as_json:
     Raises:
         WorkspaceError: there is no deck, or no card that may be shown.
     """
-    deck = blind.load_deck(workspace, name)
+    player = people.sanitize_name(player)
+    deck = blind.load_deck(workspace, name, "owner" if as_json or player == OWNER else "group")
     if not as_json:
-        player = people.sanitize_name(player)
         screen = console()
         deck = _review(workspace, name, deck, screen, private=private)
         _play(workspace, name, deck, screen, player)

@@ -11,17 +11,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, Set, find_workspace, note, open_workspace, print_json
+from myna.cli._terminal import (
+    Adapter,
+    Json,
+    LogFormatter,
+    Set,
+    find_workspace,
+    note,
+    open_workspace,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Iterator
     from typing import TextIO
 
     from myna import config
-    from myna.bots.consent import ConsentChecker
     from myna.bots.front import Front
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
+    from myna.people.consent_checker import ConsentChecker
     from myna.workspace import Workspace
 
 NAME = "bot"
@@ -119,7 +128,6 @@ def open_bot(
     workspace: Workspace, name: str, settings: config.Settings, platform: str
 ) -> Iterator[tuple[Outbox, ConsentChecker, Callable[[Front], Host]]]:
     """Open the clone, its rooms, the outbox and the consents; yield what makes the bot's host."""
-    from myna.bots.consent import ConsentChecker
     from myna.bots.host import Host
     from myna.bots.outbox import Outbox
     from myna.engines.queueing import Queue
@@ -127,8 +135,8 @@ def open_bot(
     from myna.rooms.registry import Rooms
     from myna.rooms.store import RoomStore
 
-    clone = open_clone(workspace, name, settings, report=note)
-    consents = ConsentChecker(workspace, clone.personas)
+    clone = open_clone(workspace, name, settings, scope="group", report=note)
+    consents = clone.consents
     outbox = Outbox(workspace.bots / f"{platform}.sqlite")
     store = RoomStore(workspace.rooms_file)
     slots = clone.engine.slots
@@ -147,8 +155,6 @@ def open_bot(
         )
 
     try:
-        if not consents.speakers():
-            note("all are silent: no persona has the consent `clone` now. See `myna people`")
         yield outbox, consents, make_host
     finally:
         outbox.close()
@@ -211,7 +217,7 @@ def _print_findings(findings: Any, as_json: bool) -> None:
         raise BotError("something is missing: see the lines above, and docs/discord.md")
 
 
-class _RedactingFormatter(logging.Formatter):
+class _RedactingFormatter(LogFormatter):
     """Formats log records and their tracebacks without secrets."""
 
     def __init__(self, secrets: Collection[str]) -> None:

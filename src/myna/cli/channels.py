@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from myna.cli._terminal import Json, console, find_workspace, note, print_json
+from myna.cli._terminal import Json, console, find_workspace, note, one_line, print_json
 
 NAME = "channels"
 
@@ -34,11 +34,14 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
             counts += f", {row['threads']:,} threads"
         days = f"{row['first'] or '?'} to {row['last'] or '?'}"
         screen.print(
-            Text(title, style="bold"), Text(f"{row['source']}: {counts}, {days}"), sep="  "
+            Text(one_line(title), style="bold"),
+            Text(f"{row['source']}: {counts}, {days}"),
+            sep="  ",
         )
         if sample := row["sample"]:
             cut = "…" * (len(sample) > MAX_SAMPLE_CHARS)
-            screen.print(Text(f"    {sample[:MAX_SAMPLE_CHARS]}{cut}", style="dim"))
+            shown = one_line(sample[:MAX_SAMPLE_CHARS])
+            screen.print(Text(f"    {shown}{cut}", style="dim"))
     note(
         'Choose some in myna.toml, [filter] channels = ["general", "!*bots*"], '
         "or with `myna prepare --channel NAME`"

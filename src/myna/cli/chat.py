@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Set, console, note, open_workspace, person_colours
+from myna.cli._terminal import (
+    Adapter,
+    Set,
+    console,
+    note,
+    note_lines,
+    open_workspace,
+    person_colours,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,9 +79,10 @@ def command(
 
     workspace, settings = open_workspace(ctx, assignments)
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
-    clone = open_clone(workspace, adapter, settings, seed=seed, report=note)
+    clone = open_clone(workspace, adapter, settings, scope="owner", seed=seed, report=note)
     with closing(clone), closing(RoomStore(workspace.rooms_file)) as store:
-        personas = [people.match_name(n, clone.personas) for n in with_] if with_ else None
+        matched = [people.match_name(n, clone.personas) for n in with_ or ()]
+        personas = [clone.check_persona(name) for name in matched] or None
         rooms = Rooms(clone, store, Queue(1, 1))
         live, resumed = _open_room(rooms, room, personas)
         me = people.sanitize_name(as_ or (live.humans or ["Me"])[-1])
@@ -165,20 +174,24 @@ class ChatSession:
             "/journal": lambda day: self._write(day=day),
             "/retry": lambda _: self._print_reply(self.room.regenerate()),
             "/forget": self._forget,
-            "/help": lambda _: note(COMMANDS_HELP),
+            "/help": lambda _: note_lines(COMMANDS_HELP),
         }
         if word == "/quit":
             return False
         if word in actions:
             actions[word](rest.strip())
         else:
-            note(f"there is no command {word}\n{COMMANDS_HELP}")
+            note(f"there is no command {word}")
+            note_lines(COMMANDS_HELP)
         return True
 
     def print_recent(self) -> None:
         """Print the last messages of a resumed room."""
+        from myna import people
+
         for message in self.room.messages(RECENT_MESSAGES):
-            self.screen.print(f"{message.person}: ", style="bold dim", end="")
+            mark = people.CLONE_MARK if message.by_clone else ""
+            self.screen.print(f"{message.person}{mark}: ", style="bold dim", end="")
             self.screen.print(_indented(message.text, message.person), style="dim")
 
     def _let_answer(self) -> None:
@@ -205,8 +218,10 @@ class ChatSession:
 
     def _print_reply(self, reply: LiveReply) -> bool:
         """Print a reply as it is generated; return False if Ctrl-C stopped it."""
+        from myna import people
+
         style = person_colours(self.clone.personas)[reply.person]
-        self.screen.print(f"{reply.person}: ", style=f"bold {style}", end="")
+        self.screen.print(f"{reply.person}{people.CLONE_MARK}: ", style=f"bold {style}", end="")
         with reply:
             try:
                 for text in reply:
@@ -227,7 +242,7 @@ class ChatSession:
                     self.room.dismiss(name)
             for name in chosen:
                 self.room.summon(name)
-        others = [p for p in self.clone.personas if p not in self.room.members]
+        others = [p for p in self.clone.speakers() if p not in self.room.members]
         note(f"In the room: {', '.join(self.room.members)}")
         if others:
             note(f"Not in the room: {', '.join(others)}")

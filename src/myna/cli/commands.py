@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -26,6 +27,7 @@ from myna.cli import (
     status,
     train,
 )
+from myna.cli._terminal import note
 from myna.errors import MynaError
 
 app = typer.Typer(
@@ -83,6 +85,7 @@ def options(
 
 def main() -> None:
     """Run the command line; an error of myna's is one line on standard error."""
+    os.umask(0o077)  # whatever it writes is for its user alone
     try:
         app()
     except MynaError as error:
@@ -98,5 +101,5 @@ def main() -> None:
 def _fail(error: BaseException, line: str, exit_status: int) -> None:
     if "--debug" in sys.argv:
         raise error
-    typer.echo(f"myna: {' '.join(line.split())}", err=True)
+    note(f"myna: {' '.join(line.split())}")
     sys.exit(exit_status)

@@ -57,22 +57,25 @@ def command(
         print_json(
             {"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": conversation}
         )
-    note(f"\nTalk to them yourself: cd {folder} && myna chat")
+    note("")
+    note(f"Talk to them yourself: cd {folder} && myna chat")
 
 
 def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:
     """Let the clones continue a scene of the test split, and print it beside the real one."""
+    from myna import people
     from myna.persona.clone import open_clone
 
-    clone = open_clone(workspace, DEFAULT_ADAPTER, workspace.settings(), seed=11, report=note)
+    settings = workspace.settings()
+    clone = open_clone(workspace, DEFAULT_ADAPTER, settings, scope="group", seed=11, report=note)
     scene = _scene(workspace, clone.personas)
     builder = scene.prompt_builder(clone.format, clone.tokenizer, clone.prompt_budget(clone.chat))
     colours = person_colours(clone.personas)
     screen = console()
 
-    def print_line(person: str, text: str, end: str = "\n") -> None:
+    def print_line(person: str, text: str, end: str = "\n", mark: str = "") -> None:
         if not quiet:
-            screen.print(f"{person}: ", style=f"bold {colours.get(person, 'white')}", end="")
+            screen.print(f"{person}{mark}: ", style=f"bold {colours.get(person, 'white')}", end="")
             screen.print(text, end=end)
 
     if not quiet:
@@ -84,7 +87,7 @@ def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:
     crew = [p for p in builder.members if p in clone.personas]
     for _ in range(CLONE_TURNS):
         person = clone.next_speaker(builder, crew)
-        print_line(person, "", end="")
+        print_line(person, "", end="", mark=people.CLONE_MARK)
         turn = clone.speak(builder, person)
         for piece in turn:
             if not quiet:

@@ -209,7 +209,7 @@ def _print_people(screen: Console, measures: list[Measure]) -> None:
             far = style.people.get(person, {}).get("clone")
         table.add_row(
             Text(person or "everyone"),
-            f"{own['clone'].items:,}",
+            f"{changed.items:,}",
             *(written(own[key], "bits") for key in ("floor", "clone")),
             number(changed.value, "share"),
             *(written(named.get(key), "share") for key in ("clone", "ceiling")),

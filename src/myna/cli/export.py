@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import CLONE_FORMATS, DATASET_FORMATS, DEFAULT_ADAPTER, join_with_or
-from myna.cli._terminal import Adapter, Json, console, find_workspace, note, print_json
+from myna.cli._terminal import Adapter, Json, console, find_workspace, note, one_line, print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -80,7 +80,9 @@ def command(
         _export_clone(workspace, format_, to, adapter, person, everyone=everyone, as_json=as_json)
         return
     chosen = formats.find(format_)
-    personas = dataset_export.choose_personas(workspace, person, everyone=everyone)
+    personas = dataset_export.choose_personas(
+        workspace, person, everyone=everyone, scope="publish" if push else "owner"
+    )
     wanted = dataset_export.DatasetOptions(chosen, personas, with_test, system, sequence_len)
     _export_dataset(workspace, wanted, to, push, sure=yes, as_json=as_json)
 
@@ -115,6 +117,8 @@ def _export_dataset(
     if not as_json:
         print_export(done, console())
     address = _push_if_confirmed(done, repository, sure=sure) if repository else None
+    if address:
+        dataset_export.record_dataset(workspace, done, address)
     if as_json:
         print_json({**vars(done), "pushed": address})
     elif address:
@@ -142,9 +146,9 @@ def _export_clone(
         return
     screen = console()
     names = f"'{done.adapter}'" if done.adapter else ", ".join(done.personas)
-    screen.print(f"{done.format} of {names}: {done.folder}")
+    screen.print(one_line(f"{done.format} of {names}: {done.folder}"))
     for file in done.files:
-        screen.print(f"  {file}")
+        screen.print(one_line(f"  {file}"))
     if done.checked:
         screen.print(f"Checked: {done.checked}")
     note(f"Next: {done.folder}/README.txt says how to run it")

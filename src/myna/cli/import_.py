@@ -41,8 +41,9 @@ def command(
     consent: Annotated[
         Consent | None,
         typer.Option(
-            help="Consent of new people: clone (may be a persona), context (in prompts, never "
-            "trained), no (left out). Default: as last time; the first time, myna asks."
+            help="Consent of new people: context (in prompts, never trained), no (left out), or "
+            "clone, only if all have agreed (`myna people allow` is for each). Default: context, "
+            "or no if that was chosen last time."
         ),
     ] = None,
     source: Annotated[
@@ -73,15 +74,26 @@ def command(
     workspace = find_workspace(ctx)
     if source:
         sources.load_source(source)  # raises for an unknown name before anything is read
-    new_consent = _consent(consent, people.load(workspace.people_file))
+    before = people.load(workspace.people_file)
+    new_consent: Any = consent.value if consent else before.default_consent or "context"
+    if new_consent == "clone":
+        note(
+            "myna: --consent clone is for chats whose authors have all agreed to be cloned, and "
+            "nothing notes who asked them: `myna people allow NAME` does, for each"
+        )
     discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
     results = _import(workspace, discovery, new_consent)
     troubles = [*discovery.problems, *(result.trouble for result in results if result.trouble)]
-    everyone = [person.name for person in people.load(workspace.people_file).persons]
+    after = people.load(workspace.people_file)
+    everyone = [person.name for person in after.persons]
     _print_files(results, discovery)
     for trouble in troubles:
         note(f"myna: {trouble}")
     _print_summary(results, everyone, dict(discovery.others), troubles, as_json=as_json)
+    if not as_json and (stored := sum(result.stored for result in results)):
+        note(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
+        _ask_owner(workspace, before, after)
+        note(f"Next: {_next_step(people.load(workspace.people_file))}")
     if not results and not troubles:
         names = ", ".join(map(str, paths))
         raise SourceError(f"{names}: no chat exports found: see `myna import --list`")
@@ -104,26 +116,29 @@ def _import(workspace: Workspace, discovery: Discovery, consent: Any) -> list[Im
         return list(import_files(workspace, discovery.chats, consent=consent, progress=update))
 
 
-def _consent(given: Consent | None, people: People) -> Any:
-    """The consent of new people: from --consent, from last time, or asked for."""
-    from myna.errors import SettingsError
+def _ask_owner(workspace: Workspace, before: People, after: People) -> None:
+    """Ask once whether the owner may be cloned, when an export has told who that is."""
+    from myna import people
+    from myna.people.consent import set_me
 
-    if given is not None:
-        return given.value
-    if people.default_consent:
-        return people.default_consent
-    if not sys.stdin.isatty():
-        raise SettingsError(
-            "say what the people in these chats consent to: add --consent clone, context or no"
-        )
-    note(
-        "What do the people in these chats consent to? (`myna people` changes it for one person)\n"
-        "  clone    they may be cloned\n"
-        "  context  their messages may be in prompts, and are never trained\n"
-        "  no       their messages are left out"
+    if not after.me or before.me:
+        return
+    if sys.stdin.isatty() and typer.confirm(
+        f"You are {after.me} in these chats. May you be cloned?", default=False, err=True
+    ):
+        people.save(workspace.people_file, set_me(after, after.me))
+    else:
+        note(f'you are {after.me}: `myna people me "{after.me}"` says that you may be cloned')
+
+
+def _next_step(people: People) -> str:
+    """The line after an import: somebody has to agree before anything can be trained."""
+    if any(person.scope for person in people.persons):
+        return "myna prepare"
+    return (
+        "ask those whom you want to clone (`myna people ask NAME` writes a page), then "
+        'myna people allow NAME --asked "who asked, how", then myna prepare'
     )
-    answer: str = typer.prompt("clone, context or no", type=Consent, err=True)
-    return Consent(answer).value
 
 
 def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
@@ -168,10 +183,7 @@ def _print_summary(
                 "troubles": troubles,
             }
         )
-    elif stored:
-        note(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
-        note("Next: myna prepare")
-    elif messages:
+    elif messages and not stored:
         note("nothing new")
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import SPLITS, join_with_or
-from myna.cli._terminal import Json, console, find_workspace, note, print_json
+from myna.cli._terminal import Json, console, find_workspace, note, one_line, print_json
 
 if TYPE_CHECKING:
     import polars as pl
@@ -46,9 +46,10 @@ def command(
 ) -> None:
     """Show training samples as the model sees them, trained text in colour."""
     from myna.errors import SettingsError
+    from myna.leftovers import write_bytes
     from myna.preparing.html_reports import samples_page
     from myna.preparing.prepare import read_samples
-    from myna.workspace import explain_disk_errors, write_bytes
+    from myna.workspace import explain_disk_errors
 
     workspace = find_workspace(ctx)
     samples = read_samples(workspace, split)
@@ -118,9 +119,8 @@ def _print_sample(row: dict[str, Any], name: str, screen: Console, tokens: bool)
 
     spans = row["target_spans"]
     trained = sum(span["end"] - span["start"] for span in spans)
-    screen.print(
-        f"── {name} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained", style="dim"
-    )
+    title = f"── {name} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained"
+    screen.print(one_line(title), style="dim")
     for segment in row["segments"]:
         colour = ("", "green", "cyan")[segment["kind"]]
         style = f"{colour} reverse dim" if segment["control"] else colour

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,8 +12,10 @@ import typer
 from myna.cli._terminal import Json, console, find_workspace, note, print_json
 
 if TYPE_CHECKING:
+    from myna import people as people_
     from myna.people import People
     from myna.people.overview import MergeSuggestion, PersonSummary
+    from myna.workspace import Workspace
 
 NAME = "people"
 
@@ -85,9 +88,94 @@ def me(ctx: typer.Context, name: Person) -> None:
 
 
 @app.command()
-def allow(ctx: typer.Context, names: list[str]) -> None:
-    """Set the consent `clone`: they may be personas."""
-    _consent(ctx, names, "clone", None, "may be cloned")
+def allow(
+    ctx: typer.Context,
+    names: list[str],
+    asked: Annotated[
+        str,
+        typer.Option(
+            metavar='"WHO, HOW, WHEN"',
+            help="Note who asked them, how and when; asked for where it is left out.",
+        ),
+    ] = "",
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What they agreed to, repeatable: owner (their clone talks to you), group (to "
+            "others as well, as in bots), publish (it may be passed on). Default: owner and group."
+        ),
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="DATE", help="The last day of their consent.")
+    ] = None,
+) -> None:
+    """Set the consent `clone`, for people who were asked: they may be personas."""
+    from datetime import date
+
+    from myna import people
+    from myna.errors import SettingsError
+    from myna.people import SCOPES, ConsentRecord, today
+
+    if wrong := set(scope or ()).difference(SCOPES):
+        raise SettingsError(f"--scope {min(wrong)}: choose {', '.join(SCOPES)}")
+    try:
+        last = date.fromisoformat(until) if until else None
+    except ValueError:
+        raise SettingsError(f"--until {until}: write a day such as {today()}") from None
+    if last and last < today():
+        raise SettingsError(f"--until {until} is over: choose a later day")
+    everyone = people.load(find_workspace(ctx).people_file)
+    found = [people.find_person(everyone, name).name for name in names]
+    asked = asked.strip() or _ask_how(found)
+    wanted = tuple(word for word in SCOPES if word in (scope or SCOPES[:2]))
+    record = ConsentRecord(asked, today(), wanted, last)
+    _consent(ctx, names, "clone", None, "may be cloned", record)
+
+
+def _ask_how(names: list[str]) -> str:
+    """Ask who asked these people and how, for the record of their consent."""
+    import sys
+
+    from myna.errors import SettingsError
+
+    if not sys.stdin.isatty():
+        raise SettingsError(
+            f"note who asked {', '.join(names)}, how and when: add "
+            '--asked "by Tom, on the phone, 3 May"; `myna people ask NAME` writes a request'
+        )
+    note("For the record of their consent, which stays in people.toml:")
+    answer: str = typer.prompt(f"who asked {', '.join(names)}, how and when", err=True)
+    return answer.strip()
+
+
+@app.command()
+def ask(
+    ctx: typer.Context,
+    name: Person,
+    to: Annotated[
+        Path | None, typer.Option(help="The file to write. Default: request-NAME.txt here.")
+    ] = None,
+) -> None:
+    """Write a page to send to a person: a request to be cloned, in plain words."""
+    from myna import people
+    from myna.people import overview
+    from myna.people.consent import request_page
+    from myna.workspace import explain_disk_errors, write_text
+
+    workspace = find_workspace(ctx)
+    everyone = people.load(workspace.people_file)
+    person = people.find_person(everyone, name)
+    [summary] = [
+        line
+        for line in overview.summarize_persons(everyone, workspace.message_files())
+        if line.person == person.name
+    ]
+    word = "-".join("".join(c if c.isalnum() else " " for c in person.name).split()) or "somebody"
+    path = to or Path(f"request-{word}.txt")
+    with explain_disk_errors(path):
+        write_text(path, request_page(person.name, everyone.me, summary.messages))
+    note(f"wrote {path}: send it, and wait for a yes")
+    note(f'Next: myna people allow "{person.name}" --asked "who asked, how, when"')
 
 
 @app.command()
@@ -122,7 +210,7 @@ def forget(
     import sys
 
     from myna import people
-    from myna.bots.consent import forget_in_rooms
+    from myna.bots.outbox import forget_in_rooms
     from myna.errors import SettingsError
     from myna.people import forgetting
 
@@ -135,21 +223,71 @@ def forget(
     if count := forget_in_rooms(workspace, person):
         note(f"erased {count:,} messages from rooms; delete what a bot has posted there yourself")
     erased = forgetting.forget_person(workspace, person)
+    _delete_exports(workspace, person)
     note(f"erased {erased:,} messages, and the samples and reports made from them")
-    note("adapters trained on them are stale. Next: myna prepare, then myna train")
+    if not _print_what_holds(workspace, person):
+        note("Next: myna prepare, then myna train")
+
+
+def _delete_exports(workspace: Workspace, person: people_.Person) -> None:
+    """Delete the exports in the workspace that hold a person's words."""
+    import shutil
+
+    from myna.artifacts import drop_export_record, export_records
+
+    for export in export_records(workspace, person.accounts) if person.accounts else ():
+        path = Path(export.path)
+        if path.is_dir() and path.resolve().is_relative_to(workspace.root.resolve()):
+            shutil.rmtree(path, ignore_errors=True)
+            drop_export_record(workspace, export)
+            note(f"deleted the export in {path}")
+
+
+def _print_what_holds(workspace: Workspace, person: people_.Person) -> bool:
+    """Print the adapters and exports that hold a person's words; return True if there are any."""
+    from myna.artifacts import adapters_of, export_records
+    from myna.people.consent_checker import TrainedPerson, withdrawn
+
+    adapters = adapters_of(workspace, person)
+    maps = [name for name, info in adapters.items() if info.adapters]
+    parts = {part for name in maps for part in adapters[name].adapters.values()}
+    for name, info in adapters.items():
+        if name not in parts:
+            persona = next(
+                persona
+                for persona, trained in info.people.items()
+                if set(trained.accounts) & set(TrainedPerson.of(person).accounts)
+            )
+            note(withdrawn(info.trained(name), persona))
+    exports = export_records(workspace, person.accounts) if person.accounts else []
+    for export in exports:
+        note(
+            f"an export of {export.at[:10]} holds {person.name}: {export.path} ({export.format}): "
+            "delete it, and ask those who have it to do so"
+        )
+    return bool(adapters or exports)
 
 
 def _consent(
-    ctx: typer.Context, names: list[str], value: Any, pseudonym: str | None, summary: str
+    ctx: typer.Context,
+    names: list[str],
+    value: Any,
+    pseudonym: str | None,
+    summary: str,
+    record: people_.ConsentRecord | None = None,
 ) -> None:
+    from myna import people
     from myna.people import consent
 
+    workspace = find_workspace(ctx)
     for name in names:
-        _change(
-            ctx,
-            partial(consent.set_consent, name=name, value=value, pseudonym=pseudonym),
-            f"{name} {summary}",
+        person = people.find_person(people.load(workspace.people_file), name)
+        change = partial(
+            consent.set_consent, name=name, value=value, pseudonym=pseudonym, record=record
         )
+        _change(ctx, change, f"{person.name} {summary}")
+        if value != "clone":
+            _print_what_holds(workspace, person)
 
 
 def _change(ctx: typer.Context, change: Callable[[People], People], summary: str) -> None:

@@ -67,6 +67,7 @@ def prepare_if_stale(workspace: Workspace, settings: Settings, *, force: bool = 
     from myna.rendering.tokenizer import Tokenizer
     from myna.workspace import prepare_inputs, prepare_settings, read_manifest, stale_reasons
 
+    _end_consents(workspace)
     manifest = read_manifest(workspace.prepared)
     if manifest and not force:
         inputs, used = prepare_inputs(workspace), prepare_settings(settings)
@@ -75,6 +76,18 @@ def prepare_if_stale(workspace: Workspace, settings: Settings, *, force: bool = 
             return
     tokenizer = Tokenizer(find_base(settings.base, weights=False, report=note).folder)
     prepare.run(workspace, settings, tokenizer, note)
+
+
+def _end_consents(workspace: Workspace) -> None:
+    """Write down the consents to be cloned whose last day is over."""
+    from myna import people
+    from myna.people.consent import end_consents
+
+    everyone, ended = end_consents(people.load(workspace.people_file))
+    for person in ended:
+        note(f"the consent of {person.name} has ended: `context` from now on")
+    if ended:
+        people.save(workspace.people_file, everyone)
 
 
 def read_ledger(workspace: Workspace) -> Ledger:

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, Set, note, open_workspace, print_json
+from myna.cli._terminal import Adapter, Json, LogFormatter, Set, note, open_workspace, print_json
 
 if TYPE_CHECKING:
     import socket
     from types import ModuleType
 
+    from myna.people import Scope
     from myna.persona.clone import Clone
 
 NAME = "serve"
@@ -66,7 +67,8 @@ def command(
 
     key = server.validated_key(_read_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     with server.bind(host, port) as listening:
-        clone = open_clone(workspace, adapter, settings, report=note)
+        scope: Scope = "owner" if server.is_loopback(host) else "group"
+        clone = open_clone(workspace, adapter, settings, scope=scope, report=note)
         try:
             queue = Queue(clone.engine.slots, waiting)
             store = RoomStore(workspace.rooms_file)
@@ -116,7 +118,7 @@ def _set_up_log() -> None:
     """Log to standard error; no message and no key is ever logged."""
     import logging
 
-    formatter = logging.Formatter("%(asctime)s %(name)s %(message)s", "%H:%M:%S")
+    formatter = LogFormatter("%(asctime)s %(name)s %(message)s", "%H:%M:%S")
     handler = logging.StreamHandler()
     handler.setFormatter(formatter)
     for logger, level in (("myna", logging.INFO), ("uvicorn", logging.WARNING)):
@@ -132,7 +134,9 @@ def _print_urls(listening: socket.socket, clone: Clone, models: list[str], as_js
     if as_json:
         print_json(report)
         return
-    note(f"{', '.join(clone.personas)} are at {url}")
+    from myna import people
+
+    note(f"{', '.join(p + people.CLONE_MARK for p in clone.speakers())} are at {url}")
     note(f"  Open WebUI, SillyTavern, AstrBot, openai: {url}/v1, any API key")
     note(f"  curl {url}/v1/models")
     note("Stop it with Ctrl-C.")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._terminal import Adapter, Json, find_workspace, print_json
+from myna.cli._terminal import Adapter, Json, find_workspace, one_line, print_json
 
 NAME = "status"
 MARKS = {"done": "✓", "stale": "!", "unfinished": "…", "missing": "·"}
@@ -29,9 +29,10 @@ def command(ctx: typer.Context, adapter: Adapter = DEFAULT_ADAPTER, as_json: Jso
             }
         )
         return
-    typer.echo(f"{workspace.root}")
+    typer.echo(one_line(f"{workspace.root}"))
     for stage in states:
-        typer.echo(f"  {MARKS[stage.state]} {stage.name:<9} {stage.state:<10} {stage.summary}")
+        summary = one_line(stage.summary)
+        typer.echo(f"  {MARKS[stage.state]} {stage.name:<9} {stage.state:<10} {summary}")
         for reason in stage.reasons:
-            typer.echo(f"      because {reason}")
-    typer.echo(f"next: {next_command}")
+            typer.echo(one_line(f"      because {reason}"))
+    typer.echo(one_line(f"next: {next_command}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -44,6 +45,13 @@ def command(
     adapter: Adapter = DEFAULT_ADAPTER,
     assignments: Set = None,
     force: Annotated[bool, typer.Option("--force", help="Train even if nothing changed.")] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Train again without somebody who may not be cloned any more; repeatable.",
+        ),
+    ] = None,
     continue_training: Annotated[
         bool,
         typer.Option("--continue", help="Continue training the existing adapter, on new samples."),
@@ -72,10 +80,16 @@ def command(
         return
     if canaries and adapter == DEFAULT_ADAPTER:
         adapter = CANARY_ADAPTER
+    left_out: list[str] = []
+    if without:
+        left_out = _leave_out(workspace, settings, adapter, without)
+        force, continue_training = True, False
     options = {"force": force, "continue_training": continue_training, "dry_run": dry_run}
     done = train_if_stale(workspace, settings, adapter, canaries=canaries, **options)
     if not _is_main_process():
         return
+    if left_out and not dry_run:
+        _remove_adapters(workspace, adapter, left_out)
     if as_json:
         print_json(done)
     elif dry_run:
@@ -87,6 +101,46 @@ def command(
             f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
             f"({done['epochs']:.2g} epochs: {done['reason']}). Next: myna evaluate, myna chat"
         )
+
+
+def _leave_out(
+    workspace: Workspace, settings: Settings, name: str, without: list[str]
+) -> list[str]:
+    """Prepare the samples without these people; return the adapters that are then replaced.
+
+    Raises:
+        PeopleError: the adapter has not learned from one of them, or they may still be cloned.
+    """
+    from myna import people
+    from myna.artifacts import AdapterInfo
+    from myna.cli.prepare import prepare_if_stale
+    from myna.errors import PeopleError
+    from myna.people.consent_checker import ConsentChecker, how_long
+
+    info = AdapterInfo.load(workspace, name)
+    trained = info.trained(name)
+    consents = ConsentChecker(workspace, trained, "owner")
+    for person in (people.match_name(who, info.personas) for who in without):
+        if person in consents.allowed():
+            raise PeopleError(
+                f'{person} may still be cloned: type `myna people deny "{person}"` first, or '
+                f'`myna people context "{person}"`'
+            )
+    _print_once(f"training '{name}' again without {', '.join(without)}: {how_long(trained)}")
+    prepare_if_stale(workspace, settings)
+    for started in (name, *info.adapters.values()):  # its checkpoints may have learned from them
+        shutil.rmtree(workspace.training(started), ignore_errors=True)
+    return list(info.adapters.values())
+
+
+def _remove_adapters(workspace: Workspace, name: str, before: list[str]) -> None:
+    """Remove the adapters of people who had one of their own and are left out now."""
+    from myna.artifacts import AdapterInfo
+
+    for own in set(before).difference(AdapterInfo.load(workspace, name).adapters.values()):
+        shutil.rmtree(workspace.adapter(own), ignore_errors=True)
+        shutil.rmtree(workspace.training(own), ignore_errors=True)
+        _print_once(f"removed adapter '{own}'")
 
 
 def _is_main_process() -> bool:
@@ -265,10 +319,8 @@ def _write_config(workspace: Workspace, settings: Settings, kind: str) -> None:
     text = accelerate_config(kind, settings.train)
     path: Path = workspace.root / f"{kind}.yaml"
     write_text(path, text)
-    note(
-        f"wrote {path}. Set its num_processes to the number of GPUs, then run\n"
-        f"  accelerate launch --config_file {path.name} -m myna train"
-    )
+    note(f"wrote {path}. Set its num_processes to the number of GPUs, then run")
+    note(f"  accelerate launch --config_file {path.name} -m myna train")
 
 
 def _preview_printer(workspace: Workspace, settings: Settings) -> Any:

@@ -7,15 +7,33 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+)
 
 from myna.errors import SettingsError
+
+MAX_INTEGER = 2**53
+"""The largest whole number that JSON, TOML and every library agree on."""
 
 
 class Section(BaseModel):
     """A table of myna.toml; an unknown key is an error, so that no typo is ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _check_size(cls, value: Any) -> Any:
+        """Refuse numbers that no library takes: of more than 53 bits."""
+        if type(value) is int and abs(value) > MAX_INTEGER:
+            raise ValueError(f"is at most {MAX_INTEGER:,}")
+        return value
 
 
 def seconds(duration: str) -> float:

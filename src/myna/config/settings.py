@@ -22,7 +22,7 @@ from myna.config.clones import Bot, Chat, EngineServer, Samples, Train
 from myna.config.fields import Section
 from myna.config.recipe_defaults import DEFAULT_RECIPE, RECIPES, Choice, default
 from myna.config.rules import Rules
-from myna.errors import SettingsError
+from myna.errors import SettingsError, first_line
 
 
 def _recipe(name: str) -> str:
@@ -102,10 +102,10 @@ def parse(text: str, origin: str) -> Settings:
     """
     try:
         return Settings.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"{origin} is no valid TOML: {error}") from error
     except ValidationError as error:
         raise SettingsError(_message(error, origin)) from error
+    except (ValueError, RecursionError) as error:
+        raise SettingsError(f"{origin} is no valid TOML: {first_line(error)}") from error
 
 
 def load(path: Path) -> Settings:

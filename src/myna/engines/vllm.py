@@ -89,6 +89,6 @@ def _max_lora_rank(adapter: Path) -> int:
     """The smallest `--max-lora-rank` of vLLM that the adapter fits in."""
     try:
         rank = int(json.loads((adapter / "adapter_config.json").read_text("utf-8"))["r"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EngineError(f"{adapter} holds no adapter: train it with `myna train`") from error
     return next((size for size in (8, 16, 32, 64, 128, 256, 320, 512) if size >= rank), rank)

@@ -24,7 +24,8 @@ from myna.artifacts import AdapterInfo
 from myna.errors import WorkspaceError
 from myna.evaluation.measure import RESAMPLES, Estimate, Item, Measure
 from myna.evaluation.report import measures_of
-from myna.workspace import Workspace, find, read_json, write_bytes
+from myna.leftovers import write_bytes
+from myna.workspace import Workspace, find, read_json
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence

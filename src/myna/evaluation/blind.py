@@ -22,9 +22,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
-from myna import people, stages
+from myna import stages
+from myna.artifacts import AdapterInfo
 from myna.errors import WorkspaceError
 from myna.evaluation.measure import Estimate, Measure, bootstrap, few_items_note, mean
+from myna.people import Scope
+from myna.people.consent_checker import ConsentChecker
 from myna.persona.prompt import prompt_message
 from myna.workspace import Workspace, write_json
 
@@ -138,8 +141,8 @@ def has_deck(workspace: Workspace, name: str) -> bool:
     return path.exists() and _read_deck(path).adapter == _adapter(workspace, name)
 
 
-def load_deck(workspace: Workspace, name: str) -> Deck:
-    """Read the deck of an adapter, without people who may not be cloned any more.
+def load_deck(workspace: Workspace, name: str, scope: Scope = "owner") -> Deck:
+    """Read the deck of an adapter, without people who may not be cloned for that `scope`.
 
     Raises:
         WorkspaceError: there is none, it is damaged, or it is of other weights.
@@ -150,7 +153,8 @@ def load_deck(workspace: Workspace, name: str) -> Deck:
             f"{workspace.reports / name}.json and run `myna evaluate --adapter {name}`"
         )
     deck = _read_deck(_deck_path(workspace, name))
-    allowed = people.persona_names(people.load(workspace.people_file))
+    trained = AdapterInfo.load(workspace, name).trained(name)
+    allowed = ConsentChecker(workspace, trained, scope).speakers()
     return replace(deck, cards=[card for card in deck.cards if card.person in allowed])
 
 

@@ -299,7 +299,9 @@ class Evidence:
 
     def _opened(self, engine: str) -> Clone:
         settings = override(self.settings, [f"chat.engine={engine}", "chat.memory=false"])
-        clone = open_clone(self.workspace, self.name, settings, seed=0, report=self.report)
+        clone = open_clone(
+            self.workspace, self.name, settings, scope="owner", seed=0, report=self.report
+        )
         return self._open.enter_context(closing(clone))
 
     def _without_adapter(self, clone: Clone, engine: str) -> Clone:

@@ -69,7 +69,7 @@ _KEY = (
 def _summary(measures: Sequence[Measure]) -> str:
     """The grades of all figures as a sentence."""
     grades = [grade(measure) for measure in measures if not measure.is_detail]
-    counts = {name: grades.count(name) for name in ("good", "fair", "poor")}  # type: ignore[arg-type]
+    counts = {name: grades.count(name) for name in ("good", "fair", "poor")}
     known = sum(counts.values())
     if not known:
         return "Measured on chats that it has never seen."

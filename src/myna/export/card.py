@@ -33,9 +33,11 @@ from myna.errors import ExportError
 from myna.export.clone_export import CloneExportReport, slugs
 from myna.export.dialogues import Exchange, Turn, dialogues, neutralize
 from myna.export.formats import SYSTEM
+from myna.leftovers import write_bytes
 from myna.rendering.turns import escape_turn
-from myna.workspace import Workspace, write_bytes, write_json
+from myna.workspace import Workspace, write_json
 
+CLONE = "{{char}} is the clone of a person, not the person: one of a group of people who chat."
 EXAMPLES = 8
 MAX_TURN_CHARS = 300
 """The longest turn in an example, in characters."""
@@ -103,17 +105,17 @@ def card_fields(
     examples = [example_text(e) for e in example_exchanges(messages, persona, allowed)]
     return {
         "name": neutralize_macros(persona),
-        "description": " ".join(["{{char}} is one of a group of people who chat.", *sentences]),
+        "description": " ".join([CLONE, *sentences]),
         "personality": " ".join(sentences),
         "scenario": "{{user}} and {{char}} write in a group chat.",
         "first_mes": clean(greeting(messages, persona, own)),
         "mes_example": "\n".join(f"<START>\n{text}" for text in examples),
-        "creator_notes": "Made by myna from real messages of a person who agreed to be cloned. "
-        "Reporter that it is a clone wherever others can hear it.",
+        "creator_notes": f"{people.clone_notice([neutralize_macros(persona)])} They agreed to be "
+        "cloned. Say that it is a clone wherever others can hear it.",
         "system_prompt": "",
         "post_history_instructions": "",
         "alternate_greetings": [],
-        "tags": ["myna"],
+        "tags": ["clone", "myna"],
         "creator": "myna",
         "character_version": "1",
         "extensions": {},

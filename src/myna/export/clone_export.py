@@ -8,21 +8,23 @@ manifest.json    by which a later export knows that it may replace the folder
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
 from myna import config, people, stages
-from myna.artifacts import AdapterInfo, Channel, check_is_clone
+from myna.artifacts import AdapterInfo, Channel, check_is_clone, record_export
 from myna.choices import DEFAULT_ADAPTER
 from myna.config import Sampling
-from myna.errors import ExportError, PeopleError
+from myna.errors import ConsentError, ExportError
 from myna.export.dataset_export import MANIFEST_KEY, choose_personas
 from myna.export.prompt_templates import Voice, text_before_system
 from myna.models.bases import Base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
+from myna.people.consent_checker import ConsentChecker, TrainedPerson
 from myna.persona.clone import check_scale, find_adapter_base
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import MAX_PEOPLE_NAMED, system_line
@@ -73,6 +75,7 @@ class ExportedClone:
         name: of the adapter.
         base: the model that it was trained on.
         voices: the personas that are exported.
+        people: everyone whom the adapter has learned from, by their persona's name.
         chat: their sampling settings.
         report: is called with a line before what takes long.
     """
@@ -80,6 +83,7 @@ class ExportedClone:
     name: str
     base: Base
     voices: tuple[Voice, ...]
+    people: dict[str, TrainedPerson]
     chat: config.Chat
     report: Reporter = silent
 
@@ -165,7 +169,9 @@ def export_clone(
 
     Raises:
         ExportError: the target cannot hold what is trained.
-        PeopleError: unknown person, or one who may no longer be cloned.
+        PeopleError: unknown person.
+        ConsentError: a person who may not be cloned now; of cards: whose clone may not be
+            passed on.
         ModelError: the base or the adapter is missing or damaged.
         WorkspaceError: nothing is trained or prepared, or the disk is full.
     """
@@ -173,15 +179,19 @@ def export_clone(
     # Merging needs torch, the others do not: each is imported where it is used.
     module = import_module(f"myna.export.{target}")
     if target == "card":
-        report.personas = list(
-            choose_personas(workspace, selection.person, everyone=selection.everyone)
-        )
+        everyone = selection.everyone
+        chosen = choose_personas(workspace, selection.person, everyone=everyone, scope="publish")
+        report.personas = list(chosen)
+        quoted = [p for p in people.load(workspace.people_file).persons if p.scope]
+        learned = list(map(TrainedPerson.of, quoted))
         _write_folder(workspace, report, lambda new: module.write(workspace, new, report))
     else:
         clone = load_clone(workspace, selection.adapter, selection.person, say)
         report.adapter, report.personas = clone.name, [voice.persona for voice in clone.voices]
+        learned = list(clone.people.values())
         report.lacks = [*LIMITATIONS]
         _write_folder(workspace, report, lambda new: module.write(clone, new, path, report))
+    record_export(workspace, target, str(path), learned)
     return report
 
 
@@ -192,28 +202,27 @@ def load_clone(
 
     Raises:
         WorkspaceError: there is no such adapter, or it has canaries.
-        PeopleError: unknown person, or somebody in the adapter may no longer be cloned.
+        PeopleError: unknown person.
+        ConsentError: somebody whom the adapter has learned from may not be cloned now.
         ModelError: the base is missing, or not the one that it was trained on.
     """
     info = AdapterInfo.load(workspace, name)
     check_is_clone(workspace, name)
     base = find_adapter_base(name, info, weights=False, report=report)
-    allowed = people.persona_names(people.load(workspace.people_file))
-    withdrawn = [person for person in info.personas if person not in allowed]
-    if withdrawn:
-        raise PeopleError(
-            f"{', '.join(withdrawn)}, whom '{name}' has learned to speak like, may no longer be "
-            "cloned: train again with `myna train`"
-        )
     chosen = [people.match_name(persona, info.personas)] if persona else info.personas
+    consents = ConsentChecker(workspace, info.trained(name), "owner")
+    for person in chosen:
+        if reason := consents.refusal(person):
+            raise ConsentError(reason)
     voices = tuple(
         _voice(workspace.adapter(info.adapters.get(person, name)), info, base, person)
         for person in chosen
     )
+    learned = {p: info.people[p] for p in (chosen if info.adapters else info.people)}
     chat = workspace.settings().chat
     for voice in voices:
         check_scale(voice.adapter, chat)
-    return ExportedClone(name, base, voices, chat, report)
+    return ExportedClone(name, base, voices, learned, chat, report)
 
 
 def _voice(adapter: Path, info: AdapterInfo, base: Base, persona: str) -> Voice:
@@ -267,8 +276,10 @@ def _readme(report: CloneExportReport) -> str:
     """The README.txt of an export."""
     speakers = ", ".join(report.personas)
     lines = [f"{report.format}: {TARGETS[report.format]}", ""]
+    lines += [*textwrap.wrap(people.clone_notice(report.personas), 90), ""]
     lines += [f"It speaks as {speakers}, people of a private chat: it remembers"]
-    lines += ["things that they said. Keep this folder as private as their chats.", ""]
+    lines += ["things that they said. Keep this folder as private as their chats. Say that it is a"]
+    lines += ["clone wherever others can hear it; never let it pass for the person.", ""]
     lines += [*report.how, ""]
     if report.checked:
         lines += [f"Checked: {report.checked}", ""]

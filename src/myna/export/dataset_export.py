@@ -23,11 +23,20 @@ import polars as pl
 from myna import people as people_
 from myna import stages
 from myna import workspace as workspace_
-from myna.artifacts import PreparedInfo
-from myna.errors import ExportError, PeopleError, SettingsError, WorkspaceError, first_line
+from myna.artifacts import PreparedInfo, record_export
+from myna.errors import (
+    ConsentError,
+    ExportError,
+    PeopleError,
+    SettingsError,
+    WorkspaceError,
+    first_line,
+)
 from myna.export import configs
 from myna.export.dialogues import Dialogue, check_system, dialogues
 from myna.export.formats import Format, Row
+from myna.people import Scope
+from myna.people.consent_checker import TrainedPerson
 from myna.workspace import Workspace
 
 SPLITS = {"train": "train", "validation": "eval", "test": "test"}
@@ -83,14 +92,29 @@ class DatasetExportReport:
 
 
 def choose_personas(
-    workspace: Workspace, name: str | None, *, everyone: bool = False
+    workspace: Workspace, name: str | None, *, everyone: bool = False, scope: Scope = "owner"
 ) -> tuple[str, ...]:
     """The personas to export: the named one, else "me", else the only persona, else all.
 
     Raises:
         WorkspaceError: `prepare` has not been run, or no longer holds.
-        PeopleError: unknown person, or one who may not be cloned.
+        PeopleError: unknown person.
+        ConsentError: one who may not be cloned, or not for this `scope`.
     """
+    chosen = _choose_personas(workspace, name, everyone=everyone)
+    scopes = {p.display_name: p.scope for p in people_.load(workspace.people_file).persons}
+    for persona in chosen:
+        if scope not in scopes.get(persona, ()):
+            to_what = "that their clone may be passed on" if scope == "publish" else "to be cloned"
+            raise ConsentError(
+                f"{persona} has not agreed {to_what}: ask them, then type "
+                f'`myna people allow "{persona}" --scope {scope} --asked "who, how, when"`'
+            )
+    return chosen
+
+
+def _choose_personas(workspace: Workspace, name: str | None, *, everyone: bool) -> tuple[str, ...]:
+    """The personas to export, by name."""
     changed = stages.stale_samples(workspace)
     if changed:  # consent may have been withdrawn since
         raise WorkspaceError(f"{'; '.join(changed)}: run `myna prepare` before exporting")
@@ -187,7 +211,15 @@ def run(
             inputs=stages.train_inputs(workspace),
             settings={MANIFEST_KEY: options.format.name, "system": system, "length": sequence_len},
         )
+    record_dataset(workspace, report, str(path))
     return report
+
+
+def record_dataset(workspace: Workspace, report: DatasetExportReport, path: str) -> None:
+    """Note that everyone whose messages are prepared stands in an export at `path`."""
+    everyone = people_.load(workspace.people_file).persons
+    held = [TrainedPerson.of(person) for person in everyone if person.consent != "no"]
+    record_export(workspace, report.format, path, held)
 
 
 def _dialogues(

@@ -12,6 +12,7 @@ from myna.errors import EngineError, ExportError
 from myna.export.clone_export import REPETITION_SETTINGS, CloneExportReport, ExportedClone
 from myna.export.prompt_templates import Voice, as_json, jinja_template
 from myna.models.adapter_gguf import ADAPTER_FILE, write_adapter_gguf
+from myna.people import CLONE_MARK, clone_notice
 from myna.workspace import write_text
 
 TEMPLATE_FILE = "template.jinja"
@@ -91,8 +92,13 @@ def convert_adapter(clone: ExportedClone, adapter: Path, new: Path) -> None:
         ExportError: llama.cpp cannot run adapters of this architecture.
     """
     try:
+        names = list(clone.people)
+        about = {
+            "general.name": f"{', '.join(names)}{CLONE_MARK}",
+            "general.description": clone_notice(names),
+        }
         scale = clone.chat.adapter_scale
-        write_adapter_gguf(adapter, clone.base, new / ADAPTER_FILE, scale=scale)
+        write_adapter_gguf(adapter, clone.base, new / ADAPTER_FILE, scale=scale, about=about)
     except EngineError as error:
         reason = str(error).partition(': use engine = "transformers"')[0]
         raise ExportError(f"{reason}: run `myna export merged` instead") from error

@@ -12,8 +12,9 @@ from myna.config import Sampling
 from myna.export.clone_export import REPETITION_SETTINGS, CloneExportReport, ExportedClone
 from myna.export.prompt_templates import as_json, jinja_template
 from myna.models.bases import Base, find_base
-from myna.models.libraries import quiet
+from myna.models.gguf_file import quiet
 from myna.models.loading import load_adapter, load_base
+from myna.people import clone_notice
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import write_text
 
@@ -46,6 +47,8 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         if (base.folder / name).is_file():
             shutil.copyfile(base.folder / name, new / name)
     first = clone.voices[0]
+    notice = clone_notice(list(clone.people))
+    write_text(new / "README.md", f"---\ntags: [clone, myna]\n---\n\n# A clone\n\n{notice}\n")
     own = clone.sampling(first)
     write_text(new / "chat_template.jinja", jinja_template(first))
     _remove_chat_template(new / "tokenizer_config.json")

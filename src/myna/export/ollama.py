@@ -15,6 +15,7 @@ from myna.export.clone_export import CloneExportReport, ExportedClone, slugs
 from myna.export.gguf import check_loading, convert_adapter
 from myna.export.prompt_templates import Voice, as_json, go_template
 from myna.models.adapter_gguf import ADAPTER_FILE
+from myna.people import clone_notice
 from myna.workspace import write_text
 
 OLLAMA_CARRIES = ("repetition_penalty", "presence_penalty", "frequency_penalty")
@@ -35,6 +36,7 @@ def write(clone: ExportedClone, new: Path, _path: Path, report: CloneExportRepor
     convert_adapter(clone, adapter, new)
     names = slugs([voice.persona for voice in clone.voices])
     for name, voice in zip(names, clone.voices, strict=True):
+        name += "-clone"
         file = f"{name}.Modelfile" if len(names) > 1 else "Modelfile"
         write_text(new / file, modelfile(clone, voice))
         report.how += [
@@ -67,6 +69,7 @@ def modelfile(clone: ExportedClone, voice: Voice) -> str:
         f"PARAMETER frequency_penalty {own.frequency_penalty}",
         f"PARAMETER num_predict {own.max_new_tokens}",
         f"PARAMETER num_ctx {min(clone.base.context, 4096)}",
+        f"LICENSE {_quoted(clone_notice([voice.persona]))}",
     ]
     return "\n".join(lines) + "\n"
 

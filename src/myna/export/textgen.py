@@ -34,7 +34,7 @@ def write(clone: ExportedClone, new: Path, path: Path, report: CloneExportReport
         ExportError: the adapter is no LoRA, or there is one for each persona.
     """
     adapter = clone.lora()
-    voice, name = clone.voices[0], f"myna-{slug(clone.voices[0].persona)}"
+    voice, name = clone.voices[0], f"myna-clone-{slug(clone.voices[0].persona)}"
     lora = new / "loras" / name
     lora.mkdir(parents=True)
     for file in LORA_FILES:

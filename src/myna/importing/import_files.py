@@ -31,6 +31,7 @@ from polars.io.plugins import register_io_source
 from myna import people as people_
 from myna import workspace as workspace_
 from myna.errors import SourceError
+from myna.leftovers import temporary_folder
 from myna.messages import MESSAGE_KEY, PARQUET_COMPRESSION, SCHEMA
 from myna.people import accounts
 from myna.sources import (
@@ -145,7 +146,7 @@ class _GroupImport:
             folder = self.workspace.messages
             with (
                 workspace_.explain_disk_errors(folder),
-                workspace_.temporary_folder(folder / slug) as temp_dir,
+                temporary_folder(folder / slug) as temp_dir,
             ):
                 write_table(self._new_messages(new_files, temp_dir), temp_dir)
                 self._add_people()

@@ -11,6 +11,7 @@ and ``adapter.lora.alpha``; llama.cpp scales by alpha / rank.
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,11 +42,17 @@ def gguf_adapter(adapter: Path, base: Base) -> Path:
 
 
 def write_adapter_gguf(
-    adapter: Path, base: Base, target: Path, source: str = "", *, scale: float = 1.0
+    adapter: Path,
+    base: Base,
+    target: Path,
+    source: str = "",
+    *,
+    scale: float = 1.0,
+    about: Mapping[str, str] | None = None,
 ) -> None:
     """Write the adapter in the folder `adapter` to `target`, with the hash `source`.
 
-    Its change of the weights is multiplied by `scale`.
+    Its change of the weights is multiplied by `scale`; `about` has further texts for its metadata.
 
     Raises:
         EngineError: llama.cpp does not support the adapter, or gguf is not installed.
@@ -61,6 +68,8 @@ def write_adapter_gguf(
     writer.add_string("adapter.type", "lora")
     writer.add_float32("adapter.lora.alpha", weights.alpha)
     writer.add_string(lora.SOURCE_KEY, source)
+    for key, text in (about or {}).items():
+        writer.add_string(key, text)
     for name in weights.a:
         writer.add_tensor(f"{name}.lora_a", weights.a[name])
         writer.add_tensor(f"{name}.lora_b", weights.b[name])

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from myna.errors import ModelError, first_line
+from myna.leftovers import temporary_folder
 from myna.models import embedded
-from myna.models.fetch import Reporter, cache_folder, disk_errors, silent, temporary_folder
+from myna.models.fetch import Reporter, cache_folder, disk_errors, silent
 from myna.models.gguf_file import convert_gguf_tokenizer, convert_gguf_weights, read_metadata
 
 DEFAULT_BASE = embedded.NAME
@@ -117,11 +118,16 @@ def _checked_base(name: str, folder: Path, gguf: Path | None, weights: bool, ori
         config: dict[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
         text = config.get("text_config", config)  # models that also see images nest it
         context = int(text["max_position_embeddings"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(
             f"{folder / 'config.json'} does not say max_position_embeddings, the length of "
             "the context: add it, or choose another base"
         ) from error
+    if not 0 < context < 2**31:
+        raise ModelError(
+            f"{folder / 'config.json'} says max_position_embeddings = {context:.3g}: correct it, "
+            "or choose another base"
+        )
     return Base(name, folder, gguf, context, weights, origin)
 
 
@@ -189,7 +195,7 @@ def gguf_folder(gguf: Path, digest: str, *, weights: bool, report: Reporter) -> 
         if not (folder / "config.json").is_file():
             architecture = str(read_metadata(gguf).get("general.architecture", "unknown"))
             report(f"reading {gguf.name}")
-            with temporary_folder(folder.parent) as temp_dir:
+            with temporary_folder(folder) as temp_dir:
                 convert_gguf_tokenizer(gguf, architecture, temp_dir)
                 folder.mkdir(parents=True, exist_ok=True)
                 # config.json comes last: it marks the folder as complete.

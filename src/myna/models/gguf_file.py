@@ -7,9 +7,12 @@ package needs four seconds for SmolLM2's header; this takes a fifth of one.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
+import io
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,12 +20,15 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from myna.errors import ModelError, first_line
-from myna.models.fetch import temporary_folder
-from myna.models.libraries import quiet, requires_train_extra
+from myna.leftovers import temporary_folder
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?"}
 _SCALARS |= {10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
+MAX_ARRAY_ITEMS, MAX_ARRAY_DEPTH = 2**23, 4
+"""Longest array, of some million tokens, and deepest: those of models are not nested."""
+MAX_DIMENSIONS, MAX_ALIGNMENT = 8, 2**20
+"""GGML has four dimensions, and aligns by some hundred bytes at most."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
         ModelError: not a GGUF file, or truncated.
     """
     with _open_gguf(path) as (file, _, _, count):
-        return dict(_read_entry(file.read) for _ in range(count))
+        return dict(_read_entry(file) for _ in range(count))
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -65,10 +71,12 @@ def read_header(path: Path) -> GgufHeader:
     """
     with _open_gguf(path) as (file, version, tensors, count):
         start = file.tell()
-        metadata = dict(_read_entry(file.read) for _ in range(count))
+        metadata = dict(_read_entry(file) for _ in range(count))
         end = file.tell()
-        relative = [_read_tensor(file.read) for _ in range(tensors)]
+        relative = [_read_tensor(file) for _ in range(tensors)]
         alignment = metadata.get("general.alignment", 32)
+        if type(alignment) is not int or not 1 <= alignment <= MAX_ALIGNMENT:
+            raise ModelError(f"{path} is damaged: its alignment is {alignment!r:.40}")
         data = align(file.tell(), alignment)
         file.seek(start)
         values = file.read(end - start)
@@ -82,54 +90,74 @@ def align(size: int, alignment: int) -> int:
 
 
 @contextmanager
-def _open_gguf(path: Path) -> Iterator[tuple[BinaryIO, int, int, int]]:
+def _open_gguf(path: Path) -> Iterator[tuple[_BoundedFile, int, int, int]]:
     """Open a file after its preamble; with its version and numbers of tensors and key-values."""
     try:
         with path.open("rb") as file:
             magic, version, tensors, count = struct.unpack("<4sIQQ", file.read(24))
             if magic != b"GGUF" or version not in (2, 3):
                 raise ModelError(f"{path} is not a GGUF file of version 2 or 3")
-            yield file, version, tensors, count
-    except (struct.error, UnicodeDecodeError, KeyError) as error:
+            yield _BoundedFile(file, path.stat().st_size), version, tensors, count
+    except (struct.error, UnicodeDecodeError, KeyError, OverflowError) as error:
         raise ModelError(f"{path} is damaged: its metadata cannot be read") from error
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
-def _read_tensor(read: Any) -> GgufTensor:
+class _BoundedFile:
+    """A file whose parts are read only as far as it has bytes for them."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        """Read exactly `size` bytes.
+
+        Raises:
+            struct.error: the file has not as many left.
+        """
+        if size > self._size - self._file.tell():
+            raise struct.error("the file ends before")
+        return self._file.read(size)
+
+
+def _read_tensor(file: _BoundedFile) -> GgufTensor:
     """Read a tensor; its offset is from the start of the data."""
-    name = _read_string(read)
-    shape = tuple(_read_number(read, "Q") for _ in range(_read_number(read, "I")))
-    return GgufTensor(name, shape[::-1], _read_number(read, "I"), _read_number(read, "Q"))
+    name = _read_string(file)
+    dimensions = _read_number(file, "I")
+    if dimensions > MAX_DIMENSIONS:
+        raise struct.error("too many dimensions")
+    shape = tuple(_read_number(file, "Q") for _ in range(dimensions))
+    return GgufTensor(name, shape[::-1], _read_number(file, "I"), _read_number(file, "Q"))
 
 
-def _read_entry(read: Any) -> tuple[str, Any]:
-    key = _read_string(read)
-    return key, _read_value(read, _read_number(read, "I"))
+def _read_entry(file: _BoundedFile) -> tuple[str, Any]:
+    key = _read_string(file)
+    return key, _read_value(file, _read_number(file, "I"))
 
 
-def _read_number(read: Any, code: str) -> Any:
-    return struct.unpack(f"<{code}", read(struct.calcsize(f"<{code}")))[0]
+def _read_number(file: _BoundedFile, code: str) -> Any:
+    return struct.unpack(f"<{code}", file.read(struct.calcsize(f"<{code}")))[0]
 
 
-def _read_string(read: Any) -> str:
-    size = _read_number(read, "Q")
-    raw: bytes = read(size)
-    if len(raw) != size:
-        raise struct.error("the file ends inside a string")
-    return raw.decode("utf-8")
+def _read_string(file: _BoundedFile) -> str:
+    return file.read(_read_number(file, "Q")).decode("utf-8")
 
 
-def _read_value(read: Any, kind: int) -> Any:
+def _read_value(file: _BoundedFile, kind: int, depth: int = 0) -> Any:
     if kind == _STRING:
-        return _read_string(read)
+        return _read_string(file)
     if kind != _ARRAY:
-        return _read_number(read, _SCALARS[kind])
-    inner, size = _read_number(read, "I"), _read_number(read, "Q")
+        return _read_number(file, _SCALARS[kind])
+    inner, size = _read_number(file, "I"), _read_number(file, "Q")
+    if size > MAX_ARRAY_ITEMS or depth > MAX_ARRAY_DEPTH:
+        raise struct.error("an array is too long or too deep")
     if inner in (_STRING, _ARRAY):
-        return [_read_value(read, inner) for _ in range(size)]
-    code = f"<{size}{_SCALARS[inner]}"
-    return list(struct.unpack(code, read(struct.calcsize(code))))
+        return [_read_value(file, inner, depth + 1) for _ in range(size)]
+    item = struct.calcsize(f"<{_SCALARS[inner]}")
+    return list(struct.unpack(f"<{size}{_SCALARS[inner]}", file.read(size * item)))
 
 
 def convert_gguf_tokenizer(gguf: Path, architecture: str, folder: Path) -> None:
@@ -186,9 +214,36 @@ def convert_gguf_weights(gguf: Path, target: Path) -> None:
             dtype=torch.float32,
             local_files_only=True,
         )
-        with temporary_folder(target.parent) as folder:
+        with temporary_folder(target) as folder:
             try:
                 model.save_pretrained(folder, max_shard_size="1TB")
             except safetensors.SafetensorError as error:  # the error of a full disk
                 raise OSError(errno.ENOSPC, str(error)) from error
             (folder / "model.safetensors").replace(target)
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hide the progress bars and warnings of libraries; errors are still raised."""
+    with requires_train_extra():
+        from transformers.utils import logging
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+
+
+@contextlib.contextmanager
+def requires_train_extra() -> Iterator[None]:
+    """Turn a ModuleNotFoundError into a ModelError with advice."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModelError(
+            f"{error.name} is not installed, and this needs it: "
+            "run `pip install 'myna[train]'`, then this again"
+        ) from error

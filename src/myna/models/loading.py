@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from myna.errors import ModelError, first_line
 from myna.models.bases import Base, find_base
-from myna.models.libraries import quiet, requires_train_extra
+from myna.models.gguf_file import quiet, requires_train_extra
 
 if TYPE_CHECKING:
     import torch
@@ -72,9 +72,17 @@ def load_base(
         except ModuleNotFoundError:
             raise
         except Exception as error:  # transformers, safetensors and torch raise many kinds
-            raise ModelError(
-                f"cannot load {base.name} from {base.folder}: {first_line(error)}"
-            ) from error
+            raise cannot_load(base.folder, error) from error
+
+
+def cannot_load(folder: Path, error: Exception) -> ModelError:
+    """The error for a base that transformers cannot load."""
+    if "trust_remote_code" in str(error):
+        return ModelError(
+            f"{folder} needs code of its own, and myna runs no code of models: choose a base "
+            "whose architecture transformers knows"
+        )
+    return ModelError(f"cannot load {folder}: {first_line(error)}")
 
 
 def _disable_fused_cpu_product(model: Any) -> None:

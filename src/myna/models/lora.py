@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from myna.errors import EngineError, ModelError
+from myna.leftovers import temporary_folder
 from myna.models.bases import Base
-from myna.models.fetch import disk_errors, temporary_folder
+from myna.models.fetch import disk_errors
 from myna.models.gguf_file import read_metadata
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def convert_once(
     """
     target, source = adapter / file, _source_hash(adapter, base, scale)
     if not _was_made_from(target, source):
-        with disk_errors(adapter), temporary_folder(adapter) as folder:
+        with disk_errors(adapter), temporary_folder(target) as folder:
             path = folder / file
             write(path, source)
             path.replace(target)
@@ -151,7 +152,7 @@ def _read_adapter_config(adapter: Path) -> dict[str, Any]:
         _ = float(settings["lora_alpha"]), 1 / int(settings["r"])
     except OSError as error:
         raise ModelError(f"{adapter} holds no adapter: {path.name} is missing") from error
-    except (ValueError, KeyError, TypeError, ZeroDivisionError) as error:
+    except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: train the adapter again") from error
     unknown = [key for key in _UNSUPPORTED_SETTINGS if settings.get(key)]
     if settings.get("bias", "none") != "none":
@@ -197,7 +198,7 @@ def _read_safetensors(path: Path) -> dict[str, Array]:
             tensors[name] = values.reshape(entry["shape"])
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    except (struct.error, ValueError, KeyError, TypeError) as error:
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ModelError(f"{path} is damaged: train the adapter again") from error
     return tensors
 

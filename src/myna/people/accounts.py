@@ -33,8 +33,8 @@ def add_people(
     """Add a person for each account that belongs to no person yet.
 
     Accounts with the same name stay separate persons: the second gets a number. Bots get
-    consent "no". The user who made the export becomes `me`, if no person is yet, with
-    consent "clone".
+    consent "no". The user who made the export becomes `me`, if no person is yet. A default of
+    "clone" counts for these people only, and is not kept for those of later imports.
 
     Args:
         people: the known people.
@@ -58,9 +58,10 @@ def add_people(
         names.add(name)
         consent: Consent = "no" if is_bot else default
         if account in my_accounts and not owner and not is_bot:
-            owner, consent = name, "clone"
+            owner = name
         persons.append(Person(name, (account,), consent, is_bot))
-    return People(tuple(persons), default, owner, people.forgotten)
+    kept = people.default_consent if default == "clone" else default
+    return People(tuple(persons), kept, owner, people.forgotten)
 
 
 def account_hash(account: str) -> str:
@@ -83,7 +84,9 @@ def assign_persons(messages: pl.DataFrame, people: People) -> pl.DataFrame:
     people.toml overrides `is_bot`: a bridge bot that relays a person's messages can be
     assigned to that person.
     """
-    rows = [(a, p.display_name, p.consent, p.is_bot) for p in people.persons for a in p.accounts]
+    rows = [
+        (a, p.display_name, p.consent_now, p.is_bot) for p in people.persons for a in p.accounts
+    ]
     schema = {"account": pl.String, "person": pl.String, "consent": pl.String, "bot": pl.Boolean}
     persons = pl.DataFrame(rows, schema=schema, orient="row")
     return (

@@ -5,13 +5,23 @@ Functions on `People` return a changed copy.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from myna import workspace
 from myna.errors import PeopleError, WorkspaceError
-from myna.people import Consent, People, Person, find_person, sanitize_name
+from myna.people import (
+    SCOPES,
+    Consent,
+    ConsentRecord,
+    People,
+    Person,
+    find_person,
+    sanitize_name,
+    today,
+)
 
 
 def merge_persons(people: People, into: str, other: str) -> People:
@@ -43,8 +53,14 @@ def rename_person(people: People, name: str, new: str) -> People:
     return replace(_replace_person(people, before, replace(before, name=new)), me=me)
 
 
-def set_consent(people: People, name: str, value: Consent, pseudonym: str | None = None) -> People:
-    """Set a person's consent and, if one is given, the pseudonym ("" removes it).
+def set_consent(
+    people: People,
+    name: str,
+    value: Consent,
+    pseudonym: str | None = None,
+    record: ConsentRecord | None = None,
+) -> People:
+    """Set a person's consent, its record and, if one is given, the pseudonym ("" removes it).
 
     Raises:
         PeopleError: unknown person, the pseudonym is taken, or a bot would be a persona.
@@ -52,7 +68,7 @@ def set_consent(people: People, name: str, value: Consent, pseudonym: str | None
     before = find_person(people, name)
     if before.is_bot and value == "clone":
         raise PeopleError(f"'{before.name}' is a bot, and bots are never personas")
-    after = replace(before, consent=value)
+    after = replace(before, consent=value, record=record)
     if pseudonym is not None:
         if pseudonym:
             _check_name(people, pseudonym, before)
@@ -61,13 +77,22 @@ def set_consent(people: People, name: str, value: Consent, pseudonym: str | None
 
 
 def set_me(people: People, name: str) -> People:
-    """Set the person who is the user; they may be cloned.
+    """Set the person who is the user; they say by it that they may be cloned.
 
     Raises:
         PeopleError: unknown person, or a bot.
     """
     person = find_person(people, name)
-    return replace(set_consent(people, person.name, "clone"), me=person.name)
+    record = ConsentRecord("the owner, who said so", today(), SCOPES)
+    return replace(set_consent(people, person.name, "clone", record=record), me=person.name)
+
+
+def end_consents(people: People) -> tuple[People, list[Person]]:
+    """Make consents whose last day is over `context`; also return whose they were."""
+    ended = [person for person in people.persons if person.consent_now != person.consent]
+    for person in ended:
+        people = set_consent(people, person.name, person.consent_now)
+    return people, ended
 
 
 def remove_person(people: People, person: Person, account_hashes: tuple[str, ...]) -> People:
@@ -88,6 +113,48 @@ def _check_name(people: People, name: str, owner: Person) -> None:
         raise PeopleError(f"'{name}' cannot stand before a colon: take '{sanitize_name(name)}'")
     if any(name in (p.name, p.display_name) for p in people.persons if p != owner):
         raise PeopleError(f"'{name}' is another person: choose another name, or merge them")
+
+
+MEANING = (
+    "A clone is a language model that learns from what you wrote in these chats and then answers "
+    "in your manner. It repeats things that you said, and it makes up things that you never said. "
+    "It is always marked as a clone, and what it says is not yours. The chats stay on the owner's "
+    "machine. You may say no, now or at any time: it then falls silent at once, and is trained "
+    "again without you."
+)
+"""The words that a person is told before they answer."""
+
+
+def request_page(name: str, owner: str, messages: int) -> str:
+    """A page that asks somebody whether they may be cloned.
+
+    Args:
+        name: the person.
+        owner: who asks, or "".
+        messages: how many messages of theirs there are.
+    """
+    lines = [
+        f"To {name}, from {owner or '(your name)'}",
+        "",
+        f"May a language model learn to write like you, from the {messages:,} messages of yours in",
+        "chats that we both took part in?",
+        "",
+        *textwrap.wrap(MEANING, 78),
+        "",
+        "If you agree, please say to what (you may choose one, several or none):",
+        "",
+        "  [ ] owner    your clone may talk to me",
+        "  [ ] group    it may talk to others as well, such as in our group's chat",
+        "  [ ] publish  it may be passed on or published",
+        "",
+        "Until when (leave empty for: until I say no): ____________",
+        "",
+        "If you do not agree, you need not give a reason. Your messages are then not used to train",
+        "anything; say so, too, if they are not to be read by a clone of somebody else, either.",
+        "",
+        "Please answer only for yourself, and only if you are of age.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,10 @@
     [people."Neil Armstrong"]
     accounts = ["generic:CDR"]
     consent = "clone"
+    asked = "by Ana, on the phone"
+    asked_on = 1969-07-16
+    scope = ["owner", "group"]
+    until = 1970-01-01
 
     [people."Buzz Aldrin"]
     accounts = ["generic:LMP"]
@@ -16,7 +20,9 @@
 
 An account is `source:author_id`. Consent is one of `clone` (may be a persona), `context`
 (their messages may stand in prompts, but are never trained) and `no` (their messages are
-left out, and others' mentions of them are made anonymous).
+left out, and others' mentions of them are made anonymous). With `clone` stands a record: who
+asked and how, on which day, for what (`owner`: their clone talks to the workspace's owner,
+`group`: to others as well, `publish`: it may be passed on), and the last day, if there is one.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
@@ -33,22 +40,45 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
 from myna import workspace
-from myna.errors import PeopleError
+from myna.errors import PeopleError, first_line
 
 Consent = Literal["clone", "context", "no"]
+Scope = Literal["owner", "group", "publish"]
+"""Uses of a clone: it talks to the owner, talks to others, is passed on."""
+SCOPES: tuple[Scope, ...] = get_args(Scope)
 
 MAX_NAME_CHARS = 40
 """Longest name, in characters; the escaping of transcripts relies on it."""
 
+CLONE_MARK = " (clone)"
+"""Ending of a clone's name wherever it speaks, so that nobody takes it for the human."""
+
 _HEADER = """\
 Who is who. Each person has accounts (source:author_id) and a consent:
-  clone    may be a persona, and is trained
+  clone    may be a persona, and is trained; `myna people allow` notes who asked, how and when
   context  their messages may stand in prompts, and are never trained
   no       their messages are left out
 A bot (bot = true) is never trained. Give two persons' accounts to one to merge them.
 A pseudonym stands in place of a name in prompts and samples.
 `myna prepare` applies what you change; `myna people` does it for you.
 """
+
+
+@dataclass(frozen=True)
+class ConsentRecord:
+    """The record of a consent to be cloned.
+
+    Attributes:
+        asked: who asked, and how.
+        asked_on: the day of the answer.
+        scope: what the clone may be used for.
+        until: the last day on which it holds; None: until it is withdrawn.
+    """
+
+    asked: str
+    asked_on: date
+    scope: tuple[Scope, ...] = ("owner", "group")
+    until: date | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +90,23 @@ class Person:
     consent: Consent
     is_bot: bool = False
     pseudonym: str = ""
+    record: ConsentRecord | None = None
+    """Of the consent `clone`; None where nobody wrote one."""
+
+    @property
+    def consent_now(self) -> Consent:
+        """The consent today: one to be cloned that has ended is `context`."""
+        ended = self.record is not None and self.record.until is not None
+        if self.consent == "clone" and ended and self.record.until < today():  # type: ignore[union-attr, operator]
+            return "context"
+        return self.consent
+
+    @property
+    def scope(self) -> tuple[Scope, ...]:
+        """The uses of their clone that they agree to now; without a record, all."""
+        if self.consent_now != "clone" or self.is_bot:
+            return ()
+        return SCOPES if self.record is None else self.record.scope
 
     @property
     def display_name(self) -> str:
@@ -73,7 +120,7 @@ class People:
 
     Attributes:
         persons: in the order of the file.
-        default_consent: of persons added later; None before the user was asked.
+        default_consent: of persons added later; None stands for `context`.
         me: the name of the workspace's owner, or "".
         forgotten: hashes of forgotten accounts, whose messages are never stored again.
     """
@@ -82,6 +129,11 @@ class People:
     default_consent: Consent | None = None
     me: str = ""
     forgotten: tuple[str, ...] = ()
+
+
+def today() -> date:
+    """The day now, in UTC."""
+    return datetime.now(UTC).date()
 
 
 def sanitize_name(name: str) -> str:
@@ -105,8 +157,8 @@ def load(path: Path) -> People:
         return People()
     try:
         document = tomlkit.parse(path.read_text("utf-8-sig")).unwrap()
-    except (TOMLKitError, OSError, UnicodeDecodeError) as error:
-        raise PeopleError(f"cannot read {path}: {error}") from error
+    except (TOMLKitError, OSError, ValueError, RecursionError) as error:
+        raise PeopleError(f"cannot read {path}: {first_line(error)}") from error
     unknown = document.keys() - {"default_consent", "me", "forgotten", "people"}
     if unknown:
         raise PeopleError(f"{path}: what is '{min(unknown)}'? A person is [people.\"NAME\"]")
@@ -116,6 +168,11 @@ def load(path: Path) -> People:
     persons = tuple(_read_person(name, table, path) for name, table in tables.items())
     _check_unique(persons, path)
     default, me = document.get("default_consent"), str(document.get("me", ""))
+    if default == "clone":
+        raise PeopleError(
+            f"{path}: default_consent: nobody is cloned by default: write context or no, and "
+            "type `myna people allow NAME` for each who agreed"
+        )
     if me and me not in tables:
         raise PeopleError(f"{path}: me is '{me}', an unknown person: see `myna people`")
     forgotten = tuple(map(str, document.get("forgotten", ())))
@@ -125,7 +182,8 @@ def load(path: Path) -> People:
 def _read_person(name: str, table: Any, path: Path) -> Person:
     if not isinstance(table, dict):
         raise PeopleError(f'{path}: write [people."{name}"] as a table')
-    unknown = table.keys() - {"accounts", "consent", "bot", "pseudonym"}
+    known = {"accounts", "consent", "bot", "pseudonym", "asked", "asked_on", "scope", "until"}
+    unknown = table.keys() - known
     if unknown:
         raise PeopleError(f"{path}: {name}: there is no '{min(unknown)}' in a person's table")
     pseudonym = str(table.get("pseudonym", ""))
@@ -139,7 +197,29 @@ def _read_person(name: str, table: Any, path: Path) -> Person:
         raise PeopleError(f'{path}: {name}: write accounts as a list: ["{accounts}"]')
     consent = _consent(table.get("consent", "no"), f"{path}: {name}")
     is_bot = bool(table.get("bot", False))
-    return Person(name, tuple(map(str, accounts)), consent, is_bot, pseudonym)
+    record = _read_record(table, f"{path}: {name}")
+    return Person(name, tuple(map(str, accounts)), consent, is_bot, pseudonym, record)
+
+
+def _read_record(table: Mapping[str, Any], origin: str) -> ConsentRecord | None:
+    """The record of a consent; None without one.
+
+    Raises:
+        PeopleError: a part of it is missing or wrong.
+    """
+    if not table.keys() & {"asked", "asked_on", "scope", "until"}:
+        return None
+    asked, until = table.get("asked"), table.get("until")
+    if not isinstance(asked, str) or not asked.strip():
+        raise PeopleError(f'{origin}: write who asked, and how: asked = "by Tom, in person"')
+    for key in ("asked_on", "until"):
+        day = table.get(key)
+        if type(day) is not date and (key == "asked_on" or day is not None):
+            raise PeopleError(f"{origin}: write {key} as a day, without quotes: {today()}")
+    scope = table.get("scope", list(SCOPES[:2]))
+    if not isinstance(scope, list) or any(word not in SCOPES for word in scope):
+        raise PeopleError(f"{origin}: scope is a list of {', '.join(SCOPES)}")
+    return ConsentRecord(asked, table["asked_on"], tuple(s for s in SCOPES if s in scope), until)
 
 
 def _check_unique(persons: Sequence[Person], path: Path) -> None:
@@ -198,9 +278,16 @@ def save(path: Path, people: People) -> None:
             "consent": person.consent,
             "bot": person.is_bot,
             "pseudonym": person.pseudonym,
+            **_record_table(person.record),
         }
         _update(tables[person.name], entry, keep=("accounts", "consent"))
     workspace.write_text(path, tomlkit.dumps(document))
+
+
+def _record_table(record: ConsentRecord | None) -> dict[str, object]:
+    if record is None:
+        return dict.fromkeys(("asked", "asked_on", "scope", "until"))
+    return {**vars(record), "scope": list(record.scope)}
 
 
 def _update(
@@ -214,9 +301,17 @@ def _update(
             table[key] = value
 
 
+def clone_notice(names: Sequence[str]) -> str:
+    """The line that tells readers of an export or a list of models that it is a clone."""
+    return (
+        f"A clone of {', '.join(names)}: a language model imitates them (made with myna). It is "
+        "not the person, and what it says was never said by them."
+    )
+
+
 def persona_names(people: People) -> list[str]:
     """The display names of all who may be cloned."""
-    return [p.display_name for p in people.persons if p.consent == "clone" and not p.is_bot]
+    return [p.display_name for p in people.persons if p.scope]
 
 
 def find_person(people: People, name: str) -> Person:

@@ -1,9 +1,9 @@
 """Erase a person from a workspace.
 
-Their messages are deleted from the message tables, and so are the prepared samples and
-the reports. Others' mentions of them become "@someone". Adapters stay, and `myna status`
-calls them stale: a model cannot forget, only be trained again. Hashes of their accounts are
-kept, so that neither imports nor bots bring their messages back.
+Their messages are deleted from the message tables, and so are the prepared samples, the
+reports and unfinished trainings. Others' mentions of them become "@someone". Adapters stay, and
+nobody speaks with those that learned from them: a model cannot forget, only be trained again.
+Hashes of their accounts are kept, so that neither imports nor bots bring their messages back.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import polars as pl
 
 from myna import people as people_
 from myna import workspace as workspace_
+from myna.leftovers import temporary_file
 from myna.messages import PARQUET_COMPRESSION, SCHEMA
 from myna.people import Person, accounts, consent
 from myna.workspace import ImportRecord, Workspace
@@ -42,6 +43,8 @@ def forget_person(workspace: Workspace, person: Person) -> int:
             erased += sum(filter(None, counts))
         shutil.rmtree(workspace.prepared, ignore_errors=True)
         shutil.rmtree(workspace.reports, ignore_errors=True)
+        for checkpoints in (workspace.root / "adapters").glob(".*.training"):
+            shutil.rmtree(checkpoints, ignore_errors=True)
         opt_outs = [
             entry
             for entry in consent.load_opt_outs(workspace.opt_outs_file)
@@ -75,12 +78,9 @@ def _erase_in_table(table: Path, person: Person) -> int | None:
     ]
     schema = {"row": pl.UInt32, "text": SCHEMA["text"], "mentions": SCHEMA["mentions"]}
     kept = rows.update(pl.DataFrame(changed, schema=schema, orient="row"), on="row").drop("row")
-    hidden = table.with_name(f".{table.name}.new")
-    try:
-        kept.write_parquet(hidden, compression=PARQUET_COMPRESSION)
-        hidden.replace(table)
-    finally:
-        hidden.unlink(missing_ok=True)
+    with temporary_file(table) as new:
+        kept.write_parquet(new, compression=PARQUET_COMPRESSION)
+        new.replace(table)
     return erased
 
 

@@ -19,10 +19,12 @@ from myna.artifacts import (
 from myna.config import Sampling
 from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
-from myna.errors import PeopleError, SettingsError
+from myna.errors import ConsentError, PeopleError, SettingsError
 from myna.models.bases import Base, find_base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
+from myna.people import Scope
+from myna.people.consent_checker import ConsentChecker
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.line_guard import line_guard
 from myna.persona.memory import Memory, open_memory
@@ -42,6 +44,9 @@ class Clone:
     engine: Engine
     tokenizer: Tokenizer
     personas: list[str]
+    """Everyone whom it was trained on; not all of them may speak."""
+    consents: ConsentChecker
+    """Asked before each turn."""
     format: PromptFormat
     """Of the samples that the adapter was trained on."""
     channels: list[Channel]
@@ -65,8 +70,9 @@ class Clone:
         `personas` is by default everyone who speaks in the busiest channel. Humans whose names
         do not fit into half of a prompt are left out of its system line, the last ones first.
         """
-        busiest = [p for p in self.personas if p in self.channels[0].people]
-        chosen = list(personas) if personas is not None else busiest or self.personas
+        speakers = self.speakers() or self.personas
+        busiest = [p for p in speakers if p in self.channels[0].people]
+        chosen = list(personas) if personas is not None else busiest or speakers
         channel = max(self.channels, key=lambda c: len(set(c.people) & set(chosen)))
         builder = PromptBuilder(
             self.format,
@@ -101,7 +107,9 @@ class Clone:
         return own.narrowed(self._max_new_tokens(chat))
 
     def engine_for(self, person: str) -> Engine:
-        """The engine that speaks for a persona; for anybody else the first one."""
+        """The engine that speaks for a persona; for anybody else that of one who may speak."""
+        if person not in self.engines and self.engines:
+            person = next(iter(self.speakers()), "")
         return self.engines.get(person, self.engine)
 
     def close(self) -> None:
@@ -109,14 +117,21 @@ class Clone:
         for engine in {id(e): e for e in (self.engine, *self.engines.values())}.values():
             engine.close()
 
+    def speakers(self) -> list[str]:
+        """The personas that may speak now, by people.toml as it is now."""
+        return self.consents.speakers()
+
     def check_persona(self, name: str) -> str:
-        """Return the name of a persona.
+        """Return the name of a persona who may speak now.
 
         Raises:
             PeopleError: no persona is called so.
+            ConsentError: they may not be cloned now; the line says what to type.
         """
         if name not in self.personas:
             raise PeopleError(f"{name} is no persona: choose one of {', '.join(self.personas)}")
+        if reason := self.consents.refusal(name):
+            raise ConsentError(reason)
         return name
 
     def next_speaker(self, builder: PromptBuilder, among: Sequence[str]) -> str:
@@ -138,7 +153,7 @@ class Clone:
         Raises:
             EngineError: the engine failed.
         """
-        return next_speaker_.probabilities(self.engine, builder, among, self.turn_taking)
+        return next_speaker_.probabilities(self.engine_for(""), builder, among, self.turn_taking)
 
     def speak(
         self,
@@ -154,7 +169,7 @@ class Clone:
         The history stays as it is. `sampling` is by the clone's own settings unless given.
 
         Raises:
-            PeopleError: no persona is called so.
+            PeopleError, ConsentError: as `check_persona`.
         """
         engine = self.engine_for(self.check_persona(person))
         sampling = sampling or self.sampling(person)
@@ -192,18 +207,24 @@ def open_clone(
     name: str,
     settings: config.Settings,
     *,
+    scope: Scope,
     seed: int | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Clone:
     """Load the adapter `name` of a workspace into an engine, both as `settings` say.
 
+    `scope` is what the clone will be used for.
+
     Raises:
+        ConsentError: nobody whom the adapter has learned from may be cloned for that.
         WorkspaceError: there is no such adapter, its metadata is damaged, or it has canaries.
         ModelError: the base or the adapter is missing or damaged, or they do not fit.
         EngineError: the engine of the settings cannot run it.
     """
     info = AdapterInfo.load(workspace, name)
     check_is_clone(workspace, name)
+    consents = ConsentChecker(workspace, info.trained(name), scope)
+    consents.check_anybody()
     base = find_adapter_base(name, info, weights=False, report=report)
     context = min(base.context, (CONTEXT_FACTOR + 1) * info.format.samples.max_length)
 
@@ -221,6 +242,7 @@ def open_clone(
         engines=engines,
         tokenizer=Tokenizer(base.folder),
         personas=info.personas,
+        consents=consents,
         format=info.format,
         channels=info.channels,
         habits=info.habits,

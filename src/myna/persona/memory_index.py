@@ -8,15 +8,14 @@ The splits validation and test are never in it. Its tables call a channel or thr
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import polars as pl
 
+from myna.leftovers import temporary_file
 from myna.messages import CHANNEL_KEY
 from myna.persona.embeddings import Embedder
 
@@ -71,9 +70,7 @@ def write(
 ) -> None:
     """Write the index of prepared messages, whole or not at all."""
     turns, members = _turns(messages)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    os.close(handle)
-    try:
+    with temporary_file(path) as temporary:
         index = sqlite3.connect(temporary, isolation_level=None)
         try:
             index.execute("PRAGMA journal_mode = OFF")
@@ -104,10 +101,7 @@ def write(
             index.execute("COMMIT")
         finally:
             index.close()
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        temporary.replace(path)
 
 
 def _vectors(replies: pl.DataFrame, embedder: Embedder) -> Iterator[tuple[str, int, bytes, bytes]]:

@@ -52,6 +52,12 @@ MAX_PERSONAS_DRAWN = 12
 Report = Callable[[str], None]
 
 
+NOBODY = (
+    "nobody may be cloned yet: ask somebody, then `myna people allow NAME --asked "
+    '"who asked, how"`, or say who you are: `myna people me NAME`'
+)
+
+
 @dataclass
 class PrepareResult:
     """The results of `prepare` beside the tables in `folder`."""
@@ -128,9 +134,8 @@ def prepare(
             filter names somebody or something that is not there.
         PeopleError: nobody may be cloned.
     """
-    personas = people_.persona_names(people)
-    if not personas:
-        raise PeopleError('nobody may be cloned: give somebody the consent "clone" in people.toml')
+    if not (personas := people_.persona_names(people)):
+        raise PeopleError(NOBODY)
     spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)
     ledger = Ledger()
     message_batches = list(batches(tables, batch))

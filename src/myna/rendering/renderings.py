@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
 from myna.errors import SettingsError
+from myna.rendering import template_process
 from myna.rendering.spec import TRANSCRIPT, Delimiter, RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 
@@ -32,6 +35,12 @@ TEMPLATE_DATE = date(2024, 7, 26)
 Llama 3.1's own default."""
 
 CHATML = ("<|im_start|>", "<|im_end|>")
+
+TEMPLATE_SECONDS = 20
+"""Time of a template's process, where the system does not end it before."""
+_SHORT, _LONG, _OPENED = "uauau", "ua" * 5 + "u", "auau"
+_CONVERSATIONS = ((_SHORT, False), (_LONG, False), (_OPENED, False), (_SHORT, True), (_LONG, True))
+"""Conversations that are rendered: their roles, and True if the system line is folded in."""
 
 _GENERATION = re.compile(r"\{%(-?)\s*(end)?generation\s*(-?)%\}")
 """Tags for trainers that read loss masks out of templates; other programs do not know them."""
@@ -115,83 +124,70 @@ class _Pieces:
 
 
 class _Template:
-    """A base's template, rendered in a sandbox: no files, no modules, no code of the base's."""
+    """A base's template, rendered by another process (`template_process`).
+
+    Raises:
+        SettingsError: it cannot be read, or does not end within its limits.
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        from jinja2 import TemplateError
-        from jinja2.ext import loopcontrols
-        from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-        )
-        environment.globals["raise_exception"] = _refuse
-        environment.globals["strftime_now"] = TEMPLATE_DATE.strftime
-        environment.filters["tojson"] = lambda value, **_: json.dumps(value, ensure_ascii=False)
         self.why = ""
-        self._error = TemplateError
-        self._tokens = _named_tokens(tokenizer)
+        asked = {
+            "source": _source(tokenizer),
+            "date": TEMPLATE_DATE.isoformat(),
+            "tokens": _named_tokens(tokenizer),
+            "conversations": [_stand_ins(*kind)[1] for kind in _CONVERSATIONS],
+        }
         try:
-            self._template = environment.from_string(_source(tokenizer))
-        except TemplateError as error:
-            raise SettingsError(
-                f"the chat template of {tokenizer.folder.name} cannot be read ({error}): "
-                'use rendering = "transcript"'
-            ) from error
-
-    def render(self, messages: Sequence[dict[str, str]]) -> str | None:
-        """The text of messages; None if the template refuses them."""
-        try:
-            return self._template.render(
-                messages=messages,
-                add_generation_prompt=False,
-                enable_thinking=False,
-                tools=None,
-                documents=None,
-                **self._tokens,
+            done = subprocess.run(  # noqa: S603  # our own program
+                [sys.executable, "-I", template_process.__file__],
+                input=json.dumps(asked),
+                capture_output=True,
+                encoding="utf-8",
+                timeout=TEMPLATE_SECONDS,
+                check=False,
             )
-        except (self._error, ValueError, TypeError, LookupError, ArithmeticError) as error:
-            self.why = " ".join(str(error).split())[:80]
-            return None
+            answer = json.loads(done.stdout)
+        except (subprocess.TimeoutExpired, ValueError):  # no answer: the system has ended it
+            answer = {"error": "it takes longer than a template may"}
+        if "error" in answer:
+            raise SettingsError(
+                f"the chat template of {tokenizer.folder.name} cannot be used "
+                f'({answer["error"]}): use rendering = "transcript"'
+            )
+        self._rendered = dict(zip(_CONVERSATIONS, answer["rendered"], strict=True))
+        """By the conversation: its text and "", or None and the reason of the refusal."""
 
     def split(self, *, folded: bool) -> _Pieces | None:
         """The template in pieces; None if that is not all that it does.
 
         With `folded`, the system line opens the first user's content.
         """
-        pieces = self._split("uauau", folded=folded)
+        pieces = self._split(_SHORT, folded)
         if pieces is None:
             return None
         before, start_user, to_own, to_user, *following = pieces
         if following[:2] != [to_own, to_user]:
             self.why = "the text between two turns is not always the same"
             return None
-        many = self._split("ua" * 5 + "u", folded=folded, odd=" – a {{ b }}\n\n<c> %")
+        many = self._split(_LONG, folded)
         if many is None or many[:-1] != [before, start_user, *[to_own, to_user] * 5]:
             self.why = self.why or "many turns are not written as each one is"
             return None
         # A system line that is in the user's role already may stand there alone.
         start_own = to_own if folded else f"{start_user}{FIRST_USER_MESSAGE}{to_own}"
-        opened = None if folded else self._split("auau", folded=False)
+        opened = None if folded else self._split(_OPENED, folded)
         if opened and [opened[0], *opened[2:5]] == [before, to_user, to_own, to_user]:
             start_own = opened[1]
         return _Pieces(before, start_user, start_own, to_own, to_user)
 
-    def _split(self, roles: str, *, folded: bool, odd: str = "") -> list[str] | None:
+    def _split(self, roles: str, folded: bool) -> list[str] | None:
         """A rendering split at its contents: the system line and a turn for each of `roles`."""
-        contents = [f"Qx{number}{odd}xQ" for number in range(len(roles) + 1)]
-        names = {"u": "user", "a": "assistant"}
-        messages = [
-            {"role": names[role], "content": text}
-            for role, text in zip(roles, contents[1:], strict=True)
-        ]
-        if folded:
-            messages[0]["content"] = f"{contents[0]}\n\n{contents[1]}"
-        else:
-            messages.insert(0, {"role": "system", "content": contents[0]})
-        rest = self.render(messages)
+        rest, why = self._rendered[roles, folded]
         if rest is None:
+            self.why = why
             return None
+        contents, _ = _stand_ins(roles, folded)
         pieces = []
         for content in contents:
             piece, found, rest = rest.partition(content)
@@ -202,8 +198,20 @@ class _Template:
         return [*pieces, rest]
 
 
-def _refuse(why: str) -> None:
-    raise ValueError(why)
+def _stand_ins(roles: str, folded: bool) -> tuple[list[str], list[dict[str, str]]]:
+    """The contents of a conversation of stand-ins, and its messages."""
+    odd = " – a {{ b }}\n\n<c> %" if roles == _LONG else ""
+    contents = [f"Qx{number}{odd}xQ" for number in range(len(roles) + 1)]
+    names = {"u": "user", "a": "assistant"}
+    messages = [
+        {"role": names[role], "content": text}
+        for role, text in zip(roles, contents[1:], strict=True)
+    ]
+    if folded:
+        messages[0]["content"] = f"{contents[0]}\n\n{contents[1]}"
+    else:
+        messages.insert(0, {"role": "system", "content": contents[0]})
+    return contents, messages
 
 
 def _source(tokenizer: Tokenizer) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import tokenizers
 
-from myna.errors import ModelError
+from myna.errors import ModelError, first_line
 
 if TYPE_CHECKING:  # talking needs no numpy
     import numpy as np
@@ -79,8 +79,8 @@ class Tokenizer:
         path = self.folder / file
         try:
             data = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        except ValueError as error:
-            raise ModelError(f"cannot read {path}: {error}") from error
+        except (ValueError, RecursionError, OSError) as error:
+            raise ModelError(f"cannot read {path}: {first_line(error)}") from error
         return data if isinstance(data, dict) else {}
 
     @cached_property

@@ -151,6 +151,7 @@ class LiveRoom(RoomMembers):
 
         Raises:
             PeopleError: no persona here is called so, or there is none.
+            ConsentError: they may not be cloned now.
             SpeakingError: a persona speaks in this room already.
             BusyError, EngineError: as `speaker_probabilities`, now or while iterating.
         """
@@ -158,6 +159,8 @@ class LiveRoom(RoomMembers):
             if person is None:
                 person = self._choose(among)
             elif person not in self.personas:
+                if person in self._settings["personas"]:
+                    self._check_consents()
                 here = ", ".join(self.personas) or "nobody"
                 raise PeopleError(f"no persona called {person!r} is here: there is {here}")
             return self._start(person, None, opening)
@@ -204,6 +207,7 @@ class LiveRoom(RoomMembers):
             latest = reversed(self._history.messages)
             last = next((m for m in latest if m.by_clone and m.person in here), None)
             if last is None:
+                self._check_consents()
                 raise RoomError("there is no turn of a persona to regenerate")
             first = next(m for m in self._history.messages if m.turn == last.turn)
             return self._start(last.person, last.turn, entry_line_of(first.text))
@@ -257,6 +261,7 @@ class LiveRoom(RoomMembers):
     def _choose(self, among: Sequence[str] | None) -> str:
         here = [p for p in self.personas if among is None or p in among]
         if not here:
+            self._check_consents()
             raise PeopleError("no persona is here to speak: add one first")
         with self._lock:
             last = self._history.last_person
@@ -264,6 +269,12 @@ class LiveRoom(RoomMembers):
         if not others:
             raise PeopleError(f"{here[0]} spoke last, and nobody else is here to answer")
         return self.next_speaker(others) or others[0]
+
+    def _check_consents(self) -> None:
+        """Raise ConsentError if a persona in the room may not be cloned now."""
+        for person in self._settings["personas"]:
+            if person in self._clone.personas:
+                self._clone.check_persona(person)
 
     def _builder(self, before: int | None = None) -> PromptBuilder:
         """The builder of prompts, with the whole prompt history, or with that before a turn."""

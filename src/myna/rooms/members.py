@@ -40,9 +40,10 @@ class RoomMembers:
 
     @property
     def personas(self) -> list[str]:
-        """The personas present, without those that a human of the same name speaks for."""
+        """The personas present who may speak, without those whom a human speaks for."""
+        cloned = self._clone.speakers()
         with self._lock:
-            cloned, humans = self._clone.personas, self._settings["humans"]
+            humans = self._settings["humans"]
             return [p for p in self._settings["personas"] if p in cloned and p not in humans]
 
     @property
@@ -103,7 +104,7 @@ class RoomMembers:
         """Add a persona.
 
         Raises:
-            PeopleError: there is no such persona.
+            PeopleError, ConsentError: there is no such persona, or they may not be cloned now.
         """
         name = self._clone.check_persona(name)
         with self._lock:

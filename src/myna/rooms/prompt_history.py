@@ -24,6 +24,8 @@ class PromptHistory:
         self._forgotten = 0
         self._cleaned: dict[int, PromptMessage] = {}
         self._builder: PromptBuilder | None = None
+        self._members: tuple[list[str], list[str]] = [], []
+        """The personas and humans of the builder."""
 
     @property
     def last_person(self) -> str | None:
@@ -92,7 +94,9 @@ class PromptHistory:
         self, personas: Sequence[str], humans: Sequence[str], before: int | None
     ) -> PromptBuilder:
         """The builder of prompts, with all messages, or with those before a turn."""
-        if self._builder is None:
+        members = list(personas), list(humans)
+        if self._builder is None or members != self._members:  # consent changes them unseen
+            self._members = members
             # The latest to join: a system line names no more people than in training.
             named = humans[-max(MAX_PEOPLE_NAMED - len(personas), 1) :]
             self._builder = self._clone.prompt_builder(named, personas)

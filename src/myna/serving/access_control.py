@@ -32,8 +32,8 @@ from myna.serving.errors import ApiError, ClientDisconnectedError, error_respons
 
 PUBLIC_PATHS = frozenset({"/healthz"})
 """Paths without key and rate limit: they tell nothing."""
-MAX_DISCARDED_BYTES = 32 * 2**20
-DISCARD_SECONDS = 5
+MAX_DISCARDED_BYTES = 2**30
+DISCARD_SECONDS = 20
 """Limits of reading the rest of a refused request."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from starlette.requests import Request
@@ -208,7 +208,7 @@ def server_sent_event(data: Any, *, event: str = "", id: str = "") -> str:  # no
 
 async def with_pings(
     items: AsyncIterator[T], seconds: float = PING_SECONDS
-) -> AsyncIterator[T | None]:
+) -> AsyncGenerator[T | None]:
     """The items, and None after each `seconds` without one."""
     upcoming: asyncio.Future[list[T]] = asyncio.ensure_future(_next_item(items))
     try:
@@ -224,6 +224,7 @@ async def with_pings(
             yield item[0]
     finally:
         upcoming.cancel()
+        await asyncio.wait({upcoming})  # before that, nobody may close the items
 
 
 async def _next_item(items: AsyncIterator[T]) -> list[T]:

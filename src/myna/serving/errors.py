@@ -15,7 +15,15 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from myna.errors import BusyError, MynaError, PeopleError, RoomError, SettingsError, SpeakingError
+from myna.errors import (
+    BusyError,
+    ConsentError,
+    MynaError,
+    PeopleError,
+    RoomError,
+    SettingsError,
+    SpeakingError,
+)
 
 RETRY_AFTER_SECONDS = 2
 """Default `Retry-After` of a refused request."""
@@ -24,6 +32,7 @@ _ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate
 _STATUS_AND_CODE: tuple[tuple[type[MynaError], int, str], ...] = (
     (BusyError, 429, "busy"),
     (SpeakingError, 409, "speaking"),
+    (ConsentError, 403, "no_consent"),
     (PeopleError, 400, "unknown_person"),
     (RoomError, 400, "bad_room_request"),
     (SettingsError, 400, "bad_setting"),

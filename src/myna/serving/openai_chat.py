@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from myna.engines.queueing import Queue
-from myna.people import sanitize_name
+from myna.people import CLONE_MARK, sanitize_name
 from myna.persona.clone import Clone
 from myna.persona.prompt import PromptBuilder
 from myna.rendering.turns import MAX_PEOPLE_NAMED, escape_turn
@@ -39,18 +39,32 @@ class ServedModels:
     """Author of messages that a client sends without a name."""
 
     def ids(self) -> list[str]:
-        """The ids of all models."""
-        return [*self.clone.personas, self.group_id, self.group_id + NAMES_SUFFIX]
+        """The ids of the models that answer now; personas are marked as clones."""
+        speakers = self.clone.speakers()
+        groups = [self.group_id, self.group_id + NAMES_SUFFIX] if speakers else []
+        return [*(person + CLONE_MARK for person in speakers), *groups]
+
+    def persona(self, model_id: str) -> str | None:
+        """The persona of a model's id; None for the group."""
+        person = model_id.removesuffix(CLONE_MARK)
+        return person if person != model_id and person in self.clone.personas else None
 
     def resolve_id(self, model: str) -> str:
-        """The id of the model that a client names, in any letter case.
+        """The id of the model that a client names, in any letter case, marked or not.
 
         Raises:
             ApiError: no such model (404).
+            ConsentError: the persona may not be cloned now.
         """
+        wanted = model.casefold()
         for model_id in self.ids():
-            if model == model_id or model.casefold() == model_id.casefold():
+            if wanted in (model_id.casefold(), model_id.removesuffix(CLONE_MARK).casefold()):
                 return model_id
+        for person in self.clone.personas:
+            if wanted in (person.casefold(), (person + CLONE_MARK).casefold()):
+                self.clone.check_persona(person)
+        if wanted in (self.group_id.casefold(), (self.group_id + NAMES_SUFFIX).casefold()):
+            self.clone.consents.check_anybody()
         message = "there is no such model: GET /v1/models lists them"
         raise ApiError(404, message, param="model", code="model_not_found")
 
@@ -75,7 +89,7 @@ def chat_from_request(models: ServedModels, request: ChatRequest) -> ClientChat:
     clone = models.clone
     model_id = models.resolve_id(request.model)
     shows_names = model_id == models.group_id + NAMES_SUFFIX
-    persona = model_id if model_id in clone.personas else None
+    persona = models.persona(model_id)
     fitting = _truncate_history(clone, request.messages)
     names = [_resolve_name(m.author or models.default_author, clone.personas) for m in fitting]
     humans = [name for name, m in zip(names, fitting, strict=True) if m.role == "user"]

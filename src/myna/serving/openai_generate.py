@@ -190,7 +190,7 @@ def generate_completions(
         EngineError: the engine failed.
     """
     prompts = [_encode_prompt(models, text) for text in request.prompts]
-    person = models.resolve_id(request.model)
+    person = models.persona(models.resolve_id(request.model)) or ""
     engine = models.clone.engine_for(person)
     # The bound of a persona's turn does not apply here.
     limit = request.max_tokens or DEFAULT_COMPLETION_TOKENS

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
+from myna import people
 from myna.serving.openai_generate import (
     ChoiceDelta,
     ChoiceEnd,
@@ -24,9 +25,20 @@ from myna.serving.openai_generate import (
 JsonObject = dict[str, Any]
 
 
-def model_object(model_id: str, created: int) -> JsonObject:
-    """An entry of `/v1/models`; `created` is in seconds since 1970."""
-    return {"id": model_id, "object": "model", "created": created, "owned_by": "myna"}
+def model_object(model_id: str, created: int, persona: str | None) -> JsonObject:
+    """An entry of `/v1/models`; `created` is in seconds since 1970.
+
+    Fields beyond OpenAI's say that it is a clone: clients show `name` and `description`.
+    """
+    return {
+        "id": model_id,
+        "object": "model",
+        "created": created,
+        "owned_by": "myna",
+        "name": model_id,
+        "description": people.clone_notice([persona] if persona else ["several people"]),
+        "is_clone": True,
+    }
 
 
 def usage(events: Sequence[ChoiceEvent], choices_per_prompt: int | None = None) -> JsonObject:

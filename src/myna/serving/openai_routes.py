@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -23,16 +24,19 @@ def create_router(models: ServedModels, streams: StreamRunner, metrics: Metrics)
     api = APIRouter(prefix="/v1", tags=["OpenAI"])
     created = int(time.time())
 
+    def describe(model_id: str) -> JsonObject:
+        return model_object(model_id, created, models.persona(model_id))
+
     @api.get("/models")
     async def list_models() -> Response:
         """List the models: each persona, the group, and the group with names in its replies."""
-        listed = [model_object(model_id, created) for model_id in models.ids()]
+        listed = [describe(model_id) for model_id in models.ids()]
         return JsonResponse({"object": "list", "data": listed})
 
     @api.get("/models/{id:path}")
     async def get_model(id: str) -> Response:  # noqa: A002  # the path's parameter
         """Get one model."""
-        return JsonResponse(model_object(models.resolve_id(id), created))
+        return JsonResponse(describe(models.resolve_id(id)))
 
     @api.post("/chat/completions")
     async def create_chat_completion(request: Request, body: ChatRequest) -> Response:
@@ -68,7 +72,8 @@ def create_router(models: ServedModels, streams: StreamRunner, metrics: Metrics)
         logprobs = body.num_top_logprobs is not None
         builder = ResponseBuilder(models.resolve_id(body.model), chat=chat, logprobs=logprobs)
         if logprobs:
-            openai_generate.check_logprobs(models.clone.engine_for(builder.model))
+            engine = models.clone.engine_for(models.persona(builder.model) or "")
+            openai_generate.check_logprobs(engine)
         if not body.stream:
             events = await streams.collect(request, metrics.count_stream(create))
             return JsonResponse(builder.completion(events, count_tokens(events)))
@@ -96,14 +101,15 @@ async def _stream_chunks(
     try:
         for chunk in builder.chunks(first):
             yield server_sent_event(chunk)
-        async for event in background.with_pings(stream):
-            if event is None:
-                yield background.PING
-                continue
-            if isinstance(event, ChoiceEnd):
-                ends.append(event)
-            for chunk in builder.chunks(event):
-                yield server_sent_event(chunk)
+        async with aclosing(background.with_pings(stream)) as pinged:
+            async for event in pinged:
+                if event is None:
+                    yield background.PING
+                    continue
+                if isinstance(event, ChoiceEnd):
+                    ends.append(event)
+                for chunk in builder.chunks(event):
+                    yield server_sent_event(chunk)
         if count_tokens is not None:
             yield server_sent_event(builder.usage_chunk(count_tokens(ends)))
     except Exception as error:

@@ -8,7 +8,7 @@ makes is an event for all. Unknown fields are errors.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from starlette.responses import Response, StreamingResponse
 
+from myna.people import CLONE_MARK
 from myna.rooms.registry import LiveReply, LiveRoom
 from myna.rooms.store import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Message
 from myna.serving import background
@@ -167,7 +168,9 @@ def _check_audience(services: RoomServices, audience: object) -> None:
 def list_personas(services: Services) -> Response:
     """List the personas, and the default author of messages."""
     models = services.models
-    return JsonResponse({"personas": models.clone.personas, "me": models.default_author})
+    speakers = models.clone.speakers()
+    clones = {person: person + CLONE_MARK for person in speakers}
+    return JsonResponse({"personas": speakers, "shown_as": clones, "me": models.default_author})
 
 
 @router.get("/rooms")
@@ -378,10 +381,11 @@ async def stream_events(
 async def _event_stream(events: AsyncIterator[Any]) -> AsyncIterator[str]:
     try:
         yield background.PING  # the response begins at once
-        async for event in background.with_pings(events):
-            if event is None:
-                yield background.PING
-            else:
-                yield background.server_sent_event(event.data, event=event.kind, id=event.id)
+        async with aclosing(background.with_pings(events)) as pinged:
+            async for event in pinged:
+                if event is None:
+                    yield background.PING
+                else:
+                    yield background.server_sent_event(event.data, event=event.kind, id=event.id)
     finally:
         await events.aclose()  # type: ignore[attr-defined]  # it is a generator

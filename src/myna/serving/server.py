@@ -34,6 +34,8 @@ MAX_CONNECTIONS = 400
 """Limit of open connections, most of them idle."""
 HEAD_TIMEOUT_SECONDS = 10.0
 """Time in which the head of a request must arrive."""
+PROBE_SECONDS = 0.25
+"""Time between interim responses to a client that has closed its sending side."""
 MIN_KEY_CHARS = 16
 
 
@@ -107,9 +109,39 @@ class TimedConnection(H11Protocol):
     """uvicorn's HTTP connection, closed if no request arrives in time.
 
     uvicorn itself waits for ever: some hundred silent connections would block all others.
+
+    A client that closes its sending side after a request still gets the answer. Whether it has
+    not closed the whole connection shows only when something is sent: interim responses ("102
+    Processing", RFC 2518; clients skip those that they do not know, RFC 9110 §15.2).
     """
 
     _head_timeout: asyncio.TimerHandle | None = None
+    _probe: asyncio.TimerHandle | None = None
+    _is_half_closed = False
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """See asyncio: keep the connection as long as a response is due."""
+        self._is_half_closed = True
+        is_due = bool(self.cycle) and not self.cycle.response_complete
+        if is_due and not self.conn.trailing_data[0] and self.conn.their_state is h11.DONE:
+            self._probe_client()
+            return True
+        return False
+
+    def _probe_client(self) -> None:
+        self._probe = None
+        if self.transport.is_closing() or self.cycle.response_started:
+            return
+        if self.conn.their_http_version != b"1.0":
+            interim = h11.InformationalResponse(status_code=102, headers=[], reason="Processing")
+            self.transport.write(self.conn.send(interim) or b"")
+        self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
+
+    def on_response_complete(self) -> None:
+        """See uvicorn: nothing can follow on a half-closed connection."""
+        super().on_response_complete()
+        if self._is_half_closed:
+            self.transport.close()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """See asyncio."""
@@ -125,6 +157,8 @@ class TimedConnection(H11Protocol):
         """See asyncio."""
         super().connection_lost(exc)
         self._cancel_head_timeout()
+        if self._probe is not None:
+            self._probe.cancel()
 
     def _update_head_timeout(self) -> None:
         if self.conn.their_state is not h11.IDLE:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import TextIOWrapper
 from itertools import chain, islice
 from typing import Any
 
@@ -14,7 +13,7 @@ from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table, rows
 from myna.sources._shared.json_objects import decode_repaired
-from myna.sources._shared.text import head_text, open_text
+from myna.sources._shared.text import head_text, read_lines
 
 TITLE = "JSON lines"
 READS = ("text", "replies", "threads", "edits", "system", "bots")
@@ -26,7 +25,8 @@ def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by a line that is an object with an author and a text."""
     for line in head_text(file).split("\n")[:20]:
         try:
-            names = rows.match_columns(_OBJECT.decode(line), file.columns)
+            decoded = decode_repaired(line.encode(), _OBJECT)
+            names = rows.match_columns(decoded, file.columns)
         except (ValueError, RecursionError):
             continue
         if names:
@@ -41,44 +41,35 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: no line has an author and a text, or the file cannot be read.
     """
-    with file.open() as stream, open_text(stream, file.head) as lines:
-        objects = _objects(lines, file, tally)
-        sample = list(islice(objects, message_table.DATE_SAMPLE_MESSAGES))
-        present = dict.fromkeys(name for _, values in sample for name in values)
-        names = rows.match_columns(present, file.columns)
-        if names is None:
-            raise SourceError(
-                f"{file.location} has no lines with an author and a text: give each line an object "
-                'such as {"author": "Ann", "time": "2024-01-31T20:15:00Z", "text": "hello"}'
-            )
-        for frame in rows.tables_from_rows(
-            _rows(chain(sample, objects), names, tally), file, tally
-        ):
-            tally.bytes_done = stream.tell()
-            yield frame
-        tally.bytes_done = file.size
+    objects = _objects(file, tally)
+    sample = list(islice(objects, message_table.DATE_SAMPLE_MESSAGES))
+    present = dict.fromkeys(name for _, values in sample for name in values)
+    names = rows.match_columns(present, file.columns)
+    if names is None:
+        raise SourceError(
+            f"{file.location} has no lines with an author and a text: give each line an object "
+            'such as {"author": "Ann", "time": "2024-01-31T20:15:00Z", "text": "hello"}'
+        )
+    yield from rows.tables_from_rows(_rows(chain(sample, objects), names, tally), file, tally)
 
 
-def _objects(
-    lines: TextIOWrapper, file: ChatFile, tally: Tally
-) -> Iterator[tuple[int, dict[str, Any]]]:
+def _objects(file: ChatFile, tally: Tally) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects with their line numbers."""
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, decode_repaired(line.encode(), _OBJECT)
-        except (ValueError, RecursionError) as error:
-            if line.endswith(("\n", "\r")):
+    for number, line in read_lines(file, tally, _is_object):
+        if line.strip():
+            try:
+                yield number, decode_repaired(line.encode(), _OBJECT)
+            except (ValueError, RecursionError) as error:
                 tally.skip("damaged line", f"line {number}: {error}")
-            else:
-                tally.skip_bytes(max(0, file.size - _encoded_size(line, lines.encoding)), file.size)
-                tally.notes.append(f"the file breaks off in line {number}")
 
 
-def _encoded_size(line: str, encoding: str) -> int:
-    """Bytes of a line in the file."""
-    return len(line.encode("utf-16-le" if encoding.startswith("utf-16") else "utf-8"))
+def _is_object(line: str) -> bool:
+    """True for a whole object, which a last line without an end may be."""
+    try:
+        decode_repaired(line.encode(), _OBJECT)
+    except (ValueError, RecursionError):
+        return not line.strip()
+    return True
 
 
 def _rows(

@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -124,6 +125,24 @@ class Variation:
         """The settings that the adapter depends on, with what differs from a clone's training."""
         changed = {"canaries": self.canaries, "share": self.share if self.share < 1 else 0}
         return stages.train_settings(settings) | {k: v for k, v in changed.items() if v}
+
+    def samples(
+        self, table: pl.DataFrame, person: str | None, seed: int, info: PreparedInfo, base: Path
+    ) -> tuple[Samples, Canaries | None]:
+        """The samples of a training, and the canaries in them.
+
+        Args:
+            table: the train split.
+            person: whose turns are trained; None: everybody's.
+            seed: of the draws.
+            info: of the prepared samples.
+            base: the folder of the base, with its tokenizer.
+        """
+        samples = samples_from_table(share_of(table, self.share, seed), person)
+        if not self.canaries:
+            return samples, None
+        canaries = make_canaries(info, self.canaries, seed)
+        return add_canaries(samples, canaries, info.format, Tokenizer(base)), canaries
 
     def check(
         self, workspace: Workspace, name: str, settings: Settings, *, continue_training: bool

@@ -18,6 +18,7 @@ import torch
 
 from myna.config import Train
 from myna.errors import TrainingError
+from myna.models.loading import cannot_load
 
 NF4_BYTES = 0.516
 """Bytes of a weight in NF4 with double quantisation (QLoRA, section 3: 4.127 bits)."""
@@ -84,15 +85,22 @@ def model_shape(model: Any) -> ModelShape:
     )
 
 
-def meta_model(folder: Any) -> Any:
-    """The model of a folder's config.json on the meta device: shapes without weights."""
+def meta_model(folder: Path) -> Any:
+    """The model of a folder's config.json on the meta device: shapes without weights.
+
+    Raises:
+        ModelError: transformers cannot load it.
+    """
     import transformers
 
-    config = transformers.AutoConfig.from_pretrained(
-        folder, local_files_only=True, trust_remote_code=False
-    )
-    with torch.device("meta"):
-        return transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    try:
+        config = transformers.AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False
+        )
+        with torch.device("meta"):
+            return transformers.AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    except Exception as error:  # transformers raises many kinds
+        raise cannot_load(folder, error) from error
 
 
 def estimate_memory(

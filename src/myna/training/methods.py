@@ -27,7 +27,7 @@ from myna import workspace
 from myna.config import Train
 from myna.errors import ModelError, TrainingError
 from myna.models.bases import Base
-from myna.models.libraries import quiet
+from myna.models.gguf_file import quiet
 from myna.models.loading import FULL_MODEL_FOLDER, check_four_bits, load_base, precision
 from myna.training.checkpoints import trainable_parameters
 from myna.training.distributed import full_tensor

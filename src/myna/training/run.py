@@ -28,19 +28,15 @@ import polars as pl
 from accelerate import Accelerator
 
 from myna import config, stages
+from myna import people as people_
 from myna import workspace as workspace_
-from myna.artifacts import (
-    CANARIES_FILE,
-    AdapterInfo,
-    PreparedInfo,
-    TrainingResult,
-    TurnTaking,
-)
+from myna.artifacts import CANARIES_FILE, AdapterInfo, PreparedInfo, TrainingResult, TurnTaking
 from myna.config import Settings
 from myna.engines.transformers_engine import Transformers
-from myna.errors import TrainingError, WorkspaceError
+from myna.errors import ConsentError, TrainingError, WorkspaceError
 from myna.models.bases import Base, find_base
 from myna.models.loading import FULL_MODEL_FOLDER, load_adapter, precision
+from myna.people.consent_checker import ConsentChecker, TrainedPerson
 from myna.persona.next_speaker import fit_turn_taking
 from myna.persona.scenes import find_scenes
 from myna.persona.turn import GeneratedTurn
@@ -81,9 +77,9 @@ def run(
 
     Raises:
         WorkspaceError: the samples are missing or stale, or the disk is full.
-        TrainingError: nothing to train on, the loss diverged, or Ctrl-C; or with canaries:
-            a clone of this name would be replaced or continued, or one for each person is asked.
+        TrainingError: nothing to train on, the loss diverged, canaries misplaced, or Ctrl-C.
         ModelError: the base cannot be loaded.
+        ConsentError: somebody in the samples, or in the adapter to continue, may not be cloned.
     """
     check_samples(workspace, settings)
     variation.check(workspace, name, settings, continue_training=continue_training)
@@ -98,18 +94,19 @@ def run(
             f"the samples were made with another tokenizer than {settings.base}'s: "
             "run `myna prepare`"
         )
+    personas = prepared.personas
     stage = _TrainingStage(
         workspace,
         settings,
         base,
         prepared,
+        _trained_people(workspace, personas),
         accelerator,
         callbacks,
         dry_run,
         continue_training,
         variation,
     )
-    personas = prepared.personas
     if not settings.train.per_person:
         return stage.train(name, personas)
     names = adapter_names(name, personas)
@@ -124,6 +121,20 @@ def run(
             stage.write_metadata(new, personas, result, first.turn_taking, names)
     accelerator.wait_for_everyone()
     return result
+
+
+def _trained_people(workspace: Workspace, personas: list[str]) -> dict[str, TrainedPerson]:
+    """The personas with accounts and consent, as people.toml has them now.
+
+    Raises:
+        ConsentError: one may not be cloned.
+    """
+    everyone = people_.load(workspace.people_file).persons
+    allowed = {person.display_name: TrainedPerson.of(person) for person in everyone if person.scope}
+    for persona in personas:
+        if persona not in allowed:
+            raise ConsentError(f"{persona} may not be cloned now: run `myna prepare`")
+    return {persona: allowed[persona] for persona in personas}
 
 
 def _combined_result(results: list[TrainingResult]) -> TrainingResult:
@@ -158,6 +169,8 @@ class _TrainingStage:
     settings: config.Settings
     base: Base
     prepared: PreparedInfo
+    people: dict[str, TrainedPerson]
+    """As they were when the training began."""
     accelerator: Accelerator
     callbacks: TrainingCallbacks
     dry_run: bool
@@ -190,18 +203,11 @@ class _TrainingStage:
         work, folder = self.workspace.training(name), self.workspace.adapter(name)
         continue_training = self._prepare_folder(work, name)
         person = personas[0] if train.per_person else None
-        samples, validation = (
-            data.samples_from_table(data.share_of(table, share, train.seed), person)
-            for table, share in (
-                (read_samples(self.workspace, "train"), self.variation.share),
-                (read_samples(self.workspace, "validation"), 1.0),
-            )
+        tables = [read_samples(self.workspace, split) for split in ("train", "validation")]
+        validation = data.samples_from_table(tables[1], person)
+        samples, canaries = self.variation.samples(
+            tables[0], person, train.seed, self.prepared, self.base.folder
         )
-        canaries = None
-        if self.variation.canaries:
-            tokenizer, form = Tokenizer(self.base.folder), self.prepared.format
-            canaries = data.make_canaries(self.prepared, self.variation.canaries, train.seed)
-            samples = data.add_canaries(samples, canaries, form, tokenizer)
         all_samples = samples
         if continue_training:
             samples = self._select_unseen(samples, folder, name)
@@ -268,6 +274,9 @@ class _TrainingStage:
             raise TrainingError(
                 f"there is no adapter '{name}' to continue training: leave --continue out"
             )
+        if continue_training:
+            trained = AdapterInfo.load(self.workspace, name).trained(name)
+            ConsentChecker(self.workspace, trained, "owner").check_anybody()
         has_diverged = (work / loop.DIVERGED_FILE).exists()
         if self.dry_run:
             return continue_training
@@ -353,7 +362,7 @@ class _TrainingStage:
             base=self.settings.base,
             base_fingerprint=self.base.fingerprint,
             format=self.prepared.format,
-            personas=personas,
+            people={person: self.people[person] for person in personas},
             channels=self.prepared.channels,
             training=result,
             turn_taking=turn_taking,
