@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,8 @@ CONTEXT_TURNS = 4
 """Turns of the real conversation that the clones go on from."""
 
 CLONE_TURNS = 6
+ITEMS, ROOMS = 40, 4
+"""Replies and rooms that the demo is measured by: a third of what `myna evaluate` takes."""
 
 
 def command(
@@ -47,8 +50,8 @@ def command(
         prepare.print_ledger(ledger, console())
     note(f"4. Train for at most {budget}")
     trained = train.train_if_stale(workspace, settings, DEFAULT_ADAPTER)
-    note("5. Evaluate: bits per character, base against clone")
-    report = evaluate.evaluate_if_stale(workspace, DEFAULT_ADAPTER)
+    note("5. Evaluate: likelihood, voice and rooms, on chats that the clone has never seen")
+    report = evaluate.evaluate_if_stale(workspace, DEFAULT_ADAPTER, items=ITEMS, rooms=ROOMS)
     if not as_json:
         evaluate.print_report(report)
     note("6. Talk: a scene from the test split, which the clone has never seen")
@@ -59,6 +62,31 @@ def command(
         )
     note("")
     note(f"Talk to them yourself: cd {folder} && myna chat")
+
+
+def closing_lines(report: dict[str, Any], folder: Path, budget: str) -> list[str]:
+    """The clones' quality, what would make them better, and what to type, a line each."""
+    from myna.evaluation.report import measures_of
+
+    measures = {measure.name: measure for measure in measures_of(report)}
+    change, good = measures["bits_change"].clone.value, []
+    if (said := measures.get("who_said_it")) and not isnan(said.clone.value):
+        good.append(
+            f"recognised as themselves {said.clone.value:.2f} of the way from chance (0) to the "
+            "real people (1)"
+        )
+    if (repeats := measures.get("repeats")) and repeats.ceiling:
+        good.append(
+            f"{repeats.clone.value:.0%} of lines in rooms repeat what was just said "
+            f"(real: {repeats.ceiling.value:.0%})"
+        )
+    return [
+        f"How good: {'; '.join(good) or f'{change:+.1%} bits per character'}. More: "
+        f"{folder / 'reports' / f'{DEFAULT_ADAPTER}.html'}",
+        f"Better: more minutes than {budget} (cd {folder} && myna train --force --budget 30m), or a "
+        "larger base (`myna doctor` says which this machine can train)",
+        f"Talk to them yourself: cd {folder} && myna chat",
+    ]
 
 
 def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:
