@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.chats import table, texts, thorough
 
-from myna.cleaning.redact import count_by_type, find_personal_data, presidio_finder, redact_messages
+from myna.cleaning.redact import (
+    count_by_type,
+    find_personal_data,
+    find_replaced,
+    presidio_finder,
+    redact_messages,
+)
 from myna.config import Redaction, parse
 from myna.errors import SettingsError
 
@@ -287,3 +293,11 @@ def test_without_it_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
     with pytest.raises(SettingsError, match=r"pip install 'myna\[presidio\]'"):
         redacted_with("tea", presidio=True)
+
+
+def test_what_is_replaced_is_found_as_it_was_written() -> None:
+    texts = ["its Kettle.Fan92@gmail.com", "call 212-555-0187, or Kettle.Fan92@gmail.com", "hi"]
+    frame = table([{"author": "Ana", "text": text} for text in texts])
+    assert find_replaced(frame, DEFAULT) == {"Kettle.Fan92@gmail.com", "212-555-0187"}
+    assert find_replaced(frame, Redaction(types=["email"])) == {"Kettle.Fan92@gmail.com"}
+    assert find_replaced(frame, Redaction(style="off")) == set()

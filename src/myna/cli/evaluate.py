@@ -170,8 +170,13 @@ def print_report(report: dict[str, Any]) -> None:
     screen = console()
     _print_people(screen, measures)
     _print_figures(screen, measures)
-    notes = gathered_notes([measure for measure in measures if not measure.is_detail])
-    for line in [*notes, *(f"not measured: {line}" for line in report["notes"])]:
+    shown = [measure for measure in measures if not measure.is_detail]
+    beside = [_references(measure) for measure in shown if measure.references]
+    for line in [
+        *beside,
+        *gathered_notes(shown),
+        *(f"not measured: {line}" for line in report["notes"]),
+    ]:
         _print_wrapped(screen, line, "dim")
     gaps = largest_gaps(measures)
     if any(gaps.values()):
@@ -201,7 +206,8 @@ def _print_people(screen: Console, measures: list[Measure]) -> None:
     for column in ("replies", "base", "clone", "change", "named", "real", "style"):
         table.add_column(column, justify="right")
     for person in (None, *list(bits.people)[:MAX_PEOPLE]):
-        own = {"clone": bits.clone, "floor": bits.floor} if person is None else bits.people[person]
+        own = bits.people[person] if person else {"clone": bits.clone}
+        base = own.get("floor", bits.floor)
         changed = change.clone if person is None else change.people[person]["clone"]
         named = said.people.get(person, {}) if said and person else {}
         far = style.clone if style else None
@@ -209,8 +215,9 @@ def _print_people(screen: Console, measures: list[Measure]) -> None:
             far = style.people.get(person, {}).get("clone")
         table.add_row(
             Text(person or "everyone"),
-            f"{changed.items:,}",
-            *(written(own[key], "bits") for key in ("floor", "clone")),
+            f"{own['clone'].items:,}",
+            written(base, "bits"),
+            written(own["clone"], "bits"),
             number(changed.value, "share"),
             *(written(named.get(key), "share") for key in ("clone", "ceiling")),
             written(replace(far, low=math.nan) if far else None, "score"),
@@ -229,7 +236,7 @@ def _print_figures(screen: Console, measures: list[Measure]) -> None:
 
     table = _table("")
     table.add_column("", width=29, no_wrap=True)
-    for column in ("clone", "base", "real text"):
+    for column in ("clone", "base", "real"):
         table.add_column(column, justify="right", no_wrap=True)
     for section, title in SECTIONS.items():
         shown = [m for m in measures if m.section == section and not m.is_detail]
@@ -243,13 +250,20 @@ def _print_figures(screen: Console, measures: list[Measure]) -> None:
             clone = Text(written(lines.get("clone"), measure.unit), style=GRADES[grade(measure)])
             others = (written(lines.get(kind), measure.unit) for kind in ("floor", "ceiling"))
             floor, real = others
-            chance = measure.references.get("chance")
-            if floor == "–" and chance is not None:
-                floor = f"chance {written(chance, measure.unit)}"
-            elif measure.floor is not None and measure.floor_name != "base model":
+            if measure.floor is not None and measure.floor_name != "base model":
                 floor = f"{floor} ({measure.floor_name})"
             table.add_row(Text(f"  {measure.title}"), clone, floor, real)
     screen.print(table)
+
+
+def _references(measure: Measure) -> str:
+    """Further figures beside a measure, on one line."""
+    from myna.evaluation.report import number
+
+    return f"{measure.title}: " + ", ".join(
+        f"{name} {number(estimate.value, measure.unit)}"
+        for name, estimate in measure.references.items()
+    )
 
 
 def _table(title: str) -> Table:

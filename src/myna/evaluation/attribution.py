@@ -23,6 +23,7 @@ from myna.evaluation.measure import (
     SignedText,
     bootstrap,
     few_items_note,
+    mean,
 )
 
 if TYPE_CHECKING:
@@ -174,10 +175,11 @@ def _recognised(model: Any, turns: Sequence[Signed], frame: Any) -> list[tuple[S
 
 def _balanced_accuracy(some: Sequence[tuple[Signed, bool]]) -> float:
     """Mean over people of the share of their turns that are recognised."""
-    by_person: dict[str, list[bool]] = {}
+    rights, all_turns = Counter[str](), Counter[str]()
     for turn, right in some:
-        by_person.setdefault(turn.person, []).append(right)
-    return float(np.mean([np.mean(rights) for rights in by_person.values()]))
+        all_turns[turn.person] += 1
+        rights[turn.person] += right
+    return mean([rights[person] / count for person, count in all_turns.items()])
 
 
 def _people_with_enough(train: Sequence[SignedText]) -> list[str]:

@@ -101,10 +101,15 @@ def measure_terms(
         training: turns of the train split.
     """
     known = set(terms)
+    texts = [turn.text for turns in (clone, base, real) for turn in turns]
+    copies = {
+        text
+        for text, run in zip(texts, longest_copies(texts, training), strict=True)
+        if run >= COPIED_WORDS
+    }
 
     def rate(some: Sequence[Signed]) -> Estimate:
-        copies = longest_copies([turn.text for turn in some], training)
-        own = [turn for turn, n in zip(some, copies, strict=True) if n < COPIED_WORDS]
+        own = [turn for turn in some if turn.text not in copies]
         words = [words_of(turn.text) for turn in own]
         uses = [(sum(word in known for word in turn), len(turn)) for turn in words]
         return bootstrap(uses, [turn.conversation for turn in own], _per_thousand)

@@ -48,7 +48,7 @@ def page(report: Report) -> str:
         _KEY,
         *(_section(name, heading, report.measures) for name, heading in SECTIONS.items()),
         people_section(report.measures),
-        _replies(report.examples[:MAX_EXAMPLES]),
+        _replies(report.examples[:: max(1, len(report.examples) // MAX_EXAMPLES)]),
         _rooms(report.rooms[:MAX_ROOMS]),
         _limits(report),
     ]
@@ -69,7 +69,7 @@ _KEY = (
 def _summary(measures: Sequence[Measure]) -> str:
     """The grades of all figures as a sentence."""
     grades = [grade(measure) for measure in measures if not measure.is_detail]
-    counts = {name: grades.count(name) for name in ("good", "fair", "poor")}
+    counts = {name: sum(name == own for own in grades) for name in GRADE_WORDS}
     known = sum(counts.values())
     if not known:
         return "Measured on chats that it has never seen."
@@ -186,7 +186,7 @@ def _replies(examples: Sequence[Example]) -> str:
         f'<div><p class="said"><b>{escape(e.person)}, the clone</b><span>{escape(e.clone)}</span>'
         f'</p><p class="said really"><b>{escape(e.person)}, really</b>'
         f"<span>{escape(e.real)}</span></p></div></article>"
-        for e in examples
+        for e in examples[:MAX_EXAMPLES]
     )
     return f'<section><h2>What it answers</h2><div class="replies">{cards}</div></section>'
 

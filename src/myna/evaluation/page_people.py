@@ -24,19 +24,22 @@ def people_section(measures: Sequence[Measure]) -> str:
     gaps = largest_gaps(measures)
     cards = "".join(_card(person, by_name, gaps.get(person)) for person in people[:MAX_CARDS])
     if cards:
-        cards = f'<section><h2>Person by person</h2><div class="people">{cards}</div></section>'
+        cards = (
+            "<section><h2>Person by person</h2><p>Grey is the clone, blue the person.</p>"
+            f'<div class="people">{cards}</div></section>'
+        )
     return heat + cards
 
 
 def _heat(measure: Measure) -> str:
-    """Each person's real words under each name: the darkest cell of a row is the likeliest."""
+    """Each person's real words under each name: the strongest colour of a row is the likeliest."""
     names = list(measure.people)
     head = "".join(f"<th><span>{escape(name)}</span></th>" for name in names)
     rows = "".join(_heat_row(name, names, measure.people[name]) for name in names)
     return (
         "<section><h2>Whose words are these?</h2><p>Bits per character of each person’s real words "
-        "under each name; less is likelier. In each row the darkest cell should be the framed one: "
-        "the person’s own name.</p>"
+        "under each name; less is likelier. In each row the strongest colour should be in the "
+        "frame: the person’s own name.</p>"
         f'<div class="card wide"><table class="heat"><tr><th>real words of</th>{head}</tr>{rows}'
         "</table></div></section>"
     )

@@ -6,6 +6,7 @@ STYLE = """
 @media (prefers-color-scheme: dark) { :root { --good: #53bd86; --fair: #e0ac3f; --poor: #ee7d72;
   --plain: #a3adba; --real: #74a9f5; --heat-ink: #dbe9ff; } }
 .good { --grade: var(--good); } .fair { --grade: var(--fair); } .poor { --grade: var(--poor); }
+section > p { margin-bottom: .75rem; max-width: 46rem; }
 h3, h4 { margin: 0; font-size: 1rem; } h4 { font-size: .85rem; margin-top: .9rem; }
 .fault { margin-top: 1.1rem; padding: .7rem 1.1rem; border-radius: .6rem; background: var(--card);
   border: 1px solid var(--line); border-left: .35rem solid var(--poor); }
@@ -59,7 +60,7 @@ h3, h4 { margin: 0; font-size: 1rem; } h4 { font-size: .85rem; margin-top: .9rem
   background: color-mix(in srgb, var(--real) calc(8% + 62% * var(--heat)), var(--card)); }
 .heat .own { border-color: var(--ink); } .heat .best { font-weight: 700; }
 .people { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr));
-  gap: 1rem; }
+  gap: 1rem; align-items: start; }
 .person { overflow: hidden; }
 .person dl { margin: .4rem 0 .9rem; } .person dl div { display: flex; gap: .6rem;
   justify-content: space-between; font-size: .9rem; }
@@ -83,7 +84,7 @@ h3, h4 { margin: 0; font-size: 1rem; } h4 { font-size: .85rem; margin-top: .9rem
 .said b { display: block; font-size: .8rem; font-weight: 500; color: var(--soft); }
 .really { border-left-color: var(--real); }
 .rooms { display: grid; grid-template-columns: repeat(auto-fill, minmax(19rem, 1fr)); gap: 1rem;
-  margin-top: .8rem; }
+  align-items: start; }
 .room p { color: var(--ink); margin: 0 0 .35rem; font-size: .92rem; overflow-wrap: anywhere; }
 .room b { font-weight: 600; margin-right: .2rem; } .room .again { opacity: .45; }
 .room .fate { color: var(--poor); font-weight: 600; }
@@ -96,9 +97,10 @@ h3, h4 { margin: 0; font-size: 1rem; } h4 { font-size: .85rem; margin-top: .9rem
   .pair { grid-template-columns: 7rem 1fr 2.6rem; }
 }
 @media print {
-  :root { --page: #fff; --card: #fff; }
+  :root { --page: #fff; --card: #fff; --ink: #1c1f24; --soft: #5d6673; --line: #dfe3e8; }
   body { font-size: 11px; } main { max-width: none; padding: 0; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  .key span:last-child, .more { display: none; }
   .card, .fault, .row, .reply, .room, tr { break-inside: avoid; } h2 { break-after: avoid; }
 }
 """

@@ -96,8 +96,9 @@ Grade = Literal["good", "fair", "poor", ""]
 def grade(measure: Measure) -> Grade:
     """A figure's place on the way from its floor to real text; "" where nothing can be said.
 
-    Good: two thirds of the way, fair: one third. Without a floor, the way is the larger of
-    both figures. An interval that holds floor and real text says nothing.
+    Good: two thirds of the way, fair: one third. Without a floor, or with one that is better
+    than real text, the way is the larger of both figures. An interval that holds floor and
+    real text says nothing.
     """
     clone, real = measure.clone, measure.ceiling
     if math.isnan(clone.value) or real is None or math.isnan(real.value):
@@ -105,6 +106,9 @@ def grade(measure: Measure) -> Grade:
     if clone.value == real.value or (measure.better == "lower" and clone.value < real.value):
         return "good"
     floor = measure.floor.value if measure.floor else math.nan
+    sign = {"higher": 1, "lower": -1, "real": 0}[measure.better]
+    if sign * (floor - real.value) > 0:
+        floor = math.nan
     if math.isnan(floor):
         is_open = clone.low <= real.value <= clone.high
         whole = max(abs(clone.value), abs(real.value))
@@ -147,7 +151,8 @@ def _digits(value: float, unit: str) -> int:
     if unit in ("bits", "score"):
         return 2
     size = abs(value) * (100 if unit == "share" else 1)
-    return 0 if size == 0 or size >= 10 else 1
+    is_whole = size == 0 or (unit == "count" and size == round(size))
+    return 0 if is_whole or size >= 10 else 1
 
 
 def _fixed(value: float, unit: str, digits: int, sign: str = "") -> str:

@@ -100,6 +100,7 @@ def measure_rooms(
         real: real turns of the personas.
     """
     notes = (f"only {len(clones)} rooms, so read it with care",) if len(clones) < MIN_ROOMS else ()
+    shared: dict[str, Any] = {"notes": notes, "section": "rooms"}
     sizes = [min(_words(a), _words(b)) for a, b in zip(clones, stretches, strict=True)]
 
     def by_room(figure: Callable[[Room], float], **given: Any) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def measure_rooms(
             for i, (value, is_known) in enumerate(zip(ours, known, strict=True))
         )
         means = {"clone": _mean(ours), "ceiling": _mean(theirs), "items": items}
-        return {**means, "notes": notes, "section": "rooms", **given}
+        return {**means, **shared, **given}
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (
@@ -122,7 +123,7 @@ def measure_rooms(
         return by_pair(ours, theirs, unit="score")
 
     return [
-        _repeats_measure(clones, stretches, notes),
+        _repeats_measure(clones, stretches, shared),
         Measure(
             "collapsed",
             "Rooms that collapsed",
@@ -153,8 +154,7 @@ def measure_rooms(
             "self_bleu",
             "Words of other lines",
             "real",
-            definition="self-BLEU-3: mean share of a line's word trigrams that stand in another "
-            "line of the room (after 1802.01886)",
+            definition="self-BLEU-3: share of a line's word trigrams in other lines (1802.01886)",
             **by_room(lambda room: self_bleu([room]), unit="score"),
         ),
         Measure(
@@ -169,7 +169,7 @@ def measure_rooms(
 
 
 def _repeats_measure(
-    clones: Sequence[Room], stretches: Sequence[Room], notes: tuple[str, ...]
+    clones: Sequence[Room], stretches: Sequence[Room], shared: dict[str, Any]
 ) -> Measure:
     """Lines that repeat one of the twelve before."""
     return Measure(
@@ -180,8 +180,7 @@ def _repeats_measure(
         f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
         clone=_share_of_lines(clones),
         ceiling=_share_of_lines(stretches),
-        notes=notes,
-        section="rooms",
+        **shared,
         items=tuple(
             Item("", i, float(sum(_repeats(room))), float(len(room)))
             for i, room in enumerate(clones)

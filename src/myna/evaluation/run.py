@@ -141,7 +141,9 @@ def _forget_other_runs(evidence: Evidence, manifest: dict[str, Any]) -> None:
 
 def _examples(evidence: Evidence) -> list[Example]:
     """Replies of the clone beside the real ones."""
-    return [
-        Example(moment.scene.before[-1].text, moment.person, reply.text, moment.reply.text)
-        for moment, reply in zip(evidence.moments, evidence.replies, strict=True)
-    ]
+    examples = []
+    for moment, reply in zip(evidence.moments, evidence.replies, strict=True):
+        last = moment.scene.before[-1]
+        before = f"{last.person}: {last.text}"
+        examples.append(Example(before, moment.person, reply.text, moment.reply.text))
+    return examples

@@ -117,7 +117,10 @@ def _means(feature: Feature, turns: Sequence[Turn], people: Sequence[str]) -> Me
 
     def of(groups: tuple[str, ...], who: Sequence[str]) -> Estimate:
         some = [turn for turn in turns if turn.group in groups and turn.person in who]
-        return bootstrap(some, [turn.conversation for turn in some], _mean_over_people, RESAMPLES)
+        joined = _joined(some)
+        clusters = [turn.conversation for turn in joined]
+        estimate = bootstrap(joined, clusters, _mean_over_people, RESAMPLES)
+        return replace(estimate, items=len(some))
 
     real = ("a", "b")
     return Measure(
@@ -206,8 +209,9 @@ def _distance(
     items = sum(turn.group == compared for turn in chosen)
     if len({value for turn in chosen for value in turn.values}) == 1:
         return Estimate(0.0, 0.0, 0.0, items)  # such as a chat without any emoji
-    clusters = [(turn.person, turn.conversation) for turn in chosen]
-    estimate = bootstrap(chosen, clusters, statistic, RESAMPLES, is_distance=True)
+    joined = _joined(chosen)
+    clusters = [(turn.person, turn.conversation) for turn in joined]
+    estimate = bootstrap(joined, clusters, statistic, RESAMPLES, is_distance=True)
     return replace(estimate, items=items)
 
 
@@ -293,6 +297,14 @@ def plain(value: float, feature: Feature) -> str:
     if feature.unit == "share":
         return f"{value:.0%}" if value >= 0.1 else f"{value:.1%}"
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _joined(turns: Sequence[Turn]) -> list[Turn]:
+    """The turns of a person, group and conversation as one, which resampling draws at once."""
+    values: dict[tuple[str, str, int], Values] = {}
+    for turn in turns:
+        values.setdefault((turn.person, turn.group, turn.conversation), []).extend(turn.values)
+    return [Turn(*key, own) for key, own in values.items()]
 
 
 def _mean_over_people(turns: Sequence[Turn]) -> float:
