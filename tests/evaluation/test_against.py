@@ -76,7 +76,7 @@ def test_another_draw_is_refused_and_other_items_are_left_out_with_a_line() -> N
 def test_two_adapters_of_a_workspace(measured: Workspace) -> None:
     done = run(measured.root, ["evaluate", "--against", "short", *SIZE])
     assert done.status == 0, done.err
-    assert "Bits per character of real replies" in done.out
+    assert "Bits per character" in done.out
     again = run(measured.root, ["evaluate", "--against", "short", "--json"])
     found = {entry["name"]: entry for entry in again.json()["measures"]}
     bits = found["bits_per_character"]

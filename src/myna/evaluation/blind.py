@@ -145,6 +145,7 @@ def load_deck(workspace: Workspace, name: str, scope: Scope = "owner") -> Deck:
     """Read the deck of an adapter, without people who may not be cloned for that `scope`.
 
     Raises:
+        ConsentError: nobody whom the adapter has learned from may be cloned for that.
         WorkspaceError: there is none, it is damaged, or it is of other weights.
     """
     if not has_deck(workspace, name):
@@ -154,7 +155,9 @@ def load_deck(workspace: Workspace, name: str, scope: Scope = "owner") -> Deck:
         )
     deck = _read_deck(_deck_path(workspace, name))
     trained = AdapterInfo.load(workspace, name).trained(name)
-    allowed = ConsentChecker(workspace, trained, scope).speakers()
+    consents = ConsentChecker(workspace, trained, scope)
+    consents.check_anybody()
+    allowed = consents.speakers()
     return replace(deck, cards=[card for card in deck.cards if card.person in allowed])
 
 
