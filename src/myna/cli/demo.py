@@ -83,8 +83,8 @@ def closing_lines(report: dict[str, Any], folder: Path, budget: str) -> list[str
     return [
         f"How good: {'; '.join(good) or f'{change:+.1%} bits per character'}. More: "
         f"{folder / 'reports' / f'{DEFAULT_ADAPTER}.html'}",
-        f"Better: more minutes than {budget} (cd {folder} && myna train --force --budget 30m), or a "
-        "larger base (`myna doctor` says which this machine can train)",
+        f"Better: more minutes than {budget}: cd {folder} && myna train --force --budget 30m; or a "
+        "larger base: `myna doctor` says which this machine can train",
         f"Talk to them yourself: cd {folder} && myna chat",
     ]
 

@@ -180,7 +180,9 @@ def print_report(report: dict[str, Any]) -> None:
         _print_wrapped(screen, line, "dim")
     gaps = largest_gaps(measures)
     if any(gaps.values()):
-        screen.print("Largest gaps in style, and what changes them:", style="bold")
+        screen.print(
+            "Largest gaps in style (the system line is samples.system in myna.toml):", style="bold"
+        )
     for person, own in gaps.items():
         for gap in own:
             figures = f" {gap.clone}, really {gap.real}" if gap.clone else ""

@@ -25,7 +25,8 @@ def people_section(measures: Sequence[Measure]) -> str:
     cards = "".join(_card(person, by_name, gaps.get(person)) for person in people[:MAX_CARDS])
     if cards:
         cards = (
-            "<section><h2>Person by person</h2><p>Grey is the clone, blue the person.</p>"
+            "<section><h2>Person by person</h2><p>Grey is the clone, blue the person. "
+            "The system line is samples.system in myna.toml.</p>"
             f'<div class="people">{cards}</div></section>'
         )
     return heat + cards
