@@ -127,8 +127,8 @@ def load_measures(workspace: Workspace, name: str) -> tuple[str, list[Measure]]:
     path = items_path(workspace, name)
     if report is None or not path.exists():
         raise WorkspaceError(
-            f"adapter '{name}' of {workspace.root} is not measured: "
-            f"run `myna evaluate --adapter {name}` there"
+            f"adapter '{name}' of {workspace.root} has no figures to compare: delete "
+            f"{workspace.reports / name}.json and run `myna evaluate --adapter {name}` there"
         )
     table = pl.read_parquet(path)
     items: dict[str, list[Item]] = {}
