@@ -9,8 +9,6 @@ from myna import people
 from myna.artifacts import check_is_clone
 from myna.cli._terminal import console, note, print_json
 from myna.errors import WorkspaceError
-from myna.evaluation import blind
-from myna.evaluation.report import measure_data, written
 from myna.messages import normalize_text
 
 if TYPE_CHECKING:
@@ -35,6 +33,8 @@ def has_deck(workspace: Workspace, name: str) -> bool:
     Raises:
         WorkspaceError: it has canaries, so it never speaks.
     """
+    from myna.evaluation import blind
+
     check_is_clone(workspace, name)
     return blind.has_deck(workspace, name)
 
@@ -52,6 +52,9 @@ def run(workspace: Workspace, name: str, player: str, *, private: bool, as_json:
     Raises:
         WorkspaceError: there is no deck, or no card that may be shown.
     """
+    from myna.evaluation import blind
+    from myna.evaluation.report import measure_data
+
     player = people.sanitize_name(player)
     deck = blind.load_deck(workspace, name, "owner" if as_json or player == OWNER else "group")
     if not as_json:
@@ -67,6 +70,8 @@ def run(workspace: Workspace, name: str, player: str, *, private: bool, as_json:
 
 def _review(workspace: Workspace, name: str, deck: Deck, screen: Console, *, private: bool) -> Deck:
     """Let the owner leave cards out; a choice is kept, so only new cards are asked about."""
+    from myna.evaluation import blind
+
     cards = blind.to_review(deck, private=private)
     if not cards:
         return deck
@@ -93,6 +98,8 @@ def numbers(line: str) -> list[int]:
 
 
 def _play(workspace: Workspace, name: str, deck: Deck, screen: Console, player: str) -> None:
+    from myna.evaluation import blind
+
     if not any(card.is_shown for card in deck.cards):
         raise WorkspaceError(
             "no card may be shown: chats of two people need --private, others more --items"
@@ -144,6 +151,9 @@ def _print_results(answers: Sequence[Answer]) -> None:
     """Print how often the clone was taken for the real person: of everybody, by person, player."""
     from rich.table import Table
     from rich.text import Text
+
+    from myna.evaluation import blind
+    from myna.evaluation.report import written
 
     measure = blind.measure_answers(answers)
     table = Table(title=f"{measure.title} (50 %: cannot be told apart)", title_justify="left")

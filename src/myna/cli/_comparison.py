@@ -7,15 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from myna.cli._terminal import console, print_json
-from myna.evaluation.against import compare, find_other, load_measures
-from myna.evaluation.report import without_nan, written
 from myna.stages import evaluate_inputs
 from myna.workspace import read_json, stale_reasons
 
 if TYPE_CHECKING:
     from myna.workspace import Workspace
-
-__all__ = ["are_measured_alike", "find_other", "print_comparison"]
 
 DETAILED = "bits_per_character"
 """The measure whose differences are printed for each person; --json has those of all."""
@@ -46,6 +42,9 @@ def print_comparison(
     Raises:
         WorkspaceError: they cannot be compared.
     """
+    from myna.evaluation.against import compare, load_measures
+    from myna.evaluation.report import without_nan, written
+
     differences, notes = compare(load_measures(*ours), load_measures(*theirs))
     name, other = ours[1], theirs[1]
     if theirs[0] != ours[0]:

@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from myna.artifacts import AdapterInfo
 from myna.cli._terminal import console, note, print_json
-from myna.evaluation import curve
-from myna.evaluation.measure import Estimate, Size
-from myna.evaluation.report import without_nan, written
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Progress
@@ -27,6 +24,9 @@ def make(
         size: fields of `myna.evaluation.measure.Size`.
         progress: called with the name of a work, the number of items done, and of all.
     """
+    from myna.evaluation import curve
+    from myna.evaluation.measure import Size
+
     seconds = curve.expected_seconds(AdapterInfo.load(workspace, name))
     time = "" if math.isnan(seconds) else f", about {max(1, round(seconds / 60))} min of training"
     count = len(curve.SHARES) * len(curve.AXES)
@@ -36,11 +36,16 @@ def make(
 
 def print_curve(data: dict[str, Any], *, as_json: bool) -> None:
     """Print a learning curve as a table with an answer for each person, or as JSON."""
+    from myna.evaluation.report import without_nan, written
+
     if as_json:
         print_json(without_nan(data))
         return
     from rich.table import Table
     from rich.text import Text
+
+    from myna.evaluation import curve
+    from myna.evaluation.measure import Estimate
 
     for axis in curve.AXES:
         title = f"Bits per character by share of the {axis} (lower is better)"

@@ -81,8 +81,9 @@ def command(
     size = {"items": items, "rooms": rooms, "full": full}
     if against is not None:
         from myna.cli import _comparison
+        from myna.evaluation.against import find_other
 
-        both = (workspace, adapter), _comparison.find_other(workspace, against)
+        both = (workspace, adapter), find_other(workspace, against)
         sources = [ctx.get_parameter_source(option) for option in size]
         is_given = any(source is not None and source.name == "COMMANDLINE" for source in sources)
         if is_given or not _comparison.are_measured_alike(*both):
