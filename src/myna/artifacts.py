@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from myna.config import Redaction, Rules, Samples
+from myna.config import PersonaSampling, Redaction, Rules, Samples
 from myna.errors import ModelError, WorkspaceError
 from myna.people import Person
 from myna.people.accounts import account_hash
@@ -184,6 +184,8 @@ class AdapterInfo:
     """The adapter of each persona, where each has one of their own; else empty."""
     habits: dict[str, SpeakingHabits] = field(default_factory=dict)
     """Of each persona."""
+    sampling: dict[str, PersonaSampling] = field(default_factory=dict)
+    """Fitted to each persona by `myna evaluate --calibrate`; empty before."""
 
     @property
     def personas(self) -> list[str]:

@@ -219,7 +219,7 @@ def load_clone(
         for person in chosen
     )
     learned = {p: info.people[p] for p in (chosen if info.adapters else info.people)}
-    chat = workspace.settings().chat
+    chat = workspace.settings().chat.with_calibration(info.sampling)
     for voice in voices:
         check_scale(voice.adapter, chat)
     return ExportedClone(name, base, voices, learned, chat, report)

@@ -233,7 +233,7 @@ def open_clone(
 
     # An engine has one adapter for life, so personas with their own have one each.
     engines = {person: engine(own) for person, own in info.adapters.items()}
-    chat = settings.chat
+    chat = settings.chat.with_calibration(info.sampling)
     first = next(iter(engines.values())) if engines else engine(name)
     for note in _notes(chat, info.personas, first):
         report(note)
