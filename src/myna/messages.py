@@ -13,6 +13,7 @@ from typing import Any, Literal
 import polars as pl
 
 ATTACHMENT_TYPE = pl.Struct({"kind": pl.String, "name": pl.String})
+REACTION_TYPE = pl.Struct({"name": pl.String, "count": pl.Int32})
 MENTION_TYPE = pl.Struct({"author_id": pl.String, "start": pl.Int32, "end": pl.Int32})
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -35,12 +36,17 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "edited": pl.Boolean,
     "attachments": pl.List(ATTACHMENT_TYPE),
     "mentions": pl.List(MENTION_TYPE),  # spans in `text`, in characters
+    "reactions": pl.List(REACTION_TYPE),  # which and how many, never whose
+    "export": pl.String,  # a key of the file that it was read from, or null
 }
 
 KINDS = ("text", "entry", "system", "command", "forward", "call", "deleted")
 """`text`: a person's own words. `entry`: a journal page or an essay. The rest is never
 a training target: `system` notices, bot `command`s, `forward`ed words of others,
 `call`s, and messages whose text was `deleted`."""
+
+MADE_ID = "~"
+"""The beginning of ids that are made of a message, in formats that have none."""
 
 ATTACHMENT_KINDS = ("image", "voice", "video", "file", "sticker", "gif")
 
@@ -90,6 +96,7 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
         "edited": pl.lit(False),
         "attachments": pl.lit([], dtype=SCHEMA["attachments"]),
         "mentions": pl.lit([], dtype=SCHEMA["mentions"]),
+        "reactions": pl.lit([], dtype=SCHEMA["reactions"]),
     }
     missing = [
         defaults.get(name, pl.lit(None)).cast(kind).alias(name)
@@ -100,6 +107,45 @@ def table(columns: dict[str, Iterable[Any]]) -> pl.DataFrame:
         frame.with_columns(missing)
         .with_columns(channel_id=pl.coalesce("channel_id", pl.format("{}/{}", "space", "channel")))
         .select(list(SCHEMA))
+    )
+
+
+def in_zone(messages: pl.DataFrame, zone: str, source: str | None = None) -> pl.DataFrame:
+    """Take the times that have no zone for those of this zone; they are no longer assumed.
+
+    In the hour that comes twice, a message behind a step backwards is of the second.
+
+    Args:
+        messages: in the order of their files.
+        zone: an IANA name, such as "Europe/Berlin".
+        source: convert only messages of this platform.
+    """
+    assumed = pl.col("zone_assumed") & pl.col("sent_at").is_not_null()
+    if source is not None:
+        assumed &= pl.col("source") == source
+    local = pl.col("sent_at").dt.replace_time_zone(None)
+    earlier, later = (
+        local.dt.replace_time_zone(zone, ambiguous=which, non_existent="null").dt.convert_time_zone(
+            "UTC"
+        )
+        for which in ("earliest", "latest")
+    )
+    # Times that the change of the clock skips are those of a clock that was not put forward.
+    skipped = (
+        (local - pl.duration(hours=1))
+        .dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+        .dt.convert_time_zone("UTC")
+        + pl.duration(hours=1)
+    )  # fmt: skip
+    chat = pl.struct(*CHANNEL_KEY, "export")
+    went_back = pl.col("sent_at") < pl.col("sent_at").shift(1).over(chat)
+    is_twice = earlier != later
+    # Of one stretch in that hour: all behind its first step backwards.
+    second = (went_back & is_twice).cum_sum().over(chat, local.dt.date()) > 0
+    converted = pl.coalesce(pl.when(is_twice & second).then(later), earlier, skipped)
+    return messages.with_columns(
+        sent_at=pl.when(assumed).then(converted).otherwise("sent_at"),
+        zone_assumed=pl.col("zone_assumed") & ~assumed,
     )
 
 

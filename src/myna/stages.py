@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from myna import workspace as workspace_
-from myna.artifacts import AdapterInfo, PreparedInfo, samples_manifest
+from myna.artifacts import ADAPTER_FILE, AdapterInfo, PreparedInfo, samples_manifest
 from myna.choices import DEFAULT_ADAPTER
 from myna.config import Settings
 from myna.people.consent_checker import ConsentChecker
@@ -73,7 +73,11 @@ def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
     weights = folder / "adapter_model.safetensors"
     if not weights.exists():  # a full model: gigabytes, and its manifest tells them apart
         weights = folder / workspace_.MANIFEST
-    return {**train_inputs(workspace), f"adapter {adapter}": workspace_.fingerprint(weights)}
+    return {
+        **train_inputs(workspace),
+        f"adapter {adapter}": workspace_.fingerprint(weights),
+        "its metadata": workspace_.fingerprint(folder / ADAPTER_FILE),
+    }
 
 
 def status(workspace: Workspace, adapter: str = DEFAULT_ADAPTER) -> list[Stage]:

@@ -202,4 +202,4 @@ class TestArchives:
         read = damaged.open().read()
         assert lines.startswith(read[:1000])
         assert len(read) < len(lines)
-        assert "the archive is damaged" in damaged.troubles[0]  # type: ignore[attr-defined]
+        assert "the archive is damaged" in damaged.notes[0]

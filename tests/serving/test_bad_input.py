@@ -49,7 +49,6 @@ def test_malformed_json(serving: Serving, body: bytes) -> None:
         ({"n": -1}, "n"),
         ({"n": 10**9}, "n"),
         ({"n": "2"}, "n"),
-        ({"max_tokens": 0}, "max_tokens"),
         ({"max_tokens": -5}, "max_tokens"),
         ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
         ({"temperature": -1}, "temperature"),

@@ -163,8 +163,8 @@ class TestNumbers:
     def test_an_old_export_that_lacks_messages(self, said) -> None:
         head = f"{RULE}\nGuild: G\nChannel: c\nTopic: \nMessages: 7\nRange: \n{RULE}\n\n"
         found, tally = said(f"{head}{message('one')}\n\n{message('two')}\n\n")
-        assert [m["text"] for m in found] == ["one"]
-        assert tally.notes == ["the export speaks of 7 messages, but holds 1"]
+        assert [m["text"] for m in found] == ["one", "two"]
+        assert tally.notes == ["the export speaks of 7 messages, but holds 2"]
 
     def test_no_messages(self, said) -> None:
         found, tally = said(export())
@@ -173,13 +173,23 @@ class TestNumbers:
 
 
 class TestDamage:
-    def test_an_export_that_breaks_off_loses_its_last_message(self, said) -> None:
+    @pytest.mark.parametrize(
+        "end", ["", "\n", "\n\n\n", f"\n\n\n{RULE[:9]}", f"\n\n{RULE}\nExport"]
+    )
+    def test_an_export_that_breaks_off_says_so(self, end: str, said) -> None:
         text = export(message("one"), message("two"))
-        text = text[: text.index(f"{RULE}\nExported")]
+        text = text[: text.index(f"{RULE}\nExported")].rstrip() + end
+        found, tally = said(text)
+        assert [m["text"] for m in found] == ["one", "two"]
+        assert tally.notes[-1] == "the export breaks off after 2 messages"
+
+    @pytest.mark.parametrize("end", ["", "\n", "\n<@12", "\n{Attach"])
+    def test_a_message_that_breaks_off_before_its_text_is_left_out(self, end: str, said) -> None:
+        text = export(message("one"), message("two"))
+        text = text[: text.index("\ntwo")] + end
         found, tally = said(text)
         assert [m["text"] for m in found] == ["one"]
-        assert tally.notes == ["the export breaks off after 1 messages"]
-        assert tally.unread_bytes == len(f"{message('two')}\n\n\n")
+        assert tally.unread_bytes
 
     def test_lines_of_no_message_are_counted(self, said) -> None:
         text = export("what is\nthat?", message())

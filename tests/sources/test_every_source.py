@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from myna import messages, sources
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally
-from myna.sources._shared.text_records import NO_END
+from myna.sources._shared.text import UNENDED
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CUTS = 30
@@ -40,6 +40,7 @@ EVIDENCE: dict[str, pl.Expr] = {
     "calls": pl.col("kind") == "call",
     "system": pl.col("kind") == "system",
     "bots": pl.col("is_bot"),
+    "reactions": pl.col("reactions").list.len() > 0,
 }  # fmt: skip
 
 
@@ -114,23 +115,27 @@ def _check_cut(name: str, path: Path, data: bytes, cut: int, whole: list, memory
         return
     found = _said(pl.concat([pl.DataFrame(schema=messages.SCHEMA), *frames]))
     expected = whole[: len(found)]
-    if found and found != expected and NO_END in tally.notes:
-        assert found[:-1] == expected[:-1]  # the last message may go on, and that is said
-    elif found and found != expected:
-        # Of a message of several lines whole lines can be missing, and nobody can know.
-        *_, (author, kind, text) = found
-        assert found[:-1] == expected[:-1]
-        assert (author, kind) == expected[-1][:2]
-        assert expected[-1][2].startswith(f"{text}\n")
-        assert data[:cut].endswith((b"\n", b"\n\0"))
     is_document = path.suffix in (".json", ".html")
     at_a_line = data[:cut].endswith((b"\n", b"\n\0")) or data[cut:].startswith((b"\n", b"\r"))
+    if found and found != expected:
+        (*before, (author, kind, text)), (*_, (by, was, said)) = found, expected
+        assert before == expected[:-1]
+        assert not is_document
+        # The last message stands as the file has it, and of several lines whole ones may be
+        # missing: a note says so where the cut shows.
+        if kind == was == "text" and text.strip() and said:
+            assert author == by
+            # The last line may be torn in a mark; some exporters write versions and reactions.
+            *lines, _ = filter(None, text.split("\n"))
+            if name not in ("imessage_exporter", "sigtop"):
+                assert [line for line in said.split("\n") if line][: len(lines)] == lines
+        assert at_a_line or UNENDED in tally.notes or tally.unread_bytes
     if len(found) < len(whole) and (is_document or not at_a_line):
         assert tally.unread_bytes or tally.skipped or tally.notes, "a loss in silence"
 
 
 @pytest.mark.parametrize(("name", "path"), CASES)
-def test_a_file_cut_off_anywhere_has_no_partial_message_and_says_so(
+def test_a_file_cut_off_anywhere_gives_what_it_holds_and_says_so(
     name: str, path: Path, read, memory_file
 ) -> None:
     data = path.read_bytes()

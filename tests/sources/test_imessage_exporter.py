@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from myna.errors import SourceError
 from myna.sources import Tally, load_source
+from myna.sources._shared.text import UNENDED
 
 DATE = "May 01, 2024 12:00:00 PM"
 
@@ -134,12 +135,31 @@ def test_receipts_show_the_name_that_the_exporter_was_given(read, memory_file) -
     assert tally.me == "Ada Tea"
 
 
-def test_a_message_that_nothing_ends_is_counted(read, memory_file) -> None:
-    data = f"{DATE}\nada\nhi\n\n{DATE}\nada\nho\n".encode()
-    table, tally = read("imessage_exporter", memory_file(data))
+@pytest.mark.parametrize(
+    ("end", "texts"),
+    [
+        (f"{DATE}\nada\nho\n", ["hi", "ho"]),
+        (f"{DATE}\nada\nho", ["hi", "ho"]),
+        (f"{DATE}\nada\nho\n\nand\nmore", ["hi", "ho\n\nand\nmore"]),
+        (f"{DATE} You named the conversation Tea", ["hi", "You named the conversation Tea"]),
+        (f"{DATE}\nada\nMay be", ["hi", "May be"]),
+    ],
+)
+def test_a_message_that_nothing_ends_is_read(end: str, texts, read, memory_file) -> None:
+    table, tally = read("imessage_exporter", memory_file(f"{DATE}\nada\nhi\n\n{end}".encode()))
+    assert table["text"].to_list() == texts
+    assert not tally.skipped
+    assert not tally.unread_bytes
+    assert tally.notes == ([] if end.endswith("\n") else [UNENDED])
+
+
+@pytest.mark.parametrize(
+    "end", ["May 1", "May 17, 20", f"{DATE}", f"{DATE}\nad", "This message res"]
+)
+def test_a_message_that_breaks_off_before_its_text_is_counted(end, read, memory_file) -> None:
+    table, tally = read("imessage_exporter", memory_file(f"{DATE}\nada\nhi\n\n{end}".encode()))
     assert table["text"].to_list() == ["hi"]
-    assert tally.skipped == {"message breaks off": 1}
-    assert tally.notes == ["the file breaks off in the message of line 5"]
+    assert tally.skipped or tally.unread_bytes
 
 
 def test_lines_and_messages_that_have_no_sender_are_counted(read, memory_file) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, recognise
+from myna.sources._shared.text import UNENDED
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 
@@ -168,19 +169,19 @@ class TestJsonLines:
 
 
 @pytest.mark.parametrize(
-    ("last", "is_read"),
+    ("last", "is_sentence"),
     [
         *(("Tea.", True), ("“Tea?”", True), ("(Tea!)", True), ("*Tea…*", True), ("お茶。", True)),
         *(("Tea", False), ("Tea,", False), ("(Tea.", False), ("…", False), ("- [x](a.", False)),
     ],
 )
-def test_a_last_line_without_an_end_is_read_if_it_ends_a_sentence(
-    last: str, is_read: bool, read, memory_file
+def test_a_last_line_without_an_end_is_noted_unless_it_ends_a_sentence(
+    last: str, is_sentence: bool, read, memory_file
 ) -> None:
     table, tally = read("journal", memory_file(f"First\n{last}".encode(), "a.md"))
-    assert table["text"].to_list() == [f"First\n{last}"] * is_read
-    assert tally.unread_bytes == (0 if is_read else len(last.encode()))
-    assert tally.skipped == ({} if is_read else {"entry that breaks off": 1})
+    assert table["text"].to_list() == [f"First\n{last}"]
+    assert (tally.unread_bytes, tally.skipped) == (0, {})
+    assert tally.notes == ([] if is_sentence else [UNENDED])
 
 
 @pytest.mark.parametrize("data", [b"", b"\n \n", b"\xef\xbb\xbf\n"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from myna.sources import load_source
-from myna.sources._shared.text_records import NO_END
+from myna.sources._shared.text import UNENDED
 
 ENGLISH = "line/[LINE] Chat history with Ada.txt"
 DESKTOP = "line/[LINE]Mary Ann.txt"
@@ -109,7 +109,7 @@ def test_the_desktop_separates_by_blanks(read, fixture_file) -> None:
 def test_a_last_line_without_an_end_is_read_and_noted(read, memory_file) -> None:
     table, tally = _read(f"{HEAD}12:01\tAda\ttea?\n12:02\tBo\tyes", read, memory_file)
     assert table["text"].to_list() == ["tea?", "yes"]
-    assert tally.notes == [NO_END]
+    assert tally.notes == [UNENDED]
     assert not tally.unread_bytes
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from myna.sources import load_source
-from myna.sources._shared.text_records import NO_END
+from myna.sources._shared.text import UNENDED
 
 
 def _read(text: str, read, memory_file, name: str = "chat.txt"):
@@ -46,7 +46,7 @@ def test_a_last_line_without_an_end_is_read_and_noted(read, memory_file) -> None
     text = "2024-05-01 09:00:00 Ada(10001234)\n喝茶吗\n\n2024-05-01 09:00:20 Bo(10005678)\n好"
     table, tally = _read(text, read, memory_file)
     assert table["text"].to_list() == ["喝茶吗", "好"]
-    assert tally.notes == [NO_END]
+    assert tally.notes == [UNENDED]
 
 
 @pytest.mark.parametrize("end", ["2024-05-0", "2024-05-01 09:0", "2024-05-01 09:00:20 Bo(1000567"])
@@ -61,3 +61,8 @@ def test_other_texts_are_not_qq(memory_file) -> None:
     recognise = load_source("qq").recognise
     assert recognise(memory_file(b"2024-05-01 09:00:00 started\nserver\n")) is None
     assert recognise(memory_file(b"[2024-05-01 09:00:00] ada: tea?\n")) is None
+
+
+def test_a_text_that_shows_a_chat_is_none(memory_file) -> None:
+    page = "# A parser\n\n消息对象:Ada\n\n2024-05-01 09:00:00 Ada(10001234)\ntea?\n"
+    assert load_source("qq").recognise(memory_file(page.encode(), "README.md")) is None

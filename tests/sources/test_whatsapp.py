@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from myna.errors import SourceError
 from myna.sources import Tally, recognise, whatsapp
+from myna.sources._shared.text import UNENDED
 from myna.sources._shared.whatsapp_lines import detect_date_order
 
 FOLDER = "whatsapp/"
@@ -318,15 +319,46 @@ def test_ids_stay_when_the_chat_grows_and_differ_for_equal_messages(chat) -> Non
     assert after["id"].to_list()[:3] == before["id"].to_list()
 
 
-def test_the_last_message_of_a_file_that_breaks_off_may_not_be_whole(chat) -> None:
-    lines = "13/5/20, 9:05 - Ada: tea\n13/5/20, 9:06 - Bo: two\nlines\n"
-    within = chat(lines + "and a thi")
-    assert within["text"].to_list() == ["tea"]
-    assert within.tally.unread_bytes == len("13/5/20, 9:06 - Bo: two\nlines\nand a thi")
-    assert within.tally.notes[1] == "nor is the message before it, which may go on there"
-    behind = chat(lines + "13/5/20, 9:07 - Ada: an")
-    assert behind["text"].to_list() == ["tea", "two\nlines"]
-    assert behind.tally.unread_bytes == len("13/5/20, 9:07 - Ada: an")
+class TestALastLineWithoutAnEnd:
+    LINES = "13/5/20, 9:05 - Ada: tea\n13/5/20, 9:06 - Bo: two\nlines\n"
+
+    @pytest.mark.parametrize(
+        ("last", "texts"),
+        [
+            ("13/5/20, 9:07 - Ada: an end", ["tea", "two\nlines", "an end"]),
+            ("13/5/20, 9:07 - Ada: I <3 it", ["tea", "two\nlines", "I <3 it"]),
+            ("and a third", ["tea", "two\nlines\nand a third"]),
+            ("13/5/20, 9:07 - Ada left", ["tea", "two\nlines", "Ada left"]),
+            ("13/5/20, 9:07 - Ada: 12:30", ["tea", "two\nlines", "12:30"]),
+        ],
+    )
+    def test_is_read_if_it_is_whole_by_its_form(self, last: str, texts: list[str], chat) -> None:
+        for end in ("\n", "\r\n"):
+            table = chat((self.LINES + last).replace("\n", end))
+            assert table["text"].to_list() == texts
+            assert table.tally.unread_bytes == 0
+            assert UNENDED in table.tally.notes
+
+    @pytest.mark.parametrize(
+        "last",
+        [
+            *("1", "13/5/2", "13/5/20, 9:0", "13/5/20, 9:07 -", "13/5/20, 9:07 - A"),
+            *("13/5/20, 9:07 - Bo", "13/5/20, 9:07 - Bo: ", "13/5/20, 9:07 - Bo: <Media om"),
+            *("13/5/20, 9:07 - Bo: yes <This m", "13/5/20, 9:07 - Bo: IMG-2020"),
+            "13/5/20, 9:07 - Bo: IMG-20200513-WA0001.jpg (file att",
+        ],
+    )
+    def test_is_left_out_if_it_is_torn(self, last: str, chat) -> None:
+        table = chat(self.LINES + last)
+        assert table["text"].to_list() == ["tea", "two\nlines"]
+        assert table.tally.unread_bytes == len(last)
+
+    def test_is_left_out_if_it_is_torn_within_a_character(self, memory_file) -> None:
+        tally = Tally()
+        data = (self.LINES + "13/5/20, 9:07 - Bo: ça 🍵").encode()[:-1]
+        list(whatsapp.read(memory_file(data, "WhatsApp Chat with Bo.txt"), tally))
+        assert tally.read == 2
+        assert tally.unread_bytes > 20
 
 
 def test_lines_before_the_first_message_are_counted(chat) -> None:
@@ -346,9 +378,7 @@ def test_a_message_without_end_is_given_up(chat, monkeypatch) -> None:
     assert table.tally.skipped["line outside any message"] > 10
 
 
-@pytest.mark.parametrize(
-    "text", ["", "tea\n", "13/5/20, 9:05 - Ada: cut off", "2020-05-13 09:05:00,123 - INFO: x\n"]
-)
+@pytest.mark.parametrize("text", ["", "tea\n", "2020-05-13 09:05:00,123 - INFO: x\n"])
 def test_what_is_no_chat_is_an_error(text: str, memory_file) -> None:
     with pytest.raises(SourceError, match=r"notes\.txt is no WhatsApp chat: .*export"):
         list(whatsapp.read(memory_file(text.encode(), "notes.txt"), Tally()))

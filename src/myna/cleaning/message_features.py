@@ -10,6 +10,7 @@ is_candidate    true if rules about texts may decide on it
 command_prefix  hash of a prefix that may be a bot's; or null
 text_hash       hash of the text; null if it is no candidate
 quoted_hash     hash of the text quoted behind > signs; or null
+shape_hash      hash of the shape of a text that names its author; or null
 """
 
 from __future__ import annotations
@@ -93,10 +94,36 @@ def extract(
         command_prefix=_hash_of(table, pl.lit(True), prefix, detectors.command_prefix),
         text_hash=pl.when(is_candidate).then(table["text"].hash()),
         quoted_hash=_hash_of(table, is_candidate, quotation, detectors.quoted_text),
+        shape_hash=_shape_hashes(messages, is_candidate),
     )
     long = near_duplicates.long_texts(candidates["text"], settings.long_copy)
     in_table = long.rows.with_columns(row=rows.gather(long.rows["row"]).cast(pl.UInt32))
     return MessageFeatures(features, near_duplicates.LongTexts(in_table, long.signatures))
+
+
+MAX_SHAPE_CHARS = 160
+"""A longer text is no notice."""
+
+
+def _shape_hashes(messages: pl.DataFrame, is_candidate: pl.Series) -> pl.Series:
+    """Hash the shapes of texts that name their author among the first words.
+
+    A shape is the text with the author's name, quotations, figures and emoji replaced.
+    """
+    first = pl.col("author").str.split(" ").list.first()
+    place = pl.col("text").str.find(first, literal=True)
+    size = pl.col("text").str.len_chars()
+    is_named = (first.str.len_chars() > 2) & (place < 20) & (size <= MAX_SHAPE_CHARS)
+    shape = (
+        pl.col("text")
+        .str.replace(pl.col("author"), "\1", literal=True)
+        .str.replace(first, "\1", literal=True)
+        .str.replace_all(r"[\"“„«「『].*?[\"”“»」』]", "\2")
+        .str.replace_all(r"[\p{So}\p{Sk}\x{fe0f}\x{200d}]+", "\3")
+        .str.replace_all(r"\d+", "0")
+    )
+    wanted = is_named & pl.lit(is_candidate) & (shape.str.len_chars() > 8)
+    return messages.select(pl.when(wanted.fill_null(False)).then(shape.hash())).to_series()
 
 
 def _hash_of(

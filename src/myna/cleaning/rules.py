@@ -57,16 +57,16 @@ def deciding_rules(rows: pl.DataFrame, long: LongTexts, settings: Rules) -> pl.S
     """Name the rule that decides on each message, or null.
 
     A duplicate is a message with the key of another; one that was edited, or else the one
-    read last, stays.
+    read last, stays. So is one that a better export has as well (`is_copy`).
 
     Args:
-        rows: the features of all messages, with thread, person, is_bot and sent_at; the
-            messages of a thread in order.
+        rows: the features of all messages, with thread, person, is_bot, sent_at and
+            is_copy; the messages of a thread in order.
         long: their long texts.
         settings: from `resolve_preset`.
     """
     names, _ = active_rules(settings)
-    duplicate = _is_duplicate(rows)
+    duplicate = _is_duplicate(rows) | rows["is_copy"]
     is_candidate = (rows["is_candidate"] & ~duplicate).to_numpy()
     masks = {"duplicate": duplicate.to_numpy()}
     for rules, detect in DETECTORS.items():
@@ -95,10 +95,20 @@ def _copies(rows: pl.DataFrame, is_candidate: Mask, long: LongTexts) -> list[Mas
     return [masks["copypasta"], masks["repeated"]]
 
 
+def _likely_notices(rows: pl.DataFrame, is_candidate: Mask, _: LongTexts) -> list[Mask]:
+    """Texts whose shape two people have, or one has three times, each time with their name."""
+    shape = pl.when(pl.lit(pl.Series(is_candidate))).then("shape_hash")
+    authors, count = pl.col("person").n_unique().over("shape"), pl.len().over("shape")
+    recurs = pl.col("shape").is_not_null() & ((authors > 1) | (count > 2))
+    found = rows.select("person", shape=shape).select(recurs).to_series()
+    return [found.to_numpy()]
+
+
 Detector = Callable[[pl.DataFrame, Mask, LongTexts], list[Mask]]
 DETECTORS: dict[tuple[str, ...], Detector] = {
     ("bot-command",): _bot_commands,
     ("quotation",): _quotations,
+    ("likely-notice",): _likely_notices,
     ("copypasta", "repeated"): _copies,
 }
 """Detectors of the rules that compare messages. Each gets all messages, a mask of those that

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import textwrap
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,17 +52,85 @@ def command(
     full: Annotated[
         bool, typer.Option("--full", help="Every metric, on the whole test split.")
     ] = False,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="First fit each persona's temperature to validation."),
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[PATH:]NAME",
+            help="Compare with another adapter, of this or another workspace of the same chats.",
+        ),
+    ] = None,
+    curve: Annotated[
+        bool,
+        typer.Option(
+            "--curve", help="Train small adapters: would more chats help, or more minutes?"
+        ),
+    ] = False,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Play: which of two replies is the real one?")
+    ] = False,
+    player: Annotated[
+        str, typer.Option(metavar="NAME", help="With --blind: who plays; results are added up.")
+    ] = "Me",
+    private: Annotated[
+        bool, typer.Option("--private", help="With --blind: chats of two people as well.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure how good a clone is: likelihood, voice, rooms."""
     workspace = find_workspace(ctx)
-    report = evaluate_if_stale(workspace, adapter, items=items, rooms=rooms, full=full)
+    size = {"items": items, "rooms": rooms, "full": full}
+    if calibrate:
+        calibrate_sampling(workspace, adapter)
+    if against is not None:
+        sources = [ctx.get_parameter_source(option) for option in size]
+        is_given = any(source is not None and source.name == "COMMANDLINE" for source in sources)
+        _compare(workspace, adapter, against, size, measure_again=is_given, as_json=as_json)
+        return
+    if curve:
+        from myna.cli import _learning_curve
+
+        with _progress() as update:
+            found = _learning_curve.make(workspace, adapter, size, update)
+        _learning_curve.print_curve(found, as_json=as_json)
+        return
+    if blind:
+        from myna.cli import _blind_game
+
+        if not _blind_game.has_deck(workspace, adapter):
+            evaluate_if_stale(workspace, adapter, **size)
+        _blind_game.run(workspace, adapter, player, private=private, as_json=as_json)
+        return
+    report = evaluate_if_stale(workspace, adapter, **size)
     if as_json:
         print_json(report)
     else:
         print_report(report)
         note(f"With pictures and samples: {workspace.reports / adapter}.html")
         note("Next: myna chat")
+
+
+def _compare(
+    workspace: Workspace,
+    adapter: str,
+    against: str,
+    size: dict[str, int],
+    *,
+    measure_again: bool,
+    as_json: bool,
+) -> None:
+    """Print the differences of two adapters; with `measure_again` at this size."""
+    from myna.cli import _comparison
+    from myna.evaluation.against import find_other
+
+    both = (workspace, adapter), find_other(workspace, against)
+    if measure_again or not _comparison.are_measured_alike(*both):
+        for space, name in both:
+            evaluate_if_stale(space, name, **size)
+    _comparison.print_comparison(*both, as_json=as_json)
 
 
 def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str, Any]:
@@ -81,9 +151,39 @@ def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str,
         note("nothing has changed since the last evaluation")
         return report
     note("loading torch")
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-
     from myna.evaluation import run
+
+    with _progress() as update:
+        return run.run(workspace, name, note, update, wanted)
+
+
+def calibrate_sampling(workspace: Workspace, name: str) -> None:
+    """Fit the temperature of each persona, and print it."""
+    from myna.evaluation.calibration import REPLIES, TEMPERATURES
+    from myna.evaluation.calibration import calibrate as fit
+
+    note(
+        f"fitting temperatures to the validation split: {REPLIES} replies of each persona at "
+        f"{len(TEMPERATURES)} temperatures, some minutes"
+    )
+    with _progress() as update:
+        made = fit(workspace, name, note, update)
+    for person, temperature in made.chosen.items():
+        distances = ", ".join(f"{t:g}: {d:.3f}" for t, d in made.distances[person].items())
+        note(f"{person}: temperature {temperature:g} (distance in style at {distances})")
+    note(
+        "chat, serve, bots and exports use them from now on; a chat.temperature in myna.toml other "
+        "than the default wins"
+    )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A function that shows the progress of one work after the other.
+
+    Without a terminal it prints a line now and then.
+    """
+    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
 
     with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bars:
         tasks: dict[str, Any] = {}
@@ -100,7 +200,7 @@ def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str,
                 note(f"{what}: {done:,} of {total:,}")
             bars.update(tasks[what], completed=done)
 
-        return run.run(workspace, name, note, update, wanted)
+        yield update
 
 
 def print_report(report: dict[str, Any]) -> None:

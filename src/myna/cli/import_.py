@@ -57,11 +57,18 @@ def command(
             help="Columns of CSV or JSON lines, if their names are not recognised.",
         ),
     ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="Europe/Berlin",
+            help="Time zone of exports that do not say theirs. Default: conversations.zones.",
+        ),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List what myna reads, and exit.")] = False,
     as_json: Json = False,
 ) -> None:
     """Import chat exports of any platform; `--list` says which."""
-    from myna import people, sources
+    from myna import config, people, sources
     from myna.errors import SettingsError, SourceError
     from myna.importing.discover import discover_chats
     from myna.sources import parse_columns
@@ -82,7 +89,9 @@ def command(
             "nothing notes who asked them: `myna people allow NAME` does, for each"
         )
     discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
-    results = _import(workspace, discovery, new_consent)
+    if zone:
+        config.updated(config.Settings(), "conversations", {"zones": [zone]}, "--zone")
+    results = _import(workspace, discovery, new_consent, zone)
     troubles = [*discovery.problems, *(result.trouble for result in results if result.trouble)]
     after = people.load(workspace.people_file)
     everyone = [person.name for person in after.persons]
@@ -101,7 +110,9 @@ def command(
         raise typer.Exit(1)
 
 
-def _import(workspace: Workspace, discovery: Discovery, consent: Any) -> list[ImportResult]:
+def _import(
+    workspace: Workspace, discovery: Discovery, consent: Any, zone: str | None
+) -> list[ImportResult]:
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from myna.importing.import_files import import_files
@@ -113,7 +124,9 @@ def _import(workspace: Workspace, discovery: Discovery, consent: Any) -> list[Im
         def update(done: int, name: str) -> None:
             progress.update(task, completed=done, description=name[:40])
 
-        return list(import_files(workspace, discovery.chats, consent=consent, progress=update))
+        return list(
+            import_files(workspace, discovery.chats, consent=consent, progress=update, zone=zone)
+        )
 
 
 def _ask_owner(workspace: Workspace, before: People, after: People) -> None:
@@ -143,6 +156,11 @@ def _next_step(people: People) -> str:
 
 def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
     """Print a line for each file, or one for all where a source has many."""
+    copies = Counter(result.copy_of for result in results if result.copy_of)
+    results = [result for result in results if not result.copy_of]
+    for first, count in copies.items():
+        what = "another file is a copy" if count == 1 else f"{count:,} other files are copies"
+        note(f"{what} of {first}: left out")
     by_source: dict[str, list[ImportResult]] = defaultdict(list)
     for result in results:
         by_source[result.source].append(result)
@@ -156,6 +174,8 @@ def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
         else:
             note(f"{len(files):,} files: {source}, {_counts(files)}")
             _print_notes(files)
+    for line in discovery.notes:
+        note(f"note: {line}")
     if others := discovery.others:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(6))
         more = " and others" if len(others) > 6 else ""

@@ -51,6 +51,7 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
         return
     _print_people(lines)
     _print_suggestions(suggestions)
+    _print_bots(overview.suggest_bots(everyone, tables))
     for entry in opt_outs:
         who = f"{entry.name} ({entry.account}) opted out on {entry.at[:10]}"
         if entry.person:
@@ -337,3 +338,8 @@ def _print_suggestions(suggestions: list[MergeSuggestion]) -> None:
             f"{suggestion.first} and {suggestion.second} may be one person ({suggestion.because}): "
             f'myna people merge "{suggestion.first}" "{suggestion.second}"'
         )
+
+
+def _print_bots(bots: list[tuple[str, str]]) -> None:
+    for name, because in bots:
+        note(f"{name} may be a bot ({because}): if so, set bot = true in people.toml")

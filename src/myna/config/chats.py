@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import zoneinfo
 from typing import Annotated, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from myna.config.fields import COMMA_SEPARATED, Address, Day, Names, Section, is_loopback
 
@@ -91,8 +92,23 @@ class Quality(Section):
         return self
 
 
+def _zone(entry: str) -> str:
+    """Check a time zone, perhaps behind a source and a sign of equality."""
+    name = entry.rpartition("=")[2].strip()
+    known = zoneinfo.available_timezones()  # empty on Windows without tzdata
+    if known and name not in known:
+        raise ValueError(f"'{name}' is no time zone: write it as Europe/Berlin")
+    return entry
+
+
 class Conversations(Section):
     """The borders of conversations."""
+
+    zones: Annotated[list[Annotated[str, AfterValidator(_zone)]], COMMA_SEPARATED] = Field(
+        [],
+        description="The time zone of exports that do not say theirs: "
+        '"Europe/Berlin", or of one source "whatsapp=Europe/Berlin".',
+    )
 
     gap_minutes: Annotated[float, Field(gt=0, le=1e9)] | Literal["auto"] = Field(
         60.0,

@@ -266,6 +266,22 @@ class Chat(Section):
         }
         return self.model_copy(update={**values, "personas": left})
 
+    def with_calibration(self, fitted: Mapping[str, PersonaSampling]) -> Chat:
+        """These settings with what was fitted to each persona, wherever nothing else is set.
+
+        A value other than the default wins, and so does one in `personas`.
+        """
+        default = Sampling()
+        personas = dict(self.personas)
+        for person, sampling in fitted.items():
+            free = {
+                name: value
+                for name, value in sampling.model_dump(exclude_none=True).items()
+                if getattr(self, name) == getattr(default, name)
+            }
+            personas[person] = PersonaSampling(**{**free, **self._own(person)})
+        return self.model_copy(update={"personas": personas})
+
     def _own(self, person: str) -> dict[str, Any]:
         """The parameters that `personas` has for a person."""
         own = self.personas.get(person)

@@ -60,6 +60,33 @@ def split_conversations(
     return numbered.with_columns(pl.col("conversation") - first).drop("gap", strict=False)
 
 
+def keep_local_order(messages: pl.DataFrame) -> pl.Series:
+    """The times of messages, where clocks that are only local never go back.
+
+    In the night in which the clock goes back, or where a traveller's does, the order of the
+    file is right, and not that of the times. A bigger step, or many of them, are a file that
+    is not in order.
+
+    Args:
+        messages: thread, export, position, zone_assumed, sent_at.
+    """
+    if not messages["zone_assumed"].any():
+        return messages["sent_at"]
+    key = ["thread", "export"]
+    rows = messages.with_row_index("row").sort(*key, "position", maintain_order=True)
+    step = pl.col("sent_at").diff().over(key)
+    backwards = (step < pl.duration()).sum().over(key)
+    latest = pl.col("sent_at").cum_max().over(key)
+    is_small = (latest - pl.col("sent_at")) <= pl.duration(hours=MAX_STEP_BACK_HOURS)
+    in_order = backwards * 10 <= pl.len().over(key) + MIN_STEPS_BACK * 10
+    rows = rows.with_columns(
+        sent_at=pl.when(pl.col("zone_assumed") & is_small & in_order)
+        .then(latest)
+        .otherwise("sent_at")
+    )
+    return rows.sort("row")["sent_at"]
+
+
 def find_reply_targets(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL) -> pl.DataFrame:
     """Find the rows (row, target) of replies to messages of other conversations.
 
@@ -87,6 +114,11 @@ def find_reply_targets(messages: pl.DataFrame, channel: Sequence[str] = CHANNEL)
         .select("row", "target")
     )
 
+
+MAX_STEP_BACK_HOURS = 12
+"""A local clock goes back at most so far: by zones that a traveller crosses."""
+MIN_STEPS_BACK = 3
+"""So many steps backwards, and those of a tenth of the messages, may be of clocks."""
 
 DEFAULT_GAP_MINUTES = 60.0
 """The gap of a thread with less than one of the three minimums below."""

@@ -58,14 +58,19 @@ class Gap:
 
 def measure(evidence: Evidence) -> list[Measure]:
     """The style of the clone's replies and the base's, beside real turns of the test split."""
+    spelling = spelling_of(evidence)
+    return measure_style(evidence.real, evidence.replies, evidence.base_replies, spelling)
+
+
+def spelling_of(evidence: Evidence) -> Spelling:
+    """The spelling of the train split, beside the words that the base has tokens for."""
     tokenizer = evidence.tokenizer
-    spelling = Spelling(
+    return Spelling(
         (turn.text for turn in evidence.all_train),
         lambda word: any(
             len(tokenizer.encode(f" {form}").ids) == 1 for form in (word, word.capitalize())
         ),
     )
-    return measure_style(evidence.real, evidence.replies, evidence.base_replies, spelling)
 
 
 def measure_style(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,6 +11,9 @@ from pathlib import Path
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, archive_members, is_archive, recognise
+from myna.sources._shared.chat_names import tell_apart
+from myna.sources._shared.rows import find_csv_header
+from myna.sources._shared.text import head_lines, head_text
 
 _PACKED = {
     b"Rar!": "a RAR archive",
@@ -21,6 +25,25 @@ _PACKED = {
 }
 
 
+NAMED_BY_PATH = ("csv_table", "discord_chat_exporter_csv", "irc", "json_lines")
+"""Sources whose files do not say which chat they are: their paths do."""
+
+
+TEXT_SOURCES = (
+    *("whatsapp", "irc", "signal_export", "imessage_exporter", "signalbackup_tools", "sigtop"),
+)
+"""Sources whose messages look the same in any document."""
+
+_MANUAL = re.compile(r"(?i:readme|changelog|contributing|license|how-?to|faq|todo)(?:[._-].*)?")
+_TITLE = re.compile(r"#{1,4} \S|[=-]{4,}$")
+
+COMPANIONS = {
+    "channel.json": ("messages.json", "messages.csv"),
+    "group_info.json": ("messages.json",),
+}
+"""Files of an export that have no messages, and those beside them that do."""
+
+
 @dataclass
 class Discovery:
     """The files behind the paths that the user gave.
@@ -29,11 +52,13 @@ class Discovery:
         chats: files with messages, each with the source that it was recognised as.
         others: number of files that are not chat exports, by file name extension.
         problems: one line for each unreadable file, if the user named it or it seems a chat.
+        notes: lines on what was taken for what.
     """
 
     chats: list[tuple[ChatFile, Recognition]] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def discover_chats(
@@ -62,6 +87,9 @@ def discover_chats(
             raise SourceError(f"{path} is a link that leads nowhere: check the path")
         else:
             raise SourceError(f"{path} does not exist: check the path")
+    for source in NAMED_BY_PATH:
+        files = [file for file, recognised in discovery.chats if recognised.source == source]
+        discovery.notes += tell_apart(files)
     return discovery
 
 
@@ -110,7 +138,20 @@ def _add_file(file: ChatFile, discovery: Discovery, as_source: str | None, *, na
                 discovery.problems.append(f"{file.location}: {_not_a_chat_export(file)}")
             discovery.others[file.path.suffix.lower() or "without ending"] += 1
         elif recognition.holds_messages:
+            if not as_source and _is_manual(file, recognition):
+                line = (
+                    f"{file.location} seems to be a document that shows sample chats: left out; "
+                    f"if it is a chat, add --source {recognition.source}"
+                )
+                (discovery.problems if named else discovery.notes).append(line)
+                discovery.others["document"] += 1
+                return
             discovery.chats.append((file, recognition))
+        elif (needed := COMPANIONS.get(file.name.lower())) and not any(map(file.sibling, needed)):
+            discovery.notes.append(
+                f"the folder of {file.location} has no {' or '.join(needed)}: its messages are "
+                "missing; export it again"
+            )
         elif named:
             discovery.problems.append(
                 f"{file.location} is {recognition.reason} and holds no messages: "
@@ -120,8 +161,33 @@ def _add_file(file: ChatFile, discovery: Discovery, as_source: str | None, *, na
         discovery.problems.append(str(error))
 
 
+def _is_manual(file: ChatFile, recognition: Recognition) -> bool:
+    """True for a README and its like, whose examples look like a chat."""
+    if recognition.source not in TEXT_SOURCES:
+        return False
+    lines = head_lines(file, 200)
+    fences = sum(line.lstrip().startswith("```") for line in lines)
+    titles = sum(bool(_TITLE.match(line)) for line in lines)
+    is_named = _MANUAL.fullmatch(file.path.stem) is not None
+    return (
+        fences > 1 or (titles > 1 and not file.name.endswith((".log", ".weechatlog"))) or is_named
+    )
+
+
 def _not_a_chat_export(file: ChatFile) -> str:
+    if header := find_csv_header(head_text(file), _is_table):
+        columns = ", ".join(name for name in header.names if name)[:200]
+        return (
+            f"a table in which no column is known for the author or the text (it has {columns}): "
+            "name them with --columns author=NAME,text=NAME,time=NAME"
+        )
     for magic, kind in _PACKED.items():
         if file.head.startswith(magic):
             return f"{kind}: unpack it first, and import the folder"
     return "not a chat export that myna knows: see `myna import --list`"
+
+
+def _is_table(cells: list[str]) -> bool:
+    """True for a row that names at least three columns."""
+    names = [cell.strip() for cell in cells]
+    return len(names) > 2 and all(re.fullmatch(r"[^\W\d][\w ()./-]{0,40}", name) for name in names)

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -31,8 +31,9 @@ from polars.io.plugins import register_io_source
 from myna import people as people_
 from myna import workspace as workspace_
 from myna.errors import SourceError
+from myna.importing.known_messages import NewMessageFilter
 from myna.leftovers import temporary_folder
-from myna.messages import MESSAGE_KEY, PARQUET_COMPRESSION, SCHEMA
+from myna.messages import PARQUET_COMPRESSION, SCHEMA, in_zone
 from myna.people import accounts
 from myna.sources import (
     ChatFile,
@@ -57,7 +58,8 @@ Progress = Callable[[int, str], None]
 class ImportResult:
     """The result of importing one file; `known` messages were stored before.
 
-    `trouble` is an error line for the user, or None.
+    `trouble` is an error line for the user, or None. `copy_of` is another file of the same
+    import with the same content, which alone counts.
     """
 
     file: str
@@ -67,6 +69,7 @@ class ImportResult:
     sha256: str = ""
     bytes: int = 0
     messages: int = 0
+    texts: bool = False
     stored: int = 0
     known: int = 0
     forgotten: int = 0
@@ -75,6 +78,7 @@ class ImportResult:
     unread_bytes: int = 0
     notes: list[str] = field(default_factory=list)
     trouble: str | None = None
+    copy_of: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -87,8 +91,16 @@ def import_files(
     *,
     consent: people_.Consent,
     progress: Progress = lambda _done, _name: None,
+    zone: str | None = None,
 ) -> Iterator[ImportResult]:
     """Read files and store their new messages; add new people to people.toml.
+
+    Args:
+        workspace: the workspace.
+        chats: the files, each with the source that it was recognised as.
+        consent: of new people.
+        progress: called while files are read.
+        zone: the time zone of times that have none (an IANA name).
 
     Yields a file's result once its messages are stored. Of a damaged file all complete
     messages are stored, and its result says what is missing.
@@ -97,8 +109,9 @@ def import_files(
         WorkspaceError: the disk is full; nothing of the current file is stored then.
     """
     done = 0
+    seen = _Seen(Counter(file.size for file, _ in chats), {})
     for group in _groups(chats):
-        yield from _GroupImport(workspace, group, consent, progress, done).run()
+        yield from _GroupImport(workspace, group, consent, progress, done, zone, seen).run()
         done += sum(file.size for file, _ in group)
 
 
@@ -117,6 +130,13 @@ def _groups(chats: Group) -> Iterator[Group]:
         yield group
 
 
+class _Seen(NamedTuple):
+    """The sizes of all files of an import, and the locations of those read, by SHA-256."""
+
+    sizes: Counter[int]
+    files: dict[str, str]
+
+
 class _GroupImport:
     """The import of one group of files."""
 
@@ -127,8 +147,12 @@ class _GroupImport:
         consent: people_.Consent,
         progress: Progress,
         bytes_before: int,
+        zone: str | None,
+        seen: _Seen,
     ) -> None:
         self.workspace = workspace
+        self.seen = seen
+        self.zone = zone
         self.chats = chats
         self.consent = consent
         self.progress = progress
@@ -167,7 +191,7 @@ class _GroupImport:
         """
         imported = _imported_files(self.workspace)
         sizes = Counter(size for size, _, _ in imported.values())
-        sizes.update(file.size for file, _ in self.chats)
+        sizes.update(self.seen.sizes)
         new_files = []
         for file, recognition in self.chats:
             result = ImportResult(
@@ -183,8 +207,11 @@ class _GroupImport:
             except SourceError as error:
                 result.trouble = str(error)
                 continue
+            if first := self.seen.files.get(result.sha256):
+                result.copy_of = first
+                continue
+            self.seen.files[result.sha256] = file.location
             if result.sha256 not in imported:
-                imported[result.sha256] = (file.size, 0, [])
                 new_files.append((file, result))
                 continue
             _, result.messages, tables = imported[result.sha256]
@@ -203,6 +230,9 @@ class _GroupImport:
         message_filter = NewMessageFilter(self.workspace)
         for file, result in new_files:
             tally, platform = Tally(), ""
+            message_filter.begin_file()
+            export = hashlib.blake2b(f"{file.location} {file.size}".encode(), digest_size=6)
+            key = pl.lit(export.hexdigest())
             try:
                 with _with_sha256(file, result):
                     for batch in load_source(result.source).read(
@@ -212,14 +242,16 @@ class _GroupImport:
                         platform = _platform(batch) or platform
                         new = self._new_in_batch(batch, message_filter, result)
                         if new is not None:
-                            yield new
+                            yield new.with_columns(export=key)
             except SourceError as error:
                 result.trouble = str(error)
             result.known = result.messages - result.stored - result.forgotten
             result.skipped, result.examples = tally.skipped, tally.examples
             result.unread_bytes = tally.unread_bytes
-            result.notes = [*tally.notes, *getattr(file, "troubles", ())]
+            result.notes = [*tally.notes, *file.notes]
             result.trouble = result.trouble or _problem(file, tally, result.messages)
+            if result.messages and not result.texts:
+                result.notes.append("none of its messages has a text: there is nothing to train on")
             if tally.me is not None and result.messages:
                 self.my_accounts.add(f"{platform}:{tally.me}")
             self.bytes_done += file.size
@@ -236,15 +268,21 @@ class _GroupImport:
         A spooled table that is new as a whole is stored already: it stays as it is.
         """
         remembered: pl.DataFrame | pl.LazyFrame
-        if isinstance(batch, StoredTable) and message_filter.is_empty and not self.people.forgotten:
+        is_untouched = message_filter.is_empty and not self.people.forgotten and not self.zone
+        if isinstance(batch, StoredTable) and is_untouched:
             remembered, new, stored = pl.scan_parquet(batch.path), None, batch.height
         else:
             remembered = accounts.drop_forgotten(load_table(batch), self.people)
+            if self.zone:
+                remembered = in_zone(remembered, self.zone)
             new = message_filter.new_messages(remembered)
             stored = new.height
             result.forgotten += batch.height - remembered.height
         self.accounts.append(accounts.find_accounts(remembered))
         result.messages += batch.height
+        if not result.texts:
+            has_text = pl.col("text").str.contains(r"\S") & (pl.col("kind") != "system")
+            result.texts = bool(remembered.lazy().select(has_text.any()).collect().item())
         result.stored += stored
         return new if stored else None
 
@@ -324,39 +362,11 @@ def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
             f"could not be read; the {messages:,} complete messages are kept: "
             "export it again and import that to get the rest"
         )
-    if not messages:
+    is_empty = not tally.skipped and any(note.endswith("no messages") for note in tally.notes)
+    if not messages and not is_empty:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
         return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None
-
-
-class NewMessageFilter:
-    """A filter for the messages that the workspace does not have yet."""
-
-    def __init__(self, workspace: Workspace) -> None:
-        stored = workspace.message_files()
-        self._stored = (
-            pl.scan_parquet(stored).select(hash=_message_hash()).unique().collect()
-            if stored
-            else None
-        )
-
-    @property
-    def is_empty(self) -> bool:
-        """True if the workspace had no messages, so that every message is new."""
-        return self._stored is None
-
-    def new_messages(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """The rows of `frame` that are new, or whose text has been edited since."""
-        if self._stored is None:
-            return frame
-        frame = frame.with_columns(hash=_message_hash())
-        frame = frame.join(self._stored, on="hash", how="anti", maintain_order="left")
-        return frame.select(list(SCHEMA))
-
-
-def _message_hash() -> pl.Expr:
-    return pl.struct(*MESSAGE_KEY, "text").hash()
 
 
 def write_table(frames: Iterator[pl.DataFrame], folder: Path) -> None:

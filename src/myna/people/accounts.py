@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from hashlib import blake2b
 
 import polars as pl
 
 from myna.people import MAX_NAME_CHARS, Consent, People, Person, sanitize_name
+
+# Names that platforms and exporters write for somebody whom they do not know, or not any more.
+_PLACEHOLDERS = re.compile(
+    r"(?:no[- _]?sender|unknown(?: (?:user|sender|author|member|contact|person))?|unbekannt\w*"
+    r"|inconnue?|desconocid[oa]|desconhecid[oa]|sconosciut[oa]|onbekend|nieznan[ay]|неизвестн\w*"
+    r"|невідом\w*|bilinmeyen|不明|未知|알 수 없음|null|none|n/?a|undefined|\(?nobody\)?"
+    r"|(?:facebook|instagram|messenger|telegram|whatsapp|discord|slack|google)[- ]?(?:user|member"
+    r"|nutzer(?:in)?|benutzer(?:in)?|bruger|användare|bruker|gebruiker|käyttäjä|uživatel|felhasználó"
+    r"|kullanıcısı|ユーザー|用户|用戶|使用者|사용자|पयोगकर्ता)|instagrammer"
+    r"|(?:utilisateur|utilisatrice|usuario|usuari|usuário|utilizador|utente|użytkownik|uživatel|"
+    r"pengguna|người dùng|пользователь|користувач|χρήστης|utilizator|مستخدم|משתמש)"
+    r"(?: de| do| di| της| του)? ?(?:facebook|instagram|messenger)\w*"
+    r"|[\[(]?deleted[ _-](?:user|account|member)[\])]?(?:[ _#].*)?|\[deleted\]|deactivated user"
+    r"|former (?:user|member)|gelöschte\w* (?:konto|nutzer\w*|benutzer\w*)|compte supprimé"
+    r"|cuenta eliminada|conta (?:excluída|eliminada)|account eliminato|konto usunięte"
+    r"|usunięte konto|удал[её]нный (?:аккаунт|пользователь)|видалений акаунт"
+    r"|silinmiş hesap|削除されたアカウント|已删除的账户|已刪除的帳號|삭제된 계정|anonymous)",
+    re.IGNORECASE,
+)
+
+
+def is_placeholder(name: str) -> bool:
+    """True for a name that stands for anybody: several people may have it."""
+    return bool(_PLACEHOLDERS.fullmatch(name.strip()))
 
 
 def find_accounts(messages: pl.DataFrame | pl.LazyFrame) -> pl.DataFrame:
@@ -33,8 +58,9 @@ def add_people(
     """Add a person for each account that belongs to no person yet.
 
     Accounts with the same name stay separate persons: the second gets a number. Bots get
-    consent "no". The user who made the export becomes `me`, if no person is yet. A default of
-    "clone" counts for these people only, and is not kept for those of later imports.
+    consent "no", and placeholders such as "Facebook user" at most "context". The user who made
+    the export becomes `me`, if no person is yet. A default of "clone" counts for these people
+    only, and is not kept for those of later imports.
 
     Args:
         people: the known people.
@@ -57,6 +83,8 @@ def add_people(
             name = plain[: MAX_NAME_CHARS - len(ending)].strip() + ending
         names.add(name)
         consent: Consent = "no" if is_bot else default
+        if consent == "clone" and is_placeholder(author or account.partition(":")[2]):
+            consent = "context"
         if account in my_accounts and not owner and not is_bot:
             owner = name
         persons.append(Person(name, (account,), consent, is_bot))

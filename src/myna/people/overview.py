@@ -122,6 +122,58 @@ def suggest_merges(people: People, tables: list[Path]) -> list[MergeSuggestion]:
     return [MergeSuggestion(*pair, because) for pair, because in reasons.items()]
 
 
+MIN_BOT_MESSAGES = 20
+MIN_TEMPLATE_SHARE = 0.7
+"""Of a bot's messages so many are of a few templates, or pass on what others say."""
+
+_RELAYED = r"^(?:<[^<>\n]{1,40}>|\[[^\[\]\n]{1,40}\]|\*\*[^*\n]{1,40}\*\*:?|[^\s:]{1,32}:) \S"
+
+
+def suggest_bots(people: People, tables: list[Path]) -> list[tuple[str, str]]:
+    """Persons who write as bots do, by name, each with the reason; only suggestions.
+
+    A bridge passes on what many others say, a tip bot fills in a few templates.
+    """
+    if not tables:
+        return []
+    owners = {a: p.name for p in people.persons for a in p.accounts if not p.is_bot}
+    text = pl.col("text")
+    template = (
+        text.str.replace_all(r"@\S+|https?://\S+", "@")
+        .str.replace_all(r"\d+", "0")
+        .str.replace_all(r"[\"“*`].*?[\"”*`]", "*")
+        .str.slice(0, 60)
+    )
+    said = _scan(tables).filter(pl.col("kind") == "text", text.str.len_chars() > 12)
+    counted = (
+        said.with_columns(template=template, relayed=text.str.extract(r"^(\S+) "))
+        .group_by("account")
+        .agg(
+            pl.len().alias("messages"),
+            pl.col("template")
+            .value_counts(sort=True)
+            .struct.field("count")
+            .head(3)
+            .sum()
+            .alias("top"),
+            text.str.contains(_RELAYED).sum().alias("relays"),
+            pl.col("relayed").filter(text.str.contains(_RELAYED)).n_unique().alias("speakers"),
+        )
+        .filter(pl.col("messages") >= MIN_BOT_MESSAGES)
+        .sort("messages", descending=True)
+        .collect(engine="streaming")
+    )
+    found: dict[str, str] = {}
+    for account, messages, top, relays, speakers in counted.iter_rows():
+        if account not in owners:
+            continue
+        if relays >= MIN_TEMPLATE_SHARE * messages and speakers > 2:
+            found.setdefault(owners[account], f"passes on what {speakers:,} others say")
+        elif top >= MIN_TEMPLATE_SHARE * messages:
+            found.setdefault(owners[account], "most messages fill in the same few templates")
+    return list(found.items())
+
+
 def _comparable_names(author: str | None, handle: str | None) -> Iterator[tuple[str, str]]:
     """The names of an account without case, accents, spaces and punctuation."""
     for kind, name in (("name", author), ("handle", handle)):

@@ -10,7 +10,10 @@ message, its features:
     characters       of its text, as its author wrote it
     size, leaves, answers, long
                      features for splitting conversations
-    kind, is_bot, sent_at, position, and the columns of `cleaning.message_features`
+    export, said, made_id
+                     for `cleaning.double_exports`
+    kind, is_bot, sent_at, zone_assumed, position, and the columns of
+    `cleaning.message_features`
 """
 
 from __future__ import annotations
@@ -21,11 +24,12 @@ from typing import NamedTuple
 
 import polars as pl
 
-from myna.cleaning import near_duplicates, pseudonyms, redact, rules
+from myna.cleaning import double_exports, near_duplicates, pseudonyms, redact, rules
+from myna.cleaning.double_exports import PLACE
 from myna.config import Rules, Settings
 from myna.config.rules import resolve_preset
 from myna.conversations import quality, splits
-from myna.messages import CHANNEL_KEY, KINDS
+from myna.messages import CHANNEL_KEY, KINDS, MADE_ID, in_zone
 from myna.people import People, accounts
 from myna.preparing.message_store import MessageBatch, MessageStore
 
@@ -89,7 +93,11 @@ def cleaning_context(
 
 def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     """Clean a batch, write it into the message store, and compute its features."""
-    stored = accounts.assign_persons(batch.read(), context.people)
+    stored = batch.read()
+    for entry in context.settings.conversations.zones:
+        source, _, zone = entry.rpartition("=")
+        stored = in_zone(stored, zone.strip(), source.strip() or None)
+    stored = accounts.assign_persons(stored, context.people)
     stored = stored.with_columns(excluded=context.excluded)
     normal, features = rules.extract_features(
         pseudonyms.replace_names(stored, context.hidden), context.rules
@@ -106,10 +114,14 @@ def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
     rows = clean.select(
         *("kind", "is_bot", "sent_at", "position", "person", "reply_to"),
         *("source", "channel_id", pl.col("characters").cast(pl.UInt32)),
+        *("zone_assumed", pl.col("export").hash()),
+        made_id=pl.col("id").str.starts_with(MADE_ID),
+        said=stored.select(double_exports.said_expr()).to_series(),
     ).join(numbers, on="person", how="left", maintain_order="left")
     rows = rows.select(
         pl.col("kind").cast(pl.Enum(KINDS)),
         *("is_bot", "sent_at", "position", "characters"),
+        *("export", "said", "made_id", "zone_assumed"),
         thread=thread,
         person="number",
         reply_to=pl.when(pl.col("reply_to").is_not_null()).then(
@@ -126,9 +138,12 @@ def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
 def _number_threads(messages: pl.DataFrame) -> tuple[pl.Series, pl.DataFrame]:
     """Number the threads; return the number of each message's thread, and the threads."""
     run = messages.select(pl.struct(CHANNEL_KEY).rle_id()).to_series()
-    firsts = messages.select(CHANNEL_KEY).filter(run.diff().fill_null(1) != 0)
-    threads = firsts.unique(maintain_order=True)
+    firsts = messages.select(list(PLACE)).filter(run.diff().fill_null(1) != 0)
+    threads = firsts.unique(CHANNEL_KEY, keep="first", maintain_order=True)
     numbers = firsts.join(
-        threads.with_row_index("number"), on=CHANNEL_KEY, nulls_equal=True, maintain_order="left"
+        threads.select(CHANNEL_KEY).with_row_index("number"),
+        on=CHANNEL_KEY,
+        nulls_equal=True,
+        maintain_order="left",
     )
     return numbers["number"].gather(run), threads

@@ -36,7 +36,10 @@ class MessageBatch(NamedTuple):
     def read(self) -> pl.DataFrame:
         """The rows."""
         return pl.concat(
-            pl.scan_parquet(table).slice(start, length).collect()
+            pl.scan_parquet(table)
+            .slice(start, length)
+            .with_columns(pl.col("export").fill_null(f"{table.parent.name}/{table.name}"))
+            .collect()
             for table, start, length in self.slices
         )
 

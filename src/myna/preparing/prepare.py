@@ -133,6 +133,7 @@ def prepare(
         SettingsError: the samples are hardly longer than their own system line, or the
             filter names somebody or something that is not there.
         PeopleError: nobody may be cloned.
+        WorkspaceError: no message is left to train on.
     """
     if not (personas := people_.persona_names(people)):
         raise PeopleError(NOBODY)
@@ -154,6 +155,8 @@ def prepare(
         )
         scores = scores or Path(temp_dir, SCORES_FILE)
         kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
+        if not kept["trained"].any():
+            raise WorkspaceError(_nothing_left(ledger, kept))
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
         names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
@@ -204,6 +207,21 @@ def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
         resolve_preset(settings.rules),
         settings.redaction.model_copy(update={"seed": ""}),
         spec,
+    )
+
+
+def _nothing_left(ledger: Ledger, kept: pl.DataFrame) -> str:
+    """The error line for chats of which no message may be trained."""
+    rules_met = Counter({row.rule: row.messages for row in ledger.rows})
+    rules_met.update(Counter(kept["rule"].drop_nulls().to_list()))
+    told = "; ".join(
+        f"{count:,} × {name} ({RULES_BY_NAME[name].reason})"
+        for name, count in rules_met.most_common(4)
+        if name in RULES_BY_NAME
+    )
+    return (
+        f"of {ledger.messages:,} messages none is left to train on: {told or 'none has a text'}: "
+        "import chats with texts, or see [rules], [filter] and `myna people`"
     )
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from myna.cleaning import near_duplicates, redact, rules
+from myna.cleaning import double_exports, near_duplicates, redact, rules
+from myna.cleaning.double_exports import PLACE
 from myna.cleaning.ledger import Ledger
 from myna.config import Settings
 from myna.config.rules import resolve_preset
@@ -29,11 +30,12 @@ _LATER = (
 
 
 class MessageFeatures(NamedTuple):
-    """The features of all messages, their long texts, and the personal data found in them."""
+    """The features of all messages, their long texts, personal data found, notes."""
 
     rows: pl.DataFrame
     long: near_duplicates.LongTexts
     redacted: pl.DataFrame
+    notes: list[str]
 
 
 def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
@@ -42,9 +44,14 @@ def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
     long: list[tuple[int, near_duplicates.LongTexts]] = []
     redacted: list[pl.DataFrame] = [pl.DataFrame(schema=redact.MATCHES)]
     threads: dict[tuple[str | None, ...], int] = {}
+    names: dict[tuple[str | None, ...], tuple[str | None, ...]] = {}
     first = 0
     for batch in batches:
-        numbers = [threads.setdefault(thread, len(threads)) for thread in batch.threads.iter_rows()]
+        numbers = []
+        for place in batch.threads.select(list(PLACE)).iter_rows():
+            key = place[: len(CHANNEL_KEY)]
+            numbers.append(threads.setdefault(key, len(threads)))
+            names.setdefault(key, place)
         own = pl.Series(numbers, dtype=pl.UInt32).gather(batch.rows["thread"])
         rows.append(batch.rows.with_columns(thread=own))
         long.append((first, batch.long))
@@ -61,10 +68,15 @@ def gather_features(batches: Iterable[BatchFeatures]) -> MessageFeatures:
     every = pl.concat(rows)
     del rows
     at = every["thread"]
+    places = pl.DataFrame(list(names.values()), schema=PLACE, orient="row")
+    copies = double_exports.find_copies(every, places)
+    every = every.with_columns(is_copy=copies.mask)
+    every = every.with_columns(sent_at=sessions.keep_local_order(every))
     every = every.with_columns(
         ranks["rank"].gather(at).alias("thread"), ranks["channel"].gather(at).alias("channel")
-    )
-    return MessageFeatures(every, near_duplicates.concatenate(long), pl.concat(redacted))
+    ).drop("export", "said", "made_id", "zone_assumed")
+    long_texts = near_duplicates.concatenate(long)
+    return MessageFeatures(every, long_texts, pl.concat(redacted), copies.notes)
 
 
 def apply_message_rules(
@@ -75,7 +87,8 @@ def apply_message_rules(
     The ledger gets a row for each rule that dropped something, and the personal data redacted
     in the messages that stay.
     """
-    rows, long, redacted = features
+    rows, long, redacted, notes = features
+    ledger.notes += notes
     del features
     ledger.messages += rows.height
     ledger.characters += int(rows["characters"].sum())

@@ -96,8 +96,32 @@ def _part_text(part: ContentPart) -> str:
     return f"[{kind}]" if kind else ""
 
 
+NOT_SENT: dict[str, tuple[int, ...]] = {
+    "max_tokens": (-1, 0),
+    "max_completion_tokens": (-1, 0),
+    "n": (0,),
+    "repeat_penalty": (0,),
+    "repetition_penalty": (0,),
+}
+"""Values that mean "not set" to other local servers, by field."""
+
+
 class SamplingRequest(RequestBody):
     """Fields of both chat and text completions."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_unset(cls, data: Any) -> Any:
+        """Drop the fields in `NOT_SENT`."""
+        if not isinstance(data, dict):
+            return data
+        return {
+            name: value
+            for name, value in data.items()
+            if isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or value not in NOT_SENT.get(name, ())
+        }
 
     model: _Name
     stream: bool | None = None

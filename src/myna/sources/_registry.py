@@ -32,8 +32,9 @@ FEATURES = {
     "calls": "calls",
     "system": "notices of the platform",
     "bots": "which accounts are bots",
+    "reactions": "which reactions a message got, and how many; never whose",
 }
-"""The features that a source may read. Reactions are read by none: nothing uses them."""
+"""The features that a source may read."""
 
 
 @dataclass(frozen=True)

@@ -202,7 +202,7 @@ def _from_document(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Parsed
 
 def _lines(file: ChatFile, tally: Tally) -> Iterator[_Document | _Member | _Message]:
     """The decoded lines."""
-    with file.open() as stream, open_text(stream, file.head) as lines:
+    with file.open() as stream, open_text(stream, file) as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("#"):
                 continue

@@ -8,7 +8,13 @@ import polars as pl
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
-from myna.sources._shared.rows import CsvHeader, find_csv_header, read_csv_rows, tables_from_rows
+from myna.sources._shared.rows import (
+    CsvHeader,
+    find_csv_header,
+    no_time_note,
+    read_csv_rows,
+    tables_from_rows,
+)
 from myna.sources._shared.rows import match_columns as table_columns
 from myna.sources._shared.text import head_text, open_text
 
@@ -18,6 +24,8 @@ READS = ("text", "replies", "threads", "edits", "system", "bots")
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by a first row that names an author and a text."""
+    if head_text(file).lstrip("\ufeff \t\r\n").startswith(("{", "[")):
+        return None  # JSON, whose names and commas may look like a row
     header = _header(file)
     names = table_columns(header.names, file.columns) if header else None
     if names is None:
@@ -38,8 +46,10 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} has no column for the author or the text: name the columns in the "
             "first line, such as author,time,text, or with --columns"
         )
-    with file.open() as stream, open_text(stream, file.head) as text:
+    with file.open() as stream, open_text(stream, file) as text:
         columns = table_columns(header.names, file.columns) or {}
+        if line := no_time_note(header.names, columns):
+            tally.notes.append(line)
         rows = read_csv_rows(text, header, columns, file.size, tally)
         for frame in tables_from_rows(rows, file, tally):
             tally.bytes_done = stream.tell()

@@ -32,7 +32,7 @@ from myna.sources._shared.times import parse_times
 TITLE = "DiscordChatExporter JSON"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "forwards", "attachments", "stickers"),
-    *("voice", "calls", "system", "bots"),
+    *("voice", "calls", "system", "bots", "reactions"),
 )
 
 _SHAPE = ListPattern(
@@ -60,7 +60,17 @@ class _User(_Fields):
     id: str
     name: str | None = None
     nickname: str | None = None
+    discriminator: str | None = None
     is_bot: bool = False
+
+    @property
+    def key(self) -> str:
+        """The account: of a webhook, which speaks as anybody, with the name that it took.
+
+        Bots have a discriminator of their own, webhooks 0000.
+        """
+        is_webhook = self.is_bot and self.discriminator == "0000"
+        return f"{self.id}/{self.name}" if is_webhook else self.id
 
 
 class _File(_Fields):
@@ -75,6 +85,16 @@ class _File(_Fields):
 
 class _Sticker(_Fields):
     name: str | None = None
+
+
+class _Emoji(_Fields):
+    id: str | None = None
+    name: str | None = None
+
+
+class _Reaction(_Fields):
+    emoji: _Emoji | None = None
+    count: int = 0
 
 
 class _Reference(_Fields):
@@ -93,6 +113,7 @@ class _Message(_Fields):
     attachments: tuple[_File, ...] = ()
     stickers: tuple[_Sticker, ...] = ()
     mentions: tuple[_User, ...] = ()
+    reactions: tuple[_Reaction, ...] = ()
     reference: _Reference | None = None
     forwarded_message: _Fields | None = None
     interaction: _Fields | None = None
@@ -245,6 +266,7 @@ def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
         or message.attachments
         or message.mentions
         or message.stickers
+        or message.reactions
         or message.interaction is not None
         or message.forwarded_message is not None
         or "<" in text[row]
@@ -267,9 +289,13 @@ def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
             columns["attachments"].append((before + row, attachment_kind(file.name), file.name))
         for sticker in message.stickers:
             columns["attachments"].append((before + row, "sticker", sticker.name or ""))
+        for reaction in message.reactions:
+            if (emoji := reaction.emoji) and emoji.name and 0 < reaction.count < 2**31:
+                shown = f":{emoji.name}:" if emoji.id else emoji.name
+                columns["reactions"].append((before + row, shown, reaction.count))
     authors = [message.author for message in decoded]
     columns["id"] += [message.id for message in decoded]
-    columns["author_id"] += [author.id for author in authors]
+    columns["author_id"] += [author.key for author in authors]
     columns["handle"] += [author.name for author in authors]
     columns["author"] += [author.nickname or author.name or author.id for author in authors]
     columns["sent_at"] += [message.timestamp for message in decoded]

@@ -35,7 +35,7 @@ from myna.sources._shared.rows import find_csv_header, read_csv_rows
 from myna.sources._shared.text import head_text, open_text
 
 TITLE = "DiscordChatExporter CSV"
-READS = ("text", "mentions", "attachments", "voice", "stickers", "calls", "system")
+READS = ("text", "mentions", "attachments", "voice", "stickers", "calls", "system", "reactions")
 
 _NEEDED = {"Author", "Date", "Content", "Attachments"}
 _KNOWN = {"AuthorID", "Reactions", "", *_NEEDED}
@@ -64,12 +64,12 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} is no DiscordChatExporter CSV: it does not begin with its columns; "
             "export the chat again, choosing CSV as the format"
         )
-    with file.open() as stream, open_text(stream, file.head) as text:
+    with file.open() as stream, open_text(stream, file) as text:
         columns = {name: name for name in header.names if name}
         rows = read_csv_rows(text, header, columns, file.size, tally)
         sample = list(islice(rows, message_table.DATE_SAMPLE_MESSAGES))
         step, months_first = detect_order([row["Date"] for row in sample], tally)
-        parsed = _messages(chain(sample, rows), channel_of(file.name), step)
+        parsed = _messages(chain(sample, rows), channel_of(file), step)
         for frame in message_table.to_tables(parsed, "discord", tally, months_first=months_first):
             tally.bytes_done = stream.tell()
             yield frame
@@ -95,6 +95,7 @@ def _messages(
             author_id=row.get("AuthorID"),
             files=_files(row["Attachments"]),
             position=number * step,
+            reactions=row.get("Reactions") or "",
         )
 
 

@@ -22,8 +22,9 @@ depend on the language and the zone of whoever made the export; it is read where
 too short to have come from Discord.
 
 A mention names no account. It is known by its title, the full name, wherever that account
-wrote something on the same page. Gone are what others wrote (quotes, embeds, the message
-that is answered, forwards), and bold and its like; a custom emoji is ``:name:``.
+wrote something on the same page. Gone are what others wrote (embeds, the message that is
+answered, forwards), and bold and its like; a custom emoji is ``:name:``, and
+a quotation has ``>`` in front of each line, as its author typed it.
 """
 
 from __future__ import annotations
@@ -74,13 +75,12 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
-    page = PageReader(channel_of(file.name), users, zone, tally)
-    with file.open() as stream:
-        for token in html_tokens(stream, file.head):
-            for message in page.feed(token):
-                page.message_count += 1
-                tally.bytes_done = min(token.end, file.size)
-                yield message
+    page = PageReader(channel_of(file), users, zone, tally)
+    for token in html_tokens(file):
+        for message in page.feed(token):
+            page.message_count += 1
+            tally.bytes_done = min(token.end, file.size)
+            yield message
     if not page.has_log:
         raise SourceError(
             f"{file.location} is no page of DiscordChatExporter: it has no chat log; "
@@ -105,7 +105,7 @@ def _survey(file: ChatFile) -> tuple[dict[str, Author], str]:
     """The accounts that wrote, by their full names, and the zone of written times."""
     users: dict[str, Author] = {}
     zone = ""
-    with open_text(file.open(), file.head) as text:
+    with open_text(file.open(), file) as text:
         kept = b""
         while block := text.read(BLOCK_CHARS):
             page = kept + block.encode("utf-8", "surrogatepass")

@@ -14,7 +14,7 @@ Messages, their number, and Range instead (PlainTextChatLogRenderer). A message 
 and of such blocks there are {Forwarded Message} (since 2.47, in front of all others, which
 then are those of the message forwarded), {Attachments}, {Embed}, {Stickers} and
 {Reactions}. Each message and each block has an empty line in front of it. Embeds are what
-a linked page or a bot says, so they are not read, and neither are reactions. (The block
+a linked page or a bot says, so they are not read. (The block
 of a forwarded message is known from a fork's PlainTextMessageWriter.)
 
 Dates are written as the settings or the country say, in the zone of whoever exported. So
@@ -30,6 +30,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -47,10 +48,13 @@ from myna.sources._shared.discord import (
     server_name,
 )
 from myna.sources._shared.message_table import Attachment, ParsedMessage
-from myna.sources._shared.text import head_lines, read_lines
+from myna.sources._shared.text import begins_head, head_lines, read_lines
 
 TITLE = "DiscordChatExporter TXT"
-READS = ("text", "mentions", "forwards", "attachments", "stickers", "voice", "calls", "system")
+READS = (
+    *("text", "mentions", "forwards", "attachments", "stickers", "voice", "calls", "system"),
+    "reactions",
+)
 
 RULE = "=" * 62
 
@@ -59,6 +63,7 @@ MAX_MESSAGE_CHARS = 500_000
 
 _HEAD = re.compile(r"\[(?P<date>[^\[\]]{4,60})\] (?P<author>.+)")
 _EXPORTED = re.compile(r"Exported (.{1,30}) message\(s\)")
+_OPEN_MARKUP = re.compile(r"<(?:[@#:][^<>\s]*)?$")
 # In the order in which they are written.
 _BLOCKS = ("{Forwarded Message}", "{Attachments}", "{Embed}", "{Stickers}", "{Reactions}")
 
@@ -83,12 +88,33 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     shapes = Counter(map(_shape, dates))
     shape = max(shapes, key=lambda shape: shapes[shape], default="")
     step, months_first = detect_order([date for date in dates if _shape(date) == shape], tally)
-    parts = _split_sections(read_lines(file, tally), shape)
+    example = f"[{next((date for date in dates if _shape(date) == shape), '1/2/2024 3:04')}] a"
+
+    parts = _split_sections(read_lines(file, tally, partial(_is_whole, example)), shape)
     found = (
         _message(message, channel, number * step)
         for number, (channel, message) in enumerate(_checked_messages(parts, file, tally))
     )
     yield from message_table.to_tables(found, "discord", tally, months_first=months_first)
+
+
+def _is_whole(example: str, line: str) -> bool | None:
+    """True for the last line of an export, False for what breaks off in the exporter's words.
+
+    Args:
+        example: the first line of a message.
+        line: the last of a file, without an end.
+    """
+    if line.rstrip() == RULE:
+        return True
+    own = (RULE, *_BLOCKS)
+    if any(known.startswith(line) and known != line for known in own if len(line) > 1):
+        return False
+    heads = ((example, _HEAD), ("Exported 1 message(s)", _EXPORTED))
+    if _OPEN_MARKUP.search(line):
+        return False
+    torn = any(begins_head(line, [head], pattern.fullmatch) for head, pattern in heads)
+    return False if torn else None
 
 
 class _Section(NamedTuple):
@@ -103,7 +129,7 @@ class _Section(NamedTuple):
 def _split_sections(numbered: Iterable[tuple[int, str]], shape: str) -> Iterator[_Section]:
     """Split a file into sections; `shape` is that of its dates."""
     kind, begun, kept, length, before = "rest", 1, list[str](), 0, ""
-    for (number, line), (_, following) in pairwise(chain(numbered, [(0, "")])):
+    for (number, line), (after, following) in pairwise(chain(numbered, [(0, "")])):
         line = line.removeprefix("\ufeff")
         begins = None
         if line.rstrip() == RULE:
@@ -111,7 +137,7 @@ def _split_sections(numbered: Iterable[tuple[int, str]], shape: str) -> Iterator
                 begins = "preamble"
             elif _EXPORTED.fullmatch(following):
                 begins = "postamble"
-            elif kind != "message":
+            elif kind != "message" or not after:
                 begins = "rest"
         elif (date := _date(before, line)) and _shape(date) == shape:
             begins = "message"
@@ -147,7 +173,7 @@ def _checked_messages(
     Raises:
         SourceError: there is neither a preamble nor a message.
     """
-    channel = channel_of(file.name)
+    channel = channel_of(file)
     # Of the current export; a file may hold several in a row.
     count, expected, is_open = 0, None, True
     total = 0
@@ -157,8 +183,7 @@ def _checked_messages(
         if section.kind == "message":
             is_open = True
             is_last = expected == count + 1 and not section.lines[-1] and not tally.unread_bytes
-            if following.kind == "end" and not is_last:
-                # There may have been more of it.
+            if following.kind == "end" and not is_last and not any(section.lines[1:]):
                 end = file.size - tally.unread_bytes
                 tally.skip_bytes(max(0, end - _size(section.lines)), end)
                 continue
@@ -224,7 +249,7 @@ def _message(lines: list[str], channel: Channel, position: int) -> ParsedMessage
     date, _, author = lines[0].removeprefix("[").partition("] ")
     content: list[str] = []
     files: list[Attachment] = []
-    block, reached = "", 0
+    block, reached, reactions = "", 0, ""
     is_forward = False
     for before, line in pairwise(lines):
         if line in _BLOCKS[reached:] and not before.strip():
@@ -237,6 +262,8 @@ def _message(lines: list[str], channel: Channel, position: int) -> ParsedMessage
                 files.append(attachment_at(line))
             elif block == "{Stickers}":
                 files.append(Attachment("sticker", attachment_at(line).name))
+            elif block == "{Reactions}":
+                reactions = f"{reactions} {line}"
     return message_from_fields(
         channel,
         author.removesuffix(" (pinned)"),
@@ -245,4 +272,5 @@ def _message(lines: list[str], channel: Channel, position: int) -> ParsedMessage
         files=files,
         is_forward=is_forward,
         position=position,
+        reactions=reactions,
     )

@@ -159,7 +159,7 @@ def _read_table(file: ChatFile, tally: Tally) -> Iterator[_Message]:
     if header is None:
         raise SourceError(_NO_MESSAGES.format(file.location))
     columns = {name: name for name in _COLUMNS}
-    with file.open() as stream, open_text(stream, file.head) as lines:
+    with file.open() as stream, open_text(stream, file) as lines:
         for row in read_csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
             yield _Message(**row)

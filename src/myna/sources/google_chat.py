@@ -15,6 +15,9 @@ Known from published schemas of real exports:
   each message is its own.
 - ``user_type`` is "Human" or, of programs, something else ("Bot").
 
+Dates are in the words of the account's language. Deleted messages may have neither creator
+nor ``created_date``, but ``deleted_date``.
+
 Unverified: ``message_state`` "DELETED" and ``deletion_metadata`` of deleted messages,
 ``updated_date`` of edited ones, ``quoted_message_metadata.message_id`` of what is quoted,
 ``video_call_metadata`` in the annotations of calls. Links, videos and files of Drive in
@@ -35,7 +38,12 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.json_objects import read_objects
 from myna.sources._shared.json_stream import ListPattern
-from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    UNKNOWN,
+    Attachment,
+    ParsedMessage,
+    attachment_kind,
+)
 
 TITLE = "Google Chat (Takeout)"
 READS = (
@@ -79,6 +87,7 @@ class _Quoted(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     created_date: str | None = None
+    deleted_date: str | None = None
     creator: _User | None = None
     text: str | None = None
     topic_id: str | None = None
@@ -165,11 +174,11 @@ def _message(message: _Message, channel: str, channel_id: str | None) -> ParsedM
         reply_to = f"{ids[0]}/{ids[1]}/{ids[1]}"
     names = [file.original_name or file.export_name or "" for file in message.attached_files]
     return ParsedMessage(
-        author=creator.name or creator.email or "unknown",
+        author=creator.name or creator.email or UNKNOWN,
         author_id=creator.email,
         handle=creator.email,
         text=text,
-        sent_at=message.created_date,
+        sent_at=message.created_date or message.deleted_date,
         channel=channel,
         channel_id=channel_id or (ids[0] if len(ids) == 3 else None),
         id=message.message_id or None,

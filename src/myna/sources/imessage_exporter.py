@@ -53,7 +53,7 @@ from myna.sources._shared.message_table import (
     ParsedMessage,
     attachment_kind,
 )
-from myna.sources._shared.text import head_lines, read_lines
+from myna.sources._shared.text import begins_head, head_lines, read_lines
 
 TITLE = "imessage-exporter text"
 READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
@@ -82,6 +82,8 @@ _DELETED_NOTE = "This message was deleted from the conversation!"
 _MISSING_NOTES = ("Attachment missing!", "Attachment missing name metadata!")
 _UNKNOWN_NOTICE = "Unable to format announcement!"
 _UNSENT_ENDINGS = (" unsent this message part!", " after sending!")
+_OWN_LINES = (_RESPONDED, _DELETED_NOTE, *_MISSING_NOTES, "Tapbacks:", "Reactions:")
+_EXAMPLE = "May 17, 2022  5:29:42 PM"
 _EFFECTS = {
     f"Sent with {effect}"
     for effect in (
@@ -134,7 +136,7 @@ class _Block(NamedTuple):
 def _blocks(file: ChatFile, tally: Tally) -> Iterator[_Block]:
     block: list[str] = []
     begin, is_blank = 0, True
-    for number, line in read_lines(file, tally):
+    for number, line in read_lines(file, tally, _is_whole_line):
         if is_blank and line == _UNKNOWN_NOTICE:
             tally.skip("notice without words", f"line {number}")
             continue
@@ -147,8 +149,20 @@ def _blocks(file: ChatFile, tally: Tally) -> Iterator[_Block]:
             block.append(line)
         elif not is_blank:
             tally.skip("outside of messages", f"line {number}: {line}")
-    if block:  # a last line that is cut off might belong to the message as well
-        yield _Block(begin, block, is_whole=is_blank and not tally.unread_bytes)
+    if block:
+        yield _Block(begin, block, is_whole=is_blank or len(block) > 2 or not _has_sender(block))
+
+
+def _has_sender(block: list[str]) -> bool:
+    """True unless the block is a notice, whose words stand behind its date."""
+    dated = _DATED.fullmatch(block[0])
+    return not (dated and dated[2] and not dated[2].startswith("("))
+
+
+def _is_whole_line(line: str) -> bool | None:
+    """False for a last line that breaks off in what the exporter writes itself."""
+    own = any(known.startswith(line) for known in _OWN_LINES if len(line) > 4)
+    return False if own or begins_head(line.strip(), [_EXAMPLE], _DATED.fullmatch) else None
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:

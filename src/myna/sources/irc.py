@@ -16,7 +16,8 @@ and mIRC are unverified. The day is the one that such a line or the file's name 
 clock that goes back by more than an hour has passed midnight, or, if it never showed an
 hour above 12 and goes back by nearly 12, noon: some of Ubuntu's logs of 2004 to 2007 have
 such clocks. No log says its zone. Accounts are nicks, in lower case and without their
-marks (`@ada`).
+marks (`@ada`), their host (`ada!a@host`) and what is put behind a nick that is taken
+(`ada_`, `ada__`).
 
 Assumed: an action is its author's text, shown as ``*waves*``; notices are those of the
 network and have one author, `NETWORK`: nicks that only join have no account.
@@ -63,7 +64,7 @@ _LINE_PATTERNS = tuple(
         ("message", r"\t[ @+%&~!]{0,3}(?P<nick>[^\s<>]{1,64})\t(?P<text>.*)"),
         ("message", r" {1,2}<[ @+%&~!]{0,3}(?P<nick>[^\s<>]{1,64})>(?:[ \t](?P<text>.*))?"),
         ("message", r" \((?P<nick>[^\s/()]{1,64})/[#&][^\s()]*\) (?P<text>.*)"),
-        ("notice", r" (?:-!-|\*\*\*) (?P<text>.*)"),
+        ("notice", r" {1,2}(?:-!-|\*\*\*) (?P<text>.*)"),
         ("notice", r" (?P<text>-[^\s:()<>-][^\s:()<>]{0,63}(?:[:(]\S*)?- .*)"),
         ("action", r" {1,2}\*[ \t](?P<nick>\S{1,64})(?: (?P<text>.*))?"),
     )
@@ -199,7 +200,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     space, channel = _network_and_channel(file)
     clock = _Clock(_day_in_name(file.name))
     is_log = has_times = False
-    for number, text in read_lines(file, tally):
+    for number, text in read_lines(file, tally, _is_whole):
         line = _parse_line(text)
         if line is None:
             if text.strip():
@@ -216,8 +217,8 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
         sent_at = clock.time_of(line.stamp) if line.stamp else clock.now
         has_times = has_times or sent_at is not None
         yield ParsedMessage(
-            author=line.nick or NETWORK,
-            author_id=line.nick.casefold() or f" {NETWORK}",
+            author=line.nick.partition("!")[0] or NETWORK,
+            author_id=_account(line.nick) or f" {NETWORK}",
             text=f"*{line.text}*" if line.kind == "action" and line.text else line.text,
             sent_at=sent_at,
             channel=channel,
@@ -231,6 +232,18 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
         )
     if not has_times:
         tally.notes.append("no day is known: the messages have no times, only their order")
+
+
+def _account(nick: str) -> str:
+    """The account of a nick: without its host, and what is put behind one that is taken."""
+    name = nick.partition("!")[0].casefold()
+    return name.rstrip("_`") or name
+
+
+def _is_whole(line: str) -> bool | None:
+    """False for a last line that breaks off before its text."""
+    parsed = _parse_line(line)
+    return None if parsed and (parsed.text or not parsed.stamp) else False
 
 
 def _parse_line(line: str) -> _Line | None:
@@ -280,4 +293,4 @@ def _network_and_channel(file: ChatFile) -> tuple[str, str]:
         name = name[: day.start()]
     channel = _CHANNEL_IN_NAME.search(name)
     name = (channel[0] if channel else name).rstrip("._- ")
-    return network, name or file.folder_name or file.name
+    return network or file.found.get("space", ""), name or file.folder_name or file.name

@@ -36,7 +36,7 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table, rows
 from myna.sources._shared.json_objects import decode_repaired
 from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
-from myna.sources._shared.text import detect_encoding, head_lines, head_text, read_lines
+from myna.sources._shared.text import detect_unicode, head_lines, head_text, read_lines
 
 TITLE = "Journal or essays (Markdown, text, JSON lines)"
 READS = ("entries", "threads", "attachments")
@@ -157,7 +157,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: the file has no text, or cannot be read.
     """
-    if b"\0" in file.head[:1000].replace(b"\0\0", b"") and detect_encoding(file.head) == "utf-8":
+    if b"\0" in file.head[:1000].replace(b"\0\0", b"") and detect_unicode(file.head) == "utf-8":
         raise SourceError(f"{file.location} is no journal: it is a binary file; give a text file")
     is_json = head_text(file).lstrip("\ufeff \r\n\t").startswith("{")
     messages = (_json_entries if is_json else _text_entries)(file, tally)
@@ -318,11 +318,12 @@ def _text(values: Mapping[str, Any]) -> str | None:
     return next((text for key in _TEXTS if isinstance(text := values.get(key), str)), None)
 
 
-def _is_sentence(line: str) -> bool:
-    """True if a line looks complete: it ends a sentence, with all brackets closed."""
+def _is_sentence(line: str) -> bool | None:
+    """True if a line looks complete: it ends a sentence, with all brackets closed; or None."""
     pairs = (("(", ")"), ("[", "]"), ("“", "”"))
     is_closed = all(line.count(begin) == line.count(end) for begin, end in pairs)
-    return is_closed and _SENTENCE.search(line.rstrip()[-100:]) is not None
+    is_sentence = is_closed and _SENTENCE.search(line.rstrip()[-100:]) is not None
+    return True if is_sentence else None
 
 
 def _is_object(line: str) -> bool:

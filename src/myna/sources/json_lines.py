@@ -50,6 +50,8 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} has no lines with an author and a text: give each line an object "
             'such as {"author": "Ann", "time": "2024-01-31T20:15:00Z", "text": "hello"}'
         )
+    if line := rows.no_time_note(present, names):
+        tally.notes.append(line)
     yield from rows.tables_from_rows(_rows(chain(sample, objects), names, tally), file, tally)
 
 

@@ -8,8 +8,8 @@ There are two shapes. Both have no ids of accounts or messages.
     title, thread_path, …}``, newest first. Each string is UTF-8 read as Latin-1, so
     "Ã©" stands for "é". What the platform says stands in ``content`` like a person's words;
     only old exports have a ``type`` (Generic, Share, Call, Subscribe, Unsubscribe). It is
-    known here by its English wording, which in part is from memory, after the sender's name
-    or "You"; notices in other languages pass for text.
+    known here by its wording after the sender's name, see `notice_words`, or in English after
+    "You". Instagram keeps an edited message twice: the newer one has "(edited)" behind it.
 -   Chats that are encrypted end to end, a download of their own: ``NAME_7.json`` with
     ``{participants[names], threadName, messages[{senderName, timestamp, text, type, media[],
     isUnsent, reactions}]}``, in true UTF-8. Media that are absent are "Failed to download
@@ -25,7 +25,9 @@ it; other files count as Messenger's.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -37,10 +39,29 @@ from myna.sources._shared import message_table
 from myna.sources._shared.html import find_mentions
 from myna.sources._shared.json_objects import decode_repaired, read_objects
 from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces
-from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    UNKNOWN,
+    Attachment,
+    ParsedMessage,
+    attachment_kind,
+    count_reactions,
+)
+from myna.sources._shared.notice_words import notice_kind, without_edit_mark
 
 TITLE = "Messenger or Instagram JSON"
-READS = (*("text", "mentions", "deleted", "attachments", "stickers", "voice", "calls", "system"),)
+READS = (
+    *(
+        "text",
+        "mentions",
+        "edits",
+        "deleted",
+        "attachments",
+        "stickers",
+        "voice",
+        "calls",
+        "system",
+    ),
+)
 
 _SHAPE = ListPattern(
     key=b"messages",
@@ -48,6 +69,15 @@ _SHAPE = ListPattern(
     # No message has a list before a title; the figure keeps hostile input linear.
     ending=re.compile(rb'\]\s*,\s*"title"\s*:[\s\S]{0,5000}\}\s*\Z'),
 )
+
+MAX_EDIT_TIME = 20 * 60 * 1_000_000
+"""Microseconds in which Instagram lets people edit a message (15 minutes), and some more."""
+
+MAX_EDITS = 50
+"""Edited messages whose earlier version is still looked for."""
+
+MIN_LIKENESS = 0.5
+"""Of a message and its edited version (difflib's ratio)."""
 
 _SENT = re.compile(
     r"(?:sent|shared) (?:an? |the |\d+ )?(?:attachment|link|photo|video|GIF|sticker|file|post|reel|"
@@ -86,6 +116,10 @@ class _Share(_Fields):
     link: str | None = None
 
 
+class _Reaction(_Fields):
+    reaction: str | None = None
+
+
 class _Message(
     _Fields, rename={"encrypted_sender": "senderName", "is_encrypted_unsent": "isUnsent"}
 ):
@@ -107,6 +141,7 @@ class _Message(
     sticker: _Medium | None = None
     share: _Share | None = None
     call_duration: msgspec.Raw = msgspec.Raw()
+    reactions: list[_Reaction] | None = None
 
 
 class _Document(_Fields):
@@ -222,6 +257,7 @@ def _messages(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[ParsedMessa
     )
     found = read_objects(file, _MESSAGES, _SHAPE, tally, no_list, "older messages may be missing")
     last, newer_same_time = None, 0
+    edits: deque[ParsedMessage] = deque(maxlen=MAX_EDITS)
     for number, message in enumerate(found, 1):
         time = message.timestamp_ms or message.timestamp
         if time is None and not (message.sender_name or message.encrypted_sender):
@@ -229,7 +265,31 @@ def _messages(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[ParsedMessa
             continue
         newer_same_time = newer_same_time + 1 if time == last else 0
         last = time
-        yield _message(message, chat, time, newer_same_time)
+        sent = _message(message, chat, time, newer_same_time)
+        later = next((edit for edit in edits if _is_version(sent, edit)), None)
+        if later is not None:
+            edits.remove(later)
+            tally.skip("earlier version of an edited message", f"message {number} of the file")
+            if sent.edited:  # it was edited twice
+                edits.append(later._replace(text=sent.text, sent_at=sent.sent_at))
+            continue
+        if sent.edited:
+            edits.append(sent)
+        yield sent
+
+
+def _is_version(sent: ParsedMessage, edit: ParsedMessage) -> bool:
+    """True if a message is an earlier version of an edited one: soon before, and much the same.
+
+    The newest message comes first in the file.
+    """
+    if sent.author != edit.author or sent.kind != "text" or not sent.text:
+        return False
+    begin, end = sent.sent_at, edit.sent_at
+    if not (isinstance(begin, int) and isinstance(end, int) and 0 <= end - begin <= MAX_EDIT_TIME):
+        return False
+    first, second = sent.text[:500].casefold(), edit.text[:500].casefold()
+    return SequenceMatcher(None, first, second, autojunk=False).ratio() >= MIN_LIKENESS
 
 
 def _message(
@@ -237,7 +297,7 @@ def _message(
 ) -> ParsedMessage:
     """Convert a message; `same` newer ones have the same time."""
     repair = _repaired if chat.is_garbled else str
-    author = repair(message.sender_name or message.encrypted_sender or "") or "unknown"
+    author = repair(message.sender_name or message.encrypted_sender or "") or UNKNOWN
     text = repair(message.content or message.text or "")
     files = tuple(_files(message))
     is_gone = message.type == "placeholder" and not text
@@ -253,9 +313,11 @@ def _message(
     position = None
     if isinstance(time, int) and abs(time) < 10**14:
         position = time * 1000 + 999 - min(newer_same_time, 999)
+    edited = without_edit_mark(text) if chat.source == "instagram" and kind == "text" else None
     return ParsedMessage(
         author=author,
-        text=text,
+        text=text if edited is None else edited,
+        edited=edited is not None,
         sent_at=time * 1000 if isinstance(time, int) else time,
         channel=chat.name,
         channel_id=chat.id,
@@ -263,6 +325,7 @@ def _message(
         attachments=files,
         mentions=tuple(find_mentions(text, names, [])) if names else (),
         position=position,
+        reactions=count_reactions(repair(one.reaction or "") for one in message.reactions or ()),
     )
 
 
@@ -272,18 +335,26 @@ def _kind(message: _Message, author: str, text: str) -> tuple[str, str]:
         return "call", text
     if message.type in ("Subscribe", "Unsubscribe"):
         return "system", text
-    for subject in (author, author.partition(" ")[0], "You"):
-        if text.startswith(f"{subject} "):
-            predicate = text[len(subject) + 1 :]
-            if _SENT.fullmatch(predicate.rstrip()):
-                return "text", ""
-            if _CALL.match(predicate):
-                return "call", text
-            if _NOTICE.match(predicate):
-                return "system", text
+    notice = notice_kind(author, text) or _you_kind(text)
+    if notice == "sent":
+        return "text", ""
+    if notice:
+        return notice, text
     if _WHOLE_CALL.fullmatch(text):
         return "call", text
     return "system" if _WHOLE_NOTICE.fullmatch(text) else "text", text
+
+
+def _you_kind(text: str) -> str | None:
+    """The kind of a notice about the exporter, which begins with "You"."""
+    if not text.startswith("You "):
+        return None
+    predicate = text.removeprefix("You ")
+    if _SENT.fullmatch(predicate.rstrip()):
+        return "sent"
+    if _CALL.match(predicate):
+        return "call"
+    return "system" if _NOTICE.match(predicate) else None
 
 
 def _with_link(message: _Message, text: str) -> str:

@@ -38,7 +38,13 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    ParsedMessage,
+    Reaction,
+    attachment_kind,
+    count_reactions,
+)
 from myna.sources._shared.signal import (
     MENTION_PLACEHOLDER,
     as_dicts,
@@ -51,14 +57,22 @@ from myna.sources._shared.signal import (
 from myna.sources._shared.text import head_lines
 
 TITLE = "Signal (signal-export)"
-READS = ("text", "edits", "deleted", "attachments", "stickers", "voice", "calls", "system")
+READS = (
+    *("text", "edits", "deleted", "attachments", "stickers", "voice", "calls", "system"),
+    "reactions",
+)
 
 _ME = "Me"
 _NAMES = ("chat.md", "index.md", "data.json")
 _KEYS = ('"date"', '"sender"', '"body"', '"quote"', '"sticker"', '"reactions"', '"attachments"')
 _HEAD = re.compile(r"\[(\d{4}-\d\d-\d\d),? (\d\d:\d\d(?::\d\d)?)\] (.+?):(?: (.*))?$")
+_EXAMPLE = "[2024-05-01 18:02:11] B: "
 _DELETED = "(This message was deleted)"
 _CALL = re.compile(r"(?:Incoming|Outgoing|Missed) (?:\w+ )?call(?: \([^()\n]*\))?")
+_NOT_EXPORTED = re.compile(
+    r"\s*\((media|attachment|sticker|image|voice message|file)s?(?: was)? not exported\)\s*$",
+    re.IGNORECASE,
+)
 _STICKER = re.compile(r"\(\( ([^\n]*) \)\)")
 
 
@@ -66,8 +80,16 @@ def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the file's name and its first message."""
     if _is_data(file):
         return Recognition("signal_export", 0.95, "its lines are signal-export's messages")
-    if not file.name.lower().endswith(".md") or not any(map(_HEAD.match, head_lines(file))):
+    lines = head_lines(file)
+    if not any(map(_HEAD.match, lines)):
         return None
+    if not file.name.lower().endswith(".md"):
+        # Logs of programs have such times as well, and no empty lines between.
+        is_sure = _HEAD.match(lines[0]) and any(
+            line.endswith("  ") or not line for line in lines[:-1]
+        )
+        because = "its lines look like signal-export's"
+        return Recognition("signal_export", 0.7, because) if is_sure else None
     if file.name.lower() not in _NAMES:
         return Recognition("signal_export", 0.7, "its lines look like signal-export's")
     data = file.sibling("data.json")
@@ -106,10 +128,10 @@ def _channel(file: ChatFile) -> str:
 
 def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     channel = _channel(file)
-    for message in split_messages(match_heads(file, tally, _HEAD), tally):
+    for message in split_messages(match_heads(file, tally, _HEAD, _EXAMPLE), tally):
         date, time, sender, begin = message.head.groups()
         body, files = _without_links("\n".join(_without_quote([begin or "", *message.below])))
-        body, more = _without_marks(body)
+        body, more, reactions = _without_marks(body)
         # Messages with a quote, a sticker or reactions have an empty first line.
         if (
             message.is_last
@@ -119,7 +141,11 @@ def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             count_cut_off(message, tally)
             continue
         is_deleted = body.strip() == _DELETED
-        yield _message(sender, body, f"{date} {time}", channel, more + files, is_deleted=is_deleted)
+        yield _message(
+            *(sender, body, f"{date} {time}", channel, more + files),
+            is_deleted=is_deleted,
+            reactions=reactions,
+        )
 
 
 def _from_data(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
@@ -139,6 +165,10 @@ def _from_data(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             is_call=values.get("call") is True,
             is_edited=bool(values.get("edits")),
             id_=as_text(values.get("id")) or None,
+            reactions=count_reactions(
+                as_text(one.get("emoji") or one.get("reaction"))
+                for one in as_dicts(values.get("reactions"))
+            ),
         )
 
 
@@ -153,8 +183,10 @@ def _message(
     is_call: bool = False,
     is_edited: bool = False,
     id_: str | None = None,
+    reactions: tuple[Reaction, ...] = (),
 ) -> ParsedMessage:
-    text = body.strip().replace(MENTION_PLACEHOLDER, "@unknown")
+    text, missing = _without_missing(body.strip().replace(MENTION_PLACEHOLDER, "@unknown"))
+    files = (*files, *missing)
     kind = "text"
     if is_deleted:
         kind, text = "deleted", ""
@@ -172,7 +204,18 @@ def _message(
         kind=kind,
         edited=is_edited,
         attachments=files,
+        reactions=() if is_deleted else reactions,
     )
+
+
+def _without_missing(text: str) -> tuple[str, tuple[Attachment, ...]]:
+    """Split what the tool writes for files that it was told to leave out from a text's end."""
+    files: list[Attachment] = []
+    while match := _NOT_EXPORTED.search(text):
+        kind = {"sticker": "sticker", "voice message": "voice", "image": "image"}
+        files.append(Attachment(kind.get(match[1].lower(), "file"), ""))
+        text = text[: match.start()].rstrip()
+    return text, tuple(files)
 
 
 def _without_quote(lines: list[str]) -> list[str]:
@@ -211,8 +254,8 @@ def _without_links(text: str) -> tuple[str, tuple[Attachment, ...]]:
     return text[:end], tuple(reversed(files))
 
 
-def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...]]:
-    """Remove the sticker and the reactions from the last lines; return text and sticker."""
+def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...], tuple[Reaction, ...]]:
+    """Split the sticker and the reactions from the last lines of a text."""
     body, _, last = text.rstrip().rpartition("\n")
     files: tuple[Attachment, ...] = ()
     if sticker := _STICKER.fullmatch(last):
@@ -220,7 +263,10 @@ def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...]]:
         text = body
         body, _, last = text.rstrip().rpartition("\n")
     is_reactions = last.startswith("(- ") and last.endswith(" -)") and ": " in last
-    return (body if is_reactions else text), files
+    if not is_reactions:
+        return text, files, ()
+    given = last.removeprefix("(- ").removesuffix(" -)").split(", ")
+    return body, files, count_reactions(one.rpartition(": ")[2].strip() for one in given)
 
 
 def _files(values: dict[str, Any]) -> tuple[Attachment, ...]:

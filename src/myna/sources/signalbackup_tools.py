@@ -53,6 +53,7 @@ _HEAD = re.compile(
     r"\[([A-Z][a-z]{2} \d\d, \d{4} \d\d:\d\d:\d\d)\] "
     r"(?:\*\*\* (?P<status>.*)|<(?P<user>.*?)>(?: (?P<text>.*))?)$"
 )
+_EXAMPLE = "[May 01, 2024 18:02:11] <b> a"
 _FILE = re.compile(r'<([^>]*+)> sent file(?: "(?P<name>.*)"| of type (?P<type>\S+))?(?: \(.*\))?')
 _MAX_STATUS_CHARS = 5_000
 _CALL = re.compile(
@@ -100,7 +101,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     if header := find_csv_header(head_text(file), _is_header):
         tally.me = _ME
         columns = {name: name for name in header.names}
-        with file.open() as stream, open_text(stream, file.head) as text:
+        with file.open() as stream, open_text(stream, file) as text:
             rows = read_csv_rows(text, header, columns, file.size, tally)
             messages = _from_rows(rows, stem, tally)
             for frame in message_table.to_tables(messages, "signal", tally, months_first=False):
@@ -121,7 +122,7 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 
 
 def _from_text(file: ChatFile, channel: str, tally: Tally) -> Iterator[ParsedMessage]:
-    for message in split_messages(match_heads(file, tally, _HEAD), tally):
+    for message in split_messages(match_heads(file, tally, _HEAD, _EXAMPLE), tally):
         date, status, user, begin = message.head.groups()
         body = "\n".join([begin or status or "", *message.below])
         if sent := _FILE.fullmatch((status or "")[:_MAX_STATUS_CHARS]):

@@ -50,7 +50,13 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Attachment, Mention, MessageIds, ParsedMessage
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    MessageIds,
+    ParsedMessage,
+    count_reactions,
+)
 from myna.sources._shared.signal import (
     LONG_TEXT_TYPE,
     MENTION_PLACEHOLDER,
@@ -68,7 +74,7 @@ from myna.sources._shared.text import head_lines, read_lines
 TITLE = "Signal (sigtop)"
 READS = (
     *("text", "replies", "mentions", "edits", "deleted", "attachments", "stickers", "voice"),
-    *("calls", "system"),
+    *("calls", "system", "reactions"),
 )
 
 _ME = "You"
@@ -155,10 +161,17 @@ def _from_text(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
 def _headed(file: ChatFile, tally: Tally) -> Iterator[tuple[int, str, re.Match[str] | None]]:
     """The lines; with a match for each that begins a message, together with the next line."""
     before = ""
-    for (number, line), (_, after) in pairwise(chain(read_lines(file, tally), [(0, "")])):
+    lines = chain(read_lines(file, tally, _is_whole), [(0, "")])
+    for (number, line), (_, after) in pairwise(lines):
         if number > 1 or not line.startswith("Conversation: "):
             yield number, line, None if before else _HEAD.match(f"{line}\n{after}")
             before = line
+
+
+def _is_whole(line: str) -> bool | None:
+    """False for the beginning of a field that begins a message."""
+    torn = len(line) > 1 and any(begin.startswith(line) for begin in _HEAD_BEGINNINGS)
+    return False if torn else None
 
 
 def _parse_message(message: MessageLines, tally: Tally) -> _Parsed | None:
@@ -253,6 +266,9 @@ def _from_list(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             reply_to=recent.get(str(quote.get("id"))) if isinstance(quote, dict) else None,
             edited=len(as_dicts(record.get("editHistory"))) > 1,
             attachments=_files(record),
+            reactions=count_reactions(
+                as_text(one.get("emoji")) for one in as_dicts(record.get("reactions"))
+            ),
             mentions=() if is_deleted else mentions,
         )
         if message_id and kind in ("incoming", "outgoing"):

@@ -30,7 +30,14 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.json_objects import decode_items, decode_repaired
 from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces_from
-from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    UNKNOWN,
+    Attachment,
+    Mention,
+    ParsedMessage,
+    Reaction,
+    attachment_kind,
+)
 from myna.sources._shared.slack_text import (
     get_object,
     get_objects,
@@ -42,7 +49,7 @@ from myna.sources._shared.slack_text import (
 TITLE = "Slack workspace export"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "deleted", "forwards"),
-    *("attachments", "voice", "calls", "system", "bots"),
+    *("attachments", "voice", "calls", "system", "bots", "reactions"),
 )
 
 MAX_LIST_BYTES = 2**28
@@ -276,6 +283,12 @@ def _message(
         thread=thread if is_reply else None,
         id=ts or None,
         kind=kind,
+        reactions=tuple(
+            Reaction(f":{name}:", count)
+            for one in get_objects(item, "reactions")
+            if (name := get_text(one, "name")) and type(count := one.get("count")) is int
+            if 0 < count < 2**31
+        ),
         reply_to=thread if is_reply else None,
         edited=bool(item.get("edited")),
         attachments=_files(item),
@@ -297,8 +310,9 @@ def _author(
         display_name, handle = _display_name(profile), get_text(profile, "name") or None
         is_bot = bool(bot) or subtype == "bot_message" or account == "USLACKBOT"
     return {
-        "author_id": account or bot or name or "unknown",
-        "author": display_name or handle or name or account or bot or "unknown",
+        # An app may speak under many names.
+        "author_id": account or (f"{bot}/{name}" if bot and name else bot or name) or UNKNOWN,
+        "author": display_name or handle or name or account or bot or UNKNOWN,
         "handle": handle,
         "is_bot": is_bot,
     }

@@ -153,7 +153,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
 def _elements(file: ChatFile, tally: Tally) -> Iterator[_Element]:
     """The tags of a file; bytes between them that are no tags are counted as unread."""
     buffer, start = b"", 0
-    with file.open() as stream, open_text(stream, file.head) as text:
+    with file.open() as stream, open_text(stream, file) as text:
         while True:
             block = text.read(max(CHUNK_CHARS, len(buffer))).encode("utf-8", "surrogatepass")
             buffer += block

@@ -58,7 +58,7 @@ from myna.sources._shared.telegram_messages import (
 TITLE = "Telegram Desktop JSON"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "forwards", "attachments", "stickers"),
-    *("voice", "calls", "system", "bots"),
+    *("voice", "calls", "system", "bots", "reactions"),
 )
 
 _SINGLE_LIST = MESSAGE_LIST._replace(has_many_lists=False)

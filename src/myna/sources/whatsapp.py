@@ -41,11 +41,10 @@ remains as text.
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF16_BE
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from itertools import groupby
+from functools import partial
 from pathlib import PurePath
 from zlib import crc32
 
@@ -57,21 +56,27 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import whatsapp_formats as forms
 from myna.sources._shared import whatsapp_words as words
 from myna.sources._shared.message_table import MessageIds, flatten, list_column
-from myna.sources._shared.text import detect_encoding, head_lines, read_blocks
+from myna.sources._shared.notice_words import notice_kind
+from myna.sources._shared.text import head_lines, read_blocks
 from myna.sources._shared.times import UTC_TIME
 from myna.sources._shared.whatsapp_lines import (
-    DATE_ORDERS,
     Content,
     DateOrder,
-    LineFormat,
     date_numbers,
-    detect_date_order,
     detect_line_format,
     parse_author,
     parse_content,
     parse_lines,
     parse_notice,
     to_date,
+)
+from myna.sources._shared.whatsapp_survey import (
+    Survey,
+    group_name,
+    is_whole_line,
+    name_and_body,
+    parse_text,
+    survey_file,
 )
 
 TITLE = "WhatsApp chat export"
@@ -85,9 +90,6 @@ MAX_MESSAGE_CHARS = 2**22
 
 MAX_REMEMBERED = 20_000
 """Messages that are remembered to tell identical lines, with the same time, apart."""
-
-MAX_DATES = 100_000
-"""Changes of the date from which the order of its fields is detected."""
 
 _COPY = re.compile(r"\s*\(\d+\)$")
 _UNSENT = re.compile(r"_chat(?: \d+)?$", re.IGNORECASE)
@@ -129,15 +131,16 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     Raises:
         SourceError: no line begins as a message does, or the file cannot be read.
     """
-    survey = _survey(file, tally)
+    survey = survey_file(file, tally)
     if survey is None:
         raise SourceError(
             f"{file.location} is no WhatsApp chat: no line begins with a date, a time and a name; "
             "export the chat again, choosing 'Export chat' in its menu"
         )
-    form, order = survey
-    chat = _Chat(_channel(file), form.layout.startswith("brackets"), order)
-    for heads in _messages(file, form, tally):
+    is_ios = survey.form.layout.startswith("brackets")
+    channel = _channel(file)
+    chat = _Chat(channel, is_ios, survey.order, group_name(file, survey.form, channel))
+    for heads in _messages(file, survey, tally):
         yield _table(heads, chat, tally)
     if chat.invalid_times:
         unread = (
@@ -159,6 +162,7 @@ class _Chat:
     channel: str
     is_ios: bool
     order: DateOrder
+    group: str | None  # an author who is the group itself
     ids: MessageIds = field(default_factory=lambda: MessageIds(MAX_REMEMBERED))
     authors: set[str] = field(default_factory=set)  # their ids, until there are more than two
     invalid_times: int = 0
@@ -190,43 +194,16 @@ def _channel(file: ChatFile) -> str:
     return folder or stem
 
 
-def _survey(file: ChatFile, tally: Tally) -> tuple[LineFormat, DateOrder] | None:
-    """Detect the line format and the date order; None for a file without messages.
-
-    Only as many dates are read as it takes.
-    """
-    form, dates, order, is_clear = None, list[str](), None, True
-    for block in read_blocks(file, Tally()):
-        lines = _lines(block)
-        form = form or detect_line_format(lines)
-        if form is None:
-            continue
-        dates += [text for text, _ in groupby(parse_lines(lines, form).filter("begins")["date"])]
-        order, is_clear, is_certain = detect_date_order(dates)
-        if is_certain or len(dates) > MAX_DATES:
-            break
-    if form is None or order is None:
-        return None
-    if not is_clear:
-        example = forms.normalize(dates[0])
-        tally.notes.append(f"dates such as {example} were read with the {DATE_ORDERS[order]} first")
-    return form, order
-
-
-def _lines(block: str) -> pl.Series:
-    """The lines of a block, which ends in a line end."""
-    return pl.Series([block[:-1]]).str.split("\n").explode()
-
-
-def _messages(file: ChatFile, form: LineFormat, tally: Tally) -> Iterator[pl.DataFrame]:
+def _messages(file: ChatFile, survey: Survey, tally: Tally) -> Iterator[pl.DataFrame]:
     """Complete messages: the columns of `parse_lines` for first lines, and `more`.
 
     That column holds the other lines, each with a line end in front.
     """
     kept = ""  # the last message, which may continue in the next block
     number = 0
-    for block in read_blocks(file, tally):
-        lines = parse_lines(_lines(kept + block), form)
+    is_whole = partial(is_whole_line, file, survey.form)
+    for block in read_blocks(file, tally, is_whole, keep_returns=survey.has_returns):
+        lines = parse_text(kept + block, survey)
         number += block.count("\n")
         if (rows := lines["begins"].arg_true()).is_empty():
             lead, last = 0 if kept else lines.height, 0
@@ -237,28 +214,13 @@ def _messages(file: ChatFile, form: LineFormat, tally: Tally) -> Iterator[pl.Dat
             tally.skip("line outside any message", place, len(lost))
         if last > lead:
             yield _grouped(lines[lead:last])
-        kept = "".join(f"{line}\n" for line in lines["line"][max(lead, last) :])
+        raw = lines["raw" if survey.has_returns else "line"]
+        kept = "".join(f"{line}\n" for line in raw[max(lead, last) :])
         if len(kept) > MAX_MESSAGE_CHARS:
             tally.skip("message too long", f"line {number}: over {MAX_MESSAGE_CHARS:,} characters")
             kept = ""
-    cut = tally.unread_from
-    if kept and cut is not None and not _begins(file, cut, form):
-        tally.unread_from = max(0, cut - len(kept.encode()))
-        tally.unread_bytes += cut - tally.unread_from
-        tally.notes.append("nor is the message before it, which may go on there")
-    elif kept:
-        yield _grouped(parse_lines(_lines(kept), form))
-
-
-def _begins(file: ChatFile, start: int, form: LineFormat) -> bool:
-    """True if a message begins in the line in which the file breaks off."""
-    name = detect_encoding(file.head)
-    if name == "utf-16":
-        name += "-be" if file.head.startswith(BOM_UTF16_BE) else "-le"
-    with file.open() as stream:
-        stream.seek(start)
-        line = stream.read(1_000).decode(name, "replace")
-    return bool(parse_lines(pl.Series([line]), form)["begins"][0])
+    if kept:
+        yield _grouped(parse_text(kept, survey))
 
 
 def _grouped(lines: pl.DataFrame) -> pl.DataFrame:
@@ -276,14 +238,14 @@ def _grouped(lines: pl.DataFrame) -> pl.DataFrame:
 def _table(heads: pl.DataFrame, chat: _Chat, tally: Tally) -> pl.DataFrame:
     """The message table from the frames of `_messages`."""
     height = heads.height
-    name, body = _name_and_body(heads["rest"])
+    name, body = name_and_body(heads["rest"])
     people = {raw: parse_author(raw) for raw in name.unique().drop_nulls()}
     author, author_id = (
         _mapped(name, {raw: account and account[i] for raw, account in people.items()}, pl.String)
         for i in (0, 1)
     )
     text = body + heads["more"]
-    rows, contents = _special_contents(author, body, text, heads, chat.is_ios)
+    rows, contents = _special_contents(author, body, text, heads, chat)
     files = flatten([content.files for content in contents], rows)
     mentions = flatten([content.mentions for content in contents], rows)
     notices = [row for row, content in zip(rows, contents, strict=True) if content.kind == "system"]
@@ -317,22 +279,16 @@ def _table(heads: pl.DataFrame, chat: _Chat, tally: Tally) -> pl.DataFrame:
     )
 
 
-def _name_and_body(rest: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The author, null for notices, and the first line of the text."""
-    parts = rest.str.splitn(": ", 2).struct.unnest()
-    # A message without text may have lost the blank at its end.
-    empty = parts["field_1"].is_null() & rest.str.ends_with(":")
-    name = pl.when(empty).then(rest.str.strip_suffix(":")).when(parts["field_1"].is_not_null())
-    body = parts["field_1"].fill_null("")
-    return pl.select(name.then(parts["field_0"])).to_series(), body
-
-
 def _special_contents(
-    author: pl.Series, body: pl.Series, text: pl.Series, heads: pl.DataFrame, is_ios: bool
+    author: pl.Series, body: pl.Series, text: pl.Series, heads: pl.DataFrame, chat: _Chat
 ) -> tuple[list[int], list[Content]]:
     """The rows of messages that may be more than typed text, and their contents."""
+    first_name = author.str.split(" ").list.first().fill_null("\0")
+    names_itself = pl.select(pl.lit(text).str.starts_with(pl.lit(first_name))).to_series()
     is_special = (
         author.is_null()
+        | names_itself
+        | (author == (chat.group or "\0"))
         | text.str.contains_any(list(words.SPECIAL_MARKERS))
         | body.is_in(pl.Series(words.SPECIAL_FIRST_LINES).implode())
     )
@@ -344,11 +300,13 @@ def _special_contents(
     for name, first, rest, more in zip(*picked, strict=True):
         if name is None:
             contents.append(parse_notice(rest + more))
+        elif name == chat.group or notice_kind(name, forms.strip_marks(first + more)) == "system":
+            contents.append(parse_notice(first + more))
         elif more:
-            contents.append(parse_content(first, more, is_ios))
+            contents.append(parse_content(first, more, chat.is_ios))
         else:
             if first not in cache:
-                cache[first] = parse_content(first, more, is_ios)
+                cache[first] = parse_content(first, more, chat.is_ios)
             contents.append(cache[first])
     return rows.to_list(), contents
 

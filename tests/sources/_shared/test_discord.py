@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from myna.sources import ChatFile
 from myna.sources._shared.discord import channel_of
 
 
@@ -28,4 +31,4 @@ from myna.sources._shared.discord import channel_of
     ],
 )
 def test_names(name: str, expected: tuple[str, str, str | None]) -> None:
-    assert channel_of(name) == expected
+    assert channel_of(ChatFile(Path(name))) == expected

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.sources.conftest import MemoryFile
 
 from myna.sources._shared import html
 from myna.sources._shared.html import attributes, html_tokens, unescape
 
 
 def tags(page: bytes) -> list[tuple[bytes, str, bytes]]:
-    return [part[:3] for part in html_tokens(io.BytesIO(page), page[:1000])]
+    return [part[:3] for part in html_tokens(MemoryFile(Path("page"), page))]
 
 
 def test_tags_come_with_the_text_before_them() -> None:
@@ -29,7 +30,8 @@ def test_tags_come_with_the_text_before_them() -> None:
 
 def test_places_are_bytes_of_the_page() -> None:
     page = "käse<b>🧀</b>".encode()
-    assert [page[part.begin : part.end] for part in html_tokens(io.BytesIO(page), page)] == [
+    parts = html_tokens(MemoryFile(Path("page"), page))
+    assert [page[part.begin : part.end] for part in parts] == [
         b"<b>",
         b"</b>",
         b"",
@@ -106,6 +108,6 @@ def test_the_size_of_blocks_does_not_matter(page: str, block: int, monkeypatch) 
 def test_no_page_takes_long_or_much_memory(begin: bytes) -> None:
     page = begin * (2**21 // len(begin))
     began = time.perf_counter()
-    longest = max(len(part.text) for part in html_tokens(io.BytesIO(page), page[:1000]))
+    longest = max(len(part.text) for part in html_tokens(MemoryFile(Path("page"), page)))
     assert time.perf_counter() - began < 5
     assert longest <= 2 * html.BLOCK_CHARS + html.MAX_TAG_BYTES

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from myna.errors import SettingsError
+from myna.errors import SettingsError, SourceError
 from myna.sources import ChatFile, Tally, parse_columns, recognise
 from myna.sources._shared import message_table
 from myna.sources._shared.message_table import ParsedMessage
@@ -149,7 +150,8 @@ class TestRoundTrips:
     def test_no_bytes_crash(self, data, name, read, memory_file) -> None:
         recognise(memory_file(data))
         head = b"author,text\n" if name == "csv_table" else b'{"author": "a", "text": "b"}\n'
-        read(name, memory_file(head + data))
+        with suppress(SourceError):  # an unclear encoding
+            read(name, memory_file(head + data))
 
 
 def read_csv(text: str, *names: str) -> tuple[list[dict[str, str]], Tally]:

@@ -31,7 +31,7 @@ def test_a_file_without_a_name_is_known_by_its_type(name, content_type, file) ->
 def test_a_text_is_cut_at_the_lines_that_begin_messages(memory_file) -> None:
     tally = Tally()
     file = memory_file(b"tea\n\n<ada> one\ntwo\n\n<bo> three\n")
-    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD), tally))
+    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD, "<a>"), tally))
     assert [(item.number, item.head[1], item.below, item.is_last) for item in found] == [
         (3, "ada", ["two", ""], False),
         (6, "bo", [], True),
@@ -39,19 +39,22 @@ def test_a_text_is_cut_at_the_lines_that_begin_messages(memory_file) -> None:
     assert tally.skipped == {"line of no message": 1}
 
 
-def test_a_last_line_that_is_cut_off_takes_its_message_with_it(memory_file) -> None:
+def test_a_last_line_that_breaks_off_in_a_beginning_is_left_out(memory_file) -> None:
     tally = Tally()
     file = memory_file(b"<ada> one\n<bo> two\nthr")
-    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD), tally))
-    assert [item.head[1] for item in found] == ["ada"]
-    assert (tally.skipped, tally.unread_bytes) == ({"message broken off": 1}, 3)
+    [_, last] = signal.split_messages(signal.match_heads(file, tally, HEAD, "<a>"), tally)
+    assert (last.below, tally.unread_bytes) == (["thr"], 0)
+    file = memory_file(b"<ada> one\n<bo> two\n<th")
+    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD, "<a>"), tally))
+    assert [item.head[1] for item in found] == ["ada", "bo"]
+    assert (tally.skipped, tally.unread_bytes) == ({}, 3)
 
 
 def test_a_message_of_endless_lines_is_left_out(memory_file, monkeypatch) -> None:
     monkeypatch.setattr(signal, "MAX_LINE_CHARS", 10)
     tally = Tally()
     file = memory_file(b"<ada> one\n" + b"two\n" * 3 + b"<bo> three\n")
-    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD), tally))
+    found = list(signal.split_messages(signal.match_heads(file, tally, HEAD, "<a>"), tally))
     assert [item.head[1] for item in found] == ["bo"]
     assert tally.skipped == {"message too long": 1}
 

@@ -11,9 +11,16 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import NamedTuple
 
-from myna.sources import Tally
+from myna.sources import ChatFile, Tally
+from myna.sources._shared.chat_names import chat_name
 from myna.sources._shared.html import HtmlToken, attributes, replace_markup, unescape
-from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    ParsedMessage,
+    Reaction,
+    attachment_kind,
+)
 from myna.sources._shared.times import detect_day_first, parse_times
 
 # Tags on lines of their own, and all others that the exporter writes. Unknown tags are
@@ -38,6 +45,7 @@ _RENAMED = re.compile(r"Changed the channel name: .+")
 _GROUP = re.compile(r"(?:Added .+ to|Removed .+ from) the group\.")
 _CALL = re.compile(r"Started a call(?: that lasted -?[0-9,]+ minutes)?\.")
 
+_REACTION = re.compile(r"([^\s,()]{1,50}) \(([1-9][0-9]{0,8})\)")
 _AMERICAN = re.compile(r"[1-9][0-9]?/[1-9][0-9]?/[0-9]{4} [0-9]{1,2}:[0-9]{2}\s[AP]M")
 
 
@@ -51,6 +59,7 @@ def message_from_fields(
     files: Sequence[Attachment] = (),
     is_forward: bool = False,
     position: int | None = None,
+    reactions: str = "",
 ) -> ParsedMessage:
     """A message from its fields; an author without an id is identified by the full name.
 
@@ -72,6 +81,7 @@ def message_from_fields(
         attachments=tuple(files),
         mentions=tuple(mentions),
         position=position,
+        reactions=tuple(Reaction(name, int(count)) for name, count in _REACTION.findall(reactions)),
     )
 
 
@@ -123,17 +133,17 @@ class Channel(NamedTuple):
     channel_id: str | None
 
 
-def channel_of(name: str) -> Channel:
+def channel_of(file: ChatFile) -> Channel:
     """The channel of a file's messages by the file's name, the same for all parts.
 
-    A name that the user chose is the channel's, without a server or an id. Names between
+    Of a name that the user chose, see `chat_names`. Names between
     the server and the channel, such as a category, are left out; so are pieces of a server's
     or channel's name with " - " in it, which look the same.
     """
-    stem = _PART.sub("", PurePath(name).stem)
+    stem = _PART.sub("", PurePath(file.name).stem)
     match = _NAME.fullmatch(stem)
     if match is None:
-        return Channel("", stem, None)
+        return Channel(*chat_name(file), None)
     guild, dash, rest = match["path"].partition(" - ")
     if not dash:
         return Channel("", guild, match["id"])
@@ -271,6 +281,19 @@ class TextBuilder:
         if address and not label.startswith(("http://", "https://")):
             self.pieces[begin:] = [f"[{label}]({address})"]
             self.length += len(address) + 4
+
+    def mark_quote(self, begin: int) -> None:
+        """Put a mark before each line from an offset on, as the author typed it."""
+        text = self.text
+        quoted = text[begin:].strip("\n")
+        if not quoted:
+            return
+        before = text[:begin].rstrip("\n")
+        marked = "\n".join(f"> {line}" for line in quoted.split("\n"))
+        self.pieces = [f"{before}\n{marked}" if before else marked]
+        self.length = len(self.pieces[0])
+        self.spans = [span for span in self.spans if span.end <= len(before)]
+        self.needs_newline = True
 
     @property
     def text(self) -> str:

@@ -57,7 +57,7 @@ _ROLES = {
 _READ = ("channel", "count", "author", "time", "content", "notifier", "notice", "file")
 """Roles of elements whose text is read."""
 
-_IGNORED = ("bot", "edited", "quote", "reply", "forward", "sticker", "aside")
+_IGNORED = ("bot", "edited", "reply", "forward", "sticker", "aside")
 """Roles of elements whose text and elements are ignored."""
 
 _INNER = ("mention", "quote", "block", "edited", "aside")
@@ -67,6 +67,7 @@ _IN_MESSAGES = ("content", "edited", "notifier", "notice", "forward", "file", "s
 
 _FOUR_DIGITS = re.compile(r"#[0-9]{4}\Z")
 _FILE = re.compile(r"(?s)(?:Image|Video|Audio|Attachment): (.*) \([^()]*\)")
+_BOT_DIGITS = re.compile(r"#(?!0000)[0-9]{4}\Z")
 _SCROLL = re.compile(r"scrollToMessage\(event,\s*'([0-9]+)'\)")
 
 
@@ -301,7 +302,9 @@ class PageReader:
                 message.time = time
             else:
                 self.time = time
-        elif role in ("quote", "block"):
+        elif role == "quote":
+            builder.mark_quote(element.begin)
+        elif role == "block":
             builder.needs_newline = True
         elif role == "mention":
             self._add_mention(element)
@@ -362,7 +365,7 @@ class PageReader:
             space=channel.space,
             channel_id=channel.channel_id,
             id=message.id,
-            author_id=author.id or author.full,
+            author_id=_account(author),
             handle=_FOUR_DIGITS.sub("", author.full),
             kind=message_kind(text, channel) if message.kind == "text" else message.kind,
             reply_to=message.reply_to,
@@ -379,3 +382,10 @@ class PageReader:
             return self.channel
         guild, channel = self.entries[:2]
         return Channel(server_name(guild), channel.rpartition(" / ")[2], self.channel.channel_id)
+
+
+def _account(author: Author) -> str:
+    """The account: of a webhook, which speaks as anybody, with the name that it took."""
+    if author.is_bot and author.id and not _BOT_DIGITS.search(author.full):
+        return f"{author.id}/{_FOUR_DIGITS.sub('', author.full)}"
+    return author.id or author.full

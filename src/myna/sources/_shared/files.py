@@ -34,12 +34,15 @@ class ChatFile:
 
     Sources get this and no path, so that it can be an `ArchiveMember` as well. `columns`
     are the names of a table's columns by their roles, as given by the user; `spool_dir` is
-    the folder to which a reader with several processes writes its message tables.
+    the folder to which a reader with several processes writes its message tables. `notes` are
+    for the user, and `found` is what was found out by reading: copies share both.
     """
 
     path: Path
     columns: Mapping[str, str] = field(default_factory=dict, compare=False, kw_only=True)
     spool_dir: Path | None = field(default=None, compare=False, kw_only=True)
+    notes: list[str] = field(default_factory=list, compare=False, kw_only=True)
+    found: dict[str, str] = field(default_factory=dict, compare=False, kw_only=True)
 
     @property
     def name(self) -> str:
@@ -137,7 +140,6 @@ class ArchiveMember(ChatFile):
 
     archive: Archive
     info: zipfile.ZipInfo
-    troubles: list[str] = field(default_factory=list, compare=False)
 
     @property
     def local_path(self) -> None:
@@ -208,7 +210,7 @@ class _Unpacking(io.RawIOBase):
         try:
             return int(self.stream.readinto(buffer))
         except _DAMAGE as error:
-            self.member.troubles.append(f"the archive is damaged: {error}")
+            self.member.notes.append(f"the archive is damaged: {error}")
             return 0
 
     def close(self) -> None:

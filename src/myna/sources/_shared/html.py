@@ -10,8 +10,9 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
+from myna.sources import ChatFile
 from myna.sources._shared.message_table import Mention
 from myna.sources._shared.text import BLOCK_CHARS, open_text
 
@@ -52,15 +53,14 @@ class HtmlToken(NamedTuple):
     end: int
 
 
-def html_tokens(stream: BinaryIO, head: bytes) -> Iterator[HtmlToken]:
-    """The page's tags with the text between them, without comments; closes the stream.
+def html_tokens(file: ChatFile) -> Iterator[HtmlToken]:
+    """The page's tags with the text between them, without comments.
 
-    Args:
-        stream: of the page.
-        head: its first bytes, from which the encoding is detected.
+    Raises:
+        SourceError: the file cannot be read, or its encoding is unclear.
     """
     buffer, start = b"", 0
-    with open_text(stream, head) as text:
+    with open_text(file.open(), file) as text:
         while True:
             block = text.read(BLOCK_CHARS).encode("utf-8", "surrogatepass")
             buffer += block

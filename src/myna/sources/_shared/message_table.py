@@ -5,7 +5,7 @@ Readers in a hurry fill columns of their own (see `discord_chat_exporter`).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain, count, islice
@@ -14,9 +14,17 @@ from typing import Any, NamedTuple, cast
 import polars as pl
 
 from myna import messages
-from myna.messages import SCHEMA
+from myna.messages import MADE_ID, SCHEMA
 from myna.sources import Tally
-from myna.sources._shared.times import UTC_TIME, detect_day_first, in_datetime_range, parse_times
+from myna.sources._shared.times import (
+    EARLIEST_YEAR,
+    EARLIEST_YEARS,
+    UTC_TIME,
+    detect_day_first,
+    in_datetime_range,
+    parse_times,
+    possible_times,
+)
 
 TABLE_ROWS = 50_000
 """Rows of one message table."""
@@ -26,6 +34,10 @@ DATE_SAMPLE_MESSAGES = 5_000
 
 MAX_REMEMBERED = 200_000
 """Different messages that are remembered to tell identical ones apart."""
+
+
+UNKNOWN = "unknown"
+"""The author of a message of which the export does not say who sent it."""
 
 
 class Mention(NamedTuple):
@@ -41,6 +53,18 @@ class Attachment(NamedTuple):
 
     kind: str
     name: str
+
+
+class Reaction(NamedTuple):
+    """A kind of reaction, an emoji or the name of one, and the number of people who gave it."""
+
+    name: str
+    number: int
+
+
+def count_reactions(names: Iterable[str]) -> tuple[Reaction, ...]:
+    """Reactions from the name that each person gave."""
+    return tuple(Reaction(*one) for one in Counter(filter(None, names)).items())
 
 
 class ParsedMessage(NamedTuple):
@@ -69,6 +93,7 @@ class ParsedMessage(NamedTuple):
     attachments: tuple[Attachment, ...] = ()
     mentions: tuple[Mention, ...] = ()
     position: int | None = None
+    reactions: tuple[Reaction, ...] = ()
 
 
 def to_tables(
@@ -101,12 +126,19 @@ def to_tables(
         days_first = not months_first
     ids = MessageIds()
     invalid: list[str | int] = []  # the first
-    invalid_count = 0
+    invalid_count = impossible_count = 0
+    impossible: str | int = ""
     while batch := list(islice(parsed, TABLE_ROWS)):
         frame = _table(batch, source, days_first, ids, tally.read)
         if zone_assumed is not None:
             frame = frame.with_columns(zone_assumed=pl.lit(zone_assumed))
-        for row in frame["sent_at"].is_null().arg_true():
+        possible = possible_times(frame["sent_at"], source).fill_null(True)
+        for row in (~possible).arg_true():
+            impossible_count += 1
+            impossible = impossible or batch[row].sent_at or ""
+        if not possible.all():
+            frame = frame.with_columns(sent_at=pl.when(possible).then("sent_at"))
+        for row in (frame["sent_at"].is_null() & possible).arg_true():
             if time := batch[row].sent_at:
                 invalid_count += 1
                 invalid = invalid or [time]
@@ -114,6 +146,11 @@ def to_tables(
         yield frame
     if invalid:
         tally.notes.append(f"{invalid_count:,} times could not be read, the first: '{invalid[0]}'")
+    if impossible_count:
+        tally.notes.append(
+            f"{impossible_count:,} times are before {EARLIEST_YEARS.get(source, EARLIEST_YEAR)} or "
+            f"in the future, which cannot be, and were left out, the first: '{impossible}'"
+        )
 
 
 def _table(
@@ -121,7 +158,7 @@ def _table(
 ) -> pl.DataFrame:
     (
         author, text, sent_at, channel, space, channel_id, thread, id_, author_id, handle, kind,
-        reply_to, is_bot, edited, attachments, mentions, position,
+        reply_to, is_bot, edited, attachments, mentions, position, reactions,
     ) = zip(*batch, strict=True)  # fmt: skip
     times = _times(sent_at, days_first)
     return messages.table(
@@ -146,6 +183,7 @@ def _table(
             "edited": edited,
             "attachments": list_column("attachments", len(batch), flatten(attachments)),
             "mentions": list_column("mentions", len(batch), flatten(mentions)),
+            "reactions": list_column("reactions", len(batch), flatten(reactions)),
         }
     ).with_columns(source=pl.lit(source))
 
@@ -164,7 +202,8 @@ def from_columns(columns: Columns, times: pl.DataFrame, **more: pl.Series) -> pl
     """
     height = len(columns["id"])
     nested = {
-        name: list_column(name, height, columns[name]) for name in ("attachments", "mentions")
+        name: list_column(name, height, columns[name])
+        for name in ("attachments", "mentions", "reactions")
     }
     table = messages.table({**columns, **times.to_dict(), **nested, **more})
     return table.with_columns(
@@ -220,7 +259,7 @@ class MessageIds:
 
     def numbered(self, keys: Iterable[str]) -> list[str]:
         """Ids of messages from short keys, with numbers behind repeated ones."""
-        ids = list(keys)
+        ids = [f"{MADE_ID}{key}" for key in keys]
         recent, older = self.recent, self.older
         for row, key in enumerate(ids):
             if key in recent or key in older:
@@ -258,7 +297,7 @@ def list_column(column: str, height: int, structs: Sequence[tuple[Any, ...]]) ->
     """A column of lists of structs, from flat tuples: much faster than nested objects.
 
     Args:
-        column: ``attachments`` or ``mentions``.
+        column: ``attachments``, ``mentions`` or ``reactions``.
         height: rows of the table.
         structs: for each struct, its row, then its fields.
     """

@@ -9,6 +9,7 @@ import csv
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -17,7 +18,9 @@ import polars as pl
 from myna import messages
 from myna.sources import ChatFile, Tally
 from myna.sources._shared import message_table
+from myna.sources._shared.chat_names import chat_name
 from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.text import UNENDED
 
 Row = Mapping[str, str]
 
@@ -25,10 +28,13 @@ Row = Mapping[str, str]
 _NAMES = {
     "text": "text content message body contents messagetext messagecontent msg",
     "author": "author sender from name user username displayname authorname sendername "
-    "fromname nickname nick speaker",
+    "fromname nickname nick speaker talker role",
     "author_id": "authorid senderid userid fromid",
-    "time": "timestamp ts datetime sentat createdat date time sent created",
-    "channel": "channel channelname chat room conversation",
+    "time": "timestamp ts datetime sentat createdat date time sent created createtime sendtime "
+    "senttime messagetime messagedate strtime unixtime dateutc timeutc dateandtime",
+    "channel": "channel channelname chat chatname room roomname conversation conversationtitle "
+    "conversationname groupname chattitle",
+    "channel_id": "channelid conversationid chatid roomid groupid chatsession threadpath chatguid",
     "space": "space server guild",
     "thread": "thread",
     "id": "id messageid msgid",
@@ -38,6 +44,7 @@ _NAMES = {
     "kind": "kind",
 }
 _TRUE = ("1", "true", "t", "yes", "y")
+_FIGURES = re.compile(r"[\d:.+TZ/ -]{6,}")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d")
 
 
@@ -64,6 +71,8 @@ def match_columns(
         for role, choices in _NAMES.items()
         if (choice := next((c for c in choices.split() if c in plain), None))
     }
+    if "time" not in matched and (times := [n for n in plain if _is_time_name(n)]):
+        matched["time"] = plain[times[0]]
     matched |= given or {}
     if "text" not in matched or "author" not in matched:
         return None
@@ -72,26 +81,52 @@ def match_columns(
     return matched
 
 
+def _is_time_name(plain: str) -> bool:
+    """True for a name such as "messagetimestampms", and not for the time of something else."""
+    has_time = any(word in plain for word in ("time", "date", "sent", "created"))
+    other = ("update", "edit", "delet", "read", "expire", "deliver", "receiv", "zone", "modif")
+    return has_time and not any(word in plain for word in other)
+
+
+def no_time_note(names: Iterable[str], columns: Mapping[str, str]) -> str | None:
+    """A note for a table of whose columns none is known for the time; None if one is."""
+    if "time" in columns:
+        return None
+    rest = [name for name in names if name not in columns.values()]
+    listed = ", ".join(rest[:12]) or "no other"
+    return (
+        f"no column of times was found (there is {listed}): the messages have no times; "
+        "name the column with --columns time=NAME and import again"
+    )
+
+
 def tables_from_rows(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """Message tables from rows, each a mapping by the roles of `match_columns`.
 
-    The default channel is named after the file, so that ids that count from 1 in two files
-    do not collide.
+    The default channel is named after the file, and where messages have no ids see
+    `chat_names`: ids that count from 1 in two files must not collide.
     """
-    channel = PurePath(file.name).stem
-    yield from message_table.to_tables((_message(row, channel) for row in rows), "generic", tally)
+    rows = iter(rows)
+    first = next(rows, None)
+    space, channel = chat_name(file)
+    if first and first.get("id"):
+        channel = PurePath(file.name).stem
+    messages = (_message(row, space, channel) for row in chain(filter(None, [first]), rows))
+    yield from message_table.to_tables(messages, "generic", tally)
     if not tally.read:
         tally.notes.append("the table holds no messages")
 
 
-def _message(row: Row, channel: str) -> ParsedMessage:
+def _message(row: Row, space: str, channel: str) -> ParsedMessage:
     kind = row.get("kind", "")
+    channel_id = row.get("channel_id") or None
     return ParsedMessage(
         author=row["author"],
         text=row["text"],
         sent_at=_time(row) or None,
-        channel=row.get("channel") or channel,
-        space=row.get("space", ""),
+        channel=row.get("channel") or channel_id or channel,
+        channel_id=channel_id,
+        space=row.get("space", "" if row.get("channel") or channel_id else space),
         thread=row.get("thread") or None,
         id=row.get("id") or None,
         author_id=row.get("author_id") or None,
@@ -148,7 +183,7 @@ def read_csv_rows(
     positions = [(key, header.names.index(name)) for key, name in columns.items()]
     width = len(header.names)
     has_header = False
-    for number, cells in _records(_Lines(lines), header.delimiter, size, tally):
+    for number, cells in _records(_Lines(lines), header.delimiter, width, size, tally):
         if cells == header.names:
             if has_header:
                 tally.skip("repeated first row", f"line {number}")
@@ -189,7 +224,7 @@ class _Lines:
 
 
 def _records(
-    lines: _Lines, delimiter: str, size: int, tally: Tally
+    lines: _Lines, delimiter: str, width: int, size: int, tally: Tally
 ) -> Iterator[tuple[int, list[str]]]:
     """The number of each record's first line, and its cells.
 
@@ -197,6 +232,7 @@ def _records(
     only its line is counted as damaged, and those behind it are read again.
     """
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    before = ""  # the last cell of the record before
     while True:
         lines.taken.clear()
         number = lines.number + 1
@@ -211,8 +247,18 @@ def _records(
                 continue
             # In tab-separated values a quote is a character like any other.
             cells = line.split("\t")
-        if lines.taken[-1].endswith(("\n", "\r")):
+        end = lines.taken[-1][-1:]
+        if end in ("\n", "\r", '"'):
             yield number, cells
-        else:  # it may be cut off anywhere
+            before = cells[-1] if cells else ""
+        elif len(cells) >= width and not _is_torn(cells[-1], before):
+            tally.notes.append(UNENDED)
+            yield number, cells
+        else:
             tally.skip_bytes(max(0, size - sum(len(line.encode()) for line in lines.taken)), size)
             tally.notes.append(f"the file breaks off in line {number}: that row is not read")
+
+
+def _is_torn(cell: str, before: str) -> bool:
+    """True if the last cell of a table is a shorter number or time than the one above it."""
+    return bool(_FIGURES.fullmatch(before)) and len(cell) < len(before)

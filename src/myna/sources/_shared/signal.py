@@ -15,7 +15,7 @@ import msgspec
 from myna.sources import ChatFile, Tally
 from myna.sources._shared.json_objects import decode_repaired
 from myna.sources._shared.message_table import MAX_REMEMBERED, Attachment, attachment_kind
-from myna.sources._shared.text import MAX_LINE_CHARS, read_lines
+from myna.sources._shared.text import MAX_LINE_CHARS, begins_head, read_lines
 
 MENTION_PLACEHOLDER = "\ufffc"
 """The character that stands for a mention; its account is in another field."""
@@ -24,6 +24,7 @@ LONG_TEXT_TYPE = "text/x-signal-plain"
 """The content type of the rest of a long text, which Signal sends as a file."""
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
+_OPEN_LINK = re.compile(r"(?:^|  )!?\[[^\]]*(?:\](?:\([^)]*)?)?$")
 _MEDIA = {"image": "image", "video": "video", "audio": "voice"}
 
 
@@ -49,23 +50,28 @@ class MessageLines(NamedTuple):
 
 
 def match_heads(
-    file: ChatFile, tally: Tally, head: re.Pattern[str]
+    file: ChatFile, tally: Tally, head: re.Pattern[str], example: str
 ) -> Iterator[tuple[int, str, re.Match[str] | None]]:
-    """The lines of a text with their numbers, and the match of each that begins a message."""
-    for number, line in read_lines(file, tally):
+    """The lines of a text with their numbers, and the match of each that begins a message.
+
+    The `example` of such a first line tells if the last one breaks off in its beginning.
+    """
+
+    def is_whole(line: str) -> bool | None:
+        is_mark = line.startswith("(- ") and not line.endswith(" -)")
+        torn = is_mark or _OPEN_LINK.search(line) or begins_head(line, [example], head.match)
+        return False if torn else None
+
+    for number, line in read_lines(file, tally, is_whole):
         yield number, line, head.match(line)
 
 
 def split_messages(
     found: Iterable[tuple[int, str, re.Match[str] | None]], tally: Tally
 ) -> Iterator[MessageLines]:
-    """Split a text into messages, from the lines of `match_heads`.
-
-    The last message of a file that breaks off within a line is counted as skipped.
-    """
+    """Split a text into messages, from the lines of `match_heads`."""
     begun: MessageLines | None = None
     length = 0
-    unread_before = tally.unread_bytes
     for number, line, head in found:
         if head:
             if begun:
@@ -80,9 +86,7 @@ def split_messages(
                 begun = None
         elif line.strip():
             tally.skip("line of no message", f"line {number}")
-    if begun and tally.unread_bytes > unread_before:
-        count_cut_off(begun, tally)
-    elif begun:
+    if begun:
         yield begun._replace(is_last=True)
 
 
@@ -94,7 +98,7 @@ def count_cut_off(message: MessageLines, tally: Tally) -> None:
 def read_objects(file: ChatFile, tally: Tally) -> Iterator[tuple[int, dict[str, Any]]]:
     """The JSON objects of a file, one on each line, with line numbers; brackets are optional."""
     is_open = False
-    for number, line in read_lines(file, tally):
+    for number, line in read_lines(file, tally, _is_item):
         item = line.strip(" \t\ufeff\0")
         if item.startswith("["):
             is_open, item = True, item[1:]
@@ -108,6 +112,15 @@ def read_objects(file: ChatFile, tally: Tally) -> Iterator[tuple[int, dict[str, 
             tally.skip("damaged line", f"line {number}: {error}")
     if is_open:
         tally.notes.append("the list is not closed: messages may be missing at its end")
+
+
+def _is_item(line: str) -> bool:
+    """True for a whole item of a list, or its closing bracket."""
+    item = line.strip(" \t\ufeff\0").removesuffix("]").removesuffix(",")
+    try:
+        return not item or bool(_OBJECT.decode(item.removeprefix("[")))
+    except (ValueError, RecursionError):
+        return False
 
 
 class RecentIds:

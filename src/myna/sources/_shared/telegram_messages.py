@@ -59,6 +59,14 @@ class _TextEntity(msgspec.Struct, gc=False):
     user_id: int | str | None = None
 
 
+class _Reaction(msgspec.Struct, gc=False):
+    """A kind of reaction; of custom emoji there is only the path of a picture."""
+
+    type: str = "emoji"
+    count: int = 0
+    emoji: str | None = None
+
+
 class _Poll(msgspec.Struct, gc=False):
     question: str = ""
 
@@ -80,6 +88,7 @@ class _Message(msgspec.Struct, gc=False, rename={"sender": "from"}):
     reply_to_message_id: int | str | None = None
     reply_to_peer_id: str | int | None = None
     via_bot: str | None = None
+    reactions: tuple[_Reaction, ...] = ()
     photo: str | None = None
     file: str | None = None
     file_name: str | None = None
@@ -160,6 +169,10 @@ def _add(
             kind[row] = "forward"
         elif message.via_bot:
             kind[row] = "command"
+        for reaction in message.reactions:
+            if 0 < reaction.count < 2**31:
+                shown = reaction.emoji or f":{reaction.type}:"
+                columns["reactions"].append((before + row, shown, reaction.count))
         if message.poll is not None:
             text[row] = f"{text[row]}\n{message.poll.question}".strip()
         if message.photo or message.file or message.location_information or (

@@ -10,15 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import Generic, NamedTuple, TypeVar
 
 from myna.sources import ChatFile, Tally
-from myna.sources._shared.text import read_lines
+from myna.sources._shared.text import UNENDED, read_lines
 
 T = TypeVar("T")
 
 MAX_RECORD_CHARS = 2**22
 """Characters of a record; what a longer one has beyond is left unread."""
-
-NO_END = "the last line has no end: it is read as it stands"
-"""Note for a file whose last line is read without its end."""
 
 
 class Record(NamedTuple, Generic[T]):
@@ -73,7 +70,7 @@ def read_records(
             if is_torn(line, record if head is None else None):
                 _leave_out(file, line, number, tally)
                 break
-            tally.notes.append(NO_END)
+            tally.notes.append(UNENDED)
         if head is not None:
             if record is not None:
                 yield record

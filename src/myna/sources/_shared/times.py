@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import polars as pl
+
+from myna.sources._shared.dates_in_words import parse_in_words
 
 UTC_TIME = pl.Datetime("us", "UTC")
 
@@ -30,7 +33,9 @@ def parse_times(values: Iterable[str | None], day_first: bool = True) -> pl.Data
 
     ISO 8601, numbers since 1970 (seconds, or by their size milli-, micro- or nanoseconds),
     and dates in words or figures with or without a time of day. A time without a zone is
-    taken for UTC and marked ``zone_assumed``; a number is UTC. An unknown format gives null.
+    taken for UTC and marked ``zone_assumed``; a number is UTC. Dates in the words of any
+    language, in other figures, and of the Buddhist or Persian calendar are read by
+    `dates_in_words`. An unknown format gives null.
 
     Args:
         values: one text or None for each message.
@@ -38,7 +43,7 @@ def parse_times(values: Iterable[str | None], day_first: bool = True) -> pl.Data
     """
     frame = pl.DataFrame({"text": values}, schema={"text": pl.String})
     iso = pl.col("text").str.to_datetime("%+", time_unit="us", time_zone="UTC", strict=False)
-    frame = frame.with_columns(sent_at=in_datetime_range(iso), zone_assumed=pl.lit(False))
+    frame = frame.with_columns(sent_at=_of_our_calendar(iso), zone_assumed=pl.lit(False))
     if frame["sent_at"].null_count() == frame["text"].null_count():
         return frame.drop("text")
     parts = frame.select(
@@ -48,12 +53,64 @@ def parse_times(values: Iterable[str | None], day_first: bool = True) -> pl.Data
         pl.col("date").str.replace_all(r"[,./\s-]+", "/").str.strip_chars("/").str.splitn("/", 3)
     ).unnest("date")
     parts = parts.with_columns(month_0=_month("field_0"), month_1=_month("field_1"))
-    return parts.with_columns(written=_date(day_first) + _time_of_day() - _zone()).select(
+    written = _of_our_calendar(_date(day_first) + _time_of_day() - _zone())
+    read = parts.with_columns(written=written).select(
         sent_at=in_datetime_range(pl.coalesce("sent_at", "number", "written")),
         zone_assumed=pl.coalesce("sent_at", "number").is_null()
         & pl.col("written").is_not_null()
         & (pl.col("zone").fill_null("") == ""),
     )
+    return _with_words(frame["text"], read, day_first)
+
+
+def _of_our_calendar(time: pl.Expr) -> pl.Expr:
+    """The time, or null if its year is of another calendar, or Python cannot represent it."""
+    year = time.dt.year()
+    return pl.when(year.is_between(1, 1378) | year.is_between(1501, 2442)).then(time)
+
+
+def _with_words(texts: pl.Series, read: pl.DataFrame, day_first: bool) -> pl.DataFrame:
+    """Read the times that are still unread one by one, each text once."""
+    unread = read["sent_at"].is_null() & texts.is_not_null() & texts.str.contains(r"\d")
+    if not unread.any():
+        return read
+    known = {text: parse_in_words(text[:200], day_first) for text in texts.filter(unread).unique()}
+    found = [known.get(text) if text else None for text in texts.to_list()]
+    moments = pl.Series([one and one[0] for one in found], dtype=UTC_TIME)
+    assumed = pl.Series([bool(one and not one[1]) for one in found], dtype=pl.Boolean)
+    return read.with_columns(
+        sent_at=pl.coalesce("sent_at", pl.when(unread).then(moments)),
+        zone_assumed=pl.when(unread & moments.is_not_null())
+        .then(assumed)
+        .otherwise("zone_assumed"),
+    )
+
+
+EARLIEST_YEARS = {
+    "discord": 2015,
+    "whatsapp": 2009,
+    "telegram": 2013,
+    "signal": 2010,
+    "slack": 2009,
+    "messenger": 2004,
+    "instagram": 2010,
+    "google_chat": 2005,
+    "imessage": 2007,
+    "irc": 1988,
+    "generic": 1900,
+}
+"""The years in which platforms began, by source: an earlier time cannot be."""
+
+EARLIEST_YEAR = 2000
+
+
+def possible_times(times: pl.Series, source: str) -> pl.Series:
+    """A mask of the times that a platform can have: since it began, and not a year from now."""
+    if source == "journal":
+        return pl.repeat(True, len(times), dtype=pl.Boolean, eager=True)
+    begin = datetime(EARLIEST_YEARS.get(source, EARLIEST_YEAR), 1, 1, tzinfo=UTC)
+    end = datetime.now(UTC) + timedelta(days=366)
+    return (times >= begin) & (times <= end)
 
 
 def detect_day_first(times: Iterable[str]) -> tuple[bool, bool]:

@@ -15,6 +15,7 @@ import polars as pl
 
 from myna.sources._shared import whatsapp_formats as forms
 from myna.sources._shared import whatsapp_words as words
+from myna.sources._shared.dates_in_words import to_gregorian
 from myna.sources._shared.message_table import Attachment, Mention, attachment_kind
 
 EARLIEST_YEAR = 2009
@@ -30,6 +31,8 @@ _DATE = (
     rf"(?<date>[HR]?{_FIGURE}{{1,4}}{_BETWEEN}{_FIGURE}{{1,2}}{_BETWEEN}[HR]?{_FIGURE}{{1,4}}"
     rf"(?:\.|日| ?г\.?| BE)?)"
 )
+# With blanks: Croatian and its like, where nothing else stands between the time and the name.
+_SPACED_DATE = rf"(?<date>{_FIGURE}{{1,2}}\.{_BLANK}{_FIGURE}{{1,2}}\.{_BLANK}{_FIGURE}{{2,4}}\.)"
 _WORD = "[^0-9٠-٩۰-۹०-९০-৯ \u00a0\u202f\u2009\\[\\]:/,،-]+"
 _BEFORE = f"(?<before>{_WORD}){_BLANK}?"
 _CLOCK = (
@@ -62,6 +65,7 @@ LINE_FORMATS = {
         ("dash, time first", "", time, _DATE, f"{_BLANK}[-–]{_BLANK}"),
         ("brackets, time first", rf"\[{_MARKS}", time, _DATE, rf"\]{_BLANK}?"),
         ("colon", "", _DATE, time, f":{_BLANK}"),
+        ("blank", "", _SPACED_DATE, time, _BLANK),
     )
 }
 """Patterns of the first line of a message. A file has one of them throughout, so that a line of
@@ -179,12 +183,8 @@ def to_date(numbers: tuple[int, int, int], order: DateOrder) -> date | None:
     year, month, day = (numbers[position] for position in order)
     if year < 100:
         year += 2000
-    if 2400 < year < 2700:  # of the Buddhist era
-        year -= 543
-    try:
-        return date(year, month, day) if year >= 1970 else None
-    except ValueError:
-        return None
+    day_ = to_gregorian(year, month, day)
+    return day_ if day_ and day_.year >= 1970 else None
 
 
 _NUMBER = re.compile(r"\+?[\d ()./-]{6,30}")
@@ -194,6 +194,7 @@ _MENTION = re.compile(
 )
 _NUMBERED = re.compile(r"\d{8}-")
 _FILE_ATTACHED = re.compile(r"(.{1,300}) \(([^()]{1,60})\)\s*")
+_NAMED_BEFORE = re.compile(r"(?:([\s\S]*)\s)??[\u200e\u200f]?(\S[^\n<>]*\.\w{2,4})[\s\u200e]*")
 _EXTENSION = re.compile(r".*\.\w{0,8}")
 _MAP_LINK = re.compile(r"(.{0,300}?): ?https://(?:maps\.google\.com/\?q=|foursquare\.com/)\S*\s*")
 _DOCUMENTS = ("csv", "doc", "docx", "pdf", "ppt", "pptx", "rtf", "txt", "xls", "xlsx", "zip")
@@ -302,6 +303,10 @@ def _attached(body: str, more: str) -> tuple[str, Attachment] | None:
         return None
     before, begin, last = whole.rpartition("<")
     word, colon, name = last.removesuffix(">").partition(":")
+    is_mark = not colon and forms.phrase_key(word) in words.ATTACHED
+    if is_mark and (match := _NAMED_BEFORE.fullmatch(before)):
+        # Before 2018 the name stood in front of the mark.
+        return (match[1] or "").rstrip(), Attachment(_kind(match[2]), match[2])
     name = forms.normalize(name)
     is_file = _NUMBERED.match(name) or (
         (before.endswith("\u200e") or forms.phrase_key(word) in words.ATTACHED)
