@@ -137,8 +137,7 @@ def prepare(
     """
     if not (personas := people_.persona_names(people)):
         raise PeopleError(NOBODY)
-    spec = renderings.rendering_spec(settings.samples.rendering, tokenizer)
-    ledger = Ledger()
+    ledger, spec = Ledger(), renderings.rendering_spec(settings.samples.rendering, tokenizer)
     message_batches = list(batches(tables, batch))
     total = sum(one.length for one in message_batches)
     report(f"cleaning {total:,} messages")
@@ -155,8 +154,7 @@ def prepare(
         )
         scores = scores or Path(temp_dir, SCORES_FILE)
         kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
-        if not kept["trained"].any():
-            raise WorkspaceError(_nothing_left(ledger, kept))
+        _check_rest(ledger, kept)
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
         names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
@@ -210,8 +208,10 @@ def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
     )
 
 
-def _nothing_left(ledger: Ledger, kept: pl.DataFrame) -> str:
-    """The error line for chats of which no message may be trained."""
+def _check_rest(ledger: Ledger, kept: pl.DataFrame) -> None:
+    """Raise WorkspaceError if no message is left to train on."""
+    if kept["trained"].any():
+        return
     rules_met = Counter({row.rule: row.messages for row in ledger.rows})
     rules_met.update(Counter(kept["rule"].drop_nulls().to_list()))
     told = "; ".join(
@@ -219,7 +219,7 @@ def _nothing_left(ledger: Ledger, kept: pl.DataFrame) -> str:
         for name, count in rules_met.most_common(4)
         if name in RULES_BY_NAME
     )
-    return (
+    raise WorkspaceError(
         f"of {ledger.messages:,} messages none is left to train on: {told or 'none has a text'}: "
         "import chats with texts, or see [rules], [filter] and `myna people`"
     )
