@@ -152,8 +152,8 @@ class TestOllama:
         space = with_settings(trained(base, real_lora, ("Ana", "Ben")))
         folder, done = exported(space, "ollama")
         ana, ben = (
-            (folder / f"{name}.Modelfile").read_text("utf-8").splitlines()
-            for name in ("ana-clone", "ben-clone")
+            (folder / f"{name}-clone.Modelfile").read_text("utf-8").splitlines()
+            for name in ("ana", "ben")
         )
         for lines, temperature in ((ana, 0.4), (ben, 0.9)):
             assert f"PARAMETER temperature {temperature}" in lines

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna import config
-from myna.artifacts import AdapterInfo, Channel, PromptFormat, SpeakingHabits, TurnTaking
+from myna.artifacts import (
+    AdapterInfo,
+    Channel,
+    PromptFormat,
+    SpeakingHabits,
+    TurnTaking,
+    check_is_clone,
+)
 from myna.config import Sampling
 from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
@@ -210,11 +217,12 @@ def open_clone(
 
     Raises:
         ConsentError: nobody whom the adapter has learned from may be cloned for that.
-        WorkspaceError: there is no such adapter, or its metadata is damaged.
+        WorkspaceError: there is no such adapter, its metadata is damaged, or it has canaries.
         ModelError: the base or the adapter is missing or damaged, or they do not fit.
         EngineError: the engine of the settings cannot run it.
     """
     info = AdapterInfo.load(workspace, name)
+    check_is_clone(workspace, name)
     consents = ConsentChecker(workspace, info.trained(name), scope)
     consents.check_anybody()
     base = find_adapter_base(name, info, weights=False, report=report)

@@ -283,7 +283,8 @@ def _special_contents(
     author: pl.Series, body: pl.Series, text: pl.Series, heads: pl.DataFrame, chat: _Chat
 ) -> tuple[list[int], list[Content]]:
     """The rows of messages that may be more than typed text, and their contents."""
-    names_itself = text.str.starts_with(author.str.split(" ").list.first().fill_null("\0"))
+    first_name = author.str.split(" ").list.first().fill_null("\0")
+    names_itself = pl.select(pl.lit(text).str.starts_with(pl.lit(first_name))).to_series()
     is_special = (
         author.is_null()
         | names_itself
