@@ -292,7 +292,7 @@ class TestPeople:
         assert targets(done.samples) == "\t\txy\t"
 
     def test_when_every_message_is_dropped(self, tokenizer: Tokenizer) -> None:
-        with pytest.raises(WorkspaceError, match="nothing|no text|left"):
+        with pytest.raises(WorkspaceError, match="none is left to train on"):
             prepared([{"author": "Ana", "text": ""}], tokenizer)
 
 
