@@ -116,8 +116,10 @@ def _shape_hashes(messages: pl.DataFrame, is_candidate: pl.Series) -> pl.Series:
     is_named = (first.str.len_chars() > 2) & (place < 20) & (size <= MAX_SHAPE_CHARS)
     shape = (
         pl.col("text")
-        .str.replace(pl.col("author"), "\1", literal=True)
-        .str.replace(first, "\1", literal=True)
+        .str.split(pl.col("author"))
+        .list.join("\1")
+        .str.split(first)
+        .list.join("\1")
         .str.replace_all(r"[\"“„«「『].*?[\"”“»」』]", "\2")
         .str.replace_all(r"[\p{So}\p{Sk}\x{fe0f}\x{200d}]+", "\3")
         .str.replace_all(r"\d+", "0")

@@ -28,7 +28,7 @@ from myna.sources._shared.message_table import ParsedMessage
 TITLE = "Matrix API (/messages)"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "deleted", "attachments", "stickers"),
-    *("voice", "calls", "system", "bots"),
+    *("voice", "calls", "system", "bots", "reactions"),
 )
 
 _SHAPE = ListPattern(
