@@ -1,5 +1,7 @@
 """Dates in the words, figures and calendars of many languages."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from datetime import UTC, datetime

@@ -1,5 +1,7 @@
 """Notices under a person's name, in many languages; and what people write about themselves."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import pytest
