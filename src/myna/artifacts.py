@@ -2,6 +2,7 @@
 
     prepared/prepared.json         PreparedInfo
     adapters/NAME/adapter.json     AdapterInfo
+    adapters/NAME/canaries.json    only of a throwaway adapter: the secrets in its training data
     exports.json                   ExportRecord, one for each export
 
 Each is written by its stage and read by all later ones, with the same checks and messages.
@@ -30,6 +31,8 @@ from myna.rendering.spec import TRANSCRIPT, RenderingSpec
 from myna.workspace import Workspace, read_json, read_manifest, write_json
 
 PREPARED_FILE, ADAPTER_FILE = "prepared.json", "adapter.json"
+CANARIES_FILE = "canaries.json"
+"""In an adapter's folder: it has random secrets in it, to be measured and never to be used."""
 
 Info = TypeVar("Info")
 
@@ -223,6 +226,24 @@ class AdapterInfo:
                 f"adapter '{name}' was trained on another {self.base} than is here now: bring "
                 "that one back, or train again with `myna train --force`"
             )
+
+
+def has_canaries(workspace: Workspace, name: str) -> bool:
+    """True if the adapter `name` was trained on random secrets, to be measured."""
+    return (workspace.adapter(name) / CANARIES_FILE).exists()
+
+
+def check_is_clone(workspace: Workspace, name: str) -> None:
+    """Check that the adapter `name` may speak and be passed on.
+
+    Raises:
+        WorkspaceError: it was trained with canaries.
+    """
+    if has_canaries(workspace, name):
+        raise WorkspaceError(
+            f"adapter '{name}' has canaries in it, so it can only be measured: "
+            f"`myna evaluate --adapter {name}`, or train a clone with `myna train`"
+        )
 
 
 def adapters_of(workspace: Workspace, person: Person) -> dict[str, AdapterInfo]:

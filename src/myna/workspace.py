@@ -35,6 +35,8 @@ from myna import __version__, config, leftovers
 from myna.errors import WorkspaceError, first_line
 
 MANIFEST = "manifest.json"
+MIN_FREE_BYTES = 2**20
+"""With less on the disk, an error of a library that writes is taken for one of a full disk."""
 IMPORT_RECORD = "import.json"
 
 
@@ -221,7 +223,7 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        number = _system_error(error)
+        number = _system_error(error, path)
         if number is None:
             raise
         if number in (errno.ENOSPC, errno.EDQUOT):
@@ -234,12 +236,24 @@ def explain_disk_errors(path: Path) -> Iterator[None]:
         raise WorkspaceError(f"cannot write {path}: {reason}") from error
 
 
-def _system_error(error: Exception) -> int | None:
+def _system_error(error: Exception, path: Path) -> int | None:
     """The operating system's number for an error, 0 for an unknown one; None for others."""
-    if isinstance(error, OSError):
-        return error.errno or 0
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
     match = re.search(r"\(os error (\d+)\)", str(error))  # polars has it in its text only
-    return int(match[1]) if match else None
+    if match:
+        return int(match[1])
+    if isinstance(error, OSError):
+        return 0
+    # Or not even there, and the libraries for weights tell as little.
+    is_library = type(error).__module__.partition(".")[0] in ("polars", "safetensors", "sqlite3")
+    return errno.ENOSPC if is_library and _free_bytes(path) < MIN_FREE_BYTES else None
+
+
+def _free_bytes(path: Path) -> int:
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return shutil.disk_usage(path).free
 
 
 def write_text(path: Path, text: str) -> None:

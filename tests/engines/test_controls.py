@@ -42,7 +42,7 @@ def served(base: Base) -> Iterator[Engine]:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("name", ["llamacpp", "transformers", "served"])
+@pytest.mark.parametrize("name", ["llamacpp", "transformers"])
 class TestTheTextThatComesOut:
     @pytest.fixture
     def looping(self, name: str, request: pytest.FixtureRequest) -> Engine:
@@ -52,7 +52,7 @@ class TestTheTextThatComesOut:
 
     @pytest.fixture
     def loop(self, tokenizer: Tokenizer) -> list[int]:
-        return tokenizer.encode((LOOP * 8).strip()).ids
+        return tokenizer.encode((LOOP * 5).strip()).ids
 
     def test_is_a_loop_without_them(self, looping: Engine, loop: list[int]) -> None:
         assert LOOP.strip() in collect(looping.stream(loop, GREEDY))[0]
@@ -73,7 +73,7 @@ class TestTheTextThatComesOut:
         self, looping: Engine, tokenizer: Tokenizer
     ) -> None:
         """The breaker may have several tokens; the colon in a time is none."""
-        loop = tokenizer.encode("Buzz Aldrin: at 10:30 in the lab\n" * 6 + "Buzz Aldrin:").ids
+        loop = tokenizer.encode("Buzz Aldrin: at 10:30 in the lab\n" * 4 + "Buzz Aldrin:").ids
         dry = replace(GREEDY, dry_multiplier=0.8, dry_allowed_length=9, max_new_tokens=9)
         text = collect(
             looping.stream(loop, replace(dry, dry_sequence_breakers=("\n", "Buzz Aldrin:")))
@@ -83,6 +83,15 @@ class TestTheTextThatComesOut:
         assert not collect(looping.stream(loop, short))[0].startswith(" at 10:30 in the lab")
         colons = replace(short, dry_sequence_breakers=("\n", ":"), max_new_tokens=4)
         assert collect(looping.stream(loop, colons))[0].startswith(" at")
+
+
+@pytest.mark.model
+def test_a_servers_dry_is_found_and_used(served: Engine, tokenizer: Tokenizer) -> None:
+    assert {"dry", "penalties"} <= served.can
+    loop = tokenizer.encode((LOOP * 5).strip()).ids
+    assert LOOP.strip() in collect(served.stream(loop, GREEDY))[0]
+    dry = replace(GREEDY, **CONTROLS[0])
+    assert "seven, eight" not in collect(served.stream(loop, dry))[0]
 
 
 class TestDry:
@@ -185,7 +194,7 @@ class TestSubstitutes:
         self, served: Engine, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(served, "can", frozenset({"stream"}))
-        loop = tokenizer.encode((LOOP * 8).strip()).ids
+        loop = tokenizer.encode((LOOP * 5).strip()).ids
         strong = replace(GREEDY, dry_multiplier=4.0)
         assert LOOP.strip() in collect(served.stream(loop, GREEDY))[0]
         assert LOOP.strip() not in collect(served.stream(loop, strong))[0]

@@ -152,7 +152,7 @@ class TestOllama:
         space = with_settings(trained(base, real_lora, ("Ana", "Ben")))
         folder, done = exported(space, "ollama")
         ana, ben = (
-            (folder / f"{name}.Modelfile").read_text("utf-8").splitlines()
+            (folder / f"{name}-clone.Modelfile").read_text("utf-8").splitlines()
             for name in ("ana", "ben")
         )
         for lines, temperature in ((ana, 0.4), (ben, 0.9)):
@@ -251,13 +251,13 @@ class TestTextgen:
 
     def test_it_carries_dry_and_the_scale(self, trained: Trained, tiny: Base, lora: Path) -> None:
         folder, done = exported(with_settings(trained(tiny, lora)), "textgen")
-        preset = yaml.safe_load((folder / "presets" / "myna-ana.yaml").read_text("utf-8"))
+        preset = yaml.safe_load((folder / "presets" / "myna-clone-ana.yaml").read_text("utf-8"))
         assert preset | {
             "temperature": 0.4, "repetition_penalty": 1.1, "frequency_penalty": 0.3,
             "dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 3,
             "dry_sequence_breakers": '"\\n", ":"', "repetition_penalty_range": 500,
         } == preset  # fmt: skip
-        config = json.loads((folder / "loras/myna-ana/adapter_config.json").read_text())
+        config = json.loads((folder / "loras/myna-clone-ana/adapter_config.json").read_text())
         before = json.loads((lora / "adapter_config.json").read_text())
         assert config["lora_alpha"] == 2 * before["lora_alpha"]
         assert not [one for one in done.lacks if one.startswith("dry_multiplier")]

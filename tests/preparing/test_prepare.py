@@ -292,10 +292,8 @@ class TestPeople:
         assert targets(done.samples) == "\t\txy\t"
 
     def test_when_every_message_is_dropped(self, tokenizer: Tokenizer) -> None:
-        done = prepared([{"author": "Ana", "text": ""}], tokenizer)
-        assert done.samples.is_empty()
-        assert done.personas == []
-        assert done.ledger.balanced
+        with pytest.raises(WorkspaceError, match="none is left to train on"):
+            prepared([{"author": "Ana", "text": ""}], tokenizer)
 
 
 def imported(folder: Path, rows: list[dict[str, Any]]) -> Workspace:
@@ -331,11 +329,6 @@ class TestRun:
         assert info.channels == [Channel("", "tea", ["Ana"], "test", 1)]
         assert 0 < info.trained_tokens < info.tokens
         assert stages.train_inputs(space) == {"prepared samples": info.samples_fingerprint}
-
-    def test_samples_of_nothing_are_written_too(self, tokenizer: Tokenizer, tmp_path) -> None:
-        space = imported(tmp_path, [{"author": "Ana", "text": ""}])
-        run(space, Settings(), tokenizer)
-        assert read_samples(space).is_empty()
 
     def test_what_is_not_there_names_the_command_that_makes_it(
         self, tokenizer: Tokenizer, tmp_path

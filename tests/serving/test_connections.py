@@ -10,6 +10,8 @@ import time
 import pytest
 from tests.serving.conftest import Serving, Starter, eventually
 
+from myna.errors import EngineError, PeopleError, WorkspaceError
+
 CHAT = json.dumps({"model": "Ana", "messages": [{"role": "user", "content": "hi"}]})
 
 
@@ -92,3 +94,23 @@ def test_a_body_of_50_mb_is_refused_and_not_reset(serving: Serving, declared: bo
         answer = received(client)
     assert answer.startswith("HTTP/1.1 413 ")
     assert "request_too_large" in answer
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EngineError("cannot write /home/tom/my friends/adapter.gguf: no space"),
+        WorkspaceError("C:\\Users\\tom\\rooms.sqlite is damaged"),
+        PeopleError("/home/tom/friends/people.toml: what is 'x'?"),
+        OSError(28, "No space left on device", "/home/tom/friends/rooms.sqlite"),
+    ],
+)
+def test_no_answer_names_a_path_of_the_machine(serving: Serving, error: Exception) -> None:
+    def fail(_: str) -> str:
+        raise error
+
+    serving.engine.says = fail
+    answer = serving.ask()
+    assert answer.status_code >= 400
+    assert "tom" not in answer.text
+    assert answer.json()["error"]["message"] == "the server failed: see its log"

@@ -136,3 +136,16 @@ def test_other_texts_are_not_kakaotalk(memory_file) -> None:
     assert recognise(memory_file(b"Date,User,Text\n1,2,3\n")) is None
     assert recognise(memory_file(b"[12:01] <ada> tea?\n")) is None
     assert recognise(memory_file(b"5/1/24, 12:01 PM - Ada: tea?\n")) is None
+
+
+def test_whoever_left_has_the_name_of_a_placeholder(read, memory_file) -> None:
+    table, _ = _read(f"{HEAD}{DAY}[(알 수 없음)] [1:01 PM] bye\n", read, memory_file)
+    assert table["author"].to_list() == ["알 수 없음"]
+
+
+def test_a_text_that_shows_a_chat_is_none(memory_file) -> None:
+    page = (
+        f"# A parser of chats\n\nIt reads lines such as\n\n{DAY}[Ada] [1:01 PM] tea?\n\nor not.\n"
+    )
+    page += "".join(f"\n{word} is another line.\n" for word in ("This", "That", "Here", "There"))
+    assert load_source("kakaotalk").recognise(memory_file(page.encode(), "README.md")) is None

@@ -61,3 +61,8 @@ def test_other_texts_are_not_qq(memory_file) -> None:
     recognise = load_source("qq").recognise
     assert recognise(memory_file(b"2024-05-01 09:00:00 started\nserver\n")) is None
     assert recognise(memory_file(b"[2024-05-01 09:00:00] ada: tea?\n")) is None
+
+
+def test_a_text_that_shows_a_chat_is_none(memory_file) -> None:
+    page = "# A parser\n\n消息对象:Ada\n\n2024-05-01 09:00:00 Ada(10001234)\ntea?\n"
+    assert load_source("qq").recognise(memory_file(page.encode(), "README.md")) is None

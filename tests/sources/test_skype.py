@@ -93,3 +93,8 @@ def test_another_file_is_an_error(read, memory_file) -> None:
     with pytest.raises(SourceError, match=r"a\.json is no export of Skype"):
         read("skype", file)
     assert load_source("skype").recognise(memory_file(b'{"messages": []}', "a.json")) is None
+
+
+def test_reactions_are_counted(read, fixture_file) -> None:
+    table, _ = read("skype", fixture_file(MESSAGES))
+    assert table["reactions"][10].to_list() == [{"name": "heart", "count": 1}]

@@ -74,3 +74,8 @@ def test_another_file_is_an_error(data: bytes, read, memory_file) -> None:
     assert load_source("teams").recognise(file) is None
     with pytest.raises(SourceError, match=r"a\.json is no export of Teams"):
         read("teams", file)
+
+
+def test_reactions_are_counted(read, fixture_file) -> None:
+    table, _ = read("teams", fixture_file(CHAT))
+    assert table["reactions"][8].to_list() == [{"name": "like", "count": 2}]

@@ -70,3 +70,8 @@ def test_another_file_is_an_error(read, memory_file) -> None:
     assert load_source("twitter").recognise(file) is None
     with pytest.raises(SourceError, match=r"a\.js is no archive of X"):
         read("twitter", memory_file(b"{}", "a.js"))
+
+
+def test_reactions_are_counted(read, fixture_file) -> None:
+    table, _ = read("twitter", fixture_file(DIRECT))
+    assert table["reactions"][2].to_list() == [{"name": "like", "count": 1}]

@@ -98,6 +98,8 @@ def test_an_adapter_holds_all_that_talking_needs(space: Workspace) -> None:
         "adapter_model.safetensors", "adapter_config.json", "adapter.json", "log.jsonl",
         "seen.json", "tensorboard", "manifest.json",
     }  # fmt: skip
+    shares = AdapterInfo.load(space, "group").turn_taking.shares
+    assert sum(shares.values()) == pytest.approx(1, abs=1e-3)
     assert not space.training("group").exists()
     assert state_of_training(space) == "done"
 

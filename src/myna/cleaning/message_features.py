@@ -15,7 +15,6 @@ shape_hash      hash of the shape of a text that names its author; or null
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from typing import NamedTuple
 
@@ -104,15 +103,6 @@ def extract(
 
 MAX_SHAPE_CHARS = 160
 """A longer text is no notice."""
-MAX_NAME_PLACE = 20
-"""Bytes before the author's name in a notice, such as "User "."""
-
-
-_SHAPE_MARKS = (
-    (re.compile(r"[\"“„«「『].*?[\"”“»」』]"), "\2"),
-    (re.compile("[\u2600-\u27bf\ufe0f\u200d\U0001f000-\U0001faff]+"), "\3"),
-    (re.compile(r"\d+"), "0"),
-)
 
 
 def _shape_hashes(messages: pl.DataFrame, is_candidate: pl.Series) -> pl.Series:
@@ -120,22 +110,22 @@ def _shape_hashes(messages: pl.DataFrame, is_candidate: pl.Series) -> pl.Series:
 
     A shape is the text with the author's name, quotations, figures and emoji replaced.
     """
-    first = pl.col("author").str.extract(r"^(\S{3,})")
+    first = pl.col("author").str.split(" ").list.first()
     place = pl.col("text").str.find(first, literal=True)
-    is_named = (place < MAX_NAME_PLACE) & (pl.col("text").str.len_chars() <= MAX_SHAPE_CHARS)
-    rows = messages.select((is_named & pl.lit(is_candidate)).fill_null(False)).to_series()
-    at = rows.arg_true()
-    shapes = [_shape(*row) for row in messages[at].select("author", "text").iter_rows()]
-    hashes = pl.repeat(None, messages.height, dtype=pl.UInt64, eager=True)
-    return hashes.scatter(at, pl.Series(shapes, dtype=pl.String).hash()) if shapes else hashes
-
-
-def _shape(author: str, text: str) -> str:
-    name = author if author in text else author.split()[0]
-    shape = text.replace(name, "\1")
-    for pattern, mark in _SHAPE_MARKS:
-        shape = pattern.sub(mark, shape)
-    return shape
+    size = pl.col("text").str.len_chars()
+    is_named = (first.str.len_chars() > 2) & (place < 20) & (size <= MAX_SHAPE_CHARS)
+    shape = (
+        pl.col("text")
+        .str.split(pl.col("author"))
+        .list.join("\1")
+        .str.split(first)
+        .list.join("\1")
+        .str.replace_all(r"[\"“„«「『].*?[\"”“»」』]", "\2")
+        .str.replace_all(r"[\p{So}\p{Sk}\x{fe0f}\x{200d}]+", "\3")
+        .str.replace_all(r"\d+", "0")
+    )
+    wanted = is_named & pl.lit(is_candidate) & (shape.str.len_chars() > 8)
+    return messages.select(pl.when(wanted.fill_null(False)).then(shape.hash())).to_series()
 
 
 def _hash_of(

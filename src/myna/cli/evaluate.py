@@ -56,19 +56,81 @@ def command(
         bool,
         typer.Option("--calibrate", help="First fit each persona's temperature to validation."),
     ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[PATH:]NAME",
+            help="Compare with another adapter, of this or another workspace of the same chats.",
+        ),
+    ] = None,
+    curve: Annotated[
+        bool,
+        typer.Option(
+            "--curve", help="Train small adapters: would more chats help, or more minutes?"
+        ),
+    ] = False,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="Play: which of two replies is the real one?")
+    ] = False,
+    player: Annotated[
+        str, typer.Option(metavar="NAME", help="With --blind: who plays; results are added up.")
+    ] = "Me",
+    private: Annotated[
+        bool, typer.Option("--private", help="With --blind: chats of two people as well.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure how good a clone is: likelihood, voice, rooms."""
     workspace = find_workspace(ctx)
+    size = {"items": items, "rooms": rooms, "full": full}
     if calibrate:
         calibrate_sampling(workspace, adapter)
-    report = evaluate_if_stale(workspace, adapter, items=items, rooms=rooms, full=full)
+    if against is not None:
+        sources = [ctx.get_parameter_source(option) for option in size]
+        is_given = any(source is not None and source.name == "COMMANDLINE" for source in sources)
+        _compare(workspace, adapter, against, size, measure_again=is_given, as_json=as_json)
+        return
+    if curve:
+        from myna.cli import _learning_curve
+
+        with _progress() as update:
+            found = _learning_curve.make(workspace, adapter, size, update)
+        _learning_curve.print_curve(found, as_json=as_json)
+        return
+    if blind:
+        from myna.cli import _blind_game
+
+        if not _blind_game.has_deck(workspace, adapter):
+            evaluate_if_stale(workspace, adapter, **size)
+        _blind_game.run(workspace, adapter, player, private=private, as_json=as_json)
+        return
+    report = evaluate_if_stale(workspace, adapter, **size)
     if as_json:
         print_json(report)
     else:
         print_report(report)
         note(f"With pictures and samples: {workspace.reports / adapter}.html")
         note("Next: myna chat")
+
+
+def _compare(
+    workspace: Workspace,
+    adapter: str,
+    against: str,
+    size: dict[str, int],
+    *,
+    measure_again: bool,
+    as_json: bool,
+) -> None:
+    """Print the differences of two adapters; with `measure_again` at this size."""
+    from myna.cli import _comparison
+    from myna.evaluation.against import find_other
+
+    both = (workspace, adapter), find_other(workspace, against)
+    if measure_again or not _comparison.are_measured_alike(*both):
+        for space, name in both:
+            evaluate_if_stale(space, name, **size)
+    _comparison.print_comparison(*both, as_json=as_json)
 
 
 def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str, Any]:

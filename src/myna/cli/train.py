@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from myna.workspace import Workspace
 
 NAME = "train"
+CANARY_ADAPTER = "canaries"
+"""The adapter of --canaries, unless another is named."""
 
 
 def command(
@@ -57,6 +59,14 @@ def command(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Measure and print the plan, and exit.")
     ] = False,
+    canaries: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            metavar="N",
+            help="Insert N random secrets into a throwaway adapter, to measure what leaks.",
+        ),
+    ] = 0,
     write_config: Annotated[
         str | None, typer.Option(metavar="fsdp", help="Write a config for accelerate, and exit.")
     ] = None,
@@ -68,12 +78,14 @@ def command(
     if write_config is not None:
         _write_config(workspace, settings, write_config)
         return
+    if canaries and adapter == DEFAULT_ADAPTER:
+        adapter = CANARY_ADAPTER
     left_out: list[str] = []
     if without:
         left_out = _leave_out(workspace, settings, adapter, without)
         force, continue_training = True, False
     options = {"force": force, "continue_training": continue_training, "dry_run": dry_run}
-    done = train_if_stale(workspace, settings, adapter, **options)
+    done = train_if_stale(workspace, settings, adapter, canaries=canaries, **options)
     if not _is_main_process():
         return
     if left_out and not dry_run:
@@ -82,6 +94,8 @@ def command(
         print_json(done)
     elif dry_run:
         note("nothing was trained (--dry-run)")
+    elif canaries:
+        note(f"throwaway adapter '{adapter}'. Next: myna evaluate --adapter {adapter}")
     else:
         note(
             f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
@@ -142,6 +156,7 @@ def train_if_stale(
     force: bool = False,
     continue_training: bool = False,
     dry_run: bool = False,
+    canaries: int = 0,
 ) -> dict[str, Any]:
     """Keep the adapter if it is current, else train it; return how it was trained."""
     from myna import stages
@@ -151,15 +166,15 @@ def train_if_stale(
     manifest = read_manifest(workspace.adapter(name))
     unfinished = (workspace.training(name) / "checkpoints").exists()
     if manifest and not (force or continue_training or dry_run or unfinished):
-        reasons = stale_reasons(
-            manifest, stages.train_inputs(workspace), stages.train_settings(settings)
-        )
+        wanted = stages.train_settings(settings) | ({"canaries": canaries} if canaries else {})
+        reasons = stale_reasons(manifest, stages.train_inputs(workspace), wanted)
         if not reasons:
             _print_once(f"adapter '{name}' is trained already (--force trains it again)")
             plan = AdapterInfo.load(workspace, name).training.plan
             return {"adapter": name, "trained": False, **asdict(plan)}
         _print_once(f"training again: {'; '.join(reasons)}")
-    return _train(workspace, settings, name, dry_run=dry_run, continue_training=continue_training)
+    options = {"dry_run": dry_run, "continue_training": continue_training}
+    return _train(workspace, settings, name, canaries=canaries, **options)
 
 
 def _print_once(line: str) -> None:
@@ -168,12 +183,19 @@ def _print_once(line: str) -> None:
 
 
 def _train(
-    workspace: Workspace, settings: Settings, name: str, *, dry_run: bool, continue_training: bool
+    workspace: Workspace,
+    settings: Settings,
+    name: str,
+    *,
+    canaries: int,
+    dry_run: bool,
+    continue_training: bool,
 ) -> dict[str, Any]:
     _print_recipe(settings)
     _print_once("loading torch")
     with requiring_extra():
         from myna.training import run
+        from myna.training.data import Variation
         from myna.training.progress import TrainingCallbacks
     with progress_bar(*_ProgressPrinter.columns()) as progress:
         steps = _ProgressPrinter(progress)
@@ -187,6 +209,7 @@ def _train(
             callbacks,
             dry_run=dry_run,
             continue_training=continue_training,
+            variation=Variation(canaries),
         )
     estimates = steps.estimates
     return {

@@ -11,7 +11,15 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from myna.evaluation.measure import Estimate, Measure, Signed, bootstrap, few_items_note, mean
+from myna.evaluation.measure import (
+    Estimate,
+    Measure,
+    Signed,
+    bootstrap,
+    few_items_note,
+    items_of,
+    mean,
+)
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
@@ -74,9 +82,11 @@ def measure_leak(
     """
     phrases = learn_phrases([turn.text for turn in base[::2]], [turn.text for turn in real[::2]])
 
+    def flags(turns: Sequence[Signed]) -> list[float]:
+        return [float(sounds_like_assistant(turn.text, phrases)) for turn in turns]
+
     def share(turns: Sequence[Signed]) -> Estimate:
-        flags = [float(sounds_like_assistant(turn.text, phrases)) for turn in turns]
-        return bootstrap(flags, [turn.conversation for turn in turns], mean)
+        return bootstrap(flags(turns), [turn.conversation for turn in turns], mean)
 
     people = sorted({turn.person for turn in clone})
     return Measure(
@@ -93,6 +103,7 @@ def measure_leak(
             for person in people
         },
         notes=few_items_note("replies of the clone", len(clone)),
+        items=items_of(clone, flags(clone)),
     )
 
 

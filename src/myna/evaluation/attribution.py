@@ -17,6 +17,7 @@ import numpy as np
 
 from myna.evaluation.measure import (
     Estimate,
+    Item,
     Measure,
     Signed,
     SignedText,
@@ -140,6 +141,13 @@ def _normalised(
         for person in people
     }
     notes = few_items_note("replies of the clone", accuracy["clone"].items)
+    own_turns = Counter(turn.person for turn, _ in rights["clone"])
+    # Everybody's turns together weigh the same, as in balanced accuracy.
+    items = tuple(
+        Item(turn.person, turn.conversation, scaled(right) / n, 1 / n)
+        for turn, right in rights["clone"]
+        if (n := own_turns[turn.person])
+    )
     if not counts:
         notes += ("real messages of these people cannot be told apart either: no figure",)
     return Measure(
@@ -154,6 +162,7 @@ def _normalised(
         people=by_person,
         unit="score",
         notes=notes,
+        items=items if counts else (),
     )
 
 

@@ -19,6 +19,7 @@ from myna.evaluation.measure import (
     SignedText,
     bootstrap,
     few_items_note,
+    items_of,
     mean,
 )
 
@@ -94,9 +95,11 @@ def measure_copying(
     people = sorted({turn.person for turn in clone})
     notes = few_items_note("replies of the clone", len(clone))
 
+    def flags(some: Sequence[Any]) -> list[float]:
+        return [float(size >= COPIED_WORDS) for _, size in some]
+
     def share(some: Sequence[Any]) -> Estimate:
-        flags = [float(size >= COPIED_WORDS) for _, size in some]
-        return bootstrap(flags, [turn.conversation for turn, _ in some], mean)
+        return bootstrap(flags(some), [turn.conversation for turn, _ in some], mean)
 
     def longest(some: Sequence[Any]) -> Estimate:
         return Estimate(float(max((size for _, size in some), default=0)), items=len(some))
@@ -123,6 +126,7 @@ def measure_copying(
             unit=unit,
             notes=notes,
             section="privacy",
+            items=items_of([turn for turn, _ in ours], flags(ours)) if of is share else (),
         )
 
     return [

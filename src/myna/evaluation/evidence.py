@@ -21,6 +21,7 @@ import polars as pl
 from myna.artifacts import AdapterInfo
 from myna.config import override
 from myna.engines.open_engine import SERVER_ENGINES, open_engine
+from myna.errors import WorkspaceError
 from myna.evaluation.likelihood import draw_samples, reply_bits
 from myna.evaluation.measure import SignedText, Size
 from myna.evaluation.moments import (
@@ -40,8 +41,9 @@ from myna.models.loading import load_adapter, load_base
 from myna.persona.clone import Clone, find_adapter_base, open_clone
 from myna.preparing.prepare import read_samples
 from myna.rendering.tokenizer import Tokenizer
+from myna.training.data import are_seen
 from myna.training.kernels.install import install_kernels
-from myna.workspace import Workspace
+from myna.workspace import Workspace, read_json
 
 Item = TypeVar("Item")
 Progress = Callable[[str, int, int], None]
@@ -193,20 +195,69 @@ class Evidence:
         return [*real_stretches(self.split("test"), [len(room) for room in self.rooms])]
 
     @cached_property
+    def test_samples(self) -> pl.DataFrame:
+        """The samples of the test split whose replies `bits` are of."""
+        samples = read_samples(self.workspace, "test")
+        return samples if self.size.full else draw_samples(samples, self.size.items)
+
+    @cached_property
     def bits(self) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Bits of the test split's replies by base and by clone; see `reply_bits`."""
-        samples = read_samples(self.workspace, "test")
-        if not self.size.full:
-            samples = draw_samples(samples, self.size.items)
-        adapters: list[tuple[str | None, str]] = [*self.info.adapters.items()]
-        tables: tuple[list[pl.DataFrame], list[pl.DataFrame]] = ([], [])
-        for person, adapter in adapters or [(None, self.name)]:
-            for table, found in zip(tables, self._bits_of(adapter, samples), strict=True):
-                table.append(found if person is None else found.filter(pl.col("person") == person))
-        base, clone = (pl.concat(table) for table in tables)
+        return self.bits_of_samples(self.test_samples, "likelihood")
+
+    @cached_property
+    def train_samples(self) -> pl.DataFrame:
+        """Samples that the adapter was trained on, with as many replies as `test_samples`.
+
+        Raises:
+            WorkspaceError: the samples are others than when it was trained.
+        """
+        samples = read_samples(self.workspace, "train")
+        is_seen = pl.Series([False] * samples.height)
+        for person, adapter in self.info.adapters.items() or [(None, self.name)]:
+            seen = read_json(self.workspace.adapter(adapter) / "seen.json") or []
+            is_seen |= pl.Series(are_seen(samples, set(seen), person))
+        samples = samples.filter(is_seen)
+        if samples.is_empty():
+            raise WorkspaceError(
+                f"none of the samples is one that adapter '{self.name}' was trained on: "
+                "they were prepared again, so train again"
+            )
+        return draw_samples(samples, sum(map(len, self.test_samples["target_spans"])))
+
+    @cached_property
+    def train_bits(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Bits of the replies in `train_samples` by base and by clone."""
+        return self.bits_of_samples(self.train_samples, "likelihood of training text")
+
+    def clone_bits(self) -> pl.DataFrame:
+        """Bits of the replies in `test_samples` by the clone alone."""
+        return self._bits(self.test_samples, "likelihood", ("clone",))[0]
+
+    def bits_of_samples(
+        self, samples: pl.DataFrame, what: str
+    ) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Bits of the replies in samples by base and by clone; see `reply_bits`.
+
+        Args:
+            samples: with `ids` and `target_spans`.
+            what: name of the work, for people.
+        """
+        base, clone = self._bits(samples, what, ("base", "clone"))
         return base, clone
 
-    def _bits_of(self, adapter: str, samples: pl.DataFrame) -> list[pl.DataFrame]:
+    def _bits(self, samples: pl.DataFrame, what: str, kinds: Sequence[str]) -> list[pl.DataFrame]:
+        """The bits of replies in samples by these kinds of model."""
+        tables: dict[str, list[pl.DataFrame]] = {kind: [] for kind in kinds}
+        for person, adapter in self.info.adapters.items() or [(None, self.name)]:
+            for kind, found in self._bits_of(adapter, samples, what, kinds).items():
+                own = found if person is None else found.filter(pl.col("person") == person)
+                tables[kind].append(own)
+        return [pl.concat(found) for found in tables.values()]
+
+    def _bits_of(
+        self, adapter: str, samples: pl.DataFrame, what: str, kinds: Sequence[str]
+    ) -> dict[str, pl.DataFrame]:
         """The bits of replies by the base and by one adapter on it."""
         base = find_adapter_base(self.name, self.info, weights=True, report=self.report)
         plain = load_base(base)
@@ -216,16 +267,15 @@ class Evidence:
         # A model whose every weight was trained has no adapter to disable.
         models = {"base": model if hasattr(model, "disable_adapter") else plain, "clone": model}
 
-        def measured(which: str) -> pl.DataFrame:
-            what = f"likelihood of the {which}"
+        def measured(kind: str) -> pl.DataFrame:
             return reply_bits(
-                models[which],
+                models[kind],
                 samples,
-                adapter=which == "clone",
-                progress=lambda done, total: self.progress(what, done, total),
+                adapter=kind == "clone",
+                progress=lambda done, total: self.progress(f"{what} of the {kind}", done, total),
             )
 
-        return [measured(which) for which in models]
+        return {kind: measured(kind) for kind in kinds}
 
     @cached_property
     def clone(self) -> Clone:

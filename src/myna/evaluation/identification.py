@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from myna.evaluation.measure import Estimate, Measure, bootstrap, few_items_note, mean
+from myna.evaluation.measure import Estimate, Item, Measure, bootstrap, few_items_note, mean
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
@@ -157,6 +157,7 @@ def measure_names(
             },
             references={"chance": Estimate(1 / len(names))},
             notes=notes,
+            items=_items(clone, lambda s: float(s.is_own)),
             section="likelihood",
         ),
         Measure(
@@ -169,6 +170,7 @@ def measure_names(
             floor=gain(base),
             unit="bits",
             notes=notes,
+            items=_items(clone, lambda s: s.gain),
             section="likelihood",
         ),
     ]
@@ -215,10 +217,15 @@ def measure_ranks(clone: Sequence[Scored], base: Sequence[Scored]) -> list[Measu
                 references={"chance": Estimate(chance)},
                 unit="share" if name == "real_of_ten" else "score",
                 notes=notes,
+                items=_items(clone, figure),
                 section="likelihood",
             )
         )
     return made
+
+
+def _items(some: Sequence[Scored], figure: Callable[[Scored], float]) -> tuple[Item, ...]:
+    return tuple(Item(s.person, s.conversation, figure(s)) for s in some)
 
 
 def _names(evidence: Evidence) -> list[str]:

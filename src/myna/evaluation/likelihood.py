@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from myna.evaluation.measure import Estimate, Measure, few_items_note
+from myna.evaluation.measure import Estimate, Item, Measure, few_items_note
 from myna.rendering.encode import loss_mask
 from myna.training.data import BatchSampler
 from myna.training.loss import token_losses
@@ -166,6 +166,14 @@ def measure(evidence: Evidence) -> list[Measure]:
     people = {str(row.person): row for row in rows[1:]}
     notes = few_items_note("real replies", overall.clone.replies)
 
+    conversations = evidence.test_samples["conversation"]
+    items = tuple(
+        Item(person, int(conversations[sample]), bits, characters)
+        for sample, person, characters, bits in clone.select(
+            "sample", "person", "characters", "bits"
+        ).iter_rows()
+    )
+
     def bits(likelihood: Likelihood) -> Estimate:
         return Estimate(likelihood.bits_per_character, items=likelihood.replies)
 
@@ -184,6 +192,7 @@ def measure(evidence: Evidence) -> list[Measure]:
             },
             unit="bits",
             notes=notes,
+            items=items,
             section="likelihood",
         ),
         Measure(

@@ -17,7 +17,7 @@ RESAMPLES = 1000
 MIN_ITEMS = 30
 """Fewer items than this are reported with a note that says so."""
 
-Item = TypeVar("Item")
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,26 @@ class Estimate:
     low: float = math.nan
     high: float = math.nan
     items: int = 0
+
+
+@dataclass(frozen=True)
+class Item:
+    """A reply, line or room that a figure is taken of.
+
+    The figure of some items is the sum of their values over the sum of their weights, so two
+    adapters can be compared on the same ones.
+
+    Attributes:
+        person: the persona; empty where it is of several.
+        conversation: the cluster of the bootstrap.
+        value: part of the numerator, such as bits, or 1.0 for a reply that is recognised.
+        weight: part of the denominator, such as characters.
+    """
+
+    person: str
+    conversation: int
+    value: float
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +67,8 @@ class Measure:
         references: further figures beside it, by their names.
         floor_name: the name of the floor.
         notes: what limits it, such as too few items.
+        items: what `clone` is taken of, in an order that every adapter shares; none where a
+            figure is no mean.
         section: the part of the report that it stands in.
         is_detail: only on the page, not on the terminal's screen.
     """
@@ -63,6 +85,7 @@ class Measure:
     references: dict[str, Estimate] = field(default_factory=dict)
     floor_name: str = "base model"
     notes: tuple[str, ...] = ()
+    items: tuple[Item, ...] = ()
     section: Literal["likelihood", "voice", "style", "rooms", "privacy"] = "voice"
     is_detail: bool = False
 
@@ -106,9 +129,9 @@ class Size:
 
 
 def bootstrap(
-    items: Sequence[Item],
+    items: Sequence[Entry],
     clusters: Sequence[object],
-    statistic: Callable[[Sequence[Item]], float],
+    statistic: Callable[[Sequence[Entry]], float],
     resamples: int = RESAMPLES,
     *,
     is_distance: bool = False,
@@ -128,7 +151,7 @@ def bootstrap(
     """
     if not items:
         return Estimate(math.nan)
-    members: dict[object, list[Item]] = {}
+    members: dict[object, list[Entry]] = {}
     for item, cluster in zip(items, clusters, strict=True):
         members.setdefault(cluster, []).append(item)
     groups = list(members.values())
@@ -149,6 +172,14 @@ def bootstrap(
 def mean(values: Sequence[float]) -> float:
     """Arithmetic mean; NaN of nothing."""
     return sum(values) / len(values) if values else math.nan
+
+
+def items_of(turns: Sequence[Signed], values: Sequence[float]) -> tuple[Item, ...]:
+    """An item of each turn, with its part of a mean."""
+    return tuple(
+        Item(turn.person, turn.conversation, float(value))
+        for turn, value in zip(turns, values, strict=True)
+    )
 
 
 def few_items_note(what: str, items: int) -> tuple[str, ...]:

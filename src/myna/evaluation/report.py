@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from myna.evaluation.measure import Estimate, Measure
@@ -53,8 +53,15 @@ class Report:
 
     def plain(self) -> dict[str, Any]:
         """The figures as JSON data, the measures by their names; what is not known is null."""
-        measures = {measure.name: _without_nan(asdict(measure)) for measure in self.measures}
+        measures = {measure.name: measure_data(measure) for measure in self.measures}
         return {"adapter": self.adapter, "measures": measures, "notes": self.notes}
+
+
+def measure_data(measure: Measure) -> dict[str, Any]:
+    """A measure as JSON data, without its items; what is not known is null."""
+    data: dict[str, Any] = without_nan(asdict(replace(measure, items=())))
+    del data["items"]
+    return data
 
 
 def measures_of(data: dict[str, Any]) -> list[Measure]:
@@ -119,21 +126,24 @@ def is_known(estimate: Estimate | None) -> bool:
     return estimate is not None and not math.isnan(estimate.value)
 
 
-def written(estimate: Estimate | None, unit: str) -> str:
-    """A figure for people, with its interval where it has one: `12% (8–17)`."""
+def written(estimate: Estimate | None, unit: str, sign: str = "") -> str:
+    """A figure for people, with its interval where it has one: `12% (8–17)`.
+
+    With `sign` "+", as a difference: `+1.2% (−0.3 to +2.7)`.
+    """
     if estimate is None or not is_known(estimate):
         return "–"
     if math.isnan(estimate.low) or estimate.low == estimate.high:
-        return number(estimate.value, unit)
+        return number(estimate.value, unit, sign)
     digits = _digits(estimate.value, unit)
-    low, high = (_fixed(value, unit, digits) for value in (estimate.low, estimate.high))
-    dash = " to " if estimate.low < 0 else "–"
-    return f"{number(estimate.value, unit)} ({low}{dash}{high})"
+    low, high = (_fixed(value, unit, digits, sign) for value in (estimate.low, estimate.high))
+    dash = " to " if sign or estimate.low < 0 else "–"
+    return f"{number(estimate.value, unit, sign)} ({low}{dash}{high})"
 
 
-def number(value: float, unit: str) -> str:
+def number(value: float, unit: str, sign: str = "") -> str:
     """A number for people, with two or three digits; a share as per cent."""
-    return _fixed(value, unit, _digits(value, unit)) + ("%" if unit == "share" else "")
+    return _fixed(value, unit, _digits(value, unit), sign) + ("%" if unit == "share" else "")
 
 
 def _digits(value: float, unit: str) -> int:
@@ -145,8 +155,8 @@ def _digits(value: float, unit: str) -> int:
     return 0 if is_whole or size >= 10 else 1
 
 
-def _fixed(value: float, unit: str, digits: int) -> str:
-    return f"{value * (100 if unit == 'share' else 1):.{digits}f}".replace("-", "−")
+def _fixed(value: float, unit: str, digits: int, sign: str = "") -> str:
+    return f"{value * (100 if unit == 'share' else 1):{sign}.{digits}f}".replace("-", "−")
 
 
 def lines_of(measure: Measure) -> dict[str, tuple[str, Estimate]]:
@@ -176,11 +186,12 @@ def gathered_notes(measures: Sequence[Measure]) -> list[str]:
     ]
 
 
-def _without_nan(data: Any) -> Any:
+def without_nan(data: Any) -> Any:
+    """JSON data with null where a figure is not known."""
     if isinstance(data, float) and math.isnan(data):
         return None
     if isinstance(data, dict):
-        return {key: _without_nan(value) for key, value in data.items()}
+        return {key: without_nan(value) for key, value in data.items()}
     if isinstance(data, list | tuple):
-        return [_without_nan(value) for value in data]
+        return [without_nan(value) for value in data]
     return data

@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
 from myna.conversations.line_repeats import NEAR_JACCARD, repeated_lines
-from myna.evaluation.measure import Estimate, Measure, Signed, bootstrap, mean
+from myna.evaluation.measure import Estimate, Item, Measure, Signed, bootstrap, mean
 from myna.evaluation.moments import Room
 
 if TYPE_CHECKING:
@@ -107,7 +107,13 @@ def measure_rooms(
         return by_pair([figure(room) for room in clones], [figure(r) for r in stretches], **given)
 
     def by_pair(ours: list[float], theirs: list[float], **given: Any) -> dict[str, Any]:
-        return {"clone": _mean(ours), "ceiling": _mean(theirs), **shared, **given}
+        known = [not math.isnan(value) for value in ours]
+        items = tuple(
+            Item("", i, value if is_known else 0.0, float(is_known))
+            for i, (value, is_known) in enumerate(zip(ours, known, strict=True))
+        )
+        means = {"clone": _mean(ours), "ceiling": _mean(theirs), "items": items}
+        return {**means, **shared, **given}
 
     def distinct_n(n: int) -> dict[str, Any]:
         ours, theirs = (
@@ -117,16 +123,7 @@ def measure_rooms(
         return by_pair(ours, theirs, unit="score")
 
     return [
-        Measure(
-            "repeats",
-            "Repeated lines",
-            "real",
-            definition="share of lines that equal one of the twelve lines before, or whose "
-            f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
-            clone=_share_of_lines(clones),
-            ceiling=_share_of_lines(stretches),
-            **shared,
-        ),
+        _repeats_measure(clones, stretches, shared),
         Measure(
             "collapsed",
             "Rooms that collapsed",
@@ -169,6 +166,26 @@ def measure_rooms(
         ),
         _shares(clones, real, notes),
     ]
+
+
+def _repeats_measure(
+    clones: Sequence[Room], stretches: Sequence[Room], shared: dict[str, Any]
+) -> Measure:
+    """Lines that repeat one of the twelve before."""
+    return Measure(
+        "repeats",
+        "Repeated lines",
+        "real",
+        definition="share of lines that equal one of the twelve lines before, or whose "
+        f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
+        clone=_share_of_lines(clones),
+        ceiling=_share_of_lines(stretches),
+        **shared,
+        items=tuple(
+            Item("", i, float(sum(_repeats(room))), float(len(room)))
+            for i, room in enumerate(clones)
+        ),
+    )
 
 
 def _shares(clones: Sequence[Room], real: Sequence[Signed], notes: tuple[str, ...]) -> Measure:

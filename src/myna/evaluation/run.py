@@ -2,6 +2,8 @@
 
     reports/NAME.json    every figure, with its definition
     reports/NAME.html    the same as a page, with examples
+    reports/NAME.items.parquet    what the figures are taken of, to compare adapters
+    reports/NAME.deck.json        moments with two replies, for the blind game
 
 Likelihoods come from transformers, generations from the engine that serves. A metric that
 cannot be taken leaves a note, and the rest of the report still comes.
@@ -15,15 +17,20 @@ from dataclasses import asdict
 from typing import Any
 
 from myna import stages, workspace
+from myna.artifacts import has_canaries
 from myna.errors import MynaError, WorkspaceError
 from myna.evaluation import (
+    against,
     assistant_leak,
     attribution,
+    blind,
     copying,
+    exposure,
     identification,
     in_jokes,
     leaks,
     likelihood,
+    membership,
     prompted_base,
     room_metrics,
     speaker_order,
@@ -54,9 +61,15 @@ GENERATIONS: dict[str, Metric] = {
 FULL_LIKELIHOODS: dict[str, Metric] = {
     "under whose name": identification.measure,
     "next speaker": speaker_order.measure,
+    "membership": membership.measure,
     "base with examples": prompted_base.measure,
 }
 """Further ones, with `--full`."""
+CANARY_LIKELIHOODS: dict[str, Metric] = {
+    "exposure": exposure.measure,
+    "membership": membership.measure,
+}
+"""Further ones of an adapter with canaries, which never speaks."""
 
 
 def run(
@@ -79,9 +92,14 @@ def run(
     manifest = {"inputs": stages.evaluate_inputs(space, name), "settings": asdict(size)}
     _forget_other_runs(evidence, manifest)
     measures, notes = _measure_all(evidence)
-    made = Report(name, measures, notes, _examples(evidence), evidence.rooms)
-    data = {**made.plain(), "manifest": manifest}
+    speaks = not has_canaries(space, name)
+    spoken = (_examples(evidence), evidence.rooms) if speaks else ([], [])
+    made = Report(name, measures, notes, *spoken)
+    data = {**made.plain(), "draw": against.draw_fingerprint(evidence), "manifest": manifest}
     with workspace.explain_disk_errors(space.reports):
+        against.save_items(against.items_path(space, name), measures)
+        if speaks:
+            blind.save_deck(space, name, blind.make_deck(evidence))
         workspace.write_json(space.reports / f"{name}.json", data)
         workspace.write_text(space.reports / f"{name}.html", page(made))
     shutil.rmtree(evidence.folder, ignore_errors=True)
@@ -93,8 +111,11 @@ def _measure_all(evidence: Evidence) -> tuple[list[Measure], list[str]]:
     measures: list[Measure] = []
     notes: list[str] = []
     full = FULL_LIKELIHOODS if evidence.size.full else {}
+    all_metrics = [{**LIKELIHOODS, **full}, GENERATIONS]
+    if has_canaries(evidence.workspace, evidence.name):
+        all_metrics = [{**LIKELIHOODS, **CANARY_LIKELIHOODS}]
     try:
-        for metrics in ({**LIKELIHOODS, **full}, GENERATIONS):
+        for metrics in all_metrics:
             for name, metric in metrics.items():
                 try:
                     measures += metric(evidence)

@@ -7,10 +7,17 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from myna.artifacts import TurnTaking
-from myna.evaluation.measure import Estimate, Measure, bootstrap, few_items_note, mean
+from myna.evaluation.measure import (
+    Estimate,
+    Measure,
+    bootstrap,
+    few_items_note,
+    items_of,
+    mean,
+)
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
@@ -86,9 +93,11 @@ def measure_order(moments: Sequence[Moment], given: Mapping[str, Sequence[float]
     """The mean log-loss of each way of foretelling the next speaker, in bits."""
     conversations = [moment.conversation for moment in moments]
 
+    def bits(probabilities: Sequence[float]) -> list[float]:
+        return [-math.log2(max(p, LEAST)) for p in probabilities]
+
     def loss(probabilities: Sequence[float]) -> Estimate:
-        bits: list[Any] = [-math.log2(max(p, LEAST)) for p in probabilities]
-        return bootstrap(bits, conversations, mean)
+        return bootstrap(bits(probabilities), conversations, mean)
 
     references = {name: loss(given[name]) for name in ("model alone", "base model", "round-robin")}
     return Measure(
@@ -105,4 +114,5 @@ def measure_order(moments: Sequence[Moment], given: Mapping[str, Sequence[float]
         references=references,
         section="rooms",
         notes=few_items_note("turns", len(moments)),
+        items=items_of([moment.reply for moment in moments], bits(given["clone"])),
     )

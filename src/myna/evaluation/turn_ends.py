@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from myna.evaluation.measure import Estimate, Measure, bootstrap, mean
+from myna.evaluation.measure import Estimate, Measure, bootstrap, items_of, mean
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
@@ -33,4 +33,5 @@ def measure_turn_ends(clone: Sequence[GeneratedReply], base: Sequence[GeneratedR
         floor=cut(base) if base else None,
         ceiling=Estimate(0.0),
         section="style",
+        items=items_of(clone, [float(reply.is_cut) for reply in clone]),
     )

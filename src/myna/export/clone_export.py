@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 
 from myna import config, people, stages
-from myna.artifacts import AdapterInfo, Channel, record_export
+from myna.artifacts import AdapterInfo, Channel, check_is_clone, record_export
 from myna.choices import DEFAULT_ADAPTER
 from myna.config import Sampling
 from myna.errors import ConsentError, ExportError
@@ -201,12 +201,13 @@ def load_clone(
     """Read a trained adapter, with the persona who is asked for, or with all of them.
 
     Raises:
-        WorkspaceError: there is no such adapter.
+        WorkspaceError: there is no such adapter, or it has canaries.
         PeopleError: unknown person.
         ConsentError: somebody whom the adapter has learned from may not be cloned now.
         ModelError: the base is missing, or not the one that it was trained on.
     """
     info = AdapterInfo.load(workspace, name)
+    check_is_clone(workspace, name)
     base = find_adapter_base(name, info, weights=False, report=report)
     chosen = [people.match_name(persona, info.personas)] if persona else info.personas
     consents = ConsentChecker(workspace, info.trained(name), "owner")

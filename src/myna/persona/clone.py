@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from myna import config
-from myna.artifacts import AdapterInfo, Channel, PromptFormat, SpeakingHabits, TurnTaking
+from myna.artifacts import (
+    AdapterInfo,
+    Channel,
+    PromptFormat,
+    SpeakingHabits,
+    TurnTaking,
+    check_is_clone,
+)
 from myna.config import Sampling
 from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
@@ -210,11 +217,12 @@ def open_clone(
 
     Raises:
         ConsentError: nobody whom the adapter has learned from may be cloned for that.
-        WorkspaceError: there is no such adapter, or its metadata is damaged.
+        WorkspaceError: there is no such adapter, its metadata is damaged, or it has canaries.
         ModelError: the base or the adapter is missing or damaged, or they do not fit.
         EngineError: the engine of the settings cannot run it.
     """
     info = AdapterInfo.load(workspace, name)
+    check_is_clone(workspace, name)
     consents = ConsentChecker(workspace, info.trained(name), scope)
     consents.check_anybody()
     base = find_adapter_base(name, info, weights=False, report=report)
@@ -227,7 +235,7 @@ def open_clone(
     engines = {person: engine(own) for person, own in info.adapters.items()}
     chat = settings.chat.with_calibration(info.sampling)
     first = next(iter(engines.values())) if engines else engine(name)
-    for note in _notes(chat, info.personas, first):
+    for note in setting_notes(chat, info.personas, first.name, first.can):
         report(note)
     return Clone(
         engine=first,
@@ -245,7 +253,9 @@ def open_clone(
     )
 
 
-def _notes(chat: config.Chat, personas: Sequence[str], engine: Engine) -> list[str]:
+def setting_notes(
+    chat: config.Chat, personas: Sequence[str], engine: str, can: frozenset[str]
+) -> list[str]:
     """Lines about settings of `chat` that cannot work as they are written."""
     notes = [
         f'[chat.personas."{name}"] is not used: {name} is no persona here, only '
@@ -254,8 +264,8 @@ def _notes(chat: config.Chat, personas: Sequence[str], engine: Engine) -> list[s
         if name not in personas
     ]
     everyone = (chat.sampling(None, person) for person in personas)
-    used = dict.fromkeys(line for own in everyone for line in substitutes_used(own, engine.can))
-    return [*notes, *(f"the engine {engine.name} lacks {line}" for line in used)]
+    used = dict.fromkeys(line for own in everyone for line in substitutes_used(own, can))
+    return [*notes, *(f"the engine {engine} lacks {line}" for line in used)]
 
 
 def check_scale(folder: Path, chat: config.Chat) -> None:

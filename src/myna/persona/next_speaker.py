@@ -228,14 +228,16 @@ def fit_turn_taking(
     turns: list[ObservedTurn] = []
     for scene in observed_scenes(messages.filter(pl.col("split") == "validation")):
         builder = scene.prompt_builder(prompt_format, tokenizer, engine.context - 1)
-        for turn in scene.after:
+        # The last turn first: each prompt is then the beginning of the one before, so that the
+        # engine has it in its cache and reads every token once.
+        for i, turn in reversed([*enumerate(scene.after)]):
+            builder.messages = [*scene.before, *scene.after[:i]]
             among = [person for person in scene.people if person != builder.messages[-1].person]
             if turn.person in among and len(among) > 1:
                 model = model_probabilities(engine, builder, among) if names_anybody else None
                 rows = features(builder.messages, among, shares, model)
                 chosen = among.index(turn.person)
                 turns.append(ObservedTurn(np.array(list(rows.values())), chosen))
-            builder.messages.append(turn)
     turns = turns[:MAX_OBSERVED]
     if len(turns) < MIN_OBSERVED:
         return TurnTaking(shares)

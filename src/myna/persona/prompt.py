@@ -20,6 +20,7 @@ from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import (
     LOOKS_LIKE_TURN,
+    MAX_PEOPLE_NAMED,
     Turn,
     TurnLine,
     may_be_turn,
@@ -152,7 +153,8 @@ class PromptBuilder:
         breakers = ["\n", *(d.text for d in delimiters if d.control)]
         for delimiter in delimiters:
             if delimiter.named:
-                names = map(self.spec.written_name, self.members)
+                # Engines look each breaker up in the whole vocabulary; personas come first.
+                names = map(self.spec.written_name, self.members[:MAX_PEOPLE_NAMED])
                 breakers += [name + delimiter.text for name in names]
         return replace(sampling, dry_sequence_breakers=tuple(dict.fromkeys(breakers)))
 

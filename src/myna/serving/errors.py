@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +38,9 @@ _STATUS_AND_CODE: tuple[tuple[type[MynaError], int, str], ...] = (
     (RoomError, 400, "bad_room_request"),
     (SettingsError, 400, "bad_setting"),
 )
+
+FAILED = "the server failed: see its log"
+_PATH = re.compile(r"""(?<![\w:/\\.<])(?:~|[A-Za-z]:)?[/\\](?:[^\s'"`,;:()]|:(?=[/\\]))+""")
 
 log = logging.getLogger(__name__)
 
@@ -118,13 +122,18 @@ def to_api_error(error: BaseException) -> ApiError:
     if isinstance(error, MynaError):
         for error_type, status, code in _STATUS_AND_CODE:
             if isinstance(error, error_type):
-                return ApiError(status, str(error), code=code)
+                return ApiError(status, public_message(error), code=code)
         log.error("%s: %s", type(error).__name__, error)
-        return ApiError(500, str(error), code="engine_failed")
+        return ApiError(500, public_message(error), code="engine_failed")
     # The traceback is logged without the message: that may quote a chat.
     silent = RuntimeError(f"a {type(error).__name__}").with_traceback(error.__traceback__)
     log.error("%s in a request", type(error).__name__, exc_info=silent)
-    return ApiError(500, "the server failed: see its log", code="internal_error")
+    return ApiError(500, FAILED, code="internal_error")
+
+
+def public_message(error: BaseException) -> str:
+    """An error's message for clients, to whom the folders of this machine are no business."""
+    return FAILED if _PATH.search(str(error)) else str(error)
 
 
 def install_error_handlers(app: FastAPI) -> None:

@@ -34,8 +34,8 @@ MAX_CONNECTIONS = 400
 """Limit of open connections, most of them idle."""
 HEAD_TIMEOUT_SECONDS = 10.0
 """Time in which the head of a request must arrive."""
-PROBE_SECONDS = 0.25
-"""Time between interim responses to a client that has closed its sending side."""
+SECOND_PROBE_SECONDS, PROBE_SECONDS = 0.01, 0.25
+"""Times between interim responses to a client that has closed its sending side."""
 MIN_KEY_CHARS = 16
 
 
@@ -122,20 +122,20 @@ class TimedConnection(H11Protocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """See asyncio: keep the connection as long as a response is due."""
         self._is_half_closed = True
-        is_due = bool(self.cycle) and not self.cycle.response_complete
+        is_due = bool(self.cycle) and not self.cycle.response_started
         if is_due and not self.conn.trailing_data[0] and self.conn.their_state is h11.DONE:
-            self._probe_client()
+            self._probe_client(SECOND_PROBE_SECONDS)  # the first one's refusal shows at the next
             return True
         return False
 
-    def _probe_client(self) -> None:
+    def _probe_client(self, next_in: float) -> None:
         self._probe = None
         if self.transport.is_closing() or self.cycle.response_started:
             return
         if self.conn.their_http_version != b"1.0":
             interim = h11.InformationalResponse(status_code=102, headers=[], reason="Processing")
             self.transport.write(self.conn.send(interim) or b"")
-        self._probe = self.loop.call_later(PROBE_SECONDS, self._probe_client)
+        self._probe = self.loop.call_later(next_in, self._probe_client, PROBE_SECONDS)
 
     def on_response_complete(self) -> None:
         """See uvicorn: nothing can follow on a half-closed connection."""

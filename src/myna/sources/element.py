@@ -38,12 +38,18 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.json_objects import decode_repaired, read_objects
 from myna.sources._shared.json_stream import ListPattern, pieces
-from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    ParsedMessage,
+    attachment_kind,
+    count_reactions,
+)
 
 TITLE = "Element (Matrix) JSON"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "deleted", "attachments", "stickers"),
-    *("voice", "calls", "system", "bots"),
+    *("voice", "calls", "system", "bots", "reactions"),
 )
 
 _SHAPE = ListPattern(
@@ -68,7 +74,7 @@ _Event = dict[str, Any]
 
 
 class MatrixRoom:
-    """Names, edits and deletions of a Matrix room, collected before its messages are read."""
+    """The names, edits, deletions and reactions of a Matrix room, read before its messages."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.name = _text(document.get("room_name"))
@@ -76,15 +82,20 @@ class MatrixRoom:
         self.names: dict[str, str] = {}
         self.edits: dict[tuple[str, str], _Event] = {}  # the last, by event and sender
         self.deleted: set[str] = set()
+        self.reactions: dict[str, list[str]] = {}  # keys, by event
 
     def add_event(self, event: _Event) -> None:
-        """Collect a name, an edit or a deletion from an event."""
+        """Collect a name, an edit, a deletion or a reaction from an event."""
         content, sender = _dict(event.get("content")), _text(event.get("sender"))
         if event.get("type") == "m.room.member":
             if name := _text(content.get("displayname")):
                 self.names[_text(event.get("state_key")) or sender] = name
         elif event.get("type") == "m.room.redaction":
             self.deleted.add(_text(event.get("redacts")) or _text(content.get("redacts")))
+        elif event.get("type") == "m.reaction":
+            relation = _dict(content.get("m.relates_to"))
+            if key := _text(relation.get("key")):
+                self.reactions.setdefault(_text(relation.get("event_id")), []).append(key)
         elif target := edited_event_id(event):
             before = self.edits.get((target, sender))
             if before is None or _time(before) <= _time(event):
@@ -217,6 +228,7 @@ def _message(
         edited=edit is not None,
         attachments=files,
         mentions=mentions,
+        reactions=count_reactions(room.reactions.get(id_, ())),
     )
 
 

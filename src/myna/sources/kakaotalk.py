@@ -44,7 +44,8 @@ READS = ("text", "deleted", "attachments", "stickers", "voice", "calls", "system
 
 _COLUMNS = ["Date", "User", "Message"]
 _EXPORTER = "회원님"
-_BOTS = ("방장봇", "오픈채팅봇", "오픈채팅봇 ")
+_BOTS = ("방장봇", "오픈채팅봇")
+_GONE = ("(알 수 없음)", "(알수없음)", "(Unknown)")
 
 _HALVES = {"오전": 0, "오후": 12, "am": 0, "pm": 12, "a.m.": 0, "p.m.": 12, "午前": 0, "午後": 12}
 _HALF = "|".join(re.escape(half) for half in _HALVES)
@@ -89,12 +90,14 @@ _FOLDER = re.compile(
 _FILE_NAME = re.compile(
     r"(?:KakaoTalk_Chat_|KakaoTalk_)(.+?)(?:[_ ]\d{4}[-_.\d ]*)?", re.IGNORECASE
 )
-_NOTICE = re.compile(
-    r".{1,200}님(?:이|을|과) .{0,400}"
-    r"(?:초대했|초대하였|들어왔|나갔|내보냈|되었|변경했|변경하였)습니다\.?"
-    r"|.{1,200}님(?:이|을) (?:들어왔|나갔|내보냈)습니다\.?"
-    r"|(?:채팅방 관리자가|오픈채팅봇이|방장이) .{0,200}습니다\.?"
-    r"|.{1,100} (?:invited .{1,400}|joined this chatroom|left this chatroom)\.?"
+_NOTICE_BEGINNING = re.compile(r".{1,200}?님(?:이|을|과) |(?:채팅방 관리자|오픈채팅봇|방장)[이가] ")
+_NOTICE_ENDINGS = tuple(
+    f"{word}습니다{end}"
+    for word in ("초대했", "초대하였", "들어왔", "나갔", "내보냈", "가렸", "변경했", "되었")
+    for end in (".", "")
+)
+_ENGLISH_NOTICE = re.compile(
+    r".{1,100} (?:invited .{1,400}|joined this chatroom|left this chatroom)\.?"
 )
 _LEFT = re.compile(r"(.{1,60}) left\.")
 
@@ -162,7 +165,7 @@ def recognise(file: ChatFile) -> Recognition | None:
         return Recognition("kakaotalk", 0.93, "it has KakaoTalk's title")
     dashed = any(line.startswith("-----") and _DAY.fullmatch(line) for line in lines)
     windows = any(_WINDOWS.fullmatch(line) for line in lines)
-    if count and days and dashed and windows:
+    if days and dashed and windows and count * 3 >= len(lines):
         return Recognition("kakaotalk", 0.93, "it has KakaoTalk's dates and lines")
     if lines and _is_phone_line(lines[0]) and count * 3 >= len(lines):
         return Recognition("kakaotalk", 0.9, "its lines are a date, a time, a name and a text")
@@ -242,7 +245,7 @@ def _from_table(file: ChatFile, channel: str, tally: Tally) -> Iterator[_Line]:
         for row in read_csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
             day, _, clock = row["Date"].strip().partition(" ")
-            is_notice = _NOTICE.fullmatch(row["Message"]) is not None
+            is_notice = _is_notice(row["Message"])
             author = "" if is_notice else row["User"]
             yield _Line(day, clock, author, row["Message"])
 
@@ -290,9 +293,16 @@ def _parse_head(line: str, authors: set[str]) -> _Head | None:
     if _is_title(line) or _SAVED.fullmatch(line):
         return _Title()
     left = _LEFT.fullmatch(line)
-    if _NOTICE.fullmatch(line) or (left and left[1] in authors):
+    if _is_notice(line) or (left and left[1] in authors):
         return _Notice(line)
     return None
+
+
+def _is_notice(line: str) -> bool:
+    """True for a line in the platform's words for people who come and go."""
+    if line.endswith(_NOTICE_ENDINGS):
+        return _NOTICE_BEGINNING.match(line) is not None and "\n" not in line
+    return _ENGLISH_NOTICE.fullmatch(line) is not None
 
 
 def _has_half(match: re.Match[str]) -> bool:
@@ -321,6 +331,8 @@ def _clock(match: re.Match[str]) -> str:
 
 
 def _message(line: _Line, channel: str, authors: set[str]) -> ParsedMessage:
+    if line.author in _GONE:  # whoever left: several people may have this name
+        line = line._replace(author=line.author.strip("()"))
     if line.author and len(authors) < 3:
         authors.add(line.author)
     kind, text = "text" if line.author else "system", line.text

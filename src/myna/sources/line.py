@@ -165,7 +165,13 @@ def _survey(file: ChatFile, tally: Tally) -> _Layout | None:
     tabbed = spaced = 0
     has_title = head_lines(file, 1)[0].startswith(_HEADER)
     prefixes: Counter[str] = Counter()
-    for _, line in read_lines(file, Tally(), lambda _: True):
+    endless: list[str] = []  # the last line, if it has no end: its name may be cut off
+
+    def take_endless(line: str) -> bool:
+        endless.append(line)
+        return True
+
+    for _, line in read_lines(file, Tally(), take_endless):
         head = _parse_head(line, True, is_tabbed=True)
         if isinstance(head, _Day) and len(days) < MAX_DATES:
             days.append(head)
@@ -173,12 +179,10 @@ def _survey(file: ChatFile, tally: Tally) -> _Layout | None:
             tabbed += 1
         elif match := words.SPACED.fullmatch(line):
             spaced += 1
-            parts = match["text"].split(" ")
+            parts = match["text"].split(" ") if not endless else []
             for count in range(1, min(len(parts), MAX_NAME_WORDS + 1)):
                 prefixes[" ".join(parts[:count])] += 1
-    if not (tabbed or spaced or (has_title and not days)):
-        return None
-    if not (days or has_title):
+    if not (tabbed or spaced or (has_title and not days)) or not (days or has_title):
         return None
     layout = _Layout(is_tabbed=tabbed >= spaced, days_first=_are_days_first(days, tally))
     if not layout.is_tabbed:
@@ -283,7 +287,11 @@ def _messages(
             tally.notes.append(f"the file breaks off in the message of line {record.number}")
             continue
         if not layout.is_tabbed:
+            is_torn = record.is_open and any(name.startswith(text) for name in layout.names)
             head, text = _split_name(head, text, layout.names)
+            if is_torn or (record.is_open and head.name is None):
+                tally.skip("message breaks off", f"line {record.number}")
+                continue
         message = _message(head, _unquoted(text), channel, f"{day} {head.clock}" if day else None)
         if message.author and len(authors) < 3:
             authors.add(message.author)
@@ -333,7 +341,7 @@ def _taken(waiting: list[Record[_Head]], *, is_last: bool = False) -> Record[_He
         if _opens_quote(record) and not first.lines:
             return waiting.pop(0)
         lines = [line for line in (_raw(record.head), *record.lines) if line.strip()]
-        if lines and lines[-1].rstrip().endswith('"') and sum(map(_quotes, lines)) % 2:
+        if lines and lines[-1].rstrip().endswith('"') and "".join(lines).count('"') % 2:
             return _take_quoted(waiting, count + 1)
     if len(waiting) > MAX_QUOTED_RECORDS:
         return waiting.pop(0)
@@ -349,10 +357,6 @@ def _take_quoted(waiting: list[Record[_Head]], count: int) -> Record[_Head]:
     inner = [line for record in others for line in (_raw(record.head), *record.lines)]
     last = others[-1] if others else first
     return first._replace(lines=[*first.lines, *inner], is_open=last.is_open, is_last=last.is_last)
-
-
-def _quotes(line: str) -> int:
-    return line.count('"')
 
 
 def _raw(head: _Head) -> str:

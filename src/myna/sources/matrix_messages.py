@@ -28,14 +28,14 @@ from myna.sources._shared.message_table import ParsedMessage
 TITLE = "Matrix API (/messages)"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "deleted", "attachments", "stickers"),
-    *("voice", "calls", "system", "bots"),
+    *("voice", "calls", "system", "bots", "reactions"),
 )
 
 _SHAPE = ListPattern(
     key=b"chunk",
     # Keys of events are in no order that every server keeps: `scan` finds where they end.
     boundary=re.compile(rb"(?!)"),
-    ending=re.compile(rb"\]\s*(?:,[\s\S]{0,5000})?\}\s*\Z"),
+    ending=re.compile(rb'\]\s*(?:,\s*"(?:start|end|state)"\s*:[^\]]{0,5000})?\}\s*\Z'),
 )
 _EVENTS = msgspec.json.Decoder(list[dict[str, Any]])
 _DOCUMENT = msgspec.json.Decoder(dict[str, Any])

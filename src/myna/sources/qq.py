@@ -49,7 +49,7 @@ _GROUP = "消息分组:"
 _RULE = re.compile(r"={20,}")
 _HEAD = re.compile(
     r"(?P<time>\d{4}-\d\d-\d\d \d{1,2}:\d\d:\d\d) (?P<name>.*?)"
-    r"(?:\((?P<number>[0-9]{4,12})\)|<(?P<mail>[^<>\s]+@[^<>\s]+)>)?"
+    r"(?:\((?P<number>[0-9]{4,12})\)|<(?P<mail>[^<>\s@]{1,100}@[^<>\s@]{1,200})>)?"
 )
 _TORN = re.compile(r"\d{1,4}(?:-[\d: -]*)?(?: .*)?|消息.{0,30}|=+")
 _LEVEL = re.compile(r"^(?:【[^】]{0,20}】\s?)+(?=.)")
@@ -98,10 +98,10 @@ def recognise(file: ChatFile) -> Recognition | None:
     lines = head_lines(file, 60)
     if any(line.startswith(_PREAMBLE) for line in lines[:3]):
         return Recognition("qq", 0.97, "it begins as QQ's text exports do")
-    matches = [match for line in lines if (match := _HEAD.fullmatch(line))]
-    if any(line.startswith((_CHAT, _GROUP)) for line in lines[:20]) and matches:
-        return Recognition("qq", 0.95, "it has QQ's names of chats")
     first = next((line for line in lines if line.strip()), "").removeprefix("\ufeff")
+    has_chats = any(line.startswith((_CHAT, _GROUP)) for line in lines[:20])
+    if isinstance(_parse_head(first, True), _Section) and has_chats:
+        return Recognition("qq", 0.95, "it has QQ's names of chats")
     begin = _HEAD.fullmatch(first)
     if begin and (begin["number"] or begin["mail"]) and len(lines) > 1:
         return Recognition("qq", 0.9, "its messages begin with a time, a name and a number")

@@ -52,7 +52,10 @@ _SHAPE = ListPattern(
         rb',\s*(?=\{\s*"(?:id|messageId)"\s*:\s*"[^"\\]{1,80}"\s*,\s*'
         rb'"(?:seq|messageSeq|timestamp|msgSeq|messageRandom)"\s*:)'
     ),
-    ending=re.compile(rb"\]\s*(?:,[\s\S]{0,5000})?\}\s*\Z"),
+    ending=re.compile(
+        rb'\]\s*(?:,\s*"(?:exportOptions|avatars)"\s*:[^\]]{0,2000}(?:\][^\]]{0,500}){0,4})?'
+        rb"\}\s*\Z"
+    ),
 )
 _MESSAGES = msgspec.json.Decoder(list[dict[str, Any]])
 _OBJECT = msgspec.json.Decoder(dict[str, Any])

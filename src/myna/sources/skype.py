@@ -29,15 +29,21 @@ import polars as pl
 
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.chat_lists import Chat, get_text, read_chats
+from myna.sources._shared.chat_lists import Chat, get_objects, get_text, read_chats
 from myna.sources._shared.json_stream import ListPattern
-from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    ParsedMessage,
+    Reaction,
+    attachment_kind,
+)
 from myna.sources._shared.rich_text import RichText, parse_rich_text
 
 TITLE = "Skype or personal Teams JSON"
 READS = (
     *("text", "replies", "mentions", "edits", "deleted", "attachments", "stickers", "voice"),
-    *("calls", "system", "bots"),
+    *("calls", "system", "bots", "reactions"),
 )
 
 _SHAPE = ListPattern(
@@ -140,7 +146,14 @@ def _message(item: dict[str, Any], chat: Chat, position: int) -> ParsedMessage:
         attachments=content.files,
         mentions=content.mentions,
         position=position,
+        reactions=tuple(_reactions(item)),
     )
+
+
+def _reactions(item: dict[str, Any]) -> Iterator[Reaction]:
+    for emotion in get_objects(item, "properties", "emotions"):
+        if (name := get_text(emotion, "key")) and (users := get_objects(emotion, "users")):
+            yield Reaction(name, len(users))
 
 
 def _content(item: dict[str, Any]) -> _Content:

@@ -33,13 +33,19 @@ from myna.sources._shared import message_table
 from myna.sources._shared.chat_lists import get, get_objects, get_text, open_object
 from myna.sources._shared.json_objects import decode_items, is_complete, report_cut_off
 from myna.sources._shared.json_stream import SEPARATORS, ListPattern, Piece, pieces, pieces_from
-from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    ParsedMessage,
+    attachment_kind,
+    count_reactions,
+)
 from myna.sources._shared.rich_text import RichText, parse_rich_text
 
 TITLE = "Microsoft Teams JSON (Graph)"
 READS = (
     *("text", "replies", "threads", "mentions", "edits", "deleted", "forwards", "attachments"),
-    *("voice", "calls", "system", "bots"),
+    *("voice", "calls", "system", "bots", "reactions"),
 )
 
 _VALUE = ListPattern(
@@ -178,6 +184,9 @@ def _message(item: dict[str, Any], chat: dict[str, Any], file: ChatFile) -> Pars
         edited=bool(get_text(item, "lastEditedDateTime")) and kind == "text",
         attachments=files,
         mentions=body.mentions if kind == "text" else (),
+        reactions=count_reactions(
+            get_text(reaction, "reactionType") for reaction in get_objects(item, "reactions")
+        ),
     )
 
 

@@ -36,10 +36,15 @@ from myna.sources._shared import message_table
 from myna.sources._shared.chat_lists import get, get_objects, get_text, read_chats
 from myna.sources._shared.html import find_mentions
 from myna.sources._shared.json_stream import ListPattern
-from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    ParsedMessage,
+    attachment_kind,
+    count_reactions,
+)
 
 TITLE = "X (Twitter) direct messages"
-READS = (*("text", "mentions", "edits", "attachments", "stickers", "system", "bots"),)
+READS = (*("text", "mentions", "edits", "attachments", "stickers", "system", "bots", "reactions"),)
 
 MAX_ACCOUNT_BYTES = 2**20
 """Size limit of account.js."""
@@ -175,6 +180,9 @@ def _message(event: dict[str, Any], kind: str, chat_id: str, archive: _Archive) 
         attachments=tuple(_files(event)) if is_message else (),
         mentions=tuple(find_mentions(text, names, [])),
         position=_position(id_, time),
+        reactions=count_reactions(
+            get_text(reaction, "reactionKey") for reaction in get_objects(event, "reactions")
+        ),
     )
 
 

@@ -51,6 +51,9 @@ READS = (
     "bots",
 )
 
+MAX_ACCOUNTS = 100_000
+"""Accounts that are remembered to tell half of one from a whole one."""
+
 _COLUMNS = {
     "id": ("MsgSvrID", "消息ID", "localId", "seq", "id"),
     "type": ("type_name", "Type", "类型", "消息类型", "type"),
@@ -77,7 +80,7 @@ _TELLING = {
 _SHAPE = ListPattern(
     key=b"messages",
     boundary=re.compile(rb',\s*(?=\{\s*"(?:localId|id|seq)"\s*:\s*"?[0-9]+"?\s*,)'),
-    ending=re.compile(rb"\]\s*(?:,[\s\S]{0,5000})?\}\s*\Z"),
+    ending=re.compile(rb'\]\s*(?:,\s*"avatars"\s*:[^\]]{0,5000})?\}\s*\Z'),
 )
 _ITEMS = msgspec.json.Decoder(list[dict[str, Any]])
 _BOM = b"\xef\xbb\xbf"
@@ -114,7 +117,7 @@ _WORDS = tuple(
 )
 _ME = "我"
 _MEDIA = ("image", "voice", "video", "sticker", "file", "gif")
-_QUOTED = re.compile(r"\s*\n?(?:\[引用\][\s\S]*|\n引用[：:][\s\S]*|\n+「[\s\S]*」)\Z")
+_QUOTE_MARKS = ("[引用]", "\n引用:", "\n引用：")
 _SENDER_LINE = re.compile(r"(wxid_\w+|[A-Za-z][\w-]{5,19}):\r?\n")
 _RECALLED = re.compile(r".{0,60}(?:撤回了一条消息|recalled a message)\.?")
 _XML = re.compile(r"\s*(?:<\?xml|<msg\b|<sysmsg\b|<voip)")
@@ -190,9 +193,17 @@ def _chat(file: ChatFile) -> _Table:
 
 def _from_table(file: ChatFile, header: CsvHeader, tally: Tally) -> Iterator[Mapping[str, Any]]:
     columns = {name: name for name in header.names if name}
+    last, notes = header.names[-1], len(tally.notes)
+    is_account = any(last in _COLUMNS[role] for role in ("account", "name", "remark"))
+    seen: set[str] = set()
     with file.open() as stream, open_text(stream, file) as lines:
         for row in read_csv_rows(lines, header, columns, file.size, tally):
             tally.bytes_done = min(stream.tell(), file.size)
+            # A last row without its end may have half an account in its last cell.
+            if is_account and len(tally.notes) > notes and row[last] not in seen:
+                tally.skip("row breaks off", ", ".join(row.values()))
+                continue
+            seen |= {row[last]} if is_account and len(seen) < MAX_ACCOUNTS else set()
             yield row
 
 
@@ -276,7 +287,7 @@ def _message(row: Mapping[str, Any], chat: _Table, tally: Tally) -> ParsedMessag
     elif kind == "deleted" or _XML.match(text):
         text = ""
     elif kind == "text":
-        text = _QUOTED.sub("", text)
+        text = _unquoted(text)
     is_notice = kind == "system" and account.endswith("@chatroom")
     return ParsedMessage(
         author="" if is_notice else name or "unknown",
@@ -291,6 +302,14 @@ def _message(row: Mapping[str, Any], chat: _Table, tally: Tally) -> ParsedMessag
         is_bot=_BOTS.fullmatch(account) is not None,
         attachments=files,
     )
+
+
+def _unquoted(text: str) -> str:
+    """A text without the message that it answers, which stands at its end."""
+    at = min((at for mark in _QUOTE_MARKS if (at := text.find(mark)) >= 0), default=-1)
+    if at < 0 and text.endswith("」"):
+        at = text.find("\n「")
+    return text[:at].rstrip() if at >= 0 else text
 
 
 def _kind(type_: str, subtype: str, row: Mapping[str, Any]) -> str:

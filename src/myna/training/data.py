@@ -6,10 +6,19 @@ import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import polars as pl
 
-from myna.rendering.encode import loss_mask
+from myna import stages
+from myna.artifacts import PreparedInfo, PromptFormat, has_canaries
+from myna.config import Settings
+from myna.errors import TrainingError
+from myna.persona.prompt import PromptBuilder, PromptMessage
+from myna.rendering.encode import TARGET_SPAN, loss_mask, trained_tokens
+from myna.rendering.tokenizer import Tokenizer
+from myna.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,189 @@ def sample_hashes(samples: Samples) -> list[str]:
         hashlib.blake2b(bytes(str((list(i), list(mask))), "ascii"), digest_size=8).hexdigest()
         for i, mask in zip(samples.ids, samples.loss_masks, strict=True)
     ]
+
+
+def are_seen(table: pl.DataFrame, seen: set[str], person: str | None = None) -> list[bool]:
+    """True for each sample of a prepared table whose hash is in `seen`.
+
+    Args:
+        table: with `ids` and `target_spans`.
+        seen: from `sample_hashes`, as an adapter keeps them.
+        person: whose adapter it is; None: everybody's.
+    """
+    found = []
+    for tokens, spans in table.select("ids", "target_spans").iter_rows():
+        targets = [span for span in spans if person in (None, span["person"])]
+        hashed = sample_hashes(Samples([tokens], [loss_mask(len(tokens), targets)]))
+        found.append(hashed[0] in seen)
+    return found
+
+
+def share_of(table: pl.DataFrame, share: float, seed: int) -> pl.DataFrame:
+    """Samples drawn at random, with this share of all trained tokens.
+
+    Of the same seed, a larger share holds a smaller one.
+
+    Args:
+        table: prepared samples.
+        share: of all trained tokens, about; 1 is all of them.
+        seed: of the draw.
+    """
+    if share >= 1:
+        return table
+    sizes = table.select(trained_tokens()).to_series().fill_null(0).to_list()
+    wanted, so_far = share * sum(sizes), 0.0
+    chosen: list[int] = []
+    for number in random.Random(seed).sample(range(len(sizes)), len(sizes)):
+        if so_far + sizes[number] / 2 > wanted and so_far:
+            break
+        chosen.append(number)
+        so_far += sizes[number]
+    return table[sorted(chosen)]
+
+
+CANARY_TIMES = (1, 4, 16)
+"""Each canary is inserted this many times, by turns."""
+CANARY_QUESTION = "remind me of the number"
+SECRET_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Variation:
+    """A training for a measurement, not for a clone.
+
+    Attributes:
+        canaries: random secrets that are inserted.
+        share: of the training data; 1 is all of it.
+    """
+
+    canaries: int = 0
+    share: float = 1.0
+
+    def settings(self, settings: Settings) -> dict[str, Any]:
+        """The settings that the adapter depends on, with what differs from a clone's training."""
+        changed = {"canaries": self.canaries, "share": self.share if self.share < 1 else 0}
+        return stages.train_settings(settings) | {k: v for k, v in changed.items() if v}
+
+    def samples(
+        self, table: pl.DataFrame, person: str | None, seed: int, info: PreparedInfo, base: Path
+    ) -> tuple[Samples, Canaries | None]:
+        """The samples of a training, and the canaries in them.
+
+        Args:
+            table: the train split.
+            person: whose turns are trained; None: everybody's.
+            seed: of the draws.
+            info: of the prepared samples.
+            base: the folder of the base, with its tokenizer.
+        """
+        samples = samples_from_table(share_of(table, self.share, seed), person)
+        if not self.canaries:
+            return samples, None
+        canaries = make_canaries(info, self.canaries, seed)
+        return add_canaries(samples, canaries, info.format, Tokenizer(base)), canaries
+
+    def check(
+        self, workspace: Workspace, name: str, settings: Settings, *, continue_training: bool
+    ) -> None:
+        """Check that canaries stay in throwaway adapters.
+
+        Raises:
+            TrainingError: a clone would get them, or an adapter that has them would be kept.
+        """
+        has_any = has_canaries(workspace, name)
+        if continue_training and (self.canaries or has_any):
+            raise TrainingError("an adapter with canaries is thrown away: leave --continue out")
+        if self.canaries and settings.train.per_person:
+            raise TrainingError("canaries go into one adapter: set train.per_person=false")
+        if self.canaries and workspace.adapter(name).exists() and not has_any:
+            raise TrainingError(
+                f"the clone '{name}' would be replaced by a throwaway adapter: "
+                "give that another --adapter NAME"
+            )
+
+
+PLAIN = Variation()
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """Random secrets in the training data of a throwaway adapter (Carlini et al. 2019).
+
+    Attributes:
+        person: the persona who says them.
+        other: the person who asks.
+        space: of the channel that the system line names.
+        channel: that channel.
+        secrets: the texts, and how many times each was inserted.
+    """
+
+    person: str
+    other: str
+    space: str
+    channel: str
+    secrets: list[tuple[str, int]]
+
+    def table(self, texts: Sequence[str], form: PromptFormat, tokenizer: Tokenizer) -> pl.DataFrame:
+        """Samples in which the person says each of these texts: ids and target_spans."""
+        builder = PromptBuilder(
+            form,
+            tokenizer,
+            [self.person, self.other],
+            form.samples.max_length,
+            self.space,
+            self.channel,
+            messages=[PromptMessage(self.other, CANARY_QUESTION)],
+            name="" if form.spec.per_persona else self.person,
+            day="2000-01-01",
+        )
+        prompt = builder.prompt(self.person)
+        rows = []
+        for text in texts:
+            ids = builder.prompt(self.person, text)
+            start, end = _shared_start(prompt, ids), len(ids)
+            places = {"start": start, "end": end, "words_start": start, "words_end": end}
+            rows.append((ids, [{"person": self.person, **places, "characters": len(text)}]))
+        schema = {"ids": pl.List(pl.Int32), "target_spans": pl.List(TARGET_SPAN)}
+        return pl.DataFrame(rows, schema, orient="row")
+
+
+def _shared_start(one: Sequence[int], other: Sequence[int]) -> int:
+    """The number of tokens at the beginning that are equal."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+def make_canaries(info: PreparedInfo, count: int, seed: int) -> Canaries:
+    """Secrets for a training, the same of the same seed.
+
+    Args:
+        info: of the prepared samples; the secrets are of the busiest channel's first persona.
+        count: the number of secrets.
+        seed: of the draw.
+    """
+    channel = info.channels[0]
+    person = next((p for p in channel.people if p in info.personas), info.personas[0])
+    other = next((p for p in channel.people if p != person), "Someone")
+    texts = random_secrets(count, seed)
+    times = [CANARY_TIMES[i % len(CANARY_TIMES)] for i in range(count)]
+    secrets = list(zip(texts, times, strict=True))
+    return Canaries(person, other, channel.space, channel.channel, secrets)
+
+
+def random_secrets(count: int, seed: int) -> list[str]:
+    """Different random secrets, all of one form."""
+    numbers = random.Random(f"canaries {seed}").sample(range(10**SECRET_DIGITS), count)
+    return [f"it is {number:0{SECRET_DIGITS}}" for number in numbers]
+
+
+def add_canaries(
+    samples: Samples, canaries: Canaries, form: PromptFormat, tokenizer: Tokenizer
+) -> Samples:
+    """The samples with every secret as many times as it is to be inserted."""
+    texts = [text for text, times in canaries.secrets for _ in range(times)]
+    added = samples_from_table(canaries.table(texts, form, tokenizer))
+    return Samples([*samples.ids, *added.ids], [*samples.loss_masks, *added.loss_masks])
 
 
 def select_unseen(samples: Samples, seen: set[str], seed: int) -> tuple[Samples, int]:

@@ -7,6 +7,7 @@ adapters/NAME/
   log.jsonl, tensorboard/                           metrics of each step
   seen.json                                         hashes of the samples it was trained on
   manifest.json
+  canaries.json                                     only with canaries: the secrets
 
 With `per_person` each persona has such an adapter, NAME.PERSON, and NAME holds an
 adapter.json that maps personas to adapters.
@@ -19,7 +20,7 @@ import random
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from accelerate import Accelerator
 from myna import config, stages
 from myna import people as people_
 from myna import workspace as workspace_
-from myna.artifacts import AdapterInfo, PreparedInfo, TrainingResult, TurnTaking
+from myna.artifacts import CANARIES_FILE, AdapterInfo, PreparedInfo, TrainingResult, TurnTaking
 from myna.config import Settings
 from myna.engines.transformers_engine import Transformers
 from myna.errors import ConsentError, TrainingError, WorkspaceError
@@ -42,7 +43,7 @@ from myna.persona.turn import GeneratedTurn
 from myna.preparing.prepare import read_samples
 from myna.rendering.tokenizer import Tokenizer
 from myna.training import data, distributed, hardware, loop, methods
-from myna.training.data import Samples
+from myna.training.data import PLAIN, Canaries, Samples, Variation
 from myna.training.progress import TENSORBOARD_FOLDER, TrainingCallbacks
 from myna.workspace import Workspace
 
@@ -66,6 +67,7 @@ def run(
     *,
     dry_run: bool = False,
     continue_training: bool = False,
+    variation: Variation = PLAIN,
 ) -> TrainingResult:
     """Train the adapter `name`, or resume its training.
 
@@ -75,11 +77,12 @@ def run(
 
     Raises:
         WorkspaceError: the samples are missing or stale, or the disk is full.
-        TrainingError: nothing to train on, the loss diverged, or Ctrl-C.
+        TrainingError: nothing to train on, the loss diverged, canaries misplaced, or Ctrl-C.
         ModelError: the base cannot be loaded.
         ConsentError: somebody in the samples, or in the adapter to continue, may not be cloned.
     """
     check_samples(workspace, settings)
+    variation.check(workspace, name, settings, continue_training=continue_training)
     accelerator = distributed.make_accelerator()
     if not accelerator.is_main_process:
         callbacks = TrainingCallbacks()
@@ -102,6 +105,7 @@ def run(
         callbacks,
         dry_run,
         continue_training,
+        variation,
     )
     if not settings.train.per_person:
         return stage.train(name, personas)
@@ -171,6 +175,7 @@ class _TrainingStage:
     callbacks: TrainingCallbacks
     dry_run: bool
     continue_training: bool
+    variation: Variation
 
     def train(self, name: str, personas: list[str]) -> TrainingResult:
         """Train one adapter."""
@@ -188,7 +193,7 @@ class _TrainingStage:
         if manifest is None or self.continue_training or self.workspace.training(name).exists():
             return None
         inputs = stages.train_inputs(self.workspace)
-        if workspace_.stale_reasons(manifest, inputs, stages.train_settings(self.settings)):
+        if workspace_.stale_reasons(manifest, inputs, self.variation.settings(self.settings)):
             return None
         self.callbacks.report(f"adapter '{name}' is trained already")
         return AdapterInfo.load(self.workspace, name).training
@@ -198,9 +203,10 @@ class _TrainingStage:
         work, folder = self.workspace.training(name), self.workspace.adapter(name)
         continue_training = self._prepare_folder(work, name)
         person = personas[0] if train.per_person else None
-        samples, validation = (
-            data.samples_from_table(read_samples(self.workspace, split), person)
-            for split in ("train", "validation")
+        tables = [read_samples(self.workspace, split) for split in ("train", "validation")]
+        validation = data.samples_from_table(tables[1], person)
+        samples, canaries = self.variation.samples(
+            tables[0], person, train.seed, self.prepared, self.base.folder
         )
         all_samples = samples
         if continue_training:
@@ -241,10 +247,12 @@ class _TrainingStage:
             return TrainingResult(plan, None)
         # Only the main process writes the log, so no other may count on it.
         result = TrainingResult(plan, final_loss(work / "log.jsonl") if main else None)
-        if main and not is_sharded:
+        speaks = main and not is_sharded and self.variation == PLAIN
+        if speaks:
             self.callbacks.report("learning who speaks next")
-        turn_taking = self._turn_taking(model) if main and not is_sharded else TurnTaking()
-        self._finish(name, personas, model, result, turn_taking, all_samples, continue_training)
+        turn_taking = self._turn_taking(model) if speaks else TurnTaking()
+        trained = (model, result, turn_taking, all_samples)
+        self._finish(name, personas, *trained, continue_training, canaries)
         if main:
             shutil.rmtree(work, ignore_errors=True)
         self.accelerator.wait_for_everyone()
@@ -259,7 +267,7 @@ class _TrainingStage:
         continue_training = self.continue_training or bool(started.get("onward"))
         wanted = {
             "inputs": {**stages.train_inputs(self.workspace), "base": self.base.fingerprint},
-            "settings": stages.train_settings(self.settings),
+            "settings": self.variation.settings(self.settings),
             "onward": self._weights(name) if continue_training else "",
         }
         if continue_training and not wanted["onward"]:
@@ -321,6 +329,7 @@ class _TrainingStage:
         turn_taking: TurnTaking,
         samples: Samples,
         continue_training: bool,
+        canaries: Canaries | None,
     ) -> None:
         """Save the adapter and its metadata."""
         work, folder = self.workspace.training(name), self.workspace.adapter(name)
@@ -336,6 +345,8 @@ class _TrainingStage:
             workspace_.write_json(
                 new / "seen.json", sorted(seen | set(data.sample_hashes(samples)))
             )
+            if canaries is not None:
+                workspace_.write_json(new / CANARIES_FILE, asdict(canaries))
             self.write_metadata(new, personas, result, turn_taking)
 
     def write_metadata(
@@ -361,7 +372,7 @@ class _TrainingStage:
         workspace_.write_manifest(
             folder,
             inputs=stages.train_inputs(self.workspace),
-            settings=stages.train_settings(self.settings),
+            settings=self.variation.settings(self.settings),
         )
 
 

@@ -18,8 +18,7 @@ _BREAKS = ("br", "p", "div", "li", "tr", "pre", "codeblock", "h1", "h2", "h3", "
 _QUOTES = ("quote", "blockquote")
 _TAG = re.compile(
     r"<(?P<name>/?[a-zA-Z][^\s/<>\"']*+)(?P<attributes>(?:[^\"'<>]++|\"[^\"<]*+\"|'[^'<]*+')*)>"
-    r"|<!--.*?-->|<![^<>]*+>|<\?[^<>]*+>",
-    re.DOTALL,
+    r"|<[!?][^<>]*+>"
 )
 _BLANKS = re.compile(r"[^\S\n]*\n[^\S\n]*|\s+")
 
@@ -70,7 +69,7 @@ class _Writer:
         self.length = 0
         self.at_line_start = True
         self.tags: list[Tag] = []
-        self.opened: list[Tag] = []
+        self.opened: list[int] = []  # indices of tags
         self.quotes = 0
         self.prefix = ""  # of the next text
 
@@ -91,17 +90,17 @@ class _Writer:
         self.tags.append(tag)
         if not raw.rstrip().endswith("/") and name not in ("br", "img"):
             self.quotes += name in _QUOTES
-            self.opened.append(tag)
+            self.opened.append(len(self.tags) - 1)
 
     def _close(self, name: str) -> None:
         """Close the last tag of that name, and those that were opened in it."""
         for depth in range(len(self.opened) - 1, max(-1, len(self.opened) - 20), -1):
-            if self.opened[depth].name == name:
-                tag = self.opened[depth]
-                self.quotes -= sum(inner.name in _QUOTES for inner in self.opened[depth:])
+            at = self.opened[depth]
+            if self.tags[at].name == name:
+                inner = [self.tags[number].name for number in self.opened[depth:]]
+                self.quotes -= sum(tag in _QUOTES for tag in inner)
                 del self.opened[depth:]
-                at = self.tags.index(tag)
-                self.tags[at] = tag._replace(end=self.length)
+                self.tags[at] = self.tags[at]._replace(end=self.length)
                 return
 
     def write(self, text: str) -> None:
@@ -110,7 +109,8 @@ class _Writer:
             return
         if self.is_html:
             text = _BLANKS.sub(" ", text)
-        if self.at_line_start and (self.is_html or not self.length):
+        is_behind_blank = self.is_html and self.parts[-1:] and self.parts[-1].endswith(" ")
+        if is_behind_blank or (self.at_line_start and (self.is_html or not self.length)):
             text = text.lstrip()
         if text:
             prefix, self.prefix = self.prefix, ""
