@@ -128,6 +128,7 @@ SAMPLES = {
     "paste": "```" + "pour(tea);\n" * 50 + "```",
     "quotation": "“I never said that” - Ben Bell",
     "copypasta": SONG,
+    "likely-notice": "Ana ha posat un mot nou",
     "non-response": "lmaooo",
     "keyboard-mash": "asdfghjkl",
 }
@@ -137,6 +138,8 @@ SAMPLES = {
 def talk(text: str) -> list[dict[str, Any]]:
     """Somebody says it, among others."""
     again = [{"author": who, "text": SONG} for who in ("Ben", "Cy")] if text == SONG else []
+    if text.startswith("Ana ha"):
+        again = [{"author": "Cyd", "text": text.replace("Ana", "Cyd")}]
     return [{"author": "Ana", "text": text}, {"author": "Ben", "text": "so what"}, *again]
 
 

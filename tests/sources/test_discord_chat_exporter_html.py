@@ -69,8 +69,9 @@ class TestPagesOfToday:
             'print("tea")\nprint()\nand a secret'
         )
 
-    def test_a_quote_and_the_message_answered_are_words_of_others(self, rows) -> None:
-        assert rows[3]["text"] == "@Ada and @Peep, meet @Bo & Co @here in #kettle"
+    def test_a_quote_is_marked_and_the_message_answered_is_not_read(self, rows) -> None:
+        assert rows[3]["text"].endswith("\n@Ada and @Peep, meet @Bo & Co @here in #kettle")
+        assert all(line.startswith("> ") for line in rows[3]["text"].split("\n")[:-1])
         assert {r["id"]: r["reply_to"] for r in rows if r["reply_to"]} == {
             rows[3]["id"]: rows[1]["id"]
         }
@@ -136,7 +137,7 @@ class TestOtherPages:
             ("Ada#1234", "tea?\nor @Bo only coffee :steam:", 0),
             ("Ada#1234", "look:\na\nb", 2),
             ("Bo#0001", "", 1),
-            ("Bo#0001", "yes", 0),
+            ("Bo#0001", "> tea?\nyes", 0),
         ]
         assert [(r["edited"], r["is_bot"]) for r in rows] == [
             (True, False),

@@ -50,17 +50,8 @@ from myna.sources._shared.notice_words import notice_kind, without_edit_mark
 
 TITLE = "Messenger or Instagram JSON"
 READS = (
-    *(
-        "text",
-        "mentions",
-        "edits",
-        "deleted",
-        "attachments",
-        "stickers",
-        "voice",
-        "calls",
-        "system",
-    ),
+    *("text", "mentions", "edits", "deleted", "attachments", "stickers", "voice", "calls"),
+    *("system", "reactions"),
 )
 
 _SHAPE = ListPattern(

@@ -165,10 +165,7 @@ def _from_data(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             is_call=values.get("call") is True,
             is_edited=bool(values.get("edits")),
             id_=as_text(values.get("id")) or None,
-            reactions=count_reactions(
-                as_text(one.get("emoji") or one.get("reaction"))
-                for one in as_dicts(values.get("reactions"))
-            ),
+            reactions=count_reactions(map(_reaction, _as_list(values.get("reactions")))),
         )
 
 
@@ -216,6 +213,17 @@ def _without_missing(text: str) -> tuple[str, tuple[Attachment, ...]]:
         files.append(Attachment(kind.get(match[1].lower(), "file"), ""))
         text = text[: match.start()].rstrip()
     return text, tuple(files)
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _reaction(item: Any) -> str:
+    """The emoji of a reaction: a pair of a name and it, later an object."""
+    if isinstance(item, list) and len(item) == 2:
+        return as_text(item[1])
+    return as_text(item.get("emoji")) if isinstance(item, dict) else ""
 
 
 def _without_quote(lines: list[str]) -> list[str]:

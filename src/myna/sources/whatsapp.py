@@ -283,8 +283,9 @@ def _special_contents(
     author: pl.Series, body: pl.Series, text: pl.Series, heads: pl.DataFrame, chat: _Chat
 ) -> tuple[list[int], list[Content]]:
     """The rows of messages that may be more than typed text, and their contents."""
-    first_name = author.str.split(" ").list.first().fill_null("\0")
-    names_itself = pl.select(pl.lit(text).str.starts_with(pl.lit(first_name))).to_series()
+    first_name = pl.col("author").str.extract(r"^(\S+)").fill_null("\0")
+    named = pl.DataFrame({"text": text, "author": author})
+    names_itself = named.select(pl.col("text").str.starts_with(first_name)).to_series()
     is_special = (
         author.is_null()
         | names_itself

@@ -290,10 +290,10 @@ class TextBuilder:
             return
         before = text[:begin].rstrip("\n")
         marked = "\n".join(f"> {line}" for line in quoted.split("\n"))
-        self.pieces = [f"{before}\n{marked}" if before else marked]
+        self.pieces = [f"{before}\n{marked}\n" if before else f"{marked}\n"]
         self.length = len(self.pieces[0])
         self.spans = [span for span in self.spans if span.end <= len(before)]
-        self.needs_newline = True
+        self.needs_newline = False
 
     @property
     def text(self) -> str:

@@ -19,6 +19,7 @@ from myna.sources._shared.whatsapp_lines import (
     detect_line_format,
     parse_lines,
 )
+from myna.sources._shared.whatsapp_words import OMITTED_MEDIA
 
 MAX_DATES = 100_000
 """Changes of the date from which the order of its fields is detected."""
@@ -86,11 +87,26 @@ def parse_text(text: str, survey: Survey) -> pl.DataFrame:
     return parsed.with_columns(pl.col("begins") & ends.shift(1, fill_value=True), raw=lines)
 
 
+_YOU = (
+    "You ",
+    "You're ",
+    "Du ",
+    "Vous ",
+    "Tu ",
+    "Hai ",
+    "Sei ",
+    "Você ",
+    "Je ",
+    "Вы ",
+    "Ahora eres ",
+)
+
+
 def group_name(file: ChatFile, form: LineFormat, channel: str) -> str | None:
     """The group's name, if the app writes notices under it; None for a chat of two.
 
-    Most of what stands under it in the first lines are notices: they begin with a mark, with
-    somebody's name or with "You".
+    All that stands under it in the first lines are notices: they begin with somebody's name or
+    with "You", and the first speaks of encryption.
     """
     heads = parse_lines(pl.Series(head_lines(file, 1_000), dtype=pl.String), form).filter("begins")
     names, bodies = (column.to_list() for column in name_and_body(heads["rest"]))
@@ -100,16 +116,14 @@ def group_name(file: ChatFile, form: LineFormat, channel: str) -> str | None:
     group = first or channel
     if len(authors) < 3:
         return None
-    own = [text for name, text in said if name == group]
-    others = tuple(f"{name} " for name in authors)
-    notices = sum(
-        _is_first_notice(text)
-        or text.startswith("\u200e")
-        or forms.normalize(text).startswith((*others, "You ", "You're "))
-        for text in own
+    typed = [text for name, text in said if name == group and not text.startswith("\u200e")]
+    beginnings = (*(f"{name} " for name in authors), *_YOU)
+    is_group = all(
+        _is_first_notice(text) or forms.normalize(text).startswith(beginnings) for text in typed
     )
-    least = 0.6 if first else 1.0
-    return group if own and notices >= least * len(own) else None
+    marked = [text for name, text in said if name == group and text.startswith("\u200e")]
+    has_media = any(forms.phrase_key(text) in OMITTED_MEDIA or "<" in text for text in marked)
+    return group if first and typed and is_group and not has_media else None
 
 
 def _is_first_notice(text: str) -> bool:
