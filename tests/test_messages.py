@@ -35,6 +35,8 @@ def test_columns_left_out_get_their_plain_default() -> None:
         "edited": False,
         "attachments": [],
         "mentions": [],
+        "reactions": [],
+        "export": None,
     }
 
 

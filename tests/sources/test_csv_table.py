@@ -81,7 +81,7 @@ def test_a_damaged_row_costs_no_other(bad: str, place: int, read, memory_file) -
 
 
 def test_a_table_without_rows_says_so(read, memory_file) -> None:
-    table, tally = read("csv_table", memory_file(b"author,text\n"))
+    table, tally = read("csv_table", memory_file(b"author,text,time\n"))
     assert table.is_empty()
     assert tally.notes == ["the table holds no messages"]
 

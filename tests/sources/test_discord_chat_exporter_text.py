@@ -138,7 +138,7 @@ def test_dates_of_many_countries(date: str, month: int, said) -> None:
 
 
 def test_dates_that_cannot_be_read_cost_no_message(said) -> None:
-    dates = ["26 чэр. 2019 18:26", "1 май 2019 9:05"]
+    dates = ["26 чэр. 2019 18:26", "1 мяй 2019 9:05"]
     found, tally = said(export(*(message(date, date=date) for date in dates)))
     assert [(m["text"], m["sent_at"]) for m in found] == [(date, None) for date in dates]
     assert tally.notes == ["2 times could not be read, the first: '26 чэр. 2019 18:26'"]

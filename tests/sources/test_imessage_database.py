@@ -231,7 +231,7 @@ def test_damage_in_the_midst_keeps_what_is_before_it(tmp_path: Path, read) -> No
     table, tally = read("imessage_database", ChatFile(path))
     assert 250 < table.height < 300
     assert tally.unread_bytes
-    assert "the database is damaged behind message 29" in tally.notes[-1]
+    assert any("the database is damaged behind message 29" in note for note in tally.notes)
 
 
 def test_other_databases_are_not_claimed(memory_file, tmp_path: Path) -> None:

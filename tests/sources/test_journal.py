@@ -191,7 +191,7 @@ def test_nothing_is_an_error(data: bytes, read, memory_file) -> None:
 
 
 @given(
-    days=st.lists(st.dates(date(1000, 1, 1)), min_size=1, max_size=4),
+    days=st.lists(st.dates(date(1501, 1, 1), date(2442, 12, 31)), min_size=1, max_size=4),
     words=st.text(st.characters(categories=["L", "P", "Zs"], exclude_characters="#*_[!-")),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -91,7 +91,9 @@ def test_records_that_are_none_cost_no_others(read, memory_file) -> None:
 
 
 def test_a_list_that_is_not_closed_is_noted(read, memory_file) -> None:
-    record = '{"id":"1","conversationId":"c","type":"incoming","sent_at":1,"body":"tea"}'
+    record = (
+        '{"id":"1","conversationId":"c","type":"incoming","sent_at":1714550000000,"body":"tea"}'
+    )
     _, tally = read("sigtop", memory_file(f"[\n{record},\n".encode(), "c.json"))
     assert tally.notes == ["the list is not closed: messages may be missing at its end"]
 

@@ -50,10 +50,10 @@ def test_ids_times_and_names_of_accounts(day) -> None:
         "U3": "peep",  # left, and has no names but the handle
         "U4": "Kettle Bot",
         "U8": "Guest G",  # of another workspace: only the message tells
-        "B1": "kettle",
+        "B1/kettle": "kettle",
         "USLACKBOT": "Slackbot",
     }
-    assert set(day.filter("is_bot")["author_id"]) == {"U4", "B1", "USLACKBOT"}
+    assert set(day.filter("is_bot")["author_id"]) == {"U4", "B1/kettle", "USLACKBOT"}
 
 
 def test_a_chat_is_known_by_the_lists_beside_its_folder(read, fixture_file) -> None:
@@ -165,7 +165,7 @@ def test_a_damaged_list_is_said_and_a_changed_one_is_read_again(read, tmp_path) 
     users.write_text('[{"id": "U1", "name":')
     table, tally = read("slack", ChatFile(day))
     assert table["author"].to_list() == ["U1"]
-    assert tally.notes == ["users.json is damaged and not used"]
+    assert tally.notes[0] == "users.json is damaged and not used"
     users.write_text('[{"id": "U1", "name": "ada"}]')
     assert read("slack", ChatFile(day))[0]["author"].to_list() == ["ada"]
 

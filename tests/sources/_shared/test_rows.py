@@ -108,7 +108,9 @@ rows = st.lists(
         {
             "author": texts,
             "text": texts,
-            "time": st.integers(0, 2**32).map(lambda s: datetime.fromtimestamp(s, UTC).isoformat()),
+            "time": st.integers(0, 1_700_000_000).map(
+                lambda s: datetime.fromtimestamp(s, UTC).isoformat()
+            ),
             "is_bot": st.booleans(),
             "reply_to": st.none() | st.integers(0, 99).map(str),
         }
