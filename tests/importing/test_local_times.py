@@ -81,7 +81,7 @@ def test_a_big_step_is_a_file_that_is_not_in_order(bring: Bring, tokenizer: Toke
 def test_times_that_are_known_decide(bring: Bring, tokenizer: Tokenizer) -> None:
     rows = [("10:30:00", "b"), ("10:05:00", "a")]
     text = "".join(
-        json.dumps({"author": "A", "text": x, "time": f"2024-05-05T{t}:00Z"}) + "\n"
+        json.dumps({"author": x.upper(), "text": x, "time": f"2024-05-05T{t}Z"}) + "\n"
         for t, x in rows
     )
     assert kept(bring({"chat.jsonl": text}), tokenizer)[0] == ["a", "b"]
