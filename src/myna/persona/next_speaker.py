@@ -28,7 +28,7 @@ from myna.rendering.turns import most_active
 
 Floats = npt.NDArray[np.float64]
 
-MAX_OBSERVED = 150
+MAX_OBSERVED = 80
 """Most turns that weights are fitted to."""
 RUN_TURNS = 25
 """Most turns in a row of one conversation among these: their prompts share a beginning."""
