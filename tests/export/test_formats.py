@@ -151,7 +151,8 @@ def test_an_unknown_format_is_told_which_there_are() -> None:
 
 def test_the_page_of_exports_has_every_format() -> None:
     page = (Path(__file__).parents[2] / "docs" / "exports.md").read_text("utf-8")
-    assert re.findall(r"^\| `(.+?)` \| ", page, re.MULTILINE) == ["FORMAT", *FORMATS, *TARGETS]
+    expected = ["FORMAT", *FORMATS, *TARGETS]
+    assert re.findall(r"^\| `(.+?)` \| ", page, re.MULTILINE)[: len(expected)] == expected
 
 
 ODD = [

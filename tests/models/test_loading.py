@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_damaged_weights_are_one_clear_line(base: Base, tmp_path: Path) -> None:
     for path in base.folder.glob("*.json"):
         shutil.copy(path, tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"\x10\0\0\0\0\0\0\0 no header here ")
-    with pytest.raises(ModelError, match="cannot load smollm2-135m from") as caught:
+    with pytest.raises(ModelError, match=f"cannot load {re.escape(str(tmp_path))}: ") as caught:
         load_base(dataclasses.replace(base, folder=tmp_path))
     assert "\n" not in str(caught.value)
 

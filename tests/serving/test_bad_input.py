@@ -45,7 +45,6 @@ def test_malformed_json(serving: Serving, body: bytes) -> None:
         ({"stream": "yes"}, "stream"),
         ({"messages": [{"content": "hi"}]}, "messages.0.role"),
         ({"messages": [{"role": "user", "content": [{}]}]}, "messages.0.content.0.type"),
-        ({"n": 0}, "n"),
         ({"n": -1}, "n"),
         ({"n": 10**9}, "n"),
         ({"n": "2"}, "n"),
@@ -66,6 +65,18 @@ def test_a_wrong_field_is_named(serving: Serving, wrong: dict[str, Any], param: 
     assert answer.status_code == 400
     assert error_of(answer)["param"] == param
     assert serving.engine.prompts == []
+
+
+@pytest.mark.parametrize(
+    "unset", [{"n": 0}, {"max_tokens": 0}, {"max_tokens": -1}, {"repeat_penalty": 0}], ids=str
+)
+def test_what_other_local_servers_send_for_no_value_counts_as_not_sent(
+    serving: Serving, unset: dict[str, Any]
+) -> None:
+    answer = serving.ask(**unset)
+    assert answer.status_code == 200
+    assert len(answer.json()["choices"]) == 1
+    assert serving.engine.sampled[0].max_new_tokens == 60
 
 
 def test_no_number_is_no_temperature(serving: Serving) -> None:
