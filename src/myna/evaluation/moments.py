@@ -15,7 +15,7 @@ from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.persona.scenes import Scene
 from myna.rendering.turns import most_active
 
-CONTEXT_TURNS = 12
+CONTEXT_TURNS = 6
 """The most turns before a reply that its prompt shows."""
 
 Room = Sequence[tuple[str, str]]

@@ -153,7 +153,7 @@ def measure_ways(moments: Sequence[Moment], rows: Sequence[Sequence[float]]) -> 
         "Clone against prompted base",
         "lower",
         clone,
-        "bits per character of the drawn replies after at most twelve turns; the examples are "
+        "bits per character of the drawn replies after at most six turns; the examples are "
         f"the person's {EXAMPLES} past exchanges that are most like the moment (TF-IDF), in the "
         "train split",
         floor=base,
