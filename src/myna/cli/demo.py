@@ -61,7 +61,8 @@ def command(
             {"ledger": ledger.to_json(), "train": trained, "evaluate": report, "talk": conversation}
         )
     note("")
-    note(f"Talk to them yourself: cd {folder} && myna chat")
+    for line in closing_lines(report, folder, budget):
+        note(line)
 
 
 def closing_lines(report: dict[str, Any], folder: Path, budget: str) -> list[str]:
