@@ -24,7 +24,7 @@ TINY = ["--set", "chat.engine=transformers", "--set", "chat.max_new_tokens=4"]
 
 
 def myna(space: Workspace, *line: str, typed: str = "") -> Result:
-    """What a command prints; its error is raised."""
+    """The output of a command; its error is raised."""
     return CliRunner().invoke(app, ["-C", str(space.root), *line], typed, catch_exceptions=False)
 
 

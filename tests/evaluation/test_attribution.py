@@ -1,4 +1,4 @@
-"""Who said it: people with voices of their own are told apart, and a bland clone is not."""
+"""Attribution: people with voices of their own are told apart, and a bland clone is not."""
 
 from __future__ import annotations
 

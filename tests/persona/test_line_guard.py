@@ -113,7 +113,7 @@ class TestRate:
         lines = [f"line {n} of {n * n} with {n * 7} words" for n in range(40)]
         count = 0
         for n in range(rounds):
-            guard = LineGuard(lines[-40:], habits, 3, rng)
+            guard = LineGuard(lines[-40:], habits, rng)
             line = rng.choice(lines[-3:]) if rng.random() < 0.5 else f"new {n} {n**3} is here"
             if line in lines[-12:]:
                 if guard.rejects(line):
@@ -132,7 +132,7 @@ class TestRate:
 
     def test_short_lines_have_a_rate_of_their_own(self) -> None:
         habits = SpeakingHabits(100, short_repeats=1.0, long_repeats=0.0)
-        guard = LineGuard(["Roger.", "we are go for landing"], habits, 3, random.Random(0))
+        guard = LineGuard(["Roger.", "we are go for landing"], habits, random.Random(0))
         assert not guard.rejects("Roger.")
         assert guard.rejects("we are go for landing")
 

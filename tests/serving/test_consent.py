@@ -14,7 +14,7 @@ HI = [{"role": "user", "content": "hi"}]
 
 
 def deny(start: Starter, *names: str) -> None:
-    """What `myna people deny` writes."""
+    """Write what `myna people deny` writes."""
     persons = (friend(name, "no" if name in names else "clone") for name in PERSONAS)
     people.save(Workspace(start.folder).people_file, People(tuple(persons)))
 

@@ -34,14 +34,12 @@ class LineGuard:
     Attributes:
         lines: the room's latest lines of anybody, then those of the turn.
         habits: of the person who speaks.
-        max_redraws: times that one line is drawn again.
         rng: decides if a repeat passes.
         redraws: number of lines rejected so far.
     """
 
     lines: list[str]
     habits: SpeakingHabits
-    max_redraws: int
     rng: random.Random
     redraws: int = 0
 
@@ -85,4 +83,4 @@ def line_guard(
         return None
     latest = [*messages][-COUNTED_LINES - REPEAT_WINDOW :]
     lines = [line for message in latest for line in message.text.split("\n") if line]
-    return LineGuard(lines, habits, max_redraws, random.Random(seed))
+    return LineGuard(lines, habits, random.Random(seed))

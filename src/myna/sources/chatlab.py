@@ -34,7 +34,7 @@ from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.json_objects import decode_repaired, read_objects
-from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces
+from myna.sources._shared.json_stream import ListPattern, documents_around
 from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
 from myna.sources._shared.text import head_text, open_text
 
@@ -180,17 +180,12 @@ def _chat(file: ChatFile, document: _Document | None, tally: Tally) -> _Chat:
 def _document(file: ChatFile) -> _Document | None:
     """The document without its messages, from its head or else its tail."""
     with file.open() as stream:
-        for piece in pieces(stream, _SHAPE):
-            data = b""
-            if piece.kind == "head":
-                data = piece.data.removeprefix(b"\xef\xbb\xbf") + b"]}"
-            elif piece.kind == "tail":
-                data = b"{" + piece.data.lstrip(SEPARATORS)
+        for data in documents_around(stream, _SHAPE):
             try:
-                document = msgspec.json.decode(data, type=_Document) if data else None
+                document = msgspec.json.decode(data, type=_Document)
             except (ValueError, RecursionError):
                 continue
-            if document and document.meta:
+            if document.meta:
                 return document
     return None
 

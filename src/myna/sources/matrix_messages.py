@@ -22,7 +22,7 @@ from myna.sources import ChatFile, Recognition, Tally, element
 from myna.sources._shared import message_table
 from myna.sources._shared.chat_lists import get_objects, get_text
 from myna.sources._shared.json_objects import decode_repaired, read_objects
-from myna.sources._shared.json_stream import SEPARATORS, ListPattern, pieces
+from myna.sources._shared.json_stream import ListPattern, documents_around
 from myna.sources._shared.message_table import ParsedMessage
 
 TITLE = "Matrix API (/messages)"
@@ -113,14 +113,9 @@ def _state(file: ChatFile) -> list[_Event]:
     """The events of the room's state, before or behind the list."""
     found: list[_Event] = []
     with file.open() as stream:
-        for piece in pieces(stream, _SHAPE):
-            data = b""
-            if piece.kind == "head":
-                data = piece.data.removeprefix(b"\xef\xbb\xbf") + b"]}"
-            elif piece.kind == "tail":
-                data = b"{" + piece.data.lstrip(SEPARATORS)
+        for data in documents_around(stream, _SHAPE):
             try:
-                found += get_objects(decode_repaired(data, _DOCUMENT) if data else {}, "state")
+                found += get_objects(decode_repaired(data, _DOCUMENT), "state")
             except (ValueError, RecursionError):
                 continue
     return found

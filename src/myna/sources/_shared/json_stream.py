@@ -130,6 +130,15 @@ def pieces(stream: BinaryIO, shape: ListPattern) -> Iterator[Piece]:
         yield from _lists(stream, shape, *begun)
 
 
+def documents_around(stream: BinaryIO, shape: ListPattern) -> Iterator[bytes]:
+    """The head and the tails of a document, each as JSON of its own without the list's items."""
+    for piece in pieces(stream, shape):
+        if piece.kind == "head":
+            yield piece.data.removeprefix(b"\xef\xbb\xbf") + b"]}"
+        elif piece.kind == "tail":
+            yield b"{" + piece.data.lstrip(SEPARATORS)
+
+
 def pieces_from(stream: BinaryIO, shape: ListPattern, start: int) -> Iterator[Piece]:
     """Cut the rest of a document, from the beginning of an item on."""
     stream.seek(start)
