@@ -161,6 +161,14 @@ class GeneratedTurn(Generation):
                 return
 
 
+def with_leading_blanks(turn: Generation) -> Generator[str]:
+    """A turn's pieces with the blanks before them, which join them to an opening."""
+    with closing(iter(turn)) as pieces:
+        first = next(filter(None, pieces), "")
+        yield turn.raw_text[: -len(turn.raw_text.lstrip())] + first if first else ""
+        yield from pieces
+
+
 class _Lines:
     """The lines of a turn as they come, given out once they cannot be rejected any more.
 
