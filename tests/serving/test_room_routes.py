@@ -103,9 +103,9 @@ def test_a_room_is_made_and_listed_and_erased(room: Room) -> None:
     assert found["members"] == ["Ana", "Ben", "Zoe"]
     assert (found["personas"], found["humans"]) == (["Ana", "Ben"], ["Zoe"])
     assert found["speaking"] is None
-    assert room.name in room.http.get("/api/rooms").json()["rooms"]
+    assert room.name in [r["id"] for r in room.http.get("/api/rooms").json()["rooms"]]
     assert room.http.delete(room.path).json() == {"dropped": room.name}
-    assert room.name not in room.http.get("/api/rooms").json()["rooms"]
+    assert room.name not in [r["id"] for r in room.http.get("/api/rooms").json()["rooms"]]
     assert room.http.get(room.path).status_code == 404
 
 

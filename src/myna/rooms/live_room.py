@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -153,7 +153,7 @@ class LiveRoom(RoomMessages):
             SpeakingError, BusyError, EngineError: as `speak`.
         """
         with self._one_turn(), self._lock:
-            said = self._persona_turn(turn)
+            said = self.persona_turn(turn)
             return self._start(said[0].person, entry_line_of(said[0].text), replaced=said)
 
     def go_on(self, turn: int | None = None) -> LiveReply:
@@ -166,7 +166,7 @@ class LiveRoom(RoomMessages):
             SpeakingError, BusyError, EngineError: as `speak`.
         """
         with self._one_turn(), self._lock:
-            said = self._persona_turn(turn)
+            said = self.persona_turn(turn)
             if entry_line_of(said[0].text):
                 raise RoomError("a page of a journal or an essay cannot be continued")
             texts = [m.text for m in said]
@@ -175,7 +175,34 @@ class LiveRoom(RoomMessages):
                 texts = escape_turn(texts)
             return self._start(said[0].person, "\n".join(texts), continued=said[-1])
 
-    def _persona_turn(self, turn: int | None) -> list[Message]:
+    def suggest(
+        self, person: str, is_cancelled: Callable[[], bool] = lambda: False
+    ) -> Generator[str]:
+        """Draw a turn of a human's own clone, in pieces; nothing of it is stored.
+
+        Raises:
+            PeopleError, ConsentError: they are no persona, or may not be cloned now.
+            BusyError, EngineError: as `speak`.
+        """
+        with self._lock:
+            builder = replace(self._builder(), messages=[*self._builder().messages])
+            sampling = self._clone.sampling(self._clone.check_persona(person), self._chat)
+        turn = self._clone.speak(builder, person, sampling=sampling, is_cancelled=is_cancelled)
+        with self._queue.slot(self.id, is_cancelled), self._engine_lock:
+            yield from turn
+
+    def prompt_text(self, person: str) -> str:
+        """The exact text after which a persona would speak now, control tokens as written.
+
+        Raises:
+            PeopleError, ConsentError: they are no persona, or may not be cloned now.
+        """
+        with self._lock:
+            ids = self._builder().prompt(self._clone.check_persona(person))
+            self._history.trim()
+        return self._clone.tokenizer.decode(ids)
+
+    def persona_turn(self, turn: int | None) -> list[Message]:
         """The messages of a persona's turn in prompts; None: the last one.
 
         Raises:

@@ -7,11 +7,16 @@ from typing import Any
 
 from myna.conversations import name_mentions
 from myna.errors import RoomError, SpeakingError
-from myna.people import sanitize_name
+from myna.people import CLONE_MARK, sanitize_name
 from myna.persona.clone import Clone
 from myna.rooms.members import RoomMembers
 from myna.rooms.prompt_history import PromptHistory
 from myna.rooms.store import Message, RoomStore
+
+TRANSCRIPT_NOTICE = (
+    f"Made with myna. Lines marked{CLONE_MARK} were written by a language model, not by the "
+    "people whose names they have."
+)
 
 
 class RoomMessages(RoomMembers):
@@ -155,6 +160,14 @@ class RoomMessages(RoomMembers):
         """All messages in order, or only the `last` ones, or those before a message."""
         first = None if before is None else self._store.find(self.id, before)
         return self._store.messages(self.id, last, first)
+
+    def transcript(self) -> str:
+        """All messages as text, each clone's marked as such, so that copies are, too."""
+        messages = self.messages()
+        names = ((m.person + CLONE_MARK * m.by_clone, m.text) for m in messages)
+        lines = [f"{name}: {text}".replace("\n", "\n    ") for name, text in names]
+        head = [TRANSCRIPT_NOTICE, ""] if any(m.by_clone for m in messages) else []
+        return "\n".join([*head, *lines, ""])
 
     def versions(self, turn: int) -> dict[int, list[Message]]:
         """The messages of each version of a turn."""

@@ -21,9 +21,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from myna import __version__
 from myna.errors import SettingsError
 from myna.rooms.registry import Rooms
-from myna.serving import errors, openai_routes, room_routes
+from myna.serving import errors, openai_routes, room_routes, turn_routes
 from myna.serving.access_control import AccessControl, AccessRules, RequestLimits
 from myna.serving.background import StreamRunner
+from myna.serving.conductor import Conductors
 from myna.serving.errors import ClientDisconnectedError, JsonResponse
 from myna.serving.metrics import Metrics, MetricsMiddleware
 from myna.serving.openai_chat import ServedModels
@@ -225,7 +226,8 @@ def create_app(models: ServedModels, rooms: Rooms, options: ServerOptions) -> Fa
     streams = StreamRunner(options.reply_timeout_seconds)
     metrics = Metrics(models.queue, models.clone.tokenizer)
     trusts_audience = options.access.listens_on_loopback
-    services = RoomServices(models, WatchedRooms(rooms, metrics), streams, trusts_audience)
+    watched_rooms, conductors = WatchedRooms(rooms, metrics), Conductors(streams)
+    services = RoomServices(models, watched_rooms, streams, conductors, trusts_audience)
     app = FastAPI(
         title="myna",
         version=__version__,
@@ -242,6 +244,7 @@ def create_app(models: ServedModels, rooms: Rooms, options: ServerOptions) -> Fa
     app.add_exception_handler(ClientDisconnectedError, _on_disconnect)
     app.include_router(openai_routes.create_router(models, streams, metrics))
     app.include_router(room_routes.router)
+    app.include_router(turn_routes.router)
     app.include_router(monitoring)
     _add_middleware(app, options, metrics)
     return app
@@ -252,6 +255,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     api: RoomServices = app.state.room_api
     polling = asyncio.create_task(api.rooms.poll(api.streams.closing))
     yield
+    api.conductors.close()
     await api.streams.close(0)
     await polling
 
