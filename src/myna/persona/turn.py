@@ -81,9 +81,11 @@ class GeneratedTurn(Generation):
         *,
         opening: str = "",
         guard: LineGuard | None = None,
+        prompt_ids: list[int] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        prompt_ids = builder.prompt(person, opening)
+        """`prompt_ids` is another prompt than the builder's, such as one edited by hand."""
+        prompt_ids = builder.prompt(person, opening) if prompt_ids is None else prompt_ids
         super().__init__(engine, prompt_ids, builder.with_breakers(sampling), is_cancelled)
         self.person = person
         self.opening = opening

@@ -125,6 +125,8 @@ class LiveReply:
                 closing(self._pieces()) as pieces,
             ):
                 self.replaced = self._on_start()
+                if self.replaced:
+                    yield ""  # so that whoever shows them hides them now
                 for piece in pieces:
                     yield from self._complete(splitter.feed(piece))
             if not self._stopped.is_set():

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from myna import config
 from myna.config import Sampling
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.clone import Clone
-from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.persona.turn import Generation
 from myna.rendering.turns import entry_line_of, escape_turn
 from myna.rooms.live_reply import LiveReply
-from myna.rooms.room_messages import RoomMessages
+from myna.rooms.room_prompts import RoomPrompts
 from myna.rooms.store import MAX_MESSAGE_CHARS, Message, RoomStore
 
 FREE_SHARE = 0.15
 """Share of the prompt budget that is kept free for the next messages."""
 
 
-class LiveRoom(RoomMessages):
+class LiveRoom(RoomPrompts):
     """A room in use, as `Rooms.open` returns it."""
 
     def __init__(
@@ -38,10 +35,7 @@ class LiveRoom(RoomMessages):
         room_id: str,
         settings: dict[str, Any],
     ) -> None:
-        super().__init__(clone, store, room_id, settings)
-        self._queue = queue
-        self._engine_lock = threading.Lock()
-        """Held while the engine processes a prompt ahead of time."""
+        super().__init__(clone, store, queue, room_id, settings)
         self._current_turn: object | None = None
         """An object for the turn in progress, or about to start."""
         self._reply: weakref.ref[LiveReply] | None = None
@@ -175,51 +169,6 @@ class LiveRoom(RoomMessages):
                 texts = escape_turn(texts)
             return self._start(said[0].person, "\n".join(texts), continued=said[-1])
 
-    def suggest(
-        self, person: str, is_cancelled: Callable[[], bool] = lambda: False
-    ) -> Generator[str]:
-        """Draw a turn of a human's own clone, in pieces; nothing of it is stored.
-
-        Raises:
-            PeopleError, ConsentError: they are no persona, or may not be cloned now.
-            BusyError, EngineError: as `speak`.
-        """
-        with self._lock:
-            builder = replace(self._builder(), messages=[*self._builder().messages])
-            sampling = self._clone.sampling(self._clone.check_persona(person), self._chat)
-        turn = self._clone.speak(builder, person, sampling=sampling, is_cancelled=is_cancelled)
-        with self._queue.slot(self.id, is_cancelled), self._engine_lock:
-            yield from turn
-
-    def prompt_text(self, person: str) -> str:
-        """The exact text after which a persona would speak now, control tokens as written.
-
-        Raises:
-            PeopleError, ConsentError: they are no persona, or may not be cloned now.
-        """
-        with self._lock:
-            ids = self._builder().prompt(self._clone.check_persona(person))
-            self._history.trim()
-        return self._clone.tokenizer.decode(ids)
-
-    def persona_turn(self, turn: int | None) -> list[Message]:
-        """The messages of a persona's turn in prompts; None: the last one.
-
-        Raises:
-            RoomError: there is none.
-        """
-        here = self.personas
-        latest = (m for m in reversed(self._history.messages) if m.by_clone and m.person in here)
-        last = next((m for m in latest if turn in (None, m.turn)), None)
-        if last is None:
-            self._check_consents()
-            raise RoomError(
-                "there is no turn of a persona to regenerate or to continue"
-                if turn is None
-                else "this turn cannot be said anew: its persona is not here, or it is forgotten"
-            )
-        return [m for m in self._history.messages if m.turn == last.turn]
-
     def _choose(self, among: Sequence[str] | None) -> str:
         here = [p for p in self.personas if among is None or p in among]
         if not here:
@@ -231,24 +180,6 @@ class LiveRoom(RoomMessages):
         if not others:
             raise PeopleError(f"{here[0]} spoke last, and nobody else is here to answer")
         return self.next_speaker(others) or others[0]
-
-    def _check_consents(self) -> None:
-        """Raise ConsentError if a persona in the room may not be cloned now."""
-        for person in self._settings["personas"]:
-            if person in self._clone.personas:
-                self._clone.check_persona(person)
-
-    def _builder(self, before: int | None = None) -> PromptBuilder:
-        """The builder of prompts, with the whole prompt history, or with that before a turn."""
-        builder = self._history.builder(self.personas, self.humans, before)
-        builder.prompt_budget = self._clone.prompt_budget(self._chat)
-        builder.day = self.era or builder.day
-        return builder
-
-    @property
-    def _chat(self) -> config.Chat:
-        """The settings of `[chat]` for this room."""
-        return self._clone.chat.with_changes(self._settings["chat"])
 
     def _start(
         self,
@@ -284,19 +215,6 @@ class LiveRoom(RoomMessages):
             self.speaking, self.speaking_turn = person, turn
             self._version = known.version if known else 1
             return reply
-
-    def _recalled(self, person: str, builder: PromptBuilder) -> list[PromptMessage]:
-        memory, audience, chat = self._clone.memory, self.audience, self._chat
-        if memory is None or not chat.memory or not audience:
-            return []
-        return memory.recall(
-            person,
-            builder.messages,
-            audience,
-            max_exchanges=chat.memory_exchanges,
-            max_tokens=min(chat.memory_tokens, builder.prompt_budget // 4),
-            count=lambda text: len(self._clone.tokenizer.encode(text).ids),
-        )
 
     def _save_message(self, reply: LiveReply, text: str, continued: Message | None) -> Message:
         text = text[:MAX_MESSAGE_CHARS]

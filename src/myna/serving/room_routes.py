@@ -170,7 +170,12 @@ def list_personas(services: Services) -> Response:
     models = services.models
     speakers = models.clone.speakers()
     clones = {person: person + CLONE_MARK for person in speakers}
-    return JsonResponse({"personas": speakers, "shown_as": clones, "me": models.default_author})
+    return JsonResponse({
+        "personas": speakers,
+        "shown_as": clones,
+        "me": models.default_author,
+        "may_set_audience": services.trusts_audience,
+    })  # fmt: skip
 
 
 @router.get("/rooms")

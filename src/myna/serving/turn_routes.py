@@ -7,7 +7,7 @@ room's events tell the rest, and a failure is the event `failed`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Annotated
@@ -15,12 +15,19 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request
 from pydantic import Field
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
+from myna.errors import EngineError
 from myna.rooms.registry import LiveReply, LiveRoom
 from myna.rooms.store import MAX_MESSAGE_CHARS, Message
-from myna.serving.background import StreamFactory
-from myna.serving.errors import ApiError, JsonResponse
+from myna.serving.background import (
+    EVENT_STREAM,
+    EventStream,
+    RunningStream,
+    StreamFactory,
+    server_sent_event,
+)
+from myna.serving.errors import ApiError, JsonResponse, error_body, to_api_error
 from myna.serving.room_routes import (
     MemberName,
     Name,
@@ -33,6 +40,7 @@ from myna.serving.room_routes import (
 from myna.serving.watched_rooms import Playing, WatchedRoom, message_json
 
 MAX_TURNS = 50
+MAX_PROMPT_CHARS = 1_000_000
 MIN_SPEED, MAX_SPEED = 0.1, 10.0
 
 router = APIRouter(prefix="/api/rooms/{room}", tags=["Rooms"])
@@ -65,6 +73,13 @@ class VersionChoice(RequestBody):
     """The number of a version."""
 
     version: int
+
+
+class RawPrompt(RequestBody):
+    """A prompt as the model sees it, and the persona who continues it."""
+
+    person: Name
+    text: str = Field(max_length=MAX_PROMPT_CHARS)
 
 
 class PlayingState(RequestBody):
@@ -169,6 +184,71 @@ async def suggest_message(
 
     pieces = await services.streams.collect(request, create)
     return JsonResponse({"text": "".join(pieces).strip()})
+
+
+@router.post("/compare")
+async def compare_turn(
+    request: Request, watched: RoomParam, services: Services, body: TurnChoice | None = None
+) -> Response:
+    """Draw a turn as the base model alone and as the clone would say it; nothing is stored."""
+
+    def create(is_cancelled: Callable[[], bool]) -> Iterator[str]:
+        return watched.room.compare(body.turn if body else None, is_cancelled)
+
+    base, clone = await services.streams.collect(request, create)
+    return JsonResponse({"base": base, "clone": clone})
+
+
+@router.get("/prompt")
+def get_prompt(watched: RoomParam, person: str) -> Response:
+    """Get the exact text after which a persona would speak now, control tokens as written."""
+    return JsonResponse({"person": person, "text": watched.room.prompt_text(person)})
+
+
+@router.post("/prompt", responses=EVENT_STREAM, response_class=StreamingResponse)
+async def continue_prompt(
+    watched: RoomParam, body: RawPrompt, services: Services
+) -> StreamingResponse:
+    """Continue a prompt that was edited by hand as a persona's turn; nothing is stored.
+
+    Answers with server-sent events: `piece` with text, at the end `end`, or `failed`. A prompt
+    that does not end on somebody else's message is refused.
+    """
+    await run_in_threadpool(watched.room.raw_prompt_ids, body.person, body.text)
+
+    def create(is_cancelled: Callable[[], bool]) -> Iterator[str]:
+        return watched.room.continue_prompt(body.person, body.text, is_cancelled)
+
+    return EventStream(_piece_events(services.streams.start(create)))
+
+
+@router.post("/prompt/tokens")
+async def get_prompt_tokens(
+    request: Request, watched: RoomParam, body: RawPrompt, services: Services
+) -> Response:
+    """Get the tokens of a prompt that was edited by hand, and the most probable next ones."""
+    ids = await run_in_threadpool(watched.room.raw_prompt_ids, body.person, body.text)
+    decode = services.models.clone.tokenizer.decode
+
+    def create(_: Callable[[], bool]) -> Iterator[list[tuple[str, float]]]:
+        yield watched.room.next_tokens(body.person, body.text)
+
+    next_: list[tuple[str, float]] | None = None
+    with suppress(EngineError):  # it has no probabilities
+        [next_] = await services.streams.collect(request, create)
+    return JsonResponse({"tokens": [[number, decode([number])] for number in ids], "next": next_})
+
+
+async def _piece_events(pieces: RunningStream[str]) -> AsyncIterator[str]:
+    try:
+        async for piece in pieces:
+            if piece:
+                yield server_sent_event({"text": piece}, event="piece")
+        yield server_sent_event({}, event="end")
+    except Exception as error:  # the status is sent already
+        yield server_sent_event(error_body(to_api_error(error)), event="failed")
+    finally:
+        pieces.stop()
 
 
 @router.post("/play")

@@ -217,6 +217,8 @@ class WatchedRoom:
                 if reply.replaced and not is_replacing:
                     is_replacing = True
                     self.publish_turn(reply.turn, [])
+                if item == "":
+                    continue
                 if isinstance(item, str):
                     if requested_at is not None:
                         self._metrics.first_token_seconds.observe(time.monotonic() - requested_at)

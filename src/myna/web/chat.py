@@ -1,4 +1,4 @@
-"""The chat page."""
+"""The pages to talk on: the chat, and the raw prompt."""
 
 from __future__ import annotations
 
@@ -9,10 +9,16 @@ from starlette.responses import Response
 from myna.web import shell
 
 router = APIRouter(include_in_schema=False)
-"""The chat page."""
+"""The pages to talk on."""
 
 
 @router.get("/")
 async def chat_page(request: Request) -> Response:
     """Show the rooms and their chats."""
     return shell.render(request, "chat.html")
+
+
+@router.get("/prompt")
+async def prompt_page(request: Request) -> Response:
+    """Show the exact text that the model sees, to edit and continue it."""
+    return shell.render(request, "prompt.html")
