@@ -161,6 +161,10 @@ class RoomMessages(RoomMembers):
         first = None if before is None else self._store.find(self.id, before)
         return self._store.messages(self.id, last, first)
 
+    def search(self, words: str) -> list[Message]:
+        """The newest messages of all rooms with all of these words."""
+        return self._store.search(words)
+
     def transcript(self) -> str:
         """All messages as text, each clone's marked as such, so that copies are, too."""
         messages = self.messages()
