@@ -110,7 +110,8 @@ def chat(page: Page, serving: Serving, save: Callable[[str], None]) -> None:
 def prompt(page: Page, serving: Serving, save: Callable[[str], None]) -> None:
     """The raw prompt with its answer."""
     page.goto(f"{serving.url}/prompt?room=camp&person=Cl%C3%A9o")
-    page.wait_for_function("document.getElementById('prompt').value.length > 50")
+    page.locator("#to-chat[href*=camp]").wait_for()
+    page.wait_for_load_state("networkidle")
     serving.engine.says = lambda _: " the lake was fine. the pegs were in the lake\n"
     page.get_by_role("button", name="Continue").click()
     page.locator("#output", has_text="in the lake").wait_for()

@@ -75,7 +75,7 @@ class LiveReply:
 
     def __iter__(self) -> Iterator[str]:
         """Pieces of text; a newline starts the next message."""
-        return (event for event in self.events() if isinstance(event, str))
+        return (event for event in self.events() if isinstance(event, str) and event)
 
     def messages(self) -> Iterator[Message]:
         """Whole messages, each when it is complete."""
@@ -83,6 +83,8 @@ class LiveReply:
 
     def events(self) -> Iterator[str | Message]:
         """Pieces of text, and each message when it is complete, in order.
+
+        A piece may be empty: nothing new was said meanwhile.
 
         Raises:
             BusyError: too many wait for the engine.
@@ -128,6 +130,8 @@ class LiveReply:
                 if self.replaced:
                     yield ""  # so that whoever shows them hides them now
                 for piece in pieces:
+                    if not piece:
+                        yield ""
                     yield from self._complete(splitter.feed(piece))
             if not self._stopped.is_set():
                 yield from self._complete(splitter.finish())

@@ -218,8 +218,8 @@ class WatchedRoom:
                     is_replacing = True
                     self.publish_turn(reply.turn, [])
                 if item == "":
-                    continue
-                if isinstance(item, str):
+                    self._add_piece("", reply_id)
+                elif isinstance(item, str):
                     if requested_at is not None:
                         self._metrics.first_token_seconds.observe(time.monotonic() - requested_at)
                         requested_at = None

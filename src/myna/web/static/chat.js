@@ -75,11 +75,17 @@ async function load() {
   state.stream = follow(api("events"), { after: page.last_event, on: onEvent, state: onConnection });
 }
 
+/** The name of who sits here, in a room: as chosen for it, or as usual if nobody else is there. */
+function nameIn({ id, humans }) {
+  const usual = localStorage.getItem("myna-me") ?? people.me;
+  const chosen = localStorage.getItem(`myna-me ${id}`);
+  return chosen ?? (humans.length === 1 && !humans.includes(usual) ? humans[0] : usual);
+}
+
 function setRoom(room) {
   state.room = room;
-  const stored = localStorage.getItem("myna-me");
   const before = state.me;
-  state.me = room.humans.includes(stored) ? stored : room.humans.at(-1) ?? stored ?? people.me;
+  state.me = nameIn(room);
   if (before !== state.me) log.add(log.all);
   document.title = `${titleOf({ ...room, personas: room.personas })} · myna`;
   byId("room-title").textContent = titleOf(room);
@@ -347,7 +353,7 @@ byId("speed").addEventListener("change", () => setPlaying(true));
 byId("people").addEventListener("click", guarded(async () => {
   people = await loadPeople();
   editPeople(state.room, people, state.me, guarded(async (name) => {
-    localStorage.setItem("myna-me", name);
+    localStorage.setItem(`myna-me ${state.id}`, name);
     setRoom(await get(api()));
     await list.load();
   }));
@@ -363,6 +369,7 @@ byId("new-room").addEventListener("click", guarded(async () => {
   people = await loadPeople();
   newRoom(people, localStorage.getItem("myna-me") ?? people.me, guarded(async (id, name) => {
     localStorage.setItem("myna-me", name);
+    localStorage.setItem(`myna-me ${id}`, name);
     await list.load();
     await openRoom(id);
   }));
