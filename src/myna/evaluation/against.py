@@ -166,7 +166,11 @@ def compare(
         if _keys(measure) != _keys(other):
             notes.append(f"{measure.title}: not the same items, so not compared")
             continue
-        differences.append(_difference(measure, other))
+        difference = _difference(measure, other)
+        if math.isnan(difference.difference.value):
+            notes.append(f"{measure.title}: this draw has nothing to compare it by")
+        else:
+            differences.append(difference)
     return differences, notes
 
 

@@ -131,22 +131,7 @@ def measure_rooms(
         return by_pair(ours, theirs, unit="score")
 
     return [
-        _lines_measure(
-            "repeats",
-            "Repeated lines",
-            "share of lines that equal one of the twelve lines before, or whose character "
-            f"trigrams have a Jaccard similarity above {NEAR_JACCARD}",
-            _repeats,
-            *(clones, stretches, shared),
-        ),
-        _lines_measure(
-            "echoes",
-            "Lines that echo others",
-            f"share of lines of over {SHORT_WORDS} words that repeat one before, or of whose first "
-            f"word pairs more than {ECHO_SHARE:.0%} stand in the {ECHO_WINDOW} lines before",
-            _echoes,
-            *(clones, stretches, shared),
-        ),
+        *_line_measures(clones, stretches, shared),
         Measure(
             "collapsed",
             "Rooms that collapsed",
@@ -188,6 +173,30 @@ def measure_rooms(
             **by_room(speaker_entropy, unit="bits"),
         ),
         _shares(clones, real, notes),
+    ]
+
+
+def _line_measures(
+    clones: Sequence[Room], stretches: Sequence[Room], shared: dict[str, Any]
+) -> list[Measure]:
+    """Lines that say again what was just said."""
+    return [
+        _lines_measure(
+            "repeats",
+            "Repeated lines",
+            "share of lines that equal one of the twelve lines before, or whose character "
+            f"trigrams have a Jaccard similarity above {NEAR_JACCARD}",
+            _repeats,
+            *(clones, stretches, shared),
+        ),
+        _lines_measure(
+            "echoes",
+            "Lines that echo others",
+            f"share of lines of over {SHORT_WORDS} words that repeat one before, or of whose first "
+            f"word pairs more than {ECHO_SHARE:.0%} stand in the {ECHO_WINDOW} lines before",
+            _echoes,
+            *(clones, stretches, shared),
+        ),
     ]
 
 
