@@ -6,6 +6,7 @@ else's message: then the persona's turn is opened behind it, as in training.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -90,10 +91,8 @@ def _opening(builder: PromptBuilder, name: str, persona: str) -> str:
     other = next(m for m in (*builder.members, "Somebody", "Somebody else") if m != name)
     if other == persona:  # in a rendering per persona its turns look different
         other = "Somebody"
-    messages = [PromptMessage(other, _PROBE)]
+    messages = [PromptMessage(person, _PROBE) for person in (other, name)]
     if name == persona:
-        ids = replace(builder, messages=messages, recalled=[]).prompt(persona)
-        return builder.tokenizer.decode(ids).rpartition(_PROBE)[2]
-    messages.append(PromptMessage(name, _PROBE))
-    ids = replace(builder, messages=messages, recalled=[]).prompt(persona)
-    return builder.tokenizer.decode(ids).split(_PROBE)[1]
+        messages.pop()
+    chat = replace(builder, messages=messages, recalled=[], prompt_budget=sys.maxsize)
+    return builder.tokenizer.decode(chat.prompt(persona)).split(_PROBE)[1]

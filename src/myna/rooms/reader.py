@@ -76,7 +76,7 @@ class Message:
     to: tuple[str, ...] = ()
     """The personas that it is for, if its author's client says so."""
     revision: int = 0
-    """How often it was edited."""
+    """Number of edits."""
     reply_to: int | None = None
     """The id of the message that it quotes."""
     version: int = 1

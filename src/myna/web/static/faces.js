@@ -20,7 +20,7 @@ export function initials(name) {
 export function hue(name) {
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name.normalize())) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  return (hash >>> 8) % HUES;
+  return (hash >>> 15) % HUES;
 }
 
 /** A round picture of a person; decoration, as the name stands beside it. */
