@@ -166,9 +166,9 @@ async def _job_events(
         text, end = await asyncio.to_thread(jobs.output, workspace, job, start_at)
         if end > start_at:
             start_at = end
-            yield Event("output", {"text": text}, str(end))
+            yield Event(str(end), "output", {"text": text})
         if state is None or state.state != "running":
-            yield Event("end", state.to_json() if state else {}, str(start_at))
+            yield Event(str(start_at), "end", state.to_json() if state else {})
             return
         await asyncio.sleep(POLL_SECONDS)
 

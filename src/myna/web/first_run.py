@@ -82,7 +82,7 @@ def has_clone(space: Workspace, adapter: str = DEFAULT_ADAPTER) -> bool:
 
 def _is_served(request: Request) -> bool:
     """True if this server talks with a clone already."""
-    return getattr(request.app.state, "room_api", None) is not None
+    return request.app.state.room_api is not None
 
 
 @router.post("/make", status_code=202)
@@ -109,7 +109,7 @@ def open_clone(request: Request, space: Space) -> Response:
     """
     if not has_clone(space):
         raise ApiError(409, "there is no clone yet: train one first", code="refused")
-    restart = getattr(request.app.state, "restart", None)
+    restart = request.app.state.pages.restart
     if restart is None:
         raise ApiError(409, "start `myna serve` again to talk with it", code="refused")
     restart()

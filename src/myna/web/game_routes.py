@@ -299,6 +299,13 @@ def join(new: JoinRequest, request: Request) -> Response:
     return response
 
 
+@guest_router.get("/joined")
+def has_joined(request: Request, secret: Secret = "") -> Response:
+    """Tell if the guest's cookie is of the game that is open."""
+    found = _open_game(request)
+    return JsonResponse({"joined": found is not None and found.find(secret) is not None})
+
+
 @guest_router.get("/game")
 def get_guest_view(request: Request, secret: Secret = "") -> Response:
     """Get the game as this guest sees it."""

@@ -22,6 +22,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -109,7 +110,7 @@ def start(workspace: Workspace, *commands: Sequence[str], delete: Sequence[Path]
             folder.mkdir(mode=0o700)
             write_json(folder / "job.json", asdict(job))
             (folder / "output.txt").touch(mode=0o600)
-            subprocess.Popen(  # noqa: S603  # a list, and no shell reads it
+            runner = subprocess.Popen(  # noqa: S603  # a list, and no shell reads it
                 [sys.executable, "-m", __name__, str(folder)],
                 cwd=workspace.root,
                 stdin=subprocess.DEVNULL,
@@ -117,6 +118,7 @@ def start(workspace: Workspace, *commands: Sequence[str], delete: Sequence[Path]
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+            threading.Thread(target=runner.wait, daemon=True, name="job").start()
             _wait_for_start(folder)
     _remove_old(workspace)
     return job
