@@ -47,7 +47,7 @@ class PersonChange(RequestBody):
     other: str = Field("", max_length=200)
     """The second person of `merge`, the new name of `rename`."""
     asked: str = Field("", max_length=500)
-    scope: tuple[_Scope, ...] = ()
+    scope: list[_Scope] = Field(default_factory=list)
     until: str = Field("", max_length=10)
     pseudonym: str | None = Field(None, max_length=200)
 

@@ -35,7 +35,7 @@ export function progressOf(lines) {
 const number = (text) => Number(text.replaceAll(",", ""));
 
 /** The last line of a failed job: what is wrong, and what to do. */
-export const problemOf = (lines) => (lines.findLast((line) => line.startsWith("myna: ")) ?? lines.findLast((line) => line.trim()) ?? "it failed").replace(/^myna: /, "");
+export const problemOf = (lines) => (lines.findLast((line) => line.startsWith("myna: ")) ?? lines.findLast((line) => line.trim()) ?? "it failed").replace(/^myna: /, "").replace(/uploads\/[0-9a-f]{16}\/files\//, "");
 
 /**
  * A panel for one job at a time. `onEnd(job, lines)` is called when one ends while it is shown,

@@ -46,15 +46,18 @@ async function draw() {
   const counts = Object.entries(GRADES).map(([grade, words]) => [graded.filter((measure) => measure.grade === grade).length, words]).filter(([count]) => count);
   fill(byId("report"),
     one.state === "stale" ? el("p", { class: "problem" }, `It was measured before ${one.reasons[0] ?? "something changed"}: measure again.`) : "",
-    el("p", {}, `Measured on chats that it has never seen. Of ${graded.length} figures: ${counts.map(([count, words]) => `${count} ${words}`).join(", ") || "none has a grade"}. `,
+    el("p", {}, `Measured on chats that it has never seen. Of ${graded.length} graded figures: ${counts.map(([count, words]) => `${count} ${words}`).join(", ") || "none has a grade"}. `,
       one.has_page ? el("a", { href: path("reports", shown) }, "The same with replies and rooms, as one page") : ""),
-    report.faults.length ? report.faults.map((fault) => el("section", { class: "card fault" }, el("h3", {}, upper(fault.name)), el("p", {}, `${upper(fault.text)}.`), el("p", { class: "flat" }, el("b", {}, `${upper(fault.remedy)}.`))))
+    report.faults.length ? report.faults.map((fault) => el("section", { class: "card fault" }, el("h3", {}, upper(fault.name)), el("p", {}, `${upper(fault.text)}.`), el("p", { class: "flat" }, el("b", {}, withCode(`${upper(fault.remedy)}.`)))))
       : el("section", { class: "card fault sound" }, el("h3", {}, "No fault found by these figures")),
     legend(),
     Object.entries(report.sections).map(([name, title]) => section(title, report.measures.filter((measure) => measure.section === name && measure.is_known))),
     people(report),
     notes(report));
 }
+
+/** A text in which what stands between backticks is code. */
+const withCode = (text) => text.split("`").map((part, i) => (i % 2 ? el("code", {}, part) : part));
 
 const upper = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 

@@ -25,7 +25,7 @@ export function roundView(node, onGuess) {
       round.choices.length ? [
         el("h2", {}, round.is_revealed ? `${round.answer.who} said it` : "Who said it?"),
         el("div", { class: "row", role: "group", "aria-label": "People" }, round.choices.map((name) => {
-          const button = el("button", { type: "button", "aria-pressed": String(guess.who === name), data: { choice: `who-${name}` } }, name);
+          const button = el("button", { type: "button", class: `who ${round.answer?.who === name ? "was-real" : ""}`, "aria-pressed": String(guess.who === name), data: { choice: `who-${name}` } }, name);
           button.disabled = !open;
           button.addEventListener("click", () => { who = name; done(round); });
           return button;
@@ -67,5 +67,5 @@ function verdict(round) {
 
 /** The table of a game's players. */
 export const pointsTable = (rows) => el("table", {},
-  el("thead", {}, el("tr", {}, el("th", {}, "player"), ["points", "real found", "right person", "rounds"].map((name) => el("th", { class: "number" }, name)))),
+  el("thead", {}, el("tr", {}, el("th", {}, "player"), ["points", "reply", "person", "rounds"].map((name) => el("th", { class: "number" }, name)))),
   el("tbody", {}, rows.map((row) => el("tr", {}, el("td", { dir: "auto" }, row.player), [row.right + row.who, row.right, row.who, row.rounds].map((value) => el("td", { class: "number" }, String(value)))))));

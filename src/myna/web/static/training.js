@@ -56,11 +56,9 @@ function drawRuns() {
     compare.disabled = run.adapter === shown;
     return el("tr", {},
       el("td", {}, compare),
-      el("td", {}, el("button", { class: "plain", type: "button", onclick: () => followRun(run.adapter), "aria-pressed": String(run.adapter === shown) }, run.adapter)),
+      el("td", {}, el("button", { class: "plain", title: run.made_at ? `made ${when(run.made_at)}` : "", type: "button", onclick: () => followRun(run.adapter), "aria-pressed": String(run.adapter === shown) }, run.adapter)),
       el("td", {}, el("span", { class: `badge ${run.state === "done" ? "good" : ""}` }, STATES[run.state])),
-      el("td", { class: "number" }, run.plan ? run.plan.steps.toLocaleString("en") : "–"),
-      el("td", { class: "number" }, run.plan ? run.plan.tokens.toLocaleString("en") : "–"),
-      el("td", {}, run.made_at ? when(run.made_at) : ""));
+      el("td", { class: "number" }, run.plan ? run.plan.steps.toLocaleString("en") : "–"));
   });
   fill(byId("runs"), rows);
   byId("all-runs").hidden = runs.length === 0;
