@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["letters"]
 PHONE = {"width": 360, "height": 640}
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 """Time that anything in a page may take on a busy machine."""
 
 
@@ -227,7 +227,8 @@ def home(house: Workspace, letters: Tokenizer, tmp_path: Path) -> Iterator[Home]
 
 
 @pytest.fixture
-def at_home(browse: Browsing, home: Home) -> Browsing:
-    """Browsers that look at `home`."""
-    browse.url = home.serving.url
-    return browse
+def at_home(home: Home, chromium: Browser) -> Iterator[Browsing]:
+    """Browsers that look at `home`; they are closed before it is."""
+    browsing = Browsing(chromium, home.serving.url)
+    yield browsing
+    browsing.close()

@@ -48,7 +48,7 @@ def served(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
 
 
 def test_an_empty_workspace_leads_to_the_walk(
-    browse: Browsing, served: tuple[Workspace, str], tmp_path: Path
+    served: tuple[Workspace, str], browse: Browsing, tmp_path: Path
 ) -> None:
     """Up to the training; the next test goes on to the reply."""
     space, browse.url = served
@@ -60,10 +60,9 @@ def test_an_empty_workspace_leads_to_the_walk(
     assert serious(page) == []
     page.get_by_label("Files of an export").set_input_files(export)
     page.get_by_role("button", name="That is me").wait_for(timeout=30_000)
-    page.get_by_label("Ben").check()
+    page.locator("#you-list").get_by_label("Ben").check()
     page.get_by_role("button", name="That is me").click()
-    page.get_by_role("heading", name="Who agreed?").wait_for()
-    page.get_by_label("Ana").check(timeout=30_000)
+    page.locator("#agreed-list").get_by_label("Ana").check(timeout=30_000)
     page.get_by_role("button", name="Go on").click()
     page.get_by_text("Write down who asked them").wait_for()
     page.get_by_label("Who asked them").fill("by me, at the lake")
@@ -78,7 +77,7 @@ def test_an_empty_workspace_leads_to_the_walk(
 
 @pytest.mark.model
 def test_from_an_export_to_a_reply(
-    browse: Browsing, served: tuple[Workspace, str], tmp_path: Path
+    served: tuple[Workspace, str], browse: Browsing, tmp_path: Path
 ) -> None:
     """With the embedded base, and a budget of seconds."""
     space, browse.url = served

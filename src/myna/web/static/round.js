@@ -25,7 +25,7 @@ export function roundView(node, onGuess) {
       round.choices.length ? [
         el("h2", {}, round.is_revealed ? `${round.answer.who} said it` : "Who said it?"),
         el("div", { class: "row", role: "group", "aria-label": "People" }, round.choices.map((name) => {
-          const button = el("button", { type: "button", class: `who ${round.answer?.who === name ? "was-real" : ""}`, "aria-pressed": String(guess.who === name), data: { choice: `who-${name}` } }, name);
+          const button = el("button", { type: "button", class: `who ${round.answer?.who === name ? "was-them" : ""}`, "aria-pressed": String(guess.who === name), data: { choice: `who-${name}` } }, name);
           button.disabled = !open;
           button.addEventListener("click", () => { who = name; done(round); });
           return button;

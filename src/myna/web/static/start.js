@@ -79,7 +79,13 @@ function choice(type, name, one, on) {
 byId("you-form").addEventListener("submit", guarded(async (event) => {
   event.preventDefault();
   const name = new FormData(event.target).get("me");
-  await post("/api/data/people", { action: "me", name });
+  const button = event.target.querySelector(".primary");
+  button.disabled = true;
+  try {
+    await post("/api/data/people", { action: "me", name });
+  } finally {
+    button.disabled = false;
+  }
   go("agreed");
 }));
 byId("not-me").addEventListener("click", () => { step = "agreed"; draw("agreed"); });
