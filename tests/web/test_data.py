@@ -38,9 +38,9 @@ class TestUploads:
 
     def test_a_huge_drop_is_one_clear_line(self) -> None:
         with pytest.raises(ApiError, match=r"300.0 GB are more than the"):
-            uploads.check_size(300 * 10**9, 10**12)
+            uploads.check_size(300 * 10**9, 10**12, 16 * 10**9)
         with pytest.raises(ApiError, match=r"9.0 GB do not fit on the disk, which has 5.0 GB"):
-            uploads.check_size(9 * 10**9, 5 * 10**9)
+            uploads.check_size(9 * 10**9, 5 * 10**9, 16 * 10**9)
 
     def test_pieces_go_on_where_they_were(self, home: Home) -> None:
         data = bytes(range(256)) * 10

@@ -15,7 +15,7 @@ from myna import people
 from myna.errors import MynaError, RoomError, WorkspaceError
 from myna.evaluation import blind
 from myna.people import consent
-from myna.web import game
+from myna.web import game, game_cards
 from myna.web.game import Game, Guess
 from myna.workspace import Workspace
 
@@ -45,8 +45,8 @@ class TestTheDeck:
             Game(home.space, "group", 5, private=False)
 
     def test_private_chats_are_left_out_unless_chosen(self, space: Workspace) -> None:
-        plain = game.playable(space, "group", ["Ana"], "group", private=False)
-        everything = game.playable(space, "group", ["Ana"], "group", private=True)
+        plain = game_cards.playable(space, "group", ["Ana"], "group", private=False)
+        everything = game_cards.playable(space, "group", ["Ana"], "group", private=True)
         assert (len(plain.cards), len(everything.cards)) == (7, 8)
 
     def test_who_was_not_in_a_chat_sees_nothing_of_it(self, space: Workspace) -> None:
@@ -144,13 +144,13 @@ def test_results_have_intervals_and_a_line_for_guessing_by_length(space: Workspa
         replace(blind.answered(deck, card, "Tom", "a", "Ana"), is_right=number % 2 == 0)
         for number, card in enumerate(deck.cards)
     ]
-    found = game.results(answers, deck.cards)
+    found = game_cards.results(answers, deck.cards)
     [row] = found["players"]
     assert (row["right"]["part"], row["right"]["whole"]) == (4, 8)
     assert row["right"]["low"] == pytest.approx(0.215, abs=0.002)  # Wilson, by hand
     assert row["right"]["high"] == pytest.approx(0.785, abs=0.002)
     assert found["longer"]["part"] == 0  # the clone's are longer
-    assert game.share(0, 0)["value"] is None
+    assert game_cards.share(0, 0)["value"] is None
 
 
 def test_two_browsers_play(at_home: Browsing, home: Home) -> None:

@@ -57,6 +57,9 @@ def command(
     web: Annotated[
         bool, typer.Option("--web/--no-web", help="Pages for the browser, beside the API.")
     ] = True,
+    max_upload: Annotated[
+        float, typer.Option(min=0, metavar="GB", help="Largest export dropped on a page.")
+    ] = 16,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute from one address.")] = 600,
     adapter: Adapter = DEFAULT_ADAPTER,
     assignments: Set = None,
@@ -97,7 +100,9 @@ def command(
                     again = process.should_exit = True
 
                 if web:
-                    pages.add_pages(app, pages.PageServices(workspace, access, restart))
+                    upload_bytes = int(max_upload * 1e9)
+                    services = pages.PageServices(workspace, access, restart, upload_bytes)
+                    pages.add_pages(app, services)
                 server.run(process, listening.dup())  # it is closed at the end
 
 

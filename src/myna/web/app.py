@@ -39,6 +39,7 @@ class PageServices:
     access: AccessRules
     restart: Callable[[], None] | None = None
     """Ends the server, which then begins again with the newest clone; None: it cannot."""
+    max_upload_bytes: int = uploads.MAX_UPLOAD_BYTES
 
 
 def add_pages(app: FastAPI, services: PageServices) -> None:

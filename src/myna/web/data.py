@@ -91,7 +91,8 @@ class NewFilter(RequestBody):
 @page.get("/data")
 async def data_page(request: Request) -> Response:
     """Show the data."""
-    return shell.render(request, "data.html")
+    reads_paths = request.app.state.pages.access.listens_on_loopback
+    return shell.render(request, "data.html", reads_paths=reads_paths)
 
 
 @router.get("")

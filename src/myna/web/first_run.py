@@ -46,7 +46,8 @@ class TrainingTime(RequestBody):
 @page.get("/start")
 async def first_run_page(request: Request) -> Response:
     """Show the walk."""
-    return shell.render(request, "start.html")
+    reads_paths = request.app.state.pages.access.listens_on_loopback
+    return shell.render(request, "start.html", reads_paths=reads_paths)
 
 
 @router.get("")

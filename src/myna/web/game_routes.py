@@ -23,7 +23,7 @@ from myna.evaluation import blind
 from myna.serving.errors import ApiError, JsonResponse
 from myna.serving.room_routes import RequestBody
 from myna.serving.watched_rooms import Event
-from myna.web import game, jobs, shell
+from myna.web import game, game_cards, jobs, shell
 from myna.web.commands import OwnerRoute, Space, event_stream
 from myna.web.game import Game, Guess, Player
 
@@ -252,7 +252,7 @@ async def follow_game(request: Request) -> Response:
 def get_results(space: Space, adapter: str = DEFAULT_ADAPTER) -> Response:
     """Get the table of all players over all games, with intervals."""
     deck = blind.load_deck(space, adapter)
-    return JsonResponse(game.results(blind.load_answers(space, adapter, deck), deck.cards))
+    return JsonResponse(game_cards.results(blind.load_answers(space, adapter, deck), deck.cards))
 
 
 async def _game_events(

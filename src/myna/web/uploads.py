@@ -30,8 +30,8 @@ from myna.serving.room_routes import RequestBody
 from myna.web.commands import OwnerRoute, Space
 from myna.workspace import Workspace, explain_disk_errors, read_json, write_json
 
-MAX_UPLOAD_BYTES = 16 * 2**30
-"""Largest drop."""
+MAX_UPLOAD_BYTES = 16 * 10**9
+"""Largest drop, unless `myna serve --max-upload` says another."""
 SPARE_BYTES = 2**30
 """Space that a drop leaves on the disk: importing needs some."""
 MAX_FILES = 5000
@@ -65,11 +65,12 @@ class Upload:
 
 
 @router.post("", status_code=201)
-def announce(new: NewUpload, workspace: Space) -> Response:
+def announce(new: NewUpload, request: Request, workspace: Space) -> Response:
     """Announce files; refused where they do not fit."""
     _remove_old(workspace)
     total = sum(file.size for file in new.files)
-    check_size(total, shutil.disk_usage(workspace.root).free)
+    most: int = request.app.state.pages.max_upload_bytes
+    check_size(total, shutil.disk_usage(workspace.root).free, most)
     names = _unique([safe_name(file.name) for file in new.files])
     upload = Upload(secrets.token_hex(8), names, [file.size for file in new.files])
     folder = _folder(workspace, upload.id)
@@ -79,17 +80,17 @@ def announce(new: NewUpload, workspace: Space) -> Response:
     return JsonResponse(_to_json(workspace, upload), 201)
 
 
-def check_size(total: int, free: int) -> None:
-    """Check that an upload of `total` bytes fits.
+def check_size(total: int, free: int, most: int) -> None:
+    """Check that an upload of `total` bytes fits on the disk, and is no larger than `most`.
 
     Raises:
         ApiError: it is too large, or the disk too full (413).
     """
-    if total > MAX_UPLOAD_BYTES:
+    if total > most:
         raise ApiError(
             413,
-            f"{total / 1e9:,.1f} GB are more than the {MAX_UPLOAD_BYTES / 1e9:,.0f} GB that a "
-            "page takes: type `myna import PATH` where the files are",
+            f"{total / 1e9:,.1f} GB are more than the {most / 1e9:,.0f} GB that a page takes "
+            "(--max-upload): type `myna import PATH` where the files are",
             code="too_large",
         )
     if total > free - SPARE_BYTES:

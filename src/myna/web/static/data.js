@@ -19,7 +19,7 @@ const panel = jobPanel({ onEnd: guarded(async (job) => {
   await load();
 }) });
 byId("job").append(panel.node);
-byId("drop").append(dropZone({ onJob: (job) => { panel.show(job); panel.node.scrollIntoView({ block: "nearest" }); } }));
+byId("drop").append(dropZone({ canRead: "readsPaths" in byId("drop").dataset, onJob: (job) => { panel.show(job); panel.node.scrollIntoView({ block: "nearest" }); } }));
 
 async function load() {
   state = await get("/api/data");

@@ -17,7 +17,7 @@ const panel = jobPanel({ onEnd: guarded(async (job) => {
   await load();
 }) });
 byId("job").append(panel.node);
-byId("drop").append(dropZone({ onJob: (job) => panel.show(job) }));
+byId("drop").append(dropZone({ canRead: "readsPaths" in byId("drop").dataset, onJob: (job) => panel.show(job) }));
 
 async function load() {
   walk = await get("/api/start");
