@@ -130,7 +130,7 @@ class TestRounds:
             if one.round:
                 seen.append(one.round.card.key)
                 one.reveal()
-        assert len(seen) == len(set(seen)) == 7
+        assert len(seen) == len(set(seen)) == 2  # of the others Ana wrote one of the lines
 
     def test_nobody_is_dealt_nothing(self, space: Workspace) -> None:
         one = Game(space, "group", 5, private=False)
@@ -184,17 +184,15 @@ def test_two_browsers_play(at_home: Browsing, home: Home) -> None:
     guest.get_by_text("Round 1 of 2").wait_for()
     assert serious(guest) == []
     assert guest.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    if guest.get_by_text("You sit this round out").count() == 0:
-        assert guest.locator(".was-real").count() == 0
-        guest.get_by_role("group", name="Replies").get_by_role("button").first.click()
-        guest.get_by_role("group", name="People").get_by_role("button", name="Ana").click()
+    assert guest.locator(".was-real").count() == 0
+    guest.get_by_role("group", name="Replies").get_by_role("button").first.click()
+    guest.get_by_role("group", name="People").get_by_role("button", name="Ana").click()
     guest.locator(".was-real").wait_for()
     guest.reload()  # a phone that slept comes back to the same round
     guest.get_by_text("Round 1 of 2").wait_for()
     owner.get_by_role("button", name="Next round").click()
     guest.get_by_text("Round 2 of 2").wait_for()
-    if (show := owner.get_by_role("button", name="Show the answer now")).is_visible():
-        show.click()
+    owner.get_by_role("button", name="Show the answer now").click()
     owner.get_by_role("button", name="Show the end").click()
     guest.get_by_text("That was the game").wait_for()
     assert guest.locator("main img").count() == 0

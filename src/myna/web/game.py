@@ -240,10 +240,11 @@ class Game:
                 self._scores[player.id, "who"] += guess.who == now.card.person
 
     def _guessers(self) -> list[Player]:
-        """The players of this round: not whoever wrote the reply, nor whom it answers."""
-        if self.round is None:
-            return []
-        card = self.round.card
+        """The players of this round."""
+        return [] if self.round is None else self._guessers_of(self.round.card)
+
+    def _guessers_of(self, card: Card) -> list[Player]:
+        """The players of a card: not whoever wrote the reply, nor whom it answers."""
         knows = {card.person, *(person for person, _ in card.before[-1:])}
         return [p for p in self.players if p.state == "playing" and p.person not in knows]
 
@@ -270,14 +271,14 @@ class Game:
         return playable(self.workspace, self.adapter, named, scope, private=self.private)
 
     def _deal(self) -> Card | None:
-        """A card that no player has seen, the personas in turn."""
+        """A card that no player has seen, and at least one can guess; the personas in turn."""
         deck = self._deck()
         answers = blind.load_answers(self.workspace, self.adapter, deck)
         names = {player.name for player in self.players if player.state == "playing"}
         known = {card.key for card in self._played}
         known |= {answer.card for answer in answers if answer.player in names}
         counts = Counter(card.person for card in self._played)
-        left = [card for card in deck.cards if card.key not in known]
+        left = [c for c in deck.cards if c.key not in known and self._guessers_of(c)]
         if not left:
             return None
         fewest = min(counts[card.person] for card in left)

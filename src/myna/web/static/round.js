@@ -58,7 +58,7 @@ function verdict(round) {
     if (!round.guess) return "";
     return round.waiting.length ? `Waiting for ${round.waiting.join(", ")}.` : "";
   }
-  if (!round.guess) return "";
+  if (!round.guess) return round.plays ? "" : "You sat this round out: you wrote this, or were answered.";
   const isRight = round.guess.letter === round.answer.letter;
   const isPerson = round.guess.who === round.answer.who;
   if (!round.choices.length) return isRight ? "Right!" : "The clone had you.";
