@@ -220,7 +220,7 @@ def paired_difference(pairs: Sequence[tuple[Item, Item]], real: float = math.nan
     np.add.at(sums, groups, rows)
     rng = np.random.default_rng(0)
     value = float(_differences(sums.sum(0), real))
-    if len(sums) < 2:
+    if len(sums) < 2 or math.isnan(value):
         return Estimate(value, items=len(pairs))
     drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
     low, high = np.nanquantile(_differences(drawn @ sums, real), (0.025, 0.975))
