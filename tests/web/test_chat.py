@@ -198,7 +198,7 @@ def test_they_talk_while_it_plays_and_pause(
 
 def test_a_clone_of_ones_own_suggests_into_the_input(browsing: Browsing, serving: Serving) -> None:
     make_room(serving, "tea", humans=["Cy"])
-    say(serving, "tea", "soup?", "Ana")
+    speak(serving, "tea", "Ana", "soup?")
     serving.engine.says = lambda _: " I would\n"
     page = browsing.open("/?room=tea")
     page.get_by_role("button", name="My clone suggests").click()

@@ -15,12 +15,16 @@ router = APIRouter(include_in_schema=False)
 @router.get("/")
 async def chat_page(request: Request) -> Response:
     """Show the rooms and their chats; without a clone, the way to the first one."""
-    if request.app.state.room_api is None:
-        return RedirectResponse("/start", 303)
-    return shell.render(request, "chat.html")
+    return _with_clone(request, "chat.html")
 
 
 @router.get("/prompt")
 async def prompt_page(request: Request) -> Response:
     """Show the exact text that the model sees, to edit and continue it."""
-    return shell.render(request, "prompt.html")
+    return _with_clone(request, "prompt.html")
+
+
+def _with_clone(request: Request, template: str) -> Response:
+    if request.app.state.room_api is None:
+        return RedirectResponse("/start", 303)
+    return shell.render(request, template)

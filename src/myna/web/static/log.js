@@ -32,13 +32,15 @@ export class Log {
 
   /** Add messages, each in its place. One that is there already is drawn anew. */
   add(messages) {
+    let hint = null;
     for (const message of messages) {
       const known = this.nodes.get(message.id);
       this.messages.set(message.id, message);
       const node = this.#draw(message);
       this.nodes.set(message.id, node);
       if (known) known.replaceWith(node);
-      else this.#place(node, message.turn, message.id);
+      else this.#place(node, message.turn, message.id, hint);
+      hint = node;
     }
     const nodes = messages.flatMap(({ id }) => [this.nodes.get(id), this.#next(this.nodes.get(id))]);
     this.#regroup(nodes.filter(Boolean));
@@ -145,14 +147,15 @@ export class Log {
     last.append(el("span", { class: "versions", role: "group", "aria-label": "Versions of this turn" }, step(-1, "Version before", "‹"), ` ${shown + 1} of ${numbers.length} `, step(1, "Next version", "›")));
   }
 
-  /** Insert an element behind all of earlier turns, and of smaller ids in its own. */
-  #place(node, turn, id) {
+  /** Insert an element behind all of earlier turns, and of smaller ids in its own; `hint` is a likely place. */
+  #place(node, turn, id, hint = null) {
+    const isAfter = (other) => Number(other.dataset.turn) > turn || (Number(other.dataset.turn) === turn && (other.classList.contains("live") || Number(other.dataset.id) > id));
+    const first = this.log.firstElementChild;
+    if (!first || isAfter(first)) return this.log.prepend(node);
+    if (hint && !isAfter(hint) && (!hint.nextElementSibling || isAfter(hint.nextElementSibling))) return hint.after(node);
     let before = this.log.lastElementChild;
-    while (before && (Number(before.dataset.turn) > turn || (Number(before.dataset.turn) === turn && (before.classList.contains("live") || Number(before.dataset.id) > id)))) {
-      before = before.previousElementSibling;
-    }
-    if (before) before.after(node);
-    else this.log.prepend(node);
+    while (isAfter(before)) before = before.previousElementSibling;
+    return before.after(node);
   }
 
   #next(node) {
