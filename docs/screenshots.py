@@ -60,12 +60,10 @@ def fill(serving: Serving) -> None:
             recite(serving, room, person, text)
         http.post("/api/rooms", json={"id": "camp", "humans": ["Me"], "personas": PEOPLE})
         http.patch("/api/rooms/camp", json={"title": "Camping, again"})
-        quoted = None
         turn = ""
         for person, text in CHAT:
             if person == "Me":
-                said = http.post("/api/rooms/camp/say", json={"person": "Me", "text": text})
-                quoted = said.json()["message"]["id"]
+                http.post("/api/rooms/camp/say", json={"person": "Me", "text": text})
             elif person == turn:
                 serving.engine.says = lambda _, text=text: f"\n{text}\n"
                 http.post("/api/rooms/camp/continue", json={}).raise_for_status()
@@ -74,6 +72,8 @@ def fill(serving: Serving) -> None:
             turn = person
         serving.engine.says = lambda _: " a lake with a car park in it\n"
         http.post("/api/rooms/camp/retry", json={})
+        history = http.get("/api/rooms/camp/messages").json()["messages"]
+        quoted = next(m["id"] for m in history if "into a lake" in m["text"])
         body = {"person": "Me", "text": "we do not talk about the lake", "reply_to": quoted}
         http.post("/api/rooms/camp/say", json=body)
 

@@ -39,9 +39,9 @@ export async function shareDialog(roomPath, title, messages, isMine) {
   const close = openDialog("Share this chat");
   document.getElementById("dialog").append(
     el("p", { class: "soft" }, "Others see what your friends' clones say: ask them first. Every copy says which lines are a clone's."),
-    canvas,
     el("div", { class: "row" }, el("button", { type: "button", class: "primary", onclick: picture }, "Save picture"), el("button", { type: "button", onclick: () => save(new Blob([text], { type: "text/plain" }), "chat.txt") }, "Save text"), el("button", { type: "button", onclick: copy }, "Copy text")),
     said,
+    canvas,
     area,
     el("div", { class: "row end" }, el("button", { type: "button", onclick: close }, "Close")),
   );
@@ -103,12 +103,13 @@ function drawRow(pen, { message, lines, mine, follows, y, width, height }, size)
     write(pen, name, x + 16, top, size(650, 14), color);
     if (message.by_clone) {
       const end = x + 16 + measured(pen, size(650, 14), name) + 8;
-      rect(pen, end, top - 1, 44, 18, 9, "#e4e8ff");
-      write(pen, "clone", end + 6, top + 1, size(550, 12), "#3445b4");
+      const width = measured(pen, size(550, 12), "clone") + 14;
+      rect(pen, end, top - 2, width, 18, 9, "#e4e8ff");
+      write(pen, "clone", end + 7, top + 1, size(550, 12), "#3445b4");
     }
     top += 22;
   }
-  lines.forEach((line, i) => write(pen, line, x + 16, top + 24 * i + 2, size(400, 17), mine ? "#ffffff" : "#1a1c26"));
+  lines.forEach((line, i) => write(pen, line, x + 16, top + 24 * i + 3, size(400, 17), mine ? "#ffffff" : "#1a1c26"));
 }
 
 function write(pen, text, x, y, font, color) {
