@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -173,6 +174,29 @@ def test_a_verb_that_cannot_be_done_says_so_at_once_or_as_an_event(room: Room) -
     with room.events(after) as events:
         failed = until(events, "failed")[-1]["data"]
     assert failed["code"] == "unknown_person"
+
+
+def test_ten_clients_are_told_the_same_in_the_same_order(room: Room) -> None:
+    after = room.last_event()
+    told: list[list[str]] = []
+
+    def follow() -> None:
+        with room.events(after) as events:
+            told.append([str(e) for e in until(events, "dropped")])
+
+    clients = [threading.Thread(target=follow) for _ in range(10)]
+    for client in clients:
+        client.start()
+    put(room, "playing", on=True, turns=3)
+    for number in range(5):
+        room.do("say", person="Zoe", text=f"{number}")
+    eventually(lambda: not room.http.get(room.path).json()["playing"]["is_on"])
+    room.http.delete(room.path)
+    for client in clients:
+        client.join(20)
+    assert len(told) == 10
+    assert all(one == told[0] for one in told)
+    assert sum("'message'" in event for event in told[0]) == 8
 
 
 class TestPlay:

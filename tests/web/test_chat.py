@@ -196,6 +196,13 @@ def test_they_talk_while_it_plays_and_pause(
     page.locator(f"#log .message:nth-child({count + 1})").wait_for()
 
 
+def test_one_of_them_is_asked_to_speak(browsing: Browsing, serving: Serving, room: str) -> None:
+    page = browsing.open(room)
+    page.get_by_role("button", name="Ben speaks now").click()
+    page.locator(".message", has_text="ok").get_by_text("Ben").wait_for()
+    assert messages(page).all_inner_texts() == ["soup?", "ok"]
+
+
 def test_a_clone_of_ones_own_suggests_into_the_input(browsing: Browsing, serving: Serving) -> None:
     make_room(serving, "tea", humans=["Cy"])
     speak(serving, "tea", "Ana", "soup?")
