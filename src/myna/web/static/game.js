@@ -41,7 +41,7 @@ async function loadDeck() {
   const isPrivate = byId("private").checked;
   const found = await get(`/api/game/deck?adapter=${encodeURIComponent(adapter)}&private=${isPrivate}`);
   cards = found.cards;
-  byId("private-count").textContent = `${found.private} cards`;
+  byId("private-count").textContent = `(${found.private})`;
   const unseen = cards.filter((card) => card.is_shown === null).length;
   const shown = cards.filter((card) => card.is_shown).length;
   byId("deck-state").textContent = `${shown} of ${cards.length} cards may be shown${unseen ? `; ${unseen} are not looked through yet` : ""}.`;
@@ -101,6 +101,8 @@ function draw(game) {
   if (!game.players.length) fill(byId("players"), el("li", { class: "soft" }, "Nobody yet."));
   round.show(game.round, game.rounds);
   byId("round").hidden = !game.round;
+  byId("lobby").hidden = game.number > 0;
+  byId("points-card").hidden = !game.table.length;
   byId("next").textContent = game.number === 0 ? "Begin" : game.number >= game.rounds ? "Show the end" : "Next round";
   byId("next").hidden = game.is_over || Boolean(game.round && !game.round.is_revealed);
   byId("reveal").hidden = !(game.round && !game.round.is_revealed);
