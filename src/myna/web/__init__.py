@@ -3,7 +3,7 @@
 app        adds the pages to the server's app
 shell      templates, style and scripts as files, the headers of every page
 login      the login page and its cookie
-jobs       commands that pages start: each a process of its own, which outlives its tab
+jobs       commands that pages start, each a process of its own: job_runner
 commands   what the owner's APIs share: short commands, jobs and their output
 uploads    files that are dropped on a page, in resumable pieces
 data       imports, people and consent, channels, the ledger, samples

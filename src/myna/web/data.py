@@ -26,6 +26,7 @@ from myna.serving.errors import ApiError, JsonResponse
 from myna.serving.room_routes import RequestBody
 from myna.web import jobs, shell, uploads
 from myna.web.commands import OwnerRoute, Space, run_response, start_response
+from myna.web.job_runner import command_line
 from myna.workspace import Workspace, read_json
 
 MAX_SAMPLES = 50
@@ -184,7 +185,7 @@ def change_person(change: PersonChange, space: Space) -> Response:
 @router.post("/people/command")
 def person_command(change: PersonChange) -> Response:
     """Tell the command that a change would be."""
-    return JsonResponse({"command": jobs.command_line(change.arguments())})
+    return JsonResponse({"command": command_line(change.arguments())})
 
 
 @router.get("/people/request")
