@@ -95,7 +95,7 @@ function draw(game) {
   if (!stream) stream = follow("/api/game/events", { on: (kind, data) => (kind === "game" ? draw(data) : guarded(load)()), state: (now) => { if (now === "gone") { stream = null; guarded(load)(); } } });
   byId("code").textContent = game.code ?? "closed";
   byId("code").setAttribute("aria-label", game.code ? [...game.code].join(" ") : "closed");
-  fill(byId("address"), state.address ? ["Friends in the same network open ", el("b", {}, state.address), " and type the code."]
+  fill(byId("address"), state.address ? ["Friends in the same network open ", el("b", {}, state.address), " and type the code, or follow the link ", el("code", { class: "link" }, `${state.address}#code=${game.code ?? ""}`), "."]
     : ["Only this machine can connect now. For friends in the same network, start it as ", el("code", {}, "myna serve --host 0.0.0.0 --key-file FILE"), "; a second browser here opens ", el("a", { href: "/join", target: "_blank", rel: "noopener" }, "/join"), "."]);
   fill(byId("players"), game.players.map(playerView));
   if (!game.players.length) fill(byId("players"), el("li", { class: "soft" }, "Nobody yet."));
