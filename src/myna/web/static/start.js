@@ -8,6 +8,7 @@ import { commandLine, jobPanel } from "./jobs.js";
 const FEW = 12;
 const STEPS = ["chats", "you", "agreed", "make", "hello"];
 const WAIT_MS = 700;
+const MAX_TRIES = 300;
 let walk = null;
 let people = [];
 let more = false; // further chats are being dropped
@@ -133,11 +134,14 @@ byId("hello").addEventListener("click", guarded(async () => {
   byId("hello").disabled = true;
   byId("hello").textContent = "The clone wakes up…";
   if (!walk.is_served || walk.job?.state === "done") await post("/api/start/open");
-  for (;;) {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
     const found = await get("/api/start").catch(() => null);
     if (found?.is_served) return location.assign("/");
   }
+  byId("hello").disabled = false;
+  byId("hello").textContent = "Talk with it";
+  return notify("The clone does not open: the terminal of myna serve says why.", "problem");
 }));
 
 guarded(load)();
