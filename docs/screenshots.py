@@ -182,6 +182,8 @@ def house(folder: Path) -> Workspace:
     steps = [json.loads(line) for line in log_lines(range(1, 84), 120).splitlines()]
     for step in steps:
         step["loss"] += 2.2 / (1 + step["step"] / 9) + rng.gauss(0, 0.12)
+        if step["validation_loss"]:
+            step["validation_loss"] = step["loss"] + 0.15
     (work / "log.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
     answers = {20: "yes the the", 60: "the pegs are in my car\nI think"}
     lines = [{"step": step, "asked": "Ben: who has the pegs", "person": "Ana", "reply": reply}

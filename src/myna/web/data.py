@@ -102,10 +102,11 @@ def get_overview(space: Space) -> Response:
     settings = space.settings()
     ledger = read_json(space.prepared / "ledger.json")
     busy = jobs.running(space)
+    states = stages.status(space)
     return JsonResponse({
         "workspace": space.root.name,
-        "stages": [asdict(stage) for stage in stages.status(space)],
-        "next": stages.next_command(stages.status(space)),
+        "stages": [asdict(stage) for stage in states],
+        "next": stages.next_command(states),
         "imports": [_import_json(record) for record in space.import_records()],
         "ledger": ledger,
         "labels": ACTION_LABELS,

@@ -172,7 +172,8 @@ async function loadChannels() {
   filter.elements.until.value = state.filter.until;
   const rows = channels.map((row) => {
     const box = el("input", { type: "checkbox", name: "channel", value: row.channel ?? "", "aria-label": `Count ${row.channel ?? "this chat"}` });
-    box.checked = isOn(row);
+    box.checked = !row.channel || isOn(row);
+    box.disabled = !row.channel; // a filter goes by names
     return el("tr", {},
       el("td", {}, box),
       el("td", { class: "name", dir: "auto" }, [row.space, row.channel].filter(Boolean).join(" / ") || row.channel_id, el("small", { class: "soft" }, row.source, row.sample ? ` · ${row.sample.slice(0, 80)}` : "")),
@@ -185,7 +186,7 @@ async function loadChannels() {
 
 function wantedFilter() {
   const boxes = [...filter.querySelectorAll("[name=channel]")];
-  const on = boxes.filter((box) => box.checked).map((box) => box.value);
+  const on = boxes.filter((box) => box.checked && box.value).map((box) => box.value);
   const off = boxes.filter((box) => !box.checked).map((box) => box.value);
   const named = [...new Set(off.length === 0 ? [] : on.length <= off.length ? on : off.map((name) => `!${name}`))];
   return { channels: named, since: filter.elements.since.value.trim(), until: filter.elements.until.value.trim() };

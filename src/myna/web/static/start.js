@@ -5,7 +5,7 @@ import { byId, el, fill } from "./dom.js";
 import { dropZone } from "./drop.js";
 import { commandLine, jobPanel } from "./jobs.js";
 
-const FEW = 12;
+const FEW = 40;
 const STEPS = ["chats", "you", "agreed", "make", "hello"];
 const WAIT_MS = 700;
 const MAX_TRIES = 300;
@@ -74,6 +74,7 @@ function drawAgreed() {
 function choice(type, name, one, on) {
   const box = el("input", { type, name, value: one.person });
   box.checked = on;
+  box.disabled = type === "checkbox" && on; // consent is withdrawn on the page Data
   return el("label", { class: "choice", dir: "auto" }, box, el("b", {}, one.person), el("span", { class: "soft" }, `${one.messages.toLocaleString("en")} messages`));
 }
 
