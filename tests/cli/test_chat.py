@@ -44,11 +44,12 @@ def talk(tokenizer: Tokenizer, tmp_path: Path) -> Talking:
         script.names = {"Cy": 1.0, "Ben": 1.0}
         clone = clone_of(script, "Ben Cy")
         store = RoomStore(tmp_path / "rooms.sqlite")
-        room = Rooms(clone, store, Queue(1, 1)).open("tea", humans=["Ana"])
+        rooms = Rooms(clone, store, Queue(1, 1))
+        room = rooms.open("tea", humans=["Ana"])
         shown = io.StringIO()
         screen = Impatient(file=shown, width=80)
         screen.word = word
-        return ChatSession(clone, room, "Ana", screen), script, shown
+        return ChatSession(rooms, room, "Ana", screen), script, shown
 
     return made
 
@@ -155,6 +156,11 @@ class TestTheLastReply:
         assert f"{person} (clone): well\n" in (tmp_path / "tea.txt").read_text("utf-8")
         session.handle("/title Soup and more")
         assert session.room.title == "Soup and more"
+        session.handle("/branch")
+        assert session.room.id.startswith("chat ")
+        session.handle("/delete")
+        assert session.room.messages()[-1].text != "well"
+        assert session.rooms.open("tea").messages()[-1].text == "well"
 
     def test_the_prompt_is_shown_and_continued_as_edited(
         self, said: tuple[ChatSession, Script, io.StringIO], tmp_path: Path

@@ -121,6 +121,24 @@ def test_a_message_quotes_another(room: Room) -> None:
     assert gone.status_code == 400
 
 
+def test_a_room_is_copied_up_to_a_message_and_both_go_on(room: Room) -> None:
+    [said] = room.do("speak", person="Ana")["messages"]
+    quote = room.do("say", person="Zoe", text="really?", reply_to=said["id"])["message"]
+    room.do("say", person="Zoe", text="hm")
+    new = {"id": f"{room.name} too"}
+    path = f"{room.path}/messages/{quote['id']}/branch"
+    branched = room.post(path, **new)
+    assert branched["members"] == ["Ana", "Ben", "Zoe"]
+    copied = room.http.get(f"/api/rooms/{new['id']}/messages").json()["messages"]
+    assert [m["text"] for m in copied] == ["ok", "really?"]
+    assert copied[1]["reply_to"] == copied[0]["id"] != said["id"]
+    room.http.post(f"/api/rooms/{new['id']}/speak", json={"person": "Ben"})
+    assert room.serving.engine.prompts[-1].endswith("\nAna: ok\nZoe: really?\nBen:")
+    assert [text for _, text in room.said()] == ["ok", "really?", "hm"]
+    assert room.http.post(path, json=new).status_code == 400
+    room.http.delete(f"/api/rooms/{new['id']}")
+
+
 def test_rooms_are_listed_with_titles_and_last_lines_and_searched(room: Room) -> None:
     room.http.patch(room.path, json={"title": " Soup\nand more "})
     room.do("say", person="Zoe", text="SOUPÇON")

@@ -247,6 +247,18 @@ def test_rooms_are_listed_and_all_of_them_searched(
     page.locator("#nothing").wait_for()
 
 
+def test_a_chat_goes_on_in_a_copy(browsing: Browsing, serving: Serving, room: str) -> None:
+    say(serving, "tea", "hm")
+    page = browsing.open(room)
+    menu(page, "soup?", "Branch from here")
+    page.locator("#room-list li").nth(1).wait_for()
+    page.locator(".message", has_text="hm").wait_for(state="detached")
+    write(page, "beer?")
+    said(page, "beer?").wait_for()
+    assert messages(page).all_inner_texts()[:2] == ["soup?", "beer?"]
+    assert [m.text for m in serving.rooms.store.messages("tea")] == ["soup?", "hm"]
+
+
 def test_text_of_a_chat_is_never_markup(browsing: Browsing, serving: Serving) -> None:
     make_room(serving, "tea<b>", humans=["<b>Zoe</b>"])
     with serving.http() as http:

@@ -25,7 +25,6 @@ from myna.cli._terminal import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from myna.persona.clone import Clone
     from myna.rooms.registry import LiveReply, LiveRoom, Rooms
     from myna.rooms.store import Message
 
@@ -56,6 +55,7 @@ COMMANDS_HELP = """\
 /compare            the last reply as the base model alone would say it
 /prompt             the exact text that the model sees next
 /prompt FILE        continue a text in a file, edited by hand; nothing is stored
+/branch             go on in a copy of the room; this one stays as it is
 /find WORDS         search all rooms
 /title WORDS        give the room a title
 /save FILE          write the chat as text, each clone marked
@@ -104,7 +104,7 @@ def command(
         live, resumed = _open_room(rooms, room, personas)
         me = people.sanitize_name(as_ or (live.humans or ["Me"])[-1])
         live.join(me)
-        session = ChatSession(clone, live, me, console())
+        session = ChatSession(rooms, live, me, console())
         interactive = sys.stdin.isatty()
         if interactive:
             _enable_line_editing()
@@ -113,19 +113,20 @@ def command(
             session.print_recent()
         closing_down = Event()
         with ThreadPoolExecutor(1) as background:
-            background.submit(live.read_ahead, closing_down.is_set)
+            background.submit(session.room.read_ahead, closing_down.is_set)
             while (line := _read_line(f"{session.me}: " if interactive else "")) is not None:
                 try:
                     if not session.handle(line):
                         break
                 except MynaError as error:
                     note(f"myna: {error}")
-                background.submit(live.read_ahead, closing_down.is_set)
+                background.submit(session.room.read_ahead, closing_down.is_set)
             closing_down.set()
-        if live.messages(1):
-            note(f"Stored. Resume with `myna chat --room {LAST}`, later with --room '{live.id}'.")
+        room_id = session.room.id
+        if session.room.messages(1):
+            note(f"Stored. Resume with `myna chat --room {LAST}`, later with --room '{room_id}'.")
         else:
-            rooms.drop(live.id)
+            rooms.drop(room_id)
 
 
 def _open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom, bool]:
@@ -134,8 +135,6 @@ def _open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[Liv
     Raises:
         RoomError: `name` is "last" and there is no room yet.
     """
-    from datetime import datetime
-
     from myna.errors import RoomError
     from myna.rooms.registry import OWNER
 
@@ -145,12 +144,17 @@ def _open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[Liv
         if not chat_rooms:
             raise RoomError("there is no room to resume yet: start one with `myna chat`")
         name = chat_rooms[-1]
-    if not name:
-        now = f"{NAME} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-        name = next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in room_ids)
+    name = name or _new_room_id(room_ids)
     # A resumed room, such as a bot's, keeps its audience.
     audience = None if name in room_ids else OWNER
     return rooms.open(name, personas=personas, audience=audience), name in room_ids
+
+
+def _new_room_id(known: Sequence[str]) -> str:
+    from datetime import datetime
+
+    now = f"{NAME} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    return next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in known)
 
 
 def _enable_line_editing() -> None:
@@ -171,7 +175,7 @@ def _read_line(prompt: str) -> str | None:
 class ChatSession:
     """A room, and the human in it."""
 
-    clone: Clone
+    rooms: Rooms
     room: LiveRoom
     me: str
     screen: Console
@@ -200,6 +204,7 @@ class ChatSession:
             "/suggest": lambda _: self._print_unstored(self.me, self.room.suggest(self.me)),
             "/compare": lambda _: self._compare(),
             "/prompt": self._prompt,
+            "/branch": lambda _: self._branch(),
             "/find": self._find,
             "/title": self.room.rename,
             "/save": self._save,
@@ -253,7 +258,7 @@ class ChatSession:
         """Print a reply as it is generated; return False if Ctrl-C stopped it."""
         from myna import people
 
-        style = person_colours(self.clone.personas)[reply.person]
+        style = person_colours(self.rooms.clone.personas)[reply.person]
         self.screen.print(f"{reply.person}{people.CLONE_MARK}: ", style=f"bold {style}", end="")
         with reply:
             try:
@@ -317,6 +322,12 @@ class ChatSession:
             self.screen.print(piece, end="")
         self.screen.print()
 
+    def _branch(self) -> None:
+        for last in self.room.messages(1):
+            new_id = _new_room_id(self.rooms.ids())
+            self.room = self.rooms.branch(self.room.id, last.id, new_id)
+            note(f"You go on in a copy, '{new_id}'.")
+
     def _find(self, words: str) -> None:
         for message in self.room.search(words):
             note(f"{message.room}: {message.person}: {message.text}")
@@ -333,13 +344,13 @@ class ChatSession:
         from myna import people
 
         if names:
-            chosen = [people.match_name(n, self.clone.personas) for n in names.split(",")]
+            chosen = [people.match_name(n, self.rooms.clone.personas) for n in names.split(",")]
             for name in self.room.personas:
                 if name not in chosen:
                     self.room.dismiss(name)
             for name in chosen:
                 self.room.summon(name)
-        others = [p for p in self.clone.speakers() if p not in self.room.members]
+        others = [p for p in self.rooms.clone.speakers() if p not in self.room.members]
         note(f"In the room: {', '.join(self.room.members)}")
         if others:
             note(f"Not in the room: {', '.join(others)}")

@@ -2,7 +2,7 @@
 
 import { ApiError, call, get, guarded, notify, path, post, remove, showError } from "./api.js";
 import { compareDialog } from "./compare.js";
-import { confirmDialog, editMessage, editPeople, loadPeople, newRoom } from "./dialogs.js";
+import { confirmDialog, editMessage, editPeople, loadPeople, newRoom, roomId } from "./dialogs.js";
 import { byId, el, fill, perFrame } from "./dom.js";
 import { follow } from "./events.js";
 import { face, listed } from "./faces.js";
@@ -414,6 +414,7 @@ function openMenu(message, anchor) {
     ["Reply", () => quote(message)],
     ["Copy", () => copy(message)],
     ["Edit", () => edit(message)],
+    ["Branch from here", () => branch(message)],
     ...(message.by_clone
       ? [
           ["Retry this turn", () => post(api("retry"), turn, AT_ONCE)],
@@ -423,6 +424,15 @@ function openMenu(message, anchor) {
       : []),
     ["Delete", () => remove(api("messages", message.id)), "danger"],
   ]);
+}
+
+/** Go on in a copy of the chat up to a message. */
+async function branch(message) {
+  const id = roomId();
+  await post(api("messages", message.id, "branch"), { id });
+  localStorage.setItem(`myna-me ${id}`, state.me);
+  await list.load();
+  await openRoom(id);
 }
 
 async function copy(message) {
