@@ -78,7 +78,7 @@ def test_talk_in_an_empty_room_begins_with_a_real_moment(talk: Talking, tmp_path
         "Ben: the soup is cold", "Cy: oh", "Ben: yes", "Cy: so?", split="validation"
     )
     chats.frame(space=pl.lit(""), channel=pl.lit("tea")).write_parquet(tmp_path / "chats")
-    session.clone.beginnings = Beginnings(tmp_path / "chats", people)
+    session.rooms.clone.beginnings = Beginnings(tmp_path / "chats", people)
     session.room.set_audience(OWNER)
     session.handle("/talk 1")
     first, *_ = shown.getvalue().splitlines()
@@ -96,7 +96,7 @@ def test_an_era_is_a_day_in_the_system_line(talk: Talking) -> None:
     session, script, _ = talk("")
     with pytest.raises(SettingsError, match="knows no dates"):
         session.handle("/era 2019")
-    session.clone.format = prompt_format("{people} on {date}.")
+    session.rooms.clone.format = prompt_format("{people} on {date}.")
     with pytest.raises(SettingsError, match="'noon' is no date"):
         session.handle("/era noon")
     for typed, day in (("2019", "2019-07-15"), ("2019-02", "2019-02-15"), ("2019-02-03",) * 2):
