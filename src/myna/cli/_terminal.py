@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from rich.console import Console
     from rich.progress import Progress
 
@@ -46,6 +48,30 @@ def open_workspace(ctx: typer.Context, assignments: list[str] | None) -> tuple[W
 
     workspace = find_workspace(ctx)
     return workspace, override(workspace.settings(), assignments or [])
+
+
+def keep_choices(
+    workspace: Workspace, settings: Settings, *, leave: Collection[str] = ()
+) -> None:
+    """Write settings that options have changed into myna.toml: the next commands use them, too.
+
+    Args:
+        workspace: with the file.
+        settings: with those of the options.
+        leave: names of settings that are for this one time.
+    """
+    from myna.config import changes, with_choices
+    from myna.workspace import explain_disk_errors, write_text
+
+    changed = changes(workspace.settings(), settings)
+    chosen = {name: value for name, value in changed.items() if name not in leave}
+    if not chosen:
+        return
+    path = workspace.settings_file
+    with explain_disk_errors(path):
+        write_text(path, with_choices(path.read_text("utf-8-sig"), chosen))
+    told = ", ".join(f"{n} = {json.dumps(v, ensure_ascii=False)}" for n, v in chosen.items())
+    note(f"kept in {path.name}: {told}")
 
 
 _OBEYED = re.compile(

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myna.cli._terminal import Json, Set, console, note, open_workspace, print_json
+from myna.cli._terminal import (
+    Json,
+    Set,
+    console,
+    keep_choices,
+    note,
+    open_workspace,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,7 +45,10 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Even if nothing changed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Clean, split and render the messages into samples; print the ledger."""
+    """Clean, split and render the messages into samples; print the ledger.
+
+    Choices made by options are written into myna.toml.
+    """
     from myna import config
 
     workspace, settings = open_workspace(ctx, assignments)
@@ -51,6 +62,7 @@ def command(
     }
     settings = config.updated(settings, "filter", {k: v for k, v in chosen.items() if v})
     prepare_if_stale(workspace, settings, force=force)
+    keep_choices(workspace, settings)
     ledger = read_ledger(workspace)
     if as_json:
         print_json(ledger.to_json())

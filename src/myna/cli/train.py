@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from myna.cli._terminal import (
     Json,
     Set,
     console,
+    keep_choices,
     note,
     open_workspace,
     print_json,
@@ -72,14 +74,25 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train the adapter, or resume from the last checkpoint."""
+    """Train the adapter, or resume from the last checkpoint.
+
+    Choices made by options are written into myna.toml, but for a budget, and for other adapters.
+    """
+    from myna import stages
+
     budget_setting = [f"train.budget={budget}"] if budget else []
     workspace, settings = open_workspace(ctx, [*(assignments or []), *budget_setting])
     if write_config is not None:
         _write_config(workspace, settings, write_config)
         return
+    _check_options_of_samples(workspace, settings, assignments or [])
     if canaries and adapter == DEFAULT_ADAPTER:
         adapter = CANARY_ADAPTER
+    if adapter == DEFAULT_ADAPTER and not dry_run and _is_main_process():
+        # Another adapter keeps its own settings: it is there to try some.
+        keep_choices(
+            workspace, settings, leave={f"train.{name}" for name in stages.RUNTIME_SETTINGS}
+        )
     left_out: list[str] = []
     if without:
         left_out = _leave_out(workspace, settings, adapter, without)
@@ -100,6 +113,27 @@ def command(
         note(
             f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
             f"({done['epochs']:.2g} epochs: {done['reason']}). Next: myna evaluate, myna chat"
+        )
+
+
+def _check_options_of_samples(
+    workspace: Workspace, settings: Settings, assignments: list[str]
+) -> None:
+    """Check that --set changes nothing that the samples were made with.
+
+    Raises:
+        WorkspaceError: it does: `myna prepare` has to be told, too.
+    """
+    from myna import stages
+    from myna.errors import WorkspaceError
+
+    if not assignments or not (workspace.prepared / "samples.parquet").exists():
+        return
+    reasons = stages.stale_samples(workspace, settings)
+    if reasons and not stages.stale_samples(workspace, workspace.settings()):
+        flags = " ".join(f"--set {shlex.quote(a)}" for a in assignments if a[:6] != "train.")
+        raise WorkspaceError(
+            f"the samples were made with other settings ({reasons[0]}): run `myna prepare {flags}`"
         )
 
 
