@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,6 +47,7 @@ COMMANDS_HELP = """\
 /essay PROMPT       ask for an essay (of personas who wrote essays)
 /journal DATE       ask for a journal entry
 /retry              regenerate the last reply
+/save FILE          save the conversation as a text file
 /forget             start a new context; the messages stay stored
 /quit               leave"""
 
@@ -57,7 +59,9 @@ def command(
     ] = None,
     as_: Annotated[
         str,
-        typer.Option("--as", metavar="NAME", help="Your name. Default: Me, or that of last time."),
+        typer.Option(
+            "--as", metavar="NAME", help="Your name. Default: that of last time, or of the owner."
+        ),
     ] = "",
     room: Annotated[
         str, typer.Option(help=f"Resume this room; '{LAST}': the newest one. Default: a new room.")
@@ -89,13 +93,18 @@ def command(
         personas = [clone.check_persona(name) for name in matched] or None
         rooms = Rooms(clone, store, Queue(1, 1))
         live, resumed = _open_room(rooms, room, personas)
-        me = people.sanitize_name(as_ or (live.humans or ["Me"])[-1])
+        owner = people.owner_name(people.load(workspace.people_file))
+        me, who = own_name(as_, live.humans, owner, personas or live.personas)
         live.join(me)
-        session = ChatSession(clone, live, me, console())
         interactive = sys.stdin.isatty()
+        session = ChatSession(clone, live, me, console(), echo=not interactive)
         if interactive:
             _enable_line_editing()
-        note(f"In the room: {', '.join(live.members)}. /help lists the commands.")
+        note(f"In the room: {', '.join(live.members)}. You are {me}. /help lists the commands.")
+        if who:
+            note(who)
+        if impossible := session.impossible():
+            note(f"Not in this room: {', '.join(impossible)}.")
         if resumed:
             session.print_recent()
         closing_down = Event()
@@ -113,6 +122,30 @@ def command(
             note(f"Stored. Resume with `myna chat --room {LAST}`, later with --room '{live.id}'.")
         else:
             rooms.drop(live.id)
+
+
+def own_name(
+    given: str, humans: Sequence[str], owner: str, personas: Sequence[str]
+) -> tuple[str, str]:
+    """The human's name in a room, and a line to tell them if it keeps a clone silent or out.
+
+    Args:
+        given: with --as, or "".
+        humans: in the room, if it is resumed.
+        owner: the workspace's, or "".
+        personas: in the room, or to be.
+    """
+    from myna.people import sanitize_name
+
+    if given or humans:
+        return sanitize_name(given or humans[-1]), ""
+    if owner not in personas:
+        return owner or "Me", ""
+    if len(personas) == 1:
+        return "Guest", "You talk to your own clone as Guest; --as NAME sets another name."
+    return owner, (
+        f"You are {owner}, so the clone of {owner} is not here; `myna chat --as NAME` brings it in."
+    )
 
 
 def _open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom, bool]:
@@ -162,12 +195,17 @@ class ChatSession:
     room: LiveRoom
     me: str
     screen: Console
+    echo: bool = False
+    """Print what the human says: no terminal shows what they typed."""
 
     def handle(self, line: str) -> bool:
         """Do what a typed line asks for; return False to leave."""
         word, _, rest = line.strip().partition(" ")
         if not word.startswith("/"):
             if self.room.say(self.me, line):
+                if self.echo:
+                    self.screen.print(f"{self.me}: ", style="bold", end="")
+                    self.screen.print(_indented(line, self.me))
                 self._let_answer()
             return True
         actions: dict[str, Callable[[str], object]] = {
@@ -179,6 +217,7 @@ class ChatSession:
             "/essay": lambda prompt: self._write(prompt=prompt),
             "/journal": lambda day: self._write(day=day),
             "/retry": lambda _: self._print_reply(self.room.regenerate()),
+            "/save": self._save,
             "/forget": self._forget,
             "/help": lambda _: note_lines(COMMANDS_HELP),
         }
@@ -289,6 +328,33 @@ class ChatSession:
             note("It begins with what was really said:")
         self._print_past(begun)
         return bool(begun)
+
+    def impossible(self) -> list[str]:
+        """The commands that lead nowhere in this room, each with the reason."""
+        reasons = []
+        if len(self.room.personas) < 2:
+            reasons.append(f"/talk ({'one persona alone' if self.room.personas else 'no persona'})")
+        if "{date}" not in self.clone.format.samples.system_lines[0]:
+            reasons.append("/era (the clone learned no dates)")
+        return reasons
+
+    def _save(self, name: str) -> None:
+        from myna import people
+        from myna.errors import RoomError
+        from myna.workspace import explain_disk_errors, write_text
+
+        path = Path(name or f"{self.room.id.replace(':', '.')}.txt").expanduser()
+        if path.exists():
+            raise RoomError(f"{path} is there already: choose another name, /save FILE")
+        messages = self.room.messages()
+        speakers = [f"{m.person}{people.CLONE_MARK * m.by_clone}" for m in messages]
+        lines = [
+            f"{who}: {_indented(message.text, who)}\n"
+            for who, message in zip(speakers, messages, strict=True)
+        ]
+        with explain_disk_errors(path):
+            write_text(path, "".join(lines))
+        note(f"{len(lines):,} messages are in {path}")
 
     def _era(self, when: str) -> None:
         self.room.set_era(when or None)
