@@ -50,6 +50,13 @@ def open_workspace(ctx: typer.Context, assignments: list[str] | None) -> tuple[W
     return workspace, override(workspace.settings(), assignments or [])
 
 
+def next_line(workspace: Workspace) -> str:
+    """The line that names the next command, as `myna status` does."""
+    from myna import stages
+
+    return f"Next: {stages.next_command(stages.status(workspace))}"
+
+
 def keep_choices(
     workspace: Workspace, settings: Settings, *, leave: Collection[str] = ()
 ) -> None:
@@ -100,6 +107,30 @@ def note_lines(text: str) -> None:
     """Print a text of myna's own, of several lines, on standard error."""
     for line in text.splitlines():
         note(line)
+
+
+def ask(question: str) -> str | None:
+    """The line that is typed as the answer to a question; None at the end of the input.
+
+    Without a terminal the answer is read all the same, and shown behind the question.
+    """
+    sys.stderr.write(f"{one_line(question)} ")
+    sys.stderr.flush()
+    try:
+        line = input()
+    except EOFError:
+        note("")
+        return None
+    if not sys.stdin.isatty():
+        note(line)
+    return line.strip()
+
+
+def is_yes(answer: str | None, *, default: bool = False) -> bool:
+    """True for a yes as people type it; `default` for an empty answer."""
+    if not answer:
+        return default
+    return answer.casefold() in ("y", "yes", "j", "ja", "si", "sí", "oui", "o", "ok", "sure")
 
 
 def print_json(data: Any) -> None:

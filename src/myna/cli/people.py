@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, console, find_workspace, note, print_json
+from myna.cli._terminal import (
+    Json,
+    ask as ask_,
+    console,
+    find_workspace,
+    is_yes,
+    next_line,
+    note,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from myna import people as people_
@@ -24,8 +33,20 @@ Person = Annotated[str, typer.Argument(help="A name, or the beginning of one.")]
 app = typer.Typer(help="List the people in the chats; change their names and consent.")
 
 
+MAX_PEOPLE = 20
+"""People who get a row each, unless all are asked for."""
+MAX_SUGGESTIONS = 10
+"""Suggested merges that are printed; `myna people merge` goes through all."""
+
+
 @app.callback(invoke_without_command=True)
-def command(ctx: typer.Context, as_json: Json = False) -> None:
+def command(
+    ctx: typer.Context,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="A row for everybody, however many they are.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the people in the chats; change their names and consent."""
     if ctx.invoked_subcommand:
         return
@@ -36,7 +57,7 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
     opt_outs = consent.load_opt_outs(workspace.opt_outs_file)
     everyone, tables = people.load(workspace.people_file), workspace.message_files()
     lines = overview.summarize_persons(everyone, tables)
-    suggestions = overview.suggest_merges(everyone, tables)
+    suggestions = overview.suggest_merges(everyone, overview.account_names(tables))
     if as_json:
         print_json(
             {
@@ -49,8 +70,8 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
     if not lines:
         note("no people yet. Next: myna import PATH")
         return
-    _print_people(lines)
-    _print_suggestions(suggestions)
+    _print_people(lines, len(lines) if everybody else MAX_PEOPLE)
+    print_suggestions(suggestions)
     _print_bots(overview.suggest_bots(everyone, tables))
     for entry in opt_outs:
         who = f"{entry.name} ({entry.account}) opted out on {entry.at[:10]}"
@@ -61,12 +82,63 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def merge(ctx: typer.Context, name: Person, other: Person) -> None:
-    """Merge two persons: OTHER's accounts become NAME's."""
+def merge(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A name, or the beginning of one.")] = None,
+    other: Annotated[str | None, typer.Argument(help="Another of the same human.")] = None,
+) -> None:
+    """Merge two persons: OTHER's accounts become NAME's. Without names: ask about each suggestion.
+
+    NAME keeps the name and the consent.
+    """
+    from myna.errors import SettingsError
     from myna.people import consent
 
+    if name is None:
+        _merge_suggested(find_workspace(ctx))
+        return
+    if other is None:
+        raise SettingsError(
+            f'{name} and who? Type `myna people merge "{name}" "OTHER NAME"`, or '
+            "`myna people merge` alone to be asked about each suggestion"
+        )
     _change(
         ctx, lambda people: consent.merge_persons(people, name, other), f"{other} is {name} now"
+    )
+
+
+def _merge_suggested(workspace: Workspace) -> None:
+    """Ask about each suggestion, the best first, until none is left or the answers end."""
+    from myna import people
+    from myna.people import consent, overview
+    from myna.workspace import explain_disk_errors
+
+    names, declined, merged = overview.account_names(workspace.message_files()), set(), 0
+    while True:
+        everyone = people.load(workspace.people_file)
+        left = overview.suggest_merges(everyone, names, declined)
+        if not left:
+            break
+        pair = left[0].first, left[0].second
+        answer = ask_(f"{_suggestion(left[0])}. One person? [y/N, q to stop]")
+        if answer is None or answer.casefold() in ("q", "quit"):
+            break
+        if not is_yes(answer):
+            declined.add(pair)
+            continue
+        with explain_disk_errors(workspace.people_file):
+            people.save(workspace.people_file, consent.merge_persons(everyone, *pair))
+        merged += 1
+        note(f'  myna people merge "{pair[0]}" "{pair[1]}"')
+    note(f"{merged:,} merged, {len(left):,} not asked about. {next_line(workspace)}")
+
+
+def _suggestion(suggestion: MergeSuggestion) -> str:
+    """A suggested merge, with what it rests on."""
+    first, second = suggestion.messages
+    return (
+        f"{suggestion.first} ({first:,} messages) and {suggestion.second} ({second:,}): "
+        f"{suggestion.because}"
     )
 
 
@@ -298,10 +370,11 @@ def _change(ctx: typer.Context, change: Callable[[People], People], summary: str
     path = find_workspace(ctx).people_file
     with explain_disk_errors(path):
         people.save(path, change(people.load(path)))
-    note(f"{summary}. Next: myna prepare")
+    note(f"{summary}. {next_line(find_workspace(ctx))}")
 
 
-def _print_people(lines: list[PersonSummary]) -> None:
+def _print_people(lines: list[PersonSummary], most: int) -> None:
+    """Print a table of the personas and of those who wrote most, and count the others."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -311,7 +384,9 @@ def _print_people(lines: list[PersonSummary]) -> None:
         right = column in ("messages", "words")
         is_name = column in ("person", "accounts")
         table.add_column(column, justify="right" if right else "left", no_wrap=not is_name)
-    for line in lines:
+    lines = sorted(lines, key=lambda line: (line.consent != "clone", not line.is_me))
+    most = max(most, sum(line.consent == "clone" for line in lines))
+    for line in lines[:most]:
         name = Text(line.person)
         if line.shown != line.person:
             name.append(f" (shown as {line.shown})", style="dim")
@@ -330,14 +405,21 @@ def _print_people(lines: list[PersonSummary]) -> None:
             ),
         )
     console().print(table)
+    if others := lines[most:]:
+        messages = sum(line.messages for line in others)
+        note(f"{len(others):,} others wrote {messages:,} messages: `myna people --all` lists them")
 
 
-def _print_suggestions(suggestions: list[MergeSuggestion]) -> None:
-    for suggestion in suggestions:
-        note(
-            f"{suggestion.first} and {suggestion.second} may be one person ({suggestion.because}): "
-            f'myna people merge "{suggestion.first}" "{suggestion.second}"'
-        )
+def print_suggestions(suggestions: list[MergeSuggestion]) -> None:
+    """Print the best suggestions, and the command that goes through all of them."""
+    if not suggestions:
+        return
+    count = "1 pair" if len(suggestions) == 1 else f"{len(suggestions):,} pairs"
+    note(f"{count} may be one person each; `myna people merge` asks about all of them:")
+    for suggestion in suggestions[:MAX_SUGGESTIONS]:
+        note(f"  {_suggestion(suggestion)}")
+    if len(suggestions) > MAX_SUGGESTIONS:
+        note(f"  and {len(suggestions) - MAX_SUGGESTIONS:,} more")
 
 
 def _print_bots(bots: list[tuple[str, str]]) -> None:

@@ -79,6 +79,8 @@ class ImportResult:
     notes: list[str] = field(default_factory=list)
     trouble: str | None = None
     copy_of: str = ""
+    owner: str = ""
+    """The account of whoever made the export, if the file tells."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -253,7 +255,8 @@ class _GroupImport:
             if result.messages and not result.texts:
                 result.notes.append("none of its messages has a text: there is nothing to train on")
             if tally.me is not None and result.messages:
-                self.my_accounts.add(f"{platform}:{tally.me}")
+                result.owner = f"{platform}:{tally.me}"
+                self.my_accounts.add(result.owner)
             self.bytes_done += file.size
             self.progress(self.bytes_done, file.name)
 
