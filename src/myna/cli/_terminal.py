@@ -98,9 +98,18 @@ def one_line(text: str) -> str:
     return visible(text).replace("\n", "\\n")
 
 
+_bars: list[Progress] = []
+"""Progress bars on the terminal: what is printed meanwhile stands above them."""
+
+
 def note(line: str) -> None:
     """Print a line on standard error."""
-    typer.echo(one_line(line), err=True)
+    if _bars:
+        from rich.text import Text
+
+        _bars[-1].console.print(Text(one_line(line)))
+    else:
+        typer.echo(one_line(line), err=True)
 
 
 def note_lines(text: str) -> None:
@@ -169,17 +178,35 @@ class LogFormatter(logging.Formatter):
         return visible(super().format(plain))
 
 
-def progress_bar(*columns: Any) -> Progress:
-    """A progress bar on standard error; draws nothing without a terminal."""
+def progress_bar(*columns: Any, transient: bool = False) -> Progress:
+    """A progress bar on standard error; draws nothing without a terminal.
+
+    A transient one is gone when it is done.
+    """
     from rich.progress import BarColumn, Progress, TextColumn
 
+    class Bar(Progress):
+        """A bar that lines are printed above."""
+
+        def start(self) -> None:
+            """See rich."""
+            super().start()
+            if not self.disable:
+                _bars.append(self)
+
+        def stop(self) -> None:
+            """See rich."""
+            if self in _bars:
+                _bars.remove(self)
+            super().stop()
+
     screen = console(err=True)
-    return Progress(
+    return Bar(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         *columns,
         console=screen,
-        transient=False,
+        transient=transient,
         disable=not screen.is_terminal,
     )
 

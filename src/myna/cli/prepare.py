@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from myna.workspace import Workspace
 
 NAME = "prepare"
+MAX_PEOPLE = 20
+"""Personas who get a row each in the ledger's table of people."""
 
 
 def command(
@@ -131,7 +133,9 @@ def print_ledger(ledger: Ledger, screen: Console) -> None:
     people = Table(title="People", title_justify="left")
     for name in ("person", "characters", "trained", "validation", "test", "kept"):
         people.add_column(name, justify="left" if name == "person" else "right")
-    for person in ledger.people:
+    cloned = [share for share in ledger.people if share.train or share.validation or share.test]
+    shown = cloned[:MAX_PEOPLE] or ledger.people[:MAX_PEOPLE]
+    for person in shown:
         not_held_out = person.characters - person.validation - person.test
         people.add_row(
             Text(person.person),
@@ -141,6 +145,11 @@ def print_ledger(ledger: Ledger, screen: Console) -> None:
             f"{person.test:,}",
             f"{person.train / not_held_out:.1%}" if not_held_out else "–",
         )
+    others = [share for share in ledger.people if share not in shown]
+    if others:
+        characters = sum(share.characters for share in others)
+        name = "1 other" if len(others) == 1 else f"{len(others):,} others"
+        people.add_row(name, f"{characters:,}", *[""] * 4, style="dim")
     screen.print(people)
     if ledger.redacted:
         replaced = ", ".join(f"{count:,} × {kind}" for kind, count in ledger.redacted.items())

@@ -169,7 +169,8 @@ def prepare(
             context.persons,
             lambda some: store.load(some["number"], ("person", "text")),
         )
-    ledger.notes += [*_notes(built), *_quiet_note(kept, context.persons)]
+        greedy = greedy_rules(ledger, context.persons, personas, store)
+    ledger.notes += [*_notes(built), *_quiet_note(kept, context.persons), *greedy]
     trained = [share.person for share in ledger.people if share.replies["train"]]
     info = PreparedInfo(
         tokenizer_fingerprint=tokenizer.fingerprint,
@@ -247,6 +248,43 @@ def _quiet_note(kept: pl.DataFrame, persons: Sequence[str]) -> list[str]:
     ]
 
 
+MAX_TAKEN_SHARE = 0.1
+"""Share of a persona's characters above which a rule that takes them is named."""
+MAX_EXAMPLE_CHARS = 80
+
+
+def greedy_rules(
+    ledger: Ledger, persons: Sequence[str], personas: Sequence[str], store: MessageStore
+) -> list[str]:
+    """A line for each rule that takes over a tenth of a persona's text, with its setting.
+
+    Args:
+        ledger: with the shares of people, and what rules took.
+        persons: the names of people by their numbers.
+        personas: names of those who may be cloned.
+        store: the messages.
+    """
+    written = Counter({share.person: share.characters for share in ledger.people})
+    for taken in ledger.taken:
+        if taken.action == "drop":
+            written[persons[taken.person]] += taken.characters
+    lines = []
+    for taken in sorted(ledger.taken, key=lambda taken: -taken.characters):
+        name, rule = persons[taken.person], RULES_BY_NAME[taken.rule]
+        share = taken.characters / max(1, written[name])
+        if name not in personas or share <= MAX_TAKEN_SHARE:
+            continue
+        said = store.load(pl.Series([taken.example], dtype=pl.UInt32))["text"][0].replace("\n", " / ")
+        cut = said[:MAX_EXAMPLE_CHARS] + "…" * (len(said) > MAX_EXAMPLE_CHARS)
+        becomes = "is left out" if taken.action == "drop" else "is only context"
+        use, action = ("train it", "keep") if "keep" in rule.actions else ("see it", "context")
+        lines.append(
+            f"{share:.0%} of what {name} wrote {becomes} by the rule {rule.name} ({rule.reason}), "
+            f'such as "{cut}"; to {use}: {rule.name} = "{action}" under [rules] in myna.toml'
+        )
+    return lines
+
+
 def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame:
     """The samples of one split, or all.
 
@@ -285,6 +323,7 @@ def add_to_ledger(
         messages = context.filter(pl.col("rule").eq_missing(name))
         why = RULES_BY_NAME[name].reason if name else ""
         ledger.rows.append(rules.ledger_row(str(name), "context", why, messages, quote))
+        ledger.taken += rules.taken(str(name), "context", messages) if name else []
     for action, (name, why) in TARGETS.items():
         held = kept.filter(pl.col("is_target") & (pl.col("split") == action))
         if held.height:
