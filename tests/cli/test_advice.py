@@ -38,17 +38,14 @@ def told(path: Path) -> list[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     }
-    inner = {
-        id(part) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for part in n.values
-    }
+    inner = {id(part) for n in ast.walk(tree) if isinstance(n, ast.JoinedStr) for part in n.values}
     texts = []
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             parts = (p.value if isinstance(p, ast.Constant) else "NAME" for p in node.values)
             texts.append("".join(map(str, parts)))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in docstrings | inner:
-                texts.append(node.value)
+        elif isinstance(node, ast.Constant) and id(node) not in docstrings | inner:
+            texts += [node.value] if isinstance(node.value, str) else []
     return texts
 
 
@@ -98,7 +95,9 @@ def road(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, li
     assert run(folder, [*filled(new), "--base", str(base)]).status == 0
     friends, typed = folder / "Ana", []
     options = {
-        "prepare": ["--since", "2024-05-01", "--channel", "walks", "--set", "samples.max_length=128"],
+        "prepare": [
+            "--since", "2024-05-01", "--channel", "walks", "--set", "samples.max_length=128",
+        ],
         "train": QUICK,
         "evaluate": ["--items", "10", "--rooms", "0"],
     }  # fmt: skip
@@ -138,6 +137,6 @@ def test_options_of_samples_that_train_gets_are_handed_to_prepare(
     assert command == "prepare --set samples.max_length=96"
     assert run(road[0], filled(command)).status == 0
     assert run(road[0], wanted).status == 0
-    assert run(road[0], ["status", "--adapter", "short", "--json"]).json()["stages"][2]["state"] == (
-        "done"
-    )
+    assert run(road[0], ["status", "--adapter", "short", "--json"]).json()["stages"][2][
+        "state"
+    ] == ("done")

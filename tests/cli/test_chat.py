@@ -15,8 +15,7 @@ from tests.persona.test_memory import Chats, people
 
 from myna.cli.chat import ChatSession, own_name
 from myna.engines.queueing import Queue
-from myna.errors import RoomError
-from myna.errors import SettingsError
+from myna.errors import RoomError, SettingsError
 from myna.persona.scenes import Beginnings
 from myna.rendering.tokenizer import Tokenizer
 from myna.rooms.registry import OWNER, Rooms
@@ -130,7 +129,7 @@ def test_a_room_is_saved_as_a_text_that_says_who_is_a_clone(talk: Talking, tmp_p
     session.handle(f"/save {saved}")
     lines = saved.read_text("utf-8").splitlines()
     assert lines[:3] == ["Ana: soup?", "     or tea", "Ben (clone): well, yes"]
-    with pytest.raises(RoomError, match="tea.txt is there already: choose another name"):
+    with pytest.raises(RoomError, match=r"tea\.txt is there already: choose another name"):
         session.handle(f"/save {saved}")
 
 

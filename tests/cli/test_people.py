@@ -13,9 +13,7 @@ from tests.cli.conftest import run
 def crowd(tmp_path: Path) -> Path:
     """A workspace of 60 people on two platforms, 12 of them on both."""
     names = [f"Person{chr(65 + n // 26)}{chr(65 + n % 26)}" for n in range(48)]
-    said = [
-        (name, n) for name in names for n in range(1 + (name == names[3]) * 4)
-    ]
+    said = [(name, n) for name in names for n in range(1 + (name == names[3]) * 4)]
     rows = [
         {"author": name, "text": f"line {n}", "timestamp": f"2024-05-01T10:{n:02}:00Z"}
         for name, n in said

@@ -246,7 +246,9 @@ class TestChoices:
         assert list(changes(parse(written, "x.toml"), chosen)) == []
 
     def test_replace_what_stands_there_and_leave_the_rest(self) -> None:
-        text = '# mine\nbase = "a"\n\n[filter]\nchannels = [\n  "tea",\n]  # why\n\n# Soup.\n[split]\n'
+        text = (
+            '# mine\nbase = "a"\n\n[filter]\nchannels = [\n  "tea",\n]  # why\n\n# Soup.\n[split]\n'
+        )
         chosen = override(parse(text, "x"), ["filter.channels=soup", "filter.until=2024-05-01"])
         assert with_choices(text, changes(parse(text, "x"), chosen)) == (
             '# mine\nbase = "a"\n\n[filter]\nuntil = "2024-05-01"\nchannels = ["soup"]  # why\n\n'
@@ -260,7 +262,9 @@ class TestChoices:
         assert len(written.splitlines()) == len(template().splitlines())
 
     def test_of_a_section_that_is_not_there_make_one(self) -> None:
-        assert with_choices("", {"filter.since": "2024-05-01"}) == '[filter]\nsince = "2024-05-01"\n'
+        assert (
+            with_choices("", {"filter.since": "2024-05-01"}) == '[filter]\nsince = "2024-05-01"\n'
+        )
         assert with_choices("[split]\ntest = 0.2\n", {"base": "b"}) == (
             'base = "b"\n\n[split]\ntest = 0.2\n'
         )

@@ -99,7 +99,9 @@ def application_invite_url(application_id: str) -> str:
             f"{DEVELOPER_PORTAL} (your application, General Information)"
         )
     return discord.utils.oauth_url(
-        int(application_id), permissions=REQUIRED_PERMISSIONS, scopes=("bot", "applications.commands")
+        int(application_id),
+        permissions=REQUIRED_PERMISSIONS,
+        scopes=("bot", "applications.commands"),
     )
 
 

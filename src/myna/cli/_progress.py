@@ -126,7 +126,9 @@ class ProgressLines:
             if not total:
                 return f"{self._what}: {duration(passed)} so far"
             left = f", about {duration(passed * (total - done) / done)} left" if done else ""
-            return f"{self._what}: {done:,.0f} of {total:,.0f}{self._unit} ({done / total:.0%}){left}"
+            return (
+                f"{self._what}: {done:,.0f} of {total:,.0f}{self._unit} ({done / total:.0%}){left}"
+            )
 
     def _tell_now_and_then(self) -> None:
         while not self._closed.wait(min(1.0, SECONDS_BETWEEN_LINES)):

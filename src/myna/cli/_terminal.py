@@ -57,9 +57,7 @@ def next_line(workspace: Workspace) -> str:
     return f"Next: {stages.next_command(stages.status(workspace))}"
 
 
-def keep_choices(
-    workspace: Workspace, settings: Settings, *, leave: Collection[str] = ()
-) -> None:
+def keep_choices(workspace: Workspace, settings: Settings, *, leave: Collection[str] = ()) -> None:
     """Write settings that options have changed into myna.toml: the next commands use them, too.
 
     Args:
@@ -118,7 +116,7 @@ def note_lines(text: str) -> None:
         note(line)
 
 
-def ask(question: str) -> str | None:
+def ask_line(question: str) -> str | None:
     """The line that is typed as the answer to a question; None at the end of the input.
 
     Without a terminal the answer is read all the same, and shown behind the question.

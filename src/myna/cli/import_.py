@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from myna.cli._progress import progress, working
 from myna.cli._terminal import (
     Json,
-    ask,
+    ask_line,
     console,
     find_workspace,
     is_yes,
     next_line,
     note,
     print_json,
-    progress_bar,
 )
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def command(
             "myna: --consent clone is for chats whose authors have all agreed to be cloned, and "
             "nothing notes who asked them: `myna people allow NAME` does, for each"
         )
-    discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
+    with working("looking for chats"):
+        discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
     if zone:
         config.updated(config.Settings(), "conversations", {"zones": [zone]}, "--zone")
     results = _import(workspace, discovery, new_consent, zone)
@@ -125,20 +126,32 @@ def command(
 def _import(
     workspace: Workspace, discovery: Discovery, consent: Any, zone: str | None
 ) -> list[ImportResult]:
+    """Import the chats; Ctrl-C tells what is kept."""
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from myna.importing.import_files import import_files
 
     total = sum(file.size for file, _ in discovery.chats)
-    with progress_bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
-        task = progress.add_task("", total=total)
+    results: list[ImportResult] = []
+    columns = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    with progress(*columns, unit="bytes") as update:
 
-        def update(done: int, name: str) -> None:
-            progress.update(task, completed=done, description=name[:40])
+        def show(done: int, _: str) -> None:
+            update("importing", done, total)
 
-        return list(
-            import_files(workspace, discovery.chats, consent=consent, progress=update, zone=zone)
-        )
+        show(0, "")
+        try:
+            results.extend(
+                import_files(workspace, discovery.chats, consent=consent, progress=show, zone=zone)
+            )
+        except KeyboardInterrupt:
+            stored = sum(result.stored for result in results)
+            note(
+                f"stopped: {stored:,} new messages of {len(results):,} of "
+                f"{len(discovery.chats):,} files are kept; the same command goes on with the rest"
+            )
+            raise typer.Exit(130) from None
+    return results
 
 
 def _ask_owner(workspace: Workspace, before: People, after: People) -> None:
@@ -149,7 +162,7 @@ def _ask_owner(workspace: Workspace, before: People, after: People) -> None:
     if after.me in ("", before.me, people.UNNAMED_OWNER):
         return
     if sys.stdin.isatty() and is_yes(
-        ask(f"You are {after.me} in these chats. May you be cloned, too? [y/N]")
+        ask_line(f"You are {after.me} in these chats. May you be cloned, too? [y/N]")
     ):
         people.save(workspace.people_file, set_me(after, after.me))
     else:
@@ -177,11 +190,13 @@ def _ask_unnamed(workspace: Workspace, before: People, results: list[ImportResul
             question = f"nothing says {what}: is it you, {everyone.me}? [Y/n]"
             if not sys.stdin.isatty():
                 note(f"nothing says {what}: if it is you, type {merging}")
-            elif is_yes(ask(question), default=True):
+            elif is_yes(ask_line(question), default=True):
                 everyone = merge_persons(everyone, everyone.me, person.name)
             continue
-        question = f"nothing says {what}: what is your name? (Enter: {person.name})"
-        name = people.sanitize_name(ask(question) or "Me") if sys.stdin.isatty() else person.name
+        name = person.name
+        if sys.stdin.isatty():
+            question = f"nothing says {what}: what is your name? (Enter: {name})"
+            name = people.sanitize_name(ask_line(question) or name)
         if name != person.name:
             everyone = rename_person(everyone, person.name, name)
         else:

@@ -11,7 +11,7 @@ import typer
 
 from myna.cli._terminal import (
     Json,
-    ask as ask_,
+    ask_line,
     console,
     find_workspace,
     is_yes,
@@ -120,7 +120,7 @@ def _merge_suggested(workspace: Workspace) -> None:
         if not left:
             break
         pair = left[0].first, left[0].second
-        answer = ask_(f"{_suggestion(left[0])}. One person? [y/N, q to stop]")
+        answer = ask_line(f"{_suggestion(left[0])}. One person? [y/N, q to stop]")
         if answer is None or answer.casefold() in ("q", "quit"):
             break
         if not is_yes(answer):

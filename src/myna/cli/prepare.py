@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from myna.cli._progress import progress
 from myna.cli._terminal import (
     Json,
     Set,
@@ -89,7 +90,8 @@ def prepare_if_stale(workspace: Workspace, settings: Settings, *, force: bool = 
             note("nothing has changed since the last time (--force prepares again)")
             return
     tokenizer = Tokenizer(find_base(settings.base, weights=False, report=note).folder)
-    prepare.run(workspace, settings, tokenizer, note)
+    with progress(unit="messages", transient=True) as update:
+        prepare.run(workspace, settings, tokenizer, note, update)
 
 
 def _end_consents(workspace: Workspace) -> None:

@@ -6,11 +6,11 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from myna.cli._terminal import ask, note
+from myna.cli._terminal import ask_line, note
 
 if TYPE_CHECKING:
     from myna.people import People
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from myna.workspace import Workspace
 
 NAME = "start"
+T = TypeVar("T")
 STEPS = ("new", "import", "people", "prepare", "train", "evaluate", "chat")
 MAX_CHOICES = 12
 """People who get a number of their own; others are chosen by name."""
@@ -104,7 +105,7 @@ def _quoted(word: str) -> str:
     return f'"{word}"' if not re.search(r'["$`\\!]', word) else shlex.quote(word)
 
 
-def _ask_until[T](question: str, default: str, parse: Callable[[str], T]) -> T:
+def _ask_until(question: str, default: str, parse: Callable[[str], T]) -> T:
     """Ask until the answer can be parsed, and return what it means.
 
     Raises:
@@ -113,7 +114,7 @@ def _ask_until[T](question: str, default: str, parse: Callable[[str], T]) -> T:
     from myna.errors import MynaError, SettingsError
 
     shown = f"{question} [{default}]" if default else question
-    while (answer := ask(shown)) is not None:
+    while (answer := ask_line(shown)) is not None:
         try:
             return parse(answer or default)
         except MynaError as error:

@@ -66,8 +66,8 @@ def add_people(
 
     Accounts with the same name stay separate persons: the second gets a number. Bots get
     consent "no", and placeholders such as "Facebook user" at most "context". The user who made
-    the export becomes `me`, if no person with a name is yet. A default of "clone" counts for these people
-    only, and is not kept for those of later imports.
+    the export becomes `me`, if no person with a name is yet. A default of "clone" counts for
+    these people only, and is not kept for those of later imports.
 
     Args:
         people: the known people.

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import polars as pl
 
@@ -50,6 +51,18 @@ MAX_PERSONAS_DRAWN = 12
 """Most personas whose habits are in the report."""
 
 Report = Callable[[str], None]
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Takes the name of a work, what is done of it and all there is to do; None if unknown."""
+
+    def __call__(self, what: str, done: float = 0, total: float | None = None) -> None:
+        """Show it."""
+
+
+def silent(what: str, done: float = 0, total: float | None = None) -> None:
+    """Show nothing."""
 
 
 NOBODY = (
@@ -70,7 +83,11 @@ class PrepareResult:
 
 
 def run(
-    workspace: Workspace, settings: Settings, tokenizer: Tokenizer, report: Report = lambda _: None
+    workspace: Workspace,
+    settings: Settings,
+    tokenizer: Tokenizer,
+    report: Report = lambda _: None,
+    progress: Progress = silent,
 ) -> PrepareResult:
     """Prepare all that was imported; the old output stays until the new one is whole.
 
@@ -90,7 +107,7 @@ def run(
         workspace_.atomic_folder(workspace.prepared) as new,
     ):
         scores = workspace.root / SCORES_FILE
-        result = prepare(tables, people, settings, tokenizer, new, report, scores=scores)
+        result = prepare(tables, people, settings, tokenizer, new, report, progress, scores=scores)
         workspace_.write_json(new / "ledger.json", result.ledger.to_json())
         result.info.save(new)
         workspace_.write_manifest(
@@ -113,6 +130,7 @@ def prepare(
     tokenizer: Tokenizer,
     folder: Path,
     report: Report = lambda _: None,
+    progress: Progress = silent,
     *,
     scores: Path | None = None,
     batch: int = BATCH_MESSAGES,
@@ -125,7 +143,8 @@ def prepare(
         settings: all of them.
         tokenizer: of the base model.
         folder: for `messages.parquet` and `samples.parquet`.
-        report: called with lines on the progress.
+        report: called with lines of news.
+        progress: called while messages are worked on.
         scores: the file that keeps the scores of the quality pass; None to forget them.
         batch: messages of a batch.
 
@@ -140,7 +159,6 @@ def prepare(
     ledger, spec = Ledger(), renderings.rendering_spec(settings.samples.rendering, tokenizer)
     message_batches = list(batches(tables, batch))
     total = sum(one.length for one in message_batches)
-    report(f"cleaning {total:,} messages")
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix=".batches-") as temp_dir,
         workers.worker_pool(total) as pool,
@@ -148,10 +166,15 @@ def prepare(
         messages = pl.scan_parquet(list(tables))
         context = clean_batches.cleaning_context(messages, people, settings, Path(temp_dir))
         store = MessageStore(Path(temp_dir), tuple(one.length for one in message_batches))
-        features = pool.map(partial(clean_batches.clean_batch, context), message_batches)
+        features = _counted(
+            pool.map(partial(clean_batches.clean_batch, context), message_batches),
+            lambda batch: batch.rows.height,
+            partial(progress, "cleaning messages", total=total),
+        )
         kept = select_messages.apply_message_rules(
             select_messages.gather_features(features), context, store, ledger
         )
+        progress("sorting messages into conversations")
         scores = scores or Path(temp_dir, SCORES_FILE)
         kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
         _check_rest(ledger, kept)
@@ -159,8 +182,13 @@ def prepare(
         names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
         build = partial(build_samples.build_batch, config)
-        conversations = pool.map(build, build_samples.conversation_batches(kept, batch))
-        built = _report_samples(conversations, report)
+        built = list(
+            _counted(
+                pool.map(build, build_samples.conversation_batches(kept, batch)),
+                lambda built: len(built.is_target),
+                partial(progress, "making samples of messages", total=kept.height),
+            )
+        )
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
         add_to_ledger(
@@ -189,13 +217,16 @@ def prepare(
     return PrepareResult(folder, ledger, info, drawn)
 
 
-def _report_samples(batches: Iterable[BuildStats], report: Report) -> list[BuildStats]:
-    """Collect the statistics of batches as they are built, and report the progress."""
-    built: list[BuildStats] = []
-    for stats in batches:
-        built.append(stats)
-        report(f"rendered {sum(one.samples.total() for one in built):,} samples")
-    return built
+def _counted(
+    batches: Iterable[T], size: Callable[[T], int], progress: Callable[[int], None]
+) -> Iterator[T]:
+    """Pass batches on, and tell how many messages they have had so far."""
+    done = 0
+    progress(done)
+    for one in batches:
+        done += size(one)
+        progress(done)
+        yield one
 
 
 def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
@@ -274,7 +305,9 @@ def greedy_rules(
         share = taken.characters / max(1, written[name])
         if name not in personas or share <= MAX_TAKEN_SHARE:
             continue
-        said = store.load(pl.Series([taken.example], dtype=pl.UInt32))["text"][0].replace("\n", " / ")
+        said = store.load(pl.Series([taken.example], dtype=pl.UInt32))["text"][0].replace(
+            "\n", " / "
+        )
         cut = said[:MAX_EXAMPLE_CHARS] + "…" * (len(said) > MAX_EXAMPLE_CHARS)
         becomes = "is left out" if taken.action == "drop" else "is only context"
         use, action = ("train it", "keep") if "keep" in rule.actions else ("see it", "context")
