@@ -38,7 +38,9 @@ from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
 from myna.preparing import build_samples, clean_batches, html_reports, select_messages
 from myna.preparing.build_samples import BuildConfig, BuildStats
-from myna.preparing.message_store import BATCH_MESSAGES, MessageStore, batches
+from myna.preparing.clean_batches import CleaningContext
+from myna.preparing.message_store import BATCH_MESSAGES, MessageBatch, MessageStore, batches
+from myna.preparing.select_messages import MessageFeatures
 from myna.preparing.statistics import Habits, habits, speaking_habits
 from myna.rendering import renderings
 from myna.rendering.spec import RenderingSpec
@@ -166,14 +168,8 @@ def prepare(
         messages = pl.scan_parquet(list(tables))
         context = clean_batches.cleaning_context(messages, people, settings, Path(temp_dir))
         store = MessageStore(Path(temp_dir), tuple(one.length for one in message_batches))
-        features = _counted(
-            pool.map(partial(clean_batches.clean_batch, context), message_batches),
-            lambda batch: batch.rows.height,
-            partial(progress, "cleaning messages", total=total),
-        )
-        kept = select_messages.apply_message_rules(
-            select_messages.gather_features(features), context, store, ledger
-        )
+        features = _clean(message_batches, context, pool, partial(progress, total=total))
+        kept = select_messages.apply_message_rules(features, context, store, ledger)
         progress("sorting messages into conversations")
         scores = scores or Path(temp_dir, SCORES_FILE)
         kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
@@ -181,14 +177,7 @@ def prepare(
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
         names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
-        build = partial(build_samples.build_batch, config)
-        built = list(
-            _counted(
-                pool.map(build, build_samples.conversation_batches(kept, batch)),
-                lambda built: len(built.is_target),
-                partial(progress, "making samples of messages", total=kept.height),
-            )
-        )
+        built = _build_samples(kept, config, pool, batch, progress)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
         add_to_ledger(
@@ -227,6 +216,34 @@ def _counted(
         done += size(one)
         progress(done)
         yield one
+
+
+def _clean(
+    message_batches: Sequence[MessageBatch],
+    context: CleaningContext,
+    pool: workers.WorkerPool,
+    progress: Callable[..., None],
+) -> MessageFeatures:
+    """Clean the messages onto disk; return the features of all."""
+    cleaned = _counted(
+        pool.map(partial(clean_batches.clean_batch, context), message_batches),
+        lambda batch: batch.rows.height,
+        partial(progress, "cleaning messages"),
+    )
+    return select_messages.gather_features(cleaned)
+
+
+def _build_samples(
+    kept: pl.DataFrame, config: BuildConfig, pool: workers.Pool, batch: int, progress: Progress
+) -> list[BuildStats]:
+    """Build the samples of all conversations; return the statistics of each batch."""
+    batches = build_samples.conversation_batches(kept, batch)
+    stats = _counted(
+        pool.map(partial(build_samples.build_batch, config), batches),
+        lambda built: len(built.is_target),
+        partial(progress, "making samples of messages", total=kept.height),
+    )
+    return list(stats)
 
 
 def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
