@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._progress import working
 from myna.cli._terminal import (
     Adapter,
     Json,
@@ -149,7 +150,8 @@ def open_bot(
     from myna.rooms.registry import Rooms
     from myna.rooms.store import RoomStore
 
-    clone = open_clone(workspace, name, settings, scope="group", report=note)
+    with working("loading the clone"):
+        clone = open_clone(workspace, name, settings, scope="group", report=note)
     consents = clone.consents
     outbox = Outbox(workspace.bots / f"{platform}.sqlite")
     store = RoomStore(workspace.rooms_file)

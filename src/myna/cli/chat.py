@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._progress import working
 from myna.cli._terminal import (
     Adapter,
     Set,
@@ -87,7 +88,8 @@ def command(
 
     workspace, settings = open_workspace(ctx, assignments)
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
-    clone = open_clone(workspace, adapter, settings, scope="owner", seed=seed, report=note)
+    with working("loading the clone"):
+        clone = open_clone(workspace, adapter, settings, scope="owner", seed=seed, report=note)
     with closing(clone), closing(RoomStore(workspace.rooms_file)) as store:
         matched = [people.match_name(n, clone.personas) for n in with_ or ()]
         personas = [clone.check_persona(name) for name in matched] or None

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._progress import SECONDS_BETWEEN_LINES, ProgressLines, duration, working
 from myna.cli._terminal import (
     Adapter,
     Json,
@@ -226,8 +228,8 @@ def _train(
     continue_training: bool,
 ) -> dict[str, Any]:
     _print_recipe(settings)
-    _print_once("loading torch")
-    with requiring_extra():
+    loading = working("loading PyTorch") if _is_main_process() else nullcontext()
+    with loading, requiring_extra():
         from myna.training import run
         from myna.training.data import Variation
         from myna.training.progress import TrainingCallbacks
@@ -236,15 +238,18 @@ def _train(
         callbacks = TrainingCallbacks(
             _print_once, steps.step, _preview_printer(workspace, settings), steps.estimate
         )
-        done = run.run(
-            workspace,
-            settings,
-            name,
-            callbacks,
-            dry_run=dry_run,
-            continue_training=continue_training,
-            variation=Variation(canaries),
-        )
+        try:
+            done = run.run(
+                workspace,
+                settings,
+                name,
+                callbacks,
+                dry_run=dry_run,
+                continue_training=continue_training,
+                variation=Variation(canaries),
+            )
+        finally:
+            steps.close()
     estimates = steps.estimates
     return {
         "adapter": name,
@@ -277,25 +282,35 @@ class _ProgressPrinter:
 
     def __init__(self, progress: rich.progress.Progress) -> None:
         self._progress = progress
-        self._task = progress.add_task(
-            "training", total=None, loss="…", validation="–", speed="…", left="…", start=False
-        )
+        self._task = progress.add_task("getting ready", total=None, figures="")
+        self._lines = ProgressLines() if progress.disable and _is_main_process() else None
+        if self._lines:
+            self._lines.update("getting ready to train")
+        self._told = 0.0
         self._losses: list[float] = []
+        self._validation = ""
         self.estimates: list[TrainingEstimate] = []
         """One for each adapter."""
 
     @staticmethod
     def columns() -> list[Any]:
-        """The columns of the bar."""
-        from rich.progress import TextColumn
+        """The columns of the bar: the figures, or the time so far before the first step."""
+        from rich.progress import ProgressColumn, Task
+        from rich.text import Text
 
-        return [
-            TextColumn(
-                "step {task.completed}/{task.total}  loss {task.fields[loss]}  "
-                "validation {task.fields[validation]}  {task.fields[speed]}  "
-                "{task.fields[left]} left"
-            )
-        ]
+        class Figures(ProgressColumn):
+            """See `step`."""
+
+            def render(self, task: Task) -> Text:
+                """See rich."""
+                return Text(task.fields["figures"] or duration(task.elapsed or 0))
+
+        return [Figures()]
+
+    def close(self) -> None:
+        """Tell nothing any more."""
+        if self._lines:
+            self._lines.close()
 
     def estimate(self, estimate: TrainingEstimate) -> None:
         """Print the plan and the estimates made before the first step."""
@@ -307,23 +322,41 @@ class _ProgressPrinter:
 
     def step(self, now: StepMetrics) -> None:
         """Print the progress after a step."""
+        self.close()
         self._losses.append(now.loss)
-        recent = sum(self._losses[-10:]) / len(self._losses[-10:])
-        left = f"{now.seconds_left // 60:.0f}:{now.seconds_left % 60:02.0f}"
-        speed = f"{now.tokens_per_second:.0f} tokens/s ({now.peak_share or 0:.0%} of peak)"
+        if now.validation_loss is not None:
+            self._validation = f"  validation {now.validation_loss:.3f}"
+            _print_once(f"step {now.step}: validation loss {now.validation_loss:.3f}")
+        figures = progress_words(now, self._losses, self._validation)
         self._progress.update(
             self._task,
+            description="training",
             total=now.steps,
             completed=now.step,
-            loss=f"{recent:.3f}",
-            speed=speed,
-            left=left,
+            figures=figures,
         )
-        if self._progress.disable and (now.step % 10 == 0 or now.step == now.steps):
-            _print_once(f"step {now.step}/{now.steps}  loss {recent:.3f}  {speed}  {left} left")
-        if now.validation_loss is not None:
-            self._progress.update(self._task, validation=f"{now.validation_loss:.3f}")
-            _print_once(f"step {now.step}: validation loss {now.validation_loss:.3f}")
+        is_due = time.monotonic() - self._told >= SECONDS_BETWEEN_LINES
+        if self._progress.disable and (is_due or now.step == now.steps):
+            self._told = time.monotonic()
+            _print_once(figures)
+
+
+def progress_words(now: StepMetrics, losses: Sequence[float], validation: str = "") -> str:
+    """The state of a training in one line.
+
+    Args:
+        now: after the last step.
+        losses: of the steps so far; the mean of the last ten is shown.
+        validation: the part on the validation loss, or "".
+    """
+    recent = losses[-10:]
+    speed = f"{now.tokens_per_second:,.0f} tokens/s"
+    if now.peak_share and now.peak_share <= 1:  # a measurement of the peak can be too low
+        speed += f" ({now.peak_share:.0%} of this machine's peak)"
+    return (
+        f"step {now.step:,} of {now.steps:,}  loss {sum(recent) / len(recent):.3f}{validation}  "
+        f"{speed}  about {duration(now.seconds_left)} left"
+    )
 
 
 def _print_recipe(settings: Settings) -> None:
