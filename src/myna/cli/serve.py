@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._progress import working
 from myna.cli._terminal import Adapter, Json, LogFormatter, Set, note, open_workspace, print_json
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def command(
     key = server.validated_key(_read_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     with server.bind(host, port) as listening:
         scope: Scope = "owner" if server.is_loopback(host) else "group"
-        clone = open_clone(workspace, adapter, settings, scope=scope, report=note)
+        with working("loading the clone"):
+            clone = open_clone(workspace, adapter, settings, scope=scope, report=note)
         try:
             queue = Queue(clone.engine.slots, waiting)
             store = RoomStore(workspace.rooms_file)
