@@ -41,7 +41,7 @@ from myna.preparing.build_samples import BuildConfig, BuildStats
 from myna.preparing.clean_batches import CleaningContext
 from myna.preparing.message_store import BATCH_MESSAGES, MessageBatch, MessageStore, batches
 from myna.preparing.select_messages import MessageFeatures
-from myna.preparing.statistics import Habits, habits, speaking_habits
+from myna.preparing.statistics import Habits, habits, speaking_habits, typical_words
 from myna.rendering import renderings
 from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
@@ -202,8 +202,9 @@ def prepare(
         trained_tokens=sum(one.trained_tokens for one in built),
         habits=speaking_habits(pl.scan_parquet(folder / "messages.parquet"), trained),
     )
-    drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
-    return PrepareResult(folder, ledger, info, drawn)
+    drawn = trained[:MAX_PERSONAS_DRAWN]
+    words = typical_words(pl.scan_parquet(folder / "messages.parquet"), drawn)
+    return PrepareResult(folder, ledger, info, habits(kept, context.persons, drawn, words))
 
 
 def _counted(
