@@ -115,7 +115,7 @@ def _rest(of: Habits) -> tuple[int, tuple[int, ...], tuple[int, ...], tuple[int,
 class TestHabits:
     def test_words_are_those_that_others_do_not_say(self) -> None:
         said = [
-            ("Ana", "soup soup 😾"), ("Ana", "the SOUP 😾 [email] @ben"), ("Ana", "the the soup 😾"),
+            ("Ana", "soup soup 😾"), ("Ana", "the SOUP 😾 [email] @ben"), ("Ana", "the soup 😾"),
             ("Ben", "the tea tea"), ("Ben", "tea the https://tea.example"), ("Ben", "don't the"),
         ]  # fmt: skip
         frame = pl.DataFrame(said, schema=["person", "text"], orient="row")

@@ -93,7 +93,7 @@ def merge_suggested(workspace: Workspace) -> None:
             people.save(workspace.people_file, consent.merge_persons(everyone, *pair))
         merged += 1
         note(f'  myna people merge "{pair[0]}" "{pair[1]}"')
-    note(f"{merged:,} merged, {len(left):,} not asked about. {next_line(workspace)}")
+    note(f"{merged:,} merged, {len(left):,} left. {next_line(workspace)}")
 
 
 def _suggestion(suggestion: MergeSuggestion) -> str:

@@ -51,17 +51,19 @@ def command(
         if not people.persona_names(people.load(workspace.people_file)):
             _choose_people(run)
         todo = {stage.name: stage.state != "done" for stage in stages.status(workspace)}
-        if todo["prepare"]:
-            run(["prepare"])
         if todo["prepare"] or todo["train"]:
             budget = _ask_until("How long may it train? Longer is better.", DEFAULT_BUDGET, _budget)
+            if todo["prepare"]:
+                run(["prepare"])
             run(["train", "--budget", budget])
         if todo["prepare"] or todo["train"] or todo["evaluate"]:
             run(EVALUATE)
         run(["chat"])
-    except MynaError:
+    except (MynaError, typer.Abort, KeyboardInterrupt) as error:
         if run.last:
-            note(f"it stopped at `{run.last}`; `myna start` goes on from there")
+            note(f"stopped at `{run.last}`; `myna start` goes on from there")
+        if not isinstance(error, MynaError):
+            raise typer.Exit(130) from None
         raise
 
 
