@@ -28,6 +28,7 @@ EVALUATE = ["evaluate", "--items", "40", "--rooms", "4"]
 
 
 def command(
+    ctx: typer.Context,
     folder: Annotated[
         Path, typer.Argument(help="The workspace to create, or to go on with.")
     ] = Path("clones"),
@@ -41,9 +42,10 @@ def command(
     from myna.errors import MynaError
     from myna.workspace import Workspace, find
 
-    workspace = Workspace(Path(folder).resolve())
+    here = Path(ctx.obj or ".")
+    workspace = Workspace((here / folder).resolve())
     if folder == Path("clones") and not workspace.settings_file.exists():
-        workspace = _around() or workspace
+        workspace = _around(here) or workspace
     run = _Runner(workspace)
     try:
         if not workspace.settings_file.exists() or not find(workspace.root).message_files():
@@ -67,13 +69,13 @@ def command(
         raise
 
 
-def _around() -> Workspace | None:
-    """The workspace that the current folder is in; None if it is in none."""
+def _around(here: Path) -> Workspace | None:
+    """The workspace that a folder is in; None if it is in none."""
     from myna.errors import WorkspaceError
     from myna.workspace import find
 
     try:
-        return find(Path())
+        return find(here)
     except WorkspaceError:
         return None
 
