@@ -247,7 +247,7 @@ def _chosen(
 def _agreed(
     answer: str, groups: Sequence[list[str]], everyone: People
 ) -> tuple[list[list[str]], str]:
-    """Who agreed, and how they were asked, of an answer such as "2, 4: in the group, 3 May"."""
+    """The people who agreed, and how they were asked, in "2, 4: in the group, 3 May"."""
     from myna.errors import PeopleError
 
     if answer.casefold() in ("nobody", "none", "no", "-", "0"):

@@ -160,7 +160,7 @@ MIN_WORD_COUNT = 3
 TYPICAL_WORDS = 16
 _WORD = r"[\p{L}\p{N}][\p{L}\p{N}'’_-]+|\p{Extended_Pictographic}"
 _PLACEHOLDER = r"\[[a-z-]+\]|https?://\S+|@\S+"
-"""What stands for personal data, links and mentions: nobody's words."""
+"""Placeholders of personal data, links and mentions: nobody's words."""
 
 
 def typical_words(messages: pl.LazyFrame, persons: Sequence[str]) -> dict[str, tuple[str, ...]]:
