@@ -317,7 +317,7 @@ class ChatSession:
 
     def _topic(self, topic: str) -> None:
         if not topic:
-            note("about what? Type it behind: /topic lunch")
+            note("about what? Type it after the command: /topic lunch")
         elif not self.room.is_empty:
             note("the room has a topic already: type /forget first, or talk about it")
         elif not self._begin(topic):

@@ -220,8 +220,8 @@ def _print_next(workspace: Workspace) -> None:
         note(f"{best}{more} may be one person each: `myna people merge` asks about them")
     if not any(person.scope for person in everyone.persons):
         note(
-            "Somebody has to agree before anything is trained. Of others: ask them "
-            "(`myna people ask NAME` writes a page), then "
+            "Nothing is trained before somebody agrees. Who is not you is asked first "
+            "(`myna people ask NAME` writes a page); then "
             '`myna people allow NAME --asked "who asked, how"`'
         )
     note(next_line(workspace))
