@@ -76,7 +76,9 @@ def merge_suggested(workspace: Workspace) -> None:
     from myna.people import consent, overview
     from myna.workspace import explain_disk_errors
 
-    names, declined, merged = overview.account_names(workspace.message_files()), set(), 0
+    names = overview.account_names(workspace.message_files())
+    declined: set[tuple[str, str]] = set()
+    merged = 0
     while True:
         everyone = people.load(workspace.people_file)
         left = overview.suggest_merges(everyone, names, declined)

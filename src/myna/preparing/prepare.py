@@ -235,7 +235,11 @@ def _clean(
 
 
 def _build_samples(
-    kept: pl.DataFrame, config: BuildConfig, pool: workers.Pool, batch: int, progress: Progress
+    kept: pl.DataFrame,
+    config: BuildConfig,
+    pool: workers.WorkerPool,
+    batch: int,
+    progress: Progress,
 ) -> list[BuildStats]:
     """Build the samples of all conversations; return the statistics of each batch."""
     batches = build_samples.conversation_batches(kept, batch)
