@@ -100,7 +100,7 @@ def test_a_folder_gives_its_chats_whatever_else_is_in_it(myna: Myna, tmp_path: P
     assert done.status == 0
     assert done.json()["stored"] == 30
     assert done.json()["no_chats"] == {".png": 1}
-    assert "left out 1 files that are not chat exports: 1 .png" in done.err
+    assert "left out 1 file that is no chat export: 1 .png" in done.err
 
 
 def test_a_truncated_export_gives_its_complete_messages_and_says_what_is_lost(

@@ -176,7 +176,7 @@ class LogFormatter(logging.Formatter):
         return visible(super().format(plain))
 
 
-def progress_bar(*columns: Any, transient: bool = False) -> Progress:
+def progress_bar(*columns: Any, transient: bool = False, width: int = 20) -> Progress:
     """A progress bar on standard error; draws nothing without a terminal.
 
     A transient one is gone when it is done.
@@ -201,7 +201,7 @@ def progress_bar(*columns: Any, transient: bool = False) -> Progress:
     screen = console(err=True)
     return Bar(
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        BarColumn(bar_width=width),
         *columns,
         console=screen,
         transient=transient,

@@ -252,7 +252,9 @@ def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
     if others := discovery.others:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(6))
         more = " and others" if len(others) > 6 else ""
-        note(f"left out {others.total():,} files that are not chat exports: {kinds}{more}")
+        count = others.total()
+        are = "file that is no chat export" if count == 1 else "files that are no chat exports"
+        note(f"left out {count:,} {are}: {kinds}{more}")
 
 
 def _print_summary(

@@ -243,7 +243,7 @@ def _train(
         from myna.training import run
         from myna.training.data import Variation
         from myna.training.progress import TrainingCallbacks
-    with progress_bar(*_ProgressPrinter.columns()) as progress:
+    with progress_bar(*_ProgressPrinter.columns(), width=10) as progress:
         steps = _ProgressPrinter(progress)
         callbacks = TrainingCallbacks(
             _print_once, steps.step, _preview_printer(workspace, settings), steps.estimate
@@ -306,6 +306,7 @@ class _ProgressPrinter:
     def columns() -> list[Any]:
         """The columns of the bar: the figures, or the time so far before the first step."""
         from rich.progress import ProgressColumn, Task
+        from rich.table import Column
         from rich.text import Text
 
         class Figures(ProgressColumn):
@@ -315,7 +316,7 @@ class _ProgressPrinter:
                 """See rich."""
                 return Text(task.fields["figures"] or duration(task.elapsed or 0))
 
-        return [Figures()]
+        return [Figures(Column(no_wrap=True))]
 
     def close(self) -> None:
         """Tell nothing any more."""
@@ -337,10 +338,10 @@ class _ProgressPrinter:
         if now.validation_loss is not None:
             self._validation = f"  validation {now.validation_loss:.3f}"
             _print_once(f"step {now.step}: validation loss {now.validation_loss:.3f}")
-        figures = progress_words(now, self._losses, self._validation)
+        step, figures = progress_words(now, self._losses, self._validation)
         self._progress.update(
             self._task,
-            description="training",
+            description=step,
             total=now.steps,
             completed=now.step,
             figures=figures,
@@ -348,11 +349,13 @@ class _ProgressPrinter:
         is_due = time.monotonic() - self._told >= SECONDS_BETWEEN_LINES
         if self._progress.disable and (is_due or now.step == now.steps):
             self._told = time.monotonic()
-            _print_once(figures)
+            _print_once(f"{step}  {figures}")
 
 
-def progress_words(now: StepMetrics, losses: Sequence[float], validation: str = "") -> str:
-    """The state of a training in one line.
+def progress_words(
+    now: StepMetrics, losses: Sequence[float], validation: str = ""
+) -> tuple[str, str]:
+    """The state of a training: the step, and the figures behind it; together under 80 columns.
 
     Args:
         now: after the last step.
@@ -360,12 +363,9 @@ def progress_words(now: StepMetrics, losses: Sequence[float], validation: str = 
         validation: the part on the validation loss, or "".
     """
     recent = losses[-10:]
-    speed = f"{now.tokens_per_second:,.0f} tokens/s"
-    if now.peak_share and now.peak_share <= 1:  # a measurement of the peak can be too low
-        speed += f" ({now.peak_share:.0%} of this machine's peak)"
-    return (
-        f"step {now.step:,} of {now.steps:,}  loss {sum(recent) / len(recent):.3f}{validation}  "
-        f"{speed}  about {duration(now.seconds_left)} left"
+    return f"step {now.step:,} of {now.steps:,}", (
+        f"loss {sum(recent) / len(recent):.3f}{validation}  {now.tokens_per_second:,.0f} tokens/s  "
+        f"{duration(now.seconds_left)} left"
     )
 
 
