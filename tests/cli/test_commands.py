@@ -50,7 +50,11 @@ def test_without_a_command_five_lines_say_what_to_do(myna: Myna) -> None:
 def test_a_path_that_is_not_there_is_told_before_anything_is_asked(myna: Myna) -> None:
     myna("new", "friends")
     done = myna("-C", "friends", "import", "/nope")
-    assert (done.status, done.err) == (1, "myna: /nope does not exist: check the path\n")
+    assert done.status == 1
+    assert done.err.splitlines() == [
+        "looking for chats",
+        "myna: /nope does not exist: check the path",
+    ]
 
 
 def test_import_tells_what_it_read_and_adds_only_what_is_new(myna: Myna, tmp_path: Path) -> None:
