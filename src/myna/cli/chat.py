@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._chat_opening import LAST, open_room, own_name
 from myna.cli._progress import working
 from myna.cli._terminal import (
     Adapter,
@@ -27,13 +28,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from myna.persona.clone import Clone
-    from myna.rooms.registry import LiveReply, LiveRoom, Rooms
+    from myna.rooms.registry import LiveReply, LiveRoom
     from myna.rooms.store import Message
 
-NAME = "chat"
 MAX_PERSONA_TURNS = 3
 """Turns that personas take at most before it is the human's turn again."""
-LAST = "last"
 RECENT_MESSAGES = 10
 """Messages that are printed when a room is resumed."""
 
@@ -47,8 +46,19 @@ COMMANDS_HELP = """\
 /era 2019-03        speak as at that time; without a date, as today
 /essay PROMPT       ask for an essay (of personas who wrote essays)
 /journal DATE       ask for a journal entry
-/retry              regenerate the last reply
-/save FILE          save the conversation as a text file
+/retry              say the last reply anew; the one before is kept
+/version N          show another version of the last reply; without N, all of them
+/continue           let the last reply go on where it ends
+/reply TEXT         answer the last reply by name, quoting it
+/edit TEXT          change your last message
+/delete             delete the last message
+/suggest            what your own clone would say, if there is one of your name
+/compare            the last reply as the base model alone would say it
+/prompt             the exact text that the model sees next
+/prompt FILE        continue a text in a file, edited by hand; nothing is stored
+/find WORDS         search all rooms
+/title WORDS        give the room a title
+/save FILE          write the chat as text, each clone marked
 /forget             start a new context; the messages stay stored
 /quit               leave"""
 
@@ -94,7 +104,7 @@ def command(
         matched = [people.match_name(n, clone.personas) for n in with_ or ()]
         personas = [clone.check_persona(name) for name in matched] or None
         rooms = Rooms(clone, store, Queue(1, 1))
-        live, resumed = _open_room(rooms, room, personas)
+        live, resumed = open_room(rooms, room, personas)
         owner = people.owner_name(people.load(workspace.people_file))
         me, who = own_name(as_, live.humans, owner, personas or live.personas)
         live.join(me)
@@ -124,55 +134,6 @@ def command(
             note(f"Stored. Resume with `myna chat --room {LAST}`, later with --room '{live.id}'.")
         else:
             rooms.drop(live.id)
-
-
-def own_name(
-    given: str, humans: Sequence[str], owner: str, personas: Sequence[str]
-) -> tuple[str, str]:
-    """The human's name in a room, and a line to tell them if it keeps a clone silent or out.
-
-    Args:
-        given: with --as, or "".
-        humans: in the room, if it is resumed.
-        owner: the workspace's, or "".
-        personas: in the room, or to be.
-    """
-    from myna.people import sanitize_name
-
-    if given or humans:
-        return sanitize_name(given or humans[-1]), ""
-    if owner not in personas:
-        return owner or "Me", ""
-    if len(personas) == 1:
-        return "Guest", "You talk to your own clone as Guest; --as NAME sets another name."
-    return owner, (
-        f"You are {owner}, so the clone of {owner} is not here; `myna chat --as NAME` brings it in."
-    )
-
-
-def _open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom, bool]:
-    """Open a room; return it and True if it is resumed.
-
-    Raises:
-        RoomError: `name` is "last" and there is no room yet.
-    """
-    from datetime import datetime
-
-    from myna.errors import RoomError
-    from myna.rooms.registry import OWNER
-
-    room_ids = rooms.ids()
-    if name == LAST:
-        chat_rooms = [n for n in room_ids if n.startswith(f"{NAME} ")]
-        if not chat_rooms:
-            raise RoomError("there is no room to resume yet: start one with `myna chat`")
-        name = chat_rooms[-1]
-    if not name:
-        now = f"{NAME} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-        name = next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in room_ids)
-    # A resumed room, such as a bot's, keeps its audience.
-    audience = None if name in room_ids else OWNER
-    return rooms.open(name, personas=personas, audience=audience), name in room_ids
 
 
 def _enable_line_editing() -> None:
@@ -219,6 +180,16 @@ class ChatSession:
             "/essay": lambda prompt: self._write(prompt=prompt),
             "/journal": lambda day: self._write(day=day),
             "/retry": lambda _: self._print_reply(self.room.regenerate()),
+            "/version": self._version,
+            "/continue": lambda _: self._print_reply(self.room.go_on()),
+            "/reply": self._reply,
+            "/edit": self._edit,
+            "/delete": lambda _: self._delete(),
+            "/suggest": lambda _: self._print_unstored(self.me, self.room.suggest(self.me)),
+            "/compare": lambda _: self._compare(),
+            "/prompt": self._prompt,
+            "/find": self._find,
+            "/title": self.room.rename,
             "/save": self._save,
             "/forget": self._forget,
             "/help": lambda _: note_lines(COMMANDS_HELP),
@@ -282,6 +253,73 @@ class ChatSession:
         self.screen.print()
         return True
 
+    def _version(self, number: str) -> None:
+        turn = self.room.persona_turn(None)[0].turn
+        if number.isdecimal():
+            self._print_past(self.room.show_version(turn, int(number)))
+            return
+        for version, messages in self.room.versions(turn).items():
+            note(f"{version}: {' / '.join(m.text for m in messages)}")
+
+    def _reply(self, text: str) -> None:
+        last = self.room.persona_turn(None)[-1]
+        if self.room.say(self.me, text, reply_to=last.id):
+            self._let_answer()
+
+    def _edit(self, text: str) -> None:
+        mine = [m for m in self.room.messages() if m.person == self.me and not m.by_clone]
+        if mine and text:
+            self._print_past([self.room.edit(mine[-1].id, text)])
+        else:
+            note("there is nothing of yours to edit" if text else "type the new text behind /edit")
+
+    def _delete(self) -> None:
+        for message in self.room.messages(1):
+            deleted = self.room.delete(message.id)
+            note(f"Deleted: {deleted.person}: {deleted.text}")
+
+    def _compare(self) -> None:
+        base, clone = self.room.compare(None)
+        person = self.room.persona_turn(None)[0].person
+        note_lines(f"the base alone: {base}\n{person}: {clone}")
+
+    def _prompt(self, file: str) -> None:
+        from myna.errors import WorkspaceError
+
+        person = next((p for p in self.room.personas if p != self._last_person()), "")
+        if not file:
+            self.screen.print(self.room.prompt_text(person))
+            return
+        try:
+            text = Path(file).expanduser().read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WorkspaceError(f"cannot read {file}: {error}") from error
+        self._print_unstored(person, self.room.continue_prompt(person, text))
+
+    def _last_person(self) -> str:
+        return next((m.person for m in self.room.messages(1)), "")
+
+    def _print_unstored(self, person: str, pieces: Iterable[str]) -> None:
+        self.screen.print(f"{person} (not sent): ", style="bold dim", end="")
+        for piece in pieces:
+            self.screen.print(piece, end="")
+        self.screen.print()
+
+    def _find(self, words: str) -> None:
+        for message in self.room.search(words):
+            note(f"{message.room}: {message.person}: {message.text}")
+
+    def _save(self, name: str) -> None:
+        from myna.errors import RoomError
+        from myna.workspace import explain_disk_errors, write_text
+
+        path = Path(name or f"{self.room.id.replace(':', '.')}.txt").expanduser()
+        if path.exists():
+            raise RoomError(f"{path} is there already: choose another name, /save FILE")
+        with explain_disk_errors(path):
+            write_text(path, self.room.transcript())
+        note(f"the chat is in {path}")
+
     def _who(self, names: str) -> None:
         from myna import people
 
@@ -339,24 +377,6 @@ class ChatSession:
         if "{date}" not in self.clone.format.samples.system_lines[0]:
             reasons.append("/era (the clone learned no dates)")
         return reasons
-
-    def _save(self, name: str) -> None:
-        from myna import people
-        from myna.errors import RoomError
-        from myna.workspace import explain_disk_errors, write_text
-
-        path = Path(name or f"{self.room.id.replace(':', '.')}.txt").expanduser()
-        if path.exists():
-            raise RoomError(f"{path} is there already: choose another name, /save FILE")
-        messages = self.room.messages()
-        speakers = [f"{m.person}{people.CLONE_MARK * m.by_clone}" for m in messages]
-        lines = [
-            f"{who}: {_indented(message.text, who)}\n"
-            for who, message in zip(speakers, messages, strict=True)
-        ]
-        with explain_disk_errors(path):
-            write_text(path, "".join(lines))
-        note(f"{len(lines):,} messages are in {path}")
 
     def _era(self, when: str) -> None:
         self.room.set_era(when or None)
