@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from myna.rooms.registry import LiveRoom, Rooms
 
-NAME = "chat"
+ROOM_PREFIX = "chat"
+"""Begin of the ids of rooms that `myna chat` makes."""
 LAST = "last"
 
 
@@ -49,12 +50,12 @@ def open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[Live
 
     room_ids = rooms.ids()
     if name == LAST:
-        chat_rooms = [n for n in room_ids if n.startswith(f"{NAME} ")]
+        chat_rooms = [n for n in room_ids if n.startswith(f"{ROOM_PREFIX} ")]
         if not chat_rooms:
             raise RoomError("there is no room to resume yet: start one with `myna chat`")
         name = chat_rooms[-1]
     if not name:
-        now = f"{NAME} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+        now = f"{ROOM_PREFIX} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
         name = next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in room_ids)
     # A resumed room, such as a bot's, keeps its audience.
     audience = None if name in room_ids else OWNER

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from myna.rooms.registry import LiveReply, LiveRoom
     from myna.rooms.store import Message
 
+NAME = "chat"
 MAX_PERSONA_TURNS = 3
 """Turns that personas take at most before it is the human's turn again."""
 RECENT_MESSAGES = 10
