@@ -234,6 +234,9 @@ class TestChoices:
                 "samples.max_length=128",
                 "conversations.gap_minutes=auto",
                 "train.lora_r=4",
+                "train.per_person=true",
+                "split.test=0.2",
+                "samples.system=Hello, {name}",
                 "recipe=mac",
                 "base=./mine",
             ]
