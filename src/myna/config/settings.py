@@ -195,7 +195,7 @@ def with_choices(text: str, choices: Mapping[str, Any]) -> str:
         document = tomlkit.parse(text)
         table: Any = document.get(section, {}) if section else document
         if key in table:
-            old = (table.value if section else document).item(key)  # also of a bool
+            old: Any = (table.value if section else document).item(key)  # also of a bool
             item = tomlkit.item(value)
             item.trivia.comment_ws, item.trivia.comment = old.trivia.comment_ws, old.trivia.comment
             table[key] = item
