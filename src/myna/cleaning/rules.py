@@ -154,9 +154,9 @@ def taken(rule: str, action: Action, messages: pl.DataFrame) -> list[Taken]:
     """The characters that a rule takes of each person; messages without a `number` count none."""
     if "number" not in messages.columns or not RULES_BY_NAME[rule].actions:
         return []
-    sums = messages.group_by("person", maintain_order=True).agg(
-        pl.sum("characters"), pl.col("number").sort_by("characters").last()
-    )
+    by_person = messages.drop_nulls("person").group_by("person", maintain_order=True)
+    longest = pl.col("number").sort_by("characters", "number").last()
+    sums = by_person.agg(pl.sum("characters"), longest)
     return [Taken(person, rule, action, int(size), one) for person, size, one in sums.iter_rows()]
 
 
