@@ -37,8 +37,8 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import channel_of
-from myna.sources._shared.discord_page import Author, PageReader
+from myna.sources._shared.discord import Author, channel_of
+from myna.sources._shared.discord_page import PageReader
 from myna.sources._shared.html import html_tokens, unescape
 from myna.sources._shared.message_table import ParsedMessage
 from myna.sources._shared.text import BLOCK_CHARS, head_text, open_text
@@ -53,6 +53,8 @@ _ACCOUNT = re.compile(
     rb"title=(\"[^\"<>]*+\"|[^\s\"<>]++) data-user-id=\"?([0-9]++)\"?[^<>]*+>([^<]*+)<"
 )
 _ZONE = re.compile(rb"postamble__entry\"?>\s*Timezone: UTC([+-])([0-9]{1,2})(?:[.,]([0-9]))?")
+
+MOST_CERTAIN = 0.97
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -77,10 +79,12 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
     page = PageReader(channel_of(file), users, zone, tally)
     for token in html_tokens(file):
-        for message in page.feed(token):
-            page.message_count += 1
+        page.feed(token)
+        if page.ended:
+            page.message_count += len(page.ended)
             tally.bytes_done = min(token.end, file.size)
-            yield message
+            yield from page.ended
+            page.ended.clear()
     if not page.has_log:
         raise SourceError(
             f"{file.location} is no page of DiscordChatExporter: it has no chat log; "

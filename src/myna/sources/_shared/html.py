@@ -60,6 +60,7 @@ def html_tokens(file: ChatFile) -> Iterator[HtmlToken]:
         SourceError: the file cannot be read, or its encoding is unclear.
     """
     buffer, start = b"", 0
+    names: dict[bytes, str] = {}
     with open_text(file.open(), file) as text:
         while True:
             block = text.read(BLOCK_CHARS).encode("utf-8", "surrogatepass")
@@ -73,12 +74,16 @@ def html_tokens(file: ChatFile) -> Iterator[HtmlToken]:
                         break
                     position = match.start() + 1
                     continue
-                name = (match["name"] or b"").decode("utf-8", "replace")
-                place = start + match.start(), start + match.end()
+                written, raw = match.group(1, 2)
+                if (name := names.get(written)) is None:
+                    name = (written or b"").decode("utf-8", "replace")
+                    if len(names) < 1000:
+                        names[written] = name
+                begin, position = match.span()
                 yield HtmlToken(
-                    buffer[done : match.start()], name, match["attributes"] or b"", *place
+                    buffer[done:begin], name, raw or b"", start + begin, start + position
                 )
-                done = position = match.end()
+                done = position
             if not block or waiting - done >= MAX_TAG_BYTES:
                 place = start + waiting, start + waiting
                 yield HtmlToken(buffer[done:waiting], "", b"", *place)
