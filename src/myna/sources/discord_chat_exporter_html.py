@@ -39,6 +39,7 @@ from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.discord import Author, channel_of
 from myna.sources._shared.discord_page import PageReader
+from myna.sources._shared.discord_page_elements import INSIDE_MESSAGE
 from myna.sources._shared.html import html_tokens, unescape
 from myna.sources._shared.message_table import ParsedMessage
 from myna.sources._shared.text import BLOCK_CHARS, head_text, open_text
@@ -78,11 +79,11 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
     page = PageReader(channel_of(file), users, zone, tally)
-    for token in html_tokens(file):
+    for token in html_tokens(file, b"data-message-id", INSIDE_MESSAGE):
         page.feed(token)
         if page.ended:
             page.message_count += len(page.ended)
-            tally.bytes_done = min(token.end, file.size)
+            tally.bytes_done = min(max(token.end, page.complete_until), file.size)
             yield from page.ended
             page.ended.clear()
     if not page.has_log:

@@ -251,6 +251,7 @@ class Message:
     text: str = ""
     has_text: bool = False
     author: Author | None = None
+    written: list[bytes] | None = None  # the tag and the text of its time, unread
     edited: bool = False
     mentions: list[Mention] = field(default_factory=list)
     files: list[Attachment] = field(default_factory=list)

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from functools import cache
-from typing import NamedTuple
 
 from myna.sources import Tally
 from myna.sources._shared.discord import (
@@ -23,100 +21,29 @@ from myna.sources._shared.discord import (
     snowflake_number,
     snowflake_time,
 )
-from myna.sources._shared.html import HtmlToken, attributes, unescape
+from myna.sources._shared.discord_page_elements import (
+    IGNORED,
+    IN_MESSAGES,
+    INNER,
+    INSIDE_GROUPS,
+    MAX_KNOWN_TAGS,
+    OF_REPLY,
+    READ,
+    Element,
+    Opening,
+    plain_element,
+    read_opening,
+)
+from myna.sources._shared.html import HtmlToken, attributes, split_tokens, unescape
 from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
 
 _MAX_DEPTH = 200
 """Elements within elements; a page of the exporter has some twenty."""
 
-# The roles of elements, by their classes.
-_ROLES = {
-    name: role
-    for role, names in {
-        "log": "chatlog",
-        "channel": "preamble__entry info__guild-name info__channel-name",
-        "count": "postamble__entry info__channel-message-count",
-        "author": "chatlog__author chatlog__author-name",
-        "bot": "chatlog__bot-tag chatlog__author-tag",
-        "time": "chatlog__timestamp chatlog__short-timestamp "
-        "chatlog__system-notification-timestamp",
-        "content": "chatlog__content",
-        "edited": "chatlog__edited-timestamp",
-        "mention": "chatlog__markdown-mention mention",
-        "quote": "chatlog__markdown-quote quote",
-        "block": "pre--multiline",
-        "notifier": "chatlog__system-notification-author",
-        "notice": "chatlog__system-notification-content",
-        "reply": "chatlog__reply chatlog__reference",
-        "forward": "chatlog__forwarded",
-        "file": "chatlog__attachment",
-        "sticker": "chatlog__sticker",
-        "aside": "chatlog__embed chatlog__reactions spoiler-warning "
-        "chatlog__attachment-generic-size chatlog__attachment-spoiler-caption",
-    }.items()
-    for name in names.split()
-}
-_READ = ("channel", "count", "author", "time", "content", "notifier", "notice", "file")
-"""Roles of elements whose text is read."""
-
-_IGNORED = ("bot", "edited", "reply", "forward", "sticker", "aside")
-"""Roles of elements whose text and elements are ignored."""
-
-_INNER = ("mention", "quote", "block", "edited", "aside")
-"""Roles of elements inside those whose text is read."""
-
-_OF_REPLY = ("reply-link", "reference-link", "reply-content", "reference-content")
-"""Ends of classes of elements in a reply's head."""
-
-_IN_MESSAGES = ("content", "edited", "notifier", "notice", "forward", "file", "sticker")
-
 _FOUR_DIGITS = re.compile(r"#[0-9]{4}\Z")
 _FILE = re.compile(r"(?s)(?:Image|Video|Audio|Attachment): (.*) \([^()]*\)")
 _BOT_DIGITS = re.compile(r"#(?!0000)[0-9]{4}\Z")
 _SCROLL = re.compile(r"scrollToMessage\(event,\s*'([0-9]+)'\)")
-
-
-class _Element(NamedTuple):
-    """An open element."""
-
-    tag: str
-    role: str
-    target: str  # of its text: the nearest role around that is in _READ, or "ignored"
-    title: str
-    begin: int  # in the text that is read
-    values: Mapping[str, str]
-
-
-@cache
-def _plain_element(tag: str, target: str) -> _Element:
-    """An element without a role."""
-    return _Element(tag, "", target, "", 0, {})
-
-
-class _Opening(NamedTuple):
-    """A tag that opens an element: its attributes, and what its classes say."""
-
-    values: Mapping[str, str]
-    classes: tuple[str, ...]
-    role: str  # outside of elements that are ignored
-    names_reply: bool  # a link to a message, or what stands for one
-
-
-_MAX_KNOWN_TAGS = 2_000
-"""Tags that are remembered: those with an id in them come once, all others again and again."""
-
-
-def _opening(raw: bytes) -> _Opening:
-    """Read a tag's attributes."""
-    values = attributes(raw) if raw else {}
-    classes = tuple(values.get("class", "").split())
-    if "data-message-id" in values:
-        role = "message"
-    elif "chatlog__message-group" in classes:
-        role = "group"
-    else:
-        role = next((_ROLES[name] for name in classes if name in _ROLES), "")
-    return _Opening(values, classes, role, any(name.endswith(_OF_REPLY) for name in classes))
 
 
 class PageReader:
@@ -131,7 +58,7 @@ class PageReader:
         self.names = {user.id: user.name for user in users.values() if user.id}
         self.zone = zone
         self.tally = tally
-        self.open: list[_Element] = []
+        self.open: list[Element] = []
         self.builder = TextBuilder()
         self.entries: list[str] = []  # of the preamble
         self.expected_count: int | None = None
@@ -142,8 +69,8 @@ class PageReader:
         self.reply_to: str | None = None
         self.message: Message | None = None
         self.ended: list[ParsedMessage] = []
-        self.recent_tags: dict[bytes, _Opening] = {}
-        self.older_tags: dict[bytes, _Opening] = {}
+        self.recent_tags: dict[bytes, Opening] = {}
+        self.older_tags: dict[bytes, Opening] = {}
 
     @property
     def target(self) -> str:
@@ -160,6 +87,8 @@ class PageReader:
             self._close(token)
         elif tag in ("div", "span"):
             self._open(token)
+            if token.inside:
+                self._read_inside(token, token.inside)
         elif target == "content":
             self.builder.add_tag(token)
         elif target == "file" and tag in ("img", "source", "a"):
@@ -168,11 +97,35 @@ class PageReader:
             address = attributes(token.attributes).get("src", "")
             self.message.files.append(Attachment("gif", file_name(address)))
 
-    def _opening(self, raw: bytes) -> _Opening:
+    def _read_inside(self, token: HtmlToken, inside: re.Match[bytes]) -> None:
+        """Read the elements of a message, as `feed` would one after the other."""
+        author, name, *time, plain, text = inside.group(*INSIDE_GROUPS)
+        message = self.message
+        if author is not None:
+            values = (self.recent_tags.get(author) or self._opening(author)).values
+            self.author = _author(unescape(name).strip(), values)
+            if message:
+                message.written = time
+        start = token.end - inside.start()
+        end = start + inside.end()
+        if message and plain is not None:
+            message.text = unescape(plain).replace("\r\n", "\n").strip()
+            self.open.pop()
+            self._end_message(end)
+            return
+        self.open += [plain_element("div", "")] * 2
+        begin, close = inside.span("text")
+        self._open(HtmlToken(b"", "div", inside["content"], start + begin, start + begin))
+        for part in split_tokens(text, start + begin):
+            self.feed(part)
+        for place in (start + close, end, end, end):
+            self._close(HtmlToken(b"", "/div", b"", place, place))
+
+    def _opening(self, raw: bytes) -> Opening:
         """Read a tag's attributes, or remember them."""
-        opening = self.older_tags.get(raw) or _opening(raw)
+        opening = self.older_tags.get(raw) or read_opening(raw)
         self.recent_tags[raw] = opening
-        if len(self.recent_tags) >= _MAX_KNOWN_TAGS:
+        if len(self.recent_tags) >= MAX_KNOWN_TAGS:
             self.recent_tags, self.older_tags = {}, self.recent_tags
         return opening
 
@@ -189,30 +142,30 @@ class PageReader:
             if opening.names_reply:
                 self._read_reply(opening.classes, values)
         if not role:
-            self.open.append(_plain_element(token.tag, target))
+            self.open.append(plain_element(token.tag, target))
             return
         target = self._target_for(role, token.begin)
         if role in ("message", "group"):
             self._begin_message(role, values, token)
             target = ""
-        elif role in _IN_MESSAGES and (role == "content" or self.message is None):
+        elif role in IN_MESSAGES and (role == "content" or self.message is None):
             self._begin_implied(token)
             if self.message is None:
                 role = "aside"
             elif role == "content":
                 self.message.has_text = True
-        if role in _READ:
+        if role in READ:
             target = role
             self.builder = TextBuilder()
-        elif role in _IGNORED:
+        elif role in IGNORED:
             target = "ignored"
         self._apply(role)
         title = values.get("title", "")
-        self.open.append(_Element(token.tag, role, target, title, self.builder.length, values))
+        self.open.append(Element(token.tag, role, target, title, self.builder.length, values))
 
     def _target_for(self, role: str, end: int) -> str:
         """The target of text, after closing an element that cannot contain this role."""
-        if role not in _INNER and self.target in _READ:
+        if role not in INNER and self.target in READ:
             if self.target == "content":
                 self.drop_message("its text does not end", end)
             roles = [element.role for element in self.open]
@@ -277,7 +230,7 @@ class PageReader:
         if not any(element.role == "reply" for element in self.open):
             return
         target: PageReader | Message = self.message or self
-        if any(name.endswith(_OF_REPLY[:2]) for name in classes):
+        if any(name.endswith(OF_REPLY[:2]) for name in classes):
             match = _SCROLL.search(values.get("onclick", ""))
             target.reply_to = match[1] if match else None
             if self.message:
@@ -297,7 +250,7 @@ class PageReader:
             if element.tag == tag:
                 return
 
-    def _finish(self, element: _Element, token: HtmlToken) -> None:
+    def _finish(self, element: Element, token: HtmlToken) -> None:
         """Take over the text of an element that has ended."""
         role, builder, message = element.role, self.builder, self.message
         if role == "message" or (role == "group" and message and message.is_implied):
@@ -309,9 +262,7 @@ class PageReader:
         elif role == "count":
             self._read_count(builder.text)
         elif role in ("author", "notifier"):
-            name = builder.text.strip()
-            full = element.title or name
-            author = Author(name or full, element.values.get("data-user-id") or None, full)
+            author = _author(builder.text.strip(), element.values)
             if role == "author":
                 self.author = author
             elif message:
@@ -319,7 +270,7 @@ class PageReader:
         elif role == "time":
             time = element.title or builder.text.strip()
             if message:
-                message.time = time
+                message.time, message.written = time, None
             else:
                 self.time = time
         elif role == "quote":
@@ -331,7 +282,7 @@ class PageReader:
         elif message:
             self._finish_in_message(message, element)
 
-    def _finish_in_message(self, message: Message, element: _Element) -> None:
+    def _finish_in_message(self, message: Message, element: Element) -> None:
         """Take over the text of an element inside a message."""
         builder = self.builder
         if element.role == "content":
@@ -349,7 +300,7 @@ class PageReader:
         elif element.role == "sticker":
             message.files.append(Attachment("sticker", element.title))
 
-    def _add_mention(self, element: _Element) -> None:
+    def _add_mention(self, element: Element) -> None:
         user = self.users.get(element.title)
         if user and user.id and self.builder.length > element.begin:
             self.builder.spans.append(Mention(user.id, element.begin, self.builder.length))
@@ -375,6 +326,9 @@ class PageReader:
         full = author.full
         number = snowflake_number(message.id)
         time = message.time or self.time
+        if message.written and not snowflake_time(number):
+            raw, clock = message.written
+            time = attributes(raw).get("title") or unescape(clock).strip() or self.time
         text, mentions = message.text, message.mentions
         if not mentions:
             text, mentions = resolve_markup(text, self.names, {})
@@ -405,6 +359,12 @@ class PageReader:
             return self.channel
         guild, channel = self.entries[:2]
         return Channel(server_name(guild), channel.rpartition(" / ")[2], self.channel.channel_id)
+
+
+def _author(name: str, values: Mapping[str, str]) -> Author:
+    """An author by the name that is shown, and the attributes of its element."""
+    full = values.get("title", "") or name
+    return Author(name or full, values.get("data-user-id") or None, full)
 
 
 def _account(author: Author) -> str:
