@@ -109,13 +109,11 @@ def recognise(file: ChatFile) -> Recognition | None:
     tabbed = sum(isinstance(head, _Line) and head.name is not None for head in heads)
     if lines[0].startswith(_HEADER) and (days or len(lines) < 5):
         return Recognition("line", 0.96, "it has LINE's title and dates")
-    if not days:
-        return None
-    if tabbed:
+    if days and tabbed:
         return Recognition("line", 0.92, "below a date, lines are a time, a name and a text")
     spaced = sum(words.SPACED.fullmatch(line) is not None for line in lines)
     is_desktop = isinstance(first, _Day) and first.weekday is not None and "." in lines[0]
-    if is_desktop and spaced:
+    if days and is_desktop and spaced:
         return Recognition("line", 0.88, "below a date, lines are a time, a name and a text")
     return None
 
