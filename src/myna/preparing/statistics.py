@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from myna.artifacts import SpeakingHabits
-from myna.conversations.line_repeats import is_short, repeated_lines
+from myna.conversations.line_repeats import is_short, said_again
 from myna.rendering.encode import trained_tokens
 
 
@@ -160,7 +160,7 @@ def speaking_habits(messages: pl.LazyFrame, persons: Sequence[str]) -> dict[str,
         room = rooms.setdefault(conversation, [])
         room += [(conversation, person, line) for line in text.split("\n") if line]
     lines = [line for room in rooms.values() for line in room]
-    repeats = repeated_lines([text for _, _, text in lines], [room for room, _, _ in lines])
+    repeats = said_again([text for _, _, text in lines], [room for room, _, _ in lines])
     for (_, person, text), repeat in zip(lines, repeats, strict=True):
         said.setdefault((person, is_short(text)), []).append(repeat)
     for (_, person), own in groupby(lines, key=lambda line: line[:2]):
