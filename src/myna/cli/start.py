@@ -93,10 +93,12 @@ class _Runner:
         from myna.cli.commands import app
 
         reached = STEPS.index(words[0])
+        is_next = not self.last.startswith(f"myna {words[0]}")
         marks = ("✓" if i < reached else "▸" if i == reached else "·" for i in range(len(STEPS)))
         self.last = f"myna {' '.join(_quoted(word) for word in words)}"
-        note("")
-        note("  ".join(f"{mark} {step}" for mark, step in zip(marks, STEPS, strict=True)))
+        if is_next:
+            note("")
+            note("  ".join(f"{mark} {step}" for mark, step in zip(marks, STEPS, strict=True)))
         note(f"$ {self.last}")
         where = ["-C", str(self.workspace.root)] if inside else []
         app([*where, *words], prog_name="myna", standalone_mode=False)

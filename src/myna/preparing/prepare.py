@@ -170,7 +170,7 @@ def prepare(
         store = MessageStore(Path(temp_dir), tuple(one.length for one in message_batches))
         features = _clean(message_batches, context, pool, partial(progress, total=total))
         kept = select_messages.apply_message_rules(features, context, store, ledger)
-        progress("sorting messages into conversations")
+        progress("sorting into conversations")
         scores = scores or Path(temp_dir, SCORES_FILE)
         kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
         _check_rest(ledger, kept)
@@ -229,7 +229,7 @@ def _clean(
     cleaned = _counted(
         pool.map(partial(clean_batches.clean_batch, context), message_batches),
         lambda batch: batch.rows.height,
-        partial(progress, "cleaning messages"),
+        partial(progress, "cleaning"),
     )
     return select_messages.gather_features(cleaned)
 
@@ -246,7 +246,7 @@ def _build_samples(
     stats = _counted(
         pool.map(partial(build_samples.build_batch, config), batches),
         lambda built: len(built.is_target),
-        partial(progress, "making samples of messages", total=kept.height),
+        partial(progress, "making samples", total=kept.height),
     )
     return list(stats)
 
