@@ -299,10 +299,6 @@ class BatchSampler:
         part = epochs - int(epochs)
         return max(1, whole + (round(part * len(self.epoch(int(epochs)))) if part else 0))
 
-    def tokens(self, step: int) -> int:
-        """Number of tokens of a step, without padding."""
-        return sum(self.lengths[i] for i in self.batch(step))
-
     def padded_tokens(self, step: int) -> int:
         """Number of tokens of a step, with padding."""
         batch = self.batch(step)
