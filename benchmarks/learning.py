@@ -390,7 +390,7 @@ def train(variant: Variant, chat: Chat, seed: int, limit: float) -> tuple[Any, d
         if name in average:
             p.data.copy_(average[name])
     last = losses[-max(1, len(losses) // 5) :]
-    told = {"steps": steps, "tokens": tokens, "clipped": round(clipped / steps, 2)}
+    told = {"steps": steps, "seen": tokens, "clipped": round(clipped / max(1, steps), 2)}
     return model, {**told, "loss": round(sum(last) / len(last), 4)}
 
 
@@ -404,16 +404,17 @@ def limit_of(chat: Chat, tokens: int) -> float:
     return all_ / sum(lengths) * tokens
 
 
-def open_chat(name: str, folder: Path, split: str) -> Chat:
+def open_chat(name: str, wanted: argparse.Namespace) -> Chat:
     """The samples of a chat; Apollo 11's are made if they are not there."""
-    path = (folder / name).resolve()
+    path = (wanted.folder / name).resolve()
     if name == "apollo11" and not (path / "myna.toml").exists():
         workspace.create(path)
         apollo11.import_transcript(Workspace(path))
     space = Workspace(path)
     prepare.prepare_if_stale(space, space.settings())
+    measured = read_samples(space, wanted.split)
     train_samples = samples_from_table(read_samples(space, "train"))
-    return Chat(name, train_samples, read_samples(space, split), path)
+    return Chat(name, train_samples, measured[:: wanted.every], path)
 
 
 def bits(model: Any, chat: Chat, *, adapter: bool) -> float:
@@ -431,7 +432,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--split", default="validation", choices=("validation", "test"))
     parser.add_argument("--folder", type=Path, default=Path("build", "learning"))
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="of `linear`")
+    parser.add_argument("--every", type=int, default=1, help="measure every Nth sample only")
     parser.add_argument("--list", action="store_true", help="the variants")
     wanted = parser.parse_args(arguments)
     if wanted.list:
@@ -440,24 +441,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"{name:14} {changed}")
         return
     results = Results(wanted.folder / "results.jsonl")
-    chats = {name: open_chat(name, wanted.folder, wanted.split) for name in wanted.chats}
+    chats = {name: open_chat(name, wanted) for name in wanted.chats}
     for seed in wanted.seeds:
         for name in wanted.variants:
             for chat in chats.values():
                 key = {
                     "chat": chat.name, "variant": name, "tokens": wanted.tokens,
-                    "seed": seed, "split": wanted.split, "is": asdict(VARIANTS[name]),
+                    "seed": seed, "split": wanted.split, "every": wanted.every,
+                    "is": asdict(VARIANTS[name]),
                 }  # fmt: skip
                 if not results.has(key):
                     results.add(key, _run(key, VARIANTS[name], chat, results))
-    print("\n".join(results.table(wanted.tokens, wanted.split)))
+    print("\n".join(results.table(wanted)))
 
 
 def _run(key: dict[str, Any], variant: Variant, chat: Chat, results: Results) -> dict[str, Any]:
     started = time.monotonic()
     model, told = train(variant, chat, key["seed"], limit_of(chat, key["tokens"]))
     trained_in = time.monotonic() - started
-    base = {"chat": chat.name, "variant": "base", "tokens": 0, "seed": 0, "split": key["split"]}
+    base = {"chat": chat.name, "variant": "base", "split": key["split"], "every": key["every"]}
     if not results.has(base):
         results.add(base, {"bits": bits(model, chat, adapter=False)})
     floor = results.get(base)["bits"]
@@ -491,10 +493,11 @@ class Results:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(self._rows[-1]) + "\n")
 
-    def table(self, tokens: int, split: str) -> list[str]:
+    def table(self, wanted: argparse.Namespace) -> list[str]:
         """Lines: the mean change of each variant and chat, and its range over the seeds."""
-        rows = [r for r in self._rows if r.get("tokens") == tokens and r["split"] == split]
-        lines = [f"change of bits per character at {tokens:,} tokens' compute, {split} split"]
+        same = {"tokens": wanted.tokens, "split": wanted.split, "every": wanted.every}
+        rows = [r for r in self._rows if all(r.get(k) == v for k, v in same.items())]
+        lines = [f"change of bits per character: {same}"]
         for variant in dict.fromkeys(r["variant"] for r in rows):
             parts = []
             for chat in dict.fromkeys(r["chat"] for r in rows):

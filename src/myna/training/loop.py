@@ -192,6 +192,7 @@ class _Estimates:
         saved = workspace.read_json(job.work / "plan.json")
         self._plan = TrainingPlan(**saved) if saved is not None else None
         self._told = False
+        self._most_validation_tokens = sum(job.validation.lengths())
         self._tokens = 0
         self._started = job.clock.now()
         accelerator = job.accelerator
@@ -221,12 +222,11 @@ class _Estimates:
         that it was started with.
         """
         schedule = self._schedule
-        if self._plan is not None and self._told:
-            return validation_tokens(self._plan, self._job.settings)
         plan = self._plan or make_plan(schedule, step, schedule.speed())
-        if schedule.timed_steps >= MEASURED_STEPS or step >= schedule.most_steps:
+        is_due = schedule.timed_steps >= MEASURED_STEPS or step >= schedule.most_steps
+        if is_due and not self._told:
             self._tell(plan)
-        return validation_tokens(plan, self._job.settings)
+        return min(validation_tokens(plan, self._job.settings), self._most_validation_tokens)
 
     def _tell(self, plan: TrainingPlan) -> None:
         """Keep the plan, and tell the estimate."""
