@@ -136,6 +136,11 @@ class Train(Section):
     micro_batch_tokens: int = Field(
         0, ge=0, description="Most tokens of a step computed at once; 0: what the memory holds."
     )
+    weights: Literal["equal", "recent"] = Field(
+        "equal",
+        description="Weight of the samples in the loss; recent: from a half for the oldest to "
+        "double for the newest.",
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     seed: int = Field(0, description="Seed of the sample order and of the LoRA initialisation.")
     checkpoint_every: Duration = Field("60s", description="Time between two checkpoints.")

@@ -278,7 +278,7 @@ class _Estimates:
         share = -(-settings.batch_tokens // processes)
         padded_tokens = sum(schedule.sampler.padded_tokens(step) for step in range(plan.steps))
         device, precision, kernels = job.notes
-        speed = plan.tokens_per_second or 0.0
+        speed, weights = plan.tokens_per_second or 0.0, job.samples.weights
         return TrainingEstimate(
             plan=plan,
             samples=len(job.samples.ids),
@@ -297,6 +297,7 @@ class _Estimates:
             checkpointing=bool(job.memory and job.memory.checkpointing),
             processes=processes,
             peak_share=_flops_per_token(job, self._parameters) * speed / self._machine_rate,
+            weights=(min(weights), max(weights)) if weights else None,
         )
 
 

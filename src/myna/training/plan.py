@@ -43,6 +43,8 @@ class TrainingEstimate:
     processes: int
     peak_share: float
     """Share of the machine's matrix-product rate that the first steps reach (their MFU)."""
+    weights: tuple[float, float] | None = None
+    """The least and the largest weight of a sample in the loss; None: all the same."""
 
 
 def estimate_lines(estimate: TrainingEstimate) -> list[str]:
@@ -54,9 +56,14 @@ def estimate_lines(estimate: TrainingEstimate) -> list[str]:
     count, size = estimate.micro_batches, estimate.micro_batch_tokens
     accumulation = f", each in {count} micro-batches of {size:,} tokens" if count > 1 else ""
     recomputed = ", with gradient checkpointing" if estimate.checkpointing else ""
+    weights = []
+    if estimate.weights:
+        oldest, newest = estimate.weights
+        weights = [f"weights    {oldest:.2g} for the oldest samples, {newest:.2g} for the newest"]
     return [
         f"samples    {estimate.samples:,} with {estimate.trained_tokens:,} trained tokens",
         f"steps      {plan.steps:,} ({plan.reason}; {plan.tokens:,} tokens){accumulation}",
+        *weights,
         f"trained    {estimate.trained_parameters:,} of {estimate.parameters:,} parameters",
         f"memory     about {estimate.need / 1e9:.1f} GB of the {estimate.free / 1e9:.1f} GB "
         f"free{recomputed}",

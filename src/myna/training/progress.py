@@ -219,7 +219,7 @@ class LossHistory:
         return 0 < patience <= later
 
 
-def final_loss(losses: Sequence[float]) -> float:
-    """The mean of the last tenth of a training's losses."""
+def final_loss(losses: Sequence[float]) -> float | None:
+    """The mean of the last tenth of a training's losses; None without any."""
     last = losses[-max(1, len(losses) // 10) :]
-    return sum(last) / len(last)
+    return sum(last) / len(last) if last else None

@@ -219,6 +219,9 @@ class _TrainingStage:
         person = personas[0] if train.per_person else None
         tables = [read_samples(self.workspace, split) for split in ("train", "validation")]
         validation = data.samples_from_table(tables[1], person)
+        if train.weights == "recent":
+            messages = pl.read_parquet(self.workspace.prepared / "messages.parquet")
+            tables[0] = data.with_weights(tables[0], messages)
         samples, canaries = self.variation.samples(
             tables[0], person, train.seed, self.prepared, self.base.folder
         )
