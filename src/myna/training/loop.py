@@ -240,7 +240,8 @@ class _Estimates:
     ) -> StepMetrics:
         """Metrics after `step` steps."""
         if last and not self._told:
-            self._tell(make_plan(self._schedule, step, self._schedule.speed()))
+            plan = self._plan or make_plan(self._schedule, step, self._schedule.speed())
+            self._tell(plan)
         self._tokens += self._schedule.tokens(step - 1)
         per_second = self._tokens / max(1e-9, self._job.clock.now() - self._started)
         steps_left, seconds_left = (0, 0.0) if last else self._schedule.left(step)
