@@ -8,7 +8,9 @@ operations of so many tokens of the variant `before` (the recipe as it was at 56
 measured in bits per character. Operations are counted, not timed: products with weights
 forwards and backwards, those of LoRA, attention, the output layer on trained tokens, and what
 a start reads before its first step. Results go to results.jsonl in the folder, and what is
-there is not computed again; the last thing printed is the table of all of them.
+there is not computed again; the last thing printed is the table of all of them. With --names
+so many real replies are put under each person's name in turn, and the share that is likeliest
+under the true one is kept as well (`true_name`).
 
 Chats: `apollo11` is the demo's. Another name is a folder in --folder with a prepared workspace
 (`myna new`, `myna import`, `myna prepare`).
@@ -25,16 +27,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
 import torch
 
 from myna import apollo11, workspace
+from myna.artifacts import PreparedInfo
 from myna.cli import prepare
+from myna.engines.transformers_engine import Transformers
+from myna.evaluation.identification import score_moment
 from myna.evaluation.likelihood import reply_bits
+from myna.evaluation.moments import draw_moments, find_moments
 from myna.models.bases import DEFAULT_BASE, find_base
 from myna.preparing.prepare import read_samples
+from myna.rendering.tokenizer import Tokenizer
 from myna.training import checkpoints, distributed, methods
 from myna.training.data import BatchSampler, Samples, samples_from_table
 from myna.training.gradient_step import GradientAccumulator
@@ -423,6 +431,25 @@ def bits(model: Any, chat: Chat, *, adapter: bool) -> float:
     return float(table["bits"].sum() / table["characters"].sum())
 
 
+def true_name_share(model: Any, chat: Chat, split: str, items: int) -> float:
+    """The share of real replies that are likeliest under the name of who said them."""
+    space = Workspace(chat.base)
+    info, base = PreparedInfo.load(space), find_base(DEFAULT_BASE, weights=False)
+    engine = Transformers(base, None, base.context, model=model)
+    clone: Any = SimpleNamespace(
+        format=info.format,
+        tokenizer=Tokenizer(base.folder),
+        engine=engine,
+        engine_for=lambda _: engine,
+    )
+    messages = pl.read_parquet(space.prepared / "messages.parquet")
+    moments = find_moments(messages.filter(pl.col("split") == split), info.personas)
+    moments = draw_moments(moments, items)
+    names = sorted({moment.person for moment in moments})
+    scored = [score_moment(clone, m, names, [m.reply.text]) for m in moments]
+    return sum(s.is_own for s in scored) / len(scored)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Compute what is missing; print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -433,6 +460,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", default="validation", choices=("validation", "test"))
     parser.add_argument("--folder", type=Path, default=Path("build", "learning"))
     parser.add_argument("--every", type=int, default=1, help="measure every Nth sample only")
+    parser.add_argument("--names", type=int, default=0, help="replies put under each name")
     parser.add_argument("--list", action="store_true", help="the variants")
     wanted = parser.parse_args(arguments)
     if wanted.list:
@@ -451,11 +479,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     "is": asdict(VARIANTS[name]),
                 }  # fmt: skip
                 if not results.has(key):
-                    results.add(key, _run(key, VARIANTS[name], chat, results))
+                    results.add(key, _run(key, VARIANTS[name], chat, results, wanted.names))
     print("\n".join(results.table(wanted)))
 
 
-def _run(key: dict[str, Any], variant: Variant, chat: Chat, results: Results) -> dict[str, Any]:
+def _run(
+    key: dict[str, Any], variant: Variant, chat: Chat, results: Results, names: int
+) -> dict[str, Any]:
     started = time.monotonic()
     model, told = train(variant, chat, key["seed"], limit_of(chat, key["tokens"]))
     trained_in = time.monotonic() - started
@@ -465,6 +495,8 @@ def _run(key: dict[str, Any], variant: Variant, chat: Chat, results: Results) ->
     floor = results.get(base)["bits"]
     found = bits(model, chat, adapter=True)
     row = {**told, "bits": found, "change": found / floor - 1, "seconds": round(trained_in)}
+    if names:
+        row["true_name"] = true_name_share(model, chat, key["split"], names)
     print(json.dumps({k: v for k, v in {**key, **row}.items() if k != "is"}), flush=True)
     return row
 

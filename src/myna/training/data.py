@@ -57,7 +57,7 @@ def samples_from_table(table: pl.DataFrame, person: str | None = None) -> Sample
             ids.append(tokens)
             masks.append(mask)
             weights += weight
-    return Samples(ids, masks, weights)
+    return Samples(ids, masks, weights or ())
 
 
 OLDEST_WEIGHT, NEWEST_WEIGHT = 0.5, 2.0

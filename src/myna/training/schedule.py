@@ -26,7 +26,7 @@ from myna.config import Train
 from myna.training import distributed
 from myna.training.data import BatchSampler
 
-FINISH_SHARE = 0.04
+FINISH_SHARE = 0.05
 """Share of a budget kept for what follows the last step: learning who speaks next, saving."""
 MAX_FINISH_SECONDS = 45.0
 SAVING_SECONDS = 1.5
