@@ -58,7 +58,7 @@ class EngineError(MynaError):
 
 
 class BusyError(EngineError):
-    """The queue of an engine is full: ask again later."""
+    """An engine's queue is full, or a command runs already: ask again later."""
 
 
 class RoomError(MynaError):

@@ -110,8 +110,12 @@ class Budgeted:
             if now.step == stop_after:
                 raise KeyboardInterrupt
 
+        def look(_model: Any, _step: int) -> list[tuple[str, str, str]]:
+            machine.work(preview)
+            return []
+
         model = add_lora(self._small_model(), settings)
-        callbacks = TrainingCallbacks(on_step=step, on_preview=lambda *_: machine.work(preview))
+        callbacks = TrainingCallbacks(on_step=step, on_preview=look)
         job = TrainingJob(
             model, Samples(texts, data.loss_masks), Samples(read, FEW.loss_masks),
             settings, self.work, make_accelerator(), callbacks, clock,

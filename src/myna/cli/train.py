@@ -170,8 +170,9 @@ def train_if_stale(
 
     `started` is the time (`time.monotonic`) from which the budget counts; None: now.
     """
-    from myna import stages
+    from myna import leftovers, stages
     from myna.artifacts import AdapterInfo
+    from myna.errors import TrainingError
     from myna.workspace import read_manifest, stale_reasons
 
     manifest = read_manifest(workspace.adapter(name))
@@ -187,7 +188,16 @@ def train_if_stale(
         _print_once(f"training again: {'; '.join(reasons)}")
     started = time.monotonic() if started is None else started
     options = {"dry_run": dry_run, "continue_training": continue_training, "started": started}
-    return _train(workspace, settings, name, canaries=canaries, **options)
+    if not _is_main_process():
+        return _train(workspace, settings, name, canaries=canaries, **options)
+    with leftovers.locked(workspace.training_lock(name)) as is_free:
+        if not is_free:
+            raise TrainingError(
+                f"adapter '{name}' is being trained by another process: wait for its end, or "
+                "stop it with Ctrl-C where it runs"
+            )
+        workspace.training_lock(name).write_text(str(os.getpid()), "ascii")
+        return _train(workspace, settings, name, canaries=canaries, **options)
 
 
 def _print_once(line: str) -> None:
@@ -345,9 +355,11 @@ def _preview_printer(workspace: Workspace, settings: Settings) -> Any:
 
     screen = console(err=True)
 
-    def print_previews(model: Any, step: int) -> None:
-        for asked, person, text in preview_replies(workspace, settings, model, step):
+    def print_previews(model: Any, step: int) -> list[tuple[str, str, str]]:
+        previews = list(preview_replies(workspace, settings, model, step))
+        for asked, person, text in previews:
             screen.print(f"  {asked}", style="dim")
             screen.print(f"  {person}: {text}", style="italic")
+        return previews
 
     return print_previews

@@ -10,7 +10,7 @@ number of processes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -46,6 +46,8 @@ from myna.training.schedule import Clock, Schedule
 
 MEASURED_STEPS = 2
 """Steps after which the plan is made; their speed but the first one's is the run's."""
+LOG_FILE, PREVIEWS_FILE = "log.jsonl", "previews.jsonl"
+"""Files in a training's folder, and later in the adapter's: metrics of steps; sample replies."""
 DIVERGED_FILE = "diverged"
 """File in a training's folder with the reason why it diverged."""
 
@@ -171,7 +173,7 @@ def _preview(job: TrainingJob, model: Any, schedule: Schedule, step: int) -> Non
     """Let the callback have sample replies, if the budget allows."""
     started = job.clock.now()
     if schedule.affords_preview():
-        job.callbacks.on_preview(model, step)
+        _save_previews(job.work, step, job.callbacks.on_preview(model, step))
         schedule.timed_preview(job.clock.now() - started)
 
 
@@ -370,6 +372,15 @@ def _read_history(path: Path, done: int, main: bool) -> LossHistory:
             if step["validation_loss"] is not None
         },
     )
+
+
+def _save_previews(work: Path, step: int, previews: Sequence[tuple[str, str, str]]) -> None:
+    """Write sample replies beside the log, a line for each; those of a later line hold."""
+    if previews:
+        with (work / PREVIEWS_FILE).open("a", encoding="utf-8") as file:
+            for asked, person, reply in previews:
+                line = {"step": step, "asked": asked, "person": person, "reply": reply}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 @contextmanager

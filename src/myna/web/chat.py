@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from myna.web import shell
 
@@ -14,5 +14,7 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/")
 async def chat_page(request: Request) -> Response:
-    """Show the rooms and their chats."""
+    """Show the rooms and their chats; without a clone, the way to the first one."""
+    if request.app.state.room_api is None:
+        return RedirectResponse("/start", 303)
     return shell.render(request, "chat.html")
