@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -64,8 +65,8 @@ def test_the_rate_climbs_stays_and_falls_to_nearly_nothing() -> None:
     rates = [learning_rate((step + 0.5) / 100, settings) for step in range(100)]
     assert rates[0] == pytest.approx(5e-5)
     assert rates[10:50] == [1e-3] * 40
-    assert rates[75] == pytest.approx(4.9e-4)
-    assert 0 < rates[-1] < 2e-5
+    assert rates[75] == pytest.approx(0.5e-3 * (1 + math.cos(0.51 * math.pi)))
+    assert 0 < rates[-1] < 1e-6
     flat = Train(learning_rate=1e-3, warmup_ratio=0, decay_ratio=0)
     assert {learning_rate(share, flat) for share in (0.0, 0.5, 1.0)} == {1e-3}
 

@@ -122,7 +122,7 @@ class Train(Section):
         0.05, ge=0, lt=1, description="Share of the run in which the learning rate rises to it."
     )
     decay_ratio: float = Field(
-        0.9, ge=0, le=1, description="Share of the run, its end, in which the rate falls to 0."
+        0.95, ge=0, le=1, description="Share of the run, its end, in which the rate falls to 0."
     )
     weight_decay: float = Field(0.0, ge=0, description="Weight decay of what is trained.")
     optim: Literal["auto", "adamw", "paged"] = Field(

@@ -81,10 +81,11 @@ class Clock:
 
 
 def learning_rate(progress: float, settings: Train) -> float:
-    """The learning rate at a progress from 0 to 1: a rise, a plateau, and a fall to 0 on a line."""
-    rise = progress / settings.warmup_ratio if settings.warmup_ratio else 1.0
-    fall = (1 - progress) / settings.decay_ratio if settings.decay_ratio else 1.0
-    return settings.learning_rate * max(0.0, min(1.0, rise, fall))
+    """The learning rate at a progress from 0 to 1: a rise, a plateau, and a cosine down to 0."""
+    rise = min(1.0, progress / settings.warmup_ratio) if settings.warmup_ratio else 1.0
+    into_decay = progress - (1 - settings.decay_ratio)
+    share = min(1.0, max(0.0, into_decay / settings.decay_ratio)) if settings.decay_ratio else 0.0
+    return settings.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * share))
 
 
 @dataclass(frozen=True)
