@@ -187,7 +187,11 @@ def train_if_stale(
             return {"adapter": name, "trained": False, **asdict(training.plan), **told}
         _print_once(f"training again: {'; '.join(reasons)}")
     started = time.monotonic() if started is None else started
-    options = {"dry_run": dry_run, "continue_training": continue_training, "started": started}
+    options: dict[str, Any] = {
+        "dry_run": dry_run,
+        "continue_training": continue_training,
+        "started": started,
+    }
     if not _is_main_process():
         return _train(workspace, settings, name, canaries=canaries, **options)
     with leftovers.locked(workspace.training_lock(name)) as is_free:

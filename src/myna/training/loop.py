@@ -112,16 +112,12 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingResult:
     scheduled = schedule.next(step)
     with catch_stop_signals() as stop_request, _open_log(job, step) as log:
         while scheduled is not None and not history.is_out_of_patience(settings.patience):
-            started = job.clock.now()
-            rate = schedule.rate(scheduled)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            started, rate = job.clock.now(), schedule.rate(scheduled)
             history.losses.append(gradients.accumulate(schedule.batch(scheduled)))
             if divergence := progress.divergence(history.losses):
                 _stop_diverged(job, divergence)
             accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+            _update(optimizer, rate)
             schedule.timed(job.clock.now() - started, scheduled)
             step += 1
 
@@ -156,6 +152,14 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingResult:
     few = "" if is_early else shortfall(plan, schedule)
     plan = _restore_best(job, model, plan, step, history)
     return TrainingResult(plan, progress.final_loss(history.losses), few)
+
+
+def _update(optimizer: Any, rate: float) -> None:
+    """Take the optimiser's step at this learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
 
 
 def _validate(job: TrainingJob, model: Any, schedule: Schedule, tokens: int) -> float | None:
