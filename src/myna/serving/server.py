@@ -21,9 +21,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from myna import __version__
 from myna.errors import SettingsError
 from myna.rooms.registry import Rooms
-from myna.serving import errors, openai_routes, room_routes
+from myna.serving import errors, openai_routes, room_routes, turn_routes
 from myna.serving.access_control import AccessControl, AccessRules, RequestLimits
 from myna.serving.background import StreamRunner
+from myna.serving.conductor import Conductors
 from myna.serving.errors import ClientDisconnectedError, JsonResponse
 from myna.serving.metrics import Metrics, MetricsMiddleware
 from myna.serving.openai_chat import ServedModels
@@ -226,10 +227,12 @@ def create_app(models: ServedModels, rooms: Rooms, options: ServerOptions) -> Fa
     app = create_app_without_clones(options, metrics)
     streams: StreamRunner = app.state.streams
     trusts_audience = options.access.listens_on_loopback
-    services = RoomServices(models, WatchedRooms(rooms, metrics), streams, trusts_audience)
+    watched_rooms, conductors = WatchedRooms(rooms, metrics), Conductors(streams)
+    services = RoomServices(models, watched_rooms, streams, conductors, trusts_audience)
     app.state.room_api = services
     app.include_router(openai_routes.create_router(models, streams, metrics))
     app.include_router(room_routes.router)
+    app.include_router(turn_routes.router)
     return app
 
 
@@ -260,6 +263,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     streams: StreamRunner = app.state.streams
     polling = asyncio.create_task(api.rooms.poll(streams.closing)) if api else None
     yield
+    if api:
+        api.conductors.close()
     await streams.close(0)
     if polling:
         await polling
