@@ -197,10 +197,11 @@ class Schedule:
         [micros] = distributed.all_reduce_max([_micros(self.clock.elapsed())], self._accelerator)
         return micros / 1e6
 
-    def _token_seconds(self) -> float:
-        """Seconds of a padded token in the slowest of the recent steps; 0 before any."""
-        slowest = max((s / n for s, n in self._step_seconds[-RECENT_STEPS:]), default=0.0)
-        [nanos] = distributed.all_reduce_max([round(slowest * 1e9)], self._accelerator)
+    def _token_seconds(self, *, mean: bool = False) -> float:
+        """Seconds of a padded token in the slowest of the recent steps, or in all; 0 before any."""
+        recent = [s / n for s, n in self._step_seconds[-RECENT_STEPS:]] or [0.0]
+        seconds = sum(recent) / len(recent) if mean else max(recent)
+        [nanos] = distributed.all_reduce_max([round(seconds * 1e9)], self._accelerator)
         return nanos / 1e9
 
     def _left(self, validation_tokens: int) -> float:
@@ -231,7 +232,7 @@ class Schedule:
     def timed_validation(self, seconds: float) -> None:
         """Take note of the duration of a validation run."""
         self._validated_seconds += seconds
-        rate = self._token_seconds()
+        rate = self._token_seconds(mean=True)
         self._validation_cost = seconds / rate if rate else None
 
     def timed_preview(self, seconds: float) -> None:
@@ -255,7 +256,7 @@ class Schedule:
     def _validation_seconds(self, tokens: int) -> float:
         """The time that a validation run over so many tokens takes at the speed of now."""
         cost = FORWARD_SHARE * tokens if self._validation_cost is None else self._validation_cost
-        return cost * self._token_seconds()
+        return cost * self._token_seconds(mean=True)
 
     def is_passed(self, scheduled: ScheduledStep, times: int) -> bool:
         """True if one of `times` points, evenly spaced over the run, is passed in this step."""
