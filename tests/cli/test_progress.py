@@ -15,7 +15,8 @@ from rich.console import Console
 from tests.chats import walks
 from tests.cli.conftest import run
 
-from myna.cli import _progress, _terminal, import_, train
+from myna.cli import _progress, _terminal, import_
+from myna.cli._training_bar import TrainingBar
 from myna.training.progress import StepMetrics
 
 
@@ -62,8 +63,8 @@ def test_notes_stand_on_lines_of_their_own_above_a_bar(monkeypatch: pytest.Monke
     shown = io.StringIO()
     screen = Console(file=shown, force_terminal=True, width=80, color_system=None)
     monkeypatch.setattr(_terminal, "console", lambda **_: screen)
-    with _terminal.progress_bar(*train._ProgressPrinter.columns(), width=10) as bar:
-        printer = train._ProgressPrinter(bar)
+    with _terminal.progress_bar(*TrainingBar.columns(), width=10) as bar:
+        printer = TrainingBar(bar)
         _terminal.note("the plan")
         printer.step(StepMetrics(1, 40, 2.5, 1e-3, 100, 150.0, 100.0, 2.4, peak_share=1.5))
         bar.refresh()

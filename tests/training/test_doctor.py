@@ -11,7 +11,13 @@ from typer.testing import CliRunner
 
 from myna.cli import app
 from myna.training import doctor
-from myna.training.doctor import BASES, _base_shape, memory_by_base, recommended_recipe
+from myna.training.doctor import (
+    BASES,
+    _base_shape,
+    memory_by_base,
+    recommended_recipe,
+    tokens_in_a_night,
+)
 
 GB = 10**9
 
@@ -50,6 +56,12 @@ def test_without_bitsandbytes_nothing_is_advised_that_needs_it() -> None:
     assert recommended_recipe(report) == 'recipe = "laptop"'
 
 
+def test_a_night_brings_more_tokens_of_a_smaller_base() -> None:
+    night = tokens_in_a_night(200e9, ["smollm2-135m", "HuggingFaceTB/SmolLM2-1.7B"])
+    assert night["smollm2-135m"] == pytest.approx(8 * 3600 * 0.4 * 200e9 / (4 * 135e6), rel=0.01)
+    assert night["HuggingFaceTB/SmolLM2-1.7B"] < night["smollm2-135m"] / 10
+
+
 def test_everything_is_tried_and_told() -> None:
     done = CliRunner().invoke(app, ["doctor", "--json"], catch_exceptions=False)
     report: dict[str, Any] = json.loads(done.stdout)
@@ -60,6 +72,7 @@ def test_everything_is_tried_and_told() -> None:
     }  # fmt: skip
     shown = CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
     assert "advice     recipe = " in shown.stdout
+    assert "a night    8 hours of method lora bring about" in shown.stdout
     first, *_ = shown.stdout.splitlines()
     assert re.fullmatch(
         r"This machine trains \S+ .*on 100,000 tokens \(some 8,000 messages\) in about [\d,]+ min, "
@@ -73,13 +86,13 @@ def test_everything_is_tried_and_told() -> None:
     [
         (
             *("CPU", 8, 0.19, 9e9),
-            "smollm2-135m on 100,000 tokens (some 8,000 messages) in about 18 min, and chats with "
+            "smollm2-135m on 100,000 tokens (some 8,000 messages) in about 12 min, and chats with "
             "it at about 56 tokens/s.",
         ),
         (
             *("CUDA", 24, 70, 9e11),
             "mistralai/Mistral-7B-v0.1 in 4 bits on 100,000 tokens (some 8,000 messages) in about "
-            "3 min, and chats with it at over 100 tokens/s.",
+            "2 min, and chats with it at over 100 tokens/s.",
         ),
     ],
 )

@@ -28,7 +28,7 @@ from myna.cli import (
     status,
     train,
 )
-from myna.cli._terminal import find_workspace, note
+from myna.cli._terminal import find_workspace, note, start_clock
 from myna.errors import MynaError
 
 app = typer.Typer(
@@ -108,6 +108,7 @@ def _greet(ctx: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line; an error of myna's is one line on standard error."""
+    start_clock()
     os.umask(0o077)  # whatever it writes is for its user alone
     try:
         app()

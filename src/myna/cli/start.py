@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from myna.cli._terminal import ask_line, note
+from myna.cli._terminal import ask_line, note, start_clock
 
 if TYPE_CHECKING:
     from myna.people import People
@@ -100,6 +100,7 @@ class _Runner:
             note("")
             note("  ".join(f"{mark} {step}" for mark, step in zip(marks, STEPS, strict=True)))
         note(f"$ {self.last}")
+        start_clock()  # a budget counts from this command on
         where = ["-C", str(self.workspace.root)] if inside else []
         app([*where, *words], prog_name="myna", standalone_mode=False)
 

@@ -6,7 +6,7 @@ import os
 import shlex
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._progress import SECONDS_BETWEEN_LINES, ProgressLines, duration, working
+from myna.cli._progress import working
 from myna.cli._terminal import (
     Adapter,
     Json,
@@ -26,14 +26,12 @@ from myna.cli._terminal import (
     open_workspace,
     print_json,
     progress_bar,
+    typed_at,
 )
+from myna.cli._training_bar import TrainingBar, is_main_process, print_once
 
 if TYPE_CHECKING:
-    import rich.progress
-
     from myna.config import Settings
-    from myna.training.plan import TrainingEstimate
-    from myna.training.progress import StepMetrics
     from myna.workspace import Workspace
 
 NAME = "train"
@@ -44,7 +42,8 @@ CANARY_ADAPTER = "canaries"
 def command(
     ctx: typer.Context,
     budget: Annotated[
-        str | None, typer.Option(help='Longest time to train, such as "4m" or "2h".')
+        str | None,
+        typer.Option(help='Time from this command to the adapter, such as "4m" or "2h".'),
     ] = None,
     adapter: Adapter = DEFAULT_ADAPTER,
     assignments: Set = None,
@@ -90,7 +89,7 @@ def command(
     _check_options_of_samples(workspace, settings, assignments or [])
     if canaries and adapter == DEFAULT_ADAPTER:
         adapter = CANARY_ADAPTER
-    if adapter == DEFAULT_ADAPTER and not dry_run and _is_main_process():
+    if adapter == DEFAULT_ADAPTER and not dry_run and is_main_process():
         # Another adapter keeps its own settings: it is there to try some.
         keep_choices(
             workspace, settings, leave={f"train.{name}" for name in stages.RUNTIME_SETTINGS}
@@ -100,8 +99,10 @@ def command(
         left_out = _leave_out(workspace, settings, adapter, without)
         force, continue_training = True, False
     options = {"force": force, "continue_training": continue_training, "dry_run": dry_run}
-    done = train_if_stale(workspace, settings, adapter, canaries=canaries, **options)
-    if not _is_main_process():
+    done = train_if_stale(
+        workspace, settings, adapter, canaries=canaries, started=typed_at(), **options
+    )
+    if not is_main_process():
         return
     if left_out and not dry_run:
         _remove_adapters(workspace, adapter, left_out)
@@ -116,6 +117,8 @@ def command(
             f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
             f"({done['epochs']:.2g} epochs: {done['reason']}). Next: myna evaluate, myna chat"
         )
+        if done["shortfall"]:
+            note(f"adapter '{adapter}' has {done['shortfall']}")
 
 
 def _check_options_of_samples(
@@ -162,7 +165,7 @@ def _leave_out(
                 f'{person} may still be cloned: type `myna people deny "{person}"` first, or '
                 f'`myna people context "{person}"`'
             )
-    _print_once(f"training '{name}' again without {', '.join(without)}: {how_long(trained)}")
+    print_once(f"training '{name}' again without {', '.join(without)}: {how_long(trained)}")
     prepare_if_stale(workspace, settings)
     for started in (name, *info.adapters.values()):  # its checkpoints may have learned from them
         shutil.rmtree(workspace.training(started), ignore_errors=True)
@@ -176,12 +179,7 @@ def _remove_adapters(workspace: Workspace, name: str, before: list[str]) -> None
     for own in set(before).difference(AdapterInfo.load(workspace, name).adapters.values()):
         shutil.rmtree(workspace.adapter(own), ignore_errors=True)
         shutil.rmtree(workspace.training(own), ignore_errors=True)
-        _print_once(f"removed adapter '{own}'")
-
-
-def _is_main_process() -> bool:
-    """True in the only process of a run, or its first: the one that prints."""
-    return os.environ.get("RANK", "0") == "0"
+        print_once(f"removed adapter '{own}'")
 
 
 def train_if_stale(
@@ -193,8 +191,12 @@ def train_if_stale(
     continue_training: bool = False,
     dry_run: bool = False,
     canaries: int = 0,
+    started: float | None = None,
 ) -> dict[str, Any]:
-    """Keep the adapter if it is current, else train it; return how it was trained."""
+    """Keep the adapter if it is current, else train it; return how it was trained.
+
+    `started` is the time (`time.monotonic`) from which the budget counts; None: now.
+    """
     from myna import leftovers, stages
     from myna.artifacts import AdapterInfo
     from myna.errors import TrainingError
@@ -206,12 +208,18 @@ def train_if_stale(
         wanted = stages.train_settings(settings) | ({"canaries": canaries} if canaries else {})
         reasons = stale_reasons(manifest, stages.train_inputs(workspace), wanted)
         if not reasons:
-            _print_once(f"adapter '{name}' is trained already (--force trains it again)")
-            plan = AdapterInfo.load(workspace, name).training.plan
-            return {"adapter": name, "trained": False, **asdict(plan)}
-        _print_once(f"training again: {'; '.join(reasons)}")
-    options = {"dry_run": dry_run, "continue_training": continue_training}
-    if not _is_main_process():
+            print_once(f"adapter '{name}' is trained already (--force trains it again)")
+            training = AdapterInfo.load(workspace, name).training
+            told = {"loss": training.loss, "shortfall": training.shortfall}
+            return {"adapter": name, "trained": False, **asdict(training.plan), **told}
+        print_once(f"training again: {'; '.join(reasons)}")
+    started = time.monotonic() if started is None else started
+    options: dict[str, Any] = {
+        "dry_run": dry_run,
+        "continue_training": continue_training,
+        "started": started,
+    }
+    if not is_main_process():
         return _train(workspace, settings, name, canaries=canaries, **options)
     with leftovers.locked(workspace.training_lock(name)) as is_free:
         if not is_free:
@@ -223,11 +231,6 @@ def train_if_stale(
         return _train(workspace, settings, name, canaries=canaries, **options)
 
 
-def _print_once(line: str) -> None:
-    if _is_main_process():
-        note(line)
-
-
 def _train(
     workspace: Workspace,
     settings: Settings,
@@ -236,17 +239,18 @@ def _train(
     canaries: int,
     dry_run: bool,
     continue_training: bool,
+    started: float,
 ) -> dict[str, Any]:
     _print_recipe(settings)
-    loading = working("loading PyTorch") if _is_main_process() else nullcontext()
+    loading = working("loading PyTorch") if is_main_process() else nullcontext()
     with loading, requiring_extra():
         from myna.training import run
         from myna.training.data import Variation
         from myna.training.progress import TrainingCallbacks
-    with progress_bar(*_ProgressPrinter.columns(), width=10) as progress:
-        steps = _ProgressPrinter(progress)
+    with progress_bar(*TrainingBar.columns(), width=10) as progress:
+        steps = TrainingBar(progress)
         callbacks = TrainingCallbacks(
-            _print_once, steps.step, _preview_printer(workspace, settings), steps.estimate
+            print_once, steps.step, _preview_printer(workspace, settings), steps.estimate
         )
         try:
             done = run.run(
@@ -257,6 +261,7 @@ def _train(
                 dry_run=dry_run,
                 continue_training=continue_training,
                 variation=Variation(canaries),
+                started=started,
             )
         finally:
             steps.close()
@@ -266,6 +271,7 @@ def _train(
         "trained": not dry_run,
         **asdict(done.plan),
         "loss": done.loss,
+        "shortfall": done.shortfall,
         "estimate": asdict(estimates[0]) if len(estimates) == 1 else {},
     }
 
@@ -287,99 +293,17 @@ def requiring_extra() -> Iterator[None]:
         ) from error
 
 
-class _ProgressPrinter:
-    """Shows training progress in a bar, or in lines without a terminal."""
-
-    def __init__(self, progress: rich.progress.Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task("getting ready", total=None, figures="")
-        self._lines = ProgressLines() if progress.disable and _is_main_process() else None
-        if self._lines:
-            self._lines.update("getting ready to train")
-        self._told = 0.0
-        self._losses: list[float] = []
-        self._validation = ""
-        self.estimates: list[TrainingEstimate] = []
-        """One for each adapter."""
-
-    @staticmethod
-    def columns() -> list[Any]:
-        """The columns of the bar: the figures, or the time so far before the first step."""
-        from rich.progress import ProgressColumn, Task
-        from rich.table import Column
-        from rich.text import Text
-
-        class Figures(ProgressColumn):
-            """See `step`."""
-
-            def render(self, task: Task) -> Text:
-                """See rich."""
-                return Text(task.fields["figures"] or duration(task.elapsed or 0))
-
-        return [Figures(Column(no_wrap=True))]
-
-    def close(self) -> None:
-        """Tell nothing any more."""
-        if self._lines:
-            self._lines.close()
-
-    def estimate(self, estimate: TrainingEstimate) -> None:
-        """Print the plan and the estimates made before the first step."""
-        from myna.training.plan import estimate_lines
-
-        self.estimates.append(estimate)
-        for line in estimate_lines(estimate):
-            _print_once(f"  {line}")
-
-    def step(self, now: StepMetrics) -> None:
-        """Print the progress after a step."""
-        self.close()
-        self._losses.append(now.loss)
-        if now.validation_loss is not None:
-            self._validation = f"  validation {now.validation_loss:.3f}"
-            _print_once(f"step {now.step}: validation loss {now.validation_loss:.3f}")
-        step, figures = progress_words(now, self._losses, self._validation)
-        self._progress.update(
-            self._task,
-            description=step,
-            total=now.steps,
-            completed=now.step,
-            figures=figures,
-        )
-        is_due = time.monotonic() - self._told >= SECONDS_BETWEEN_LINES
-        if self._progress.disable and (is_due or now.step == now.steps):
-            self._told = time.monotonic()
-            _print_once(f"{step}  {figures}")
-
-
-def progress_words(
-    now: StepMetrics, losses: Sequence[float], validation: str = ""
-) -> tuple[str, str]:
-    """The state of a training: the step, and the figures behind it; together under 80 columns.
-
-    Args:
-        now: after the last step.
-        losses: of the steps so far; the mean of the last ten is shown.
-        validation: the part on the validation loss, or "".
-    """
-    recent = losses[-10:]
-    return f"step {now.step:,} of {now.steps:,}", (
-        f"loss {sum(recent) / len(recent):.3f}{validation}  {now.tokens_per_second:,.0f} tokens/s  "
-        f"{duration(now.seconds_left)} left"
-    )
-
-
 def _print_recipe(settings: Settings) -> None:
     """Print the recipe's settings with their reasons, and those that are overridden."""
     from myna.config.recipe_defaults import RECIPES
 
-    _print_once(f'recipe "{settings.recipe}":')
+    print_once(f'recipe "{settings.recipe}":')
     for name, choice in RECIPES[settings.recipe].items():
         section, _, key = name.rpartition(".")
         value = getattr(getattr(settings, section) if section else settings, key)
         overridden = f"set here; the recipe has {_formatted(choice.value)}"
         reason = choice.reason if value == choice.value else overridden
-        _print_once(f"  {name} = {_formatted(value)}: {reason}")
+        print_once(f"  {name} = {_formatted(value)}: {reason}")
 
 
 def _formatted(value: object) -> str:

@@ -11,6 +11,7 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +41,6 @@ GPU_PACKAGES = {"bitsandbytes", "flash-attn", "liger-kernel"}
 
 TRAINING_TOKENS = 100_000
 """Tokens that the time of a training is told for: some 8,000 messages."""
-TRAINING_SHARE = 0.4
-"""Share of the matrix-product rate that training reaches, to be on the safe side."""
 CHAT_SHARE = 0.5
 """Share of the memory's rate at which weights are read for each new token."""
 CHAT_BYTES = {"CPU": 0.6, "MPS": 2.0}
@@ -55,6 +54,10 @@ RECIPE_CARDS_GB = (("h100", 80), ("a40", 48), ("3090", 24))
 MAX_SAMPLE_TOKENS = 512
 """Tokens of the longest sample in the memory estimates."""
 
+NIGHT_HOURS = 8
+NIGHT_PEAK_SHARE = 0.4
+"""Share of the rate of matrix products that training is taken to reach, validation included
+(`benchmarks/overnight.py` measures it)."""
 
 CONFIG_KEYS = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
@@ -97,7 +100,9 @@ def diagnose() -> dict[str, Any]:
     device = choose_device()
     dtype, reason = precision(device)
     free = free_memory(device)
+    rate = matmul_rate(device, dtype)
     checks = [_check_gradients(device), _check_bitsandbytes(device), _check_flash_attention(device)]
+    bases = memory_by_base(free, dtype.itemsize, four_bits=checks[1].works)
     accelerator = {"cuda": "ROCm" if torch.version.hip else "CUDA", "mps": "MPS"}
     report |= {
         "accelerator": accelerator.get(device.type, "CPU"),
@@ -105,10 +110,11 @@ def diagnose() -> dict[str, Any]:
         "devices": torch.cuda.device_count() if device.type == "cuda" else 1,
         "free_memory": free,
         "precision": reason,
-        "teraflops": matmul_rate(device, dtype) / 1e12,
+        "teraflops": rate / 1e12,
         "checks": [vars(check) for check in checks],
         "bytes_per_second": _read_rate(device),
-        "bases": memory_by_base(free, dtype.itemsize, four_bits=checks[1].works),
+        "bases": bases,
+        "night": tokens_in_a_night(rate, [row["base"] for row in bases if row["lora"]]),
     }
     missing = missing_packages(report, report["accelerator"])
     if device.type == "cpu" and shutil.which("nvidia-smi"):
@@ -128,7 +134,7 @@ def answer(report: dict[str, Any]) -> str:
     base = str(RECIPES[recipe]["base"].value)
     method = str(RECIPES[recipe]["train.method"].value)
     parameters = _base_shape(base).parameters
-    rate = TRAINING_SHARE * report["teraflops"] * 1e12 / (6 * parameters)
+    rate = tokens_in_a_night(report["teraflops"] * 1e12, [base])[base] / (NIGHT_HOURS * 3600)
     size = CHAT_BYTES.get(report["accelerator"], 0.6 if method == "qlora" else 2.0)
     chat = CHAT_SHARE * report["bytes_per_second"] / (size * parameters)
     speed = f"over {MAX_CHAT_RATE:.0f}" if chat > MAX_CHAT_RATE else f"about {chat:.0f}"
@@ -160,6 +166,16 @@ def _read_rate(device: Any, seconds: float = 0.1) -> float:
         numbers.sum().item()
         best = max(best, numbers.nbytes / (time.perf_counter() - begun))
     return best
+
+
+def tokens_in_a_night(rate: float, bases: Iterable[str]) -> dict[str, int]:
+    """The tokens that LoRA of each of these bases sees in `NIGHT_HOURS`, about.
+
+    Four floating-point operations for each parameter and token, at `rate` operations a second
+    in matrix products.
+    """
+    done = NIGHT_HOURS * 3600 * NIGHT_PEAK_SHARE * rate
+    return {base: int(done / (4 * _base_shape(base).parameters)) for base in bases}
 
 
 def memory_by_base(free: int, itemsize: int, *, four_bits: bool) -> list[dict[str, Any]]:
