@@ -1,5 +1,5 @@
-"""Run every benchmark, or those named. What takes hours (the fuzzer) or makes a file of the
-package (train_links) is run by itself.
+"""Run every benchmark, or those named. What takes hours (the fuzzer, fidelity) or makes a file of
+the package (train_links) is run by itself.
 
 python benchmarks [NAME…]
 """
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-APART = ("exports", "fuzz", "train")
+APART = ("exports", "fidelity", "fuzz", "train")
 
 
 def main(wanted: list[str]) -> int:
