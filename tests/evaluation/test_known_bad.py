@@ -56,7 +56,7 @@ MIDDLE = (
     ("near", "behind", "under", "beside"),
     ("the lake", "the hill", "the barn", "the bridge", "the mill"),
 )
-OWN_WORDS = 0.6
+OWN_WORDS = 0.5
 """Share of lines with an opener, or a closer, of the person's own: the rest say nothing."""
 TURNS = 8
 """Of a conversation."""
@@ -117,7 +117,7 @@ BAD: dict[str, tuple[list[Talk], dict[str, Any]]] = {
     ),
     "untrained": (TRAIN[:2], {"num_train_epochs": 1, "learning_rate": 1e-3}),  # one step
     "caricature": ([caricature(talk, random.Random(4)) for talk in TRAIN], {}),
-    "copies": (TRAIN[:6], {"num_train_epochs": 60, "lora_r": 16, "lora_alpha": 32}),
+    "copies": (TRAIN[:2], {"num_train_epochs": 80, "lora_r": 16, "lora_alpha": 32}),
     "swapped": ([swapped(talk) for talk in TRAIN], {}),
 }
 """By the name of their fault: what each was trained on, and its other settings."""
