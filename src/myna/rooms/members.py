@@ -19,6 +19,9 @@ ROOM_SETTINGS = (*config.PersonaSampling.model_fields, "memory")
 """The settings of `[chat]` that a room may override."""
 
 
+MAX_TITLE_CHARS = 100
+
+
 class RoomMembers:
     """The humans and personas in a room, its audience, and its own settings.
 
@@ -55,7 +58,7 @@ class RoomMembers:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The room's `humans`, `personas`, `audience`, `chat`, `notes`, and `era` once set."""
+        """The room's `humans`, `personas`, `audience`, `chat`, `notes`; `era`, `title` once set."""
         with self._lock:
             return {**self._settings, "humans": self.humans, "chat": dict(self._settings["chat"])}
 
@@ -67,6 +70,16 @@ class RoomMembers:
             if not audience or audience == OWNER:
                 return audience  # type: ignore[no-any-return]  # it is JSON
             return [*audience, *self._settings["humans"]]
+
+    @property
+    def title(self) -> str:
+        """The name that people gave the room; "" if none."""
+        title: str = self._settings.get("title", "")
+        return title
+
+    def rename(self, title: str) -> None:
+        """Give the room a name, of one line; "" for none."""
+        self._change(title=" ".join(title.split())[:MAX_TITLE_CHARS])
 
     @property
     def era(self) -> str | None:
