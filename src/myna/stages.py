@@ -84,7 +84,7 @@ def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
 
 
 def report_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
-    """What a report depends on: `evaluate_inputs`, and the settings that a clone talks with."""
+    """The inputs of a report: those of `evaluate`, and the settings that a clone talks with."""
     chat = workspace.settings().chat.model_dump_json(exclude=_NOT_MEASURED)
     return {
         **evaluate_inputs(workspace, adapter),
