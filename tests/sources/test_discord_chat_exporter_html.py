@@ -262,7 +262,7 @@ class TestDamage:
         assert tally.notes == [f"the page speaks of {number:,} messages, but holds 1"]
 
     def test_a_page_without_messages_is_noted(self, read, memory_file) -> None:
-        assert load(read, memory_file(page(count="0")))[1].notes == ["the page holds no messages"]
+        assert load(read, memory_file(page(count="0")))[1].notes == ["the export holds no messages"]
 
     def test_elements_without_end_need_no_memory(self, read, memory_file) -> None:
         deep = message(11, "a").replace("<span", "<div>" * 5000 + "<span", 1)

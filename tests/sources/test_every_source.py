@@ -109,7 +109,7 @@ def _said(table: pl.DataFrame) -> list[tuple[str, str, str]]:
 def _check_cut(name: str, path: Path, data: bytes, cut: int, whole: list, memory_file) -> None:
     tally = Tally()
     try:
-        frames = list(sources.load_source(name).read(memory_file(data[:cut], str(path)), tally))
+        frames = list(sources.read(name, memory_file(data[:cut], str(path)), tally))
     except SourceError as error:
         assert path.name in str(error)  # noqa: PT017
         return
@@ -201,7 +201,7 @@ def test_a_mutilated_file_raises_nothing_but_mynas_errors(
         sources.recognise(file)
         tally = Tally()
         try:
-            frames = list(sources.load_source(name).read(file, tally))
+            frames = list(sources.read(name, file, tally))
         except SourceError as error:
             assert "\n" not in str(error)  # noqa: PT017
             return

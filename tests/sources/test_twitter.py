@@ -53,7 +53,7 @@ def test_files_without_texts_are_known(name: str, fixture_file) -> None:
 def test_an_archive_without_messages_is_whole(read, memory_file) -> None:
     data = b"window.YTD.direct_messages.part0 = [ ]"
     _, tally = read("twitter", memory_file(data, "direct-messages.js"))
-    assert "the archive holds no messages" in tally.notes
+    assert "the export holds no messages" in tally.notes
     assert not tally.unread_bytes
 
 

@@ -29,6 +29,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from myna import people as people_
+from myna import sources
 from myna import workspace as workspace_
 from myna.errors import SourceError
 from myna.importing.known_messages import NewMessageFilter
@@ -40,7 +41,6 @@ from myna.sources import (
     Recognition,
     StoredTable,
     Tally,
-    load_source,
     load_table,
     table_file_name,
 )
@@ -235,9 +235,8 @@ class _GroupImport:
             key = pl.lit(export.hexdigest())
             try:
                 with _with_sha256(file, result):
-                    for batch in load_source(result.source).read(
-                        replace(file, spool_dir=folder), tally
-                    ):
+                    spooling = replace(file, spool_dir=folder)
+                    for batch in sources.read(result.source, spooling, tally):
                         self.progress(self.bytes_done + min(tally.bytes_done, file.size), file.name)
                         platform = _platform(batch) or platform
                         new = self._new_in_batch(batch, message_filter, result)
@@ -362,8 +361,7 @@ def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
             f"could not be read; the {messages:,} complete messages are kept: "
             "export it again and import that to get the rest"
         )
-    is_empty = not tally.skipped and any(note.endswith("no messages") for note in tally.notes)
-    if not messages and not is_empty:
+    if not messages and not tally.is_empty:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
         return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None

@@ -31,6 +31,8 @@ class RoomMembers:
         self._clone = clone
         self._store = store
         self._settings = settings
+        """Replaced and never changed, so that reading it does not wait for the lock, which a
+        thread may hold for long: event loops do it."""
         self._lock = threading.RLock()
 
     @property
@@ -41,22 +43,19 @@ class RoomMembers:
     @property
     def personas(self) -> list[str]:
         """The personas present who may speak, without those whom a human speaks for."""
-        cloned = self._clone.speakers()
-        with self._lock:
-            humans = self._settings["humans"]
-            return [p for p in self._settings["personas"] if p in cloned and p not in humans]
+        cloned, settings = self._clone.speakers(), self._settings
+        return [p for p in settings["personas"] if p in cloned and p not in settings["humans"]]
 
     @property
     def humans(self) -> list[str]:
         """The humans present."""
-        with self._lock:
-            return list(self._settings["humans"])
+        return list(self._settings["humans"])
 
     @property
     def settings(self) -> dict[str, Any]:
         """The room's `humans`, `personas`, `audience`, `chat` and `notes`."""
-        with self._lock:
-            return {**self._settings, "humans": self.humans, "chat": dict(self._settings["chat"])}
+        settings = self._settings
+        return {**settings, "humans": [*settings["humans"]], "chat": dict(settings["chat"])}
 
     def configure(
         self, chat: Mapping[str, Any] | None = None, notes: Mapping[str, Any] | None = None

@@ -247,8 +247,7 @@ def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
     count = tally.read + sum(tally.skipped.values())
     if expected is not None and expected != count:
         tally.notes.append(f"the export speaks of {expected:,} messages, but holds {count:,}")
-    elif not count:
-        tally.notes.append("the export holds no messages")
+        tally.is_short = True
 
 
 def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:

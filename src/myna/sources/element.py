@@ -136,8 +136,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         messages, "matrix", tally, zone_assumed=False, months_first=False
     )
-    if not tally.read:
-        tally.notes.append("the export holds no messages")
 
 
 def _events(file: ChatFile, tally: Tally) -> Iterator[_Event]:

@@ -130,8 +130,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     messages = _messages(file, tally)
     yield from message_table.to_tables(messages, "google_chat", tally, months_first=True)
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:

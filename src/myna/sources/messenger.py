@@ -185,8 +185,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         messages, chat.source, tally, zone_assumed=False, months_first=False
     )
-    if not tally.read and not tally.skipped and not tally.notes:
-        tally.notes.append("the export holds no messages")
 
 
 def _chat(file: ChatFile) -> _Chat:

@@ -108,8 +108,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
                 tally.bytes_done = stream.tell()
                 yield frame
             tally.bytes_done = file.size
-        if not tally.read:
-            tally.notes.append("the table holds no messages")
         return
     name = _NAME.fullmatch(stem)
     messages = _from_text(file, name[1] if name else stem, tally)

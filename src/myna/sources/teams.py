@@ -90,8 +90,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     )
     if not tally.read and _LIST.match(file.head) and recognise(file) is None:
         raise SourceError(_no_list(file))
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
     tally.bytes_done = file.size
 
 

@@ -104,8 +104,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         tally.notes.append(
             "the archive has no account.js beside this file: it does not say whose it is"
         )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the archive holds no messages")
 
 
 def _messages(file: ChatFile, archive: _Archive, tally: Tally) -> Iterator[ParsedMessage]:
