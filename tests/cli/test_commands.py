@@ -145,6 +145,25 @@ def test_the_ledger_balances_and_inspect_shows_samples(friends: Path) -> None:
     assert "no sample 99999: train has samples 0 to" in missing.err
 
 
+def test_inspect_shows_reactions_by_their_kind_and_number(friends: Path, tmp_path: Path) -> None:
+    space = shutil.copytree(friends, tmp_path / "friends")
+    [sample] = run(space, ["inspect", "0", "--json"]).json()
+    path = space / "prepared" / "messages.parquet"
+    kept = pl.read_parquet(path)
+    liked = pl.Series([[{"name": "🍵", "count": 2}]], dtype=kept.schema["reactions"])
+    is_in = (pl.col("conversation") == sample["conversation"]).and_(
+        pl.col("conversation").cum_count().over("conversation") == 2
+    )
+    kept.with_columns(
+        reactions=pl.when(is_in).then(pl.lit(liked)).otherwise("reactions")
+    ).write_parquet(path)
+    shown = run(space, ["inspect", "0"]).out
+    assert "🍵 2  on " in shown
+    [sample] = run(space, ["inspect", "0", "--json"]).json()
+    [row] = sample["reactions"]
+    assert row["reactions"] == [{"name": "🍵", "count": 2}]
+
+
 def test_inspect_audits_searches_and_writes_a_page(friends: Path) -> None:
     audited = run(friends, ["inspect", "--audit", "--json"])
     assert (audited.status, audited.json()["fatal"]) == (0, [])

@@ -97,6 +97,9 @@ def test_tables_are_sound(name: str, path: Path, read) -> None:
     for text, spans, files in table.select("text", "mentions", "attachments").iter_rows():
         assert all(0 <= span["start"] < span["end"] <= len(text) for span in spans)
         assert all(file["kind"] in messages.ATTACHMENT_KINDS for file in files)
+    for reactions in table["reactions"]:
+        assert all(one["name"] and len(one["by"]) <= one["count"] for one in reactions)
+        assert len({one["name"] for one in reactions}) == len(reactions)
     again, _ = read(name, ChatFile(path))
     assert again.equals(table)
 
@@ -132,6 +135,23 @@ def _check_cut(name: str, path: Path, data: bytes, cut: int, whole: list, memory
         assert at_a_line or UNENDED in tally.notes or tally.unread_bytes
     if len(found) < len(whole) and (is_document or not at_a_line):
         assert tally.unread_bytes or tally.skipped or tally.notes, "a loss in silence"
+
+
+KNOW_WHO = {
+    *("discord_chat_exporter", "element", "google_chat", "imessage_database", "messenger"),
+    *("imessage_exporter", "signal_export", "signalbackup_tools", "skype", "slack", "teams"),
+    *("telegram", "twitter", "matrix_messages"),
+}
+"""Sources that say who gave a reaction."""
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_those_who_gave_reactions_are_accounts_as_authors_are(name: str, read) -> None:
+    table = pl.concat([read(name, ChatFile(path))[0] for path in fixtures(name)])
+    by = {who for each in table["reactions"] for one in each for who in one["by"]}
+    assert bool(by) == (name in KNOW_WHO)
+    authors = {*table["author_id"]}
+    assert not by or by & authors, (by, authors)
 
 
 @pytest.mark.parametrize(("name", "path"), CASES)

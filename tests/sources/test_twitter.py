@@ -74,4 +74,4 @@ def test_another_file_is_an_error(read, memory_file) -> None:
 
 def test_reactions_are_counted(read, fixture_file) -> None:
     table, _ = read("twitter", fixture_file(DIRECT))
-    assert table["reactions"][2].to_list() == [{"name": "like", "count": 1}]
+    assert table["reactions"][2].to_list() == [{"name": "like", "count": 1, "by": ["101"]}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -95,7 +96,14 @@ def main() -> None:
     except KeyboardInterrupt as error:
         _fail(error, "stopped", 130)
     except OSError as error:
-        _fail(error, f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+        _fail(error, _system_error(error), 1)
+
+
+def _system_error(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f" at {error.filename}" if error.filename else ""
+        return f"the disk is full{place}: free some space and run the command again"
+    return f"{error.filename or 'the system'}: {error.strerror or error}"
 
 
 def _fail(error: BaseException, line: str, exit_status: int) -> None:

@@ -32,7 +32,7 @@ FEATURES = {
     "calls": "calls",
     "system": "notices of the platform",
     "bots": "which accounts are bots",
-    "reactions": "which reactions a message got, and how many; never whose",
+    "reactions": "which reactions a message got, and how many",
 }
 """The features that a source may read."""
 

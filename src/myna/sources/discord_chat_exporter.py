@@ -92,9 +92,14 @@ class _Emoji(_Fields):
     name: str | None = None
 
 
+class _Giver(_Fields):
+    id: str = ""
+
+
 class _Reaction(_Fields):
     emoji: _Emoji | None = None
     count: int = 0
+    users: tuple[_Giver, ...] = ()
 
 
 class _Reference(_Fields):
@@ -291,7 +296,8 @@ def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
         for reaction in message.reactions:
             if (emoji := reaction.emoji) and emoji.name and 0 < reaction.count < 2**31:
                 shown = f":{emoji.name}:" if emoji.id else emoji.name
-                columns["reactions"].append((before + row, shown, reaction.count))
+                by = [user.id for user in reaction.users if user.id]
+                columns["reactions"].append((before + row, shown, reaction.count, by))
     authors = [message.author for message in decoded]
     columns["id"] += [message.id for message in decoded]
     columns["author_id"] += [author.key for author in authors]

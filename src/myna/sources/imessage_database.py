@@ -9,8 +9,8 @@ util/streamtyped.rs):
   behind the class name NSString comes ``01 2B``, the length (a byte, or ``81`` and two, or
   ``82`` and four, little-endian) and UTF-8. ``text`` has it too, but is NULL on newer
   systems. U+FFFC stands in it for each attachment.
-- ``associated_message_type`` 2000-2007 and 3000-3007 are tapbacks and 4000 a vote in a
-  poll: reactions, so not read. 1000 is a sticker put on a message: an answer to it.
+- ``associated_message_type`` 2000-2006 are tapbacks, 3000-3006 take them back, 2007 is a
+  sticker as one, and 4000 a vote in a poll. 1000 is a sticker put on a message: an answer to it.
 - ``item_type`` other than 0, and ``group_title``, make it a notice.
 - A message that was unsent has ``date_edited`` and neither text nor attachments.
 - ``balloon_bundle_id`` is an app's message (a payment, a game, a poll); only that of links
@@ -39,10 +39,25 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    ParsedMessage,
+    attachment_kind,
+    count_reactions,
+)
 
 TITLE = "iMessage database (chat.db)"
-READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
+READS = (
+    "text",
+    "replies",
+    "edits",
+    "deleted",
+    "attachments",
+    "stickers",
+    "voice",
+    "system",
+    "reactions",
+)
 
 MAX_IN_MEMORY_BYTES = 2**29
 """Size limit of a database in an archive, which has to be unpacked into memory."""
@@ -57,6 +72,9 @@ _EPOCH_2001 = 978_307_200_000_000  # in microseconds since 1970
 _DATABASE_ERRORS = (sqlite3.Error, ValueError, OverflowError, MemoryError)
 _LINKS = "com.apple.messages.URLBalloonProvider"
 _BODY = re.compile(rb"NSString.{0,32}?\x01\x2b", re.DOTALL)
+_TAPBACKS = ("❤️", "👍", "👎", "😂", "‼️", "❓")
+"""By their numbers from 2000; 2006 has an emoji of its own."""
+
 _PART = re.compile(r"^(?:p:\d+/|bp:)")
 
 # Texts of notices, by item_type and group_action_type, or by item_type alone.
@@ -219,6 +237,7 @@ def _messages(
         }
         last = _integer(database.execute("SELECT max(ROWID) FROM message").fetchone()[0])
         files = _Attachments(database, tally)
+        tapbacks = _tapbacks(database, people)
         before = None
         for row in _rows(database):
             if row.rowid == before:  # once more, in another chat
@@ -228,7 +247,7 @@ def _messages(
             before = row.rowid
             tally.bytes_done = file.size * min(max(row.rowid, 0), last) // max(last, 1)
             if sent := _message(row, chats.get(row.chat_id), people, files.of(row.rowid), tally):
-                yield sent
+                yield sent._replace(reactions=count_reactions(tapbacks.get(sent.id or "", ())))
     except _DATABASE_ERRORS as error:
         if row is None:
             raise _read_error(file, error) from error
@@ -257,6 +276,31 @@ def _rows(database: sqlite3.Connection) -> Iterator[_Row]:
         "LEFT JOIN chat_message_join AS j ON j.message_id = m.ROWID ORDER BY m.ROWID"
     )
     return map(_Row._make, database.execute(query))
+
+
+def _tapbacks(
+    database: sqlite3.Connection, people: dict[Any, str | None]
+) -> dict[str, list[tuple[str, str]]]:
+    """The tapbacks that were not taken back, with who gave them, by the message's guid."""
+    given: dict[str, dict[tuple[str, str], str]] = {}
+    if _select_list(database, "message", "", "associated_message_type") == "NULL":
+        return {}  # an old system
+    names = ("associated_message_guid", "associated_message_type", "associated_message_emoji")
+    for target, kind, emoji, handle, is_from_me in database.execute(
+        f"SELECT {_select_list(database, 'message', '', *names, 'handle_id', 'is_from_me')} "  # noqa: S608
+        "FROM message WHERE associated_message_type BETWEEN 2000 AND 3006 ORDER BY ROWID"
+    ):
+        number = kind % 1000 if isinstance(kind, int) else -1
+        name = _string(emoji) if number == 6 else dict(enumerate(_TAPBACKS)).get(number)
+        giver = "me" if _integer(is_from_me) else people.get(handle) or "Unknown"
+        if name is None or not (guid := _string(target)):
+            continue
+        each = given.setdefault(_PART.sub("", guid), {})
+        if kind < 3000:
+            each[giver, name] = name
+        else:
+            each.pop((giver, name), None)
+    return {guid: [(name, giver) for giver, name in each] for guid, each in given.items()}
 
 
 class _Attachments:

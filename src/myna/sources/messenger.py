@@ -109,6 +109,7 @@ class _Share(_Fields):
 
 class _Reaction(_Fields):
     reaction: str | None = None
+    actor: str | None = None
 
 
 class _Message(
@@ -314,7 +315,9 @@ def _message(
         attachments=files,
         mentions=tuple(find_mentions(text, names, [])) if names else (),
         position=position,
-        reactions=count_reactions(repair(one.reaction or "") for one in message.reactions or ()),
+        reactions=count_reactions(
+            (repair(one.reaction or ""), repair(one.actor or "")) for one in message.reactions or ()
+        ),
     )
 
 

@@ -151,7 +151,8 @@ def _message(item: dict[str, Any], chat: Chat, position: int) -> ParsedMessage:
 def _reactions(item: dict[str, Any]) -> Iterator[Reaction]:
     for emotion in get_objects(item, "properties", "emotions"):
         if (name := get_text(emotion, "key")) and (users := get_objects(emotion, "users")):
-            yield Reaction(name, len(users))
+            by = (_account(get_text(user, "mri")) for user in users)
+            yield Reaction(name, len(users), tuple(filter(None, by)))
 
 
 def _content(item: dict[str, Any]) -> _Content:

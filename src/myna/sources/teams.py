@@ -183,7 +183,8 @@ def _message(item: dict[str, Any], chat: dict[str, Any], file: ChatFile) -> Pars
         attachments=files,
         mentions=body.mentions if kind == "text" else (),
         reactions=count_reactions(
-            get_text(reaction, "reactionType") for reaction in get_objects(item, "reactions")
+            (get_text(reaction, "reactionType"), get_text(reaction, "user", "user", "id"))
+            for reaction in get_objects(item, "reactions")
         ),
     )
 

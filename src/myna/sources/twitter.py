@@ -179,7 +179,8 @@ def _message(event: dict[str, Any], kind: str, chat_id: str, archive: _Archive) 
         mentions=tuple(find_mentions(text, names, [])),
         position=_position(id_, time),
         reactions=count_reactions(
-            get_text(reaction, "reactionKey") for reaction in get_objects(event, "reactions")
+            (get_text(reaction, "reactionKey"), get_text(reaction, "senderId"))
+            for reaction in get_objects(event, "reactions")
         ),
     )
 
