@@ -32,9 +32,9 @@ MIN_FILE_LINES = 60
 """Of a module that only one other imports: shorter ones belong into that one."""
 
 COMMANDS = typer.main.get_command(app).commands
-PLUGIN_FOLDERS = ("sources", "sources/_shared", "cli", "engines", "export", "evaluation")
-"""Folders with one file for each reader, command, engine, export target and metric, and what
-several readers share."""
+PLUGIN_FOLDERS = ("sources", "sources/_shared", "cli", "engines", "export", "evaluation", "web")
+"""Folders with one file for each reader, command, engine, export target, metric and page, and
+what several readers share."""
 
 CLAUSE = re.compile(r"\W*(What|Who|Whom|Whose|Whether|How|Where|When|Which)\b")
 

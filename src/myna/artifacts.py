@@ -74,7 +74,7 @@ class SpeakingHabits:
     short_repeats: float = 0.0
     """Share of short lines that repeat one of the twelve before, by anybody."""
     long_repeats: float = 0.0
-    """The same of longer lines."""
+    """Share of longer lines that do, or of which most word pairs were just said."""
     max_lines: int = 20
     """Lines of a turn that 99 of 100 of their turns do not exceed."""
 

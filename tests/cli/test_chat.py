@@ -6,14 +6,19 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 from rich.console import Console
+from tests.metadata import prompt_format
 from tests.persona.talking import Script, clone_of
+from tests.persona.test_memory import Chats, people
 
 from myna.cli.chat import ChatSession
 from myna.engines.queueing import Queue
+from myna.errors import SettingsError
+from myna.persona.scenes import Beginnings
 from myna.rendering.tokenizer import Tokenizer
-from myna.rooms.registry import Rooms
+from myna.rooms.registry import OWNER, Rooms
 from myna.rooms.store import RoomStore
 
 pytestmark = pytest.mark.model
@@ -62,3 +67,40 @@ def test_ctrl_c_stops_who_speaks_and_gives_the_human_the_floor(talk: Talking, ty
     assert "soup" not in shown.getvalue()
     assert script.turns == TURNS[1:]
     assert not session.room.speaking
+
+
+def test_talk_in_an_empty_room_begins_with_a_real_moment(talk: Talking, tmp_path: Path) -> None:
+    session, script, shown = talk("")
+    session.handle("/topic taxes")
+    assert shown.getvalue() == ""  # there are no chats to begin with
+    chats = Chats().add(
+        "Ben: the soup is cold", "Cy: oh", "Ben: yes", "Cy: so?", split="validation"
+    )
+    chats.frame(space=pl.lit(""), channel=pl.lit("tea")).write_parquet(tmp_path / "chats")
+    session.clone.beginnings = Beginnings(tmp_path / "chats", people)
+    session.room.set_audience(OWNER)
+    session.handle("/talk 1")
+    first, *_ = shown.getvalue().splitlines()
+    assert first == "Ben: the soup is cold"  # real words, so without the mark of a clone
+    assert "Ben: the soup is cold\nCy: oh\nBen: yes" in script.prompts[-1]
+    begun = len(session.room.messages())
+    session.handle("/topic soup")
+    assert len(session.room.messages()) == begun
+    session.handle("/forget")
+    session.handle("/topic soup")
+    assert len(session.room.messages()) == begun + 3
+
+
+def test_an_era_is_a_day_in_the_system_line(talk: Talking) -> None:
+    session, script, _ = talk("")
+    with pytest.raises(SettingsError, match="knows no dates"):
+        session.handle("/era 2019")
+    session.clone.format = prompt_format("{people} on {date}.")
+    with pytest.raises(SettingsError, match="'noon' is no date"):
+        session.handle("/era noon")
+    for typed, day in (("2019", "2019-07-15"), ("2019-02", "2019-02-15"), ("2019-02-03",) * 2):
+        session.handle(f"/era {typed}")
+        session.handle("soup?")
+        assert f"on {day}." in script.prompts[-1]
+    session.handle("/era")
+    assert session.room.era is None

@@ -8,6 +8,7 @@ import stat
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.chats import walks
 from tests.cli.conftest import Myna, run, start

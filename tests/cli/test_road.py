@@ -29,6 +29,9 @@ def trained(friends: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace with an adapter that has seen a little."""
     folder = tmp_path_factory.mktemp("trained") / "friends"
     shutil.copytree(friends, folder)
+    settings = folder / "myna.toml"
+    text = settings.read_text("utf-8")
+    settings.write_text(re.sub("max_new_tokens = .*", "max_new_tokens = 16", text), "utf-8")
     done = run(folder, ["train", "--json", *SHORT])
     assert done.status == 0, done.err
     plan = done.json()
@@ -57,7 +60,7 @@ def test_a_current_adapter_is_not_trained_again(trained: Path) -> None:
 
 
 def test_the_clone_is_measured_against_its_base(trained: Path) -> None:
-    done = run(trained, ["evaluate", "--json", "--items", "12", "--rooms", "2"])
+    done = run(trained, ["evaluate", "--json", "--items", "10", "--rooms", "1"])
     assert done.status == 0, done.err
     bits = done.json()["measures"]["bits_per_character"]
     assert bits["clone"]["value"] < bits["floor"]["value"]

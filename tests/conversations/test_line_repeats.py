@@ -1,14 +1,20 @@
-"""Lines that repeat one of those just before."""
+"""Lines that repeat one of those just before, or echo them."""
 
 from __future__ import annotations
 
 import random
 
 from myna.conversations.line_repeats import (
+    ECHO_WINDOW,
+    has_head,
+    is_echo,
     is_repeat,
     is_short,
+    may_become_echo,
     may_become_repeat,
     repeated_lines,
+    said_again,
+    word_pairs,
 )
 
 
@@ -47,3 +53,52 @@ def test_what_has_gone_another_way_is_given_out_soon() -> None:
     assert may_become_repeat("we are", ["we are go for landing"])
     assert not may_become_repeat("we are having soup to", ["we are go for landing"])
     assert not may_become_repeat("", [])
+
+
+SAID = {*word_pairs("We've got a good look at you."), *word_pairs("You look great, Houston.")}
+
+
+def test_a_line_made_of_what_was_said_is_an_echo() -> None:
+    assert is_echo("A good look at you, you look great", SAID)
+    assert not is_echo("a good view of the Earth at last", SAID)
+    assert not is_echo("Look great", SAID)  # too short to tell from a habit
+
+
+def test_a_line_that_goes_round_in_itself_is_one() -> None:
+    assert is_echo("tomorrow morning, tomorrow morning, tomorrow morning", [])
+    assert not is_echo("tomorrow morning, or in the evening", [])
+
+
+def test_only_the_beginning_of_a_line_decides() -> None:
+    news = "in the evening we sail out with nine fresh loaves and some old cheese"
+    assert has_head(f"{news} ")
+    assert not is_echo(f"{news}, {news}, {news}", SAID)
+    assert not has_head("in the evening we sail")
+
+
+def test_the_beginning_of_an_echo_may_always_become_one() -> None:
+    rng = random.Random(0)
+    words = ["so", "the", "cat", "sat", "on", "our", "old", "red", "mat", "and", "sang"]
+    found = 0
+    for _ in range(300):
+        said = {pair for _ in range(6) for pair in word_pairs(" ".join(rng.choices(words, k=8)))}
+        line = ", ".join(rng.choices(words, k=rng.randint(4, 20)))
+        if is_echo(line, said):
+            found += 1
+            assert all(may_become_echo(line[:i], said) for i in range(len(line) + 1))
+        elif has_head(line):
+            assert not may_become_echo(line, said)
+    assert found > 20
+
+
+def test_what_says_enough_that_is_new_can_be_no_echo() -> None:
+    assert may_become_echo("a good look at leek", SAID)
+    assert not may_become_echo("leeks with bread and butter on the side for us all, ", SAID)
+
+
+def test_lines_say_again_what_one_of_the_lines_before_said() -> None:
+    between = [f"number {n} is my number" for n in range(ECHO_WINDOW - 1)]
+    asked = "have you seen our cat today"
+    assert said_again([asked, *between, f"oh, {asked}"])[-1]
+    assert not said_again([asked, "soup", *between, f"oh, {asked}"])[-1]
+    assert said_again(["Roger.", "Roger."]) == [False, True]

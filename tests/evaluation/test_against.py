@@ -73,6 +73,16 @@ def test_another_draw_is_refused_and_other_items_are_left_out_with_a_line() -> N
     )
 
 
+def test_a_figure_of_nothing_is_left_out_with_a_line() -> None:
+    nothing = replace(
+        figure(), items=tuple(replace(i, value=0.0, weight=0.0) for i in figure().items)
+    )
+    assert compare(("draw", [nothing]), ("draw", [nothing])) == (
+        [],
+        ["Bits: this draw has nothing to compare it by"],
+    )
+
+
 def test_two_adapters_of_a_workspace(measured: Workspace) -> None:
     done = run(measured.root, ["evaluate", "--against", "short", *SIZE])
     assert done.status == 0, done.err

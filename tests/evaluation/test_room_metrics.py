@@ -68,3 +68,21 @@ def test_all_metrics_of_a_loop_are_worse_than_those_of_a_talk() -> None:
     assert measures["repeats"].ceiling.value == 0
     assert measures["collapsed"].clone.value == 1
     assert measures["speaking_shares"].people["Cy"]["clone"].value == 0
+
+
+def test_lines_made_of_what_was_just_said_are_counted_among_the_longer_ones() -> None:
+    circle = [
+        ("Ana", "we have a good look at you now"),
+        ("Ben", "Roger."),
+        ("Ana", "you have a good look at us now"),
+        ("Ben", "we have a good look now, and you look good"),
+        ("Ana", "the soup is on the table at last"),
+    ]
+    real = [
+        (person, f"{'abcde'[i]}1 {'abcde'[i]}2 {i} {i}{i} x")
+        for i, (person, _) in enumerate(circle)
+    ]
+    measures = {m.name: m for m in measure_rooms([circle], [real], [SignedText("Ana", "hi", 0)])}
+    assert measures["echoes"].clone.value == 0.5
+    assert measures["echoes"].ceiling is not None
+    assert measures["echoes"].ceiling.value == 0

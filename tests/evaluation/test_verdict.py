@@ -26,6 +26,7 @@ SOUND = {
         made("who_said_it_style", 0.75, floor=0.1, ceiling=1.0),
         replace(made("true_name", 0.7), references={"chance": Estimate(0.25)}),
         made("repeats", 0.06, ceiling=0.05),
+        made("echoes", 0.2, ceiling=0.15),
         made("collapsed", 0.0, ceiling=0.0),
         made("distinct_2", 0.9, ceiling=0.92),
         made("copied_replies", 0.02, ceiling=0.03),
@@ -91,3 +92,7 @@ def test_nothing_measured_is_no_fault() -> None:
 
 def test_the_gravest_fault_comes_first() -> None:
     assert faults(*BAD["endless"], *BAD["overfitted"]) == ["overfitted", "endless"]
+
+
+def test_rooms_that_only_echo_are_loops_though_no_line_stands_twice() -> None:
+    assert faults(made("echoes", 0.6, ceiling=0.15)) == ["loops"]

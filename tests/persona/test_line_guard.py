@@ -91,9 +91,25 @@ class TestTurn:
         assert turn.finish_reason == "stop"
 
     def test_text_comes_as_soon_as_it_cannot_be_a_repeat(self, tokenizer: Tokenizer) -> None:
-        _, _, pieces = speak(tokenizer, [" it is leek soup with bread"], ["it is late"])
+        _, _, pieces = speak(
+            tokenizer, [" it is leek soup with bread, and I made it for all of you"], ["it is late"]
+        )
         assert next(piece for piece in pieces if piece) != "it"
         assert len([piece for piece in pieces if piece]) > 1
+
+    def test_an_echo_is_drawn_again_as_soon_as_it_is_one(self, tokenizer: Tokenizer) -> None:
+        before = ["we are looking at you and you are looking at us from the moon over there"]
+        echo = " you are looking at us and we are looking at you from the moon"
+        turn, engine, pieces = speak(tokenizer, [f"{echo} and leeks are nice", " leeks"], before)
+        assert turn.text == "".join(pieces).strip() == "leeks"
+        assert not engine.draws
+
+    def test_a_long_line_comes_piece_by_piece_once_enough_of_it_is_new(
+        self, tokenizer: Tokenizer
+    ) -> None:
+        words = " ".join(f"word{n}" for n in range(30))
+        _, _, pieces = speak(tokenizer, [f" {words}"])
+        assert len([piece for piece in pieces if piece]) > 20
 
     def test_personal_data_at_the_end_of_a_line_comes_once(self, tokenizer: Tokenizer) -> None:
         draws = [" write to ana@example.org\nsoup?", "or ring me"]
@@ -110,14 +126,14 @@ class TestRate:
         """The share of repeats of a room whose model says the same half of the time."""
         rng = random.Random(3)
         habits = SpeakingHabits(100, short_repeats=rate, long_repeats=rate)
-        lines = [f"line {n} of {n * n} with {n * 7} words" for n in range(40)]
+        lines = [f"line{n} of{n * n} with{n * 7} words{n}" for n in range(40)]
         count = 0
         for n in range(rounds):
             guard = LineGuard(lines[-40:], habits, rng)
-            line = rng.choice(lines[-3:]) if rng.random() < 0.5 else f"new {n} {n**3} is here"
+            line = rng.choice(lines[-3:]) if rng.random() < 0.5 else f"new{n} {n**3} is{n} here"
             if line in lines[-12:]:
                 if guard.rejects(line):
-                    line = f"other {n} {n**3} is there"
+                    line = f"other{n} {n**3} is{n} there"
                 else:
                     count += 1
             lines.append(line)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from tests.metadata import prompt_format
+from tests.persona.test_memory import Chats, people
 
+from myna.persona.memory import OWNER
 from myna.persona.prompt import PromptMessage
-from myna.persona.scenes import MAX_TURN_CHARS, Scene, find_scenes
+from myna.persona.scenes import MAX_TURN_CHARS, Beginnings, Scene, find_scenes
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import MAX_PEOPLE_NAMED
 
@@ -66,6 +70,53 @@ def test_those_who_speak_most_are_named_as_in_training() -> None:
     people = scenes(prepared(*crowd), " ".join(f"p{n}" for n in range(30)))[0].people
     assert len(people) == MAX_PEOPLE_NAMED
     assert people[0] == "p29"
+
+
+SOUP = ("Ana: the soup is cold", "Ben: warm it up", "Ana: how?", "Ben: on the stove")
+BOAT = ("Ana: my boat leaks", "Cy: again?", "Ana: yes, again", "Ben: tar it")
+
+
+def beginning(
+    tmp_path: Path, chats: Chats, audience: Any = OWNER, topic: str = "", **consent: Any
+) -> list[str]:
+    """The lines that a room of Ana, Ben and Cy begins with."""
+    path = tmp_path / "messages.parquet"
+    chats.frame(space=pl.lit("s"), channel=pl.lit("tea")).write_parquet(path)
+    beginnings = Beginnings(path, lambda: people(**consent))
+    scene = beginnings.draw(["Ana", "Ben", "Cy"], audience, random.Random(0), topic)
+    return [message.text for message in scene.before] if scene else []
+
+
+def test_a_room_begins_with_validation_and_never_with_test_or_train(tmp_path: Path) -> None:
+    chats = Chats().add(*SOUP, split="train").add(*SOUP, split="test")
+    assert beginning(tmp_path, chats) == []
+    chats.add(*BOAT, split="validation")
+    assert beginning(tmp_path, chats) == ["my boat leaks", "again?", "yes, again"]
+
+
+def test_a_topic_finds_the_moment_with_its_rarest_words(tmp_path: Path) -> None:
+    chats = Chats().add(*SOUP, split="validation").add(*BOAT, split="validation")
+    assert beginning(tmp_path, chats, topic="the Soup again")[0] == "the soup is cold"
+    assert beginning(tmp_path, chats, topic="a boat, again")[0] == "my boat leaks"
+    assert beginning(tmp_path, chats, topic="taxes") == []
+
+
+def test_it_comes_from_where_everybody_who_reads_the_room_was(tmp_path: Path) -> None:
+    chats = Chats().add(*SOUP, split="validation", place="a").add("Dee: hi", place="b")
+    assert beginning(tmp_path, chats, ["Ana", "Dee"]) == []
+    assert beginning(tmp_path, chats, ["Ana", "discord:ben"]) == []
+    chats.add("Ben: bye", "Ana: bye", place="a")
+    assert beginning(tmp_path, chats, ["Ana", "discord:ben"]) == []  # Ben came after its start
+    chats = Chats().add("Ben: hi", place="a").add(*SOUP, split="validation", place="a")
+    chats.add("Ben: bye", "Ana: bye", place="a")
+    assert beginning(tmp_path, chats, ["discord:ben"])[0] == "the soup is cold"
+    for unknown in (None, [], ["somebody"], ["Ben", "somebody"]):
+        assert beginning(tmp_path, chats, unknown) == []
+
+
+def test_nobody_who_said_no_is_in_it(tmp_path: Path) -> None:
+    chats = Chats().add(*SOUP, split="validation")
+    assert beginning(tmp_path, chats, Ana="no") == []
 
 
 @pytest.mark.model

@@ -15,6 +15,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 import tokenizers
+from fastapi import FastAPI
 from openai import OpenAI
 from tests.consents import agreed
 from tests.metadata import prompt_format
@@ -148,6 +149,8 @@ class Starter:
 
     tokenizer: Tokenizer
     folder: Path
+    add_pages: Callable[[FastAPI, ServerOptions], None] = lambda *_: None
+    """Adds the pages, in the tests of these."""
     running: list[tuple[Serving, threading.Thread]] = field(default_factory=list)
 
     def __call__(
@@ -183,6 +186,7 @@ class Starter:
         rooms = Rooms(clone, RoomStore(self.folder / f"rooms-{number}.sqlite"), queue)
         options = options or ServerOptions()
         app = create_app(ServedModels(clone, queue, "group", "Me"), rooms, options)
+        self.add_pages(app, options)
         listening = server.bind("127.0.0.1", 0)
         ready = threading.Event()
         process = server.Server(app, options.shutdown_seconds, ready.set)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import socket
 
@@ -20,6 +19,7 @@ from myna.serving.access_control import (
     RequestLimits,
     check_host,
     check_origin,
+    login_cookie,
 )
 from myna.serving.errors import ApiError
 from myna.serving.server import ServerOptions
@@ -131,18 +131,27 @@ class TestTheKey:
                 assert http.get(path).status_code == 401
             assert http.get("/healthz").json() == {"status": "ok"}
 
-    def test_a_browser_asks_for_it_as_a_password(self, start: Starter) -> None:
+    def test_a_cookie_opens_too_and_writes_only_from_a_page_of_this_server(
+        self, start: Starter
+    ) -> None:
         serving = start(ServerOptions(access=AccessRules(key=KEY)))
-        with serving.http() as http:
-            page = http.get("/v1/models", headers={"Accept": "text/html,*/*"})
-            assert page.headers["www-authenticate"].startswith("Basic ")
-            assert http.get("/v1/models", auth=("me", KEY)).status_code == 200
-            assert http.get("/v1/models", auth=(KEY, "me")).status_code == 401
-            assert http.get("/v1/models").headers["www-authenticate"] == "Bearer"
+        name, value = login_cookie(KEY)
+        assert KEY not in name + value
+        new = {"id": "kitchen"}
+        with serving.http(cookies={name: value}) as http:
+            assert http.get("/api/rooms").status_code == 200
+            assert http.post("/api/rooms", json=new).status_code == 403
+            for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 201)):
+                sent = {"Sec-Fetch-Site": site}
+                assert http.post("/api/rooms", json=new, headers=sent).status_code == status
+            for origin, status in ((serving.url, 201), ("http://127.0.0.1:1", 403), ("null", 403)):
+                sent = {"Origin": origin}
+                assert http.post("/api/rooms", json=new, headers=sent).status_code == status
+        with serving.http(cookies={name: value[:-1] + "x"}) as http:
+            assert http.get("/api/rooms").status_code == 401
 
     @pytest.mark.parametrize(
-        "sent", ["", "Bearer", f"bearer{KEY}", f"Token {KEY}", "Basic !!!", f"Basic {KEY}",
-                 "Basic " + base64.b64encode(b"\xff\xfe:x").decode(), f"Bearer {KEY}x"]
+        "sent", ["", "Bearer", f"bearer{KEY}", f"Token {KEY}", f"Basic {KEY}", f"Bearer {KEY}x"]
     )  # fmt: skip
     def test_only_the_whole_key_will_do(self, start: Starter, sent: str) -> None:
         serving = start(ServerOptions(access=AccessRules(key=KEY)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from myna.persona.clone import Clone
     from myna.rooms.registry import LiveReply, LiveRoom, Rooms
+    from myna.rooms.store import Message
 
 NAME = "chat"
 MAX_PERSONA_TURNS = 3
@@ -38,7 +39,10 @@ COMMANDS_HELP = """\
 /who                who is in the room, and who else could be
 /who NAME, NAME     choose who is in the room
 /as NAME            change your own name in the room
-/talk N             let the personas talk among themselves for N turns
+/talk N             let the personas talk among themselves for N turns; an empty room
+                    begins with a real moment of the chats
+/topic WORDS        begin an empty room with a real moment about something
+/era 2019-03        speak as at that time; without a date, as today
 /essay PROMPT       ask for an essay (of personas who wrote essays)
 /journal DATE       ask for a journal entry
 /retry              regenerate the last reply
@@ -170,6 +174,8 @@ class ChatSession:
             "/who": self._who,
             "/as": self._as,
             "/talk": self._talk,
+            "/topic": self._topic,
+            "/era": self._era,
             "/essay": lambda prompt: self._write(prompt=prompt),
             "/journal": lambda day: self._write(day=day),
             "/retry": lambda _: self._print_reply(self.room.regenerate()),
@@ -187,9 +193,12 @@ class ChatSession:
 
     def print_recent(self) -> None:
         """Print the last messages of a resumed room."""
+        self._print_past(self.room.messages(RECENT_MESSAGES))
+
+    def _print_past(self, messages: Sequence[Message]) -> None:
         from myna import people
 
-        for message in self.room.messages(RECENT_MESSAGES):
+        for message in messages:
             mark = people.CLONE_MARK if message.by_clone else ""
             self.screen.print(f"{message.person}{mark}: ", style="bold dim", end="")
             self.screen.print(_indented(message.text, message.person), style="dim")
@@ -259,9 +268,31 @@ class ChatSession:
         if len(self.room.personas) < 2:
             note("fewer than two personas are in the room: bring them in with /who NAME, NAME")
             return
+        if self.room.is_empty:
+            self._begin()
         for _ in range(int(turns) if turns.isdecimal() else 6):
             if not self._print_reply(self.room.speak()):
                 break
+
+    def _topic(self, topic: str) -> None:
+        if not topic:
+            note("about what? Type it behind: /topic lunch")
+        elif not self.room.is_empty:
+            note("the room has a topic already: type /forget first, or talk about it")
+        elif not self._begin(topic):
+            note(f"nobody talked about {topic} in the chats kept for this: say something about it")
+
+    def _begin(self, topic: str = "") -> bool:
+        """Print the real moment that the room begins with; False if there is none."""
+        begun = self.room.begin(topic)
+        if begun:
+            note("It begins with what was really said:")
+        self._print_past(begun)
+        return bool(begun)
+
+    def _era(self, when: str) -> None:
+        self.room.set_era(when or None)
+        note(f"They speak as on {self.room.era} now." if when else "They speak as today now.")
 
     def _forget(self, _: str) -> None:
         self.room.forget()

@@ -46,6 +46,9 @@ def command(
     waiting: Annotated[
         int, typer.Option(min=0, help="Longest queue of replies; more get status 429.")
     ] = 32,
+    web: Annotated[
+        bool, typer.Option("--web/--no-web", help="Pages for the browser, beside the API.")
+    ] = True,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute from one address.")] = 600,
     adapter: Adapter = DEFAULT_ADAPTER,
     assignments: Set = None,
@@ -64,6 +67,7 @@ def command(
     from myna.serving.access_control import AccessRules, RequestLimits
     from myna.serving.openai_chat import ServedModels
     from myna.serving.server import ServerOptions, create_app
+    from myna.web import app as pages
 
     key = server.validated_key(_read_key(key_file, os.environ.get("MYNA_API_KEY")), host)
     with server.bind(host, port) as listening:
@@ -77,10 +81,13 @@ def command(
                 allowed_hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
                 allowed_origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
                 listens_on_loopback=server.is_loopback(host),
+                **(pages.ACCESS if web else {}),
             )
             options = ServerOptions(access=access, limits=RequestLimits(requests_per_minute=rate))
             models = ServedModels(clone, queue, adapter, people.sanitize_name(default_author))
             app = create_app(models, Rooms(clone, store, queue), options)
+            if web:
+                pages.add_pages(app, pages.PageServices(workspace, access))
             _set_up_log()
             on_ready = partial(_print_urls, listening, clone, models.ids(), as_json=as_json)
             server.run(server.Server(app, options.shutdown_seconds, on_ready), listening)

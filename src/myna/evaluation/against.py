@@ -166,7 +166,11 @@ def compare(
         if _keys(measure) != _keys(other):
             notes.append(f"{measure.title}: not the same items, so not compared")
             continue
-        differences.append(_difference(measure, other))
+        difference = _difference(measure, other)
+        if math.isnan(difference.difference.value):
+            notes.append(f"{measure.title}: this draw has nothing to compare it by")
+        else:
+            differences.append(difference)
     return differences, notes
 
 
@@ -216,7 +220,7 @@ def paired_difference(pairs: Sequence[tuple[Item, Item]], real: float = math.nan
     np.add.at(sums, groups, rows)
     rng = np.random.default_rng(0)
     value = float(_differences(sums.sum(0), real))
-    if len(sums) < 2:
+    if len(sums) < 2 or math.isnan(value):
         return Estimate(value, items=len(pairs))
     drawn = rng.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), RESAMPLES)
     low, high = np.nanquantile(_differences(drawn @ sums, real), (0.025, 0.975))

@@ -11,7 +11,15 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, Any
 
-from myna.conversations.line_repeats import NEAR_JACCARD, repeated_lines
+from myna.conversations.line_repeats import (
+    ECHO_SHARE,
+    ECHO_WINDOW,
+    NEAR_JACCARD,
+    SHORT_WORDS,
+    is_short,
+    repeated_lines,
+    said_again,
+)
 from myna.evaluation.measure import Estimate, Item, Measure, Signed, bootstrap, mean
 from myna.evaluation.moments import Room
 
@@ -123,7 +131,7 @@ def measure_rooms(
         return by_pair(ours, theirs, unit="score")
 
     return [
-        _repeats_measure(clones, stretches, shared),
+        *_line_measures(clones, stretches, shared),
         Measure(
             "collapsed",
             "Rooms that collapsed",
@@ -168,22 +176,56 @@ def measure_rooms(
     ]
 
 
-def _repeats_measure(
+def _line_measures(
     clones: Sequence[Room], stretches: Sequence[Room], shared: dict[str, Any]
+) -> list[Measure]:
+    """Lines that say again what was just said."""
+    return [
+        _lines_measure(
+            "repeats",
+            "Repeated lines",
+            "share of lines that equal one of the twelve lines before, or whose character "
+            f"trigrams have a Jaccard similarity above {NEAR_JACCARD}",
+            _repeats,
+            *(clones, stretches, shared),
+        ),
+        _lines_measure(
+            "echoes",
+            "Lines that echo others",
+            f"share of lines of over {SHORT_WORDS} words that repeat one before, or of whose first "
+            f"word pairs more than {ECHO_SHARE:.0%} stand in the {ECHO_WINDOW} lines before",
+            _echoes,
+            *(clones, stretches, shared),
+        ),
+    ]
+
+
+def _lines_measure(
+    name: str,
+    title: str,
+    definition: str,
+    flags: Callable[[Room], list[bool]],
+    clones: Sequence[Room],
+    stretches: Sequence[Room],
+    shared: dict[str, Any],
 ) -> Measure:
-    """Lines that repeat one of the twelve before."""
+    """The share of a room's lines that are flagged."""
+
+    def share(rooms: Sequence[Room]) -> Estimate:
+        found = [(float(flag), i) for i, room in enumerate(rooms) for flag in flags(room)]
+        return bootstrap([flag for flag, _ in found], [i for _, i in found], mean)
+
     return Measure(
-        "repeats",
-        "Repeated lines",
+        name,
+        title,
         "real",
-        definition="share of lines that equal one of the twelve lines before, or whose "
-        f"character trigrams have a Jaccard similarity above {NEAR_JACCARD}",
-        clone=_share_of_lines(clones),
-        ceiling=_share_of_lines(stretches),
+        definition=definition,
+        clone=share(clones),
+        ceiling=share(stretches),
         **shared,
         items=tuple(
-            Item("", i, float(sum(_repeats(room))), float(len(room)))
-            for i, room in enumerate(clones)
+            Item("", i, float(sum(own)), float(len(own)))
+            for i, own in enumerate(map(flags, clones))
         ),
     )
 
@@ -221,6 +263,12 @@ def _repeats(room: Room) -> list[bool]:
     return repeated_lines([text for _, text in room])
 
 
+def _echoes(room: Room) -> list[bool]:
+    lines = [text for _, text in room]
+    flags = zip(said_again(lines), lines, strict=True)
+    return [flag for flag, line in flags if not is_short(line)]
+
+
 def _mean(values: list[float]) -> Estimate:
     known = [value for value in values if not math.isnan(value)]
     return bootstrap(known, range(len(known)), mean)
@@ -228,15 +276,6 @@ def _mean(values: list[float]) -> Estimate:
 
 def _words(room: Room) -> int:
     return sum(len(text.split()) for _, text in room)
-
-
-def _share_of_lines(rooms: Sequence[Room]) -> Estimate:
-    flags = [
-        (repeated, i)
-        for i, room in enumerate(rooms)
-        for repeated in repeated_lines([text for _, text in room])
-    ]
-    return bootstrap([float(repeated) for repeated, _ in flags], [room for _, room in flags], mean)
 
 
 def _word_ngrams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:

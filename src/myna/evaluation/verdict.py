@@ -66,18 +66,22 @@ def _overfitted(measures: Measures) -> Fault | None:
 
 
 def _loops(measures: Measures) -> Fault | None:
-    collapsed, repeats = _clone(measures, "collapsed").value, measures.get("repeats")
-    real = _value(repeats.ceiling if repeats else None, 0.0)
-    often = repeats and repeats.clone.value > max(REPEATS_FACTOR * real, real + MORE)
-    if not (collapsed > MAX_COLLAPSED or often):
+    collapsed = _clone(measures, "collapsed").value
+    shown = []
+    for name, what in (
+        ("repeats", "of lines in rooms repeat one of the twelve before"),
+        ("echoes", "of longer lines echo what was just said"),
+    ):
+        share = _clone(measures, name).value
+        real = _value(measures[name].ceiling, 0.0) if name in measures else 0.0
+        if share > max(REPEATS_FACTOR * real, real + MORE):
+            shown.append(f"{share:.0%} {what} (real: {real:.0%})")
+    if collapsed > MAX_COLLAPSED:
+        shown.append(f"{collapsed:.0%} of rooms collapsed")
+    if not shown:
         return None
-    share = repeats.clone.value if repeats else math.nan
-    return Fault(
-        "loops",
-        f"{share:.0%} of lines in rooms repeat one of the twelve before (real: {real:.0%}), "
-        f"{collapsed:.0%} of rooms collapsed",
-        "raise chat.temperature a little, or train longer",
-    )
+    remedy = "raise chat.temperature a little, or train longer"
+    return Fault("loops", ", ".join(shown), remedy)
 
 
 def _swapped(measures: Measures) -> Fault | None:

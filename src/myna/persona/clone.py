@@ -27,8 +27,9 @@ from myna.people import Scope
 from myna.people.consent_checker import ConsentChecker
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.line_guard import line_guard
-from myna.persona.memory import Memory, open_memory
+from myna.persona.memory import Memory, open_memory, people_now
 from myna.persona.prompt import PromptBuilder
+from myna.persona.scenes import Beginnings
 from myna.persona.turn import GeneratedTurn
 from myna.rendering.tokenizer import Tokenizer
 from myna.workspace import Workspace
@@ -61,6 +62,8 @@ class Clone:
     """Of the personas that have an adapter of their own; `engine` is one of these then."""
     memory: Memory | None = None
     """Past chats that live rooms recall."""
+    beginnings: Beginnings | None = None
+    """Real moments that live rooms may begin with."""
 
     def prompt_builder(
         self, humans: Sequence[str], personas: Sequence[str] | None = None
@@ -250,6 +253,9 @@ def open_clone(
         chat=chat,
         rng=random.Random(seed),
         memory=open_memory(workspace, chat.memory_embeddings, report) if chat.memory else None,
+        beginnings=Beginnings(
+            workspace.prepared / "messages.parquet", lambda: people_now(workspace)
+        ),
     )
 
 

@@ -205,20 +205,13 @@ class Memory:
 
     def _allowed(self, people: people_.People, audience: Audience) -> _Allowed:
         """The channels that all of the audience were in, and their time there; None for any."""
-        if audience == OWNER:
+        present = readers(people, audience)
+        if present is None:
             return None
-        display_names = {
-            name: person.display_name
-            for person in people.persons
-            for name in (person.name, person.display_name, *person.accounts)
-        }
-        readers = {display_names.get(name) for name in audience}
-        if None in readers:
-            return {}
         rows = self._index.execute(
             "SELECT place, max(first), min(last) FROM members "
             "WHERE person IN (SELECT value FROM json_each(?)) GROUP BY place HAVING count(*) = ?",
-            (json.dumps(sorted(filter(None, readers))), len(readers)),
+            (json.dumps(sorted(present)), len(present)),
         )
         return {channel: (first, last) for channel, first, last in rows}
 
@@ -265,6 +258,22 @@ def _channel_values(allowed: _Allowed) -> tuple[bool, str]:
     return allowed is None, json.dumps(list(allowed or ()))
 
 
+def readers(people: people_.People, audience: Audience | None) -> set[str] | None:
+    """The people of an audience by their displayed names; None for the owner alone.
+
+    Empty where the audience is unknown, or one of them is.
+    """
+    if audience == OWNER:
+        return None
+    display_names = {
+        name: person.display_name
+        for person in people.persons
+        for name in (person.name, person.display_name, *person.accounts)
+    }
+    known = {display_names.get(name, "") for name in audience or ()}
+    return set() if "" in known else known
+
+
 def open_memory(
     workspace: Workspace, embeddings: str = "", report: Callable[[str], None] = lambda _: None
 ) -> Memory | None:
@@ -292,13 +301,15 @@ def open_memory(
                     f"cannot index {chats} ({error}): run `myna prepare --force`"
                 ) from error
 
-    def people() -> people_.People:
-        try:
-            return people_.load(workspace.people_file)
-        except PeopleError:
-            return people_.People((), None)  # without the file, nobody consents
+    return Memory(path, lambda: people_now(workspace), embedder)
 
-    return Memory(path, people, embedder)
+
+def people_now(workspace: Workspace) -> people_.People:
+    """Read people.toml; without the file, nobody consents."""
+    try:
+        return people_.load(workspace.people_file)
+    except PeopleError:
+        return people_.People((), None)
 
 
 def _folded(text: str) -> str:

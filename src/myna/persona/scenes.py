@@ -1,12 +1,21 @@
-"""Scenes: moments of real chats, to compare what clones say next with what was really said."""
+"""Scenes: moments of real chats, to compare clones with and to begin rooms with."""
 
 from __future__ import annotations
 
+import random
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import polars as pl
 
+from myna import people as people_
 from myna.artifacts import PromptFormat
+from myna.messages import CHANNEL_KEY
+from myna.persona.memory import Audience, readers
 from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import TurnLine, merge_turns, most_active
@@ -75,3 +84,96 @@ def conversation_turns(rows: pl.DataFrame) -> list[PromptMessage]:
     rows = rows.select("person", "text")
     turns = merge_turns((person, TurnLine(text)) for person, text in rows.iter_rows())
     return [PromptMessage(t.person, "\n".join(line.text for line in t.lines)) for t in turns]
+
+
+SHOWN_TURNS = 3
+"""Turns of a moment that a room begins with."""
+LIVELIEST = 30
+"""One of so many moments is drawn."""
+
+_WORD = re.compile(r"\w{3,}")
+
+
+@dataclass(frozen=True)
+class Beginnings:
+    """Moments of the validation split that rooms can begin with.
+
+    Attributes:
+        chats: the prepared messages, a file that may be missing.
+        people: called each time for names, accounts and consent.
+    """
+
+    chats: Path
+    people: Callable[[], people_.People]
+
+    def draw(
+        self,
+        personas: Sequence[str],
+        audience: Audience | None,
+        rng: random.Random,
+        topic: str = "",
+    ) -> Scene | None:
+        """A moment after which one of the personas spoke; None if there is none.
+
+        It comes from a channel in which all who can read the room were before and after it,
+        the rule of memory. With a topic it is the moment with most of its words, the rare
+        ones counting more; without one it is drawn from the liveliest, at first from those
+        in which only personas speak.
+        """
+        if not self.chats.exists() or not personas:
+            return None
+        people = self.people()
+        present = readers(people, audience)
+        if present is not None and not present:
+            return None
+        refused = {p.display_name for p in people.persons if p.consent == "no"}
+        scenes = [
+            scene
+            for scene in find_scenes(self._messages_for(present), list(personas), turns=SHOWN_TURNS)
+            if not refused.intersection(message.person for message in scene.before)
+        ]
+        if topic:
+            return _about(topic, scenes)
+        own = [s for s in scenes if {message.person for message in s.before} <= {*personas}]
+        choice = (own or scenes)[:LIVELIEST]
+        return rng.choice(choice) if choice else None
+
+    @cached_property
+    def _messages(self) -> pl.DataFrame:
+        """All messages, each with its time `at`: in microseconds, or its number without times."""
+        rows = pl.read_parquet(self.chats).with_row_index("row")
+        timeless = pl.col("sent_at").is_null().any().over(CHANNEL_KEY)
+        at = pl.when(timeless).then(pl.col("row").cast(pl.Int64))
+        return rows.with_columns(at=at.otherwise(pl.col("sent_at").dt.epoch("us")))
+
+    def _messages_for(self, present: Collection[str] | None) -> pl.DataFrame:
+        """The validation split where all of these people were; None for anybody."""
+        rows, split = self._messages, pl.col("split") == "validation"
+        if present is None:
+            return rows.filter(split)
+        members = (
+            rows.filter(pl.col("person").is_in([*present]))
+            .group_by(*CHANNEL_KEY, "person")
+            .agg(first=pl.col("at").min(), last=pl.col("at").max())
+            .group_by(CHANNEL_KEY)
+            .agg(pl.len(), pl.col("first").max(), pl.col("last").min())
+            .filter(pl.col("len") == len(present))
+        )
+        shared = rows.filter(split).join(
+            members, on=CHANNEL_KEY, nulls_equal=True, maintain_order="left"
+        )
+        return shared.filter(pl.col("at").is_between("first", "last"))
+
+
+def _about(topic: str, scenes: Sequence[Scene]) -> Scene | None:
+    """The scene with most words of a topic, rare words counting more; None if none has any."""
+    words = [_words(" ".join(message.text for message in scene.before)) for scene in scenes]
+    uses = Counter(word for own in words for word in own)
+    wanted = _words(topic)
+    scores = [sum(1 / uses[word] for word in wanted & own) for own in words]
+    best = max(scores, default=0)
+    return scenes[scores.index(best)] if best else None
+
+
+def _words(text: str) -> set[str]:
+    return {word.casefold() for word in _WORD.findall(text)}

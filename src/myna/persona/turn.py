@@ -191,9 +191,16 @@ class _Lines:
                 self._line = rest
                 self.is_full = self.accepted >= self._guard.habits.max_lines
                 out += "" if self.is_full else "\n"
-        if not self.rejected and not self.is_full and not self._guard.may_reject(self._line):
-            out += self._line[self._given :]
-            self._given = len(self._line)
+        if self.rejected or self.is_full:
+            return out
+        if not self._given:
+            if self._guard.can_decide(self._line):
+                if self._is_rejected(self._line, must_accept=must_accept):
+                    return out
+            elif self._guard.may_reject(self._line):
+                return out
+        out += self._line[self._given :]
+        self._given = len(self._line)
         return out
 
     def finish(self, *, must_accept: bool) -> str:
@@ -201,15 +208,20 @@ class _Lines:
         return self._accept(self._line, must_accept=must_accept)
 
     def _accept(self, line: str, *, must_accept: bool) -> str:
-        if not self._given and not must_accept and self._guard.rejects(line):
-            self._guard.redraws += 1
-            self._line, self.rejected = "", True
+        if not self._given and self._is_rejected(line, must_accept=must_accept):
             return ""
         self._guard.accept(line)
         self.accepted += 1
         self.characters += len(line) + 1
         given, self._given, self._line = self._given, 0, ""
         return line[given:]
+
+    def _is_rejected(self, line: str, *, must_accept: bool) -> bool:
+        if must_accept or not self._guard.rejects(line):
+            return False
+        self._guard.redraws += 1
+        self._line, self.rejected = "", True
+        return True
 
 
 def _first_lines(raw: str, count: int) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from myna.artifacts import SpeakingHabits
-from myna.conversations.line_repeats import is_short, repeated_lines
+from myna.conversations.line_repeats import is_short, said_again
 from myna.rendering.encode import trained_tokens
 
 
@@ -162,7 +162,7 @@ def speaking_habits(messages: pl.LazyFrame, persons: Sequence[str]) -> dict[str,
             for line in text.split("\n")
             if line
         ]
-        repeats = repeated_lines([line for _, line in lines])
+        repeats = said_again([line for _, line in lines])
         for (person, line), repeat in zip(lines, repeats, strict=True):
             said.setdefault((person, is_short(line)), []).append(repeat)
         for person, own in groupby(lines, key=lambda line: line[0]):

@@ -18,7 +18,6 @@ from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
 from myna.people import sanitize_name
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.clone import Clone
-from myna.persona.memory import OWNER
 from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.persona.turn import Generation
 from myna.rendering.turns import entry_line_of
@@ -80,6 +79,32 @@ class LiveRoom(RoomMembers):
                 self.join(person)
                 self._history.add(message)
         return message
+
+    @property
+    def is_empty(self) -> bool:
+        """True where prompts show no message."""
+        with self._lock:
+            return not self._history.messages
+
+    def begin(self, topic: str = "") -> list[Message]:
+        """Begin an empty room with a real moment of the chats, or with one about a topic.
+
+        Its messages are stored as those of the people who wrote them; see
+        `myna.persona.scenes.Beginnings.draw`. Empty where there is no such moment, or prompts
+        show messages already.
+        """
+        with self._lock:
+            beginnings = self._clone.beginnings
+            if beginnings is None or not self.is_empty:
+                return []
+            scene = beginnings.draw(self.personas, self.audience, self._clone.rng, topic)
+            begun = []
+            for turn in scene.before if scene else ():
+                message = self._store.add(self.id, turn.person, turn.text)
+                assert message is not None  # noqa: S101  # it has no key
+                self._history.add(message)
+                begun.append(message)
+            return begun
 
     def addressed(self) -> list[str]:
         """The personas here that the latest messages of humans are for, and that did not answer.
@@ -280,6 +305,7 @@ class LiveRoom(RoomMembers):
         """The builder of prompts, with the whole prompt history, or with that before a turn."""
         builder = self._history.builder(self.personas, self.humans, before)
         builder.prompt_budget = self._clone.prompt_budget(self._chat)
+        builder.day = self.era or builder.day
         return builder
 
     @property
@@ -314,13 +340,13 @@ class LiveRoom(RoomMembers):
             return reply
 
     def _recalled(self, person: str, builder: PromptBuilder) -> list[PromptMessage]:
-        memory, audience, chat = self._clone.memory, self._settings["audience"], self._chat
+        memory, audience, chat = self._clone.memory, self.audience, self._chat
         if memory is None or not chat.memory or not audience:
             return []
         return memory.recall(
             person,
             builder.messages,
-            OWNER if audience == OWNER else [*audience, *self._settings["humans"]],
+            audience,
             max_exchanges=chat.memory_exchanges,
             max_tokens=min(chat.memory_tokens, builder.prompt_budget // 4),
             count=lambda text: len(self._clone.tokenizer.encode(text).ids),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from myna import config
@@ -53,9 +54,46 @@ class RoomMembers:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The room's `humans`, `personas`, `audience`, `chat` and `notes`."""
+        """The room's `humans`, `personas`, `audience`, `chat`, `notes`, and `era` once set."""
         settings = self._settings
         return {**settings, "humans": [*settings["humans"]], "chat": dict(settings["chat"])}
+
+    @property
+    def audience(self) -> Audience | None:
+        """All who can read the room, its humans as well; None or empty if unknown."""
+        settings = self._settings
+        audience = settings["audience"]
+        if not audience or audience == OWNER:
+            return audience  # type: ignore[no-any-return]  # it is JSON
+        return [*audience, *settings["humans"]]
+
+    @property
+    def era(self) -> str | None:
+        """The day in the room's system line, as 2019-03-31; None for today."""
+        return self._settings.get("era")
+
+    def set_era(self, when: str | None) -> None:
+        """Set the day in the system line: a year, a month or a day, such as 2019-03.
+
+        Of a year or a month it is the middle; None is for today.
+
+        Raises:
+            SettingsError: it is no date, or the system line has none.
+        """
+        if when is None:
+            self._change(era=None)
+            return
+        if "{date}" not in self._clone.format.samples.system_lines[0]:
+            raise SettingsError(
+                "the clone knows no dates: put {date} into samples.system, "
+                "then run `myna prepare` and `myna train`"
+            )
+        completed = when + "2000-07-15"[len(when) :]
+        try:
+            day = date.fromisoformat(completed)
+        except ValueError:
+            raise SettingsError(f"'{when}' is no date: write 2019, 2019-03 or 2019-03-31") from None
+        self._change(era=day.isoformat())
 
     def configure(
         self, chat: Mapping[str, Any] | None = None, notes: Mapping[str, Any] | None = None
@@ -132,7 +170,7 @@ class RoomMembers:
             if changed != self._settings:
                 self._store.save_settings(self.id, changed)
                 self._settings = changed
-                if {"humans", "personas"} & settings.keys():
+                if {"humans", "personas", "era"} & settings.keys():
                     self._on_members_changed()
 
     def _on_members_changed(self) -> None:

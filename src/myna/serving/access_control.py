@@ -4,16 +4,14 @@ Host      must be a name of this server: after DNS rebinding, a foreign web page
 sends its own name
 Origin    a web page must be this server's own, or an allowed one
 rate      requests per minute from one address
-key       if one is set: as `Authorization: Bearer KEY`, or in a browser's password
-prompt (HTTP Basic), for pages too
+key       if one is set: as `Authorization: Bearer KEY`, or as the cookie that the login
+page sets; `request.state.is_owner` tells paths that guests may use whether it was sent
 size      bytes of the body, and seconds until it has arrived
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import hashlib
 import hmac
@@ -23,9 +21,11 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from myna.serving.errors import ApiError, ClientDisconnectedError, error_response
@@ -35,6 +35,8 @@ PUBLIC_PATHS = frozenset({"/healthz"})
 MAX_DISCARDED_BYTES = 2**30
 DISCARD_SECONDS = 20
 """Limits of reading the rest of a refused request."""
+_READING = ("GET", "HEAD", "OPTIONS")
+_COOKIE_PURPOSE, _COOKIE_NAME_PURPOSE = b"myna login cookie", b"myna cookie name"
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,12 @@ class AccessRules:
     """Web pages that may use the server from a browser, such as `https://chat.example`."""
     listens_on_loopback: bool = True
     """True if only this machine can connect."""
+    login_path: str | None = None
+    """The page to which browsers without the key are sent; None: there are no pages."""
+    static_prefixes: tuple[str, ...] = ()
+    """Beginnings of paths of files without secrets: they need no key and count for no rate."""
+    guest_prefixes: tuple[str, ...] = ()
+    """Beginnings of paths that check the rights themselves, by `request.state.is_owner`."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class AccessControl:
                 receive = await self._check_and_read(scope, receive)
             except ApiError as error:
                 self._on_refused(error.code or "other")
-                await _send_refusal(error, scope, receive, send)
+                await self._send_refusal(error, scope, receive, send)
             else:
                 await self._app(scope, receive, send)
         except ClientDisconnectedError:
@@ -139,12 +147,29 @@ class AccessControl:
             raise
         return await self._read_body(Headers(scope=scope), receive)
 
+    async def _send_refusal(
+        self, error: ApiError, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if scope["type"] == "websocket":
+            await receive()  # "websocket.connect"
+            await send({"type": "websocket.close", "code": 1008, "reason": error.code or ""})
+            return
+        asks_page = "text/html" in Headers(scope=scope).get("accept", "")
+        if error.status == 401 and asks_page and self._rules.login_path:
+            query = scope["query_string"].decode("latin-1")
+            wanted = scope["path"] + (f"?{query}" if query else "")
+            url = f"{self._rules.login_path}?next={quote(wanted, safe='/')}"
+            await RedirectResponse(url, 303)(scope, receive, send)
+        else:
+            await error_response(error)(scope, receive, send)
+
     def _check(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         check_host(headers.getlist("host"), self._rules)
         check_origin(headers.get("origin"), headers["host"], self._rules)
         check_fetch_metadata(headers)
-        if scope["path"] in PUBLIC_PATHS:
+        path = scope["path"]
+        if path in PUBLIC_PATHS or path.startswith(self._rules.static_prefixes):
             return
         address = scope["client"][0] if scope.get("client") else ""
         if wait := self._rate.seconds_to_wait(address):
@@ -155,7 +180,10 @@ class AccessControl:
                 code="rate_limit_exceeded",
                 headers={"Retry-After": str(math.ceil(wait))},
             )
-        check_api_key(headers, self._rules.key)
+        is_owner = sends_key(headers, scope.get("method", "GET"), self._rules.key)
+        if not is_owner and not path.startswith(self._rules.guest_prefixes):
+            raise _key_missing()
+        scope.setdefault("state", {})["is_owner"] = is_owner
         if self._requests_running > self._limits.max_concurrent:
             raise ApiError(429, "too many requests at once: try again in a moment", code="busy")
 
@@ -264,53 +292,58 @@ def check_fetch_metadata(headers: Headers) -> None:
         raise ApiError(403, "other web pages may not embed this server", code="foreign_origin")
 
 
-def check_api_key(headers: Headers, key: str | None) -> None:
-    """Refuse a client without the API key.
+def sends_key(headers: Headers, method: str, key: str | None) -> bool:
+    """Check if a client sends the API key, or needs none.
 
     Raises:
-        ApiError: the key is missing or wrong (401).
+        ApiError: a request that changes something has the cookie alone, and nothing tells that
+            it is from a page of this server (403).
     """
     if key is None:
-        return
-    sent = _sent_key(headers.get("authorization", ""))
-    if hmac.compare_digest(_digest(sent), _digest(key)):
-        return
-    # Browsers ask for a password on `Basic`; other programs do not expect it.
-    page = "text/html" in headers.get("accept", "")
-    challenge = 'Basic realm="myna", charset="UTF-8"' if page else "Bearer"
-    raise ApiError(
+        return True
+    scheme, _, value = headers.get("authorization", "").strip().partition(" ")
+    if scheme.casefold() == "bearer":
+        return is_key(value.strip(), key)
+    name, wanted = login_cookie(key)
+    sent = cookie_parser(headers.get("cookie", "")).get(name, "")
+    if not hmac.compare_digest(_digest(sent), _digest(wanted)):
+        return False
+    # A foreign Origin was refused before; browsers without it are older than 2020.
+    same = "origin" in headers or headers.get("sec-fetch-site") == "same-origin"
+    if method not in _READING and not same:
+        raise ApiError(403, "the browser does not say which page asks: send the key as Bearer")
+    return True
+
+
+def is_key(sent: str, key: str) -> bool:
+    """Compare in a time that tells nothing about the key."""
+    return hmac.compare_digest(_digest(sent), _digest(key))
+
+
+def login_cookie(key: str) -> tuple[str, str]:
+    """Name and value of the cookie of a browser that sent the key; the key is not in them.
+
+    The name differs with the key: browsers send a cookie to all ports of a host.
+    """
+    name, value = (
+        hmac.new(key.encode(), purpose, hashlib.sha256).hexdigest()
+        for purpose in (_COOKIE_NAME_PURPOSE, _COOKIE_PURPOSE)
+    )
+    return f"myna_{name[:8]}", value
+
+
+def _key_missing() -> ApiError:
+    return ApiError(
         401,
         "the API key is missing or wrong: send it as `Authorization: Bearer KEY`",
         code="invalid_api_key",
-        headers={"WWW-Authenticate": challenge},
+        headers={"WWW-Authenticate": "Bearer"},
     )
-
-
-def _sent_key(authorization: str) -> str:
-    scheme, _, value = authorization.strip().partition(" ")
-    value = value.strip()
-    if scheme.casefold() == "bearer":
-        return value
-    if scheme.casefold() == "basic":
-        try:
-            pair = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
-        return pair.partition(":")[2]
-    return ""
 
 
 def _digest(key: str) -> bytes:
     """A hash of fixed length: comparing it does not leak the key's length."""
     return hashlib.sha256(key.encode("utf-8", "replace")).digest()
-
-
-async def _send_refusal(error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "http":
-        await error_response(error)(scope, receive, send)
-        return
-    await receive()  # "websocket.connect"
-    await send({"type": "websocket.close", "code": 1008, "reason": error.code or ""})
 
 
 async def _discard_body(receive: Receive) -> None:
