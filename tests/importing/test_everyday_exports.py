@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,7 +132,7 @@ class TestWhoseMessages:
     def test_a_nick_with_lines_under_it_is_the_same_person(
         self, space: Workspace, bring: Bring
     ) -> None:
-        said = ("<moss> tea?", "<fern> yes", "<moss_> back", "<moss__> so", "<fern> ok")
+        said = ("<moss> tea?", "<fern> yes", "<moss_> back", "<moss__> so", "<moss> ok")
         log = "".join(f"[10:0{n}:00] {line}\n" for n, line in enumerate(said))
         bring(**{"#shed.log": log})
         assert set(by_name(space)) == {"moss", "fern"}
@@ -149,7 +151,7 @@ class TestWhoseWords:
     def test_a_notice_under_a_name_is_no_text(self, notice: str, bring: Bring) -> None:
         table, _, _ = bring(**meta(("Bo", "what is it?"), ("Ada", notice), ("Bo", "ah")))
         texts = table.filter(pl.col("kind") == "text")["text"].to_list()
-        assert [text for text in texts if text] == ["what is it?", "ah"]
+        assert {text for text in texts if text} == {"what is it?", "ah"}
 
     @pytest.mark.parametrize("mark", ["edited", "bearbeitet", "modifié", "editado", "edytowano"])
     def test_the_mark_of_an_edit_is_left_out(self, mark: str, bring: Bring) -> None:
@@ -235,3 +237,16 @@ class TestState:
     def test_an_export_without_a_text_says_so(self, bring: Bring) -> None:
         _, [done], _ = bring(**discord({"id": "31", "name": "ada"}, text=""))
         assert any("none of its messages has a text" in note for note in done.notes)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of files are bytes on Linux alone")
+def test_a_file_whose_name_is_no_text(space: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    [text] = discord({"id": "31", "name": "ada"}).values()
+    (folder / os.fsdecode(b"th\xe9.json")).write_text(text, "utf-8")
+    (folder / os.fsdecode(b"th\xe9.jsonl")).write_text('{"author": "Bo", "text": "tea"}', "utf-8")
+    for path in (folder, tmp_path / os.fsdecode(b"caf\xe9")):
+        done = list(import_files(space, discover_chats([path]).chats, consent="clone"))
+        assert all(one.trouble is None for one in done)
+    assert set(messages(space)["channel"]) == {"roof", "th\ufffd"}

@@ -76,7 +76,9 @@ class TestSuggestions:
 def bots(folder: Path, *said: str, author: str = "Beep") -> list[tuple[str, str]]:
     rows = [{"author": author, "text": text} for text in said]
     rows += [{"author": "Ana", "text": f"and then we went to place number {n}"} for n in range(3)]
-    known = People((Person(author, (f"test:{author}",)), Person("Ana", ("test:Ana",))))
+    known = People(
+        (Person(author, (f"test:{author}",), "context"), Person("Ana", ("test:Ana",), "context"))
+    )
     return overview.suggest_bots(known, stored(folder, table(rows)))
 
 

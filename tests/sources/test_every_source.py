@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from tests.damage import examples, mutilations
 
 from myna import messages, sources
 from myna.errors import SourceError
@@ -170,42 +170,6 @@ def test_a_file_cut_off_anywhere_gives_what_it_holds_and_says_so(
         _check_cut(name, path, data, cut, whole, memory_file)
 
 
-NASTY = (
-    b"\0", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r", b"\r\n", b'"', b"'", b"{", b"}", b"[", b"]",
-    b",", b":", b";", b"\t", b"<", b">", b"/", b"\\", b"\\x0B", b"\\ud800", b"null", b"true",
-    b"-1", b"0",
-    b"1e999", b"99999999999999999999", b"0000-00-00", b"9999-12-31T23:59:59Z", b"[]", b"{}", b'""',
-    "\u200e\u202f\u2028🎉".encode(), "日本".encode(), b"</div>", b"<div>", b"&#0;", b"@", b"%s",
-)  # fmt: skip
-
-
-@st.composite
-def mutilations(draw: st.DrawFn) -> Callable[[bytes], bytes]:
-    """Something that happens to a file: pieces lost, doubled, moved, or foreign."""
-    edits = draw(
-        st.lists(
-            st.tuples(
-                st.floats(0, 1),
-                st.integers(0, 40),
-                st.sampled_from(NASTY) | st.binary(max_size=8) | st.floats(0, 1),
-            ),
-            min_size=1,
-            max_size=4,
-        )
-    )
-
-    def apply(data: bytes) -> bytes:
-        for at, length, new in edits:
-            begin = int(at * len(data))
-            if isinstance(new, float):
-                begin_2 = int(new * len(data))
-                new = data[begin_2 : begin_2 + length]
-            data = data[:begin] + new + data[begin + length :]
-        return data
-
-    return apply
-
-
 @pytest.mark.parametrize(("name", "path"), CASES)
 def test_a_mutilated_file_raises_nothing_but_mynas_errors(
     name: str, path: Path, memory_file
@@ -214,7 +178,7 @@ def test_a_mutilated_file_raises_nothing_but_mynas_errors(
 
     @given(mutilations())
     @settings(
-        max_examples=12,
+        max_examples=examples(12),
         suppress_health_check=list(HealthCheck),
     )
     def check(mutilate: Callable[[bytes], bytes]) -> None:

@@ -60,6 +60,10 @@ for module in (
     app.command(module.NAME)(module.command)
 
 
+MAX_ERROR_CHARS = 2_000
+"""Characters of an error that are shown: it may quote what was given."""
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"myna {__version__}")
@@ -97,6 +101,11 @@ def main() -> None:
         _fail(error, "stopped", 130)
     except OSError as error:
         _fail(error, _system_error(error), 1)
+    except Exception as error:
+        if not type(error).__module__.startswith("polars."):
+            raise
+        what = str(error).partition("\n")[0]
+        _fail(error, f"a table is damaged ({what}): run `myna prepare`, or import again", 1)
 
 
 def _system_error(error: OSError) -> str:
@@ -109,5 +118,6 @@ def _system_error(error: OSError) -> str:
 def _fail(error: BaseException, line: str, exit_status: int) -> None:
     if "--debug" in sys.argv:
         raise error
-    note(f"myna: {' '.join(line.split())}")
+    line = " ".join(line.split())
+    note(f"myna: {line if len(line) <= MAX_ERROR_CHARS else line[:MAX_ERROR_CHARS] + '…'}")
     sys.exit(exit_status)
