@@ -39,6 +39,7 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
+from myna.sources._shared.imessage import as_integer, as_string, read_tapbacks, select_list
 from myna.sources._shared.message_table import (
     Attachment,
     ParsedMessage,
@@ -72,9 +73,6 @@ _EPOCH_2001 = 978_307_200_000_000  # in microseconds since 1970
 _DATABASE_ERRORS = (sqlite3.Error, ValueError, OverflowError, MemoryError)
 _LINKS = "com.apple.messages.URLBalloonProvider"
 _BODY = re.compile(rb"NSString.{0,32}?\x01\x2b", re.DOTALL)
-_TAPBACKS = ("❤️", "👍", "👎", "😂", "‼️", "❓")
-"""By their numbers from 2000; 2006 has an emoji of its own."""
-
 _PART = re.compile(r"^(?:p:\d+/|bp:)")
 
 # Texts of notices, by item_type and group_action_type, or by item_type alone.
@@ -228,16 +226,18 @@ def _messages(
 ) -> Iterator[ParsedMessage]:
     row = None
     try:
-        people = {key: _string(name) for key, name in _select(database, "handle", "ROWID", "id")}
+        people = {key: as_string(name) for key, name in _select(database, "handle", "ROWID", "id")}
         chats = {
-            key: _Chat(_string(name) or _string(short) or _string(guid) or "unnamed", _string(guid))
+            key: _Chat(
+                as_string(name) or as_string(short) or as_string(guid) or "unnamed", as_string(guid)
+            )
             for key, guid, name, short in _select(
                 database, "chat", "ROWID", "guid", "display_name", "chat_identifier"
             )
         }
-        last = _integer(database.execute("SELECT max(ROWID) FROM message").fetchone()[0])
+        last = as_integer(database.execute("SELECT max(ROWID) FROM message").fetchone()[0])
         files = _Attachments(database, tally)
-        tapbacks = _tapbacks(database, people)
+        tapbacks = read_tapbacks(database, people, _PART, tally)
         before = None
         for row in _rows(database):
             if row.rowid == before:  # once more, in another chat
@@ -260,47 +260,17 @@ def _messages(
 
 def _select(database: sqlite3.Connection, table: str, *columns: str) -> sqlite3.Cursor:
     """Rows of a table; NULL for columns that it does not have. Names never come from data."""
-    select_list = _select_list(database, table, "", *columns)
-    return database.execute(f"SELECT {select_list} FROM {table}")  # noqa: S608
-
-
-def _select_list(database: sqlite3.Connection, table: str, alias: str, *columns: str) -> str:
-    present = {"ROWID", *(row[1] for row in database.execute(f"PRAGMA table_info({table})"))}
-    return ", ".join(alias + name if name in present else "NULL" for name in columns)
+    listed = select_list(database, table, "", *columns)
+    return database.execute(f"SELECT {listed} FROM {table}")  # noqa: S608
 
 
 def _rows(database: sqlite3.Connection) -> Iterator[_Row]:
-    columns = _select_list(database, "message", "m.", *_Row._fields[2:])
+    columns = select_list(database, "message", "m.", *_Row._fields[2:])
     query = (
         f"SELECT m.ROWID, j.chat_id, {columns} FROM message AS m "  # noqa: S608
         "LEFT JOIN chat_message_join AS j ON j.message_id = m.ROWID ORDER BY m.ROWID"
     )
     return map(_Row._make, database.execute(query))
-
-
-def _tapbacks(
-    database: sqlite3.Connection, people: dict[Any, str | None]
-) -> dict[str, list[tuple[str, str]]]:
-    """The tapbacks that were not taken back, with who gave them, by the message's guid."""
-    given: dict[str, dict[tuple[str, str], str]] = {}
-    if _select_list(database, "message", "", "associated_message_type") == "NULL":
-        return {}  # an old system
-    names = ("associated_message_guid", "associated_message_type", "associated_message_emoji")
-    for target, kind, emoji, handle, is_from_me in database.execute(
-        f"SELECT {_select_list(database, 'message', '', *names, 'handle_id', 'is_from_me')} "  # noqa: S608
-        "FROM message WHERE associated_message_type BETWEEN 2000 AND 3006 ORDER BY ROWID"
-    ):
-        number = kind % 1000 if isinstance(kind, int) else -1
-        name = _string(emoji) if number == 6 else dict(enumerate(_TAPBACKS)).get(number)
-        giver = "me" if _integer(is_from_me) else people.get(handle) or "Unknown"
-        if name is None or not (guid := _string(target)):
-            continue
-        each = given.setdefault(_PART.sub("", guid), {})
-        if kind < 3000:
-            each[giver, name] = name
-        else:
-            each.pop((giver, name), None)
-    return {guid: [(name, giver) for giver, name in each] for guid, each in given.items()}
 
 
 class _Attachments:
@@ -314,7 +284,7 @@ class _Attachments:
     def _read(database: sqlite3.Connection, tally: Tally) -> Iterator[tuple[int, Attachment]]:
         try:
             names = ("transfer_name", "filename", "mime_type", "is_sticker")
-            columns = _select_list(database, "attachment", "a.", *names)
+            columns = select_list(database, "attachment", "a.", *names)
             for message, *values in database.execute(
                 f"SELECT j.message_id, {columns} FROM message_attachment_join AS j "  # noqa: S608
                 "JOIN attachment AS a ON a.ROWID = j.attachment_id "
@@ -336,12 +306,12 @@ class _Attachments:
 
 
 def _file(transfer_name: Any, filename: Any, mime_type: Any, is_sticker: Any) -> Attachment | None:
-    path = _string(transfer_name) or _string(filename) or ""
+    path = as_string(transfer_name) or as_string(filename) or ""
     name = re.split(r"[/\\]", path)[-1]
     if name.endswith(".pluginPayloadAttachment"):
         return None
-    major = (_string(mime_type) or "").partition("/")[0]
-    kind = "sticker" if _integer(is_sticker) else attachment_kind(name)
+    major = (as_string(mime_type) or "").partition("/")[0]
+    kind = "sticker" if as_integer(is_sticker) else attachment_kind(name)
     return Attachment(major if kind == "file" and major in ("image", "video") else kind, name)
 
 
@@ -353,7 +323,7 @@ def _message(
     tally: Tally,
 ) -> ParsedMessage | None:
     """Convert a row to a message; None for reactions and for rows that cannot be read."""
-    associated = _integer(row.associated_message_type)
+    associated = as_integer(row.associated_message_type)
     if 2000 <= associated <= 2007 or 3000 <= associated <= 3007 or associated == 4000:
         return None
     if chat is None:
@@ -363,19 +333,19 @@ def _message(
     if text is None and not files and row.attributedBody:
         tally.skip("text in an unknown form", f"message {row.rowid}")
         return None
-    is_edited = _integer(row.date_edited) != 0
+    is_edited = as_integer(row.date_edited) != 0
     kind = "text"
-    if _integer(row.item_type) or _string(row.group_title):
+    if as_integer(row.item_type) or as_string(row.group_title):
         kind, text = "system", _notice(row, people)
-    elif _integer(row.date_retracted) or (is_edited and not text and not files):
+    elif as_integer(row.date_retracted) or (is_edited and not text and not files):
         kind, text, files = "deleted", "", ()
-    elif (_string(row.balloon_bundle_id) or _LINKS) != _LINKS:
+    elif (as_string(row.balloon_bundle_id) or _LINKS) != _LINKS:
         kind = "system"
-    reply_to = _string(row.thread_originator_guid)
-    if associated == 1000 and (target := _string(row.associated_message_guid)):
+    reply_to = as_string(row.thread_originator_guid)
+    if associated == 1000 and (target := as_string(row.associated_message_guid)):
         files = tuple(Attachment("sticker", file.name) for file in files)
         reply_to = _PART.sub("", target)
-    is_me = _integer(row.is_from_me) != 0
+    is_me = as_integer(row.is_from_me) != 0
     if is_me:
         tally.me = "me"
     author = "Me" if is_me else people.get(row.handle_id) or "Unknown"
@@ -386,7 +356,7 @@ def _message(
         sent_at=_time(row.date),
         channel=chat.name,
         channel_id=chat.guid,
-        id=_string(row.guid),
+        id=as_string(row.guid),
         kind=kind,
         reply_to=reply_to,
         edited=is_edited and kind == "text",
@@ -397,7 +367,7 @@ def _message(
 def _text(row: _Row) -> str | None:
     """The text without the placeholders of attachments, which become line breaks."""
     body = body_text(row.attributedBody) if isinstance(row.attributedBody, bytes) else None
-    text = body or _string(row.text) or body
+    text = body or as_string(row.text) or body
     if text is None or "\ufffc" not in text:
         return text
     parts = (part.strip() for part in text.split("\ufffc"))
@@ -420,28 +390,18 @@ def body_text(body: bytes) -> str | None:
 
 def _notice(row: _Row, people: dict[Any, str | None]) -> str:
     """The text of a notice, without its author."""
-    item = _integer(row.item_type) or 2
-    template = _NOTICES.get((item, _integer(row.group_action_type))) or _NOTICES.get((item,))
+    item = as_integer(row.item_type) or 2
+    template = _NOTICES.get((item, as_integer(row.group_action_type))) or _NOTICES.get((item,))
     if template is None:
         return f"did something unknown ({item})"
     other = people.get(row.other_handle) or "someone"
-    title = _string(row.group_title) or ""
+    title = as_string(row.group_title) or ""
     return template.replace("{other}", other).replace("{title}", title)
 
 
 def _time(date: Any) -> int | None:
     """Microseconds since 1970, from nanoseconds or (small values) seconds since 2001."""
-    count = _integer(date)
+    count = as_integer(date)
     if not count:
         return None
     return _EPOCH_2001 + (count // 1000 if abs(count) > 10**11 else count * 1_000_000)
-
-
-def _string(value: Any) -> str | None:
-    """A cell as text; None if it is empty or of another type."""
-    return (value or None) if isinstance(value, str) else None
-
-
-def _integer(value: Any) -> int:
-    """A cell as an integer; 0 if it is of another type."""
-    return value if isinstance(value, int) else 0

@@ -47,6 +47,7 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
+from myna.sources._shared.imessage import TAPBACKS
 from myna.sources._shared.message_table import (
     Attachment,
     MessageIds,
@@ -101,15 +102,6 @@ _EFFECTS = {
         *("Confetti", "Echo", "Fireworks", "Balloons", "Heart", "Lasers", "Shooting Star"),
         *("Sparkles", "Spotlight", "Slam", "Loud", "Gentle", "Invisible Ink"),
     )
-}
-TAPBACKS = {
-    "Loved": "❤️",
-    "Liked": "👍",
-    "Disliked": "👎",
-    "Laughed at": "😂",
-    "Laughed": "😂",
-    "Emphasized": "‼️",
-    "Questioned": "❓",
 }
 _TAPBACK = re.compile(r"(?!Sticker from )(.{1,40}?) by (.+)")
 _SYSTEM = {
