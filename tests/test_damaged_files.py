@@ -88,6 +88,7 @@ def test_any_settings(tmp_path: Path, damage: Damage) -> None:
 @many
 def test_any_people(tmp_path: Path, damage: Damage) -> None:
     path = tmp_path / "people.toml"
+    path.unlink(missing_ok=True)
     everyone = (Person("Ana", ("x:1", "y:2"), "clone"), Person("Bo", ("x:2",), "no"))
     people.save(path, People(everyone, "context", me="Ana"))
     path.write_bytes(damage(path.read_bytes()))

@@ -96,7 +96,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     assert {"myna/py.typed", "myna/conversations/links.npz"} <= names
     assert f"{info}/licenses/LICENSE" in names
     assert not [n for n in names if "test" in n or n.endswith((".pyc", ".parquet", ".gguf"))]
-    modules = {p.relative_to(ROOT / "src").as_posix() for p in (ROOT / "src").rglob("*.py")}
+    files = [*(ROOT / "src").rglob("*.py"), *(ROOT / "src/myna/web/static").iterdir()]
+    files += (ROOT / "src/myna/web/templates").iterdir()
+    modules = {path.relative_to(ROOT / "src").as_posix() for path in files}
     assert modules <= names
 
 

@@ -10,6 +10,7 @@
     ├── EngineError       an engine that cannot do a request
     │   └── BusyError         its queue is full
     ├── RoomError         an impossible room, or a message that is unknown or refused
+    │   ├── EditConflictError a message that somebody else edited meanwhile
     │   └── SpeakingError     a live reply is being generated already
     ├── TrainingError     training that would train nothing, or diverged
     ├── ExportError       an unknown format, or nothing to write in it
@@ -19,6 +20,8 @@ Every message is one line for people: what is wrong, where, what to do next. The
 command line prints it without a stack trace (``--debug`` shows that) and exits with
 ``exit_status``.
 """
+
+from typing import Any
 
 
 class MynaError(Exception):
@@ -58,11 +61,19 @@ class EngineError(MynaError):
 
 
 class BusyError(EngineError):
-    """The queue of an engine is full: ask again later."""
+    """An engine's queue is full, or a command runs already: ask again later."""
 
 
 class RoomError(MynaError):
     """An impossible room, or a message that is unknown or refused."""
+
+
+class EditConflictError(RoomError):
+    """A message was edited by somebody else meanwhile; `newest` is the message now."""
+
+    def __init__(self, newest: Any) -> None:
+        super().__init__("somebody else changed this message meanwhile: look at it, then edit it")
+        self.newest = newest
 
 
 class SpeakingError(RoomError):

@@ -95,7 +95,7 @@ def _locked_file(target: Path, suffix: str = "") -> tuple[int, str]:
 def is_being_written(target: Path) -> bool:
     """True if a live process is about to replace the folder `target`."""
     pattern = f".{glob.escape(target.name[:80])}.new-*.lock"
-    return any(_is_locked(lock) for lock in target.parent.glob(pattern))
+    return any(is_locked(lock) for lock in target.parent.glob(pattern))
 
 
 def clear(root: Path) -> None:
@@ -129,11 +129,11 @@ def _is_leftover(path: Path, match: re.Match[str], *, is_folder: bool) -> bool:
         return is_folder and path.with_name(match["target"]).is_dir()
     if match["lock"]:
         folder = path.with_name(path.name.removesuffix(".lock"))
-        return not folder.exists() and not _is_locked(path)
-    return not _is_locked(path.with_name(f"{path.name}.lock") if is_folder else path)
+        return not folder.exists() and not is_locked(path)
+    return not is_locked(path.with_name(f"{path.name}.lock") if is_folder else path)
 
 
-def _is_locked(path: Path) -> bool:
+def is_locked(path: Path) -> bool:
     """True if a live process has locked a file."""
     try:
         handle = os.open(path, os.O_RDWR)
@@ -143,6 +143,17 @@ def _is_locked(path: Path) -> bool:
         return True
     try:
         return not _try_lock(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Lock a file, which is made if it is missing; False if another process has locked it."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        yield _try_lock(handle)
     finally:
         os.close(handle)
 

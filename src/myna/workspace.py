@@ -161,6 +161,16 @@ class Workspace:
         """The folder of reports."""
         return self.root / "reports"
 
+    @property
+    def jobs(self) -> Path:
+        """The folder of commands that pages started, with their output."""
+        return self.root / "jobs"
+
+    @property
+    def uploads(self) -> Path:
+        """The folder of files that were dropped on a page; each is deleted once imported."""
+        return self.root / "uploads"
+
     def adapter(self, name: str) -> Path:
         """The folder of an adapter.
 
@@ -177,6 +187,11 @@ class Workspace:
         """The folder of an adapter's unfinished training: plan, log, checkpoints."""
         adapter = self.adapter(name)
         return adapter.with_name(f".{adapter.name}.training")
+
+    def training_lock(self, name: str) -> Path:
+        """The file that is locked while an adapter is trained; it holds the process's id."""
+        training = self.training(name)
+        return training.with_name(f"{training.name}.lock")
 
     def settings(self) -> config.Settings:
         """The settings in myna.toml."""

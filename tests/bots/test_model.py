@@ -17,7 +17,7 @@ from myna.rooms.live_room import LiveRoom
 from myna.workspace import Workspace
 
 CREW = ["Neil Armstrong", "Buzz Aldrin", "Michael Collins", "CapCom"]
-TURNS = 10
+TURNS = 6
 
 
 @pytest.fixture(scope="module")

@@ -104,3 +104,68 @@ def test_an_era_is_a_day_in_the_system_line(talk: Talking) -> None:
         assert f"on {day}." in script.prompts[-1]
     session.handle("/era")
     assert session.room.era is None
+
+
+class TestTheLastReply:
+    @pytest.fixture
+    def said(self, talk: Talking) -> tuple[ChatSession, Script, io.StringIO]:
+        session, script, shown = talk("")
+        script.turns[:] = [[" well", "\nAna:"], [" or", "\nAna:"], [" not", "\nAna:"]]
+        script.names = {"Ana": 1.0}
+        session.handle("soup?")
+        return session, script, shown
+
+    def test_is_said_anew_and_its_versions_are_kept(
+        self, said: tuple[ChatSession, Script, io.StringIO], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        session, _, shown = said
+        assert session.handle("/retry")
+        assert session.room.messages()[-1].text == "or"
+        session.handle("/version")
+        assert "1: well\n2: or\n" in capsys.readouterr().err
+        session.handle("/version 1")
+        assert session.room.messages()[-1].text == "well"
+        assert shown.getvalue().count("well") == 2
+
+    def test_goes_on_and_is_quoted_and_deleted(
+        self, said: tuple[ChatSession, Script, io.StringIO]
+    ) -> None:
+        session, _, _ = said
+        session.handle("/continue")
+        assert session.room.messages()[-1].text == "well or"
+        session.handle("/reply really?")
+        quoted = session.room.messages()[-2]
+        assert (quoted.text, quoted.reply_to) == ("really?", session.room.messages()[-3].id)
+        session.handle("/delete")
+        assert session.room.messages()[-1].text == "really?"
+        session.handle("/edit truly?")
+        assert session.room.messages()[-1].text == "truly?"
+
+    def test_is_found_and_saved_with_its_mark(
+        self,
+        said: tuple[ChatSession, Script, io.StringIO],
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        session, _, _ = said
+        person = session.room.messages()[-1].person
+        session.handle("/find WELL")
+        assert f"tea: {person}: well" in capsys.readouterr().err
+        session.handle(f"/save {tmp_path / 'tea.txt'}")
+        assert f"{person} (clone): well\n" in (tmp_path / "tea.txt").read_text("utf-8")
+        session.handle("/title Soup and more")
+        assert session.room.title == "Soup and more"
+
+    def test_the_prompt_is_shown_and_continued_as_edited(
+        self, said: tuple[ChatSession, Script, io.StringIO], tmp_path: Path
+    ) -> None:
+        session, script, shown = said
+        count = len(session.room.messages())
+        session.handle("/prompt")
+        assert "Ana: soup?\n" in shown.getvalue()
+        file = tmp_path / "prompt.txt"
+        file.write_text("A chat.\nAna: a fruit?\n", "utf-8")
+        session.handle(f"/prompt {file}")
+        assert "A chat.\nAna: a fruit?\n" in script.prompts[-1]
+        assert "(not sent): or" in shown.getvalue()
+        assert len(session.room.messages()) == count

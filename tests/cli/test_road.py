@@ -31,7 +31,8 @@ def trained(friends: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(friends, folder)
     settings = folder / "myna.toml"
     text = settings.read_text("utf-8")
-    settings.write_text(re.sub("max_new_tokens = .*", "max_new_tokens = 16", text), "utf-8")
+    text = re.sub("max_new_tokens = .*", "max_new_tokens = 16", text)
+    settings.write_text(re.sub("max_redraws = .*", "max_redraws = 1", text), "utf-8")
     done = run(folder, ["train", "--json", *SHORT])
     assert done.status == 0, done.err
     plan = done.json()

@@ -24,8 +24,8 @@ def test_a_weak_or_missing_key_is_one_clear_line(myna: Myna, tmp_path: Path) -> 
     assert (none.status, "cannot read the key in nothing" in none.err) == (2, True)
 
 
-def test_without_a_clone_there_is_nothing_to_serve(myna: Myna) -> None:
+def test_without_a_clone_and_pages_there_is_nothing_to_serve(myna: Myna) -> None:
     myna("new", "friends")
-    done = myna("-C", "friends", "serve", "--port", "0")
+    done = myna("-C", "friends", "serve", "--port", "0", "--no-web")
     assert done.status == 1
     assert "make it with `myna train`" in done.err

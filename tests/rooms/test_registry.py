@@ -321,6 +321,76 @@ class TestChanges:
         assert hear(room.regenerate()) == ["two"]
         assert said(room) == ["Cy: two"]
 
+    def test_every_version_of_a_turn_is_kept_and_any_can_be_shown(self, make: Make) -> None:
+        room, script = make([" one", "\nAna:"], [" two", "\nAna:"], [" ok", "\nAna:"])
+        room.say("Ana", "soup?")
+        hear(room.speak("Cy"))
+        room.say("Ana", "hm")
+        with room.regenerate() as reply:
+            hear(reply)
+            assert [m.text for m in reply.replaced] == ["one"]
+        turn = reply.turn
+        assert room.version_numbers() == {turn: [1, 2]}
+        assert said(room) == ["Ana: soup?", "Cy: two", "Ana: hm"]
+        room.show_version(turn, 1)
+        assert said(room) == ["Ana: soup?", "Cy: one", "Ana: hm"]
+        hear(room.speak("Cy"))
+        assert "Cy: one\nAna: hm\n" in script.prompts[-1]
+        with pytest.raises(RoomError, match="no version 9"):
+            room.show_version(turn, 9)
+
+    def test_an_earlier_turn_is_said_anew_and_what_follows_stays(self, make: Make) -> None:
+        room, script = make([" one", "\nAna:"], [" two", "\nAna:"], [" three", "\nAna:"])
+        first = room.speak("Cy")
+        hear(first)
+        room.say("Ana", "hm")
+        hear(room.speak("Cy"))
+        hear(room.regenerate(first.turn))
+        assert said(room) == ["Cy: three", "Ana: hm", "Cy: two"]
+        assert script.prompts[-1] == script.prompts[0]
+        with pytest.raises(RoomError, match="cannot be said anew"):
+            room.regenerate(first.turn + 1)
+
+    def test_a_stopped_version_gives_way_to_the_one_before(self, make: Make) -> None:
+        room, _ = make([" one", "\nAna:"], [" tw", "o"])
+        hear(room.speak("Cy"))
+        reply = room.regenerate()
+        next(iter(reply))
+        assert said(room) == []
+        reply.close()
+        assert said(room) == ["Cy: one"]
+        assert room.version_numbers() == {}
+
+    def test_a_turn_is_continued_where_it_ends(self, make: Make) -> None:
+        room, script = make([" one", "\nand t", "\nAna:"], ["wo", "\nand three", "\nAna:"])
+        room.say("Ana", "count")
+        hear(room.speak("Cy"))
+        room.say("Ana", "hm")
+        reply = room.go_on()
+        assert "".join(reply) == "wo\nand three"
+        assert [m.text for m in reply.completed] == ["and two", "and three"]
+        assert said(room) == ["Ana: count", "Cy: one", "Cy: and two", "Cy: and three", "Ana: hm"]
+        assert script.prompts[-1].endswith("Ana: count\nCy: one\nand t")
+
+    def test_a_turn_that_has_no_more_to_say_stays(self, make: Make) -> None:
+        room, _ = make([" one", "\nAna:"], ["\nAna:"], ["", "\nmore", "\nAna:"])
+        hear(room.speak("Cy"))
+        assert hear(room.go_on()) == []
+        assert said(room) == ["Cy: one"]
+        assert hear(room.go_on()) == ["more"]
+        assert said(room) == ["Cy: one", "Cy: more"]
+
+    def test_a_quote_is_for_whom_it_quotes(self, make: Make) -> None:
+        room, _ = make()
+        hear(room.speak("Cy"))
+        [message] = room.messages()
+        answer = room.say("Ana", "really?", reply_to=message.id)
+        assert answer
+        assert (answer.reply_to, answer.to) == (message.id, ("Cy",))
+        assert room.addressed() == ["Cy"]
+        with pytest.raises(RoomError, match="not here any more"):
+            room.say("Ana", "really?", reply_to=999)
+
     def test_there_must_be_a_turn_to_say_anew(self, make: Make) -> None:
         room, _ = make()
         room.say("Ana", "soup?")

@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from myna.errors import RoomError, WorkspaceError
+from myna.errors import EditConflictError, RoomError, WorkspaceError
 from myna.rooms.store import MAX_MESSAGE_CHARS, Message, RoomStore
 
 
@@ -39,7 +40,7 @@ def test_a_message_is_stored_with_who_and_when(store: RoomStore) -> None:
     message = store.add("tea", "Ana", " tea?\r\n ", key="d1", to=["Ben"])
     assert message is not None
     assert (message.room, message.person, message.text) == ("tea", "Ana", "tea?")
-    assert (message.key, message.to, message.by_clone, message.edited) == (
+    assert (message.key, message.to, message.by_clone, message.revision) == (
         "d1", ("Ben",), False, False
     )  # fmt: skip
     assert timedelta(0) <= datetime.now(UTC) - message.said_at < timedelta(minutes=1)
@@ -71,7 +72,7 @@ def test_messages_are_edited_and_deleted_for_good(store: RoomStore, path: Path) 
     store.add("tea", "Ana", "the word is sassafras", key="1")
     store.add("tea", "Ana", "my other word is quillback", key="2")
     edited = store.edit("tea", "1", "never mind")
-    assert (edited.text, edited.edited) == ("never mind", True)
+    assert (edited.text, edited.revision) == ("never mind", 1)
     assert store.delete("tea", "2").text == "my other word is quillback"
     assert texts(store.messages("tea")) == ["never mind"]
     for file in path.parent.iterdir():
@@ -84,13 +85,84 @@ def test_messages_are_edited_and_deleted_for_good(store: RoomStore, path: Path) 
             store.delete("tea", gone)
 
 
-def test_a_turn_is_deleted_whole(store: RoomStore) -> None:
+def test_a_turn_keeps_all_its_versions_and_shows_one(store: RoomStore) -> None:
     turn = store.begin_turn("tea")
     for text in ("one", "two"):
         store.add("tea", "Buzz", text, by_clone=True, turn=turn)
     store.add("tea", "Ana", "hm")
-    assert texts(store.delete_turn("tea", turn)) == ["one", "two"]
+    version = store.begin_version("tea", turn)
     assert texts(store.messages("tea")) == ["hm"]
+    store.add("tea", "Buzz", "three", by_clone=True, turn=turn, version=version)
+    assert texts(store.messages("tea")) == texts(store.prompt_messages("tea")) == ["three", "hm"]
+    assert store.version_numbers("tea") == {turn: [1, 2]}
+    assert texts(store.show_version("tea", turn, 1)) == ["one", "two"]
+    assert texts(store.messages("tea")) == ["one", "two", "hm"]
+    assert [texts(v) for v in store.versions("tea", turn).values()] == [["one", "two"], ["three"]]
+    with pytest.raises(RoomError, match="no version 3"):
+        store.show_version("tea", turn, 3)
+
+
+def test_what_is_deleted_leaves_no_other_version(store: RoomStore, path: Path) -> None:
+    turn = store.begin_turn("tea")
+    store.add("tea", "Buzz", "sassafras", by_clone=True, turn=turn)
+    version = store.begin_version("tea", turn)
+    said = store.add("tea", "Buzz", "quillback", by_clone=True, turn=turn, version=version)
+    assert said
+    store.delete("tea", said.id)
+    assert store.messages("tea") == []
+    assert store.versions("tea", turn) == {}
+    for file in path.parent.iterdir():
+        assert b"sassafras" not in file.read_bytes()
+
+
+def test_the_second_of_two_edits_is_told_of_the_first(store: RoomStore) -> None:
+    said = store.add("tea", "Ana", "soup")
+    assert said
+    store.edit("tea", said.id, "soup?", said.revision)
+    with pytest.raises(EditConflictError) as caught:
+        store.edit("tea", said.id, "soup!", said.revision)
+    assert caught.value.newest.text == "soup?"
+    assert store.edit("tea", said.id, "soup!", caught.value.newest.revision).revision == 2
+
+
+def test_rooms_are_listed_by_their_last_messages_and_searched(store: RoomStore) -> None:
+    store.save_settings("pub", {"humans": ["Ana"]})
+    store.add("tea", "Ana", "Größe, soup!")
+    store.add("pub", "Ben", "beer")
+    rooms = store.summaries()
+    assert [(r.id, r.messages, r.last and r.last.text) for r in rooms] == [
+        ("pub", 1, "beer"), ("tea", 1, "Größe, soup!")
+    ]  # fmt: skip
+    assert texts(store.search("GRÖSSE soup")) == ["Größe, soup!"]
+    assert texts(store.search("ben be")) == ["beer"]
+    assert store.search("beer", "tea") == store.search(" ") == []
+
+
+def test_older_messages_are_read_page_by_page(store: RoomStore) -> None:
+    said = [store.add("tea", "Ana", str(number)) for number in range(5)]
+    assert texts(store.messages("tea", 2, said[3])) == ["1", "2"]
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript(
+            """CREATE TABLE rooms (id TEXT PRIMARY KEY, settings TEXT NOT NULL,
+            made_at TEXT NOT NULL, turns INTEGER NOT NULL DEFAULT 0,
+            forgotten INTEGER NOT NULL DEFAULT 0, first_turn INTEGER NOT NULL DEFAULT 0,
+            first_id INTEGER NOT NULL DEFAULT 0) STRICT;
+            CREATE TABLE messages (id INTEGER PRIMARY KEY AUTOINCREMENT, room TEXT NOT NULL
+            REFERENCES rooms(id) ON DELETE CASCADE, turn INTEGER NOT NULL, person TEXT NOT NULL,
+            text TEXT NOT NULL, by_clone INTEGER NOT NULL, said_at TEXT NOT NULL, key TEXT,
+            addressed TEXT NOT NULL, edited INTEGER NOT NULL DEFAULT 0,
+            deleted INTEGER NOT NULL DEFAULT 0, UNIQUE (room, key)) STRICT;
+            INSERT INTO rooms (id, settings, made_at) VALUES ('tea', '{}', '2026-01-01');
+            INSERT INTO messages (room, turn, person, text, by_clone, said_at, addressed)
+            VALUES ('tea', 1, 'Ana', 'soup?', 0, '2026-01-01', '[]');
+            PRAGMA user_version = 1"""
+        )
+    with closing(RoomStore(path)) as store:
+        assert texts(store.messages("tea")) == ["soup?"]
 
 
 def test_forgetting_is_a_mark_and_erases_nothing(store: RoomStore) -> None:

@@ -101,7 +101,11 @@ class Scripted:
 @pytest.fixture(scope="session")
 def letters(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     """A tokenizer for which each byte is a token, and `<|im_end|>` a control token."""
-    folder = tmp_path_factory.mktemp("letters")
+    return make_letters(tmp_path_factory.mktemp("letters"))
+
+
+def make_letters(folder: Path) -> Tokenizer:
+    """The tokenizer of `letters`, with its files in a folder."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     model = tokenizers.Tokenizer(models.BPE({sign: n for n, sign in enumerate(alphabet)}, []))
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
@@ -151,6 +155,7 @@ class Starter:
     folder: Path
     add_pages: Callable[[FastAPI, ServerOptions], None] = lambda *_: None
     """Adds the pages, in the tests of these."""
+    personas: Sequence[str] = tuple(PERSONAS)
     running: list[tuple[Serving, threading.Thread]] = field(default_factory=list)
 
     def __call__(
@@ -167,17 +172,17 @@ class Starter:
         """Start one; `again` over the rooms of the one before."""
         own = {
             person: Scripted(self.tokenizer, context, slots)
-            for person in (PERSONAS if per_person else ())
+            for person in (self.personas if per_person else ())
         }
         scripted = next(iter(own.values()), None) or Scripted(self.tokenizer, context, slots)
         clone = Clone(
             engine=engine or scripted,
             engines=dict(own),
             tokenizer=self.tokenizer,
-            personas=PERSONAS,
-            consents=agreed(self.folder, PERSONAS, own_adapters=per_person),
+            personas=[*self.personas],
+            consents=agreed(self.folder, self.personas, own_adapters=per_person),
             format=prompt_format(max_length=context),
-            channels=[Channel("", "tea", PERSONAS)],
+            channels=[Channel("", "tea", [*self.personas])],
             chat=config.Chat(max_new_tokens=60),
             rng=random.Random(1),
         )

@@ -85,7 +85,7 @@ def workspace_of(
             Settings(base=str(base)),
             ["samples.max_length=128", "train.batch_tokens=512", "train.num_train_epochs=1",
              "train.learning_rate=0.02", "train.previews=0", "train.lora_r=4",
-             "train.validations=2", *changes],
+             "train.validations=2", "chat.max_new_tokens=12", "chat.max_redraws=1", *changes],
         )  # fmt: skip
         create(root, settings)
     export = root.parent / "walks.jsonl"

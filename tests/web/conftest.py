@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,19 +18,20 @@ from urllib.parse import urlsplit
 import pytest
 from fastapi import FastAPI
 from tests.serving.conftest import Serving, Starter, letters
+from tests.web.workspaces import friends
 
 from myna.rendering.tokenizer import Tokenizer
 from myna.serving.access_control import AccessRules, RequestLimits
 from myna.serving.server import ServerOptions
 from myna.web.app import ACCESS, PageServices, add_pages
-from myna.workspace import Workspace
+from myna.workspace import Workspace, create
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
 __all__ = ["letters"]
 PHONE = {"width": 360, "height": 640}
-WAIT_MS = 10_000
+WAIT_MS = 30_000
 """Time that anything in a page may take on a busy machine."""
 
 
@@ -122,6 +124,7 @@ def start(letters: Tokenizer, tmp_path: Path) -> Iterator[Starter]:
 def shared(letters: Tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
     """One server with pages for all tests."""
     folder = tmp_path_factory.mktemp("pages")
+    create(folder)
     starter = Starter(letters, folder, pages_of(folder))
     yield starter(web_options())
     starter.end()
@@ -168,3 +171,64 @@ def serious(page: Page) -> list[str]:
         for rule in found
         if rule["impact"] in ("serious", "critical")
     ]
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """A workspace with chats, samples, two clones, figures and decks; never change it."""
+    return friends(tmp_path_factory.mktemp("house") / "friends")
+
+
+@dataclass
+class Home:
+    """A server of a test's own, over a workspace of its own."""
+
+    space: Workspace
+    serving: Serving
+
+    def http(self) -> Any:
+        """Plain HTTP."""
+        return self.serving.http()
+
+    def get(self, path: str, status: int = 200, **options: Any) -> Any:
+        """The JSON of an answer."""
+        return self._ask("GET", path, status, **options)
+
+    def post(self, path: str, body: Any = None, status: int = 200, **options: Any) -> Any:
+        """The JSON of an answer to a change."""
+        return self._ask("POST", path, status, json=body or {}, **options)
+
+    def _ask(self, method: str, path: str, status: int, **options: Any) -> Any:
+        with self.http() as http:
+            answer = http.request(method, path, **options)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    def wait(self, job: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+        """Wait for the end of a job; returns it with its output."""
+        until = time.monotonic() + seconds
+        while True:
+            found: dict[str, Any] = self.get(f"/api/jobs/{job['id']}")
+            if found["job"]["state"] != "running":
+                return found
+            assert time.monotonic() < until, found["output"]
+            time.sleep(0.1)
+
+
+@pytest.fixture
+def home(house: Workspace, letters: Tokenizer, tmp_path: Path) -> Iterator[Home]:
+    """The workspace of `house` as a copy, and a server with its pages."""
+    shutil.copytree(house.root, tmp_path / "friends")
+    space = Workspace(tmp_path / "friends")
+    (tmp_path / "talk").mkdir()
+    starter = Starter(letters, tmp_path / "talk", pages_of(space.root))
+    yield Home(space, starter(web_options()))
+    starter.end()
+
+
+@pytest.fixture
+def at_home(home: Home, chromium: Browser) -> Iterator[Browsing]:
+    """Browsers that look at `home`; they are closed before it is."""
+    browsing = Browsing(chromium, home.serving.url)
+    yield browsing
+    browsing.close()

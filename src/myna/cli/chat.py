@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,7 +46,19 @@ COMMANDS_HELP = """\
 /era 2019-03        speak as at that time; without a date, as today
 /essay PROMPT       ask for an essay (of personas who wrote essays)
 /journal DATE       ask for a journal entry
-/retry              regenerate the last reply
+/retry              say the last reply anew; the one before is kept
+/version N          show another version of the last reply; without N, all of them
+/continue           let the last reply go on where it ends
+/reply TEXT         answer the last reply by name, quoting it
+/edit TEXT          change your last message
+/delete             delete the last message
+/suggest            what your own clone would say, if there is one of your name
+/compare            the last reply as the base model alone would say it
+/prompt             the exact text that the model sees next
+/prompt FILE        continue a text in a file, edited by hand; nothing is stored
+/find WORDS         search all rooms
+/title WORDS        give the room a title
+/save FILE          write the chat as text, each clone marked
 /forget             start a new context; the messages stay stored
 /quit               leave"""
 
@@ -179,6 +192,17 @@ class ChatSession:
             "/essay": lambda prompt: self._write(prompt=prompt),
             "/journal": lambda day: self._write(day=day),
             "/retry": lambda _: self._print_reply(self.room.regenerate()),
+            "/version": self._version,
+            "/continue": lambda _: self._print_reply(self.room.go_on()),
+            "/reply": self._reply,
+            "/edit": self._edit,
+            "/delete": lambda _: self._delete(),
+            "/suggest": lambda _: self._print_unstored(self.me, self.room.suggest(self.me)),
+            "/compare": lambda _: self._compare(),
+            "/prompt": self._prompt,
+            "/find": self._find,
+            "/title": self.room.rename,
+            "/save": self._save,
             "/forget": self._forget,
             "/help": lambda _: note_lines(COMMANDS_HELP),
         }
@@ -240,6 +264,70 @@ class ChatSession:
                 return False
         self.screen.print()
         return True
+
+    def _version(self, number: str) -> None:
+        turn = self.room.persona_turn(None)[0].turn
+        if number.isdecimal():
+            self._print_past(self.room.show_version(turn, int(number)))
+            return
+        for version, messages in self.room.versions(turn).items():
+            note(f"{version}: {' / '.join(m.text for m in messages)}")
+
+    def _reply(self, text: str) -> None:
+        last = self.room.persona_turn(None)[-1]
+        if self.room.say(self.me, text, reply_to=last.id):
+            self._let_answer()
+
+    def _edit(self, text: str) -> None:
+        mine = [m for m in self.room.messages() if m.person == self.me and not m.by_clone]
+        if mine and text:
+            self._print_past([self.room.edit(mine[-1].id, text)])
+        else:
+            note("there is nothing of yours to edit" if text else "type the new text behind /edit")
+
+    def _delete(self) -> None:
+        for message in self.room.messages(1):
+            deleted = self.room.delete(message.id)
+            note(f"Deleted: {deleted.person}: {deleted.text}")
+
+    def _compare(self) -> None:
+        base, clone = self.room.compare(None)
+        person = self.room.persona_turn(None)[0].person
+        note_lines(f"the base alone: {base}\n{person}: {clone}")
+
+    def _prompt(self, file: str) -> None:
+        from myna.errors import WorkspaceError
+
+        person = next((p for p in self.room.personas if p != self._last_person()), "")
+        if not file:
+            self.screen.print(self.room.prompt_text(person))
+            return
+        try:
+            text = Path(file).expanduser().read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WorkspaceError(f"cannot read {file}: {error}") from error
+        self._print_unstored(person, self.room.continue_prompt(person, text))
+
+    def _last_person(self) -> str:
+        return next((m.person for m in self.room.messages(1)), "")
+
+    def _print_unstored(self, person: str, pieces: Iterable[str]) -> None:
+        self.screen.print(f"{person} (not sent): ", style="bold dim", end="")
+        for piece in pieces:
+            self.screen.print(piece, end="")
+        self.screen.print()
+
+    def _find(self, words: str) -> None:
+        for message in self.room.search(words):
+            note(f"{message.room}: {message.person}: {message.text}")
+
+    def _save(self, file: str) -> None:
+        from myna.errors import WorkspaceError
+
+        try:
+            Path(file).expanduser().write_text(self.room.transcript(), "utf-8")
+        except OSError as error:
+            raise WorkspaceError(f"cannot write {file}: {error}") from error
 
     def _who(self, names: str) -> None:
         from myna import people

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,8 +18,13 @@ if TYPE_CHECKING:
     import socket
     from types import ModuleType
 
+    from fastapi import FastAPI
+
+    from myna.config import Settings
     from myna.people import Scope
     from myna.persona.clone import Clone
+    from myna.serving.server import ServerOptions
+    from myna.workspace import Workspace
 
 NAME = "serve"
 _SERVER_PACKAGES = "fastapi", "uvicorn", "prometheus_client"
@@ -49,48 +57,91 @@ def command(
     web: Annotated[
         bool, typer.Option("--web/--no-web", help="Pages for the browser, beside the API.")
     ] = True,
+    max_upload: Annotated[
+        float, typer.Option(min=0, metavar="GB", help="Largest export dropped on a page.")
+    ] = 16,
     rate: Annotated[int, typer.Option(min=1, help="Requests a minute from one address.")] = 600,
     adapter: Adapter = DEFAULT_ADAPTER,
     assignments: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Serve the clones over HTTP: an OpenAI-compatible API, and rooms."""
+    """Serve the clones over HTTP: an OpenAI-compatible API, rooms, and pages."""
     import os
 
     workspace, settings = open_workspace(ctx, assignments)
     server = _import_server()
     from myna import people
-    from myna.engines.queueing import Queue
-    from myna.persona.clone import open_clone
-    from myna.rooms.registry import Rooms
-    from myna.rooms.store import RoomStore
     from myna.serving.access_control import AccessRules, RequestLimits
-    from myna.serving.openai_chat import ServedModels
-    from myna.serving.server import ServerOptions, create_app
     from myna.web import app as pages
+    from myna.web.first_run import has_clone
 
     key = server.validated_key(_read_key(key_file, os.environ.get("MYNA_API_KEY")), host)
+    access = AccessRules(
+        key=key,
+        allowed_hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
+        allowed_origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
+        listens_on_loopback=server.is_loopback(host),
+        **(pages.ACCESS if web else {}),
+    )
+    options = server.ServerOptions(access=access, limits=RequestLimits(requests_per_minute=rate))
+    serving = _Serving(workspace, settings, adapter, waiting, people.sanitize_name(default_author))
+    _set_up_log()
+    again = True
     with server.bind(host, port) as listening:
-        scope: Scope = "owner" if server.is_loopback(host) else "group"
-        clone = open_clone(workspace, adapter, settings, scope=scope, report=note)
+        while again:  # pages may ask for the newest clone
+            again = False
+            needs_clone = not web or has_clone(workspace, adapter)
+            with serving.open_app(options, needs_clone=needs_clone) as (app, clone):
+                on_ready = partial(_print_urls, listening, clone, serving.ids, as_json=as_json)
+                process = server.Server(app, options.shutdown_seconds, on_ready)
+
+                def restart(process: Any = process) -> None:
+                    nonlocal again
+                    again = process.should_exit = True
+
+                if web:
+                    upload_bytes = int(max_upload * 1e9)
+                    services = pages.PageServices(workspace, access, restart, upload_bytes)
+                    pages.add_pages(app, services)
+                server.run(process, listening.dup())  # it is closed at the end
+
+
+@dataclass
+class _Serving:
+    """The clone that a server talks with, opened again whenever it begins again."""
+
+    workspace: Workspace
+    settings: Settings
+    adapter: str
+    waiting: int
+    author: str
+    ids: list[str] = field(default_factory=list)
+    """Names of the models."""
+
+    @contextmanager
+    def open_app(
+        self, options: ServerOptions, *, needs_clone: bool
+    ) -> Iterator[tuple[FastAPI, Clone | None]]:
+        """The app with its clone, which is closed afterwards; or without one, for its pages."""
+        from myna.engines.queueing import Queue
+        from myna.persona.clone import open_clone
+        from myna.rooms.registry import Rooms
+        from myna.rooms.store import RoomStore
+        from myna.serving.metrics import Metrics
+        from myna.serving.openai_chat import ServedModels
+        from myna.serving.server import create_app, create_app_without_clones
+
+        if not needs_clone:
+            yield create_app_without_clones(options, Metrics(Queue(1, 0), None)), None
+            return
+        scope: Scope = "owner" if options.access.listens_on_loopback else "group"
+        clone = open_clone(self.workspace, self.adapter, self.settings, scope=scope, report=note)
         try:
-            queue = Queue(clone.engine.slots, waiting)
-            store = RoomStore(workspace.rooms_file)
-            access = AccessRules(
-                key=key,
-                allowed_hosts=frozenset(n.casefold() for n in (*(allow_host or ()), host)),
-                allowed_origins=frozenset(url.rstrip("/") for url in allow_origin or ()),
-                listens_on_loopback=server.is_loopback(host),
-                **(pages.ACCESS if web else {}),
-            )
-            options = ServerOptions(access=access, limits=RequestLimits(requests_per_minute=rate))
-            models = ServedModels(clone, queue, adapter, people.sanitize_name(default_author))
-            app = create_app(models, Rooms(clone, store, queue), options)
-            if web:
-                pages.add_pages(app, pages.PageServices(workspace, access))
-            _set_up_log()
-            on_ready = partial(_print_urls, listening, clone, models.ids(), as_json=as_json)
-            server.run(server.Server(app, options.shutdown_seconds, on_ready), listening)
+            queue = Queue(clone.engine.slots, self.waiting)
+            models = ServedModels(clone, queue, self.adapter, self.author)
+            self.ids[:] = models.ids()
+            rooms = Rooms(clone, RoomStore(self.workspace.rooms_file), queue)
+            yield create_app(models, rooms, options), clone
         finally:
             clone.close()
 
@@ -133,7 +184,9 @@ def _set_up_log() -> None:
         logging.getLogger(logger).setLevel(level)
 
 
-def _print_urls(listening: socket.socket, clone: Clone, models: list[str], as_json: bool) -> None:
+def _print_urls(
+    listening: socket.socket, clone: Clone | None, models: list[str], as_json: bool
+) -> None:
     from myna.serving import server
 
     url = server.url_of(listening)
@@ -143,6 +196,10 @@ def _print_urls(listening: socket.socket, clone: Clone, models: list[str], as_js
         return
     from myna import people
 
+    if clone is None:
+        note(f"no clone yet: {url} leads to the first one; without a browser: `myna status`")
+        note("Stop it with Ctrl-C.")
+        return
     note(f"{', '.join(p + people.CLONE_MARK for p in clone.speakers())} are at {url}")
     note(f"  Open WebUI, SillyTavern, AstrBot, openai: {url}/v1, any API key")
     note(f"  curl {url}/v1/models")

@@ -159,8 +159,9 @@ def train_if_stale(
     canaries: int = 0,
 ) -> dict[str, Any]:
     """Keep the adapter if it is current, else train it; return how it was trained."""
-    from myna import stages
+    from myna import leftovers, stages
     from myna.artifacts import AdapterInfo
+    from myna.errors import TrainingError
     from myna.workspace import read_manifest, stale_reasons
 
     manifest = read_manifest(workspace.adapter(name))
@@ -174,7 +175,16 @@ def train_if_stale(
             return {"adapter": name, "trained": False, **asdict(plan)}
         _print_once(f"training again: {'; '.join(reasons)}")
     options = {"dry_run": dry_run, "continue_training": continue_training}
-    return _train(workspace, settings, name, canaries=canaries, **options)
+    if not _is_main_process():
+        return _train(workspace, settings, name, canaries=canaries, **options)
+    with leftovers.locked(workspace.training_lock(name)) as is_free:
+        if not is_free:
+            raise TrainingError(
+                f"adapter '{name}' is being trained by another process: wait for its end, or "
+                "stop it with Ctrl-C where it runs"
+            )
+        workspace.training_lock(name).write_text(str(os.getpid()), "ascii")
+        return _train(workspace, settings, name, canaries=canaries, **options)
 
 
 def _print_once(line: str) -> None:
@@ -329,9 +339,11 @@ def _preview_printer(workspace: Workspace, settings: Settings) -> Any:
 
     screen = console(err=True)
 
-    def print_previews(model: Any, step: int) -> None:
-        for asked, person, text in preview_replies(workspace, settings, model, step):
+    def print_previews(model: Any, step: int) -> list[tuple[str, str, str]]:
+        previews = list(preview_replies(workspace, settings, model, step))
+        for asked, person, text in previews:
             screen.print(f"  {asked}", style="dim")
             screen.print(f"  {person}: {text}", style="italic")
+        return previews
 
     return print_previews

@@ -85,7 +85,10 @@ class Deck:
 
 @dataclass(frozen=True)
 class Answer:
-    """A guess; `adapter` is the deck's, and `at` an ISO time in UTC."""
+    """A guess; `adapter` is the deck's, and `at` an ISO time in UTC.
+
+    `who` is the persona that the player took it for; empty where nobody asked.
+    """
 
     player: str
     card: str
@@ -94,6 +97,7 @@ class Answer:
     is_right: bool
     adapter: str
     at: str
+    who: str = ""
 
 
 def make_deck(evidence: Evidence) -> Deck:
@@ -101,7 +105,7 @@ def make_deck(evidence: Evidence) -> Deck:
 
     The clone's replies are cleaned and redacted as the real ones are.
     """
-    crowds = people_by_conversation(evidence)
+    crowds = people_by_conversation(evidence.messages)
     cards = []
     for moment, reply in zip(evidence.moments, evidence.replies, strict=True):
         real = moment.reply.text
@@ -111,17 +115,22 @@ def make_deck(evidence: Evidence) -> Deck:
         before = [(turn.person, turn.text) for turn in moment.scene.before]
         texts = json.dumps([before, moment.person, real, clone])
         key = hashlib.sha256(texts.encode()).hexdigest()[:16]
-        is_private = crowds[moment.conversation] <= PRIVATE_PEOPLE
+        is_private = len(crowds[moment.conversation]) <= PRIVATE_PEOPLE
         cards.append(Card(key, moment.person, moment.conversation, before, real, clone, is_private))
     return Deck(_adapter(evidence.workspace, evidence.name), cards)
 
 
-def people_by_conversation(evidence: Evidence) -> dict[int, int]:
-    """For each conversation of the test split, the number of people in its chat."""
+def people_by_conversation(messages: pl.DataFrame) -> dict[int, frozenset[str]]:
+    """For each conversation of the test split, everybody who wrote in its chat.
+
+    Args:
+        messages: as prepared, of all splits.
+    """
     chat = ["source", "space", "channel"]
-    sizes = evidence.messages.group_by(chat).agg(people=pl.col("person").n_unique())
-    joined = evidence.split("test").select("conversation", *chat).unique().join(sizes, on=chat)
-    return dict(joined.select("conversation", "people").iter_rows())
+    sizes = messages.group_by(chat).agg(people=pl.col("person").unique())
+    tested = messages.filter(pl.col("split") == "test").select("conversation", *chat).unique()
+    joined = tested.join(sizes, on=chat, nulls_equal=True).select("conversation", "people")
+    return {number: frozenset(people) for number, people in joined.iter_rows()}
 
 
 def save_deck(workspace: Workspace, name: str, deck: Deck) -> None:
@@ -195,11 +204,11 @@ def cards_for(deck: Deck, answers: Iterable[Answer], player: str, count: int) ->
     return [card for deal in zip_longest(*hands) for card in deal if card][:count]
 
 
-def answered(deck: Deck, card: Card, player: str, letter: str) -> Answer:
-    """The answer that a player's choice, "a" or "b", is."""
+def answered(deck: Deck, card: Card, player: str, letter: str, who: str = "") -> Answer:
+    """The answer that a player's choice, "a" or "b", is; `who` may have said it."""
     at = datetime.now(UTC).isoformat(timespec="seconds")
     right = card.is_right(player, letter)
-    return Answer(player, card.key, card.person, card.conversation, right, deck.adapter, at)
+    return Answer(player, card.key, card.person, card.conversation, right, deck.adapter, at, who)
 
 
 def add_answer(workspace: Workspace, name: str, answer: Answer) -> None:

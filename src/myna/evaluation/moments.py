@@ -54,6 +54,7 @@ class GeneratedReply:
         conversation: of the moment.
         is_cut: the limit of tokens ended it.
         raw_text: generated text before the output filter, with what ended it.
+        redraws: lines that were drawn again.
     """
 
     person: str
@@ -61,6 +62,7 @@ class GeneratedReply:
     conversation: int
     is_cut: bool = False
     raw_text: str = ""
+    redraws: int = 0
 
 
 def find_moments(messages: pl.DataFrame, personas: Sequence[str]) -> list[Moment]:
@@ -155,7 +157,8 @@ def _speak(speaker: Clone, prompt: PromptBuilder, person: str, conversation: int
     for _ in turn:
         pass
     is_cut = turn.finish_reason == "length"
-    return GeneratedReply(person, turn.text, conversation, is_cut, turn.raw_text)
+    redraws = turn.guard.redraws if turn.guard else 0
+    return GeneratedReply(person, turn.text, conversation, is_cut, turn.raw_text, redraws)
 
 
 def generate_room(clone: Clone, opening: Moment, turns: int, seed: int) -> list[GeneratedReply]:

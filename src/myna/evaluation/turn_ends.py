@@ -1,20 +1,22 @@
-"""Turn ends: do turns end by themselves?"""
+"""Turns: do they end by themselves, and how often is a line drawn again?"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from myna.evaluation.measure import Estimate, Measure, bootstrap, items_of, mean
+from myna.evaluation.measure import Estimate, Item, Measure, bootstrap, items_of, mean
+from myna.evaluation.moments import GeneratedReply, lines_of_turns
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
-    from myna.evaluation.moments import GeneratedReply
 
 
 def measure(evidence: Evidence) -> list[Measure]:
-    """Turn ends of the clone's replies and the base's."""
-    return [measure_turn_ends(evidence.replies, evidence.base_replies)]
+    """Turn ends of the clone's replies and the base's, and redraws in rooms."""
+    ends = measure_turn_ends(evidence.replies, evidence.base_replies)
+    return [ends, measure_redraws(evidence.room_turns)] if evidence.room_turns else [ends]
 
 
 def measure_turn_ends(clone: Sequence[GeneratedReply], base: Sequence[GeneratedReply]) -> Measure:
@@ -34,4 +36,28 @@ def measure_turn_ends(clone: Sequence[GeneratedReply], base: Sequence[GeneratedR
         ceiling=Estimate(0.0),
         section="style",
         items=items_of(clone, [float(reply.is_cut) for reply in clone]),
+    )
+
+
+def measure_redraws(rooms: Sequence[Sequence[GeneratedReply]]) -> Measure:
+    """Lines that the guard against loops drew again, for 100 lines that were said."""
+    found = [
+        Item("", i, 100.0 * sum(turn.redraws for turn in room), float(len(lines_of_turns(room))))
+        for i, room in enumerate(rooms)
+    ]
+
+    def per_line(items: Sequence[Item]) -> float:
+        return sum(item.value for item in items) / (sum(item.weight for item in items) or math.nan)
+
+    return Measure(
+        "redraws",
+        "Redraws in 100 lines",
+        "lower",
+        bootstrap(found, range(len(found)), per_line),
+        "lines in rooms that were rejected because they said again what was just said, for 100 "
+        "that were said: how much of the work against loops is the guard's",
+        section="rooms",
+        unit="count",
+        items=tuple(found),
+        is_detail=True,
     )

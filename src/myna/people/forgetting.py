@@ -41,10 +41,12 @@ def forget_person(workspace: Workspace, person: Person) -> int:
             if any(count is not None for count in counts):
                 _update_record(record)
             erased += sum(filter(None, counts))
-        shutil.rmtree(workspace.prepared, ignore_errors=True)
-        shutil.rmtree(workspace.reports, ignore_errors=True)
+        for folder in (workspace.prepared, workspace.reports, workspace.jobs, workspace.uploads):
+            shutil.rmtree(folder, ignore_errors=True)
         for checkpoints in (workspace.root / "adapters").glob(".*.training"):
             shutil.rmtree(checkpoints, ignore_errors=True)
+        for previews in (workspace.root / "adapters").glob("*/previews.jsonl"):
+            workspace_.write_text(previews, "")  # each quotes a message of the chats
         opt_outs = [
             entry
             for entry in consent.load_opt_outs(workspace.opt_outs_file)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from myna import config
@@ -19,7 +21,7 @@ from myna.artifacts import (
 from myna.config import Sampling
 from myna.engines.engine import Engine, substitutes_used
 from myna.engines.open_engine import open_engine
-from myna.errors import ConsentError, PeopleError, SettingsError
+from myna.errors import ConsentError, EngineError, PeopleError, SettingsError
 from myna.models.bases import Base, find_base
 from myna.models.fetch import Reporter, silent
 from myna.models.loading import FULL_MODEL_FOLDER
@@ -36,6 +38,30 @@ from myna.workspace import Workspace
 
 CONTEXT_FACTOR = 4
 """A live prompt may grow to this many times a sample's length before it is trimmed."""
+
+
+class LazyEngine:
+    """An engine that is opened when it is first needed."""
+
+    def __init__(self, open_: Callable[[], Engine]) -> None:
+        self._open = open_
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    def get(self) -> Engine:
+        """The engine.
+
+        Raises:
+            ModelError, EngineError: it cannot be opened.
+        """
+        with self._lock:
+            self._engine = self._engine or self._open()
+            return self._engine
+
+    def close(self) -> None:
+        """Close it, if it was opened."""
+        if self._engine is not None:
+            self._engine.close()
 
 
 @dataclass
@@ -64,6 +90,8 @@ class Clone:
     """Past chats that live rooms recall."""
     beginnings: Beginnings | None = None
     """Real moments that live rooms may begin with."""
+    base: LazyEngine | None = None
+    """The base without what was learned, for comparisons."""
 
     def prompt_builder(
         self, humans: Sequence[str], personas: Sequence[str] | None = None
@@ -119,6 +147,18 @@ class Clone:
         """Close every engine."""
         for engine in {id(e): e for e in (self.engine, *self.engines.values())}.values():
             engine.close()
+        if self.base is not None:
+            self.base.close()
+
+    def without_training(self) -> Clone:
+        """The same personas, as the base alone would speak.
+
+        Raises:
+            EngineError: the base cannot be opened beside the clone.
+        """
+        if self.base is None:
+            raise EngineError("the base model is not here to compare with")
+        return replace(self, engine=self.base.get(), engines={}, habits={})
 
     def speakers(self) -> list[str]:
         """The personas that may speak now, by people.toml as it is now."""
@@ -252,6 +292,7 @@ def open_clone(
         turn_taking=info.turn_taking,
         chat=chat,
         rng=random.Random(seed),
+        base=LazyEngine(partial(_open_base, base, context, settings)),
         memory=open_memory(workspace, chat.memory_embeddings, report) if chat.memory else None,
         beginnings=Beginnings(
             workspace.prepared / "messages.parquet", lambda: people_now(workspace)
@@ -285,6 +326,11 @@ def check_scale(folder: Path, chat: config.Chat) -> None:
             f"'{folder.name}' is no LoRA, every weight of it was trained: set adapter_scale = 1 "
             "under [chat]"
         )
+
+
+def _open_base(base: Base, context: int, settings: config.Settings) -> Engine:
+    engine, slots = settings.chat.engine, 1
+    return open_engine(engine, base, None, context=context, slots=slots, server=settings.engine)
 
 
 def _engine(

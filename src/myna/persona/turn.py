@@ -81,9 +81,11 @@ class GeneratedTurn(Generation):
         *,
         opening: str = "",
         guard: LineGuard | None = None,
+        prompt_ids: list[int] | None = None,
         is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        prompt_ids = builder.prompt(person, opening)
+        """`prompt_ids` is another prompt than the builder's, such as one edited by hand."""
+        prompt_ids = builder.prompt(person, opening) if prompt_ids is None else prompt_ids
         super().__init__(engine, prompt_ids, builder.with_breakers(sampling), is_cancelled)
         self.person = person
         self.opening = opening
@@ -159,6 +161,14 @@ class GeneratedTurn(Generation):
             if tries > self.sampling.max_redraws:
                 self.finish_reason, self.next_person = "stop", None
                 return
+
+
+def with_leading_blanks(turn: Generation) -> Generator[str]:
+    """A turn's pieces with the blanks before them, which join them to an opening."""
+    with closing(iter(turn)) as pieces:
+        first = next(filter(None, pieces), "")
+        yield turn.raw_text[: -len(turn.raw_text.lstrip())] + first if first else ""
+        yield from pieces
 
 
 class _Lines:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from myna.errors import WorkspaceError
 class Database:
     """The file `path`, created with the tables of `schema` if it is not there.
 
+    `upgrades` are the statements that bring a file from version 1 to 2, from 2 to 3 and so on.
     May be used from several threads, and by several processes.
 
     Raises:
         WorkspaceError: the file is no such database, has a newer version, or cannot be written.
     """
 
-    def __init__(self, path: Path, schema: str, version: int) -> None:
+    def __init__(self, path: Path, schema: str, version: int, upgrades: Sequence[str] = ()) -> None:
         self.path = path
         self._lock = threading.RLock()
         self._changing = False
@@ -38,13 +39,13 @@ class Database:
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         try:
             with self._clear_errors():
-                self._prepare(schema, version)
+                self._prepare(schema, version, upgrades)
                 self._seen = self._data_version()
         except BaseException:
             self._connection.close()
             raise
 
-    def _prepare(self, schema: str, version: int) -> None:
+    def _prepare(self, schema: str, version: int, upgrades: Sequence[str]) -> None:
         run = self._connection.execute
         run("PRAGMA busy_timeout = 10000")
         run("PRAGMA journal_mode = WAL")
@@ -55,9 +56,10 @@ class Database:
             written = run("PRAGMA user_version").fetchone()[0]
             if written > version:
                 raise WorkspaceError(f"{self.path} was written by a newer myna: update this one")
-            if written == 0:
-                for statement in schema.split(";"):
-                    run(statement)
+            if written < version:
+                for script in upgrades[written - 1 :] if written else [schema]:
+                    for statement in script.split(";"):
+                        run(statement)
                 run(f"PRAGMA user_version = {version}")
 
     def close(self) -> None:

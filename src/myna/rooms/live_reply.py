@@ -8,7 +8,8 @@ from contextlib import closing
 
 from myna.engines.queueing import Queue
 from myna.messages import normalize_text
-from myna.persona.turn import GeneratedTurn
+from myna.persona.turn import GeneratedTurn, with_leading_blanks
+from myna.rendering.turns import entry_line_of
 from myna.rooms.store import Message
 
 
@@ -27,7 +28,9 @@ class LiveReply:
         finish_reason: "stop" (the model ended the turn), "length" (the longest turn) or
             "cancelled"; None before, and where the engine failed.
         next_person: the next speaker that the model named, once the turn ended.
-        erased: the messages of the turn that this one replaces, once it started.
+        replaced: the messages of the version of the turn that this one replaces, once it
+            started.
+        continued: the message that the turn goes on with, as it was.
         is_cancelled: asked before each piece; once it is true, the turn stops as by `close`.
     """
 
@@ -37,13 +40,17 @@ class LiveReply:
         queue: Queue,
         room_id: str,
         turn: int,
-        save: Callable[[str, str, int], Message],
-        on_end: Callable[[], None],
+        save: Callable[[LiveReply, str, Message | None], Message],
+        on_end: Callable[[LiveReply], None],
         on_start: Callable[[], list[Message]] = list,
+        continued: Message | None = None,
     ) -> None:
-        """`save` stores a message of a person and a turn; `on_end` is called once.
+        """`save` stores a message of this reply, in place of another if one is given.
 
-        `on_start` is called when it is this turn's time in the queue; returns erased messages.
+        `on_end` is called once.
+
+        `on_start` is called when it is this turn's time in the queue; returns the messages
+        that it replaces.
         """
         self.person = generated.person
         self.turn = turn
@@ -58,7 +65,8 @@ class LiveReply:
         self._save = save
         self._on_end = on_end
         self._on_start = on_start
-        self.erased: list[Message] = []
+        self.replaced: list[Message] = []
+        self.continued = self._to_continue = continued
         self._has_ended = False
         self._stopped = threading.Event()
         self.is_cancelled: Callable[[], bool] = lambda: False
@@ -67,7 +75,7 @@ class LiveReply:
 
     def __iter__(self) -> Iterator[str]:
         """Pieces of text; a newline starts the next message."""
-        return (event for event in self.events() if isinstance(event, str))
+        return (event for event in self.events() if isinstance(event, str) and event)
 
     def messages(self) -> Iterator[Message]:
         """Whole messages, each when it is complete."""
@@ -75,6 +83,8 @@ class LiveReply:
 
     def events(self) -> Iterator[str | Message]:
         """Pieces of text, and each message when it is complete, in order.
+
+        A piece may be empty: nothing new was said meanwhile.
 
         Raises:
             BusyError: too many wait for the engine.
@@ -110,32 +120,43 @@ class LiveReply:
         self.close()
 
     def _run(self) -> Generator[str | Message]:
-        splitter = _MessageSplitter(self._generated.opening)
+        splitter = _MessageSplitter(self._generated.opening, self.continued)
         try:
             with (
                 self._queue.slot(self._room_id, self._is_stopped),
-                closing(iter(self._generated)) as pieces,
+                closing(self._pieces()) as pieces,
             ):
-                self.erased = self._on_start()
+                self.replaced = self._on_start()
+                if self.replaced:
+                    yield ""  # so that whoever shows them hides them now
                 for piece in pieces:
-                    for text, is_message in splitter.feed(piece):
-                        yield self._complete(text) if is_message else text
+                    if not piece:
+                        yield ""
+                    yield from self._complete(splitter.feed(piece))
             if not self._stopped.is_set():
-                for text, is_message in splitter.finish():
-                    yield self._complete(text) if is_message else text
+                yield from self._complete(splitter.finish())
                 self.finish_reason = self._generated.finish_reason
         finally:
             self._end()
+
+    def _pieces(self) -> Generator[str]:
+        return with_leading_blanks(self._generated) if self.continued else iter(self._generated)
 
     def _is_stopped(self) -> bool:
         if self.is_cancelled():
             self._stopped.set()
         return self._stopped.is_set()
 
-    def _complete(self, text: str) -> Message:
-        message = self._save(self.person, text, self.turn)
-        self.completed.append(message)
-        return message
+    def _complete(self, parts: Iterator[tuple[str, bool]]) -> Iterator[str | Message]:
+        for text, is_message in parts:
+            if not is_message:
+                yield text
+                continue
+            continued, self._to_continue = self._to_continue, None
+            if continued is None or text != continued.text:
+                message = self._save(self, text, continued)
+                self.completed.append(message)
+                yield message
 
     def _end(self) -> None:
         if self._has_ended:
@@ -144,23 +165,25 @@ class LiveReply:
         if self._stopped.is_set():
             self.finish_reason = "cancelled"
         self.next_person = self._generated.next_person
-        self._on_end()
+        self._on_end(self)
 
 
 class _MessageSplitter:
     """Split streamed text into messages, one a line; an entry's lines stay together.
 
     Yields pairs: new text and False, or a whole message and True. All text together is the
-    messages, joined by newlines.
+    messages, joined by newlines. A continued message comes first, with what is new.
     """
 
-    def __init__(self, opening: str) -> None:
-        self._is_entry = bool(opening)
-        self._message = f"{opening}\n" if opening else ""
+    def __init__(self, opening: str, continued: Message | None) -> None:
+        self._is_entry = bool(entry_line_of(opening))
+        self._message = f"{opening}\n" if self._is_entry else ""
         self._blanks = ""
         """Blanks that count only if more text of the message follows."""
-        self._has_text = False
+        self._has_text = continued is not None
         """True once the message has text of its own."""
+        if continued is not None:
+            self._message = continued.text
         self._is_later = False
         """True once a message was yielded."""
 

@@ -1,8 +1,7 @@
-"""A live room: its messages, and the turns of personas."""
+"""A live room: the turns of personas, said, said anew and continued."""
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -10,27 +9,22 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from myna import config
 from myna.config import Sampling
-from myna.conversations import name_mentions
 from myna.engines.queueing import Queue
 from myna.errors import BusyError, PeopleError, RoomError, SpeakingError
-from myna.people import sanitize_name
 from myna.persona import next_speaker as next_speaker_
 from myna.persona.clone import Clone
-from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.persona.turn import Generation
-from myna.rendering.turns import entry_line_of
+from myna.rendering.turns import entry_line_of, escape_turn
 from myna.rooms.live_reply import LiveReply
-from myna.rooms.members import RoomMembers
-from myna.rooms.prompt_history import PromptHistory
+from myna.rooms.room_prompts import RoomPrompts
 from myna.rooms.store import MAX_MESSAGE_CHARS, Message, RoomStore
 
 FREE_SHARE = 0.15
 """Share of the prompt budget that is kept free for the next messages."""
 
 
-class LiveRoom(RoomMembers):
+class LiveRoom(RoomPrompts):
     """A room in use, as `Rooms.open` returns it."""
 
     def __init__(
@@ -41,90 +35,14 @@ class LiveRoom(RoomMembers):
         room_id: str,
         settings: dict[str, Any],
     ) -> None:
-        super().__init__(clone, store, room_id, settings)
-        self._queue = queue
-        self._history = PromptHistory(clone, store, room_id)
-        self._engine_lock = threading.Lock()
-        """Held while the engine processes a prompt ahead of time."""
+        super().__init__(clone, store, queue, room_id, settings)
         self._current_turn: object | None = None
         """An object for the turn in progress, or about to start."""
         self._reply: weakref.ref[LiveReply] | None = None
         self.speaking: str | None = None
         """The persona who speaks now."""
-
-    def say(
-        self, person: str, text: str, *, key: str | None = None, to: Sequence[str] = ()
-    ) -> Message | None:
-        """Add a human's message; they join if they are not here.
-
-        Args:
-            person: the author.
-            text: nothing in it can end the message or begin another one.
-            key: the message's id elsewhere.
-            to: the personas that it is for, if the client knows better than the text.
-
-        Returns:
-            The message; None if its key is known already (it was delivered twice), or if it
-            has no visible character.
-
-        Raises:
-            RoomError: it is longer than 20,000 characters.
-        """
-        if not any(char.isprintable() and not char.isspace() for char in text):
-            return None
-        person = sanitize_name(person)
-        with self._lock:
-            message = self._store.add(self.id, person, text, key=key, to=to)
-            if message is not None:
-                self.join(person)
-                self._history.add(message)
-        return message
-
-    @property
-    def is_empty(self) -> bool:
-        """True where prompts show no message."""
-        with self._lock:
-            return not self._history.messages
-
-    def begin(self, topic: str = "") -> list[Message]:
-        """Begin an empty room with a real moment of the chats, or with one about a topic.
-
-        Its messages are stored as those of the people who wrote them; see
-        `myna.persona.scenes.Beginnings.draw`. Empty where there is no such moment, or prompts
-        show messages already.
-        """
-        with self._lock:
-            beginnings = self._clone.beginnings
-            if beginnings is None or not self.is_empty:
-                return []
-            scene = beginnings.draw(self.personas, self.audience, self._clone.rng, topic)
-            begun = []
-            for turn in scene.before if scene else ():
-                message = self._store.add(self.id, turn.person, turn.text)
-                assert message is not None  # noqa: S101  # it has no key
-                self._history.add(message)
-                begun.append(message)
-            return begun
-
-    def addressed(self) -> list[str]:
-        """The personas here that the latest messages of humans are for, and that did not answer.
-
-        By `to`, or else by names with which the text begins or that have an @ in front. Empty
-        if the messages are for all.
-        """
-        with self._lock:
-            here, answered, addressed = self.personas, set[str](), dict[str, None]()
-            is_human = False
-            for message in reversed(self._history.messages):
-                if message.by_clone:
-                    if is_human:
-                        break
-                    answered.add(message.person)
-                    continue
-                is_human = True
-                named = message.to or name_mentions.named_people(message.text, here, addressed=True)
-                addressed |= dict.fromkeys(n for n in named if n in here and n not in answered)
-            return list(addressed)
+        self._version = 1
+        """The version of the turn in progress."""
 
     def speaker_probabilities(self, among: Sequence[str] | None = None) -> dict[str, float]:
         """The probability of each of `among` to speak next, by the model; sums to 1.
@@ -188,7 +106,7 @@ class LiveRoom(RoomMembers):
                     self._check_consents()
                 here = ", ".join(self.personas) or "nobody"
                 raise PeopleError(f"no persona called {person!r} is here: there is {here}")
-            return self._start(person, None, opening)
+            return self._start(person, opening)
 
     def read_ahead(self, is_cancelled: Callable[[], bool] = lambda: False) -> None:
         """Process the prompt in advance (prefill), so that the next turn starts at once.
@@ -218,70 +136,38 @@ class LiveRoom(RoomMembers):
             for _ in Generation(engine, prompt, Sampling(max_new_tokens=1), is_cancelled):
                 pass
 
-    def regenerate(self) -> LiveReply:
-        """Regenerate the last turn of a persona, with another seed.
+    def regenerate(self, turn: int | None = None) -> LiveReply:
+        """Say a turn of a persona anew, with another seed; None: the last one.
 
-        The old one is erased when the new one starts. Later messages of humans stay, after it.
+        The version before is hidden when this one starts, and shown again if nothing comes of
+        it. Later messages stay, after the turn.
 
         Raises:
-            RoomError: no persona has spoken since `forget`.
+            RoomError: no persona has spoken since `forget`, or not in this turn.
             SpeakingError, BusyError, EngineError: as `speak`.
         """
         with self._one_turn(), self._lock:
-            here = self.personas
-            latest = reversed(self._history.messages)
-            last = next((m for m in latest if m.by_clone and m.person in here), None)
-            if last is None:
-                self._check_consents()
-                raise RoomError("there is no turn of a persona to regenerate")
-            first = next(m for m in self._history.messages if m.turn == last.turn)
-            return self._start(last.person, last.turn, entry_line_of(first.text))
+            said = self.persona_turn(turn)
+            return self._start(said[0].person, entry_line_of(said[0].text), replaced=said)
 
-    def edit(self, message: int | str, text: str) -> Message:
-        """Replace the text of a message, given by its id (int) or its key (str).
+    def go_on(self, turn: int | None = None) -> LiveReply:
+        """Let a persona continue a turn where it ends; None: the last one.
+
+        The last message gets longer, or others follow it in the same turn.
 
         Raises:
-            RoomError: there is no such message, or the text is empty or too long.
+            RoomError: as `regenerate`, or it is an entry, which is one message.
+            SpeakingError, BusyError, EngineError: as `speak`.
         """
-        with self._lock:
-            edited = self._store.edit(self.id, message, text)
-            self._history.replace(edited)
-        return edited
-
-    def delete(self, message: int | str) -> Message:
-        """Erase a message's text; returns the message as it was.
-
-        Raises:
-            RoomError: there is no such message.
-        """
-        with self._lock:
-            erased = self._store.delete(self.id, message)
-            self._history.remove([erased])
-        return erased
-
-    def forget(self) -> None:
-        """Show no message up to now in prompts; nothing is erased."""
-        with self._lock:
-            self._history.forget(self._store.forget(self.id))
-
-    def catch_up(self) -> list[tuple[str, Message]]:
-        """Read the changes that another process made in this room.
-
-        Returns each message that is new ("message"), "edited" or "deleted".
-        """
-        with self._lock:
-            settings = self._store.settings(self.id)
-            if settings is not None and settings != self._settings:
-                self._settings = settings
-                self._history.reset()
-            return self._history.catch_up()
-
-    def messages(self, last: int | None = None) -> list[Message]:
-        """All messages in order, or only the `last` ones."""
-        return self._store.messages(self.id, last)
-
-    def _on_members_changed(self) -> None:
-        self._history.reset()
+        with self._one_turn(), self._lock:
+            said = self.persona_turn(turn)
+            if entry_line_of(said[0].text):
+                raise RoomError("a page of a journal or an essay cannot be continued")
+            texts = [m.text for m in said]
+            spec = self._clone.format.spec
+            if spec.role(said[0].person, said[0].person) in spec.escaped:
+                texts = escape_turn(texts)
+            return self._start(said[0].person, "\n".join(texts), continued=said[-1])
 
     def _choose(self, among: Sequence[str] | None) -> str:
         here = [p for p in self.personas if among is None or p in among]
@@ -295,78 +181,72 @@ class LiveRoom(RoomMembers):
             raise PeopleError(f"{here[0]} spoke last, and nobody else is here to answer")
         return self.next_speaker(others) or others[0]
 
-    def _check_consents(self) -> None:
-        """Raise ConsentError if a persona in the room may not be cloned now."""
-        for person in self._settings["personas"]:
-            if person in self._clone.personas:
-                self._clone.check_persona(person)
-
-    def _builder(self, before: int | None = None) -> PromptBuilder:
-        """The builder of prompts, with the whole prompt history, or with that before a turn."""
-        builder = self._history.builder(self.personas, self.humans, before)
-        builder.prompt_budget = self._clone.prompt_budget(self._chat)
-        builder.day = self.era or builder.day
-        return builder
-
-    @property
-    def _chat(self) -> config.Chat:
-        """The settings of `[chat]` for this room."""
-        return self._clone.chat.with_changes(self._settings["chat"])
-
-    def _start(self, person: str, turn: int | None, opening: str) -> LiveReply:
-        """A new turn of `person`, or another one in place of `turn`."""
+    def _start(
+        self,
+        person: str,
+        opening: str,
+        *,
+        replaced: Sequence[Message] = (),
+        continued: Message | None = None,
+    ) -> LiveReply:
+        """A new turn of `person`, another version of one, or one that goes on."""
+        known = continued or next(iter(replaced), None)
         with self._lock:
-            builder = self._builder(turn)
+            builder = self._builder(known.turn if known else None)
             builder.recalled = self._recalled(person, builder)
             sampling = self._clone.sampling(person, self._chat)
             generated = self._clone.speak(builder, person, sampling=sampling, opening=opening)
             builder.recalled = []
-            replaced = () if turn is None else (turn,)
-            if turn is None:
+            if known is None:
                 self._history.trim()
-                turn = self._store.begin_turn(self.id)
+            turn = known.turn if known else self._store.begin_turn(self.id)
             reply = LiveReply(
                 generated,
                 self._queue,
                 self.id,
                 turn,
                 self._save_message,
-                partial(self._end_turn, self._current_turn),
-                partial(self._erase_turns, replaced),
+                partial(self._end_reply, self._current_turn),
+                partial(self._begin_reply, replaced),
+                continued,
             )
             # A weak reference: a reply that its caller drops ends the turn.
             self._reply = weakref.ref(reply)
-            self.speaking = person
+            self.speaking, self.speaking_turn = person, turn
+            self._version = known.version if known else 1
             return reply
 
-    def _recalled(self, person: str, builder: PromptBuilder) -> list[PromptMessage]:
-        memory, audience, chat = self._clone.memory, self.audience, self._chat
-        if memory is None or not chat.memory or not audience:
-            return []
-        return memory.recall(
-            person,
-            builder.messages,
-            audience,
-            max_exchanges=chat.memory_exchanges,
-            max_tokens=min(chat.memory_tokens, builder.prompt_budget // 4),
-            count=lambda text: len(self._clone.tokenizer.encode(text).ids),
-        )
-
-    def _save_message(self, person: str, text: str, turn: int) -> Message:
+    def _save_message(self, reply: LiveReply, text: str, continued: Message | None) -> Message:
+        text = text[:MAX_MESSAGE_CHARS]
         with self._lock:
-            text = text[:MAX_MESSAGE_CHARS]
-            message = self._store.add(self.id, person, text, by_clone=True, turn=turn)
+            if continued is not None:
+                with suppress(RoomError):  # it was deleted meanwhile
+                    return self.edit(continued.id, text)
+            message = self._store.add(
+                self.id, reply.person, text, by_clone=True, turn=reply.turn, version=self._version
+            )
             assert message is not None  # noqa: S101  # only one with a key may be known already
             self._history.add(message)
         return message
 
-    def _erase_turns(self, turns: Sequence[int]) -> list[Message]:
-        """Erase the turns that a starting one replaces, once `read_ahead` is done."""
+    def _begin_reply(self, replaced: Sequence[Message]) -> list[Message]:
+        """Hide the version that a starting turn replaces, once `read_ahead` is done."""
         with self._engine_lock, self._lock:
-            erased = [m for turn in turns for m in self._store.delete_turn(self.id, turn)]
-            if erased:
-                self._history.remove(erased)
-            return erased
+            if not replaced:
+                return []
+            self._version = self._store.begin_version(self.id, replaced[0].turn)
+            self._history.remove(replaced)
+            return list(replaced)
+
+    def _end_reply(self, mine: object, reply: LiveReply) -> None:
+        """Show the version before again, if nothing came of a new one."""
+        with self._lock:
+            if reply.replaced and not reply.completed:
+                before = reply.replaced[0]
+                with suppress(RoomError):  # it was deleted meanwhile
+                    shown = self._store.show_version(self.id, before.turn, before.version)
+                    self._show([], shown)
+        self._end_turn(mine)
 
     def stop(self) -> None:
         """Stop the turn in progress."""
@@ -395,4 +275,5 @@ class LiveRoom(RoomMembers):
     def _end_turn(self, mine: object) -> None:
         with self._lock:
             if self._current_turn is mine:
-                self._current_turn = self._reply = self.speaking = None
+                self._current_turn = self._reply = None
+                self.speaking = self.speaking_turn = None

@@ -19,6 +19,9 @@ ROOM_SETTINGS = (*config.PersonaSampling.model_fields, "memory")
 """The settings of `[chat]` that a room may override."""
 
 
+MAX_TITLE_CHARS = 100
+
+
 class RoomMembers:
     """The humans and personas in a room, its audience, and its own settings.
 
@@ -54,7 +57,7 @@ class RoomMembers:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The room's `humans`, `personas`, `audience`, `chat`, `notes`, and `era` once set."""
+        """The room's `humans`, `personas`, `audience`, `chat`, `notes`; `era`, `title` once set."""
         settings = self._settings
         return {**settings, "humans": [*settings["humans"]], "chat": dict(settings["chat"])}
 
@@ -66,6 +69,16 @@ class RoomMembers:
         if not audience or audience == OWNER:
             return audience  # type: ignore[no-any-return]  # it is JSON
         return [*audience, *settings["humans"]]
+
+    @property
+    def title(self) -> str:
+        """The name that people gave the room; "" if none."""
+        title: str = self._settings.get("title", "")
+        return title
+
+    def rename(self, title: str) -> None:
+        """Give the room a name, of one line; "" for none."""
+        self._change(title=" ".join(title.split())[:MAX_TITLE_CHARS])
 
     @property
     def era(self) -> str | None:

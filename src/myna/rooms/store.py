@@ -3,110 +3,34 @@
 """The settings and messages of all rooms, in one SQLite file.
 
 Messages stand in the order of their turns: a persona's turn gets its number when it starts,
-so messages that others write meanwhile stand after it. Rooms are never trained on.
+so messages that others write meanwhile stand after it. A turn may have several versions: one
+is shown, the others are kept. Rooms are never trained on.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from myna.errors import RoomError
+from myna.errors import EditConflictError, RoomError
 from myna.messages import normalize_text
-from myna.rooms.database import Database
+from myna.rooms.reader import COLUMNS, Message, RoomReader, RoomSummary, message_of
 
-VERSION = 1
+__all__ = ["MAX_ID_CHARS", "MAX_MESSAGE_CHARS", "Message", "RoomStore", "RoomSummary"]
+
 MAX_MESSAGE_CHARS = 20_000
 """Longer messages are refused."""
 MAX_ID_CHARS = 200
 """Of rooms' ids and messages' keys."""
 
-_SCHEMA = """
-CREATE TABLE rooms (
-  id TEXT PRIMARY KEY,
-  settings TEXT NOT NULL,
-  made_at TEXT NOT NULL,
-  turns INTEGER NOT NULL DEFAULT 0,       -- turns started so far
-  forgotten INTEGER NOT NULL DEFAULT 0,   -- prompts show what comes after this turn
-  first_turn INTEGER NOT NULL DEFAULT 0,  -- and from this message on: older ones
-  first_id INTEGER NOT NULL DEFAULT 0     -- were trimmed
-) STRICT;
-CREATE TABLE messages (
-  id INTEGER PRIMARY KEY AUTOINCREMENT,
-  room TEXT NOT NULL REFERENCES rooms(id) ON DELETE CASCADE,
-  turn INTEGER NOT NULL,
-  person TEXT NOT NULL,
-  text TEXT NOT NULL,
-  by_clone INTEGER NOT NULL,
-  said_at TEXT NOT NULL,
-  key TEXT,
-  addressed TEXT NOT NULL,                -- JSON: the names that it is for
-  edited INTEGER NOT NULL DEFAULT 0,
-  deleted INTEGER NOT NULL DEFAULT 0,     -- its words are gone, its key is still known
-  UNIQUE (room, key)
-) STRICT;
-CREATE INDEX messages_in_order ON messages (room, turn, id);
-"""
 _EXISTS = "SELECT 1 FROM rooms WHERE id = ?"
 _VALID_ID = f"use 1 to {MAX_ID_CHARS} printable characters"
-_COLUMNS = "id, room, turn, person, text, by_clone, said_at, key, addressed, edited"
 
 
-@dataclass(frozen=True)
-class Message:
-    """One message in a room."""
-
-    id: int
-    """Unique in the file."""
-    room: str
-    turn: int
-    """The messages of one turn of a persona share it; those of humans have one each."""
-    person: str
-    text: str
-    by_clone: bool
-    """True for a persona's message, False for a human's."""
-    said_at: datetime
-    """In UTC."""
-    key: str | None = None
-    """Its id elsewhere, such as on Discord; unique in its room."""
-    to: tuple[str, ...] = ()
-    """The personas that it is for, if its author's client says so."""
-    edited: bool = False
-
-
-class RoomStore:
-    """The settings and messages of all rooms, in the file `path`, created if not there.
-
-    May be used from several threads, and by several processes.
-
-    Raises:
-        WorkspaceError: the file is no such database, of a newer myna, or cannot be written.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._file = Database(path, _SCHEMA, VERSION)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def changed_elsewhere(self) -> bool:
-        """Check if another process wrote something since the last call."""
-        return self._file.changed_elsewhere()
-
-    def room_ids(self) -> list[str]:
-        """The ids of all rooms, the oldest first."""
-        return [row[0] for row in self._file.all("SELECT id FROM rooms ORDER BY rowid")]
-
-    def settings(self, room_id: str) -> dict[str, Any] | None:
-        """A room's settings, or None if there is no such room."""
-        row = self._file.one("SELECT settings FROM rooms WHERE id = ?", room_id)
-        return json.loads(row[0]) if row else None
+class RoomStore(RoomReader):
+    """The settings and messages of all rooms, which it changes; see `RoomReader`."""
 
     def save_settings(self, room_id: str, settings: Mapping[str, Any]) -> None:
         """Create a room, or replace its settings.
@@ -154,8 +78,10 @@ class RoomStore:
         turn: int | None = None,
         key: str | None = None,
         to: Sequence[str] = (),
+        reply_to: int | None = None,
+        version: int = 1,
     ) -> Message | None:
-        """Store a message, in a new turn unless `turn` is given.
+        """Store a message, in a new turn unless `turn` and its `version` are given.
 
         Returns:
             The message as stored; None if its key is known already, even of a deleted one.
@@ -176,40 +102,40 @@ class RoomStore:
             turn = self.begin_turn(room_id) if turn is None else turn
             row = self._file.one(
                 "INSERT INTO messages "
-                "(room, turn, person, text, by_clone, said_at, key, addressed) "
-                f"VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
+                "(room, turn, person, text, by_clone, said_at, key, addressed, reply_to, version) "
+                f"VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {COLUMNS}",
                 *(room_id, turn, person, text, by_clone, _now(), key, json.dumps(list(to))),
+                *(reply_to, version),
             )
-        return _message(row)
+        return message_of(row)
 
-    def find(self, room_id: str, message: int | str) -> Message | None:
-        """A message by its id (int) or its key (str), or None."""
-        column = "id" if isinstance(message, int) else "key"
-        row = self._file.one(
-            f"SELECT {_COLUMNS} FROM messages WHERE room = ? AND {column} = ? AND NOT deleted",
-            *(room_id, message),
-        )
-        return _message(row) if row else None
-
-    def edit(self, room_id: str, message: int | str, text: str) -> Message:
-        """Replace a message's text.
+    def edit(
+        self, room_id: str, message: int | str, text: str, revision: int | None = None
+    ) -> Message:
+        """Replace a message's text; with `revision` only if that is its newest.
 
         Raises:
             RoomError: there is no such message, or the text is empty or too long.
+            EditConflictError: somebody else edited it meanwhile.
         """
         text = _checked(text)
         with self._file.change():
-            id_ = self._existing(room_id, message).id
+            existing = self._existing(room_id, message)
+            if revision is not None and revision != existing.revision:
+                raise EditConflictError(existing)
+            id_ = existing.id
             row = self._file.one(
-                f"UPDATE messages SET text = ?, edited = 1 WHERE id = ? RETURNING {_COLUMNS}",
-                text,
-                id_,
+                "UPDATE messages SET text = ?, edited = edited + 1 WHERE id = ? "
+                f"RETURNING {COLUMNS}",
+                *(text, id_),
             )
         self._file.overwrite()
-        return _message(row)
+        return message_of(row)
 
     def delete(self, room_id: str, message: int | str) -> Message:
         """Erase a message's text; returns the message as it was.
+
+        With the last message of a turn its other versions are erased, too.
 
         Raises:
             RoomError: there is no such message.
@@ -217,16 +143,36 @@ class RoomStore:
         with self._file.change():
             deleted = self._existing(room_id, message)
             self._erase("id = ?", deleted.id)
+            if not self._messages("room = ? AND turn = ? AND shown", room_id, deleted.turn):
+                self._erase("room = ? AND turn = ?", room_id, deleted.turn)
         self._file.overwrite()
         return deleted
 
-    def delete_turn(self, room_id: str, turn: int) -> list[Message]:
-        """Erase all messages of a turn; returns them as they were."""
+    def begin_version(self, room_id: str, turn: int) -> int:
+        """Hide the messages of a turn; returns the number of its next version."""
         with self._file.change():
-            deleted = self._messages("room = ? AND turn = ?", room_id, turn)
-            self._erase("room = ? AND turn = ?", room_id, turn)
-        self._file.overwrite()
-        return deleted
+            self._file.all(
+                "UPDATE messages SET shown = 0 WHERE room = ? AND turn = ?", room_id, turn
+            )
+            row = self._file.one(
+                "SELECT max(version) FROM messages WHERE room = ? AND turn = ?", room_id, turn
+            )
+        return int(row[0] or 0) + 1
+
+    def show_version(self, room_id: str, turn: int, version: int) -> list[Message]:
+        """Show a version of a turn in place of another; returns its messages.
+
+        Raises:
+            RoomError: the turn has no such version.
+        """
+        with self._file.change():
+            if version not in self.versions(room_id, turn):
+                raise RoomError(f"turn {turn} has no version {version}")
+            self._file.all(
+                "UPDATE messages SET shown = (version = ?) WHERE room = ? AND turn = ?",
+                *(version, room_id, turn),
+            )
+        return self._messages("room = ? AND turn = ? AND shown", room_id, turn)
 
     def erase_person(self, names: Collection[str], only: str | None = None) -> int:
         """Erase all messages by these names, humans or personas, and remove them from all rooms.
@@ -270,27 +216,6 @@ class RoomStore:
                 *(first.turn, first.id, room_id),
             )
 
-    def messages(self, room_id: str, last: int | None = None) -> list[Message]:
-        """All messages of a room in order, or only the `last` ones."""
-        return self._messages("room = ?", room_id, last=last)
-
-    def prompt_messages(self, room_id: str) -> list[Message]:
-        """The messages that prompts show: since `forget`, and since `trim`."""
-        query = "SELECT forgotten, first_turn, first_id FROM rooms WHERE id = ?"
-        forgotten, *first = self._file.one(query, room_id) or (0, 0, 0)
-        return self._messages(
-            "room = ? AND turn > ? AND (turn, id) >= (?, ?)", room_id, forgotten, *first
-        )
-
-    def _messages(self, where: str, *values: Any, last: int | None = None) -> list[Message]:
-        rows = self._file.all(
-            f"SELECT {_COLUMNS} FROM messages WHERE {where} AND NOT deleted "
-            "ORDER BY turn DESC, id DESC LIMIT ?",
-            *values,
-            -1 if last is None else max(last, 0),
-        )
-        return [_message(row) for row in reversed(rows)]
-
     def _existing(self, room_id: str, message: int | str) -> Message:
         existing = self.find(room_id, message)
         if existing is None:
@@ -333,10 +258,3 @@ def _is_id(text: str) -> bool:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _message(row: Sequence[Any]) -> Message:
-    """A message from a row of `_COLUMNS`."""
-    id_, room, turn, person, text, by_clone, said_at, key, addressed, edited = row
-    at, to = datetime.fromisoformat(said_at), tuple(json.loads(addressed))
-    return Message(id_, room, turn, person, text, bool(by_clone), at, key, to, bool(edited))

@@ -2,7 +2,8 @@
 
 openai_routes, _requests, _responses   OpenAI's paths, their request and response bodies
 openai_chat, openai_generate           a client's chat as a prompt; generated choices
-room_routes, watched_rooms             the room API's paths; live rooms with event logs
+room_routes, turn_routes               the room API's paths
+watched_rooms, conductor               live rooms with event logs; turns nobody waits for
 background                             blocking iterators in threads, server-sent events
 access_control, metrics                middleware: checks, log and counters of all requests
 errors                                 error responses

@@ -139,8 +139,9 @@ class RunningStream(Generic[T]):
         raise value if kind == "error" else StopAsyncIteration
 
     def _run(self) -> None:
-        items = self._create(self._stopped.is_set)
+        items: Iterator[T] = iter(())
         try:
+            items = self._create(self._stopped.is_set)
             for item in items:
                 if self._stopped.is_set():
                     break

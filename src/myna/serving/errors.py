@@ -60,9 +60,12 @@ class ApiError(Exception):
         param: str | None = None,
         code: str | None = None,
         headers: Mapping[str, str] | None = None,
+        details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
+        self.details = dict(details or {})
+        """More fields of the body, beside `error`."""
         self.param = param
         self.code = code
         self.headers = dict(headers or {})
@@ -107,7 +110,7 @@ def error_body(error: ApiError) -> dict[str, Any]:
     default = "invalid_request_error" if error.status < 500 else "server_error"
     error_type = _ERROR_TYPES.get(error.status, default)
     codes = {"type": error_type, "param": error.param, "code": error.code}
-    return {"error": {"message": str(error), **codes}}
+    return {"error": {"message": str(error), **codes}, **error.details}
 
 
 def error_response(error: ApiError) -> Response:

@@ -33,7 +33,8 @@ _BUCKETS_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 1
 class Metrics:
     """The metrics of a server."""
 
-    def __init__(self, queue: Queue, tokenizer: Tokenizer) -> None:
+    def __init__(self, queue: Queue, tokenizer: Tokenizer | None) -> None:
+        """Without a tokenizer, as where there is no clone, tokens are not counted."""
         self._tokenizer = tokenizer
         disable_created_metrics()  # type: ignore[no-untyped-call]
         registry = self.registry = CollectorRegistry()
@@ -70,7 +71,8 @@ class Metrics:
 
     def count_message(self, text: str) -> None:
         """Count the tokens of a persona's message in a room; its prompt is not counted."""
-        self.tokens.labels("reply").inc(len(self._tokenizer.encode(text).ids))
+        if self._tokenizer is not None:
+            self.tokens.labels("reply").inc(len(self._tokenizer.encode(text).ids))
 
     def count_stream(self, create: StreamFactory[ChoiceEvent]) -> StreamFactory[ChoiceEvent]:
         """Wrap a factory of choices, so that tokens and times are counted."""

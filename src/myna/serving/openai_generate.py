@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from myna.engines.engine import Engine
-from myna.persona.turn import Generation
+from myna.persona.turn import Generation, with_leading_blanks
 from myna.rendering.tokenizer import Tokenizer
 from myna.serving.errors import ApiError
 from myna.serving.openai_chat import MAX_CHARS_PER_TOKEN, ClientChat, ServedModels
@@ -97,16 +97,8 @@ def generate_chat(
                 opening=chat.opening,
                 is_cancelled=is_cancelled,
             )
-            pieces = _with_leading_space(turn) if chat.opening else iter(turn)
+            pieces = with_leading_blanks(turn) if chat.opening else iter(turn)
             yield from _stream_choice(models, request, turn, pieces, index, person, prefix)
-
-
-def _with_leading_space(turn: Generation) -> Generator[str]:
-    """A turn's pieces with the white space before them, which joins them to an opening."""
-    with closing(iter(turn)) as pieces:
-        first = next(filter(None, pieces), "")
-        yield turn.raw_text[: -len(turn.raw_text.lstrip())] + first if first else ""
-        yield from pieces
 
 
 def _stream_choice(

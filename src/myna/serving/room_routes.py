@@ -7,26 +7,27 @@ makes is an event for all. Unknown fields are errors.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from starlette.responses import Response, StreamingResponse
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
+from myna.errors import EditConflictError
 from myna.people import CLONE_MARK
-from myna.rooms.registry import LiveReply, LiveRoom
-from myna.rooms.store import MAX_ID_CHARS, MAX_MESSAGE_CHARS, Message
+from myna.rooms.store import MAX_ID_CHARS, MAX_MESSAGE_CHARS
 from myna.serving import background
-from myna.serving.background import StreamFactory, StreamRunner
+from myna.serving.background import StreamRunner
+from myna.serving.conductor import Conductors
 from myna.serving.errors import ApiError, JsonResponse
 from myna.serving.openai_chat import ServedModels
 from myna.serving.watched_rooms import WatchedRoom, WatchedRooms, message_json
 
 MAX_MEMBERS = 100
-MAX_TURNS = 50
 
 
 def _check_path_segment(text: str) -> str:
@@ -39,9 +40,9 @@ _Id = Annotated[
     str, Field(min_length=1, max_length=MAX_ID_CHARS), AfterValidator(_check_path_segment)
 ]
 """An id that is one segment of a URL's path: clients resolve `.` and `..` there."""
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
-_People = Annotated[list[_Name], Field(max_length=MAX_MEMBERS)]
-_Audience = Literal["owner"] | _People | None
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+People = Annotated[list[Name], Field(max_length=MAX_MEMBERS)]
+_Audience = Literal["owner"] | People | None
 
 
 class RequestBody(BaseModel):
@@ -54,8 +55,8 @@ class NewRoom(RequestBody):
     """A new room."""
 
     id: _Id
-    humans: _People = []
-    personas: _People | None = None
+    humans: People = []
+    personas: People | None = None
     audience: _Audience = None
     """Readers of the room: "owner", or people by name; null: unknown."""
 
@@ -67,44 +68,42 @@ class RoomChanges(RequestBody):
     """Settings of `[chat]` for this room alone; null restores the clone's."""
     notes: dict[str, Any] | None = None
     """Data that a front end keeps with the room."""
+    title: str | None = Field(None, max_length=1000)
+    """The room's name; "" for none."""
+    era: str | None = None
+    """The day in the system line, such as 2019-03; "" for today."""
     audience: _Audience = None
 
 
 class MemberName(RequestBody):
     """The name of a human or a persona."""
 
-    name: _Name
+    name: Name
 
 
 class NewMessage(RequestBody):
-    """A message of a human; `key` is its id elsewhere, `to` the personas addressed."""
+    """A message of a human; `key` is its id elsewhere, `to` the personas addressed.
 
-    person: _Name | None = None
+    `reply_to` is the id of the message that it quotes.
+    """
+
+    person: Name | None = None
     text: str = Field(max_length=MAX_MESSAGE_CHARS)
     key: _Id | None = None
-    to: _People = []
+    to: People = []
+    reply_to: int | None = None
+
+
+class Beginning(RequestBody):
+    """The topic of a real moment; "" for any."""
+
+    topic: str = Field("", max_length=200)
 
 
 class EditedText(RequestBody):
     """The new text of a message."""
 
     text: str = Field(max_length=MAX_MESSAGE_CHARS)
-
-
-class SpeakRequest(RequestBody):
-    """A request for one turn: of `person`, or of one of `among`, beginning with `opening`."""
-
-    person: _Name | None = None
-    among: _People | None = None
-    opening: str = Field("", max_length=MAX_MESSAGE_CHARS)
-
-
-class PlayRequest(RequestBody):
-    """A request for several turns, at most until a human is likely to speak next."""
-
-    turns: int = Field(6, ge=1, le=MAX_TURNS)
-    among: _People | None = None
-    until_human: bool = False
 
 
 router = APIRouter(prefix="/api", tags=["Rooms"])
@@ -118,6 +117,7 @@ class RoomServices:
     models: ServedModels
     rooms: WatchedRooms
     streams: StreamRunner
+    conductors: Conductors
     trusts_audience: bool
     """True if clients may set the audience of a room, and so what memory may recall."""
 
@@ -170,13 +170,29 @@ def list_personas(services: Services) -> Response:
     models = services.models
     speakers = models.clone.speakers()
     clones = {person: person + CLONE_MARK for person in speakers}
-    return JsonResponse({"personas": speakers, "shown_as": clones, "me": models.default_author})
+    return JsonResponse({
+        "personas": speakers,
+        "shown_as": clones,
+        "me": models.default_author,
+        "may_set_audience": services.trusts_audience,
+    })  # fmt: skip
 
 
 @router.get("/rooms")
 def list_rooms(services: Services) -> Response:
-    """List the ids of all rooms."""
-    return JsonResponse({"rooms": services.rooms.registry.ids()})
+    """List all rooms with their last messages, the one with the newest first."""
+    return JsonResponse({"rooms": services.rooms.summaries()})
+
+
+@router.get("/search")
+def search_messages(
+    services: Services,
+    q: Annotated[str, Query(max_length=200)],
+    room: Annotated[str | None, Query(max_length=MAX_ID_CHARS)] = None,
+) -> Response:
+    """Find the newest messages with all words of `q`, in one room or in all."""
+    found = services.rooms.registry.store.search(q, room)
+    return JsonResponse({"messages": [{**message_json(m), "room": m.room} for m in found]})
 
 
 @router.post("/rooms", status_code=201)
@@ -198,29 +214,61 @@ def update_room(watched: RoomParam, new: RoomChanges, services: Services) -> Res
     """Change the settings of a room: `chat`, the front end's `notes`, `audience`."""
     _check_audience(services, new.audience)
     watched.room.configure(new.chat, new.notes)
+    if new.title is not None:
+        watched.room.rename(new.title)
+    if new.era is not None:
+        watched.room.set_era(new.era or None)
     if new.audience is not None:
         watched.room.set_audience(new.audience)
     return JsonResponse(watched.publish_room())
 
 
 @router.delete("/rooms/{room}")
-def delete_room(room: RoomId, services: Services) -> Response:
+async def delete_room(room: RoomId, services: Services) -> Response:
     """Erase a room with all its messages."""
-    services.rooms.drop(room)
+    await run_in_threadpool(services.rooms.drop, room)
+    services.conductors.drop(room)
     return JsonResponse({"dropped": room})
 
 
 @router.get("/rooms/{room}/messages")
 def list_messages(
-    watched: RoomParam, last: Annotated[int, Query(ge=1, le=10_000)] = 200
+    watched: RoomParam,
+    last: Annotated[int, Query(ge=1, le=10_000)] = 200,
+    before: Annotated[int | None, Query(ge=1)] = None,
 ) -> Response:
-    """Get the newest messages, the live reply, and the event from which to follow the room."""
+    """Get the newest messages, or those before one; where a live reply is, and what follows.
+
+    `versions` are the versions of each turn that has several, `last_event` is the event from
+    which to follow the room.
+    """
     after = watched.events.last_id  # first: an event that comes twice does no harm
+    messages = watched.room.messages(last + 1, before)
     return JsonResponse({
-        "messages": [message_json(m) for m in watched.room.messages(last)],
+        "messages": [message_json(m) for m in messages[-last:]],
+        "has_older": len(messages) > last,
+        "versions": watched.room.version_numbers(),
         "speaking": watched.speaking,
         "last_event": after,
     })  # fmt: skip
+
+
+@router.get("/rooms/{room}/transcript", response_class=PlainTextResponse)
+def get_transcript(watched: RoomParam) -> Response:
+    """Get all messages as text, each clone's marked as such."""
+    return PlainTextResponse(watched.room.transcript())
+
+
+@router.post("/rooms/{room}/begin")
+def begin_room(watched: RoomParam, body: Beginning) -> Response:
+    """Begin an empty room with a real moment of the chats, or with one about a topic.
+
+    No messages come back where there is none, or the room is not empty.
+    """
+    begun = [message_json(m) for m in watched.room.begin(body.topic)]
+    for message in begun:
+        watched.events.publish("message", message=message)
+    return JsonResponse({"messages": begun})
 
 
 @router.post("/rooms/{room}/join")
@@ -252,11 +300,14 @@ def dismiss_persona(watched: RoomParam, member: MemberName) -> Response:
 
 
 @router.post("/rooms/{room}/say", status_code=201)
-def post_message(watched: RoomParam, new: NewMessage, services: Services) -> Response:
-    """Post a message of a human; personas do not reply by themselves."""
+async def post_message(watched: RoomParam, new: NewMessage, services: Services) -> Response:
+    """Post a message of a human; personas reply only while the room plays."""
     before = watched.room.members
     author = new.person or services.models.default_author
-    message = watched.room.say(author, new.text, key=new.key, to=new.to)
+    message = await run_in_threadpool(
+        watched.room.say, author, new.text, key=new.key, to=new.to, reply_to=new.reply_to
+    )
+    services.conductors.of(watched).heard(author)
     if watched.room.members != before:
         watched.publish_room()
     if message is None:
@@ -266,9 +317,23 @@ def post_message(watched: RoomParam, new: NewMessage, services: Services) -> Res
 
 
 @router.patch("/rooms/{room}/messages/{message}")
-def edit_message(watched: RoomParam, message: MessageParam, new: EditedText) -> Response:
-    """Change the text of a message, given by its id or as `key:KEY`."""
-    edited = message_json(watched.room.edit(message, new.text))
+def edit_message(
+    watched: RoomParam,
+    message: MessageParam,
+    new: EditedText,
+    if_match: Annotated[str | None, Header(pattern=r'^"?\d{1,9}"?$')] = None,
+) -> Response:
+    """Change the text of a message, given by its id or as `key:KEY`.
+
+    With `If-Match`, only if that is its newest `revision`: else 409, with the message as it is
+    now as `current`.
+    """
+    revision = None if if_match is None else int(if_match.strip('"'))
+    try:
+        edited = message_json(watched.room.edit(message, new.text, revision))
+    except EditConflictError as error:
+        details = {"current": message_json(error.newest)}
+        raise ApiError(409, str(error), code="edit_conflict", details=details) from error
     watched.events.publish("edited", message=edited)
     return JsonResponse({"message": edited})
 
@@ -289,76 +354,6 @@ def forget_context(watched: RoomParam) -> Response:
     return JsonResponse({"forgotten": True})
 
 
-@router.post("/rooms/{room}/stop")
-def stop_reply(watched: RoomParam) -> Response:
-    """Stop the live reply; its complete messages stay."""
-    return JsonResponse({"stopped": watched.stop()})
-
-
-@router.get("/rooms/{room}/chances")
-async def next_speaker_probabilities(
-    request: Request,
-    watched: RoomParam,
-    services: Services,
-    among: Annotated[list[str] | None, Query()] = None,
-) -> Response:
-    """Get the model's probability of each person to speak next."""
-
-    def create(_: Callable[[], bool]) -> Iterator[dict[str, float]]:
-        yield watched.room.speaker_probabilities(among)
-
-    [probabilities] = await services.streams.collect(request, create)
-    return JsonResponse({"chances": probabilities})
-
-
-@router.post("/rooms/{room}/speak")
-async def generate_turn(
-    request: Request, watched: RoomParam, body: SpeakRequest, services: Services
-) -> Response:
-    """Generate a persona's turn, and return it when it is complete; disconnecting stops it."""
-
-    def start(room: LiveRoom) -> LiveReply:
-        return room.speak(body.person, among=body.among, opening=body.opening)
-
-    def create(is_cancelled: Callable[[], bool]) -> Iterator[Message]:
-        return watched.stream_turn(start, is_cancelled)
-
-    return await _run_turns(request, watched, services.streams, create)
-
-
-@router.post("/rooms/{room}/retry")
-async def regenerate_turn(request: Request, watched: RoomParam, services: Services) -> Response:
-    """Erase the last turn of a persona, and regenerate it."""
-    return await _run_turns(request, watched, services.streams, watched.regenerate)
-
-
-@router.post("/rooms/{room}/play")
-async def generate_turns(
-    request: Request, watched: RoomParam, body: PlayRequest, services: Services
-) -> Response:
-    """Let personas talk among themselves, or only until a human is likely to speak next."""
-
-    def create(is_cancelled: Callable[[], bool]) -> Iterator[Message]:
-        return watched.play(body.turns, body.among, is_cancelled, until_human=body.until_human)
-
-    return await _run_turns(request, watched, services.streams, create)
-
-
-async def _run_turns(
-    request: Request, watched: WatchedRoom, streams: StreamRunner, create: StreamFactory[Message]
-) -> Response:
-    """Run turns of personas; afterwards the engine reads the new messages in advance."""
-    messages = await streams.collect(request, create)
-
-    def read_ahead(_: Callable[[], bool]) -> Iterator[None]:
-        watched.room.read_ahead(streams.closing.is_set)
-        yield
-
-    with suppress(ApiError):  # the server is shutting down
-        streams.start(read_ahead)
-    return JsonResponse({"messages": [message_json(m) for m in messages]})
-
-
 @router.get(
     "/rooms/{room}/events", responses=background.EVENT_STREAM, response_class=StreamingResponse
 )
@@ -370,9 +365,9 @@ async def stream_events(
 ) -> Response:
     """Follow the room's events, as server-sent events.
 
-    While a persona speaks: speaking, piece, message, silent. For actions of humans: message,
-    edited, deleted, forgotten, room, dropped. After missed events: reset (read the history
-    again).
+    While a persona speaks: speaking, piece, message, silent, or failed; turn: another version
+    of a turn is shown. For actions of humans: message, edited, deleted, forgotten, room, typing,
+    dropped. After missed events: reset (read the history again).
     """
     events = watched.events.subscribe(last_event_id or after, services.streams.closing)
     return background.EventStream(_event_stream(events))

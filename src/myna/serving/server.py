@@ -21,9 +21,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from myna import __version__
 from myna.errors import SettingsError
 from myna.rooms.registry import Rooms
-from myna.serving import errors, openai_routes, room_routes
+from myna.serving import errors, openai_routes, room_routes, turn_routes
 from myna.serving.access_control import AccessControl, AccessRules, RequestLimits
 from myna.serving.background import StreamRunner
+from myna.serving.conductor import Conductors
 from myna.serving.errors import ClientDisconnectedError, JsonResponse
 from myna.serving.metrics import Metrics, MetricsMiddleware
 from myna.serving.openai_chat import ServedModels
@@ -222,10 +223,21 @@ class ServerOptions:
 
 def create_app(models: ServedModels, rooms: Rooms, options: ServerOptions) -> FastAPI:
     """The OpenAI-compatible API, the room API, `/healthz` and `/metrics` as one ASGI app."""
-    streams = StreamRunner(options.reply_timeout_seconds)
     metrics = Metrics(models.queue, models.clone.tokenizer)
+    app = create_app_without_clones(options, metrics)
+    streams: StreamRunner = app.state.streams
     trusts_audience = options.access.listens_on_loopback
-    services = RoomServices(models, WatchedRooms(rooms, metrics), streams, trusts_audience)
+    watched_rooms, conductors = WatchedRooms(rooms, metrics), Conductors(streams)
+    services = RoomServices(models, watched_rooms, streams, conductors, trusts_audience)
+    app.state.room_api = services
+    app.include_router(openai_routes.create_router(models, streams, metrics))
+    app.include_router(room_routes.router)
+    app.include_router(turn_routes.router)
+    return app
+
+
+def create_app_without_clones(options: ServerOptions, metrics: Metrics) -> FastAPI:
+    """An app that can only be watched: for pages where there is no clone yet."""
     app = FastAPI(
         title="myna",
         version=__version__,
@@ -235,13 +247,11 @@ def create_app(models: ServedModels, rooms: Rooms, options: ServerOptions) -> Fa
         responses=errors.OPENAPI_ERRORS,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.state.streams = streams
+    app.state.streams = StreamRunner(options.reply_timeout_seconds)
     app.state.metrics = metrics
-    app.state.room_api = services
+    app.state.room_api = None
     errors.install_error_handlers(app)
     app.add_exception_handler(ClientDisconnectedError, _on_disconnect)
-    app.include_router(openai_routes.create_router(models, streams, metrics))
-    app.include_router(room_routes.router)
     app.include_router(monitoring)
     _add_middleware(app, options, metrics)
     return app
@@ -249,11 +259,15 @@ def create_app(models: ServedModels, rooms: Rooms, options: ServerOptions) -> Fa
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    api: RoomServices = app.state.room_api
-    polling = asyncio.create_task(api.rooms.poll(api.streams.closing))
+    api: RoomServices | None = app.state.room_api
+    streams: StreamRunner = app.state.streams
+    polling = asyncio.create_task(api.rooms.poll(streams.closing)) if api else None
     yield
-    await api.streams.close(0)
-    await polling
+    if api:
+        api.conductors.close()
+    await streams.close(0)
+    if polling:
+        await polling
 
 
 async def _on_disconnect(_: Request, __: Exception) -> Response:

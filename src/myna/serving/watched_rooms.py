@@ -15,7 +15,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,8 @@ MAX_KEPT_EVENTS = 1000
 """Events kept for each room; a client that lags further behind is disconnected."""
 RESET = "reset"
 """Kind of the event after which a client has to read the history again."""
+SECONDS_PER_PIECE = 0.05
+"""Time between two events with text of a live reply."""
 POLL_SECONDS = 1.0
 """Time between two checks for messages that other processes wrote into the rooms."""
 
@@ -73,6 +75,11 @@ class EventLog:
             event = Event(self._id(self._newest), kind, data)
             self._events.append(event)
             self._send(event)
+
+    @property
+    def followers(self) -> int:
+        """The number of subscriptions."""
+        return len(self._subscribers)
 
     def close(self) -> None:
         """End all subscriptions: the room is gone."""
@@ -127,8 +134,24 @@ def message_json(message: Message) -> dict[str, Any]:
         "said_at": message.said_at.isoformat(),
         "key": message.key,
         "to": list(message.to),
-        "edited": message.edited,
+        "revision": message.revision,
+        "reply_to": message.reply_to,
+        "version": message.version,
     }
+
+
+@dataclass(frozen=True)
+class Playing:
+    """The state of a room in which personas talk by themselves.
+
+    `speed` divides the times that readers need; `among` are the personas who talk, None for
+    all; `turns` is the number of turns left, None for any.
+    """
+
+    is_on: bool = False
+    speed: float = 1.0
+    among: tuple[str, ...] | None = None
+    turns: int | None = None
 
 
 class WatchedRoom:
@@ -140,16 +163,22 @@ class WatchedRoom:
         self.events = EventLog()
         self.speaking: dict[str, Any] | None = None
         """The live reply: its person, its turn, and the text of its message so far."""
+        self.playing = Playing()
         self._reply: LiveReply | None = None
+        self._pieces = ""
+        """Text of the live reply that waits to be published."""
+        self._published_at = 0.0
 
     def as_json(self) -> dict[str, Any]:
         """The room as JSON for clients."""
         return {
             "id": self.room.id,
+            "title": self.room.title,
             "members": self.room.members,
             "personas": self.room.personas,
             "humans": self.room.humans,
             "speaking": self.speaking,
+            "playing": asdict(self.playing),
             "settings": self.room.settings,
             "last_event": self.events.last_id,
         }
@@ -177,45 +206,61 @@ class WatchedRoom:
         reply = start(self.room)
         reply.is_cancelled = is_cancelled
         self._reply = reply
-        reply_id = {"person": reply.person, "turn": reply.turn}
+        reply_id: dict[str, Any] = {"person": reply.person, "turn": reply.turn}
+        if reply.continued is not None:
+            reply_id["continues"] = reply.continued.id
+        is_replacing = False
         try:
             self.speaking = {**reply_id, "text": ""}
             self.events.publish("speaking", **reply_id)
             for item in reply.events():
-                self._publish_deleted(reply)
-                if isinstance(item, str):
+                if reply.replaced and not is_replacing:
+                    is_replacing = True
+                    self.publish_turn(reply.turn, [])
+                if item == "":
+                    self._add_piece("", reply_id)
+                elif isinstance(item, str):
                     if requested_at is not None:
                         self._metrics.first_token_seconds.observe(time.monotonic() - requested_at)
                         requested_at = None
-                    self._publish_piece(item, reply_id)
+                    self._add_piece(item, reply_id)
                 else:
                     self._metrics.count_message(item.text)
+                    self._publish_pieces(reply_id)
                     self.speaking = {**reply_id, "text": ""}
-                    self.events.publish("message", message=message_json(item))
+                    is_longer = reply.continued is not None and item.id == reply.continued.id
+                    kind = "edited" if is_longer else "message"
+                    self.events.publish(kind, message=message_json(item))
                     yield item
         finally:
             reply.close()
-            self._publish_deleted(reply)
             self._reply = self.speaking = None
+            self._pieces = ""
             self.events.publish("silent", **reply_id, reason=reply.finish_reason)
+            if reply.replaced:
+                self.publish_turn(reply.turn)
         return reply.finish_reason
 
-    def _publish_deleted(self, reply: LiveReply) -> None:
-        while reply.erased:
-            self.events.publish("deleted", id=reply.erased.pop(0).id)
+    def publish_turn(self, turn: int, shown: Sequence[Message] | None = None) -> None:
+        """Send the messages of a turn that are shown now, and the numbers of its versions."""
+        versions = self.room.versions(turn)
+        if shown is None:
+            shown = [m for m in self.room.messages() if m.turn == turn]
+        self.events.publish(
+            "turn", turn=turn, versions=sorted(versions), messages=[message_json(m) for m in shown]
+        )
 
-    def _publish_piece(self, piece: str, reply_id: dict[str, Any]) -> None:
+    def _add_piece(self, piece: str, reply_id: dict[str, Any]) -> None:
         before = self.speaking["text"] if self.speaking else ""
         self.speaking = {**reply_id, "text": (before + piece).removeprefix("\n")}
-        self.events.publish("piece", **reply_id, text=piece)
+        self._pieces += piece
+        if time.monotonic() - self._published_at > SECONDS_PER_PIECE:
+            self._publish_pieces(reply_id)
 
-    def regenerate(self, is_cancelled: IsCancelled) -> Iterator[Message]:
-        """Regenerate the last turn of a persona.
-
-        Raises:
-            RoomError, SpeakingError, BusyError, EngineError: as `LiveRoom.regenerate`.
-        """
-        return self.stream_turn(LiveRoom.regenerate, is_cancelled)
+    def _publish_pieces(self, reply_id: dict[str, Any]) -> None:
+        if self._pieces:
+            self.events.publish("piece", **reply_id, text=self._pieces)
+            self._pieces, self._published_at = "", time.monotonic()
 
     def play(
         self,
@@ -250,6 +295,21 @@ class WatchedRooms:
         self._metrics = metrics
         self._watched: dict[str, WatchedRoom] = {}
         self._lock = threading.Lock()
+
+    def summaries(self) -> list[dict[str, Any]]:
+        """All rooms as JSON for a list, the one with the newest message first."""
+        return [
+            {
+                "id": room.id,
+                "title": room.settings.get("title", ""),
+                "personas": room.settings.get("personas", []),
+                "humans": room.settings.get("humans", []),
+                "messages": room.messages,
+                "made_at": room.made_at.isoformat(),
+                "last": room.last and message_json(room.last),
+            }
+            for room in self.registry.store.summaries()
+        ]
 
     def open(
         self,

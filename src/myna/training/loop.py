@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -39,6 +39,8 @@ from myna.training.progress import (
 )
 
 MEASURED_STEPS = 3
+LOG_FILE, PREVIEWS_FILE = "log.jsonl", "previews.jsonl"
+"""Files in a training's folder, and later in the adapter's: metrics of steps; sample replies."""
 DIVERGED_FILE = "diverged"
 """File in a training's folder with the reason why it diverged."""
 
@@ -126,7 +128,7 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingPlan:
             log(metrics)
             callbacks.on_step(metrics)
             if step in previewed:
-                callbacks.on_preview(model, step)
+                _save_previews(work, step, callbacks.on_preview(model, step))
 
             is_due = time.monotonic() - saved_at >= save_every
             flags = [stop_request.is_set, is_due]
@@ -347,6 +349,15 @@ def _read_history(path: Path, done: int, main: bool) -> LossHistory:
             if step["validation_loss"] is not None
         },
     )
+
+
+def _save_previews(work: Path, step: int, previews: Sequence[tuple[str, str, str]]) -> None:
+    """Write sample replies beside the log, a line for each; those of a later line hold."""
+    if previews:
+        with (work / PREVIEWS_FILE).open("a", encoding="utf-8") as file:
+            for asked, person, reply in previews:
+                line = {"step": step, "asked": asked, "person": person, "reply": reply}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 @contextmanager

@@ -47,8 +47,8 @@ class TrainingCallbacks:
     report: Callable[[str], None] = lambda _: None
     """Takes a line of news for the user."""
     on_step: Callable[[StepMetrics], None] = lambda _: None
-    on_preview: Callable[[Any, int], None] = lambda _model, _step: None
-    """Takes the model as it is, and the step."""
+    on_preview: Callable[[Any, int], Sequence[tuple[str, str, str]]] = lambda _model, _step: ()
+    """Takes the model as it is, and the step; returns messages, personas and their answers."""
     on_estimate: Callable[[TrainingEstimate], None] = lambda _: None
     """Called once, before the first step."""
 

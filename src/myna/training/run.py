@@ -4,7 +4,7 @@ adapters/NAME/
   adapter_model.safetensors, adapter_config.json    in peft's format
   model/                                            instead, with method = "full"
   adapter.json                                      metadata: base, prompt format, personas
-  log.jsonl, tensorboard/                           metrics of each step
+  log.jsonl, previews.jsonl, tensorboard/           metrics of each step, sample replies
   seen.json                                         hashes of the samples it was trained on
   manifest.json
   canaries.json                                     only with canaries: the secrets
@@ -339,7 +339,8 @@ class _TrainingStage:
         seen = set(workspace_.read_json(folder / "seen.json") or []) if continue_training else set()
         with workspace_.atomic_folder(folder) as new:
             methods.save_trained(model, self.base, self.settings.train, new)
-            shutil.copy(work / "log.jsonl", new / "log.jsonl")
+            for log in work.glob("*.jsonl"):
+                shutil.copy(log, new)
             if (work / TENSORBOARD_FOLDER).exists():
                 shutil.copytree(work / TENSORBOARD_FOLDER, new / TENSORBOARD_FOLDER)
             workspace_.write_json(
@@ -393,8 +394,7 @@ def final_loss(log: Path) -> float:
     return float(losses.tail(max(1, len(losses) // 10)).mean())  # type: ignore[arg-type]
 
 
-PREVIEW_REPLIES = 2
-PREVIEW_TOKENS = 40
+PREVIEW_REPLIES, PREVIEW_TOKENS = 2, 40
 
 
 def preview_replies(

@@ -39,7 +39,13 @@ class NavigationItem:
     path: str
 
 
-NAVIGATION = (NavigationItem("Chat", "/"),)
+NAVIGATION = (
+    NavigationItem("Chat", "/"),
+    NavigationItem("Game", "/game"),
+    NavigationItem("Data", "/data"),
+    NavigationItem("Training", "/training"),
+    NavigationItem("Report", "/report"),
+)
 """The pages by name, in the order of the navigation."""
 
 router = APIRouter(include_in_schema=False)
