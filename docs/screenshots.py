@@ -8,15 +8,23 @@ are the same each time. They need Debian's chromium and `pip install playwright`
 
 from __future__ import annotations
 
+import json
+import random
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import sync_playwright
 from tests.serving.conftest import Serving, Starter, make_letters
 from tests.web.conftest import pages_of, web_options
+from tests.web.workspaces import friends, log_lines
+
+from myna import leftovers
+from myna.evaluation import blind
+from myna.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -118,11 +126,80 @@ def prompt(page: Page, serving: Serving, save: Callable[[str], None]) -> None:
     save("web-prompt")
 
 
+def training(page: Page, serving: Serving, save: Callable[[str], None]) -> None:
+    """A training as it goes on."""
+    page.goto(f"{serving.url}/training")
+    page.get_by_text("After step 60").wait_for()
+    save("web-training")
+
+
+def data(page: Page, serving: Serving, save: Callable[[str], None]) -> None:
+    """The ledger as a picture."""
+    page.goto(f"{serving.url}/data#ledger")
+    page.locator(".flow").wait_for()
+    page.wait_for_load_state("networkidle")
+    page.locator("#ledger").scroll_into_view_if_needed()
+    page.evaluate("document.querySelector('#ledger').scrollIntoView()")
+    page.evaluate("scrollBy(0, -60)")
+    save("web-data")
+
+
+def game(page: Page, serving: Serving, save: Callable[[str], None]) -> None:
+    """A round of the game on a phone, with its answer."""
+    with serving.http() as http:
+        opened = http.post("/api/game/open", json={"rounds": 10}).json()
+        page.goto(f"{serving.url}/join#code={opened['code']}")
+        page.get_by_label("Your name").fill("Cy")
+        page.get_by_role("button", name="Join").click()
+        page.get_by_text("The owner lets you in").wait_for()
+        [player] = http.get("/api/game").json()["game"]["players"]
+        http.post("/api/game/admit", json={"player": player["id"], "person": "Cy"})
+        http.post("/api/game/next", json={})
+    page.get_by_role("group", name="Replies").get_by_role("button").first.click()
+    page.get_by_role("group", name="People").get_by_role("button", name="Ana").click()
+    page.locator(".was-real").wait_for()
+    save("web-game")
+
+
+def house(folder: Path) -> Workspace:
+    """The workspace of the owner's pictures: in training, and with cards that were looked at."""
+    space = friends(folder, "Zoë")
+    deck = blind.load_deck(space, "group")
+    real = ["the pegs are in my car", "I said soup, not SOAP", "no. the red one", "coffee first"]
+    said = ["I have the pegs", "soup soup soup", "the red tent is mine", "ok but who drives"]
+    asked = ["who has the pegs", "what did you bring", "that hill again?", "when do we start"]
+    cards = [
+        replace(card, before=[(card.before[0][0], asked[i % 4])], real=real[i % 4],
+                clone=said[i % 4], is_shown=True)
+        for i, card in enumerate(deck.cards)
+    ]  # fmt: skip
+    blind.save_deck(space, "group", replace(deck, cards=cards))
+    work = space.training("group")
+    work.mkdir()
+    plan = {"steps": 120, "tokens": 40_000, "epochs": 1.0, "reason": "", "tokens_per_second": 310}
+    (work / "plan.json").write_text(json.dumps(plan))
+    rng = random.Random(3)
+    steps = [json.loads(line) for line in log_lines(range(1, 84), 120).splitlines()]
+    for step in steps:
+        step["loss"] += 2.2 / (1 + step["step"] / 9) + rng.gauss(0, 0.12)
+        if step["validation_loss"]:
+            step["validation_loss"] = step["loss"] + 0.15
+    (work / "log.jsonl").write_text("".join(json.dumps(step) + "\n" for step in steps))
+    answers = {20: "yes the the", 60: "the pegs are in my car\nI think"}
+    lines = [{"step": step, "asked": "Ben: who has the pegs", "person": "Ana", "reply": reply}
+             for step, reply in answers.items()]  # fmt: skip
+    (work / "previews.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return space
+
+
 SHOTS: dict[str, tuple[dict[str, Any], Callable[[Page, Serving, Callable[[str], None]], None]]] = {
     "web-chat": ({"viewport": LAPTOP}, chat),
     "web-dark": ({"viewport": {"width": 760, "height": 780}, "color_scheme": "dark"}, chat),
     "web-phone": ({"viewport": PHONE, "has_touch": True, "is_mobile": True}, chat),
     "web-prompt": ({"viewport": LAPTOP}, prompt),
+    "web-training": ({"viewport": {"width": 1180, "height": 980}}, training),
+    "web-data": ({"viewport": LAPTOP}, data),
+    "web-game": ({"viewport": PHONE, "has_touch": True, "is_mobile": True}, game),
 }
 """Each picture: the browser's options, and the function that takes it."""
 
@@ -139,14 +216,15 @@ def take(browser: Browser, serving: Serving, name: str, folder: Path) -> None:
 def main(names: list[str], folder: Path) -> None:
     """Take all pictures, or those of these names."""
     with tempfile.TemporaryDirectory() as made, sync_playwright() as playwright:
-        work = Path(made)
-        starter = Starter(make_letters(work), work, pages_of(work), personas=PEOPLE)
+        work, space = Path(made), house(Path(made) / "house" / "friends")
+        starter = Starter(make_letters(work), work, pages_of(space.root), personas=PEOPLE)
         serving = starter(web_options(), context=4000)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         try:
             fill(serving)
-            for name in names or SHOTS:
-                take(browser, serving, name, folder)
+            with leftovers.locked(space.training_lock("group")):
+                for name in names or SHOTS:
+                    take(browser, serving, name, folder)
         finally:
             browser.close()
             starter.end()

@@ -45,9 +45,11 @@ def space(tmp_path: Path) -> Workspace:
             "files": [{"file": name, "examples": {"damaged": "Ana said"}}],
         }
         (space.messages / name / "import.json").write_text(json.dumps(record))
-    for folder in (space.prepared, space.reports):
+    for folder in (space.prepared, space.reports, space.jobs, space.uploads):
         folder.mkdir()
         (folder / "x.json").write_text("Ana")
+    space.adapter("group").mkdir(parents=True)
+    (space.adapter("group") / "previews.jsonl").write_text("Ana")
     return space
 
 
@@ -74,6 +76,9 @@ def test_what_was_made_of_them_goes_and_their_name_too(space: Workspace) -> None
     forgetting.forget_person(space, ANA)
     assert not space.prepared.exists()
     assert not space.reports.exists()
+    assert not space.jobs.exists()
+    assert not space.uploads.exists()
+    assert (space.adapter("group") / "previews.jsonl").read_text() == ""
     assert "Ana" not in space.people_file.read_text()
     known = people.load(space.people_file)
     assert known == People((BEN,), "context", forgotten=(accounts.account_hash("test:Ana"),))

@@ -85,6 +85,14 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(
         torch.testing.assert_close(checkpoints.trainable_parameters(resumed)[name], value)
 
 
+def test_sample_replies_stand_beside_the_log(run: Run, tmp_path: Path) -> None:
+    said = [("Ben: soup?", "Ana", "me"), ("Ana: tea?", "Ben", "")]
+    run(tmp_path, TrainingCallbacks(on_preview=lambda _model, _step: said))
+    lines = [json.loads(line) for line in (tmp_path / "previews.jsonl").read_text().splitlines()]
+    assert [(line["asked"], line["person"], line["reply"]) for line in lines] == said
+    assert 0 < lines[0]["step"] < len(losses(tmp_path))
+
+
 def test_a_damaged_checkpoint_gives_way_to_the_one_before(run: Run, tmp_path: Path) -> None:
     def stop(now: StepMetrics) -> None:
         if now.step == 6:

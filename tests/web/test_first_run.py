@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from tests.chats import walks
-from tests.web.conftest import PHONE, Browsing, serious
+from tests.web.conftest import PHONE, Browsing, Home, serious
 
 from myna.workspace import Workspace, create
 
@@ -45,6 +45,16 @@ def served(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
     process.wait(30)
     drain.join(5)
     process.stderr.close()
+
+
+def test_the_walk_tells_where_a_workspace_is(home: Home) -> None:
+    walk = home.get("/api/start")
+    assert (walk["has_messages"], walk["has_clone"], walk["is_served"]) == (True, True, True)
+    assert sorted(walk["agreed"]) == ["Ana", "Ben", "Cy"]
+    home.post("/api/start/make", {"budget": "soon"}, 409)
+    refused = home.post("/api/start/demo", {}, 409)["error"]["message"]
+    assert "this workspace has chats already" in refused
+    home.post("/api/start/open", {}, 409)  # this server cannot begin again
 
 
 def test_an_empty_workspace_leads_to_the_walk(
@@ -99,10 +109,10 @@ def test_from_an_export_to_a_reply(
         """async () => {
             const send = (path, body) => fetch(path, { method: "POST", body: JSON.stringify(body),
                 headers: { "Content-Type": "application/json" } }).then((found) => found.json());
-            await send("/api/rooms", { id: "first", humans: ["Ben"] });
-            await send("/api/rooms/first/say", { person: "Ben", text: "who is coming" });
+            await send("/api/rooms", { id: "first", humans: ["Me"] });
+            await send("/api/rooms/first/say", { person: "Me", text: "who is coming" });
             return send("/api/rooms/first/speak", {});
         }"""
     )
-    assert "error" not in answer
+    assert answer["messages"], answer
     assert (space.adapter("group") / "log.jsonl").exists()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import run
 from tests.serving.conftest import eventually
 from tests.web.conftest import PHONE, Browsing, Home, serious
 from tests.web.workspaces import FRIENDS, HOSTILE, log_lines, preview
@@ -148,6 +149,13 @@ def test_a_run_started_in_a_terminal_is_seen_live_and_stopped_with_one_signal(
         assert home.get("/api/training")["runs"][0]["state"] == "stopped"
     finally:
         running.kill()
+
+
+def test_two_trainings_of_one_adapter_are_refused(home: Home) -> None:
+    with leftovers.locked(home.space.training_lock("group")):
+        done = run(home.space.root, ["train", "--force"])
+    assert done.status == 1
+    assert done.err.splitlines()[-1].startswith("myna: adapter 'group' is being trained by")
 
 
 def test_live_in_a_browser(at_home: Browsing, home: Home) -> None:

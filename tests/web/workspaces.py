@@ -31,11 +31,11 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 STEPS = 40
 
 
-def prepared(root: Path) -> Workspace:
-    """A workspace with prepared chats of three friends, and one whose name is hostile."""
+def prepared(root: Path, other: str = HOSTILE) -> Workspace:
+    """A workspace with prepared chats of three friends, and another, whose name is hostile."""
     root.parent.mkdir(parents=True, exist_ok=True)
-    said = [*walks(160), *({**line, "author": HOSTILE, "id": f"x{line['id']}",
-                            "text": f"{HOSTILE} {line['text']}"} for line in walks(8))]  # fmt: skip
+    said = [*walks(160), *({**line, "author": other, "id": f"x{line['id']}",
+                            "text": f"{other} {line['text']}"} for line in walks(8))]  # fmt: skip
     export = root.parent / "walks.jsonl"
     export.write_text("".join(json.dumps(line) + "\n" for line in said), "utf-8")
     for line in (
@@ -128,9 +128,9 @@ def add_deck(space: Workspace, name: str, *, shown: bool | None = None) -> Deck:
     return deck
 
 
-def friends(root: Path) -> Workspace:
+def friends(root: Path, other: str = HOSTILE) -> Workspace:
     """A workspace with everything."""
-    space = prepared(root)
+    space = prepared(root, other)
     for name, bits in (("group", 1.3), ("short", 1.4)):
         add_clone(space, name)
         add_report(space, name, bits)

@@ -117,6 +117,7 @@ class _Serving:
     author: str
     ids: list[str] = field(default_factory=list)
     """Names of the models."""
+    has_begun: bool = False
 
     @contextmanager
     def open_app(
@@ -124,6 +125,7 @@ class _Serving:
     ) -> Iterator[tuple[FastAPI, Clone | None]]:
         """The app with its clone, which is closed afterwards; or without one, for its pages."""
         from myna.engines.queueing import Queue
+        from myna.errors import MynaError
         from myna.persona.clone import open_clone
         from myna.rooms.registry import Rooms
         from myna.rooms.store import RoomStore
@@ -131,11 +133,21 @@ class _Serving:
         from myna.serving.openai_chat import ServedModels
         from myna.serving.server import create_app, create_app_without_clones
 
-        if not needs_clone:
+        scope: Scope = "owner" if options.access.listens_on_loopback else "group"
+        clone = None
+        try:
+            if needs_clone:
+                clone = open_clone(
+                    self.workspace, self.adapter, self.settings, scope=scope, report=note
+                )
+        except MynaError as error:
+            if not self.has_begun:
+                raise
+            note(f"myna: {error}")  # whoever looks at a page goes on looking
+        self.has_begun = True
+        if clone is None:
             yield create_app_without_clones(options, Metrics(Queue(1, 0), None)), None
             return
-        scope: Scope = "owner" if options.access.listens_on_loopback else "group"
-        clone = open_clone(self.workspace, self.adapter, self.settings, scope=scope, report=note)
         try:
             queue = Queue(clone.engine.slots, self.waiting)
             models = ServedModels(clone, queue, self.adapter, self.author)

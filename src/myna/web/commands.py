@@ -25,7 +25,7 @@ from myna.errors import BusyError, MynaError
 from myna.serving import background
 from myna.serving.errors import ApiError, JsonResponse
 from myna.serving.watched_rooms import Event
-from myna.web import jobs
+from myna.web import job_runner, jobs
 from myna.workspace import Workspace
 
 COMMAND_SECONDS = 120
@@ -87,17 +87,17 @@ def run(workspace: Workspace, arguments: Sequence[str]) -> Done:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            env=jobs.environment(),
+            env=job_runner.environment(),
             timeout=COMMAND_SECONDS,
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise ApiError(504, f"{jobs.command_line(arguments)}: it took too long") from error
+        raise ApiError(504, f"{job_runner.command_line(arguments)}: it took too long") from error
     lines = done.stderr.decode("utf-8", "replace").splitlines()
     if done.returncode:
         message = lines[-1].removeprefix("myna: ") if lines else "the command failed"
         raise ApiError(409, message, code="refused")
-    return Done(jobs.command_line(arguments), done.returncode, lines)
+    return Done(job_runner.command_line(arguments), done.returncode, lines)
 
 
 def run_response(workspace: Workspace, arguments: Sequence[str]) -> Response:

@@ -26,6 +26,7 @@ from myna.serving.errors import ApiError, JsonResponse
 from myna.serving.room_routes import RequestBody
 from myna.web import jobs, shell, uploads
 from myna.web.commands import OwnerRoute, Space, run_response, start_response
+from myna.web.job_runner import command_line
 from myna.workspace import Workspace, read_json
 
 MAX_SAMPLES = 50
@@ -101,10 +102,11 @@ def get_overview(space: Space) -> Response:
     settings = space.settings()
     ledger = read_json(space.prepared / "ledger.json")
     busy = jobs.running(space)
+    states = stages.status(space)
     return JsonResponse({
         "workspace": space.root.name,
-        "stages": [asdict(stage) for stage in stages.status(space)],
-        "next": stages.next_command(stages.status(space)),
+        "stages": [asdict(stage) for stage in states],
+        "next": stages.next_command(states),
         "imports": [_import_json(record) for record in space.import_records()],
         "ledger": ledger,
         "labels": ACTION_LABELS,
@@ -184,7 +186,7 @@ def change_person(change: PersonChange, space: Space) -> Response:
 @router.post("/people/command")
 def person_command(change: PersonChange) -> Response:
     """Tell the command that a change would be."""
-    return JsonResponse({"command": jobs.command_line(change.arguments())})
+    return JsonResponse({"command": command_line(change.arguments())})
 
 
 @router.get("/people/request")

@@ -331,6 +331,7 @@ class Game:
             "is_revealed": now.is_revealed,
             "waiting": [p.claimed for p in guessers if p.id not in now.guesses],
             "plays": player in guessers,
+            "is_player": player is not None,
             "guess": None,
         }
         guess = now.guesses.get(player.id) if player else None

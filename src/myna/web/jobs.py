@@ -6,18 +6,16 @@
       lock         locked by the system as long as the job runs
       exit.txt     the exit status, once it has ended
 
-A small process (`python -m myna.web.jobs FOLDER`) runs the command and writes down its end, so a
+A small process (`job_runner`) runs the command and writes down its end, so a
 job outlives a closed tab and a server that starts again. One runs at a time: they would share
 the same files and cores.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
-import shlex
 import shutil
 import signal
 import subprocess
@@ -32,11 +30,12 @@ from typing import Any, Literal
 
 from myna import leftovers
 from myna.errors import BusyError, WorkspaceError
+from myna.web.job_runner import command_line
 from myna.workspace import Workspace, explain_disk_errors, read_json, write_json
 
 KEPT_JOBS = 20
 """Ended jobs whose output is kept."""
-START_SECONDS = 10.0
+START_SECONDS = 60.0
 """Longest time until a job's process holds its lock."""
 MAX_TAIL_BYTES = 400_000
 """The most of an output that is shown; of a longer one the end."""
@@ -83,11 +82,6 @@ class JobState:
         }  # fmt: skip
 
 
-def command_line(arguments: Sequence[str]) -> str:
-    """A command of myna as it would be typed in a shell."""
-    return shlex.join(["myna", *arguments])
-
-
 def start(workspace: Workspace, *commands: Sequence[str], delete: Sequence[Path] = ()) -> Job:
     """Start commands in the workspace, one after the other; return when the first runs.
 
@@ -111,7 +105,7 @@ def start(workspace: Workspace, *commands: Sequence[str], delete: Sequence[Path]
             write_json(folder / "job.json", asdict(job))
             (folder / "output.txt").touch(mode=0o600)
             runner = subprocess.Popen(  # noqa: S603  # a list, and no shell reads it
-                [sys.executable, "-m", __name__, str(folder)],
+                [sys.executable, "-m", "myna.web.job_runner", str(folder)],
                 cwd=workspace.root,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -119,15 +113,15 @@ def start(workspace: Workspace, *commands: Sequence[str], delete: Sequence[Path]
                 start_new_session=True,
             )
             threading.Thread(target=runner.wait, daemon=True, name="job").start()
-            _wait_for_start(folder)
+            _wait_for_start(folder, runner)
     _remove_old(workspace)
     return job
 
 
-def _wait_for_start(folder: Path) -> None:
+def _wait_for_start(folder: Path, runner: subprocess.Popen[bytes]) -> None:
     until = time.monotonic() + START_SECONDS
     while not (folder / "pid.txt").exists():
-        if time.monotonic() > until:
+        if time.monotonic() > until or runner.returncode:
             raise WorkspaceError(f"the command did not start: see {folder}")
         time.sleep(0.01)
 
@@ -201,58 +195,3 @@ def _remove_old(workspace: Workspace) -> None:
     ended = [state for state in listed(workspace) if state.state != "running"]
     for state in ended[KEPT_JOBS:]:
         shutil.rmtree(_folder(workspace, state.job.id), ignore_errors=True)
-
-
-def environment() -> dict[str, str]:
-    """The environment of a command: UTF-8, unbuffered, and lines of a fixed width."""
-    return {
-        **os.environ,
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONIOENCODING": "utf-8:replace",
-        "COLUMNS": "100",
-        "NO_COLOR": "1",
-    }
-
-
-def _run(folder: Path) -> int:
-    """Run a job's commands to their end, in this process's own session; return the status."""
-    os.umask(0o077)
-    job = Job(**json.loads((folder / "job.json").read_text("utf-8")))
-    children: list[subprocess.Popen[bytes]] = []
-    is_stopped = False
-
-    def stop_now(*_: object) -> None:
-        nonlocal is_stopped
-        is_stopped = True
-        for child in children[-1:]:
-            child.terminate()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop_now)
-    status = 0
-    with leftovers.locked(folder / "lock"), (folder / "output.txt").open("ab", 0) as out:
-        leftovers.write_bytes(folder / "pid.txt", str(os.getpid()).encode())
-        for arguments in job.commands:
-            out.write(f"$ {command_line(arguments)}\n".encode())
-            child = subprocess.Popen(  # noqa: S603  # as above
-                [sys.executable, "-m", "myna", *arguments],
-                cwd=folder.parents[1],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                env=environment(),
-            )
-            children.append(child)
-            if is_stopped:  # before there was a child to tell
-                child.terminate()
-            status = child.wait()
-            if status or is_stopped:
-                break
-        for left in job.delete:
-            shutil.rmtree(left, ignore_errors=True)
-        leftovers.write_bytes(folder / "exit.txt", str(status).encode())
-    return status
-
-
-if __name__ == "__main__":
-    sys.exit(_run(Path(sys.argv[1])) != 0)

@@ -30,6 +30,7 @@ from myna.serving.errors import ApiError, JsonResponse
 from myna.serving.room_routes import RequestBody
 from myna.web import jobs, shell
 from myna.web.commands import OwnerRoute, Space, start_response
+from myna.web.job_runner import command_line
 from myna.web.training import adapter_names
 from myna.workspace import Workspace, read_json, read_manifest, stale_reasons
 
@@ -112,7 +113,7 @@ def start_evaluation(new: NewReport, space: Space) -> Response:
 @router.post("/command")
 def evaluation_command(new: NewReport) -> Response:
     """Tell the command that an evaluation with these fields would be."""
-    return JsonResponse({"command": jobs.command_line(new.arguments())})
+    return JsonResponse({"command": command_line(new.arguments())})
 
 
 @router.get("/compare")

@@ -31,6 +31,7 @@ from myna.serving.room_routes import RequestBody
 from myna.serving.watched_rooms import Event
 from myna.web import jobs, shell
 from myna.web.commands import OwnerRoute, Space, event_stream, start_response
+from myna.web.job_runner import command_line
 from myna.workspace import Workspace, read_json, read_manifest
 
 POLL_SECONDS = 0.5
@@ -114,7 +115,7 @@ def start_training(new: NewTraining, workspace: Space) -> Response:
 @router.post("/command")
 def training_command(new: NewTraining) -> Response:
     """Tell the command that a start with these fields would be."""
-    return JsonResponse({"command": jobs.command_line(new.arguments())})
+    return JsonResponse({"command": command_line(new.arguments())})
 
 
 @router.post("/stop")

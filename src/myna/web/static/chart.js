@@ -119,7 +119,7 @@ function axes(scale, width, labels) {
       svg("line", { x1: EDGE.left, x2: width - EDGE.right, y1: scale.y(value), y2: scale.y(value) }),
       svg("text", { x: EDGE.left - 8, y: scale.y(value) + 4, class: "chart-text end" }, value.toFixed(digits)),
     ]),
-    ticks(scale.left, scale.right, Math.max(2, Math.floor(width / 110))).filter((value) => Number.isInteger(value) && scale.x(value) < width - EDGE.right - 50).map((value) =>
+    ticks(scale.left, scale.right, Math.max(2, Math.floor(width / 80))).filter((value) => Number.isInteger(value) && scale.x(value) < width - EDGE.right - 50).map((value) =>
       svg("text", { x: scale.x(value), y: HEIGHT - 10, class: "chart-text middle" }, value.toLocaleString("en"))),
     svg("text", { x: width - EDGE.right, y: HEIGHT - 10, class: "chart-text end" }, labels.x));
 }

@@ -31,7 +31,7 @@ async function load() {
 
 function drawImports() {
   fill(byId("imports"), state.imports.length ? el("details", { class: "card" },
-    el("summary", {}, `${state.imports.length} imports, ${thousands(state.imports.reduce((sum, one) => sum + one.stored, 0))} messages`),
+    el("summary", {}, `${state.imports.length === 1 ? "1 import" : `${state.imports.length} imports`}, ${thousands(state.imports.reduce((sum, one) => sum + one.stored, 0))} messages`),
     [...state.imports].reverse().map((one) => el("div", {},
       el("h3", {}, when(one.at), " ", el("span", { class: "soft" }, `${thousands(one.stored)} of ${thousands(one.messages)} messages are new`)),
       el("ul", {}, one.files.map((file) => el("li", {}, `${file.name}: ${file.source ?? ""}, ${thousands(file.messages ?? 0)} messages`, file.trouble ? el("span", { class: "problem" }, ` ${file.trouble}`) : ""))),
@@ -75,9 +75,9 @@ function personRow(one) {
     el("td", { class: "name", dir: "auto" }, one.person, one.is_me ? el("span", { class: "badge" }, "you") : "", one.shown !== one.person ? el("small", {}, `shown as ${one.shown}`) : "",
       el("small", { class: "soft" }, Object.entries(one.platforms).map(([name, count]) => (count > 1 ? `${count} ${name}` : name)).join(", "))),
     el("td", {}, el("span", { class: `badge ${one.consent === "clone" ? "good" : one.consent === "no" ? "bad" : ""}` }, one.is_bot ? "bot" : CONSENTS[one.consent]), record ? el("small", { class: "soft record" }, record) : ""),
-    el("td", { class: "number" }, thousands(one.messages)),
-    el("td", { class: "soft" }, one.first ? `${one.first} – ${one.last}` : "no times"),
-    el("td", {}, one.is_bot ? "" : el("div", { class: "row" },
+    el("td", { class: "number", data: { label: "messages" } }, thousands(one.messages)),
+    el("td", { class: "days" }, one.first ? `${one.first} – ${one.last}` : "no times"),
+    el("td", { class: "change" }, one.is_bot ? "" : el("div", { class: "row changes" },
       one.consent === "clone" ? does("deny", "Withdraw") : does("allow", "Agreed"),
       one.consent === "no" ? does("context", "Context") : one.consent === "context" ? does("deny", "Leave out") : "",
       one.is_me ? "" : does("me", "That is me"), does("rename", "Rename"))));
@@ -172,12 +172,13 @@ async function loadChannels() {
   filter.elements.until.value = state.filter.until;
   const rows = channels.map((row) => {
     const box = el("input", { type: "checkbox", name: "channel", value: row.channel ?? "", "aria-label": `Count ${row.channel ?? "this chat"}` });
-    box.checked = isOn(row);
+    box.checked = !row.channel || isOn(row);
+    box.disabled = !row.channel; // a filter goes by names
     return el("tr", {},
       el("td", {}, box),
       el("td", { class: "name", dir: "auto" }, [row.space, row.channel].filter(Boolean).join(" / ") || row.channel_id, el("small", { class: "soft" }, row.source, row.sample ? ` · ${row.sample.slice(0, 80)}` : "")),
       el("td", { class: "number" }, thousands(row.messages)), el("td", { class: "number" }, thousands(row.people)),
-      el("td", { class: "soft" }, row.first ? `${row.first} – ${row.last}` : ""));
+      el("td", { class: "days" }, row.first ? `${row.first} – ${row.last}` : ""));
   });
   fill(byId("channel-rows"), rows.length ? rows : el("tr", {}, el("td", { colspan: "5", class: "soft" }, "No channels yet.")));
   tellFilter();
@@ -185,7 +186,7 @@ async function loadChannels() {
 
 function wantedFilter() {
   const boxes = [...filter.querySelectorAll("[name=channel]")];
-  const on = boxes.filter((box) => box.checked).map((box) => box.value);
+  const on = boxes.filter((box) => box.checked && box.value).map((box) => box.value);
   const off = boxes.filter((box) => !box.checked).map((box) => box.value);
   const named = [...new Set(off.length === 0 ? [] : on.length <= off.length ? on : off.map((name) => `!${name}`))];
   return { channels: named, since: filter.elements.since.value.trim(), until: filter.elements.until.value.trim() };

@@ -2,12 +2,12 @@
 
 import { svg } from "./chart.js";
 
-const WIDTH = 760;
+const WIDTH = 720;
 const BAR = 14;
 const GAP = 16;
 const LEAST = 4;
-const LEFT = 150;
-const RIGHT = 520;
+const LEFT = 120;
+const RIGHT = 480;
 
 const classOf = (action) => (action === "drop" ? "drop-out" : action);
 
@@ -16,7 +16,7 @@ export function flowPicture(ledger, labels) {
   const actions = Object.keys(labels).filter((action) => ledger.totals[action] > 0);
   const rows = actions.map((action) => ({ action, count: ledger.totals[action], rules: ledger.rows.filter((row) => row.action === action) }));
   const total = Math.max(1, rows.reduce((sum, row) => sum + row.count, 0));
-  const inner = 300;
+  const inner = 210;
   const size = (count) => Math.max(LEAST, (count / total) * inner);
   const heights = rows.map((row) => Math.max(size(row.count), 20));
   const height = heights.reduce((sum, one) => sum + one + GAP, 0) + 10;

@@ -41,7 +41,7 @@ async function loadDeck() {
   const isPrivate = byId("private").checked;
   const found = await get(`/api/game/deck?adapter=${encodeURIComponent(adapter)}&private=${isPrivate}`);
   cards = found.cards;
-  byId("private-count").textContent = `${found.private} cards`;
+  byId("private-count").textContent = `(${found.private})`;
   const unseen = cards.filter((card) => card.is_shown === null).length;
   const shown = cards.filter((card) => card.is_shown).length;
   byId("deck-state").textContent = `${shown} of ${cards.length} cards may be shown${unseen ? `; ${unseen} are not looked through yet` : ""}.`;
@@ -95,12 +95,14 @@ function draw(game) {
   if (!stream) stream = follow("/api/game/events", { on: (kind, data) => (kind === "game" ? draw(data) : guarded(load)()), state: (now) => { if (now === "gone") { stream = null; guarded(load)(); } } });
   byId("code").textContent = game.code ?? "closed";
   byId("code").setAttribute("aria-label", game.code ? [...game.code].join(" ") : "closed");
-  fill(byId("address"), state.address ? ["Friends in the same network open ", el("b", {}, state.address), " and type the code."]
+  fill(byId("address"), state.address ? ["Friends in the same network open ", el("b", {}, state.address), " and type the code, or follow the link ", el("code", { class: "link" }, `${state.address}#code=${game.code ?? ""}`), "."]
     : ["Only this machine can connect now. For friends in the same network, start it as ", el("code", {}, "myna serve --host 0.0.0.0 --key-file FILE"), "; a second browser here opens ", el("a", { href: "/join", target: "_blank", rel: "noopener" }, "/join"), "."]);
   fill(byId("players"), game.players.map(playerView));
   if (!game.players.length) fill(byId("players"), el("li", { class: "soft" }, "Nobody yet."));
   round.show(game.round, game.rounds);
   byId("round").hidden = !game.round;
+  byId("lobby").hidden = game.number > 0;
+  byId("points-card").hidden = !game.table.length;
   byId("next").textContent = game.number === 0 ? "Begin" : game.number >= game.rounds ? "Show the end" : "Next round";
   byId("next").hidden = game.is_over || Boolean(game.round && !game.round.is_revealed);
   byId("reveal").hidden = !(game.round && !game.round.is_revealed);

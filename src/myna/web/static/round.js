@@ -53,6 +53,7 @@ export function roundView(node, onGuess) {
 }
 
 function verdict(round) {
+  if (!round.is_player) return "";
   if (!round.is_revealed) {
     if (!round.plays) return "You sit this round out: you wrote this, or were answered.";
     if (!round.guess) return "";

@@ -5,9 +5,10 @@ import { byId, el, fill } from "./dom.js";
 import { dropZone } from "./drop.js";
 import { commandLine, jobPanel } from "./jobs.js";
 
-const FEW = 12;
+const FEW = 40;
 const STEPS = ["chats", "you", "agreed", "make", "hello"];
 const WAIT_MS = 700;
+const MAX_TRIES = 300;
 let walk = null;
 let people = [];
 let more = false; // further chats are being dropped
@@ -73,6 +74,7 @@ function drawAgreed() {
 function choice(type, name, one, on) {
   const box = el("input", { type, name, value: one.person });
   box.checked = on;
+  box.disabled = type === "checkbox" && on; // consent is withdrawn on the page Data
   return el("label", { class: "choice", dir: "auto" }, box, el("b", {}, one.person), el("span", { class: "soft" }, `${one.messages.toLocaleString("en")} messages`));
 }
 
@@ -133,11 +135,14 @@ byId("hello").addEventListener("click", guarded(async () => {
   byId("hello").disabled = true;
   byId("hello").textContent = "The clone wakes up…";
   if (!walk.is_served || walk.job?.state === "done") await post("/api/start/open");
-  for (;;) {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
     const found = await get("/api/start").catch(() => null);
     if (found?.is_served) return location.assign("/");
   }
+  byId("hello").disabled = false;
+  byId("hello").textContent = "Talk with it";
+  return notify("The clone does not open: the terminal of myna serve says why.", "problem");
 }));
 
 guarded(load)();
