@@ -261,13 +261,3 @@ def test_a_stage_that_lost_a_file_counts_as_not_run(tmp_path: Path) -> None:
     assert workspace.read_manifest(tmp_path)
     (tmp_path / "samples.parquet").unlink()
     assert workspace.read_manifest(tmp_path) is None
-
-
-@pytest.mark.parametrize("left", [b"", b"PAR1", b"PAR1 and then it breaks off", b"\0" * 200])
-def test_a_damaged_table_is_named(space: Workspace, left: bytes) -> None:
-    folder = space.messages / "tea-0"
-    folder.mkdir(parents=True)
-    (folder / "0.parquet").write_bytes(left)
-    (folder / "import.json").write_text('{"imported_at": "x", "files": [], "counts": {}}')
-    with pytest.raises(WorkspaceError, match=r"0\.parquet is damaged: delete the folder tea-0"):
-        space.message_files()

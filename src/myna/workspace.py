@@ -38,7 +38,6 @@ MANIFEST = "manifest.json"
 MIN_FREE_BYTES = 2**20
 """With less on the disk, an error of a library that writes is taken for one of a full disk."""
 IMPORT_RECORD = "import.json"
-_PARQUET = b"PAR1"
 
 
 @dataclass(frozen=True)
@@ -121,15 +120,8 @@ class Workspace:
         return sorted(records, key=lambda record: (record.imported_at, record.folder))
 
     def message_files(self) -> list[Path]:
-        """The message tables, as imported one after the other.
-
-        Raises:
-            WorkspaceError: one is damaged.
-        """
-        tables = [table for record in self.import_records() for table in record.tables]
-        for table in tables:
-            _check_table(table)
-        return tables
+        """The message tables, as imported one after the other."""
+        return [table for record in self.import_records() for table in record.tables]
 
     @property
     def prepared(self) -> Path:
@@ -234,20 +226,6 @@ def find(start: Path) -> Workspace:
             leftovers.clear(folder)
             return Workspace(folder)
     raise WorkspaceError(f"{start} is not in a myna workspace: make one with `myna new NAME`")
-
-
-def _check_table(table: Path) -> None:
-    """Raise WorkspaceError if a Parquet file does not begin and end like one."""
-    size = table.stat().st_size
-    with table.open("rb") as stream:
-        begin = stream.read(len(_PARQUET))
-        stream.seek(max(0, size - len(_PARQUET)))
-        is_whole = size > 2 * len(_PARQUET) and begin == stream.read() == _PARQUET
-    if not is_whole:
-        raise WorkspaceError(
-            f"{table} is damaged: delete the folder {table.parent.name} around it, and import that "
-            "chat again"
-        )
 
 
 @contextmanager

@@ -165,6 +165,19 @@ def test_inspect_shows_reactions_by_their_kind_and_number(friends: Path, tmp_pat
     assert row["reactions"] == [{"name": "🍵", "count": 2}]
 
 
+@pytest.mark.parametrize("left", [b"", b"PAR1", b"PAR1 and then it breaks off"])
+def test_a_damaged_table_is_named(friends: Path, tmp_path: Path, left: bytes) -> None:
+    space = shutil.copytree(friends, tmp_path / "friends")
+    [table] = (space / "messages").glob("*/*.parquet")
+    samples = space / "prepared" / "samples.parquet"
+    for path, line in ((samples, ["inspect"]), (table, ["people"]), (table, ["channels"])):
+        path.write_bytes(left)
+        done = run(tmp_path, ["-C", str(space), *line])
+        assert done.status == 1
+        assert f"{path} is damaged: " in done.err
+        assert "Traceback" not in done.err
+
+
 def test_inspect_audits_searches_and_writes_a_page(friends: Path) -> None:
     audited = run(friends, ["inspect", "--audit", "--json"])
     assert (audited.status, audited.json()["fatal"]) == (0, [])

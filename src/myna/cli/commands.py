@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -102,10 +103,27 @@ def main() -> None:
     except OSError as error:
         _fail(error, _system_error(error), 1)
     except Exception as error:
-        if not type(error).__module__.startswith("polars."):
+        if not type(error).__module__.startswith("polars.") or not (table := _damaged_table()):
             raise
-        what = str(error).partition("\n")[0]
-        _fail(error, f"a table is damaged ({what}): run `myna prepare`, or import again", 1)
+        remedy = "run `myna prepare`"
+        if table.parent.name != "prepared":
+            remedy = f"delete the folder {table.parent.name} around it, and import that chat again"
+        _fail(error, f"{table} is damaged: {remedy}", 1)
+
+
+def _damaged_table() -> Path | None:
+    """The first table of the workspace that cannot be opened; None if there is none."""
+    import polars as pl
+
+    from myna.workspace import find
+
+    folder = next((b for a, b in pairwise(sys.argv) if a in ("-C", "--folder")), ".")
+    for table in sorted(find(Path(folder)).root.rglob("*.parquet")):
+        try:
+            pl.read_parquet_schema(table)
+        except pl.exceptions.PolarsError:
+            return table
+    return None
 
 
 def _system_error(error: OSError) -> str:
