@@ -155,18 +155,16 @@ def speaking_habits(messages: pl.LazyFrame, persons: Sequence[str]) -> dict[str,
     train = messages.filter(pl.col("split") == "train").select(columns).tail(COUNTED_MESSAGES)
     said: dict[tuple[str, bool], list[bool]] = {}
     lines_of: dict[str, list[int]] = {}
-    for _, rows in train.collect().group_by("conversation", maintain_order=True):
-        lines = [
-            (person, line)
-            for person, text in rows.select("person", "text").iter_rows()
-            for line in text.split("\n")
-            if line
-        ]
-        repeats = said_again([line for _, line in lines])
-        for (person, line), repeat in zip(lines, repeats, strict=True):
-            said.setdefault((person, is_short(line)), []).append(repeat)
-        for person, own in groupby(lines, key=lambda line: line[0]):
-            lines_of.setdefault(person, []).append(len(list(own)))
+    rooms: dict[int, list[tuple[int, str, str]]] = {}
+    for conversation, person, text in train.collect().iter_rows():
+        room = rooms.setdefault(conversation, [])
+        room += [(conversation, person, line) for line in text.split("\n") if line]
+    lines = [line for room in rooms.values() for line in room]
+    repeats = said_again([text for _, _, text in lines], [room for room, _, _ in lines])
+    for (_, person, text), repeat in zip(lines, repeats, strict=True):
+        said.setdefault((person, is_short(text)), []).append(repeat)
+    for (_, person), own in groupby(lines, key=lambda line: line[:2]):
+        lines_of.setdefault(person, []).append(len(list(own)))
 
     def share(person: str, *, short: bool) -> float:
         flags = said.get((person, short), [])

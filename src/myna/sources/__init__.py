@@ -4,6 +4,7 @@ A source is a module of this package (its name without a leading underscore) wit
 
     TITLE: str                       display name: "DiscordChatExporter JSON"
     READS: tuple[str, ...]           the FEATURES that it reads
+    MOST_CERTAIN: float              the highest confidence of its recognitions
     recognise(file: ChatFile) -> Recognition | None
     read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | StoredTable]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -16,6 +16,8 @@ from myna.sources._shared.parallel import StoredTable
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from myna.sources._shared.message_table import ParsedTable
 
 FEATURES = {
     "text": "what people wrote",
@@ -56,7 +58,9 @@ class Tally:
     """The account of one file: messages read, records skipped by reason, bytes unread.
 
     `me` is the author_id of the person who made the export, where the export says so. Of a
-    file that `is_short`, messages are missing that leave no unread bytes.
+    file that `is_short`, messages are missing that leave no unread bytes. With `gather`, the
+    messages of a small file may go there, where the table of many files is made at once: that
+    of one takes as long as reading hundreds of messages.
     """
 
     read: int = 0
@@ -68,6 +72,7 @@ class Tally:
     bytes_done: int = 0
     me: str | None = None
     is_short: bool = False
+    gather: Callable[[ParsedTable], None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -100,6 +105,7 @@ class Source(Protocol):
 
     TITLE: str
     READS: tuple[str, ...]
+    MOST_CERTAIN: float
 
     def recognise(self, file: ChatFile) -> Recognition | None:
         """Recognise a file of this platform; None for any other."""
@@ -159,7 +165,25 @@ def parse_columns(text: str) -> dict[str, str]:
     return columns
 
 
+@cache
+def _by_certainty() -> list[tuple[float, str]]:
+    """The highest confidence and the name of each source; those that may be surest first."""
+    limits = ((load_source(name).MOST_CERTAIN, name) for name in names())
+    return sorted(limits, key=lambda one: (-one[0], one[1]))
+
+
 def recognise(file: ChatFile) -> Recognition | None:
-    """Recognise a file by the source with the highest confidence; None for no chat export."""
-    matches = [r for name in names() if (r := load_source(name).recognise(file)) is not None]
-    return max(matches, key=lambda r: r.confidence, default=None)
+    """Recognise a file by the source with the highest confidence; None for no chat export.
+
+    Of several as sure, the first by name. A source that cannot win any more is not asked.
+    """
+    best: Recognition | None = None
+    for limit, name in _by_certainty():
+        if best and (-limit, name) > (-best.confidence, best.source):
+            continue
+        match = load_source(name).recognise(file)
+        if match and (
+            best is None or (-match.confidence, match.source) < (-best.confidence, best.source)
+        ):
+            best = match
+    return best

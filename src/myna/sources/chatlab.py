@@ -126,10 +126,13 @@ class _Chat(NamedTuple):
     members: dict[str, _Member]
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the key "chatlab" with a version in it."""
     text = head_text(file).removeprefix("\ufeff")
-    if _DOCUMENT.search(text) is None:
+    if '"chatlab"' not in text or _DOCUMENT.search(text) is None:
         return None
     header = "a header line" if _HEADER.search(text) else "a header"
     return Recognition("chatlab", 0.97, f"it has {header} of ChatLab's")

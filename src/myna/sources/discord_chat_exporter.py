@@ -147,6 +147,8 @@ class _Document(_Fields):
 
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 
+MOST_CERTAIN = 0.99
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the keys at the beginning, in any order."""

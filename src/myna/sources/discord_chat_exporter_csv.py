@@ -40,6 +40,8 @@ READS = ("text", "mentions", "attachments", "voice", "stickers", "calls", "syste
 _NEEDED = {"Author", "Date", "Content", "Attachments"}
 _KNOWN = {"AuthorID", "Reactions", "", *_NEEDED}
 
+MOST_CERTAIN = 0.98
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the names of its columns, all of them."""

@@ -37,8 +37,9 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import channel_of
-from myna.sources._shared.discord_page import Author, PageReader
+from myna.sources._shared.discord import Author, channel_of
+from myna.sources._shared.discord_page import PageReader
+from myna.sources._shared.discord_page_elements import INSIDE_MESSAGE
 from myna.sources._shared.html import html_tokens, unescape
 from myna.sources._shared.message_table import ParsedMessage
 from myna.sources._shared.text import BLOCK_CHARS, head_text, open_text
@@ -53,6 +54,8 @@ _ACCOUNT = re.compile(
     rb"title=(\"[^\"<>]*+\"|[^\s\"<>]++) data-user-id=\"?([0-9]++)\"?[^<>]*+>([^<]*+)<"
 )
 _ZONE = re.compile(rb"postamble__entry\"?>\s*Timezone: UTC([+-])([0-9]{1,2})(?:[.,]([0-9]))?")
+
+MOST_CERTAIN = 0.97
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -76,11 +79,13 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
     page = PageReader(channel_of(file), users, zone, tally)
-    for token in html_tokens(file):
-        for message in page.feed(token):
-            page.message_count += 1
-            tally.bytes_done = min(token.end, file.size)
-            yield message
+    for token in html_tokens(file, b"data-message-id", INSIDE_MESSAGE):
+        page.feed(token)
+        if page.ended:
+            page.message_count += len(page.ended)
+            tally.bytes_done = min(max(token.end, page.complete_until), file.size)
+            yield from page.ended
+            page.ended.clear()
     if not page.has_log:
         raise SourceError(
             f"{file.location} is no page of DiscordChatExporter: it has no chat log; "

@@ -81,6 +81,8 @@ class _Channel(NamedTuple):
 
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the fields of the first message, or by its name and those of its folder."""

@@ -114,6 +114,9 @@ class MatrixRoom:
         return accounts[0] if len(accounts) == 1 else None
 
 
+MOST_CERTAIN = 0.95
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the first keys."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -119,6 +119,8 @@ class _Group(msgspec.Struct):
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 _BOM = b"\xef\xbb\xbf"
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise messages by their keys, and lists of members by their file names."""

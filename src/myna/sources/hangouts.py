@@ -48,6 +48,8 @@ _KEYS = (b'"conversation_id"', b'"participant_data"', b'"self_conversation_state
 _BEGINNING = re.compile(rb'\{\s*"(?:conversations|conversation_state|continuation_end_timestamp)"')
 _PHOTO_KINDS = {"PHOTO": "image", "ANIMATED_PHOTO": "gif", "VIDEO": "video"}
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the keys of its conversations."""

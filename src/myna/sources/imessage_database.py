@@ -119,6 +119,9 @@ class _Chat(NamedTuple):
     guid: str | None
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the database by its tables or, if they are not in the head, its name."""
     if not file.head.startswith(_MAGIC):

@@ -109,6 +109,8 @@ _SYSTEM = {
     "Shared location!",
 }
 
+MOST_CERTAIN = 0.95
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by a first line with a date, and a line that is a date above a name."""

@@ -52,6 +52,9 @@ class _Survey(NamedTuple):
     edited: set[str]
 
 
+MOST_CERTAIN = 0.95
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the list and the keys of its events."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()

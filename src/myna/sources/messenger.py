@@ -159,6 +159,9 @@ class _Chat(NamedTuple):
     is_garbled: bool
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the keys of messages, or those around them."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()

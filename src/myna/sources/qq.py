@@ -92,6 +92,8 @@ class _Line(NamedTuple):
 
 _Head = _Section | _Line
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by its preamble, or by a chat's name and the lines of messages."""

@@ -73,6 +73,9 @@ class _Chat(NamedTuple):
     me: str | None
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the exporter's name, or the keys of its messages."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -75,6 +75,8 @@ _NOT_EXPORTED = re.compile(
 )
 _STICKER = re.compile(r"\(\( ([^\n]*) \)\)")
 
+MOST_CERTAIN = 0.95
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the file's name and its first message."""

@@ -91,6 +91,8 @@ _OUTGOING = range(21, 27)
 # Keys exchanged, groups and timers changed, sessions ended, and the special types.
 _NOTICE = 0xF_0040_0000 | 0xF_0000 | 0xFF00
 
+MOST_CERTAIN = 0.95
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the first message, or by the names of the columns."""

@@ -86,6 +86,8 @@ _DETAILED = re.compile(r"(.*) \(([^()]*)\)")
 _FILE = re.compile(r"(.*) \(([^(),]*), -?\d+ bytes\)")
 _KEYS = ('"conversationId"', '"type"', '"sent_at"')
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the first fields, or by the first record."""

@@ -77,6 +77,9 @@ class _Content(NamedTuple):
     edited: bool = False
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the keys of the document and of its messages."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()

@@ -121,6 +121,8 @@ class _SlackWorkspace(NamedTuple):
 _cache: dict[tuple[tuple[str, int, bytes], ...], _SlackWorkspace] = {}
 """The last export, which hundreds of days share."""
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise times such as "1700000000.000100", and the names of the export's lists."""

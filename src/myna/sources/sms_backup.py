@@ -89,6 +89,9 @@ class _Mms:
     sender: str = ""
 
 
+MOST_CERTAIN = 0.96
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the outermost tag, and those in it."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()

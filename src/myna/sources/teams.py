@@ -71,6 +71,9 @@ class _Body(NamedTuple):
     images: int
 
 
+MOST_CERTAIN = 0.95
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the keys of its messages."""
     head = file.head.removeprefix(_BOM).lstrip()

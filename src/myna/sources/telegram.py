@@ -94,6 +94,8 @@ class _ChatFields(msgspec.Struct):
 _CHAT_FIELDS = msgspec.json.Decoder(_ChatFields)
 _DOCUMENT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+MOST_CERTAIN = 0.98
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the keys at the beginning, and the types of chats and messages."""

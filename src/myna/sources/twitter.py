@@ -75,6 +75,9 @@ class _Archive(NamedTuple):
     groups: dict[str, str]
 
 
+MOST_CERTAIN = 0.98
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the name that such a file gives its list."""
     begin = _BEGINNING.match(file.head)

@@ -132,6 +132,9 @@ class _Table(NamedTuple):
     id: str | None
 
 
+MOST_CERTAIN = 0.93
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by its columns or keys."""
     header = _header(file)

@@ -271,7 +271,9 @@ def _size(text: str, encoding: str) -> int:
 
 def head_lines(file: ChatFile, most: int = 50) -> list[str]:
     """The file's first lines without their ends; the last may be cut off."""
-    text = head_text(file).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = head_text(file).removeprefix("\ufeff")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n", most)[:most]
 
 
