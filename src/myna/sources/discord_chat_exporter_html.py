@@ -47,7 +47,7 @@ from myna.sources._shared.text import BLOCK_CHARS, head_text, open_text
 TITLE = "DiscordChatExporter HTML"
 READS = (
     *("text", "replies", "mentions", "edits", "forwards", "attachments", "stickers", "voice"),
-    *("calls", "system", "bots"),
+    *("calls", "system", "bots", "reactions"),
 )
 
 _ACCOUNT = re.compile(
