@@ -309,7 +309,7 @@ class PageReader:
             self._add_reaction(message, element)
 
     def _add_reaction(self, message: Message, element: Element) -> None:
-        """Add a reaction: its emoji is the picture's text, and of a custom one its title as well."""
+        """Add a reaction: its emoji is the picture's text, of a custom one its title as well."""
         picture, count = self.builder.values, self.builder.text.strip()
         emoji, title = picture.get("alt", ""), element.title or picture.get("title", "")
         name = emoji if emoji and emoji != title else title and f":{title}:"
