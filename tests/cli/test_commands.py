@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import sys
@@ -37,6 +38,24 @@ def test_outside_a_workspace_every_command_says_how_to_make_one(myna: Myna) -> N
         assert done.status == 1
         assert done.err.count("\n") == 1
         assert "make one with `myna new NAME`" in done.err
+
+
+def test_without_a_command_five_lines_say_what_to_do(myna: Myna) -> None:
+    alone = myna()
+    assert (alone.status, alone.err, alone.out.count("\n")) == (0, "", 5)
+    assert "myna start" in alone.out
+    myna("new", "friends")
+    assert "next: myna import PATH" in myna("-C", "friends").out
+
+
+def test_a_path_that_is_not_there_is_told_before_anything_is_asked(myna: Myna) -> None:
+    myna("new", "friends")
+    done = myna("-C", "friends", "import", "/nope")
+    assert done.status == 1
+    assert done.err.splitlines() == [
+        "looking for chats",
+        "myna: /nope does not exist: check the path",
+    ]
 
 
 def test_import_tells_what_it_read_and_adds_only_what_is_new(myna: Myna, tmp_path: Path) -> None:
@@ -86,7 +105,7 @@ def test_a_folder_gives_its_chats_whatever_else_is_in_it(myna: Myna, tmp_path: P
     assert done.status == 0
     assert done.json()["stored"] == 30
     assert done.json()["no_chats"] == {".png": 1}
-    assert "left out 1 files that are not chat exports: 1 .png" in done.err
+    assert "left out 1 file that is no chat export: 1 .png" in done.err
 
 
 def test_a_truncated_export_gives_its_complete_messages_and_says_what_is_lost(
@@ -139,8 +158,13 @@ def test_the_ledger_balances_and_inspect_shows_samples(friends: Path) -> None:
     shown = run(friends, ["inspect", "0", "--tokens"])
     assert shown.status == 0
     assert "A chat in walks: Ana, Ben, Cy." in shown.out
+    rows = re.findall(r"^ *(\d+) +(–|\d+) +('.*')$", shown.out, re.MULTILINE)
+    assert any(label == "–" for _, label, _ in rows)
+    assert all(label in ("–", token) for token, label, _ in rows)
+    assert {"':'", "'\\n'"} <= {text for *_, text in rows}
     [sample] = run(friends, ["inspect", "0", "--json"]).json()
     assert sample["target_spans"][-1]["end"] <= len(sample["ids"]) <= 128
+    assert len(rows) == len(sample["ids"])
     missing = run(friends, ["inspect", "99999"])
     assert missing.status == 2
     assert "no sample 99999: train has samples 0 to" in missing.err

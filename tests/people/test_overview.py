@@ -58,7 +58,7 @@ class TestSuggestions:
                 for n, (source, name, _) in enumerate(accounts)
             )
         )
-        found = overview.suggest_merges(people, stored(folder, frame))
+        found = overview.suggest_merges(people, overview.account_names(stored(folder, frame)))
         return [(s.first, s.second, s.because) for s in found]
 
     def test_the_same_name_whatever_its_case_and_signs(self, tmp_path: Path) -> None:
@@ -71,6 +71,43 @@ class TestSuggestions:
 
     def test_short_names_are_alike_by_chance(self, tmp_path: Path) -> None:
         assert self.found(tmp_path, ("x", "Al", None), ("y", "al", None)) == []
+
+    def test_a_first_name_that_only_one_full_name_of_another_platform_has(
+        self, tmp_path: Path
+    ) -> None:
+        found = self.found(tmp_path, ("x", "Jonas", None), ("y", "Jonas Berg", None))
+        assert found == [("Jonas Berg 1", "Jonas 0", "the same first name")]
+        both = (("x", "Jonas", None), ("y", "Jonas Berg", None), ("y", "Jonas Abt", None))
+        assert self.found(tmp_path, *both) == []
+        assert self.found(tmp_path, ("x", "Jonas", None), ("x", "Jonas Berg", None)) == []
+
+    def test_one_person_is_suggested_once_by_the_strongest_reason(self, tmp_path: Path) -> None:
+        accounts = (("x", "Mira", None), ("y", "Mira", None), ("z", "Mira Lee", None))
+        assert self.found(tmp_path, *accounts) == [
+            ("Mira 0", "Mira 1", "the same name"),
+            ("Mira Lee 2", "Mira 0", "the same first name"),
+        ]
+
+    def test_whoever_writes_most_comes_first_and_the_owner_keeps_their_name(
+        self, tmp_path: Path
+    ) -> None:
+        said = ["Ana"] * 2 + ["Bob"] * 4 + ["Me"]
+        frame = table([{"author": name, "text": "x"} for name in said])
+        more = frame.with_columns(source=pl.lit("y"))
+        persons = [
+            Person(f"{name}{end}", (f"{source}:{name}",), "context")
+            for source, end in (("test", ""), ("y", " 2"))
+            for name in ("Ana", "Bob")
+        ]
+        people = People((*persons, Person("Me", ("test:Me",), "context")), me="Ana 2")
+        names = overview.account_names(stored(tmp_path, pl.concat([frame, more])))
+        found = overview.suggest_merges(people, names)
+        assert [(s.first, s.second, s.because, s.messages) for s in found] == [
+            ("Bob", "Bob 2", "the same name", (4, 4)),
+            ("Ana 2", "Ana", "the same name", (2, 2)),
+            ("Ana 2", "Me", "Me is whoever made an export", (2, 1)),
+        ]
+        assert overview.suggest_merges(people, names, {("Bob", "Bob 2")})[0].first == "Ana 2"
 
 
 def bots(folder: Path, *said: str, author: str = "Beep") -> list[tuple[str, str]]:

@@ -26,21 +26,22 @@ from myna.cli import (
     people,
     prepare,
     serve,
+    start,
     status,
     train,
 )
-from myna.cli._terminal import note, start_clock
+from myna.cli._terminal import find_workspace, note, start_clock
 from myna.errors import MynaError
 
 app = typer.Typer(
     name="myna",
     help="Turn chat history into a language model that talks like the people in it.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(start.NAME)(start.command)
 app.command(new.NAME)(new.command)
 app.command(import_.NAME)(import_.command)
 app.add_typer(people.app, name=people.NAME)
@@ -64,6 +65,13 @@ for module in (
 MAX_ERROR_CHARS = 2_000
 """Characters of an error that are shown: it may quote what was given."""
 
+GREETING = """\
+myna makes a language model that talks like the people in your chats, on this machine.
+  myna start        asks four questions, and does all of it
+  myna new friends  makes a workspace, to go step by step: it says what comes next
+  myna demo         shows it on the crew of Apollo 11, in some eight minutes
+  myna --help       lists the commands; myna COMMAND --help explains one"""
+
 
 def _print_version(wanted: bool) -> None:
     if wanted:
@@ -71,7 +79,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def options(
     ctx: typer.Context,
     folder: Annotated[
@@ -85,8 +93,22 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Take the options that come before the command."""
+    """Take the options that come before the command; without one, say what to do."""
     ctx.obj = folder
+    if ctx.invoked_subcommand is None:
+        _greet(ctx)
+
+
+def _greet(ctx: typer.Context) -> None:
+    """Print the state of the workspace here; outside of one, what to type."""
+    from myna.errors import WorkspaceError
+
+    try:
+        find_workspace(ctx)
+    except WorkspaceError:
+        typer.echo(GREETING)
+    else:
+        status.command(ctx)
 
 
 def main() -> None:

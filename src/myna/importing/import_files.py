@@ -77,6 +77,8 @@ class ImportResult:
     notes: list[str] = field(default_factory=list)
     trouble: str | None = None
     copy_of: str = ""
+    owner: str = ""
+    """The account of whoever made the export, if the file tells."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -293,7 +295,8 @@ class _GroupImport:
         if result.messages and not result.texts:
             result.notes.append("none of its messages has a text: there is nothing to train on")
         if tally.me is not None and result.messages:
-            self.my_accounts.add(f"{one.platform}:{tally.me}")
+            result.owner = f"{one.platform}:{tally.me}"
+            self.my_accounts.add(result.owner)
 
     def _new_waiting(
         self, waiting: WaitingTables, message_filter: NewMessageFilter, read: list[_ReadFile]

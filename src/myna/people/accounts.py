@@ -9,7 +9,14 @@ from hashlib import blake2b
 import polars as pl
 
 from myna.messages import COUNTED_REACTIONS, SCHEMA
-from myna.people import MAX_NAME_CHARS, Consent, People, Person, sanitize_name
+from myna.people import (
+    MAX_NAME_CHARS,
+    UNNAMED_OWNER,
+    Consent,
+    People,
+    Person,
+    sanitize_name,
+)
 
 # Names that platforms and exporters write for somebody whom they do not know, or not any more.
 _PLACEHOLDERS = re.compile(
@@ -60,8 +67,8 @@ def add_people(
 
     Accounts with the same name stay separate persons: the second gets a number. Bots get
     consent "no", and placeholders such as "Facebook user" at most "context". The user who made
-    the export becomes `me`, if no person is yet. A default of "clone" counts for these people
-    only, and is not kept for those of later imports.
+    the export becomes `me`, if no person with a name is yet. A default of "clone" counts for
+    these people only, and is not kept for those of later imports.
 
     Args:
         people: the known people.
@@ -74,6 +81,9 @@ def add_people(
     owned = {a for p in persons for a in p.accounts}
     numbers: dict[str, int] = {}
     owner = people.me
+    is_unnamed = owner == UNNAMED_OWNER and not any(
+        p.name == owner and p.consent == "clone" for p in persons
+    )
     for account, author, is_bot in accounts.iter_rows():
         if account in owned:
             continue
@@ -86,8 +96,8 @@ def add_people(
         consent: Consent = "no" if is_bot else default
         if consent == "clone" and is_placeholder(author or account.partition(":")[2]):
             consent = "context"
-        if account in my_accounts and not owner and not is_bot:
-            owner = name
+        if account in my_accounts and not is_bot and (not owner or is_unnamed):
+            owner, is_unnamed = name, name == UNNAMED_OWNER
         persons.append(Person(name, (account,), consent, is_bot))
     kept = people.default_consent if default == "clone" else default
     return People(tuple(persons), kept, owner, people.forgotten)
