@@ -25,6 +25,8 @@ def imported(space: Workspace, name: str = "tea", stored: int = 12) -> None:
     (space.messages / name).mkdir(parents=True)
     (space.messages / name / "0.parquet").touch()
     ImportRecord(space.messages / name, name, [{}], stored, stored).save()
+    if not space.people_file.exists():
+        space.people_file.write_text('[people.Ana]\nconsent = "clone"')
 
 
 def prepared(space: Workspace, fingerprint: str = "abc") -> None:
@@ -110,7 +112,7 @@ class TestStale:
         assert self.reasons(done) == {}
 
     def test_another_choice_in_people_toml(self, done: Workspace) -> None:
-        done.people_file.write_text("[people.Ana]")
+        done.people_file.write_text('[people.Anna]\nconsent = "clone"')
         assert self.reasons(done) == {"prepare": ["people.toml has changed"]}
 
     def test_settings_of_samples(self, done: Workspace) -> None:
@@ -147,6 +149,23 @@ class TestStale:
     def test_new_matrices_make_the_report_stale(self, done: Workspace) -> None:
         (done.adapter("group") / "adapter_model.safetensors").write_text("others")
         assert self.reasons(done) == {"evaluate": ["adapter group has changed"]}
+
+
+def test_somebody_has_to_agree_before_anything_is_prepared(space: Workspace) -> None:
+    space.people_file.write_text("[people.Ana]")
+    imported(space)
+    _, prepare, *_ = stages.status(space)
+    assert prepare.summary == "nobody may be cloned yet"
+    assert stages.next_command(stages.status(space)) == 'myna people me "YOUR NAME"'
+    space.people_file.write_text('me = "Ana"\n[people.Ana]')
+    assert stages.next_command(stages.status(space)) == 'myna people me "Ana"'
+
+
+def test_another_adapter_has_settings_of_its_own(space: Workspace) -> None:
+    for do in (imported, prepared, trained, lambda space: trained(space, "ana")):
+        do(space)
+    changed(space, "# lora_r = 16", "lora_r = 8")
+    assert (states(space)[2], states(space, "ana")[2]) == ("stale", "done")
 
 
 def test_an_adapter_of_too_few_steps_says_so(space: Workspace) -> None:

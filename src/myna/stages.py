@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from myna import people as people_
 from myna import workspace as workspace_
 from myna.artifacts import ADAPTER_FILE, AdapterInfo, PreparedInfo, samples_manifest
 from myna.choices import DEFAULT_ADAPTER
@@ -123,12 +124,25 @@ def _imported(workspace: Workspace) -> Stage:
 
 
 def _prepared(workspace: Workspace, settings: Settings) -> Stage:
+    asking = consent_command(workspace) if workspace.message_files() else ""
+    command = asking or "myna prepare"
     if workspace_.read_manifest(workspace.prepared) is None:
-        return Stage("prepare", "missing", "no samples yet", command="myna prepare")
+        summary = "nobody may be cloned yet" if asking else "no samples yet"
+        return Stage("prepare", "missing", summary, command=command)
     info = PreparedInfo.load(workspace)
     counts = ", ".join(f"{n:,} {split}" for split, n in sorted(info.samples.items()))
     summary = f"{info.trained_tokens:,} trained tokens in samples: {counts}"
-    return _stale_or_done("prepare", summary, stale_samples(workspace, settings), "myna prepare")
+    return _stale_or_done("prepare", summary, stale_samples(workspace, settings), command)
+
+
+def consent_command(workspace: Workspace) -> str:
+    """The command by which the first person may be cloned; "" if somebody may be."""
+    people = people_.load(workspace.people_file)
+    if people_.persona_names(people):
+        return ""
+    if people.me:
+        return f'myna people me "{people.me}"'
+    return 'myna people me "YOUR NAME"'
 
 
 def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
@@ -154,7 +168,10 @@ def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
         reason = f"it has learned from {person}, who may not be cloned now"
         without = _for_adapter(f'myna train --without "{person}"', adapter)
         return Stage("train", "stale", summary, [reason], without)
-    reasons = workspace_.stale_reasons(manifest, train_inputs(workspace), train_settings(settings))
+    wanted = train_settings(settings)
+    if adapter != DEFAULT_ADAPTER:  # it has settings of its own: they were chosen by options
+        wanted = manifest["settings"]
+    reasons = workspace_.stale_reasons(manifest, train_inputs(workspace), wanted)
     return _stale_or_done("train", summary, reasons, command)
 
 
