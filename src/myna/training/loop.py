@@ -107,6 +107,8 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingResult:
     history = _read_history(work / "log.jsonl", step, main)
     if step:
         callbacks.report(f"resuming after step {step}")
+    else:
+        callbacks.report("training begins; the first steps also tell the speed")
     save_every = config.seconds(settings.checkpoint_every)
     saved_at = job.clock.now()
     scheduled = schedule.next(step)
