@@ -9,6 +9,7 @@ import stat
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.chats import walks
 from tests.cli.conftest import Myna, run, start
@@ -167,6 +168,38 @@ def test_the_ledger_balances_and_inspect_shows_samples(friends: Path) -> None:
     missing = run(friends, ["inspect", "99999"])
     assert missing.status == 2
     assert "no sample 99999: train has samples 0 to" in missing.err
+
+
+def test_inspect_shows_reactions_by_their_kind_and_number(friends: Path, tmp_path: Path) -> None:
+    space = shutil.copytree(friends, tmp_path / "friends")
+    [sample] = run(space, ["inspect", "0", "--json"]).json()
+    path = space / "prepared" / "messages.parquet"
+    kept = pl.read_parquet(path)
+    liked = pl.Series([[{"name": "🍵", "count": 2}]], dtype=kept.schema["reactions"])
+    is_in = (pl.col("conversation") == sample["conversation"]).and_(
+        pl.col("conversation").cum_count().over("conversation") == 2
+    )
+    kept.with_columns(
+        reactions=pl.when(is_in).then(pl.lit(liked)).otherwise("reactions")
+    ).write_parquet(path)
+    shown = run(space, ["inspect", "0"]).out
+    assert "🍵 2  on " in shown
+    [sample] = run(space, ["inspect", "0", "--json"]).json()
+    [row] = sample["reactions"]
+    assert row["reactions"] == [{"name": "🍵", "count": 2}]
+
+
+@pytest.mark.parametrize("left", [b"", b"PAR1", b"PAR1 and then it breaks off"])
+def test_a_damaged_table_is_named(friends: Path, tmp_path: Path, left: bytes) -> None:
+    space = shutil.copytree(friends, tmp_path / "friends")
+    [table] = (space / "messages").glob("*/*.parquet")
+    samples = space / "prepared" / "samples.parquet"
+    for path, line in ((samples, ["inspect"]), (table, ["people"]), (table, ["channels"])):
+        path.write_bytes(left)
+        done = run(tmp_path, ["-C", str(space), *line])
+        assert done.status == 1
+        assert f"{path} is damaged: " in done.err
+        assert "Traceback" not in done.err
 
 
 def test_inspect_audits_searches_and_writes_a_page(friends: Path) -> None:

@@ -108,3 +108,55 @@ class TestSuggestions:
             ("Ana 2", "Me", "Me is whoever made an export", (2, 1)),
         ]
         assert overview.suggest_merges(people, names, {("Bob", "Bob 2")})[0].first == "Ana 2"
+
+
+def bots(folder: Path, *said: str, author: str = "Beep") -> list[tuple[str, str]]:
+    rows = [{"author": author, "text": text} for text in said]
+    rows += [{"author": "Ana", "text": f"and then we went to place number {n}"} for n in range(3)]
+    known = People(
+        (Person(author, (f"test:{author}",), "context"), Person("Ana", ("test:Ana",), "context"))
+    )
+    return overview.suggest_bots(known, stored(folder, table(rows)))
+
+
+def test_a_bridge_is_suggested_as_a_bot(tmp_path: Path) -> None:
+    said = [f"<{who}> the {n}th thing to say" for n in range(8) for who in ("bo", "cy", "dee")]
+    assert bots(tmp_path, *said) == [("Beep", "passes on what 3 others say")]
+
+
+def test_so_is_who_fills_in_a_template(tmp_path: Path) -> None:
+    said = [f"@user{n} has tipped you {n} coins, now you have {n * 7}!" for n in range(25)]
+    assert bots(tmp_path, *said) == [("Beep", "most messages fill in the same few templates")]
+
+
+def test_nobody_is_who_talks_as_people_do(tmp_path: Path) -> None:
+    words = [
+        "the",
+        "kettle",
+        "on",
+        "a",
+        "shelf",
+        "with",
+        "cups",
+        "and",
+        "cake",
+        "under",
+        "old",
+        "tins",
+        "by",
+        "every",
+        "door",
+    ]
+    said = [" ".join(words[n % 7 : n % 7 + 3 + n % 5]) + f" {words[-n % 14]}" for n in range(40)]
+    assert bots(tmp_path, *said) == []
+    assert bots(tmp_path, *["good morning all"] * 19) == []
+
+
+def test_a_bot_that_is_known_is_not_suggested_and_none_is_changed(tmp_path: Path) -> None:
+    said = [f"you have {n} coins in your tin" for n in range(30)]
+    known = People((Person("Beep", ("test:Beep",), "no", is_bot=True),))
+    tables = stored(tmp_path, table([{"author": "Beep", "text": text} for text in said]))
+    assert overview.suggest_bots(known, tables) == []
+    unknown = People((Person("Beep", ("test:Beep",), "clone"),))
+    assert overview.suggest_bots(unknown, tables)
+    assert unknown.persons[0].consent == "clone"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated
 
@@ -60,6 +63,9 @@ for module in (
     app.command(module.NAME)(module.command)
 
 
+MAX_ERROR_CHARS = 2_000
+"""Characters of an error that are shown: it may quote what was given."""
+
 GREETING = """\
 myna makes a language model that talks like the people in your chats, on this machine.
   myna start        asks four questions, and does all of it
@@ -109,6 +115,8 @@ def _greet(ctx: typer.Context) -> None:
 def main() -> None:
     """Run the command line; an error of myna's is one line on standard error."""
     start_clock()
+    # It tells about kernels of its own that nobody here has asked for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.umask(0o077)  # whatever it writes is for its user alone
     try:
         app()
@@ -119,11 +127,41 @@ def main() -> None:
     except KeyboardInterrupt as error:
         _fail(error, "stopped", 130)
     except OSError as error:
-        _fail(error, f"{error.filename or 'the system'}: {error.strerror or error}", 1)
+        _fail(error, _system_error(error), 1)
+    except Exception as error:
+        if not type(error).__module__.startswith("polars.") or not (table := _damaged_table()):
+            raise
+        remedy = "run `myna prepare`"
+        if table.parent.name != "prepared":
+            remedy = f"delete the folder {table.parent.name} around it, and import that chat again"
+        _fail(error, f"{table} is damaged: {remedy}", 1)
+
+
+def _damaged_table() -> Path | None:
+    """The first table of the workspace that cannot be opened; None if there is none."""
+    import polars as pl
+
+    from myna.workspace import find
+
+    folder = next((b for a, b in pairwise(sys.argv) if a in ("-C", "--folder")), ".")
+    for table in sorted(find(Path(folder)).root.rglob("*.parquet")):
+        try:
+            pl.read_parquet_schema(table)
+        except pl.exceptions.PolarsError:
+            return table
+    return None
+
+
+def _system_error(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f" at {error.filename}" if error.filename else ""
+        return f"the disk is full{place}: free some space and run the command again"
+    return f"{error.filename or 'the system'}: {error.strerror or error}"
 
 
 def _fail(error: BaseException, line: str, exit_status: int) -> None:
     if "--debug" in sys.argv:
         raise error
-    note(f"myna: {' '.join(line.split())}")
+    line = " ".join(line.split())
+    note(f"myna: {line if len(line) <= MAX_ERROR_CHARS else line[:MAX_ERROR_CHARS] + '…'}")
     sys.exit(exit_status)

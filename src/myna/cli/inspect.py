@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from myna.workspace import Workspace
 
 NAME = "inspect"
+MAX_QUOTED_CHARS = 40
+"""Characters of a message beside the reactions to it."""
 
 
 def command(
@@ -49,7 +51,7 @@ def command(
     from myna.errors import SettingsError
     from myna.leftovers import write_bytes
     from myna.preparing.html_reports import samples_page
-    from myna.preparing.prepare import read_samples
+    from myna.preparing.prepare import read_reactions, read_samples
     from myna.workspace import explain_disk_errors
 
     workspace = find_workspace(ctx)
@@ -60,6 +62,8 @@ def command(
         raise SettingsError(f"no sample {number}: {split} has samples 0 to {samples.height - 1}")
     findings = _audit(workspace, samples) if audit or html else None
     rows = [] if audit and not html else _choose_samples(samples, number, search, count, seed)
+    for row in rows:
+        row["reactions"] = read_reactions(workspace, row)
     if html and findings:
         title = f"{workspace.root.name}: {split}"
         with explain_disk_errors(html):
@@ -139,6 +143,10 @@ def _print_sample(
     if plain_text and ended and not row["segments"][-1]["text"].endswith(":"):
         screen.print("⏹", style="cyan", end="")
     screen.print()
+    for liked in row["reactions"]:
+        counts = "  ".join(f"{one['name']} {one['count']}" for one in liked["reactions"])
+        start = liked["text"][:MAX_QUOTED_CHARS]
+        screen.print(one_line(f"   {counts}  on {liked['person']}: {start}"), style="dim")
     if tokens is not None:
         _print_tokens(row, screen, tokens)
 

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from myna import people as people_
+from myna import sources
 from myna import workspace as workspace_
 from myna.errors import SourceError
 from myna.importing.known_messages import NewMessageFilter, WaitingTables, write_table
@@ -39,7 +40,6 @@ from myna.sources import (
     Recognition,
     StoredTable,
     Tally,
-    load_source,
     load_table,
 )
 from myna.sources._shared import files, message_table
@@ -274,10 +274,10 @@ class _GroupImport:
         """The tables of a file; messages of a small one may go to those that wait instead."""
         tally = one.tally
         tally.gather = partial(waiting.add, one.key)
-        source = load_source(one.result.source)
         try:
             with _with_sha256(one.file, one.result):
-                for batch in source.read(replace(one.file, spool_dir=folder), tally):
+                spooling = replace(one.file, spool_dir=folder)
+                for batch in sources.read(one.result.source, spooling, tally):
                     done = min(tally.bytes_done, one.file.size)
                     self.progress(self.bytes_done + done, one.file.name)
                     yield batch
@@ -413,8 +413,7 @@ def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
             f"could not be read; the {messages:,} complete messages are kept: "
             "export it again and import that to get the rest"
         )
-    is_empty = not tally.skipped and any(note.endswith("no messages") for note in tally.notes)
-    if not messages and not is_empty:
+    if not messages and not tally.is_empty:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
         return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None

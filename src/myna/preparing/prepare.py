@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
@@ -351,6 +351,21 @@ def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame
         raise WorkspaceError(f"{workspace.root} has no samples: make them with `myna prepare`")
     samples = pl.read_parquet(path)
     return samples if split is None else samples.filter(pl.col("split") == split)
+
+
+def read_reactions(workspace: Workspace, sample: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages of a sample that got reactions: `person`, `text` and `reactions`, in order.
+
+    Args:
+        workspace: its prepared messages.
+        sample: a row of `read_samples`.
+    """
+    shown = "".join(segment["text"] for segment in sample["segments"])
+    liked = pl.scan_parquet(workspace.prepared / "messages.parquet").filter(
+        pl.col("conversation") == sample["conversation"], pl.col("reactions").list.len() > 0
+    )
+    rows = liked.select("person", "text", "reactions").collect().to_dicts()
+    return [row for row in rows if row["text"].partition("\n")[0] in shown]
 
 
 LEDGER_COLUMNS = ("number", "person", "split", "trained", "rule", "characters")
