@@ -87,7 +87,6 @@ def swapped(talk: Talk) -> Talk:
 
 
 BAD: dict[str, tuple[list[Talk], dict[str, Any]]] = {
-    "overfitted": (TRAIN[:10], {"num_train_epochs": 30, "batch_tokens": 128}),  # 20 messages
     "untrained": (TRAIN[:2], {"num_train_epochs": 1, "learning_rate": 1e-3}),  # one step
     "swapped": ([swapped(talk) for talk in TRAIN], {}),
 }
