@@ -59,7 +59,7 @@ def evaluated(space: Workspace, name: str = "group") -> None:
             "bits_per_character": {"clone": {"value": 1.083}, "floor": {"value": 1.259}},
             "bits_change": {"clone": {"value": -0.14}},
         },
-        "manifest": {"inputs": stages.evaluate_inputs(space, name), "settings": {}},
+        "manifest": {"inputs": stages.report_inputs(space, name), "settings": {}},
     }
     workspace.write_json(space.reports / f"{name}.json", report)
 
@@ -131,7 +131,14 @@ class TestStale:
     def test_a_budget_only_says_when_to_stop(self, done: Workspace) -> None:
         changed(done, 'budget = ""', 'budget = "4m"')
         changed(done, 'checkpoint_every = "60s"', 'checkpoint_every = "5m"')
+        assert self.reasons(done) == {}
+
+    def test_a_clone_that_talks_otherwise_is_measured_again(self, done: Workspace) -> None:
         changed(done, "temperature = 0.9", "temperature = 1.2")
+        assert self.reasons(done) == {"evaluate": ["the section [chat] has changed"]}
+
+    def test_settings_of_chats_that_no_figure_depends_on(self, done: Workspace) -> None:
+        changed(done, "memory = false", "memory = true")
         assert self.reasons(done) == {}
 
     def test_new_samples_make_the_adapter_stale_and_its_report(self, done: Workspace) -> None:

@@ -5,6 +5,7 @@ Light on purpose: `myna status` reads manifests, never a table or a model.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -27,6 +28,8 @@ RUNTIME_SETTINGS = {
     "wandb",
 }
 """Settings of training that do not change the adapter."""
+_NOT_MEASURED = {"slots", "memory", "memory_exchanges", "memory_tokens", "memory_embeddings"}
+"""Settings of [chat] that change no figure of a report."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,15 @@ def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
         **train_inputs(workspace),
         f"adapter {adapter}": workspace_.fingerprint(weights),
         "its metadata": workspace_.fingerprint(folder / ADAPTER_FILE),
+    }
+
+
+def report_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
+    """The inputs of a report: those of `evaluate`, and the settings that a clone talks with."""
+    chat = workspace.settings().chat.model_dump_json(exclude=_NOT_MEASURED)
+    return {
+        **evaluate_inputs(workspace, adapter),
+        "the section [chat]": hashlib.sha256(chat.encode()).hexdigest(),
     }
 
 
@@ -174,7 +186,7 @@ def _evaluated(workspace: Workspace, adapter: str) -> Stage:
         f"({change['clone']['value']:+.1%}) on the test split"
     )
     drawn = report["manifest"]["settings"]  # any draw is a measurement
-    inputs = evaluate_inputs(workspace, adapter)
+    inputs = report_inputs(workspace, adapter)
     reasons = workspace_.stale_reasons(report["manifest"], inputs, drawn)
     return _stale_or_done("evaluate", summary, reasons, command)
 

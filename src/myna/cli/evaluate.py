@@ -91,6 +91,7 @@ def command(
         with progress() as update:
             found = _learning_curve.make(workspace, adapter, size, update)
         _learning_curve.print_curve(found, as_json=as_json)
+        note(f"With pictures: {workspace.reports / adapter}.curve.html")
         return
     if blind:
         from myna.cli import _blind_game
@@ -141,7 +142,7 @@ def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str,
 
     wanted = Size(**size)  # type: ignore[arg-type]
     report: dict[str, Any] | None = read_json(workspace.reports / f"{name}.json")
-    inputs = stages.evaluate_inputs(workspace, name)
+    inputs = stages.report_inputs(workspace, name)
     if report and not stale_reasons(report["manifest"], inputs, asdict(wanted)):
         note("nothing has changed since the last evaluation")
         return report
@@ -233,7 +234,7 @@ def _print_people(screen: Console, measures: list[Measure]) -> None:
             written(base, "bits"),
             written(own["clone"], "bits"),
             number(changed.value, "share"),
-            *(written(named.get(key), "share") for key in ("clone", "ceiling")),
+            *(written(named.get(key), "share") for key in ("named", "really")),
             written(replace(far, low=math.nan) if far else None, "score"),
         )
     screen.print(table)
