@@ -9,6 +9,7 @@ import pytest
 from tests.metadata import adapter_info, prepared_info
 
 from myna import stages, workspace
+from myna.artifacts import TrainingPlan, TrainingResult
 from myna.config import Settings
 from myna.errors import SettingsError, WorkspaceError
 from myna.stages import Stage
@@ -139,6 +140,14 @@ class TestStale:
     def test_new_matrices_make_the_report_stale(self, done: Workspace) -> None:
         (done.adapter("group") / "adapter_model.safetensors").write_text("others")
         assert self.reasons(done) == {"evaluate": ["adapter group has changed"]}
+
+
+def test_an_adapter_of_too_few_steps_says_so(space: Workspace) -> None:
+    for do in (imported, prepared, trained):
+        do(space)
+    few = TrainingResult(TrainingPlan(3, 900, 0.1, "", 9.0), 4.0, "only 3 steps")
+    adapter_info(training=few).save(space.adapter("group"))
+    assert stages.status(space)[2].summary == "adapter 'group': only 3 steps"
 
 
 def test_training_that_was_stopped_goes_on(space: Workspace) -> None:

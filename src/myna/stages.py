@@ -131,9 +131,12 @@ def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
         return Stage("train", "unfinished", summary, ["training was interrupted"], command)
     if manifest is None:
         return Stage("train", "missing", "no adapter yet", command=command)
-    plan = AdapterInfo.load(workspace, adapter).training.plan
+    info = AdapterInfo.load(workspace, adapter)
+    plan = info.training.plan
     summary = f"adapter '{adapter}': {plan.tokens:,} tokens in {plan.steps:,} steps"
-    trained = AdapterInfo.load(workspace, adapter).trained(adapter)
+    if info.training.shortfall:
+        summary = f"adapter '{adapter}': {info.training.shortfall}"
+    trained = info.trained(adapter)
     consents = ConsentChecker(workspace, trained, "owner")
     for person in set(trained.people).difference(consents.allowed()):
         reason = f"it has learned from {person}, who may not be cloned now"

@@ -10,7 +10,13 @@ from typer.testing import CliRunner
 
 from myna.cli import app
 from myna.training import doctor
-from myna.training.doctor import BASES, _base_shape, memory_by_base, recommended_recipe
+from myna.training.doctor import (
+    BASES,
+    _base_shape,
+    memory_by_base,
+    recommended_recipe,
+    tokens_in_a_night,
+)
 
 GB = 10**9
 
@@ -49,6 +55,12 @@ def test_without_bitsandbytes_nothing_is_advised_that_needs_it() -> None:
     assert recommended_recipe(report) == 'recipe = "laptop"'
 
 
+def test_a_night_brings_more_tokens_of_a_smaller_base() -> None:
+    night = tokens_in_a_night(200e9, ["smollm2-135m", "HuggingFaceTB/SmolLM2-1.7B"])
+    assert night["smollm2-135m"] == pytest.approx(8 * 3600 * 0.4 * 200e9 / (4 * 135e6), rel=0.01)
+    assert night["HuggingFaceTB/SmolLM2-1.7B"] < night["smollm2-135m"] / 10
+
+
 def test_everything_is_tried_and_told() -> None:
     done = CliRunner().invoke(app, ["doctor", "--json"], catch_exceptions=False)
     report: dict[str, Any] = json.loads(done.stdout)
@@ -59,6 +71,7 @@ def test_everything_is_tried_and_told() -> None:
     }  # fmt: skip
     shown = CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
     assert "advice     recipe = " in shown.stdout
+    assert "a night    8 hours of method lora bring about" in shown.stdout
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

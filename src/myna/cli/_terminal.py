@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,19 @@ Set = Annotated[
     typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Override a setting; repeatable."),
 ]
 Adapter = Annotated[str, typer.Option("--adapter", metavar="NAME", help="The adapter to use.")]
+
+_typed_at: list[float] = []
+
+
+def typed_at() -> float:
+    """The time (`time.monotonic`) at which the program was started, or now if it is a library."""
+    return _typed_at[0] if _typed_at else time.monotonic()
+
+
+def start_clock() -> None:
+    """Take note of the time at which the program was started."""
+    _typed_at[:] = [time.monotonic()]
+
 
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red", "bright_cyan", "bright_yellow")
 

@@ -27,7 +27,7 @@ from myna.cli import (
     status,
     train,
 )
-from myna.cli._terminal import note
+from myna.cli._terminal import note, start_clock
 from myna.errors import MynaError
 
 app = typer.Typer(
@@ -85,6 +85,7 @@ def options(
 
 def main() -> None:
     """Run the command line; an error of myna's is one line on standard error."""
+    start_clock()
     os.umask(0o077)  # whatever it writes is for its user alone
     try:
         app()

@@ -50,4 +50,20 @@ def print_report(report: dict[str, Any]) -> None:
         needs = (row[method] for method in ("qlora", "lora", "full"))
         table.add_row(row["base"], *(f"{n / 1e9:.1f}" if n else "–" for n in needs))
     screen.print(table)
+    nights = ", ".join(
+        f"{_rounded(tokens)} tokens of {base.rpartition('/')[2]}"
+        for base, tokens in report["night"].items()
+    )
+    if nights:
+        screen.print(f"a night    8 hours of method lora bring about {nights}")
     screen.print(f"advice     {recommended_recipe(report)}")
+
+
+def _rounded(count: int) -> str:
+    """A number with two digits that count, such as 3.1M or 840k."""
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= size:
+            return (
+                f"{count / size:.0f}{unit}" if count >= 10 * size else f"{count / size:.1f}{unit}"
+            )
+    return str(count)

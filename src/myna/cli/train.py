@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -22,6 +23,7 @@ from myna.cli._terminal import (
     open_workspace,
     print_json,
     progress_bar,
+    typed_at,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ CANARY_ADAPTER = "canaries"
 def command(
     ctx: typer.Context,
     budget: Annotated[
-        str | None, typer.Option(help='Longest time to train, such as "4m" or "2h".')
+        str | None,
+        typer.Option(help='Time from this command to the adapter, such as "4m" or "2h".'),
     ] = None,
     adapter: Adapter = DEFAULT_ADAPTER,
     assignments: Set = None,
@@ -85,7 +88,9 @@ def command(
         left_out = _leave_out(workspace, settings, adapter, without)
         force, continue_training = True, False
     options = {"force": force, "continue_training": continue_training, "dry_run": dry_run}
-    done = train_if_stale(workspace, settings, adapter, canaries=canaries, **options)
+    done = train_if_stale(
+        workspace, settings, adapter, canaries=canaries, started=typed_at(), **options
+    )
     if not _is_main_process():
         return
     if left_out and not dry_run:
@@ -101,6 +106,8 @@ def command(
             f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
             f"({done['epochs']:.2g} epochs: {done['reason']}). Next: myna evaluate, myna chat"
         )
+        if done["shortfall"]:
+            note(f"adapter '{adapter}' has {done['shortfall']}")
 
 
 def _leave_out(
@@ -157,8 +164,12 @@ def train_if_stale(
     continue_training: bool = False,
     dry_run: bool = False,
     canaries: int = 0,
+    started: float | None = None,
 ) -> dict[str, Any]:
-    """Keep the adapter if it is current, else train it; return how it was trained."""
+    """Keep the adapter if it is current, else train it; return how it was trained.
+
+    `started` is the time (`time.monotonic`) from which the budget counts; None: now.
+    """
     from myna import leftovers, stages
     from myna.artifacts import AdapterInfo
     from myna.errors import TrainingError
@@ -171,10 +182,16 @@ def train_if_stale(
         reasons = stale_reasons(manifest, stages.train_inputs(workspace), wanted)
         if not reasons:
             _print_once(f"adapter '{name}' is trained already (--force trains it again)")
-            plan = AdapterInfo.load(workspace, name).training.plan
-            return {"adapter": name, "trained": False, **asdict(plan)}
+            training = AdapterInfo.load(workspace, name).training
+            told = {"loss": training.loss, "shortfall": training.shortfall}
+            return {"adapter": name, "trained": False, **asdict(training.plan), **told}
         _print_once(f"training again: {'; '.join(reasons)}")
-    options = {"dry_run": dry_run, "continue_training": continue_training}
+    started = time.monotonic() if started is None else started
+    options: dict[str, Any] = {
+        "dry_run": dry_run,
+        "continue_training": continue_training,
+        "started": started,
+    }
     if not _is_main_process():
         return _train(workspace, settings, name, canaries=canaries, **options)
     with leftovers.locked(workspace.training_lock(name)) as is_free:
@@ -200,6 +217,7 @@ def _train(
     canaries: int,
     dry_run: bool,
     continue_training: bool,
+    started: float,
 ) -> dict[str, Any]:
     _print_recipe(settings)
     _print_once("loading torch")
@@ -220,6 +238,7 @@ def _train(
             dry_run=dry_run,
             continue_training=continue_training,
             variation=Variation(canaries),
+            started=started,
         )
     estimates = steps.estimates
     return {
@@ -227,6 +246,7 @@ def _train(
         "trained": not dry_run,
         **asdict(done.plan),
         "loss": done.loss,
+        "shortfall": done.shortfall,
         "estimate": asdict(estimates[0]) if len(estimates) == 1 else {},
     }
 
@@ -274,7 +294,7 @@ class _ProgressPrinter:
         ]
 
     def estimate(self, estimate: TrainingEstimate) -> None:
-        """Print the plan and the estimates made before the first step."""
+        """Print the plan and the estimates made in the first steps."""
         from myna.training.plan import estimate_lines
 
         self.estimates.append(estimate)

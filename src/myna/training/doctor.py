@@ -9,6 +9,7 @@ import functools
 import importlib.metadata
 import platform
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,10 @@ RECIPE_CARDS_GB = (("h100", 80), ("a40", 48), ("3090", 24))
 MAX_SAMPLE_TOKENS = 512
 """Tokens of the longest sample in the memory estimates."""
 
+NIGHT_HOURS = 8
+NIGHT_PEAK_SHARE = 0.4
+"""Share of the rate of matrix products that training is taken to reach, validation included
+(`benchmarks/overnight.py` measures it)."""
 
 CONFIG_KEYS = (
     "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
@@ -70,7 +75,9 @@ def diagnose() -> dict[str, Any]:
     device = choose_device()
     dtype, reason = precision(device)
     free = free_memory(device)
+    rate = matmul_rate(device, dtype)
     checks = [_check_gradients(device), _check_bitsandbytes(device), _check_flash_attention(device)]
+    bases = memory_by_base(free, dtype.itemsize, four_bits=checks[1].works)
     return {
         **report,
         "accelerator": {"cuda": "ROCm" if torch.version.hip else "CUDA", "mps": "MPS"}.get(
@@ -80,10 +87,21 @@ def diagnose() -> dict[str, Any]:
         "devices": torch.cuda.device_count() if device.type == "cuda" else 1,
         "free_memory": free,
         "precision": reason,
-        "teraflops": matmul_rate(device, dtype) / 1e12,
+        "teraflops": rate / 1e12,
         "checks": [vars(check) for check in checks],
-        "bases": memory_by_base(free, dtype.itemsize, four_bits=checks[1].works),
+        "bases": bases,
+        "night": tokens_in_a_night(rate, [row["base"] for row in bases if row["lora"]]),
     }
+
+
+def tokens_in_a_night(rate: float, bases: Iterable[str]) -> dict[str, int]:
+    """The tokens that LoRA of each of these bases sees in `NIGHT_HOURS`, about.
+
+    Four floating-point operations for each parameter and token, at `rate` operations a second
+    in matrix products.
+    """
+    done = NIGHT_HOURS * 3600 * NIGHT_PEAK_SHARE * rate
+    return {base: int(done / (4 * _base_shape(base).parameters)) for base in bases}
 
 
 def memory_by_base(free: int, itemsize: int, *, four_bits: bool) -> list[dict[str, Any]]:
