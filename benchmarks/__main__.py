@@ -2,8 +2,8 @@
 
 python -m benchmarks [NAME…]
 
-All of them: `python -m benchmarks all`. What takes hours (the fuzzer) or makes a file of the
-package (train_links) is run by itself.
+All of them: `python -m benchmarks all`. What takes hours (the fuzzer, fidelity) or makes a
+file of the package (train_links) is run by itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-APART = ("exports", "fuzz", "train")
+APART = ("exports", "fidelity", "fuzz", "train")
 
 
 def main(wanted: list[str]) -> int:

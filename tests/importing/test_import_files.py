@@ -306,7 +306,7 @@ class TestLarge:
         self, space: Workspace, bring: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bring([row(1), row(2)])
-        monkeypatch.setattr(import_files, "load_source", None)
+        monkeypatch.setattr(import_files.sources, "read", None)
         again = bring([row(1), row(2)])
         assert (again.messages, again.stored, again.known) == (2, 0, 2)
 

@@ -263,7 +263,7 @@ class TestDamage:
         assert tally.notes == [f"the page speaks of {number:,} messages, but holds 1"]
 
     def test_a_page_without_messages_is_noted(self, read, memory_file) -> None:
-        assert load(read, memory_file(page(count="0")))[1].notes == ["the page holds no messages"]
+        assert load(read, memory_file(page(count="0")))[1].notes == ["the export holds no messages"]
 
     def test_elements_without_end_need_no_memory(self, read, memory_file) -> None:
         deep = message(11, "a").replace("<span", "<div>" * 5000 + "<span", 1)
@@ -327,3 +327,13 @@ class TestReadingMessagesAtOnce:
         assert len(at_once[0]) + sum(at_once[1].skipped.values()) > 3
         monkeypatch.setattr(discord_chat_exporter_html, "INSIDE_MESSAGE", re.compile(rb"(?!)"))
         assert messages() == at_once
+
+
+def test_reactions_are_counted_by_emoji_or_name(read, fixture_file, memory_file) -> None:
+    data = fixture_file(KETTLE).path.read_bytes()
+    sign = b"<div class=chatlog__reaction "
+    own = b"title=cup><img alt=cup><span class=chatlog__reaction-count>3</span></div>"
+    rows, tally = load(read, memory_file(data.replace(sign, sign + own + sign, 1), KETTLE))
+    [given] = [row["reactions"] for row in rows if row["reactions"]]
+    assert [(one["name"], one["count"]) for one in given] == [(":cup:", 3), ("🍵", 2)]
+    assert not tally.skipped

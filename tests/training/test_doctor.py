@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -72,6 +73,54 @@ def test_everything_is_tried_and_told() -> None:
     shown = CliRunner().invoke(app, ["doctor"], catch_exceptions=False)
     assert "advice     recipe = " in shown.stdout
     assert "a night    8 hours of method lora bring about" in shown.stdout
+    first, *_ = shown.stdout.splitlines()
+    assert re.fullmatch(
+        r"This machine trains \S+ .*on 100,000 tokens \(some 8,000 messages\) in about [\d,]+ min, "
+        r"and chats with it at (over|about) \d+ tokens/s\.",
+        first,
+    )
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "memory", "teraflops", "rate", "told"),
+    [
+        (
+            *("CPU", 8, 0.19, 9e9),
+            "smollm2-135m on 100,000 tokens (some 8,000 messages) in about 12 min, and chats with "
+            "it at about 56 tokens/s.",
+        ),
+        (
+            *("CUDA", 24, 70, 9e11),
+            "mistralai/Mistral-7B-v0.1 in 4 bits on 100,000 tokens (some 8,000 messages) in about "
+            "2 min, and chats with it at over 100 tokens/s.",
+        ),
+    ],
+)
+def test_the_answer_comes_first(
+    accelerator: str, memory: int, teraflops: float, rate: float, told: str
+) -> None:
+    report = {
+        "accelerator": accelerator,
+        "free_memory": memory * GB,
+        "teraflops": teraflops,
+        "bytes_per_second": rate,
+        "bases": memory_by_base(memory * GB, 2, four_bits=accelerator == "CUDA"),
+    }
+    assert doctor.answer(report) == f"This machine trains {told}"
+
+
+def test_what_is_missing_is_told_with_how_to_install_it_where_it_is_of_use() -> None:
+    report = {"packages": dict.fromkeys(doctor.PACKAGES)}
+    on_a_card = doctor.missing_packages(report, "CUDA")
+    assert "bitsandbytes, for training in 4 bits (QLoRA): pip install 'myna[gpu]'" in on_a_card
+    assert set(doctor.missing_packages(report, "CPU")) < set(on_a_card)
+
+
+def test_bases_stand_in_the_order_of_their_sizes() -> None:
+    rows = memory_by_base(9000 * GB, 2, four_bits=True)
+    for method in ("qlora", "lora", "full"):
+        sizes = [row[method] for row in rows]
+        assert sizes == sorted(sizes)
 
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

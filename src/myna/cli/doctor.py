@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from myna.cli._terminal import Json, console, note, print_json
+from myna.cli._progress import working
+from myna.cli._terminal import Json, console, print_json
 
 NAME = "doctor"
 
 
 def command(as_json: Json = False) -> None:
     """Check what is installed and works here, and which bases fit the memory."""
-    note("checking this machine")
-    from myna.training.doctor import diagnose
+    with working("checking this machine"):
+        from myna.training.doctor import diagnose
 
-    report = diagnose()
+        report = diagnose()
     if as_json:
         print_json(report)
     else:
@@ -28,12 +29,13 @@ def print_report(report: dict[str, Any]) -> None:
     from myna.training.doctor import recommended_recipe
 
     screen = console()
-    screen.print(f"myna {report['myna']}, Python {report['python']}")
+    screen.print(report["answer"], style="bold")
+    screen.print(f"myna       {report['myna']}, Python {report['python']}")
     packages = report["packages"].items()
     screen.print("installed  " + ", ".join(f"{name} {v}" for name, v in packages if v))
-    screen.print("missing    " + ", ".join(name for name, v in packages if not v))
-    if "training" in report:
-        screen.print(report["training"])
+    for line in report["missing"]:
+        screen.print(f"missing    {line}")
+    if "device" not in report:
         return
     several = f", {report['devices']} of them" if report["devices"] > 1 else ""
     screen.print(

@@ -28,6 +28,7 @@ from myna.config.fields import (
     Temperature,
     TokenPenalty,
     TopP,
+    check_fields,
 )
 from myna.config.recipe_defaults import default
 
@@ -45,8 +46,8 @@ def _system(value: str | list[str]) -> str | list[str]:
         raise ValueError("give one system line, or a list of several")
     for line in lines:
         try:
-            line.format(**dict.fromkeys(SYSTEM_FIELDS, ""))
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            check_fields(line, SYSTEM_FIELDS)
+        except ValueError as error:
             known = ", ".join(f"{{{name}}}" for name in SYSTEM_FIELDS)
             raise ValueError(f"only {known} are filled in ({error})") from error
     return value

@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from myna import people as people_
+from myna import sources
 from myna import workspace as workspace_
 from myna.errors import SourceError
 from myna.importing.known_messages import NewMessageFilter, WaitingTables, write_table
@@ -39,7 +40,6 @@ from myna.sources import (
     Recognition,
     StoredTable,
     Tally,
-    load_source,
     load_table,
 )
 from myna.sources._shared import files, message_table
@@ -77,6 +77,8 @@ class ImportResult:
     notes: list[str] = field(default_factory=list)
     trouble: str | None = None
     copy_of: str = ""
+    owner: str = ""
+    """The account of whoever made the export, if the file tells."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -272,10 +274,10 @@ class _GroupImport:
         """The tables of a file; messages of a small one may go to those that wait instead."""
         tally = one.tally
         tally.gather = partial(waiting.add, one.key)
-        source = load_source(one.result.source)
         try:
             with _with_sha256(one.file, one.result):
-                for batch in source.read(replace(one.file, spool_dir=folder), tally):
+                spooling = replace(one.file, spool_dir=folder)
+                for batch in sources.read(one.result.source, spooling, tally):
                     done = min(tally.bytes_done, one.file.size)
                     self.progress(self.bytes_done + done, one.file.name)
                     yield batch
@@ -293,7 +295,8 @@ class _GroupImport:
         if result.messages and not result.texts:
             result.notes.append("none of its messages has a text: there is nothing to train on")
         if tally.me is not None and result.messages:
-            self.my_accounts.add(f"{one.platform}:{tally.me}")
+            result.owner = f"{one.platform}:{tally.me}"
+            self.my_accounts.add(result.owner)
 
     def _new_waiting(
         self, waiting: WaitingTables, message_filter: NewMessageFilter, read: list[_ReadFile]
@@ -410,8 +413,7 @@ def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
             f"could not be read; the {messages:,} complete messages are kept: "
             "export it again and import that to get the rest"
         )
-    is_empty = not tally.skipped and any(note.endswith("no messages") for note in tally.notes)
-    if not messages and not is_empty:
+    if not messages and not tally.is_empty:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
         return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None

@@ -34,7 +34,7 @@ FEATURES = {
     "calls": "calls",
     "system": "notices of the platform",
     "bots": "which accounts are bots",
-    "reactions": "which reactions a message got, and how many; never whose",
+    "reactions": "which reactions a message got, and how many",
 }
 """The features that a source may read."""
 
@@ -57,9 +57,10 @@ class Recognition:
 class Tally:
     """The account of one file: messages read, records skipped by reason, bytes unread.
 
-    `me` is the author_id of the person who made the export, where the export says so. With
-    `gather`, the messages of a small file may go there, where the table of many files is made
-    at once: that of one takes as long as reading hundreds of messages.
+    `me` is the author_id of the person who made the export, where the export says so. Of a
+    file that `is_short`, messages are missing that leave no unread bytes. With `gather`, the
+    messages of a small file may go there, where the table of many files is made at once: that
+    of one takes as long as reading hundreds of messages.
     """
 
     read: int = 0
@@ -70,7 +71,13 @@ class Tally:
     notes: list[str] = field(default_factory=list)
     bytes_done: int = 0
     me: str | None = None
+    is_short: bool = False
     gather: Callable[[ParsedTable], None] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """True for a whole file in which there is nothing: no message, and nothing amiss."""
+        return not (self.read or self.skipped or self.unread_bytes or self.is_short)
 
     def skip(self, reason: str, example: str = "", count: int = 1) -> None:
         """Count records that could not become messages, with one example for each reason."""
@@ -125,6 +132,17 @@ def load_source(name: str) -> Source:
     if name not in names():
         raise SourceError(f"no source is called '{name}': choose one of {', '.join(names())}")
     return cast(Source, import_module(f"{__package__}.{name}"))
+
+
+def read(name: str, file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | StoredTable]:
+    """Read a file's messages with the source of that name; see the docstring of `myna.sources`.
+
+    Raises:
+        SourceError: no source has this name, or it cannot read the file.
+    """
+    yield from load_source(name).read(file, tally)
+    if tally.is_empty:
+        tally.notes.append("the export holds no messages")
 
 
 def parse_columns(text: str) -> dict[str, str]:

@@ -36,7 +36,7 @@ from myna.sources._shared import message_table
 from myna.sources._shared.json_objects import decode_repaired, read_objects
 from myna.sources._shared.json_stream import ListPattern, documents_around
 from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
-from myna.sources._shared.text import head_text, open_text
+from myna.sources._shared.text import head_text, open_text, read_bounded_lines
 
 TITLE = "ChatLab JSON or JSONL"
 READS = (
@@ -159,8 +159,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         messages, chat.source, tally, zone_assumed=False, months_first=False
     )
     tally.bytes_done = file.size
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _chat(file: ChatFile, document: _Document | None, tally: Tally) -> _Chat:
@@ -200,8 +198,8 @@ def _from_document(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Parsed
 
 def _lines(file: ChatFile, tally: Tally) -> Iterator[_Document | _Member | _Message]:
     """The decoded lines."""
-    with file.open() as stream, open_text(stream, file) as lines:
-        for number, line in enumerate(lines, 1):
+    with file.open() as stream, open_text(stream, file) as text:
+        for number, line in enumerate(read_bounded_lines(text, tally), 1):
             if not line.strip() or line.startswith("#"):
                 continue
             data = line.encode("utf-8", "replace")

@@ -47,7 +47,7 @@ from myna.sources._shared.text import BLOCK_CHARS, head_text, open_text
 TITLE = "DiscordChatExporter HTML"
 READS = (
     *("text", "replies", "mentions", "edits", "forwards", "attachments", "stickers", "voice"),
-    *("calls", "system", "bots"),
+    *("calls", "system", "bots", "reactions"),
 )
 
 _ACCOUNT = re.compile(
@@ -92,6 +92,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             "export the chat again, as HTML or better as JSON"
         )
     if not page.is_complete:
+        tally.is_short = True
         begin = page.message.begin if page.message else page.complete_until
         tally.skip_bytes(min(begin, file.size), file.size)
         tally.notes.append(f"the page breaks off after {page.message_count:,} messages")
@@ -102,8 +103,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
         tally.notes.append(
             f"the page speaks of {page.expected_count:,} messages, but holds {count:,}"
         )
-    elif not count and page.is_complete:
-        tally.notes.append("the page holds no messages")
+        tally.is_short = True
 
 
 def _survey(file: ChatFile) -> tuple[dict[str, Author], str]:

@@ -219,8 +219,7 @@ def _checked_messages(
     _compare(expected, count, tally)
     if is_open and expected is None:
         tally.notes.append(f"the export breaks off after {total:,} messages")
-    elif not total:
-        tally.notes.append("the export holds no messages")
+        tally.is_short = True
 
 
 def _preamble(lines: list[str], channel: Channel) -> tuple[Channel, int | None]:
@@ -243,6 +242,7 @@ def _compare(expected: int | None, count: int, tally: Tally) -> None:
     """Note when messages are missing."""
     if expected is not None and expected != count:
         tally.notes.append(f"the export speaks of {expected:,} messages, but holds {count:,}")
+        tally.is_short = True
 
 
 def _size(lines: list[str]) -> int:

@@ -134,8 +134,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     )
     if not tally.read and _LIST.match(file.head) and not _is_empty(file):
         raise SourceError(_NO_MESSAGES.format(file.location))
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("nothing was written in this channel")
     tally.bytes_done = file.size
 
 

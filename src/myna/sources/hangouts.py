@@ -69,8 +69,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         _messages(file, tally), "hangouts", tally, zone_assumed=False, months_first=False
     )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:

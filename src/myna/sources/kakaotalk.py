@@ -201,8 +201,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} is no chat of KakaoTalk: no line has a time, a name and a text; "
             "export the chat again, as text, from the settings of the chat"
         )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
     tally.bytes_done = file.size
 
 

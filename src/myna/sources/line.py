@@ -139,8 +139,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     others = authors - {channel}
     if len(authors) == 2 and len(others) == 1:
         tally.me = others.pop()
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _channel(file: ChatFile) -> str:

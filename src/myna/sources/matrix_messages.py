@@ -77,8 +77,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         messages, "matrix", tally, zone_assumed=False, months_first=False
     )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the list holds no messages")
 
 
 def _survey(file: ChatFile) -> _Survey:

@@ -269,7 +269,7 @@ def _from_list(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             edited=len(as_dicts(record.get("editHistory"))) > 1,
             attachments=_files(record),
             reactions=count_reactions(
-                as_text(one.get("emoji")) for one in as_dicts(record.get("reactions"))
+                (as_text(one.get("emoji")), None) for one in as_dicts(record.get("reactions"))
             ),
             mentions=() if is_deleted else mentions,
         )

@@ -116,8 +116,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} is no backup of SMS Backup & Restore: it has no list of messages; "
             "back up again, in the app's own format, XML"
         )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the backup holds no messages")
     tally.bytes_done = file.size
 
 

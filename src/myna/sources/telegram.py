@@ -234,5 +234,3 @@ def _check_end(end: Piece, is_single: bool, tally: Tally) -> None:
         tally.notes.append(f"the export breaks off behind a last message: {what}")
         if rest.strip(SEPARATORS + b"}]"):
             tally.skip_bytes(end.start, end.end)
-    if not tally.read and not tally.skipped:
-        tally.notes.append("the export holds no messages")

@@ -156,8 +156,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     # In a chat of two, which is named after the other, the one who is not that is oneself.
     if tally.me is None and len(chat.authors) == 2 and len(others) == 1:
         tally.me = others.pop()
-    if not tally.read:
-        tally.notes.append("the export holds no messages")
 
 
 @dataclass

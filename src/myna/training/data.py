@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -222,15 +222,23 @@ class Canaries:
             name="" if form.spec.per_persona else self.person,
             day="2000-01-01",
         )
-        prompt = builder.prompt(self.person)
-        rows = []
-        for text in texts:
-            ids = builder.prompt(self.person, text)
-            start, end = _shared_start(prompt, ids), len(ids)
-            places = {"start": start, "end": end, "words_start": start, "words_end": end}
-            rows.append((ids, [{"person": self.person, **places, "characters": len(text)}]))
-        schema = {"ids": pl.List(pl.Int32), "target_spans": pl.List(TARGET_SPAN)}
-        return pl.DataFrame(rows, schema, orient="row")
+        return reply_table((builder, self.person, text) for text in texts)
+
+
+def reply_table(replies: Iterable[tuple[PromptBuilder, str, str]]) -> pl.DataFrame:
+    """Samples of a prompt and one reply, to measure the reply: ids and target_spans.
+
+    Args:
+        replies: the prompt, the person who speaks, and their words.
+    """
+    rows = []
+    for builder, person, text in replies:
+        prompt, ids = builder.prompt(person), builder.prompt(person, text)
+        start, end = _shared_start(prompt, ids), len(ids)
+        places = {"start": start, "end": end, "words_start": start, "words_end": end}
+        rows.append((ids, [{"person": person, **places, "characters": len(text)}]))
+    schema = {"ids": pl.List(pl.Int32), "target_spans": pl.List(TARGET_SPAN)}
+    return pl.DataFrame(rows, schema, orient="row")
 
 
 def _shared_start(one: Sequence[int], other: Sequence[int]) -> int:

@@ -255,6 +255,7 @@ class Message:
     edited: bool = False
     mentions: list[Mention] = field(default_factory=list)
     files: list[Attachment] = field(default_factory=list)
+    reactions: list[Reaction] = field(default_factory=list)
 
 
 class TextBuilder:

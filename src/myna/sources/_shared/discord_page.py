@@ -35,7 +35,13 @@ from myna.sources._shared.discord_page_elements import (
     read_opening,
 )
 from myna.sources._shared.html import HtmlToken, attributes, split_tokens, unescape
-from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    ParsedMessage,
+    Reaction,
+    attachment_kind,
+)
 
 _MAX_DEPTH = 200
 """Elements within elements; a page of the exporter has some twenty."""
@@ -91,7 +97,7 @@ class PageReader:
                 self._read_inside(token, token.inside)
         elif target == "content":
             self.builder.add_tag(token)
-        elif target == "file" and tag in ("img", "source", "a"):
+        elif target in ("file", "reaction") and tag in ("img", "source", "a"):
             self.builder.values |= attributes(token.attributes)
         elif tag == "source" and self.message and b"Embedded gifv" in token.attributes:
             address = attributes(token.attributes).get("src", "")
@@ -310,6 +316,16 @@ class PageReader:
             message.files.append(Attachment(attachment_kind(name), name))
         elif element.role == "sticker":
             message.files.append(Attachment("sticker", element.title))
+        elif element.role == "reaction":
+            self._add_reaction(message, element)
+
+    def _add_reaction(self, message: Message, element: Element) -> None:
+        """Add a reaction: its emoji is the picture's text, of a custom one its title as well."""
+        picture, count = self.builder.values, self.builder.text.strip()
+        emoji, title = picture.get("alt", ""), element.title or picture.get("title", "")
+        name = emoji if emoji and emoji != title else title and f":{title}:"
+        if name and count.isascii() and count.isdecimal() and 0 < len(count) < 9:
+            message.reactions.append(Reaction(name, int(count)))
 
     def _add_mention(self, element: Element) -> None:
         user = self.users.get(element.title)
@@ -359,6 +375,7 @@ class PageReader:
                 is_bot=author.is_bot,
                 edited=message.edited,
                 attachments=tuple(message.files),
+                reactions=tuple(message.reactions),
                 mentions=tuple(mentions),
                 position=number,
             )

@@ -34,12 +34,15 @@ _ROLES = {
         "forward": "chatlog__forwarded",
         "file": "chatlog__attachment",
         "sticker": "chatlog__sticker",
-        "aside": "chatlog__embed chatlog__reactions spoiler-warning "
+        "reaction": "chatlog__reaction",
+        "aside": "chatlog__embed spoiler-warning "
         "chatlog__attachment-generic-size chatlog__attachment-spoiler-caption",
     }.items()
     for name in names.split()
 }
-READ = ("channel", "count", "author", "time", "content", "notifier", "notice", "file")
+READ = (
+    *("channel", "count", "author", "time", "content", "notifier", "notice", "file", "reaction"),
+)
 """Roles of elements whose text is read."""
 
 IGNORED = ("bot", "edited", "reply", "forward", "sticker", "aside")

@@ -5,7 +5,7 @@ Readers in a hurry fill columns of their own (see `discord_chat_exporter`).
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import chain, count, groupby, islice
@@ -56,15 +56,25 @@ class Attachment(NamedTuple):
 
 
 class Reaction(NamedTuple):
-    """A kind of reaction, an emoji or the name of one, and the number of people who gave it."""
+    """A kind of reaction: an emoji or the name of one, how many gave it, their accounts if known.
+
+    The accounts have no source in front, as `author_id` has none.
+    """
 
     name: str
     number: int
+    by: tuple[str, ...] = ()
 
 
-def count_reactions(names: Iterable[str]) -> tuple[Reaction, ...]:
-    """Reactions from the name that each person gave."""
-    return tuple(Reaction(*one) for one in Counter(filter(None, names)).items())
+def count_reactions(given: Iterable[tuple[str, str | None]]) -> tuple[Reaction, ...]:
+    """Reactions from what each person gave: its name, and their account if it is known."""
+    accounts: dict[str, list[str | None]] = {}
+    for name, account in given:
+        if name:
+            accounts.setdefault(name, []).append(account)
+    return tuple(
+        Reaction(name, len(each), tuple(filter(None, each))) for name, each in accounts.items()
+    )
 
 
 class ParsedMessage(NamedTuple):
