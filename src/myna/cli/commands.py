@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
 from itertools import pairwise
@@ -114,6 +115,8 @@ def _greet(ctx: typer.Context) -> None:
 def main() -> None:
     """Run the command line; an error of myna's is one line on standard error."""
     start_clock()
+    # It tells about kernels of its own that nobody here has asked for.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     os.umask(0o077)  # whatever it writes is for its user alone
     try:
         app()

@@ -29,8 +29,8 @@ from myna.training.data import BatchSampler
 FINISH_SHARE = 0.05
 """Share of a budget kept for what follows the last step: learning who speaks next, saving."""
 MAX_FINISH_SECONDS = 45.0
-SAVING_SECONDS = 1.5
-"""Of these, for saving."""
+SAVING_SHARE, MIN_SAVING_SECONDS = 0.4, 1.5
+"""Share of that time for saving and the end of the program; and the least of it."""
 PREVIEW_SHARE = 0.04
 """Largest share of a budget that sample replies may take, the first ones apart."""
 VALIDATION_SHARE = 0.1
@@ -77,7 +77,7 @@ class Clock:
 
     def is_over(self) -> bool:
         """True if the budget leaves time for saving alone."""
-        return self.left() < SAVING_SECONDS
+        return self.left() < max(MIN_SAVING_SECONDS, SAVING_SHARE * self.finish)
 
 
 def learning_rate(progress: float, settings: Train) -> float:
