@@ -58,6 +58,14 @@ def test_a_job_that_was_killed_is_not_running(space: Workspace) -> None:
     assert jobs.running(space) is None
 
 
+def test_a_job_that_was_stopped_has_not_failed(space: Workspace) -> None:
+    job = jobs.start(space, ["doctor"], ["status"])
+    assert jobs.stop(space, job.id)
+    assert ended(space, job).state == "stopped"
+    assert "$ myna status" not in jobs.output(space, job.id)[0]
+    assert not jobs.stop(space, job.id)
+
+
 @pytest.mark.parametrize("name", ["..", "../friends", "20260101-000000-0000000g", ""])
 def test_no_id_leads_out_of_the_folder(space: Workspace, name: str) -> None:
     assert jobs.find(space, name) is None
