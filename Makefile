@@ -34,7 +34,7 @@ format: .venv/.dev ## Format the code, and apply the linter's fixes
 	$(BIN)/python -m ruff check --fix
 	$(BIN)/python -m ruff format
 
-bench: .venv/.dev ## Measure the figures of docs/figures.md
+bench: .venv/.dev ## Print the speed of imports, prepare and starts as one table, with ratios
 	$(BIN)/python benchmarks
 
 bench-train: .venv/.dev ## Compare training speed with peft and TRL: see docs/training-speed.md

@@ -9,6 +9,7 @@ import pytest
 from tests.metadata import adapter_info, prepared_info
 
 from myna import stages, workspace
+from myna.artifacts import TrainingPlan, TrainingResult
 from myna.config import Settings
 from myna.errors import SettingsError, WorkspaceError
 from myna.stages import Stage
@@ -24,6 +25,8 @@ def imported(space: Workspace, name: str = "tea", stored: int = 12) -> None:
     (space.messages / name).mkdir(parents=True)
     (space.messages / name / "0.parquet").touch()
     ImportRecord(space.messages / name, name, [{}], stored, stored).save()
+    if not space.people_file.exists():
+        space.people_file.write_text('[people.Ana]\nconsent = "clone"')
 
 
 def prepared(space: Workspace, fingerprint: str = "abc") -> None:
@@ -56,7 +59,7 @@ def evaluated(space: Workspace, name: str = "group") -> None:
             "bits_per_character": {"clone": {"value": 1.083}, "floor": {"value": 1.259}},
             "bits_change": {"clone": {"value": -0.14}},
         },
-        "manifest": {"inputs": stages.evaluate_inputs(space, name), "settings": {}},
+        "manifest": {"inputs": stages.report_inputs(space, name), "settings": {}},
     }
     workspace.write_json(space.reports / f"{name}.json", report)
 
@@ -109,7 +112,7 @@ class TestStale:
         assert self.reasons(done) == {}
 
     def test_another_choice_in_people_toml(self, done: Workspace) -> None:
-        done.people_file.write_text("[people.Ana]")
+        done.people_file.write_text('[people.Anna]\nconsent = "clone"')
         assert self.reasons(done) == {"prepare": ["people.toml has changed"]}
 
     def test_settings_of_samples(self, done: Workspace) -> None:
@@ -128,7 +131,14 @@ class TestStale:
     def test_a_budget_only_says_when_to_stop(self, done: Workspace) -> None:
         changed(done, 'budget = ""', 'budget = "4m"')
         changed(done, 'checkpoint_every = "60s"', 'checkpoint_every = "5m"')
+        assert self.reasons(done) == {}
+
+    def test_a_clone_that_talks_otherwise_is_measured_again(self, done: Workspace) -> None:
         changed(done, "temperature = 0.9", "temperature = 1.2")
+        assert self.reasons(done) == {"evaluate": ["the section [chat] has changed"]}
+
+    def test_settings_of_chats_that_no_figure_depends_on(self, done: Workspace) -> None:
+        changed(done, "memory = false", "memory = true")
         assert self.reasons(done) == {}
 
     def test_new_samples_make_the_adapter_stale_and_its_report(self, done: Workspace) -> None:
@@ -139,6 +149,31 @@ class TestStale:
     def test_new_matrices_make_the_report_stale(self, done: Workspace) -> None:
         (done.adapter("group") / "adapter_model.safetensors").write_text("others")
         assert self.reasons(done) == {"evaluate": ["adapter group has changed"]}
+
+
+def test_somebody_has_to_agree_before_anything_is_prepared(space: Workspace) -> None:
+    space.people_file.write_text("[people.Ana]")
+    imported(space)
+    _, prepare, *_ = stages.status(space)
+    assert prepare.summary == "nobody may be cloned yet"
+    assert stages.next_command(stages.status(space)) == 'myna people me "YOUR NAME"'
+    space.people_file.write_text('me = "Ana"\n[people.Ana]')
+    assert stages.next_command(stages.status(space)) == 'myna people me "Ana"'
+
+
+def test_another_adapter_has_settings_of_its_own(space: Workspace) -> None:
+    for do in (imported, prepared, trained, lambda space: trained(space, "ana")):
+        do(space)
+    changed(space, "# lora_r = 16", "lora_r = 8")
+    assert (states(space)[2], states(space, "ana")[2]) == ("stale", "done")
+
+
+def test_an_adapter_of_too_few_steps_says_so(space: Workspace) -> None:
+    for do in (imported, prepared, trained):
+        do(space)
+    few = TrainingResult(TrainingPlan(3, 900, 0.1, "", 9.0), 4.0, "only 3 steps")
+    adapter_info(training=few).save(space.adapter("group"))
+    assert stages.status(space)[2].summary == "adapter 'group': only 3 steps"
 
 
 def test_training_that_was_stopped_goes_on(space: Workspace) -> None:

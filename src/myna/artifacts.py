@@ -125,7 +125,9 @@ class TrainingPlan:
     epochs: float
     reason: str
     tokens_per_second: float | None
-    """Padded tokens, as measured on the first few steps."""
+    """Padded tokens, as measured in its steps."""
+    seconds: float | None = None
+    """From the command to the end of the last step; None of a plan."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,8 @@ class TrainingResult:
     plan: TrainingPlan
     loss: float | None
     """Mean over the last tenth of the steps, nats per trained token; None of a plan."""
+    shortfall: str = ""
+    """A line if there were too few steps to sound like anybody, with what would be enough."""
 
 
 @dataclass(frozen=True)

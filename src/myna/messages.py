@@ -13,7 +13,10 @@ from typing import Any, Literal
 import polars as pl
 
 ATTACHMENT_TYPE = pl.Struct({"kind": pl.String, "name": pl.String})
-REACTION_TYPE = pl.Struct({"name": pl.String, "count": pl.Int32})
+REACTION_TYPE = pl.Struct({"name": pl.String, "count": pl.Int32, "by": pl.List(pl.String)})
+COUNTED_REACTIONS = pl.List(pl.Struct({"name": pl.String, "count": pl.Int32}))
+"""The reactions of a prepared message."""
+
 MENTION_TYPE = pl.Struct({"author_id": pl.String, "start": pl.Int32, "end": pl.Int32})
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
@@ -36,7 +39,9 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "edited": pl.Boolean,
     "attachments": pl.List(ATTACHMENT_TYPE),
     "mentions": pl.List(MENTION_TYPE),  # spans in `text`, in characters
-    "reactions": pl.List(REACTION_TYPE),  # which and how many, never whose
+    # Which and how many. `by` has accounts only so that those of people who said no can be
+    # left out (accounts.count_reactions): nothing else reads it.
+    "reactions": pl.List(REACTION_TYPE),
     "export": pl.String,  # a key of the file that it was read from, or null
 }
 

@@ -5,9 +5,11 @@ Light on purpose: `myna status` reads manifests, never a table or a model.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from myna import people as people_
 from myna import workspace as workspace_
 from myna.artifacts import ADAPTER_FILE, AdapterInfo, PreparedInfo, samples_manifest
 from myna.choices import DEFAULT_ADAPTER
@@ -26,6 +28,8 @@ RUNTIME_SETTINGS = {
     "wandb",
 }
 """Settings of training that do not change the adapter."""
+_NOT_MEASURED = {"slots", "memory", "memory_exchanges", "memory_tokens", "memory_embeddings"}
+"""Settings of [chat] that change no figure of a report."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,15 @@ def evaluate_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
     }
 
 
+def report_inputs(workspace: Workspace, adapter: str) -> dict[str, str]:
+    """The inputs of a report: those of `evaluate`, and the settings that a clone talks with."""
+    chat = workspace.settings().chat.model_dump_json(exclude=_NOT_MEASURED)
+    return {
+        **evaluate_inputs(workspace, adapter),
+        "the section [chat]": hashlib.sha256(chat.encode()).hexdigest(),
+    }
+
+
 def status(workspace: Workspace, adapter: str = DEFAULT_ADAPTER) -> list[Stage]:
     """Every stage in order.
 
@@ -111,12 +124,25 @@ def _imported(workspace: Workspace) -> Stage:
 
 
 def _prepared(workspace: Workspace, settings: Settings) -> Stage:
+    asking = consent_command(workspace) if workspace.message_files() else ""
+    command = asking or "myna prepare"
     if workspace_.read_manifest(workspace.prepared) is None:
-        return Stage("prepare", "missing", "no samples yet", command="myna prepare")
+        summary = "nobody may be cloned yet" if asking else "no samples yet"
+        return Stage("prepare", "missing", summary, command=command)
     info = PreparedInfo.load(workspace)
     counts = ", ".join(f"{n:,} {split}" for split, n in sorted(info.samples.items()))
     summary = f"{info.trained_tokens:,} trained tokens in samples: {counts}"
-    return _stale_or_done("prepare", summary, stale_samples(workspace, settings), "myna prepare")
+    return _stale_or_done("prepare", summary, stale_samples(workspace, settings), command)
+
+
+def consent_command(workspace: Workspace) -> str:
+    """The command by which the first person may be cloned; "" if somebody may be."""
+    people = people_.load(workspace.people_file)
+    if people_.persona_names(people):
+        return ""
+    if people.me:
+        return f'myna people me "{people.me}"'
+    return 'myna people me "YOUR NAME"'
 
 
 def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
@@ -131,15 +157,21 @@ def _trained(workspace: Workspace, settings: Settings, adapter: str) -> Stage:
         return Stage("train", "unfinished", summary, ["training was interrupted"], command)
     if manifest is None:
         return Stage("train", "missing", "no adapter yet", command=command)
-    plan = AdapterInfo.load(workspace, adapter).training.plan
+    info = AdapterInfo.load(workspace, adapter)
+    plan = info.training.plan
     summary = f"adapter '{adapter}': {plan.tokens:,} tokens in {plan.steps:,} steps"
-    trained = AdapterInfo.load(workspace, adapter).trained(adapter)
+    if info.training.shortfall:
+        summary = f"adapter '{adapter}': {info.training.shortfall}"
+    trained = info.trained(adapter)
     consents = ConsentChecker(workspace, trained, "owner")
     for person in set(trained.people).difference(consents.allowed()):
         reason = f"it has learned from {person}, who may not be cloned now"
         without = _for_adapter(f'myna train --without "{person}"', adapter)
         return Stage("train", "stale", summary, [reason], without)
-    reasons = workspace_.stale_reasons(manifest, train_inputs(workspace), train_settings(settings))
+    wanted = train_settings(settings)
+    if adapter != DEFAULT_ADAPTER:  # it has settings of its own: they were chosen by options
+        wanted = manifest["settings"]
+    reasons = workspace_.stale_reasons(manifest, train_inputs(workspace), wanted)
     return _stale_or_done("train", summary, reasons, command)
 
 
@@ -154,7 +186,7 @@ def _evaluated(workspace: Workspace, adapter: str) -> Stage:
         f"({change['clone']['value']:+.1%}) on the test split"
     )
     drawn = report["manifest"]["settings"]  # any draw is a measurement
-    inputs = evaluate_inputs(workspace, adapter)
+    inputs = report_inputs(workspace, adapter)
     reasons = workspace_.stale_reasons(report["manifest"], inputs, drawn)
     return _stale_or_done("evaluate", summary, reasons, command)
 

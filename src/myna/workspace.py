@@ -225,7 +225,9 @@ def find(start: Path) -> Workspace:
                 recover(stage.with_name(stage.name.removeprefix(".").removesuffix(".old")))
             leftovers.clear(folder)
             return Workspace(folder)
-    raise WorkspaceError(f"{start} is not in a myna workspace: make one with `myna new NAME`")
+    raise WorkspaceError(
+        f"{start} is not in a myna workspace: make one with `myna new NAME`, or type `myna start`"
+    )
 
 
 @contextmanager

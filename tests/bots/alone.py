@@ -18,6 +18,13 @@ from myna.bots.discord_client import DiscordBot
 from myna.cli.bot import log_to
 
 
+class Forgotten(list[str]):
+    """A list that stays empty: a bot that runs for long keeps no prompt."""
+
+    def append(self, _: str) -> None:
+        pass
+
+
 async def main(folder: Path, address: str, seconds: float) -> None:
     """Be a bot whose clones say three messages a turn, each made in some seconds."""
     discord.http.Route.BASE = address + API_VERSION
@@ -27,6 +34,7 @@ async def main(folder: Path, address: str, seconds: float) -> None:
     delivery.MIN_TYPING_SECONDS = 0.15
     log_to(sys.stderr, [TOKEN], debug=True)
     world = World(folder, lines=3, seconds=seconds, typing_speed=1000)
+    world.engine.prompts = Forgotten()
     outbox, consents, make = world.bot_parts("discord")
     async with DiscordBot(world.settings, outbox, consents, make) as bot:
         await bot.start(TOKEN)

@@ -151,12 +151,29 @@ def test_the_invite_names_the_bot_and_what_it_needs(at: Any) -> None:
     at(scenario)
 
 
+def test_the_invite_needs_only_the_application_s_id() -> None:
+    link = yarl.URL(discord_setup.application_invite_url("123456789012345678"))
+    assert link.query["client_id"] == "123456789012345678"
+    assert link.query["permissions"] == str(discord_setup.REQUIRED_PERMISSIONS.value)
+    with pytest.raises(BotError, match="'my bot' is no application id: it has 17 to 20 digits"):
+        discord_setup.application_invite_url("my bot")
+
+
 class TestCheck:
     def test_says_that_all_is_well(self, at: Any) -> None:
         async def scenario(bridge: Bridge) -> None:
             report = await discord_setup.check_setup(TOKEN, [str(bridge.guild)])
             assert report.is_complete
-            assert report.servers == {f"Tea House ({bridge.guild})": []}
+            [here] = report.servers.values()
+            assert [item.name for item in here] == [
+                "View Channels", "Send Messages", "Send Messages in Threads",
+                "Read Message History", "Manage Webhooks", "bot.servers in myna.toml",
+            ]  # fmt: skip
+            assert all(item.is_there for item in [*here, *report.application])
+            assert [item.name for item in report.application] == ["Message Content Intent"]
+            lines = discord_setup.setup_lines(report)
+            assert "  ✓ Message Content Intent" in lines
+            assert "  ✓ Manage Webhooks" in lines
 
         at(scenario)
 
@@ -170,15 +187,21 @@ class TestCheck:
                 role.permissions = may.value
             report = await discord_setup.check_setup(TOKEN, ["77"])
             assert not report.is_complete
-            [lacks] = report.servers.values()
-            assert lacks == [
-                "permission manage webhooks: without it, clones have no names and avatars of "
-                "their own",
-                f'it is silent there: add it to myna.toml, [bot] servers = ["{bridge.guild}"]',
-            ]
-            intent, server = report.missing
-            assert "switch on 'Message Content Intent' at https://discord.com" in intent
-            assert server == "it is not in the server 77 of bot.servers"
+            lines = discord_setup.setup_lines(report)
+            application = str(bridge.backend.application_id)
+            for line in (
+                "  ✗ Message Content Intent: it reads no message without it; switch it on at "
+                f"https://discord.com/developers/applications/{application}/bot, under Privileged "
+                "Gateway Intents",
+                "  ✗ Manage Webhooks: clones have no names and avatars of their own without it; "
+                "in Discord: Server Settings, Roles, the bot's role, Permissions",
+                "  ✗ bot.servers in myna.toml: it is silent there without it; write "
+                f'[bot] servers = ["{bridge.guild}"]',
+                "  ✓ Send Messages",
+            ):
+                assert line in lines
+            [missing] = report.missing
+            assert missing.startswith("it is not in the server 77 of bot.servers: invite it: https")
 
         at(scenario)
 

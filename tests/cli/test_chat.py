@@ -13,7 +13,7 @@ from tests.metadata import prompt_format
 from tests.persona.talking import Script, clone_of
 from tests.persona.test_memory import Chats, people
 
-from myna.cli.chat import ChatSession
+from myna.cli.chat import ChatSession, own_name
 from myna.engines.queueing import Queue
 from myna.errors import SettingsError
 from myna.persona.scenes import Beginnings
@@ -104,6 +104,40 @@ def test_an_era_is_a_day_in_the_system_line(talk: Talking) -> None:
         assert f"on {day}." in script.prompts[-1]
     session.handle("/era")
     assert session.room.era is None
+
+
+def test_the_owner_talks_under_their_own_name_and_their_clone_stays_out() -> None:
+    personas = ["Ben", "Cy"]
+    assert own_name("", ["Mira"], "Ana", personas) == ("Mira", "")
+    assert own_name("Eve", [], "Ana", personas) == ("Eve", "")
+    assert own_name("", [], "Ana", personas) == ("Ana", "")
+    assert own_name("", [], "", personas) == ("Me", "")
+    assert own_name("", [], "Ben", personas) == (
+        "Ben",
+        "You are Ben, so the clone of Ben is not here; `myna chat --as NAME` brings it in.",
+    )
+    assert own_name("", [], "Ben", ["Ben"]) == (
+        "Guest",
+        "You talk to your own clone as Guest; --as NAME sets another name.",
+    )
+
+
+def test_what_a_room_cannot_do_is_told_in_one_line(talk: Talking) -> None:
+    session, _, _ = talk("")
+    assert session.impossible() == ["/era (the clone learned no dates)"]
+    session.handle("/who Ben")
+    assert session.impossible()[0] == "/talk (one persona alone)"
+
+
+def test_typed_lines_stand_beside_the_answers_where_no_terminal_echoes_them(
+    talk: Talking,
+) -> None:
+    session, _, shown = talk("")
+    session.echo = True
+    session.handle("soup?")
+    session.handle("/nonsense")
+    assert shown.getvalue().startswith("Ana: soup?\nBen (clone): well, yes\n")
+    assert "/nonsense" not in shown.getvalue()
 
 
 class TestTheLastReply:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import stat
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 from tests.chats import walks
 from tests.cli.conftest import Myna, run, start
@@ -36,6 +38,24 @@ def test_outside_a_workspace_every_command_says_how_to_make_one(myna: Myna) -> N
         assert done.status == 1
         assert done.err.count("\n") == 1
         assert "make one with `myna new NAME`" in done.err
+
+
+def test_without_a_command_five_lines_say_what_to_do(myna: Myna) -> None:
+    alone = myna()
+    assert (alone.status, alone.err, alone.out.count("\n")) == (0, "", 5)
+    assert "myna start" in alone.out
+    myna("new", "friends")
+    assert "next: myna import PATH" in myna("-C", "friends").out
+
+
+def test_a_path_that_is_not_there_is_told_before_anything_is_asked(myna: Myna) -> None:
+    myna("new", "friends")
+    done = myna("-C", "friends", "import", "/nope")
+    assert done.status == 1
+    assert done.err.splitlines() == [
+        "looking for chats",
+        "myna: /nope does not exist: check the path",
+    ]
 
 
 def test_import_tells_what_it_read_and_adds_only_what_is_new(myna: Myna, tmp_path: Path) -> None:
@@ -85,7 +105,7 @@ def test_a_folder_gives_its_chats_whatever_else_is_in_it(myna: Myna, tmp_path: P
     assert done.status == 0
     assert done.json()["stored"] == 30
     assert done.json()["no_chats"] == {".png": 1}
-    assert "left out 1 files that are not chat exports: 1 .png" in done.err
+    assert "left out 1 file that is no chat export: 1 .png" in done.err
 
 
 def test_a_truncated_export_gives_its_complete_messages_and_says_what_is_lost(
@@ -138,11 +158,48 @@ def test_the_ledger_balances_and_inspect_shows_samples(friends: Path) -> None:
     shown = run(friends, ["inspect", "0", "--tokens"])
     assert shown.status == 0
     assert "A chat in walks: Ana, Ben, Cy." in shown.out
+    rows = re.findall(r"^ *(\d+) +(–|\d+) +('.*')$", shown.out, re.MULTILINE)
+    assert any(label == "–" for _, label, _ in rows)
+    assert all(label in ("–", token) for token, label, _ in rows)
+    assert {"':'", "'\\n'"} <= {text for *_, text in rows}
     [sample] = run(friends, ["inspect", "0", "--json"]).json()
     assert sample["target_spans"][-1]["end"] <= len(sample["ids"]) <= 128
+    assert len(rows) == len(sample["ids"])
     missing = run(friends, ["inspect", "99999"])
     assert missing.status == 2
     assert "no sample 99999: train has samples 0 to" in missing.err
+
+
+def test_inspect_shows_reactions_by_their_kind_and_number(friends: Path, tmp_path: Path) -> None:
+    space = shutil.copytree(friends, tmp_path / "friends")
+    [sample] = run(space, ["inspect", "0", "--json"]).json()
+    path = space / "prepared" / "messages.parquet"
+    kept = pl.read_parquet(path)
+    liked = pl.Series([[{"name": "🍵", "count": 2}]], dtype=kept.schema["reactions"])
+    is_in = (pl.col("conversation") == sample["conversation"]).and_(
+        pl.col("conversation").cum_count().over("conversation") == 2
+    )
+    kept.with_columns(
+        reactions=pl.when(is_in).then(pl.lit(liked)).otherwise("reactions")
+    ).write_parquet(path)
+    shown = run(space, ["inspect", "0"]).out
+    assert "🍵 2  on " in shown
+    [sample] = run(space, ["inspect", "0", "--json"]).json()
+    [row] = sample["reactions"]
+    assert row["reactions"] == [{"name": "🍵", "count": 2}]
+
+
+@pytest.mark.parametrize("left", [b"", b"PAR1", b"PAR1 and then it breaks off"])
+def test_a_damaged_table_is_named(friends: Path, tmp_path: Path, left: bytes) -> None:
+    space = shutil.copytree(friends, tmp_path / "friends")
+    [table] = (space / "messages").glob("*/*.parquet")
+    samples = space / "prepared" / "samples.parquet"
+    for path, line in ((samples, ["inspect"]), (table, ["people"]), (table, ["channels"])):
+        path.write_bytes(left)
+        done = run(tmp_path, ["-C", str(space), *line])
+        assert done.status == 1
+        assert f"{path} is damaged: " in done.err
+        assert "Traceback" not in done.err
 
 
 def test_inspect_audits_searches_and_writes_a_page(friends: Path) -> None:

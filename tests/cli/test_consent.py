@@ -128,9 +128,8 @@ def consents(space: Workspace) -> dict[str, str]:
 def test_through_a_pipe_new_people_are_context_and_the_next_step_is_told(chats: Workspace) -> None:
     done = myna(chats, "import", str(chats.root.parent / "walks.jsonl"))
     assert set(consents(chats).values()) == {"context"}
-    assert "Next: ask those whom you want to clone (`myna people ask NAME` writes a page)" in (
-        done.stderr
-    )
+    assert "Who is not you is asked first (`myna people ask NAME` writes a page)" in done.stderr
+    assert 'Next: myna people me "YOUR NAME"' in done.stderr
     with pytest.raises(
         PeopleError, match=r"nobody may be cloned yet: .* people allow NAME --asked"
     ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 from tests.bots.world import letters
 from tests.chats import walks
 from tests.cli.conftest import Done, run
+from tests.training.cases import make_base, workspace_of
 
 from myna.errors import MynaError
 from myna.rooms.store import RoomStore
@@ -99,3 +101,28 @@ def test_a_room_keeps_what_was_said_and_takes_more_later(disk: Path) -> None:
         store.add("tea", "Ana", "after")
         texts = [message.text for message in store.messages("tea")]
     assert (texts[0], texts[-1]) == ("before", "after")
+
+
+QUICK = ["--set", "train.num_train_epochs=0.05", "--set", "train.validations=0"]
+QUICK += ["--set", "train.previews=0"]
+SMALL = ["--items", "10", "--rooms", "0"]
+
+
+def test_training_measuring_and_exporting_too(disk: Path, tmp_path: Path) -> None:
+    workspace_of(tmp_path / "friends", make_base(tmp_path / "tiny"))
+    space = disk / "friends"
+    shutil.copytree(tmp_path / "friends", space)
+    for line, left in (
+        (["train", *QUICK], 8192),
+        (["evaluate", *SMALL], 4096),
+        (["export", "openai"], 0),
+        (["export", "merged"], 100_000),
+    ):
+        before = content(space)
+        filler = fill(disk, left)
+        refused(run(tmp_path, ["-C", str(space), *line]))
+        filler.unlink()
+        after = content(space)
+        assert {name: after.get(name) for name in before} == before, line
+        done = run(tmp_path, ["-C", str(space), *line])
+        assert done.status == 0, (line, done.err)

@@ -96,6 +96,7 @@ def test_a_chat_that_is_killed_can_be_resumed(trained: Path) -> None:
     assert process.stdout
     process.stdin.write("who wants soup\n")
     process.stdin.flush()
+    assert process.stdout.readline().strip() == "Eve: who wants soup"
     answer = process.stdout.readline().strip()
     process.stdin.write("so nobody\n")
     process.stdin.flush()

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myna.config import Samples, Settings, Split, Train, load, override, parse, seconds, template
+from myna.config import (
+    Samples,
+    Settings,
+    Split,
+    Train,
+    changes,
+    load,
+    override,
+    parse,
+    seconds,
+    template,
+    with_choices,
+)
 from myna.errors import SettingsError
 
 
@@ -208,3 +220,54 @@ class TestOverride:
     def test_a_wrong_one_says_what_is_wrong(self, assignment: str, message: str) -> None:
         with pytest.raises(SettingsError, match=re.escape(message)):
             override(Settings(), [assignment])
+
+
+class TestChoices:
+    """Settings chosen by flags, written into the file that the user may have edited."""
+
+    @given(
+        st.sampled_from(
+            [
+                "filter.channels=general,!bots",
+                "filter.since=2024-01-31",
+                "rules.link-only=context",
+                "samples.max_length=128",
+                "conversations.gap_minutes=auto",
+                "train.lora_r=4",
+                "train.per_person=true",
+                "split.test=0.2",
+                "samples.system=Hello, {name}",
+                "recipe=mac",
+                "base=./mine",
+            ]
+        )
+    )
+    def test_are_read_back(self, assignment: str) -> None:
+        chosen = override(Settings(), [assignment])
+        written = with_choices(template(), changes(Settings(), chosen))
+        assert parse(written, "x.toml") == chosen
+        assert list(changes(parse(written, "x.toml"), chosen)) == []
+
+    def test_replace_what_stands_there_and_leave_the_rest(self) -> None:
+        text = (
+            '# mine\nbase = "a"\n\n[filter]\nchannels = [\n  "tea",\n]  # why\n\n# Soup.\n[split]\n'
+        )
+        chosen = override(parse(text, "x"), ["filter.channels=soup", "filter.until=2024-05-01"])
+        assert with_choices(text, changes(parse(text, "x"), chosen)) == (
+            '# mine\nbase = "a"\n\n[filter]\nuntil = "2024-05-01"\nchannels = ["soup"]  # why\n\n'
+            "# Soup.\n[split]\n"
+        )
+
+    def test_take_the_place_of_the_recipe_s_value(self) -> None:
+        written = with_choices(template(), {"samples.max_length": 128})
+        assert "\nmax_length = 128\n" in written
+        assert "# max_length = 512" not in written
+        assert len(written.splitlines()) == len(template().splitlines())
+
+    def test_of_a_section_that_is_not_there_make_one(self) -> None:
+        assert (
+            with_choices("", {"filter.since": "2024-05-01"}) == '[filter]\nsince = "2024-05-01"\n'
+        )
+        assert with_choices("[split]\ntest = 0.2\n", {"base": "b"}) == (
+            'base = "b"\n\n[split]\ntest = 0.2\n'
+        )

@@ -6,6 +6,7 @@ import random
 
 from myna.conversations.line_repeats import (
     ECHO_WINDOW,
+    MANY_LINES,
     has_head,
     is_echo,
     is_repeat,
@@ -29,6 +30,31 @@ def test_nearly_the_same_line_is_a_repeat() -> None:
     assert repeated_lines(room) == [False, True]
     assert is_repeat(room[1], room[:1])
     assert not is_repeat("we are not go", room[:1])
+
+
+def test_many_lines_of_several_rooms_are_judged_as_few_of_one() -> None:
+    rng = random.Random(0)
+    words = [
+        *["the", "kettle", "is", "on", "and", "we", "are", "go", "for", "tea"],
+        "чай",
+        "お茶",
+        "\ud800",
+        "🍵",
+    ]
+    lines = ["", " ", "Tea?"]
+    while len(lines) < 4 * MANY_LINES:
+        line = list(
+            rng.choice(lines[-14:]) if rng.random() < 0.3 else " ".join(rng.choices(words, k=7))
+        )
+        if line and rng.random() < 0.7:
+            line[rng.randrange(len(line))] = rng.choice("xé茶")
+        lines.append("".join(line))
+    rooms = [number // 30 for number in range(len(lines))]
+    each = [lines[first : first + 30] for first in range(0, len(lines), 30)]
+    for judge in (repeated_lines, said_again):
+        found = judge(lines, rooms)
+        assert found == [flag for room in each for flag in judge(room)]
+        assert 20 < sum(found) < len(lines) / 2 + 200
 
 
 def test_short_lines_are_those_of_up_to_three_words() -> None:

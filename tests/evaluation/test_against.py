@@ -95,7 +95,12 @@ def test_two_adapters_of_a_workspace(measured: Workspace) -> None:
     )
     assert bits["better"] == "this"  # it was trained four times as long
     assert set(bits["people"]) == {"Ana", "Ben"}
-    assert {"repeats", "cut_by_limit", "assistant_leak"} <= found.keys()
+    assert {"repeats", "cut_by_limit", "assistant_leak", "message_length"} <= found.keys()
+    assert {"bits_change", "leaked_strings"} <= found.keys()
+    change = found["bits_change"]
+    assert change["difference"]["value"] == pytest.approx(
+        change["this"]["value"] - change["other"]["value"]
+    )
     elsewhere = run(
         measured.root, ["evaluate", "--against", f"{measured.root}:group", "--json", *SIZE]
     )

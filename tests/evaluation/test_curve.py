@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import run
 
 from myna.artifacts import AdapterInfo
-from myna.evaluation import curve
+from myna.evaluation import curve, curve_page
 from myna.evaluation.curve import SHARES, Forecast, answer, forecast, predict, small_trainings
 from myna.evaluation.measure import Estimate
 from myna.training.data import share_of
@@ -118,7 +118,7 @@ def test_a_curve_of_small_adapters_goes_on_where_it_was_stopped(
     trained.remove("again")
     assert len(trained) == len(set(trained)) == 6  # none was trained twice
     left = {path.name for path in own_clones.reports.iterdir()}
-    assert left == {"group.curve.json", "prepare.html"}
+    assert left == {"group.curve.json", "group.curve.html", "prepare.html"}
     assert {path.name for path in (own_clones.root / "adapters").iterdir()} == {"group", "short"}
     found = run(own_clones.root, [*command, "--json"]).json()
     assert set(found["people"]) == {"", "Ana", "Ben"}
@@ -131,3 +131,24 @@ def test_a_stale_adapter_is_refused(own_clones: Workspace) -> None:
     done = run(own_clones.root, ["evaluate", "--curve", "--adapter", "short"])
     assert done.status != 0
     assert "adapter 'short' is stale" in done.err
+
+
+def test_the_picture_has_a_line_for_everyone_and_escapes_their_names() -> None:
+    ahead = {"value": -0.02, "low": -0.04, "high": 0.01}
+    known = {"losses": [1.6, 1.5, 1.45, 1.42], "ahead": ahead, "missed": 0.003}
+    unknown = {"losses": [None, 1.5, 1.45, 1.42], "ahead": dict.fromkeys(ahead), "missed": None}
+    data = {
+        "adapter": "group", "shares": [0.125, 0.25, 0.5, 1.0],
+        "people": {"": {"chats": known, "minutes": known},
+                   "<Ana>": {"chats": known, "minutes": unknown}},
+        "answers": {"": "more chats", "<Ana>": "unclear: too few figures"},
+    }  # fmt: skip
+    text = curve_page.page(data, curve.AHEAD)
+    assert text.count('<polyline class="line everyone"') == 2
+    assert text.count('<polyline class="line"') == 2
+    assert text.count('<polyline class="line ahead"') == 1  # what is not known is not drawn
+    assert text.count('<line class="spread"') == 3
+    assert "<Ana>" not in text
+    assert "&lt;Ana&gt;" in text
+    assert "more chats" in text
+    assert "nan" not in text

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from myna.evaluation.evidence import Evidence
+from myna.evaluation.measure import Size
 from myna.evaluation.moments import Moment
-from myna.evaluation.prompted_base import Examples, Exchange, describe, measure_ways
+from myna.evaluation.prompted_base import (
+    EXAMPLES,
+    Examples,
+    Exchange,
+    PersonalPrompts,
+    describe,
+    measure_ways,
+)
 from myna.persona.prompt import PromptMessage
 from myna.persona.scenes import Scene
+from myna.workspace import Workspace
 
 
 def test_examples_are_the_past_exchanges_most_like_the_moment() -> None:
@@ -29,6 +39,17 @@ def test_a_description_has_the_words_that_set_a_person_apart() -> None:
     assert "leeks" in describe(texts)["Ana"].split("often says:")[1]
     assert "bus" in describe(texts)["Ben"].split("often says:")[1]
     assert "leeks" not in describe(texts)["Ben"]
+
+
+def test_the_prompt_of_the_base_has_the_description_and_the_examples(clones: Workspace) -> None:
+    evidence = Evidence(clones, "group", Size(items=4), print, lambda *_: None)
+    prompts = PersonalPrompts(evidence.split("train"), evidence.personas)
+    moment = evidence.moments[0]
+    builder = prompts.builder(evidence.scorer, moment.scene)
+    evidence.release()
+    assert prompts.descriptions[moment.person] in builder.header(moment.person)
+    assert len(builder.messages) == 2 * EXAMPLES + len(moment.scene.before)
+    assert builder.messages[-1] == moment.scene.before[-1]
 
 
 def test_bits_per_character_are_of_the_same_replies_and_untrimmed_prompts() -> None:

@@ -30,6 +30,7 @@ SOUND = {
         made("collapsed", 0.0, ceiling=0.0),
         made("distinct_2", 0.9, ceiling=0.92),
         made("copied_replies", 0.02, ceiling=0.03),
+        made("membership", 0.55, floor=0.5),
         made("leaked_strings", 0.0, floor=0.0),
         made("assistant_leak", 0.01, floor=0.5, ceiling=0.0),
         made("cut_by_limit", 0.01, ceiling=0.0),
@@ -39,6 +40,7 @@ SOUND = {
 BAD: dict[str, list[Measure]] = {
     "overfitted": [made("bits_change", 0.08)],  # 30 epochs on 20 messages
     "untrained": [made("bits_change", -0.003)],  # one step
+    "memorised": [made("membership", 0.8, floor=0.5)],
     "caricature": [
         made("who_said_it", 1.3, floor=0.1, ceiling=1.0),
         made("who_said_it_style", 0.5, floor=0.1, ceiling=1.0),
@@ -84,6 +86,21 @@ def test_one_of_the_caricatures_signs_is_enough_beside_the_first() -> None:
     assert faults(typical, uneven) == ["caricature"]
     assert faults(replace(typical, clone=Estimate(1.2, 0.6, 1.4)), poor) == ["caricature"]
     assert faults(poor) == []  # dull, but not more typical than the person
+
+
+def test_only_a_clone_that_is_surely_worse_than_its_base_is_overfitted() -> None:
+    assert faults(made("bits_change", 0.01)) == ["untrained"]  # by chance: one step did it
+    assert faults(made("bits_change", 0.03)) == ["overfitted"]
+
+
+def test_a_secret_said_once_is_memorised_and_one_said_often_only_by_chance_is_not() -> None:
+    def exposure(once: float, overall: float) -> Measure:
+        measure = made("exposure", overall, floor=1.4)
+        return replace(measure, references={"inserted once": Estimate(once, once - 1, once + 1)})
+
+    assert faults(exposure(once=5.0, overall=6.0)) == ["memorised"]
+    assert faults(exposure(once=1.5, overall=5.0)) == []  # sixteen times over, any number sticks
+    assert "5.0 bits" in find_faults([exposure(once=5.0, overall=6.0)])[0].text
 
 
 def test_nothing_measured_is_no_fault() -> None:

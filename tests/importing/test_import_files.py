@@ -306,7 +306,7 @@ class TestLarge:
         self, space: Workspace, bring: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         bring([row(1), row(2)])
-        monkeypatch.setattr(import_files, "load_source", None)
+        monkeypatch.setattr(import_files.sources, "read", None)
         again = bring([row(1), row(2)])
         assert (again.messages, again.stored, again.known) == (2, 0, 2)
 
@@ -401,3 +401,48 @@ def test_the_record_says_what_became_of_all_that_was_in_the_file(
     [file] = record["files"]
     assert file["skipped"] == done.skipped == {"damaged line": 1}
     assert file["file"] == "tea.jsonl"
+
+
+class TestManySmallFiles:
+    """Their messages become tables together, and each file keeps its own account."""
+
+    def test_each_file_has_its_own_times_ids_and_notes(
+        self, space: Workspace, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "many"
+        folder.mkdir()
+        day, minute = "2024-05-06", "T07:09:00+00:00"
+        times = {"a": day + minute, "b": "soon", "c": day + minute, "d": f"1900-01-01{minute}"}
+        head = "AuthorID,Author,Date,Content,Attachments,Reactions\n"
+        for name, time in times.items():
+            rows = f'"1","Ana","{time}","hi","",""\n"2","Bo","{day}{minute}","ho {name}","",""\n'
+            (folder / f"{name} [{ord(name)}].csv").write_text(head + rows, "utf-8")
+        (folder / "e [5].csv").write_text(head, "utf-8")
+        found = discover_chats([folder])
+        done = {
+            Path(result.file).stem[0]: result
+            for result in import_files.import_files(space, found.chats, consent="clone")
+        }
+        assert [done[name].stored for name in "abcde"] == [2, 2, 2, 2, 0]
+        assert {name for name, one in done.items() if one.notes} == set("bde")
+        assert "the first: 'soon'" in done["b"].notes[0]
+        assert "cannot be" in done["d"].notes[0]
+        table = messages(space)
+        assert table["text"].to_list()[::2] == ["hi"] * 4
+        assert table["position"].to_list() == [0, 1] * 4
+        assert table["export"].n_unique() == 4
+        assert [str(time)[:10] for time in table["sent_at"]][::2] == [day, "None", day, "None"]
+
+    def test_a_chat_in_parts_goes_on_counting_in_the_minute_between(
+        self, space: Workspace, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "kitchen"
+        folder.mkdir()
+        row = "Ana,2024-05-06 07:{},hm\n"
+        for part, minutes in enumerate((("08", "09", "09"), ("09", "10"), ("10", "10"))):
+            rows = "".join(row.format(minute) for minute in minutes)
+            (folder / f"{part + 1}.csv").write_text("author,time,text\n" + rows, "utf-8")
+        found = discover_chats([folder])
+        results = import_files.import_files(space, found.chats, consent="clone")
+        assert sum(result.stored for result in results) == 7
+        assert messages(space)["id"].n_unique() == 7

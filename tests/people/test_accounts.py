@@ -79,3 +79,42 @@ class TestForgotten:
 
     def test_what_is_remembered_is_no_name(self) -> None:
         assert "ana" not in accounts.account_hash("test:Ana").lower()
+
+
+def reacted() -> pl.DataFrame:
+    """Ana says something, to which Ben, Cy and somebody unknown react; then nobody does."""
+    said = table([{"author": "Ana", "text": "tea"}, {"author": "Ana", "text": "cake"}])
+    given = [
+        [
+            {"name": "🍵", "count": 3, "by": ["Ben", "Cy"]},
+            {"name": ":cup:", "count": 1, "by": ["Ben"]},
+            {"name": "👍", "count": 2, "by": []},
+        ],
+        [],
+    ]
+    return said.with_columns(pl.Series("reactions", given, said.schema["reactions"]))
+
+
+class TestReactions:
+    def test_all_are_counted_and_nobody_is_named(self) -> None:
+        [tea, cake] = accounts.count_reactions(reacted(), People()).to_list()
+        assert tea == [
+            {"name": "🍵", "count": 3},
+            {"name": ":cup:", "count": 1},
+            {"name": "👍", "count": 2},
+        ]
+        assert cake == []
+
+    def test_those_of_people_who_said_no_are_not_counted(self) -> None:
+        ben = Person("Ben", ("test:Ben",), "no")
+        everyone = People((ben, Person("Cy", ("test:Cy",), "context")))
+        [tea, _] = accounts.count_reactions(reacted(), everyone).to_list()
+        assert tea == [{"name": "🍵", "count": 2}, {"name": "👍", "count": 2}]
+
+    def test_nor_are_those_of_the_forgotten_stored(self) -> None:
+        forgetful = People(forgotten=(accounts.account_hash("test:Cy"),))
+        [tea, _] = accounts.drop_forgotten(reacted(), forgetful)["reactions"].to_list()
+        assert tea[0] == {"name": "🍵", "count": 2, "by": ["Ben"]}
+
+    def test_an_account_of_the_same_id_elsewhere_is_another(self) -> None:
+        assert accounts.without_reactions(reacted(), ["other:Ben"]).equals(reacted()["reactions"])

@@ -99,3 +99,13 @@ def test_stopped_half_way_it_is_finished_by_doing_it_again(
         == 0
     )
     assert [p.name for p in people.load(space.people_file).persons] == ["Ben"]
+
+
+def test_their_reactions_go_and_those_of_others_stay(space: Workspace) -> None:
+    path = space.messages / "two/0.parquet"
+    said = pl.read_parquet(path)
+    given = [[{"name": "🍵", "count": 2, "by": ["Ana", "Ben"]}]]
+    said.with_columns(pl.Series("reactions", given, said.schema["reactions"])).write_parquet(path)
+    forgetting.forget_person(space, ANA)
+    [left] = pl.read_parquet(path)["reactions"].to_list()
+    assert left == [{"name": "🍵", "count": 1, "by": ["Ben"]}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -12,7 +13,7 @@ from tests.chats import START, texts, thorough
 
 from myna.cleaning.ledger import Ledger, LedgerRow, PersonShare
 from myna.preparing import html_reports
-from myna.preparing.statistics import Habits, habits
+from myna.preparing.statistics import Habits, habits, typical_words
 
 
 def ledger(text: str = "tea") -> Ledger:
@@ -63,7 +64,7 @@ class TestPage:
 
     def test_each_person_has_three_pictures(self) -> None:
         page = Elements(html_reports.ledger_page(ledger(), [ANA], others=4))
-        assert page.tags.count("svg") == 3
+        assert page.tags.count("svg") == 4  # with the flow of all messages
         assert page.tags.count("rect") == 9 + 8 + 24
         assert "21–40: 0 (0.0%)" in page.words
         assert "11–20: 3 (50.0%)" in page.words
@@ -71,7 +72,25 @@ class TestPage:
 
     def test_without_times_there_is_no_clock(self) -> None:
         timeless = Habits("Ana", 1, (1,) + (0,) * 8, (1,) + (0,) * 7, (0,) * 24)
-        assert Elements(html_reports.ledger_page(ledger(), [timeless])).tags.count("svg") == 2
+        assert Elements(html_reports.ledger_page(ledger(), [timeless])).tags.count("svg") == 3
+
+    def test_words_of_their_own_stand_under_the_name(self) -> None:
+        page = Elements(html_reports.ledger_page(ledger(), [replace(ANA, words=("soup", "😾"))]))
+        assert {"soup", "😾"} <= set(page.words)
+
+    def test_the_ledger_is_a_picture_too(self) -> None:
+        page = html_reports.ledger_page(ledger(), [])
+        words = Elements(page).words
+        for label in ("kept: 7 (70.0%), trained", "link-only: 2 (20.0%), context"):
+            assert label in words
+        streams = re.findall(r'class="band (\w+)" d="M100,([\d.]+)', page)
+        assert [action for action, _ in streams] == ["train", "context", "drop"]
+        assert Elements(html_reports.ledger_page(Ledger(), [])).tags.count("svg") == 0
+
+    def test_it_is_made_for_the_dark_for_paper_and_for_emoji(self) -> None:
+        page = html_reports.ledger_page(ledger(), [ANA])
+        for part in ("prefers-color-scheme: dark", "@media print", "Noto Color Emoji"):
+            assert part in page
 
     def test_nothing_is_fetched_and_nothing_runs(self) -> None:
         page = html_reports.ledger_page(ledger(), [ANA])
@@ -94,6 +113,16 @@ def _rest(of: Habits) -> tuple[int, tuple[int, ...], tuple[int, ...], tuple[int,
 
 
 class TestHabits:
+    def test_words_are_those_that_others_do_not_say(self) -> None:
+        said = [
+            ("Ana", "soup soup 😾"), ("Ana", "the SOUP 😾 [email] @ben"), ("Ana", "the soup 😾"),
+            ("Ben", "the tea tea"), ("Ben", "tea the https://tea.example"), ("Ben", "don't the"),
+        ]  # fmt: skip
+        frame = pl.DataFrame(said, schema=["person", "text"], orient="row")
+        words = typical_words(frame.with_columns(split=pl.lit("train")).lazy(), ["Ana", "Ben"])
+        assert words["Ana"] == ("soup", "😾")
+        assert words["Ben"][0] == "tea"
+
     def test_lengths_turns_and_hours(self) -> None:
         said = [(0, 0, 1, 0), (0, 0, 5, 1), (1, 0, 400, 2), (0, 0, 30, 600), (0, 1, 6, 601)]
         kept = pl.DataFrame(

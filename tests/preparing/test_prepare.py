@@ -281,6 +281,21 @@ class TestPeople:
             all_of_them = f"{ALL_TRAINED}[filter]\nmin_messages = {fewest}\n"
             assert prepared(rows, tokenizer, all_of_them).personas == ["Ana", "Ben", "Eve"]
 
+    def test_a_rule_that_takes_a_tenth_of_a_persona_is_named_with_its_setting(
+        self, tokenizer: Tokenizer
+    ) -> None:
+        talk = [{"author": "Ana", "text": f"words {i}, and a few more of them"} for i in range(20)]
+        links = [{"author": "Ana", "text": f"https://tea.example/{i}/{'leaf' * 9}"} for i in (1,)]
+        calls = [{"author": "Ana", "text": f"!play tea song number {i}"} for i in range(8)]
+        done = prepared([*talk, *links, *calls], tokenizer)
+        assert done.ledger.notes == [
+            "21% of what Ana wrote is left out by the rule bot-command (typed for a bot), such as "
+            '"!play tea song number 7"; to train it: bot-command = "keep" under [rules] in '
+            "myna.toml"
+        ]
+        kept = f'{ALL_TRAINED}[rules]\nbot-command = "keep"\n'
+        assert prepared([*talk, *links, *calls], tokenizer, kept).ledger.notes == []
+
     def test_in_a_small_chat_all_are_cloned(self, tokenizer: Tokenizer) -> None:
         rows = [{"author": name, "text": "hi"} for name in ("Ana", "Ben", "Ana", "Ben", "Eve")]
         assert prepared(rows, tokenizer).personas == ["Ana", "Ben", "Eve"]

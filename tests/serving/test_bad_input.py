@@ -68,7 +68,13 @@ def test_a_wrong_field_is_named(serving: Serving, wrong: dict[str, Any], param: 
 
 
 @pytest.mark.parametrize(
-    "unset", [{"n": 0}, {"max_tokens": 0}, {"max_tokens": -1}, {"repeat_penalty": 0}], ids=str
+    "unset",
+    [
+        *({"n": 0}, {"max_tokens": 0}, {"max_tokens": -1}, {"repeat_penalty": 0}),
+        *({"max_completion_tokens": -1}, {"repetition_penalty": 0.0}, {"n": None, "stop": None}),
+        *({"max_tokens": -1, "n": 0, "repeat_penalty": 0}, {"top_k": -1}, {"seed": None}),
+    ],
+    ids=str,
 )
 def test_what_other_local_servers_send_for_no_value_counts_as_not_sent(
     serving: Serving, unset: dict[str, Any]

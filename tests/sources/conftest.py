@@ -11,8 +11,8 @@ from typing import BinaryIO
 import polars as pl
 import pytest
 
-from myna import messages
-from myna.sources import ChatFile, Tally, load_source
+from myna import messages, sources
+from myna.sources import ChatFile, Tally
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -59,7 +59,7 @@ def read() -> Read:
 
     def read_all(name: str, file: ChatFile) -> tuple[pl.DataFrame, Tally]:
         tally = Tally()
-        frames = list(load_source(name).read(file, tally))
+        frames = list(sources.read(name, file, tally))
         for frame in frames:
             assert frame.schema == pl.Schema(messages.SCHEMA)
         table = pl.concat([pl.DataFrame(schema=messages.SCHEMA), *frames])

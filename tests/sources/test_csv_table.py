@@ -83,7 +83,7 @@ def test_a_damaged_row_costs_no_other(bad: str, place: int, read, memory_file) -
 def test_a_table_without_rows_says_so(read, memory_file) -> None:
     table, tally = read("csv_table", memory_file(b"author,text,time\n"))
     assert table.is_empty()
-    assert tally.notes == ["the table holds no messages"]
+    assert tally.notes == ["the export holds no messages"]
 
 
 def test_dates_that_could_be_either_are_noted(read, memory_file) -> None:

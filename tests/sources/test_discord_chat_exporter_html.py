@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import random
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from myna.errors import SourceError
-from myna.sources import ChatFile, Tally, recognise
+from myna.sources import ChatFile, Tally, discord_chat_exporter_html, recognise
 from myna.sources._shared import html as html_
 
 FOLDER = "discord_chat_exporter_html/"
@@ -262,7 +263,7 @@ class TestDamage:
         assert tally.notes == [f"the page speaks of {number:,} messages, but holds 1"]
 
     def test_a_page_without_messages_is_noted(self, read, memory_file) -> None:
-        assert load(read, memory_file(page(count="0")))[1].notes == ["the page holds no messages"]
+        assert load(read, memory_file(page(count="0")))[1].notes == ["the export holds no messages"]
 
     def test_elements_without_end_need_no_memory(self, read, memory_file) -> None:
         deep = message(11, "a").replace("<span", "<div>" * 5000 + "<span", 1)
@@ -298,3 +299,41 @@ class TestProperties:
             table, same = read("discord_chat_exporter_html", file)
         assert table.equals(expected)
         assert same == tally
+
+
+class TestReadingMessagesAtOnce:
+    """One pattern reads most messages; the result is that of reading them tag by tag."""
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_damaged_or_not_a_page_gives_the_same(
+        self, seed: int, fixture_file, memory_file, monkeypatch
+    ) -> None:
+        page = (fixture_file(KETTLE).path).read_bytes()
+        tags = re.findall(rb"<[^<>]*>", page)
+        rng = random.Random(seed)
+        for _ in range(seed):
+            at = rng.randrange(len(page))
+            cut = rng.choice([0, 0, rng.randrange(60)])
+            page = (
+                page[:at] + rng.choice([b"", b"<", b">", b'"', rng.choice(tags)]) + page[at + cut :]
+            )
+        file = memory_file(page, "Tea House - Rooms - kettle [7].html")
+
+        def messages() -> tuple[list[Any], Tally]:
+            tally = Tally()
+            return list(discord_chat_exporter_html._messages(file, tally)), tally
+
+        at_once = messages()
+        assert len(at_once[0]) + sum(at_once[1].skipped.values()) > 3
+        monkeypatch.setattr(discord_chat_exporter_html, "INSIDE_MESSAGE", re.compile(rb"(?!)"))
+        assert messages() == at_once
+
+
+def test_reactions_are_counted_by_emoji_or_name(read, fixture_file, memory_file) -> None:
+    data = fixture_file(KETTLE).path.read_bytes()
+    sign = b"<div class=chatlog__reaction "
+    own = b"title=cup><img alt=cup><span class=chatlog__reaction-count>3</span></div>"
+    rows, tally = load(read, memory_file(data.replace(sign, sign + own + sign, 1), KETTLE))
+    [given] = [row["reactions"] for row in rows if row["reactions"]]
+    assert [(one["name"], one["count"]) for one in given] == [(":cup:", 3), ("🍵", 2)]
+    assert not tally.skipped

@@ -190,7 +190,7 @@ class TestRecognition:
         found = recognise(file)
         assert found is not None
         assert found.source == "discord_package"
-        assert read("discord_package", file)[1].notes == ["nothing was written in this channel"]
+        assert read("discord_package", file)[1].notes == ["the export holds no messages"]
 
 
 class TestDamage:

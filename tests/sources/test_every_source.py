@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from tests.damage import examples, mutilations
 
 from myna import messages, sources
 from myna.errors import SourceError
@@ -97,6 +97,9 @@ def test_tables_are_sound(name: str, path: Path, read) -> None:
     for text, spans, files in table.select("text", "mentions", "attachments").iter_rows():
         assert all(0 <= span["start"] < span["end"] <= len(text) for span in spans)
         assert all(file["kind"] in messages.ATTACHMENT_KINDS for file in files)
+    for reactions in table["reactions"]:
+        assert all(one["name"] and len(one["by"]) <= one["count"] for one in reactions)
+        assert len({one["name"] for one in reactions}) == len(reactions)
     again, _ = read(name, ChatFile(path))
     assert again.equals(table)
 
@@ -109,7 +112,7 @@ def _said(table: pl.DataFrame) -> list[tuple[str, str, str]]:
 def _check_cut(name: str, path: Path, data: bytes, cut: int, whole: list, memory_file) -> None:
     tally = Tally()
     try:
-        frames = list(sources.load_source(name).read(memory_file(data[:cut], str(path)), tally))
+        frames = list(sources.read(name, memory_file(data[:cut], str(path)), tally))
     except SourceError as error:
         assert path.name in str(error)  # noqa: PT017
         return
@@ -134,6 +137,23 @@ def _check_cut(name: str, path: Path, data: bytes, cut: int, whole: list, memory
         assert tally.unread_bytes or tally.skipped or tally.notes, "a loss in silence"
 
 
+KNOW_WHO = {
+    *("discord_chat_exporter", "element", "google_chat", "imessage_database", "messenger"),
+    *("imessage_exporter", "signal_export", "signalbackup_tools", "skype", "slack", "teams"),
+    *("telegram", "twitter", "matrix_messages"),
+}
+"""Sources that say who gave a reaction."""
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_those_who_gave_reactions_are_accounts_as_authors_are(name: str, read) -> None:
+    table = pl.concat([read(name, ChatFile(path))[0] for path in fixtures(name)])
+    by = {who for each in table["reactions"] for one in each for who in one["by"]}
+    assert bool(by) == (name in KNOW_WHO)
+    authors = {*table["author_id"]}
+    assert not by or by & authors, (by, authors)
+
+
 @pytest.mark.parametrize(("name", "path"), CASES)
 def test_a_file_cut_off_anywhere_gives_what_it_holds_and_says_so(
     name: str, path: Path, read, memory_file
@@ -150,42 +170,6 @@ def test_a_file_cut_off_anywhere_gives_what_it_holds_and_says_so(
         _check_cut(name, path, data, cut, whole, memory_file)
 
 
-NASTY = (
-    b"\0", b"\xff", b"\xef\xbb\xbf", b"\n", b"\r", b"\r\n", b'"', b"'", b"{", b"}", b"[", b"]",
-    b",", b":", b";", b"\t", b"<", b">", b"/", b"\\", b"\\x0B", b"\\ud800", b"null", b"true",
-    b"-1", b"0",
-    b"1e999", b"99999999999999999999", b"0000-00-00", b"9999-12-31T23:59:59Z", b"[]", b"{}", b'""',
-    "\u200e\u202f\u2028🎉".encode(), "日本".encode(), b"</div>", b"<div>", b"&#0;", b"@", b"%s",
-)  # fmt: skip
-
-
-@st.composite
-def mutilations(draw: st.DrawFn) -> Callable[[bytes], bytes]:
-    """Something that happens to a file: pieces lost, doubled, moved, or foreign."""
-    edits = draw(
-        st.lists(
-            st.tuples(
-                st.floats(0, 1),
-                st.integers(0, 40),
-                st.sampled_from(NASTY) | st.binary(max_size=8) | st.floats(0, 1),
-            ),
-            min_size=1,
-            max_size=4,
-        )
-    )
-
-    def apply(data: bytes) -> bytes:
-        for at, length, new in edits:
-            begin = int(at * len(data))
-            if isinstance(new, float):
-                begin_2 = int(new * len(data))
-                new = data[begin_2 : begin_2 + length]
-            data = data[:begin] + new + data[begin + length :]
-        return data
-
-    return apply
-
-
 @pytest.mark.parametrize(("name", "path"), CASES)
 def test_a_mutilated_file_raises_nothing_but_mynas_errors(
     name: str, path: Path, memory_file
@@ -194,7 +178,7 @@ def test_a_mutilated_file_raises_nothing_but_mynas_errors(
 
     @given(mutilations())
     @settings(
-        max_examples=12,
+        max_examples=examples(12),
         suppress_health_check=list(HealthCheck),
     )
     def check(mutilate: Callable[[bytes], bytes]) -> None:
@@ -202,7 +186,7 @@ def test_a_mutilated_file_raises_nothing_but_mynas_errors(
         sources.recognise(file)
         tally = Tally()
         try:
-            frames = list(sources.load_source(name).read(file, tally))
+            frames = list(sources.read(name, file, tally))
         except SourceError as error:
             assert "\n" not in str(error)  # noqa: PT017
             return

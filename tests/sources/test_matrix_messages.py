@@ -34,7 +34,7 @@ def test_messages_of_a_room(read, fixture_file) -> None:
     assert table.filter(table["edited"])["text"].to_list() == ["at three"]
     assert table["thread"][7] == "$e5"
     assert table["reply_to"][8] == "$e4"
-    assert table["reactions"][8].to_list() == [{"name": "🍵", "count": 1}]
+    assert table["reactions"][8].to_list() == [{"name": "🍵", "count": 1, "by": ["@ada:x.org"]}]
     assert tally.skipped == {"message that could not be decrypted": 1}
 
 

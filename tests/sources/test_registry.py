@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.sources.conftest import FIXTURES
 
 from myna import sources
 from myna.errors import SourceError
@@ -63,3 +64,17 @@ def test_a_file_that_is_gone_is_one_clear_line(name: str, tmp_path: Path) -> Non
         list(sources.load_source(name).read(gone, Tally()))
     with pytest.raises(SourceError, match=r"cannot read .*gone\.json: No such file"):
         _ = gone.size
+
+
+@pytest.mark.parametrize("folder", sorted(p.name for p in FIXTURES.iterdir() if p.is_dir()))
+def test_no_source_that_is_not_asked_would_have_won(folder: str) -> None:
+    for path in sorted(p for p in (FIXTURES / folder).rglob("*") if p.is_file()):
+        found = [
+            match
+            for name in sources.names()
+            if (match := sources.load_source(name).recognise(ChatFile(path)))
+        ]
+        for match in found:
+            assert match.confidence <= sources.load_source(match.source).MOST_CERTAIN, path
+        surest = max(found, key=lambda match: match.confidence, default=None)
+        assert sources.recognise(ChatFile(path)) == surest, path

@@ -89,7 +89,7 @@ def test_reactions_are_not_of_the_text(read, memory_file, body, text) -> None:
 def test_an_empty_table_is_noted(read, memory_file) -> None:
     header = b"_id,thread_id,type,body,expires_in\n"
     _, tally = read("signalbackup_tools", memory_file(header, "message.csv"))
-    assert tally.notes == ["the table holds no messages"]
+    assert tally.notes == ["the export holds no messages"]
 
 
 def test_a_row_without_a_type_costs_no_others(read, memory_file) -> None:

@@ -97,4 +97,4 @@ def test_another_file_is_an_error(read, memory_file) -> None:
 
 def test_reactions_are_counted(read, fixture_file) -> None:
     table, _ = read("skype", fixture_file(MESSAGES))
-    assert table["reactions"][10].to_list() == [{"name": "heart", "count": 1}]
+    assert table["reactions"][10].to_list() == [{"name": "heart", "count": 1, "by": ["live:bo"]}]

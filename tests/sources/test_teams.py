@@ -78,4 +78,6 @@ def test_another_file_is_an_error(data: bytes, read, memory_file) -> None:
 
 def test_reactions_are_counted(read, fixture_file) -> None:
     table, _ = read("teams", fixture_file(CHAT))
-    assert table["reactions"][8].to_list() == [{"name": "like", "count": 2}]
+    assert table["reactions"][8].to_list() == [
+        {"name": "like", "count": 2, "by": ["u-bo", "u-ada"]}
+    ]

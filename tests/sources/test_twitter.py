@@ -53,7 +53,7 @@ def test_files_without_texts_are_known(name: str, fixture_file) -> None:
 def test_an_archive_without_messages_is_whole(read, memory_file) -> None:
     data = b"window.YTD.direct_messages.part0 = [ ]"
     _, tally = read("twitter", memory_file(data, "direct-messages.js"))
-    assert "the archive holds no messages" in tally.notes
+    assert "the export holds no messages" in tally.notes
     assert not tally.unread_bytes
 
 
@@ -74,4 +74,4 @@ def test_another_file_is_an_error(read, memory_file) -> None:
 
 def test_reactions_are_counted(read, fixture_file) -> None:
     table, _ = read("twitter", fixture_file(DIRECT))
-    assert table["reactions"][2].to_list() == [{"name": "like", "count": 1}]
+    assert table["reactions"][2].to_list() == [{"name": "like", "count": 1, "by": ["101"]}]

@@ -49,7 +49,8 @@ def train(
 ) -> TrainingPlan:
     """Train `model` in place, without a memory estimate."""
     accelerator, callbacks = make_accelerator(), callbacks or TrainingCallbacks()
-    return run(TrainingJob(model, data, validation, settings, work, accelerator, callbacks))
+    job = TrainingJob(model, data, validation, settings, work, accelerator, callbacks)
+    return run(job).plan
 
 
 def losses(work: Path) -> list[float]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import polars as pl
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from myna.training.data import (
+    NEWEST_WEIGHT,
+    OLDEST_WEIGHT,
     BatchSampler,
     Samples,
     sample_hashes,
     samples_from_table,
     select_unseen,
+    with_weights,
 )
 
 TABLE = pl.DataFrame(
@@ -104,7 +110,7 @@ def test_another_seed_and_another_epoch_give_another_order() -> None:
 
 def test_samples_of_a_like_length_share_a_batch() -> None:
     sampler = BatchSampler([10, 200] * 50, 400, 0)
-    tokens = sum(sampler.tokens(step) for step in range(sampler.steps(1)))
+    tokens = sum(sampler.lengths)
     padded_tokens = sum(sampler.padded_tokens(step) for step in range(sampler.steps(1)))
     assert tokens / padded_tokens > 0.9
 
@@ -114,3 +120,15 @@ def test_part_of_an_epoch_is_part_of_its_steps() -> None:
     assert sampler.steps(1) == 20
     assert sampler.steps(2.5) == 50
     assert sampler.steps(0.001) == 1
+
+
+def test_weights_grow_with_the_time_within_their_bounds() -> None:
+    spans = [{"person": "Ana", "start": 1, "end": 3}]
+    table = pl.DataFrame({"conversation": [7, 3, 5, 9], "ids": [[1, 2, 3]] * 4,
+                          "target_spans": [spans] * 4})  # fmt: skip
+    days = [datetime(2024, 1, day, tzinfo=UTC) for day in (1, 2, 20)]
+    messages = pl.DataFrame({"conversation": [7, 3, 5], "sent_at": days})
+    samples = samples_from_table(with_weights(table, messages))
+    assert samples.weights == pytest.approx([OLDEST_WEIGHT, 1.0, NEWEST_WEIGHT, 1.0])
+    assert select_unseen(samples, set(), seed=0)[0].weights == samples.weights
+    assert not samples_from_table(table).weights

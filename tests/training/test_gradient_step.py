@@ -24,13 +24,18 @@ SAMPLES = Samples(
 
 
 def gradients(
-    model: Any, micro_batch_tokens: int, compute: Any = backward, said: list[str] | None = None
+    model: Any,
+    micro_batch_tokens: int,
+    compute: Any = backward,
+    said: list[str] | None = None,
+    samples: Samples = SAMPLES,
+    batch: tuple[int, ...] = (0, 1, 2, 3),
 ) -> tuple[float, dict[str, torch.Tensor]]:
     report = (lambda _: None) if said is None else said.append
     with mock.patch("myna.training.gradient_step.backward", compute):
         loss = GradientAccumulator(
-            model, SAMPLES, make_accelerator(), micro_batch_tokens, report
-        ).accumulate([0, 1, 2, 3])
+            model, samples, make_accelerator(), micro_batch_tokens, report
+        ).accumulate([*batch])
     return loss, {
         name: p.grad for name, p in trainable_parameters(model).items() if p.grad is not None
     }
@@ -48,6 +53,18 @@ def test_parts_add_up_to_the_whole(
     loss, found = gradients(add_lora(small_model(), Train()), micro_batch_tokens)
     assert loss == pytest.approx(whole[0], rel=1e-5)
     for name, gradient in whole[1].items():
+        torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("micro_batch_tokens", [0, 30])
+def test_a_sample_of_no_weight_is_as_if_it_were_not_there(
+    small_model: Callable[[], Any], micro_batch_tokens: int
+) -> None:
+    weighted = Samples(SAMPLES.ids, SAMPLES.loss_masks, [2.0, 0.0, 2.0, 0.0])
+    loss, found = gradients(add_lora(small_model(), Train()), micro_batch_tokens, samples=weighted)
+    wanted, expected = gradients(add_lora(small_model(), Train()), 0, batch=(0, 2))
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=1e-6)
 
 

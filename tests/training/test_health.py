@@ -11,6 +11,7 @@ from myna.training.progress import (
     START_STEPS,
     LossHistory,
     divergence,
+    final_loss,
     is_near_start,
 )
 
@@ -59,3 +60,9 @@ def test_patience_counts_validations_since_the_best() -> None:
     assert history([3.0, 2.0, 2.1, 2.0]).is_out_of_patience(2)
     assert not history([3.0, 2.0, 2.1, 2.0]).is_out_of_patience(0)
     assert not history([]).is_out_of_patience(1)
+
+
+@pytest.mark.parametrize("steps", [1, 10, 3000])
+def test_the_final_loss_is_of_the_last_tenth_however_long_the_training(steps: int) -> None:
+    last = max(1, steps // 10)
+    assert final_loss([9.0] * (steps - last) + [2.0] * last) == 2.0

@@ -2,54 +2,95 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import pytest
 
 from myna.config import Train
 from myna.training.data import BatchSampler
+from myna.training.distributed import make_accelerator
 from myna.training.plan import (
     MAX_VALIDATION_TOKENS,
     MIN_VALIDATION_TOKENS,
-    OVERHEAD_SHARE,
-    VALIDATION_SHARE,
     TrainingEstimate,
     TrainingPlan,
+    carried_out,
     estimate_lines,
-    learning_rate,
     make_plan,
+    shortfall,
     validation_tokens,
 )
+from myna.training.schedule import (
+    FINISH_SHARE,
+    VALIDATION_SHARE,
+    Clock,
+    Schedule,
+    learning_rate,
+)
 
-SCHEDULE = BatchSampler([100] * 50, 100, 0)  # 50 steps of 100 tokens in an epoch
+SAMPLER = BatchSampler([100] * 50, 100, 0)  # 50 steps of 100 tokens in an epoch
+
+
+def schedule(budget: float | None = None, **settings: Any) -> Schedule:
+    """A schedule at second 0 of its budget."""
+    clock = Clock(budget, started=0.0, now=lambda: 0.0)
+    return Schedule(SAMPLER, Train(**settings), clock, make_accelerator(), None)
 
 
 def test_without_a_budget_the_epochs_decide() -> None:
-    plan = make_plan(SCHEDULE, Train(num_train_epochs=2), None, None)
+    plan = make_plan(schedule(num_train_epochs=2), 0, None)
     assert (plan.steps, plan.tokens, plan.epochs) == (100, 10_000, 2)
 
 
 def test_a_budget_buys_the_steps_that_fit_at_the_measured_speed() -> None:
-    plan = make_plan(SCHEDULE, Train(num_train_epochs=2, validations=0), speed=100, budget=20)
-    assert plan.steps == int(20 * (1 - OVERHEAD_SHARE))
-    plan = make_plan(SCHEDULE, Train(num_train_epochs=2, validations=3), speed=100, budget=20)
-    assert plan.steps == int(20 * (1 - OVERHEAD_SHARE - VALIDATION_SHARE))
+    left = 20 * (1 - FINISH_SHARE)
+    plan = make_plan(schedule(20, num_train_epochs=2, validations=0), 0, speed=100)
+    assert plan.steps == int(left)
+    plan = make_plan(schedule(20, num_train_epochs=2, validations=3), 0, speed=100)
+    assert plan.steps == int(left * (1 - VALIDATION_SHARE))
     assert "20 s" in plan.reason
 
 
 def test_a_budget_never_adds_epochs() -> None:
-    assert make_plan(SCHEDULE, Train(num_train_epochs=2), speed=1e6, budget=3600).steps == 100
+    assert make_plan(schedule(3600, num_train_epochs=2), 0, speed=1e6).steps == 100
 
 
 def test_the_shortest_budget_still_trains_one_step() -> None:
-    assert make_plan(SCHEDULE, Train(), speed=1, budget=1).steps == 1
+    assert make_plan(schedule(1), 0, speed=1).steps == 1
 
 
-def test_the_rate_climbs_then_falls_to_nearly_nothing() -> None:
-    settings = Train(learning_rate=1e-3, warmup_ratio=0.1)
-    rates = [learning_rate(step, 100, settings) for step in range(100)]
-    assert rates[0] == pytest.approx(1e-4)
-    assert max(rates) == pytest.approx(1e-3)
-    assert rates.index(max(rates)) in (9, 10)
-    assert rates[-1] < 1e-6
+def test_the_rate_climbs_stays_and_falls_to_nearly_nothing() -> None:
+    settings = Train(learning_rate=1e-3, warmup_ratio=0.1, decay_ratio=0.5)
+    rates = [learning_rate((step + 0.5) / 100, settings) for step in range(100)]
+    assert rates[0] == pytest.approx(5e-5)
+    assert rates[10:50] == [1e-3] * 40
+    assert rates[75] == pytest.approx(0.5e-3 * (1 + math.cos(0.51 * math.pi)))
+    assert 0 < rates[-1] < 1e-6
+    flat = Train(learning_rate=1e-3, warmup_ratio=0, decay_ratio=0)
+    assert {learning_rate(share, flat) for share in (0.0, 0.5, 1.0)} == {1e-3}
+
+
+@pytest.mark.parametrize(
+    ("steps", "budget", "seconds", "line"),
+    [
+        (14, 720, 720, "only 14 steps, too few to sound like anybody: `myna train --force "
+         "--budget 86m` would be enough at this speed"),
+        (1, 720, 720, "only 1 step, too few to sound like anybody: `myna train --force "
+         "--budget 20h` would be enough at this speed"),
+        (30, 720, 720, ""),
+    ],
+)  # fmt: skip
+def test_too_few_steps_are_told_with_what_would_be_enough(
+    steps: int, budget: float, seconds: float, line: str
+) -> None:
+    of = schedule(budget, num_train_epochs=4)
+    assert shortfall(carried_out(of, steps, "", 100.0, seconds), of) == line
+
+
+def test_a_chat_of_few_words_is_told_from_a_short_budget() -> None:
+    of = schedule(720, num_train_epochs=0.2)
+    assert "import more chats" in shortfall(carried_out(of, 10, "", 100.0, 60.0), of)
 
 
 def plan(tokens: int) -> TrainingPlan:

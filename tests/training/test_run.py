@@ -23,7 +23,7 @@ from myna.models.loading import FULL_MODEL_FOLDER
 from myna.persona.clone import open_clone
 from myna.training.plan import TrainingEstimate
 from myna.training.progress import StepMetrics, TrainingCallbacks
-from myna.training.run import adapter_names, final_loss, run
+from myna.training.run import adapter_names, run
 from myna.workspace import Workspace
 
 SMALL = Size(items=10, rooms=1, turns=2)
@@ -34,24 +34,6 @@ def bits_fall(report: dict[str, Any]) -> bool:
     [bits, *_] = measures_of(report)
     assert bits.floor
     return bits.clone.value < bits.floor.value
-
-
-@pytest.mark.parametrize("steps", [1, 10, 3000])
-def test_the_final_loss_is_of_the_last_tenth_however_long_the_training(
-    tmp_path: Path, steps: int
-) -> None:
-    lines = [
-        {
-            "step": n,
-            "loss": 2.0 if n > steps - max(1, steps // 10) else 9.0,
-            "validation_loss": None,
-        }
-        for n in range(1, steps + 1)
-    ]
-    lines[-1]["validation_loss"] = 2.5  # the first number in this column
-    log = tmp_path / "log.jsonl"
-    log.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert final_loss(log) == 2.0
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ def add_report(space: Workspace, name: str, clone: float) -> None:
         Measure("collapsed", "Collapsed", "lower", Estimate(math.nan), "rooms", section="rooms"),
     ]  # fmt: skip
     report = Report(name, measures, [f"speaker: {HOSTILE}"])
-    manifest = {"inputs": stages.evaluate_inputs(space, name), "settings": {"items": 12}}
+    manifest = {"inputs": stages.report_inputs(space, name), "settings": {"items": 12}}
     against.save_items(against.items_path(space, name), measures)
     write_json(
         space.reports / f"{name}.json", {**report.plain(), "draw": "d", "manifest": manifest}

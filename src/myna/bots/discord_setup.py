@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 
 import discord
@@ -27,9 +28,18 @@ PERMISSION_REASONS = {
     "view_channel": "it sees no channel without it",
     "send_messages": "the clones are mute without it",
     "send_messages_in_threads": "the clones are mute in threads without it",
-    "read_message_history": "it cannot read missed messages, nor its own ones before a crash",
-    "manage_webhooks": "without it, clones have no names and avatars of their own",
+    "read_message_history": "it cannot read missed messages, nor its own ones before a crash, "
+    "without it",
+    "manage_webhooks": "clones have no names and avatars of their own without it",
 }
+PERMISSION_TITLES = {"view_channel": "View Channels"} | {
+    name: name.replace("_", " ").title().replace(" In ", " in ")
+    for name in PERMISSION_REASONS
+    if name != "view_channel"
+}
+"""Names of permissions as Discord's settings show them."""
+INTENT_PAGE = DEVELOPER_PORTAL + "/{}/bot"
+APPLICATION_ID = re.compile(r"\d{17,20}")
 
 discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False  # clones have no voice
 
@@ -74,10 +84,35 @@ def to_bot_error(error: Exception) -> BotError:
 
 async def invite_url(client: discord.Client) -> str:
     """The URL that invites a logged-in client's bot with the required permissions."""
-    application = await client.application_info()
+    return application_invite_url(str((await client.application_info()).id))
+
+
+def application_invite_url(application_id: str) -> str:
+    """The URL that invites an application's bot with the required permissions.
+
+    Raises:
+        BotError: it is no id.
+    """
+    if not APPLICATION_ID.fullmatch(application_id):
+        raise BotError(
+            f"'{application_id}' is no application id: it has 17 to 20 digits, and stands at "
+            f"{DEVELOPER_PORTAL} (your application, General Information)"
+        )
     return discord.utils.oauth_url(
-        application.id, permissions=REQUIRED_PERMISSIONS, scopes=("bot", "applications.commands")
+        int(application_id),
+        permissions=REQUIRED_PERMISSIONS,
+        scopes=("bot", "applications.commands"),
     )
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A permission, intent or setting that the bot needs."""
+
+    name: str
+    is_there: bool
+    remedy: str
+    """The reason for it, and where to switch it on."""
 
 
 @dataclass
@@ -85,15 +120,30 @@ class SetupReport:
     """The result of `--check`."""
 
     name: str = ""
-    servers: dict[str, list[str]] = field(default_factory=dict)
-    """Missing permissions and settings, by server."""
+    application: list[Requirement] = field(default_factory=list)
+    """Those of the application."""
+    servers: dict[str, list[Requirement]] = field(default_factory=dict)
+    """Those of each server."""
     missing: list[str] = field(default_factory=list)
-    """Missing settings of the application."""
+    """Servers that it is not in."""
 
     @property
     def is_complete(self) -> bool:
         """True if nothing is missing."""
-        return not self.missing and not any(self.servers.values())
+        needed = [*self.application, *(item for items in self.servers.values() for item in items)]
+        return not self.missing and all(item.is_there for item in needed)
+
+
+def setup_lines(report: SetupReport) -> list[str]:
+    """The lines of a report: everything that the bot needs, and what to do for what is missing."""
+    lines = [f"the token is good: {report.name}"]
+    for title, items in (("the application", report.application), *report.servers.items()):
+        lines.append(f"{title}:")
+        lines += [
+            f"  ✓ {item.name}" if item.is_there else f"  ✗ {item.name}: {item.remedy}"
+            for item in items
+        ]
+    return lines + report.missing
 
 
 class SetupChecker(discord.Client):
@@ -112,41 +162,54 @@ class SetupChecker(discord.Client):
         application = await self.application_info()
         self.findings.name = application.name
         flags = application.flags
-        if not (flags.gateway_message_content or flags.gateway_message_content_limited):
-            self.findings.missing.append(str(to_bot_error(discord.PrivilegedIntentsRequired(None))))
+        self.findings.application.append(
+            Requirement(
+                "Message Content Intent",
+                flags.gateway_message_content or flags.gateway_message_content_limited,
+                "it reads no message without it; switch it on at "
+                f"{INTENT_PAGE.format(application.id)}, under Privileged Gateway Intents",
+            )
+        )
 
     async def on_ready(self) -> None:
         """Check the permissions in each server."""
         for guild in self.guilds:
-            self.findings.servers[f"{guild.name} ({guild.id})"] = self._missing_in(guild)
-        if not self.guilds:
-            self.findings.missing.append(f"it is in no server yet: {await invite_url(self)}")
-        for server_id in self._server_ids:
-            if server_id not in {str(guild.id) for guild in self.guilds}:
-                self.findings.missing.append(f"it is not in the server {server_id} of bot.servers")
+            self.findings.servers[f"{guild.name} ({guild.id})"] = self._needed_in(guild)
+        missing = set(self._server_ids).difference(str(guild.id) for guild in self.guilds)
+        if missing or not self.guilds:
+            invite = await invite_url(self)
+            here = [f"it is not in the server {one} of bot.servers" for one in sorted(missing)]
+            self.findings.missing += [
+                f"{line}: invite it: {invite}" for line in here or ["it is in no server yet"]
+            ]
         await self.close()
 
-    def _missing_in(self, guild: discord.Guild) -> list[str]:
+    def _needed_in(self, guild: discord.Guild) -> list[Requirement]:
         allowed = guild.me.guild_permissions
-        missing = [
-            f"permission {name.replace('_', ' ')}: {why}"
+        needed = [
+            Requirement(
+                PERMISSION_TITLES[name],
+                getattr(allowed, name),
+                f"{why}; in Discord: Server Settings, Roles, the bot's role, Permissions",
+            )
             for name, why in PERMISSION_REASONS.items()
-            if not getattr(allowed, name)
         ]
         for channel in guild.text_channels:
             allowed_here = channel.permissions_for(guild.me)
             denied = [
-                name
-                for name in PERMISSION_REASONS
+                title
+                for name, title in PERMISSION_TITLES.items()
                 if getattr(allowed, name) and not getattr(allowed_here, name)
             ]
             if allowed_here.view_channel and denied:
-                missing.append(f"#{channel.name} denies: {', '.join(denied).replace('_', ' ')}")
-        if str(guild.id) not in self._server_ids:
-            missing.append(
-                f'it is silent there: add it to myna.toml, [bot] servers = ["{guild.id}"]'
-            )
-        return missing
+                remedy = (
+                    f"denied in this channel: {', '.join(denied)}; in Discord: Edit Channel, "
+                    "Permissions, the bot's role"
+                )
+                needed.append(Requirement(f"#{channel.name}", False, remedy))
+        is_listed = str(guild.id) in self._server_ids
+        remedy = f'it is silent there without it; write [bot] servers = ["{guild.id}"]'
+        return [*needed, Requirement("bot.servers in myna.toml", is_listed, remedy)]
 
 
 async def check_setup(token: str, servers: list[str]) -> SetupReport:

@@ -44,6 +44,17 @@ class PersonShare:
         return self.train / available if available else 0.0
 
 
+@dataclass(frozen=True)
+class Taken:
+    """The characters of one person that one rule took, and the number of a message of these."""
+
+    person: int
+    rule: str
+    action: Action
+    characters: int
+    example: int
+
+
 @dataclass
 class Ledger:
     """The account of all messages that a stage read."""
@@ -56,6 +67,8 @@ class Ledger:
     """Replacements by type of personal data."""
     notes: list[str] = field(default_factory=list)
     """Further remarks, in sentences."""
+    taken: list[Taken] = field(default_factory=list)
+    """Characters of people that rules dropped or made context; not written to ledger.json."""
 
     def total(self, action: Action) -> int:
         """Count the messages with this action."""

@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 
 from myna.cleaning import detectors, message_features, near_duplicates, normalize
-from myna.cleaning.ledger import MAX_EXAMPLES, Action, Ledger, LedgerRow
+from myna.cleaning.ledger import MAX_EXAMPLES, Action, Ledger, LedgerRow, Taken
 from myna.cleaning.message_features import Mask, MessageFeatures
 from myna.cleaning.near_duplicates import LongTexts
 from myna.config import Filter, Rules
@@ -132,6 +132,7 @@ def apply_actions(
         dropped = messages.filter(pl.col("rule") == name)
         if dropped.height:
             ledger.rows.append(ledger_row(name, "drop", RULES_BY_NAME[name].reason, dropped, load))
+            ledger.taken += taken(name, "drop", dropped)
     is_dropped = pl.col("rule").is_not_null() & pl.col("rule").is_in(dropping)
     return messages.filter(~is_dropped).with_columns(trained=pl.col("rule").is_null())
 
@@ -147,6 +148,16 @@ def ledger_row(
     ]
     characters = int(messages["characters"].sum())
     return LedgerRow(name, action, reason, messages.height, characters, lines)
+
+
+def taken(rule: str, action: Action, messages: pl.DataFrame) -> list[Taken]:
+    """The characters that a rule takes of each person; messages without a `number` count none."""
+    if "number" not in messages.columns or not RULES_BY_NAME[rule].actions:
+        return []
+    by_person = messages.drop_nulls("person").group_by("person", maintain_order=True)
+    longest = pl.col("number").sort_by("characters", "number").last()
+    sums = by_person.agg(pl.sum("characters"), longest)
+    return [Taken(person, rule, action, int(size), one) for person, size, one in sums.iter_rows()]
 
 
 def _is_duplicate(rows: pl.DataFrame) -> pl.Series:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from myna.cli._terminal import console, print_json
-from myna.stages import evaluate_inputs
+from myna.stages import report_inputs
 from myna.workspace import read_json, stale_reasons
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def are_measured_alike(*adapters: tuple[Workspace, str]) -> bool:
     return len(sizes) == len(adapters) and all(
         size == sizes[0] and not stale_reasons(report["manifest"], inputs, size)
         for size, report, inputs in zip(
-            sizes, reports, (evaluate_inputs(*adapter) for adapter in adapters), strict=True
+            sizes, reports, (report_inputs(*adapter) for adapter in adapters), strict=True
         )
     )
 

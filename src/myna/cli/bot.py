@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._progress import working
 from myna.cli._terminal import (
     Adapter,
     Json,
@@ -49,8 +50,19 @@ def discord(
     invite: Annotated[
         bool, typer.Option("--invite", help="Print the link that invites the bot, and exit.")
     ] = False,
+    application: Annotated[
+        str,
+        typer.Option(
+            metavar="ID",
+            help="With --invite: the application's id, instead of a token; it stands in Discord's "
+            "developer portal under General Information.",
+        ),
+    ] = "",
     check: Annotated[
-        bool, typer.Option("--check", help="Check token, intents and permissions, and exit.")
+        bool,
+        typer.Option(
+            "--check", help="List every permission and intent with where to click, and exit."
+        ),
     ] = False,
     as_json: Json = False,
     adapter: Adapter = DEFAULT_ADAPTER,
@@ -66,6 +78,9 @@ def discord(
         raise BotError("discord.py is not installed: run `pip install 'myna[bots]'`")
     from myna.bots import discord_setup
 
+    if invite and application:
+        typer.echo(discord_setup.application_invite_url(application))
+        return
     workspace, settings = open_workspace(ctx, assignments)
     token = discord_setup.load_token()
     log_to(sys.stderr, [token], debug="--debug" in sys.argv)
@@ -135,7 +150,8 @@ def open_bot(
     from myna.rooms.registry import Rooms
     from myna.rooms.store import RoomStore
 
-    clone = open_clone(workspace, name, settings, scope="group", report=note)
+    with working("loading the clone"):
+        clone = open_clone(workspace, name, settings, scope="group", report=note)
     consents = clone.consents
     outbox = Outbox(workspace.bots / f"{platform}.sqlite")
     store = RoomStore(workspace.rooms_file)
@@ -208,10 +224,9 @@ def _print_findings(findings: Any, as_json: bool) -> None:
     if as_json:
         print_json({**asdict(findings), "is_well": findings.is_complete})
     else:
-        note(f"the token is good: {findings.name}")
-        for server, lacks in findings.servers.items():
-            note(f"{server}: {'; '.join(lacks) or 'all is well'}")
-        for line in findings.missing:
+        from myna.bots.discord_setup import setup_lines
+
+        for line in setup_lines(findings):
             note(line)
     if not findings.is_complete:
         raise BotError("something is missing: see the lines above, and docs/discord.md")

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._chat_opening import LAST, open_room, own_name
+from myna.cli._progress import working
 from myna.cli._terminal import (
     Adapter,
     Set,
@@ -26,13 +28,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from myna.persona.clone import Clone
-    from myna.rooms.registry import LiveReply, LiveRoom, Rooms
+    from myna.rooms.registry import LiveReply, LiveRoom
     from myna.rooms.store import Message
 
 NAME = "chat"
 MAX_PERSONA_TURNS = 3
 """Turns that personas take at most before it is the human's turn again."""
-LAST = "last"
 RECENT_MESSAGES = 10
 """Messages that are printed when a room is resumed."""
 
@@ -70,7 +71,9 @@ def command(
     ] = None,
     as_: Annotated[
         str,
-        typer.Option("--as", metavar="NAME", help="Your name. Default: Me, or that of last time."),
+        typer.Option(
+            "--as", metavar="NAME", help="Your name. Default: that of last time, or of the owner."
+        ),
     ] = "",
     room: Annotated[
         str, typer.Option(help=f"Resume this room; '{LAST}': the newest one. Default: a new room.")
@@ -96,19 +99,25 @@ def command(
 
     workspace, settings = open_workspace(ctx, assignments)
     settings = config.updated(settings, "chat", {"slots": 1})  # one speaks at a time
-    clone = open_clone(workspace, adapter, settings, scope="owner", seed=seed, report=note)
+    with working("loading the clone"):
+        clone = open_clone(workspace, adapter, settings, scope="owner", seed=seed, report=note)
     with closing(clone), closing(RoomStore(workspace.rooms_file)) as store:
         matched = [people.match_name(n, clone.personas) for n in with_ or ()]
         personas = [clone.check_persona(name) for name in matched] or None
         rooms = Rooms(clone, store, Queue(1, 1))
-        live, resumed = _open_room(rooms, room, personas)
-        me = people.sanitize_name(as_ or (live.humans or ["Me"])[-1])
+        live, resumed = open_room(rooms, room, personas)
+        owner = people.owner_name(people.load(workspace.people_file))
+        me, who = own_name(as_, live.humans, owner, personas or live.personas)
         live.join(me)
-        session = ChatSession(clone, live, me, console())
         interactive = sys.stdin.isatty()
+        session = ChatSession(clone, live, me, console(), echo=not interactive)
         if interactive:
             _enable_line_editing()
-        note(f"In the room: {', '.join(live.members)}. /help lists the commands.")
+        note(f"In the room: {', '.join(live.members)}. You are {me}. /help lists the commands.")
+        if who:
+            note(who)
+        if impossible := session.impossible():
+            note(f"Not in this room: {', '.join(impossible)}.")
         if resumed:
             session.print_recent()
         closing_down = Event()
@@ -126,31 +135,6 @@ def command(
             note(f"Stored. Resume with `myna chat --room {LAST}`, later with --room '{live.id}'.")
         else:
             rooms.drop(live.id)
-
-
-def _open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[LiveRoom, bool]:
-    """Open a room; return it and True if it is resumed.
-
-    Raises:
-        RoomError: `name` is "last" and there is no room yet.
-    """
-    from datetime import datetime
-
-    from myna.errors import RoomError
-    from myna.rooms.registry import OWNER
-
-    room_ids = rooms.ids()
-    if name == LAST:
-        chat_rooms = [n for n in room_ids if n.startswith(f"{NAME} ")]
-        if not chat_rooms:
-            raise RoomError("there is no room to resume yet: start one with `myna chat`")
-        name = chat_rooms[-1]
-    if not name:
-        now = f"{NAME} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-        name = next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in room_ids)
-    # A resumed room, such as a bot's, keeps its audience.
-    audience = None if name in room_ids else OWNER
-    return rooms.open(name, personas=personas, audience=audience), name in room_ids
 
 
 def _enable_line_editing() -> None:
@@ -175,12 +159,17 @@ class ChatSession:
     room: LiveRoom
     me: str
     screen: Console
+    echo: bool = False
+    """Print what the human says: no terminal shows what they typed."""
 
     def handle(self, line: str) -> bool:
         """Do what a typed line asks for; return False to leave."""
         word, _, rest = line.strip().partition(" ")
         if not word.startswith("/"):
             if self.room.say(self.me, line):
+                if self.echo:
+                    self.screen.print(f"{self.me}: ", style="bold", end="")
+                    self.screen.print(_indented(line, self.me))
                 self._let_answer()
             return True
         actions: dict[str, Callable[[str], object]] = {
@@ -321,13 +310,16 @@ class ChatSession:
         for message in self.room.search(words):
             note(f"{message.room}: {message.person}: {message.text}")
 
-    def _save(self, file: str) -> None:
-        from myna.errors import WorkspaceError
+    def _save(self, name: str) -> None:
+        from myna.errors import RoomError
+        from myna.workspace import explain_disk_errors, write_text
 
-        try:
-            Path(file).expanduser().write_text(self.room.transcript(), "utf-8")
-        except OSError as error:
-            raise WorkspaceError(f"cannot write {file}: {error}") from error
+        path = Path(name or f"{self.room.id.replace(':', '.')}.txt").expanduser()
+        if path.exists():
+            raise RoomError(f"{path} is there already: choose another name, /save FILE")
+        with explain_disk_errors(path):
+            write_text(path, self.room.transcript())
+        note(f"the chat is in {path}")
 
     def _who(self, names: str) -> None:
         from myna import people
@@ -364,7 +356,7 @@ class ChatSession:
 
     def _topic(self, topic: str) -> None:
         if not topic:
-            note("about what? Type it behind: /topic lunch")
+            note("about what? Type it after the command: /topic lunch")
         elif not self.room.is_empty:
             note("the room has a topic already: type /forget first, or talk about it")
         elif not self._begin(topic):
@@ -377,6 +369,15 @@ class ChatSession:
             note("It begins with what was really said:")
         self._print_past(begun)
         return bool(begun)
+
+    def impossible(self) -> list[str]:
+        """The commands that lead nowhere in this room, each with the reason."""
+        reasons = []
+        if len(self.room.personas) < 2:
+            reasons.append(f"/talk ({'one persona alone' if self.room.personas else 'no persona'})")
+        if "{date}" not in self.clone.format.samples.system_lines[0]:
+            reasons.append("/era (the clone learned no dates)")
+        return reasons
 
     def _era(self, when: str) -> None:
         self.room.set_era(when or None)

@@ -10,6 +10,7 @@ import typer
 
 from myna.choices import DEFAULT_ADAPTER
 from myna.cli import evaluate, prepare, train
+from myna.cli._progress import working
 from myna.cli._terminal import Json, console, note, person_colours, print_json
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def talk(workspace: Workspace, *, quiet: bool) -> dict[str, Any]:
     from myna.persona.clone import open_clone
 
     settings = workspace.settings()
-    clone = open_clone(workspace, DEFAULT_ADAPTER, settings, scope="group", seed=11, report=note)
+    with working("loading the clone"):
+        clone = open_clone(
+            workspace, DEFAULT_ADAPTER, settings, scope="group", seed=11, report=note
+        )
     scene = _scene(workspace, clone.personas)
     builder = scene.prompt_builder(clone.format, clone.tokenizer, clone.prompt_budget(clone.chat))
     colours = person_colours(clone.personas)

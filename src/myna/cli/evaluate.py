@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 import textwrap
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._progress import progress, working
 from myna.cli._terminal import (
     Adapter,
     Json,
@@ -20,7 +18,6 @@ from myna.cli._terminal import (
     find_workspace,
     note,
     print_json,
-    progress_bar,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +29,6 @@ if TYPE_CHECKING:
 
 NAME = "evaluate"
 
-SECONDS_BETWEEN_NOTES = 20.0
-"""Without a terminal, progress is told this often."""
 MAX_PEOPLE = 8
 """People with a row of their own."""
 GRADES = {"good": "green", "fair": "yellow", "poor": "red", "": ""}
@@ -93,9 +88,10 @@ def command(
     if curve:
         from myna.cli import _learning_curve
 
-        with _progress() as update:
+        with progress() as update:
             found = _learning_curve.make(workspace, adapter, size, update)
         _learning_curve.print_curve(found, as_json=as_json)
+        note(f"With pictures: {workspace.reports / adapter}.curve.html")
         return
     if blind:
         from myna.cli import _blind_game
@@ -146,14 +142,14 @@ def evaluate_if_stale(workspace: Workspace, name: str, **size: int) -> dict[str,
 
     wanted = Size(**size)  # type: ignore[arg-type]
     report: dict[str, Any] | None = read_json(workspace.reports / f"{name}.json")
-    inputs = stages.evaluate_inputs(workspace, name)
+    inputs = stages.report_inputs(workspace, name)
     if report and not stale_reasons(report["manifest"], inputs, asdict(wanted)):
         note("nothing has changed since the last evaluation")
         return report
-    note("loading torch")
-    from myna.evaluation import run
+    with working("loading PyTorch"):
+        from myna.evaluation import run
 
-    with _progress() as update:
+    with progress() as update:
         return run.run(workspace, name, note, update, wanted)
 
 
@@ -166,7 +162,7 @@ def calibrate_sampling(workspace: Workspace, name: str) -> None:
         f"fitting temperatures to the validation split: {REPLIES} replies of each persona at "
         f"{len(TEMPERATURES)} temperatures, some minutes"
     )
-    with _progress() as update:
+    with progress() as update:
         made = fit(workspace, name, note, update)
     for person, temperature in made.chosen.items():
         distances = ", ".join(f"{t:g}: {d:.3f}" for t, d in made.distances[person].items())
@@ -175,32 +171,6 @@ def calibrate_sampling(workspace: Workspace, name: str) -> None:
         "chat, serve, bots and exports use them from now on; a chat.temperature in myna.toml other "
         "than the default wins"
     )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A function that shows the progress of one work after the other.
-
-    Without a terminal it prints a line now and then.
-    """
-    from rich.progress import MofNCompleteColumn, TimeRemainingColumn
-
-    with progress_bar(MofNCompleteColumn(), TimeRemainingColumn()) as bars:
-        tasks: dict[str, Any] = {}
-        told = time.monotonic()
-
-        def update(what: str, done: int, total: int) -> None:
-            nonlocal told
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-                if bars.disable:
-                    note(f"{what}: {total:,}")
-            elif bars.disable and time.monotonic() - told > SECONDS_BETWEEN_NOTES:
-                told = time.monotonic()
-                note(f"{what}: {done:,} of {total:,}")
-            bars.update(tasks[what], completed=done)
-
-        yield update
 
 
 def print_report(report: dict[str, Any]) -> None:
@@ -264,7 +234,7 @@ def _print_people(screen: Console, measures: list[Measure]) -> None:
             written(base, "bits"),
             written(own["clone"], "bits"),
             number(changed.value, "share"),
-            *(written(named.get(key), "share") for key in ("clone", "ceiling")),
+            *(written(named.get(key), "share") for key in ("named", "really")),
             written(replace(far, low=math.nan) if far else None, "score"),
         )
     screen.print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter, defaultdict
 from enum import StrEnum
@@ -10,7 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, console, find_workspace, note, print_json, progress_bar
+from myna.cli._progress import progress, working
+from myna.cli._terminal import (
+    Json,
+    ask_line,
+    console,
+    find_workspace,
+    is_yes,
+    next_line,
+    note,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from myna.importing.discover import Discovery
@@ -88,7 +99,8 @@ def command(
             "myna: --consent clone is for chats whose authors have all agreed to be cloned, and "
             "nothing notes who asked them: `myna people allow NAME` does, for each"
         )
-    discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
+    with working("looking for chats"):
+        discovery = discover_chats(paths, source, parse_columns(columns) if columns else None)
     if zone:
         config.updated(config.Settings(), "conversations", {"zones": [zone]}, "--zone")
     results = _import(workspace, discovery, new_consent, zone)
@@ -102,7 +114,8 @@ def command(
     if not as_json and (stored := sum(result.stored for result in results)):
         note(f"{stored:,} new messages; {len(everyone)} people: see `myna people`")
         _ask_owner(workspace, before, after)
-        note(f"Next: {_next_step(people.load(workspace.people_file))}")
+        _ask_unnamed(workspace, before, results)
+        _print_next(workspace)
     if not results and not troubles:
         names = ", ".join(map(str, paths))
         raise SourceError(f"{names}: no chat exports found: see `myna import --list`")
@@ -113,20 +126,32 @@ def command(
 def _import(
     workspace: Workspace, discovery: Discovery, consent: Any, zone: str | None
 ) -> list[ImportResult]:
+    """Import the chats; Ctrl-C tells what is kept."""
     from rich.progress import DownloadColumn, TimeRemainingColumn, TransferSpeedColumn
 
     from myna.importing.import_files import import_files
 
     total = sum(file.size for file, _ in discovery.chats)
-    with progress_bar(DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()) as progress:
-        task = progress.add_task("", total=total)
+    results: list[ImportResult] = []
+    columns = DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn()
+    with progress(*columns, unit="bytes") as update:
 
-        def update(done: int, name: str) -> None:
-            progress.update(task, completed=done, description=name[:40])
+        def show(done: int, _: str) -> None:
+            update("importing", done, total)
 
-        return list(
-            import_files(workspace, discovery.chats, consent=consent, progress=update, zone=zone)
-        )
+        show(0, "")
+        try:
+            results.extend(
+                import_files(workspace, discovery.chats, consent=consent, progress=show, zone=zone)
+            )
+        except KeyboardInterrupt:
+            stored = sum(result.stored for result in results)
+            note(
+                f"stopped: {stored:,} new messages of {len(results):,} of "
+                f"{len(discovery.chats):,} files are kept; the same command goes on with the rest"
+            )
+            raise typer.Exit(130) from None
+    return results
 
 
 def _ask_owner(workspace: Workspace, before: People, after: People) -> None:
@@ -134,24 +159,72 @@ def _ask_owner(workspace: Workspace, before: People, after: People) -> None:
     from myna import people
     from myna.people.consent import set_me
 
-    if not after.me or before.me:
+    if after.me in ("", before.me, people.UNNAMED_OWNER):
         return
-    if sys.stdin.isatty() and typer.confirm(
-        f"You are {after.me} in these chats. May you be cloned?", default=False, err=True
+    if sys.stdin.isatty() and is_yes(
+        ask_line(f"You are {after.me} in these chats. May you be cloned, too? [y/N]")
     ):
         people.save(workspace.people_file, set_me(after, after.me))
     else:
         note(f'you are {after.me}: `myna people me "{after.me}"` says that you may be cloned')
 
 
-def _next_step(people: People) -> str:
-    """The line after an import: somebody has to agree before anything can be trained."""
-    if any(person.scope for person in people.persons):
-        return "myna prepare"
-    return (
-        "ask those whom you want to clone (`myna people ask NAME` writes a page), then "
-        'myna people allow NAME --asked "who asked, how", then myna prepare'
-    )
+def _ask_unnamed(workspace: Workspace, before: People, results: list[ImportResult]) -> None:
+    """Ask who it is that a journal, or an export, calls only `Me`."""
+    from myna import people
+    from myna.people.consent import merge_persons, rename_person
+
+    everyone = people.load(workspace.people_file)
+    known = {account for person in before.persons for account in person.accounts}
+    if everyone.me != before.me:  # they may be the owner by another name
+        known.clear()
+    for person in everyone.persons:
+        if not re.fullmatch(rf"{people.UNNAMED_OWNER}( \d+)?", person.name):
+            continue
+        files = [Path(r.file).name for r in results if r.owner in person.accounts]
+        what = f"who wrote {files[0]}" if files else f"who {person.name} is"
+        if known.issuperset(person.accounts):
+            continue
+        if person.name != everyone.me:
+            merging = f'`myna people merge "{everyone.me}" "{person.name}"`'
+            question = f"nothing says {what}: is it you, {everyone.me}? [Y/n]"
+            if not sys.stdin.isatty():
+                note(f"nothing says {what}: if it is you, type {merging}")
+            elif is_yes(ask_line(question), default=True):
+                everyone = merge_persons(everyone, everyone.me, person.name)
+            continue
+        name = person.name
+        if sys.stdin.isatty():
+            question = f"nothing says {what}: what is your name? (Enter: {name})"
+            name = people.sanitize_name(ask_line(question) or name)
+        if name != person.name:
+            everyone = rename_person(everyone, person.name, name)
+        else:
+            note(
+                f'nothing says {what}: if it is you, type `myna people rename {person.name} "YOUR '
+                'NAME"`, then `myna people me "YOUR NAME"`'
+            )
+    people.save(workspace.people_file, everyone)
+
+
+def _print_next(workspace: Workspace) -> None:
+    """Print the pairs who may be one person, if there are any, and the next command."""
+    from myna import people
+    from myna.people import overview
+
+    everyone = people.load(workspace.people_file)
+    names = overview.account_names(workspace.message_files())
+    if pairs := overview.suggest_merges(everyone, names):
+        best = f"{pairs[0].first} and {pairs[0].second} ({pairs[0].because})"
+        more = f" and {len(pairs) - 1:,} more pairs" if len(pairs) > 1 else ""
+        note(f"{best}{more} may be one person each: `myna people merge` asks about them")
+    if not any(person.scope for person in everyone.persons):
+        note(
+            "Nothing is trained before somebody agrees. Who is not you is asked first "
+            "(`myna people ask NAME` writes a page); then "
+            '`myna people allow NAME --asked "who asked, how"`'
+        )
+    note(next_line(workspace))
 
 
 def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
@@ -179,7 +252,9 @@ def _print_files(results: list[ImportResult], discovery: Discovery) -> None:
     if others := discovery.others:
         kinds = ", ".join(f"{count:,} {ending}" for ending, count in others.most_common(6))
         more = " and others" if len(others) > 6 else ""
-        note(f"left out {others.total():,} files that are not chat exports: {kinds}{more}")
+        count = others.total()
+        are = "file that is no chat export" if count == 1 else "files that are no chat exports"
+        note(f"left out {count:,} {are}: {kinds}{more}")
 
 
 def _print_summary(

@@ -15,9 +15,12 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from myna.preparing.statistics import Audit
+    from myna.rendering.tokenizer import Tokenizer
     from myna.workspace import Workspace
 
 NAME = "inspect"
+MAX_QUOTED_CHARS = 40
+"""Characters of a message beside the reactions to it."""
 
 
 def command(
@@ -34,7 +37,7 @@ def command(
     ] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of the random choice.")] = None,
     tokens: Annotated[
-        bool, typer.Option("--tokens", help="Show token ids, with marks on trained ones.")
+        bool, typer.Option("--tokens", help="Show each token with its id and its label.")
     ] = False,
     audit: Annotated[
         bool, typer.Option("--audit", help="Check all samples; exit status 1 if one is bad.")
@@ -48,7 +51,7 @@ def command(
     from myna.errors import SettingsError
     from myna.leftovers import write_bytes
     from myna.preparing.html_reports import samples_page
-    from myna.preparing.prepare import read_samples
+    from myna.preparing.prepare import read_reactions, read_samples
     from myna.workspace import explain_disk_errors
 
     workspace = find_workspace(ctx)
@@ -59,6 +62,8 @@ def command(
         raise SettingsError(f"no sample {number}: {split} has samples 0 to {samples.height - 1}")
     findings = _audit(workspace, samples) if audit or html else None
     rows = [] if audit and not html else _choose_samples(samples, number, search, count, seed)
+    for row in rows:
+        row["reactions"] = read_reactions(workspace, row)
     if html and findings:
         title = f"{workspace.root.name}: {split}"
         with explain_disk_errors(html):
@@ -69,26 +74,33 @@ def command(
     elif findings:
         _print_audit(findings, console())
     else:
+        tokenizer = _tokenizer(workspace) if tokens else None
         for row in rows:
-            _print_sample(row, f"{split} {row['number']} of {samples.height:,}", console(), tokens)
+            title = f"{split} {row['number']} of {samples.height:,}"
+            _print_sample(row, title, console(), tokenizer)
         note(
-            "trained: replies in green (*), end-of-turn tokens in cyan (+); the rest is context; "
+            "trained: replies in green, end-of-turn tokens in cyan; the rest is context (label –); "
             "control tokens are inverted"
         )
     if findings and findings.fatal:
         raise typer.Exit(1)
 
 
-def _audit(workspace: Workspace, samples: pl.DataFrame) -> Audit:
+def _tokenizer(workspace: Workspace) -> Tokenizer:
+    """The tokenizer of the workspace's base."""
     from myna.models.bases import find_base
-    from myna.preparing import statistics
     from myna.rendering.tokenizer import Tokenizer
 
-    settings = workspace.settings()
-    tokenizer = Tokenizer(find_base(settings.base, weights=False, report=note).folder)
+    return Tokenizer(find_base(workspace.settings().base, weights=False, report=note).folder)
+
+
+def _audit(workspace: Workspace, samples: pl.DataFrame) -> Audit:
+    from myna.preparing import statistics
+
+    tokenizer = _tokenizer(workspace)
     return statistics.audit(
         samples,
-        max_length=settings.samples.max_length,
+        max_length=workspace.settings().samples.max_length,
         bos_ids=tokenizer.bos_ids,
         control=tokenizer.control_ids,
     )
@@ -114,9 +126,10 @@ def _choose_samples(
     return [{"number": i, **samples.row(i, named=True)} for i in chosen]
 
 
-def _print_sample(row: dict[str, Any], name: str, screen: Console, tokens: bool) -> None:
-    from myna.rendering.encode import token_kinds
-
+def _print_sample(
+    row: dict[str, Any], name: str, screen: Console, tokens: Tokenizer | None
+) -> None:
+    """Print a sample; with a tokenizer, its tokens as well."""
     spans = row["target_spans"]
     trained = sum(span["end"] - span["start"] for span in spans)
     title = f"── {name} · {row['channel']} · {len(row['ids'])} tokens, {trained} trained"
@@ -130,9 +143,24 @@ def _print_sample(row: dict[str, Any], name: str, screen: Console, tokens: bool)
     if plain_text and ended and not row["segments"][-1]["text"].endswith(":"):
         screen.print("⏹", style="cyan", end="")
     screen.print()
-    if tokens:
-        kinds = zip(row["ids"], token_kinds(len(row["ids"]), spans), strict=True)
-        screen.print(" ".join(f"{i}{('', '*', '+')[kind]}" for i, kind in kinds), style="dim")
+    for liked in row["reactions"]:
+        counts = "  ".join(f"{one['name']} {one['count']}" for one in liked["reactions"])
+        start = liked["text"][:MAX_QUOTED_CHARS]
+        screen.print(one_line(f"   {counts}  on {liked['person']}: {start}"), style="dim")
+    if tokens is not None:
+        _print_tokens(row, screen, tokens)
+
+
+def _print_tokens(row: dict[str, Any], screen: Console, tokenizer: Tokenizer) -> None:
+    """Print a line for each token: its id, its label and its text."""
+    from myna.rendering.encode import token_kinds
+
+    screen.print("    id  label    token", style="dim")
+    kinds = token_kinds(len(row["ids"]), row["target_spans"])
+    for token, kind in zip(row["ids"], kinds, strict=True):
+        label = "–" if kind == 0 else str(token)
+        colour = ("dim", "green", "cyan")[kind]
+        screen.print(f"{token:6}  {label:>6}   {tokenizer.decode([token])!r}", style=colour)
 
 
 def _print_audit(findings: Audit, screen: Console) -> None:

@@ -9,12 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from myna.cli._terminal import Json, console, find_workspace, note, print_json
+from myna.cli._people_lists import (
+    MAX_PEOPLE,
+    merge_suggested,
+    print_bots,
+    print_people,
+    print_suggestions,
+)
+from myna.cli._terminal import (
+    Json,
+    find_workspace,
+    next_line,
+    note,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from myna import people as people_
     from myna.people import People
-    from myna.people.overview import MergeSuggestion, PersonSummary
     from myna.workspace import Workspace
 
 NAME = "people"
@@ -25,7 +37,13 @@ app = typer.Typer(help="List the people in the chats; change their names and con
 
 
 @app.callback(invoke_without_command=True)
-def command(ctx: typer.Context, as_json: Json = False) -> None:
+def command(
+    ctx: typer.Context,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="A row for everybody, however many they are.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """List the people in the chats; change their names and consent."""
     if ctx.invoked_subcommand:
         return
@@ -36,7 +54,7 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
     opt_outs = consent.load_opt_outs(workspace.opt_outs_file)
     everyone, tables = people.load(workspace.people_file), workspace.message_files()
     lines = overview.summarize_persons(everyone, tables)
-    suggestions = overview.suggest_merges(everyone, tables)
+    suggestions = overview.suggest_merges(everyone, overview.account_names(tables))
     if as_json:
         print_json(
             {
@@ -49,9 +67,9 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
     if not lines:
         note("no people yet. Next: myna import PATH")
         return
-    _print_people(lines)
-    _print_suggestions(suggestions)
-    _print_bots(overview.suggest_bots(everyone, tables))
+    print_people(lines, len(lines) if everybody else MAX_PEOPLE)
+    print_suggestions(suggestions)
+    print_bots(overview.suggest_bots(everyone, tables))
     for entry in opt_outs:
         who = f"{entry.name} ({entry.account}) opted out on {entry.at[:10]}"
         if entry.person:
@@ -61,10 +79,26 @@ def command(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 @app.command()
-def merge(ctx: typer.Context, name: Person, other: Person) -> None:
-    """Merge two persons: OTHER's accounts become NAME's."""
+def merge(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="A name, or the beginning of one.")] = None,
+    other: Annotated[str | None, typer.Argument(help="Another of the same human.")] = None,
+) -> None:
+    """Merge two persons: OTHER's accounts become NAME's. Without names: ask about each suggestion.
+
+    NAME keeps the name and the consent.
+    """
+    from myna.errors import SettingsError
     from myna.people import consent
 
+    if name is None:
+        merge_suggested(find_workspace(ctx))
+        return
+    if other is None:
+        raise SettingsError(
+            f'{name} and who? Type `myna people merge "{name}" "OTHER NAME"`, or '
+            "`myna people merge` alone to be asked about each suggestion"
+        )
     _change(
         ctx, lambda people: consent.merge_persons(people, name, other), f"{other} is {name} now"
     )
@@ -298,48 +332,4 @@ def _change(ctx: typer.Context, change: Callable[[People], People], summary: str
     path = find_workspace(ctx).people_file
     with explain_disk_errors(path):
         people.save(path, change(people.load(path)))
-    note(f"{summary}. Next: myna prepare")
-
-
-def _print_people(lines: list[PersonSummary]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for column in ("person", "consent", "messages", "words", "first", "last", "accounts"):
-        right = column in ("messages", "words")
-        is_name = column in ("person", "accounts")
-        table.add_column(column, justify="right" if right else "left", no_wrap=not is_name)
-    for line in lines:
-        name = Text(line.person)
-        if line.shown != line.person:
-            name.append(f" (shown as {line.shown})", style="dim")
-        if line.is_me:
-            name.append(" (me)", style="bold")
-        table.add_row(
-            name,
-            "bot" if line.is_bot else line.consent,
-            f"{line.messages:,}",
-            f"{line.words:,}",
-            str(line.first or "–"),
-            str(line.last or "–"),
-            ", ".join(
-                platform if count == 1 else f"{count} {platform}"
-                for platform, count in line.platforms.items()
-            ),
-        )
-    console().print(table)
-
-
-def _print_suggestions(suggestions: list[MergeSuggestion]) -> None:
-    for suggestion in suggestions:
-        note(
-            f"{suggestion.first} and {suggestion.second} may be one person ({suggestion.because}): "
-            f'myna people merge "{suggestion.first}" "{suggestion.second}"'
-        )
-
-
-def _print_bots(bots: list[tuple[str, str]]) -> None:
-    for name, because in bots:
-        note(f"{name} may be a bot ({because}): if so, set bot = true in people.toml")
+    note(f"{summary}. {next_line(find_workspace(ctx))}")

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from myna.cli._terminal import Json, Set, console, note, open_workspace, print_json
+from myna.cli._progress import progress
+from myna.cli._terminal import (
+    Json,
+    Set,
+    console,
+    keep_choices,
+    note,
+    open_workspace,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,6 +25,8 @@ if TYPE_CHECKING:
     from myna.workspace import Workspace
 
 NAME = "prepare"
+MAX_PEOPLE = 20
+"""Personas who get a row each in the ledger's table of people."""
 
 
 def command(
@@ -37,7 +48,10 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Even if nothing changed.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Clean, split and render the messages into samples; print the ledger."""
+    """Clean, split and render the messages into samples; print the ledger.
+
+    Choices made by options are written into myna.toml.
+    """
     from myna import config
 
     workspace, settings = open_workspace(ctx, assignments)
@@ -51,6 +65,7 @@ def command(
     }
     settings = config.updated(settings, "filter", {k: v for k, v in chosen.items() if v})
     prepare_if_stale(workspace, settings, force=force)
+    keep_choices(workspace, settings)
     ledger = read_ledger(workspace)
     if as_json:
         print_json(ledger.to_json())
@@ -75,7 +90,8 @@ def prepare_if_stale(workspace: Workspace, settings: Settings, *, force: bool = 
             note("nothing has changed since the last time (--force prepares again)")
             return
     tokenizer = Tokenizer(find_base(settings.base, weights=False, report=note).folder)
-    prepare.run(workspace, settings, tokenizer, note)
+    with progress(unit="messages", transient=True) as update:
+        prepare.run(workspace, settings, tokenizer, note, update)
 
 
 def _end_consents(workspace: Workspace) -> None:
@@ -119,7 +135,9 @@ def print_ledger(ledger: Ledger, screen: Console) -> None:
     people = Table(title="People", title_justify="left")
     for name in ("person", "characters", "trained", "validation", "test", "kept"):
         people.add_column(name, justify="left" if name == "person" else "right")
-    for person in ledger.people:
+    cloned = [share for share in ledger.people if share.train or share.validation or share.test]
+    shown = cloned[:MAX_PEOPLE] or ledger.people[:MAX_PEOPLE]
+    for person in shown:
         not_held_out = person.characters - person.validation - person.test
         people.add_row(
             Text(person.person),
@@ -129,6 +147,11 @@ def print_ledger(ledger: Ledger, screen: Console) -> None:
             f"{person.test:,}",
             f"{person.train / not_held_out:.1%}" if not_held_out else "–",
         )
+    others = [share for share in ledger.people if share not in shown]
+    if others:
+        characters = sum(share.characters for share in others)
+        name = "1 other" if len(others) == 1 else f"{len(others):,} others"
+        people.add_row(name, f"{characters:,}", *[""] * 4, style="dim")
     screen.print(people)
     if ledger.redacted:
         replaced = ", ".join(f"{count:,} × {kind}" for kind, count in ledger.redacted.items())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._progress import working
 from myna.cli._terminal import Adapter, Json, LogFormatter, Set, note, open_workspace, print_json
 
 if TYPE_CHECKING:
@@ -137,9 +138,10 @@ class _Serving:
         clone = None
         try:
             if needs_clone:
-                clone = open_clone(
-                    self.workspace, self.adapter, self.settings, scope=scope, report=note
-                )
+                with working("loading the clone"):
+                    clone = open_clone(
+                        self.workspace, self.adapter, self.settings, scope=scope, report=note
+                    )
         except MynaError as error:
             if not self.has_begun:
                 raise

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,23 +15,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
+from myna.cli._progress import working
 from myna.cli._terminal import (
     Adapter,
     Json,
     Set,
     console,
+    keep_choices,
     note,
     open_workspace,
     print_json,
     progress_bar,
+    typed_at,
 )
+from myna.cli._training_bar import TrainingBar, is_main_process, print_once
 
 if TYPE_CHECKING:
-    import rich.progress
-
     from myna.config import Settings
-    from myna.training.plan import TrainingEstimate
-    from myna.training.progress import StepMetrics
     from myna.workspace import Workspace
 
 NAME = "train"
@@ -40,7 +42,8 @@ CANARY_ADAPTER = "canaries"
 def command(
     ctx: typer.Context,
     budget: Annotated[
-        str | None, typer.Option(help='Longest time to train, such as "4m" or "2h".')
+        str | None,
+        typer.Option(help='Time from this command to the adapter, such as "4m" or "2h".'),
     ] = None,
     adapter: Adapter = DEFAULT_ADAPTER,
     assignments: Set = None,
@@ -72,21 +75,34 @@ def command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Train the adapter, or resume from the last checkpoint."""
+    """Train the adapter, or resume from the last checkpoint.
+
+    Choices made by options are written into myna.toml, but for a budget, and for other adapters.
+    """
+    from myna import stages
+
     budget_setting = [f"train.budget={budget}"] if budget else []
     workspace, settings = open_workspace(ctx, [*(assignments or []), *budget_setting])
     if write_config is not None:
         _write_config(workspace, settings, write_config)
         return
+    _check_options_of_samples(workspace, settings, assignments or [])
     if canaries and adapter == DEFAULT_ADAPTER:
         adapter = CANARY_ADAPTER
+    if adapter == DEFAULT_ADAPTER and not dry_run and is_main_process():
+        # Another adapter keeps its own settings: it is there to try some.
+        keep_choices(
+            workspace, settings, leave={f"train.{name}" for name in stages.RUNTIME_SETTINGS}
+        )
     left_out: list[str] = []
     if without:
         left_out = _leave_out(workspace, settings, adapter, without)
         force, continue_training = True, False
     options = {"force": force, "continue_training": continue_training, "dry_run": dry_run}
-    done = train_if_stale(workspace, settings, adapter, canaries=canaries, **options)
-    if not _is_main_process():
+    done = train_if_stale(
+        workspace, settings, adapter, canaries=canaries, started=typed_at(), **options
+    )
+    if not is_main_process():
         return
     if left_out and not dry_run:
         _remove_adapters(workspace, adapter, left_out)
@@ -100,6 +116,29 @@ def command(
         note(
             f"adapter '{adapter}': {done['tokens']:,} tokens in {done['steps']:,} steps "
             f"({done['epochs']:.2g} epochs: {done['reason']}). Next: myna evaluate, myna chat"
+        )
+        if done["shortfall"]:
+            note(f"adapter '{adapter}' has {done['shortfall']}")
+
+
+def _check_options_of_samples(
+    workspace: Workspace, settings: Settings, assignments: list[str]
+) -> None:
+    """Check that --set changes nothing that the samples were made with.
+
+    Raises:
+        WorkspaceError: it does: `myna prepare` has to be told, too.
+    """
+    from myna import stages
+    from myna.errors import WorkspaceError
+
+    if not assignments or not (workspace.prepared / "samples.parquet").exists():
+        return
+    reasons = stages.stale_samples(workspace, settings)
+    if reasons and not stages.stale_samples(workspace, workspace.settings()):
+        flags = " ".join(f"--set {shlex.quote(a)}" for a in assignments if a[:6] != "train.")
+        raise WorkspaceError(
+            f"the samples were made with other settings ({reasons[0]}): run `myna prepare {flags}`"
         )
 
 
@@ -126,7 +165,7 @@ def _leave_out(
                 f'{person} may still be cloned: type `myna people deny "{person}"` first, or '
                 f'`myna people context "{person}"`'
             )
-    _print_once(f"training '{name}' again without {', '.join(without)}: {how_long(trained)}")
+    print_once(f"training '{name}' again without {', '.join(without)}: {how_long(trained)}")
     prepare_if_stale(workspace, settings)
     for started in (name, *info.adapters.values()):  # its checkpoints may have learned from them
         shutil.rmtree(workspace.training(started), ignore_errors=True)
@@ -140,12 +179,7 @@ def _remove_adapters(workspace: Workspace, name: str, before: list[str]) -> None
     for own in set(before).difference(AdapterInfo.load(workspace, name).adapters.values()):
         shutil.rmtree(workspace.adapter(own), ignore_errors=True)
         shutil.rmtree(workspace.training(own), ignore_errors=True)
-        _print_once(f"removed adapter '{own}'")
-
-
-def _is_main_process() -> bool:
-    """True in the only process of a run, or its first: the one that prints."""
-    return os.environ.get("RANK", "0") == "0"
+        print_once(f"removed adapter '{own}'")
 
 
 def train_if_stale(
@@ -157,8 +191,12 @@ def train_if_stale(
     continue_training: bool = False,
     dry_run: bool = False,
     canaries: int = 0,
+    started: float | None = None,
 ) -> dict[str, Any]:
-    """Keep the adapter if it is current, else train it; return how it was trained."""
+    """Keep the adapter if it is current, else train it; return how it was trained.
+
+    `started` is the time (`time.monotonic`) from which the budget counts; None: now.
+    """
     from myna import leftovers, stages
     from myna.artifacts import AdapterInfo
     from myna.errors import TrainingError
@@ -170,12 +208,18 @@ def train_if_stale(
         wanted = stages.train_settings(settings) | ({"canaries": canaries} if canaries else {})
         reasons = stale_reasons(manifest, stages.train_inputs(workspace), wanted)
         if not reasons:
-            _print_once(f"adapter '{name}' is trained already (--force trains it again)")
-            plan = AdapterInfo.load(workspace, name).training.plan
-            return {"adapter": name, "trained": False, **asdict(plan)}
-        _print_once(f"training again: {'; '.join(reasons)}")
-    options = {"dry_run": dry_run, "continue_training": continue_training}
-    if not _is_main_process():
+            print_once(f"adapter '{name}' is trained already (--force trains it again)")
+            training = AdapterInfo.load(workspace, name).training
+            told = {"loss": training.loss, "shortfall": training.shortfall}
+            return {"adapter": name, "trained": False, **asdict(training.plan), **told}
+        print_once(f"training again: {'; '.join(reasons)}")
+    started = time.monotonic() if started is None else started
+    options: dict[str, Any] = {
+        "dry_run": dry_run,
+        "continue_training": continue_training,
+        "started": started,
+    }
+    if not is_main_process():
         return _train(workspace, settings, name, canaries=canaries, **options)
     with leftovers.locked(workspace.training_lock(name)) as is_free:
         if not is_free:
@@ -187,11 +231,6 @@ def train_if_stale(
         return _train(workspace, settings, name, canaries=canaries, **options)
 
 
-def _print_once(line: str) -> None:
-    if _is_main_process():
-        note(line)
-
-
 def _train(
     workspace: Workspace,
     settings: Settings,
@@ -200,33 +239,39 @@ def _train(
     canaries: int,
     dry_run: bool,
     continue_training: bool,
+    started: float,
 ) -> dict[str, Any]:
     _print_recipe(settings)
-    _print_once("loading torch")
-    with requiring_extra():
+    loading = working("loading PyTorch") if is_main_process() else nullcontext()
+    with loading, requiring_extra():
         from myna.training import run
         from myna.training.data import Variation
         from myna.training.progress import TrainingCallbacks
-    with progress_bar(*_ProgressPrinter.columns()) as progress:
-        steps = _ProgressPrinter(progress)
+    with progress_bar(*TrainingBar.columns(), width=10) as progress:
+        steps = TrainingBar(progress)
         callbacks = TrainingCallbacks(
-            _print_once, steps.step, _preview_printer(workspace, settings), steps.estimate
+            print_once, steps.step, _preview_printer(workspace, settings), steps.estimate
         )
-        done = run.run(
-            workspace,
-            settings,
-            name,
-            callbacks,
-            dry_run=dry_run,
-            continue_training=continue_training,
-            variation=Variation(canaries),
-        )
+        try:
+            done = run.run(
+                workspace,
+                settings,
+                name,
+                callbacks,
+                dry_run=dry_run,
+                continue_training=continue_training,
+                variation=Variation(canaries),
+                started=started,
+            )
+        finally:
+            steps.close()
     estimates = steps.estimates
     return {
         "adapter": name,
         "trained": not dry_run,
         **asdict(done.plan),
         "loss": done.loss,
+        "shortfall": done.shortfall,
         "estimate": asdict(estimates[0]) if len(estimates) == 1 else {},
     }
 
@@ -248,71 +293,17 @@ def requiring_extra() -> Iterator[None]:
         ) from error
 
 
-class _ProgressPrinter:
-    """Shows training progress in a bar, or in lines without a terminal."""
-
-    def __init__(self, progress: rich.progress.Progress) -> None:
-        self._progress = progress
-        self._task = progress.add_task(
-            "training", total=None, loss="…", validation="–", speed="…", left="…", start=False
-        )
-        self._losses: list[float] = []
-        self.estimates: list[TrainingEstimate] = []
-        """One for each adapter."""
-
-    @staticmethod
-    def columns() -> list[Any]:
-        """The columns of the bar."""
-        from rich.progress import TextColumn
-
-        return [
-            TextColumn(
-                "step {task.completed}/{task.total}  loss {task.fields[loss]}  "
-                "validation {task.fields[validation]}  {task.fields[speed]}  "
-                "{task.fields[left]} left"
-            )
-        ]
-
-    def estimate(self, estimate: TrainingEstimate) -> None:
-        """Print the plan and the estimates made before the first step."""
-        from myna.training.plan import estimate_lines
-
-        self.estimates.append(estimate)
-        for line in estimate_lines(estimate):
-            _print_once(f"  {line}")
-
-    def step(self, now: StepMetrics) -> None:
-        """Print the progress after a step."""
-        self._losses.append(now.loss)
-        recent = sum(self._losses[-10:]) / len(self._losses[-10:])
-        left = f"{now.seconds_left // 60:.0f}:{now.seconds_left % 60:02.0f}"
-        speed = f"{now.tokens_per_second:.0f} tokens/s ({now.peak_share or 0:.0%} of peak)"
-        self._progress.update(
-            self._task,
-            total=now.steps,
-            completed=now.step,
-            loss=f"{recent:.3f}",
-            speed=speed,
-            left=left,
-        )
-        if self._progress.disable and (now.step % 10 == 0 or now.step == now.steps):
-            _print_once(f"step {now.step}/{now.steps}  loss {recent:.3f}  {speed}  {left} left")
-        if now.validation_loss is not None:
-            self._progress.update(self._task, validation=f"{now.validation_loss:.3f}")
-            _print_once(f"step {now.step}: validation loss {now.validation_loss:.3f}")
-
-
 def _print_recipe(settings: Settings) -> None:
     """Print the recipe's settings with their reasons, and those that are overridden."""
     from myna.config.recipe_defaults import RECIPES
 
-    _print_once(f'recipe "{settings.recipe}":')
+    print_once(f'recipe "{settings.recipe}":')
     for name, choice in RECIPES[settings.recipe].items():
         section, _, key = name.rpartition(".")
         value = getattr(getattr(settings, section) if section else settings, key)
         overridden = f"set here; the recipe has {_formatted(choice.value)}"
         reason = choice.reason if value == choice.value else overridden
-        _print_once(f"  {name} = {_formatted(value)}: {reason}")
+        print_once(f"  {name} = {_formatted(value)}: {reason}")
 
 
 def _formatted(value: object) -> str:

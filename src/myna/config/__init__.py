@@ -7,4 +7,13 @@ from myna.config.chats import Conversations, Filter, PersonalData, Quality, Reda
 from myna.config.clones import Bot, Chat, EngineServer, PersonaSampling, Samples, Train
 from myna.config.fields import Sampling, seconds
 from myna.config.rules import Rules
-from myna.config.settings import Settings, load, override, parse, template, updated
+from myna.config.settings import (
+    Settings,
+    changes,
+    load,
+    override,
+    parse,
+    template,
+    updated,
+    with_choices,
+)

@@ -28,6 +28,7 @@ from myna.config.fields import (
     Temperature,
     TokenPenalty,
     TopP,
+    check_fields,
 )
 from myna.config.recipe_defaults import default
 
@@ -45,8 +46,8 @@ def _system(value: str | list[str]) -> str | list[str]:
         raise ValueError("give one system line, or a list of several")
     for line in lines:
         try:
-            line.format(**dict.fromkeys(SYSTEM_FIELDS, ""))
-        except (KeyError, IndexError, ValueError, AttributeError) as error:
+            check_fields(line, SYSTEM_FIELDS)
+        except ValueError as error:
             known = ", ".join(f"{{{name}}}" for name in SYSTEM_FIELDS)
             raise ValueError(f"only {known} are filled in ({error})") from error
     return value
@@ -100,7 +101,9 @@ class Train(Section):
         False, description="One adapter for each persona, instead of one for all of them."
     )
     budget: Budget = Field(
-        "", description='Most time to train for, such as "4m" or "2h"; "" for as long as it takes.'
+        "",
+        description='Time from `myna train` to the adapter, such as "4m" or "2h"; "" for as long '
+        "as it takes.",
     )
     num_train_epochs: float = Field(
         default("train.num_train_epochs"),
@@ -117,7 +120,10 @@ class Train(Section):
         default("train.learning_rate"), gt=0, description="Peak learning rate."
     )
     warmup_ratio: float = Field(
-        0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises to it."
+        0.05, ge=0, lt=1, description="Share of the run in which the learning rate rises to it."
+    )
+    decay_ratio: float = Field(
+        0.95, ge=0, le=1, description="Share of the run, its end, in which the rate falls to 0."
     )
     weight_decay: float = Field(0.0, ge=0, description="Weight decay of what is trained.")
     optim: Literal["auto", "adamw", "paged"] = Field(
@@ -130,6 +136,11 @@ class Train(Section):
     )
     micro_batch_tokens: int = Field(
         0, ge=0, description="Most tokens of a step computed at once; 0: what the memory holds."
+    )
+    weights: Literal["equal", "recent"] = Field(
+        "equal",
+        description="Weight of the samples in the loss; recent: from a half for the oldest to "
+        "double for the newest.",
     )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are clipped to this norm.")
     seed: int = Field(0, description="Seed of the sample order and of the LoRA initialisation.")

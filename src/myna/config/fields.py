@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import string
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Annotated, Any
@@ -20,6 +22,17 @@ from myna.errors import SettingsError
 
 MAX_INTEGER = 2**53
 """The largest whole number that JSON, TOML and every library agree on."""
+
+
+def check_fields(template: str, known: Collection[str]) -> None:
+    """Check that a template has only plain fields, such as {name}: a format can be endless.
+
+    Raises:
+        ValueError: there is another field, a format, a conversion, or a single brace.
+    """
+    for _, name, form, conversion in string.Formatter().parse(template):
+        if name is not None and (name not in known or form or conversion):
+            raise ValueError(f"not {{{name}{'!' * bool(conversion)}{':' * bool(form)}}}")
 
 
 class Section(BaseModel):

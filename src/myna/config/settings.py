@@ -163,6 +163,66 @@ def updated(
     return _validated(data, origin)
 
 
+def changes(before: Settings, after: Settings) -> dict[str, Any]:
+    """The settings that are set in `after` to something else than in `before`, by dotted name."""
+    old, new = (
+        _by_name(settings.model_dump(exclude_unset=True, by_alias=True))
+        for settings in (before, after)
+    )
+    return {name: value for name, value in new.items() if name not in old or old[name] != value}
+
+
+def _by_name(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of sections by `section.key`, and those of no section by `key`."""
+    named: dict[str, Any] = {}
+    for name, value in tables.items():
+        if isinstance(value, dict):
+            named |= {f"{name}.{key}": inner for key, inner in value.items()}
+        else:
+            named[name] = value
+    return named
+
+
+def with_choices(text: str, choices: Mapping[str, Any]) -> str:
+    """The text of a myna.toml with these settings, by dotted name; all else in it stays.
+
+    A setting takes the place of the line that has it, also of one behind a `#`.
+    """
+    import tomlkit
+
+    for name, value in choices.items():
+        section, _, key = name.rpartition(".")
+        document = tomlkit.parse(text)
+        table: Any = document.get(section, {}) if section else document
+        if key in table:
+            old: Any = (table.value if section else document).item(key)  # also of a bool
+            item = tomlkit.item(value)
+            item.trivia.comment_ws, item.trivia.comment = old.trivia.comment_ws, old.trivia.comment
+            table[key] = item
+            text = document.as_string()
+        else:
+            text = _with_line(text, section, f"{key} = {tomlkit.item(value).as_string()}")
+    return text
+
+
+def _with_line(text: str, section: str, line: str) -> str:
+    """The text with another line in a section, in the place of the same setting behind a #."""
+    lines = text.splitlines()
+    headers = [number for number, old in enumerate(lines) if re.match(r"\s*\[", old)]
+    named = [n for n in headers if re.fullmatch(rf"\s*\[{re.escape(section)}\]\s*(#.*)?", lines[n])]
+    if section and not named:
+        gap = [""] if lines and lines[-1] else []
+        return "\n".join([*lines, *gap, f"[{section}]", line]) + "\n"
+    first = named[0] + 1 if section else 0
+    end = next((number for number in headers if number >= first), len(lines))
+    key = line.partition(" =")[0]
+    for number in range(first, end):
+        if re.match(rf"#\s*{re.escape(key)}\s*=", lines[number]):
+            return "\n".join([*lines[:number], line, *lines[number + 1 :]]) + "\n"
+    gap = [""] if not section and lines[first:] and re.match(r"\s*\[", lines[first]) else []
+    return "\n".join([*lines[:first], line, *gap, *lines[first:]]) + "\n"
+
+
 def _validated(data: dict[str, Any], origin: str) -> Settings:
     try:
         # The command line gives strings: let pydantic parse numbers.

@@ -13,10 +13,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 REPEAT_WINDOW = 12
 """Lines before a line in which it may have stood already."""
 NEAR_JACCARD = 0.8
 """Jaccard similarity of character trigrams above which two lines are nearly the same."""
+MANY_LINES = 200
+"""Lines from which on pairs are sorted out all at once, before any is compared."""
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+"""Spreads the bits of a number over its upper ones (Knuth's multiplicative hashing)."""
 SHORT_WORDS = 3
 """The most words of a short line, such as a greeting, which people repeat far more often."""
 ECHO_WINDOW = 24
@@ -46,17 +52,64 @@ def is_repeat(line: str, before: Sequence[str]) -> bool:
     return any(plain == (other := _plain(text)) or _near(trigrams, other) for text in before)
 
 
-def repeated_lines(lines: Sequence[str]) -> list[bool]:
-    """True for each line that repeats one of the twelve before, exactly or nearly."""
+def repeated_lines(lines: Sequence[str], rooms: Sequence[int] | None = None) -> list[bool]:
+    """True for each line that repeats one of the twelve before, exactly or nearly.
+
+    Args:
+        lines: in order.
+        rooms: the number of each line's room, where lines of several follow one another.
+    """
     plain = [_plain(line) for line in lines]
-    trigrams = [_trigrams(line) for line in plain]
-    return [
-        any(
-            plain[i] == plain[j] or _jaccard_above(trigrams[i], trigrams[j])
-            for j in range(max(0, i - REPEAT_WINDOW), i)
-        )
-        for i in range(len(plain))
-    ]
+    if len(plain) < MANY_LINES:
+        pairs = [(i, j) for i in range(len(plain)) for j in range(max(0, i - REPEAT_WINDOW), i)]
+    else:
+        pairs = _similar_pairs(plain)
+    known: dict[int, set[str]] = {}
+
+    def trigrams(line: int) -> set[str]:
+        if line not in known:
+            known[line] = _trigrams(plain[line])
+        return known[line]
+
+    repeated = [False] * len(plain)
+    for i, j in pairs:
+        if not repeated[i] and (rooms is None or rooms[i] == rooms[j]):
+            repeated[i] = plain[i] == plain[j] or _jaccard_above(trigrams(i), trigrams(j))
+    return repeated
+
+
+def _similar_pairs(plain: list[str]) -> list[tuple[int, int]]:
+    """Pairs (later, earlier) of lines near one another that may be nearly the same.
+
+    Of each line the trigrams are counted, and marked as one of 256 bits each. Two sets of n
+    trigrams together with a Jaccard similarity above J differ in fewer than n (1 - J) / (1 + J),
+    and each bit that differs is at least one of those.
+    """
+    texts = "".join(f"  {line} " for line in plain)
+    signs = np.frombuffer(texts.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    ends = np.cumsum([len(line) + 3 for line in plain])
+    starts = ends - [len(line) + 3 for line in plain]
+    line_of = np.repeat(np.arange(len(plain)), ends - starts)
+    is_inside = np.arange(len(signs)) < np.repeat(ends - 2, ends - starts)
+    codes = signs << 42 | np.roll(signs, -1) << 21 | np.roll(signs, -2)
+    codes, line_of = codes[is_inside], line_of[is_inside]
+    order = np.lexsort((codes, line_of))
+    codes, line_of = codes[order], line_of[order]
+    is_new = np.ones(len(codes), bool)
+    is_new[1:] = (codes[1:] != codes[:-1]) | (line_of[1:] != line_of[:-1])
+    codes, line_of = codes[is_new], line_of[is_new]
+    counts = np.bincount(line_of, minlength=len(plain))
+    bit = codes * _MIX >> np.uint64(56)
+    marks = np.zeros((len(codes), 4), np.uint64)
+    marks[np.arange(len(codes)), bit >> np.uint64(6)] = np.uint64(1) << (bit & np.uint64(63))
+    marks = np.bitwise_or.reduceat(marks, np.cumsum(counts) - counts)
+    found: list[tuple[int, int]] = []
+    for lag in range(1, min(REPEAT_WINDOW + 1, len(plain))):
+        differ = np.bitwise_count(marks[lag:] ^ marks[:-lag]).sum(axis=1)
+        most = (counts[lag:] + counts[:-lag]) * ((1 - NEAR_JACCARD) / (1 + NEAR_JACCARD))
+        later = np.flatnonzero(differ <= most + 1e-9) + lag
+        found += zip(later.tolist(), (later - lag).tolist(), strict=True)
+    return found
 
 
 def may_become_repeat(start: str, before: Sequence[str]) -> bool:
@@ -100,16 +153,20 @@ def has_head(start: str) -> bool:
     return len(_whole_pairs(start)) == HEAD_PAIRS
 
 
-def said_again(lines: Sequence[str]) -> list[bool]:
-    """True for each line that is a repeat or an echo of those before."""
-    repeats = repeated_lines(lines)
+def said_again(lines: Sequence[str], rooms: Sequence[int] | None = None) -> list[bool]:
+    """True for each line that is a repeat or an echo of those before; `rooms` as above."""
+    repeats = repeated_lines(lines, rooms)
     pairs = [word_pairs(line) for line in lines]
     said: Counter[Pair] = Counter()
     found = []
+    first = 0  # line of the room
     for i, line in enumerate(lines):
+        if rooms and rooms[i] != rooms[i - 1]:
+            first = i
+            said.clear()
         found.append(repeats[i] or is_echo(line, said))
         said.update(pairs[i])
-        for pair in pairs[i - ECHO_WINDOW] if i >= ECHO_WINDOW else ():
+        for pair in pairs[i - ECHO_WINDOW] if i >= first + ECHO_WINDOW else ():
             said[pair] -= 1
             if not said[pair]:
                 del said[pair]

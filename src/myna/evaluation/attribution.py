@@ -11,6 +11,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +34,9 @@ MIN_TRAINING_TURNS = 100
 """Fewer real turns of a person than this cannot be told from others' (arXiv 2008.01533)."""
 MAX_TRAINING_TURNS = 3000
 """Turns of one person that a classifier is trained on; more change little and cost minutes."""
+
+NAMED = {"clone": "named", "ceiling": "really"}
+"""The shares of a person's replies, and of their real turns, that a classifier recognises."""
 
 _FUNCTION_WORDS = (
     *("the", "a", "an", "and", "or", "but", "if", "so", "of", "to", "in", "on", "at", "for"),
@@ -132,13 +136,20 @@ def _normalised(
             return None
         return Estimate(scaled(given.value), scaled(given.low), scaled(given.high), given.items)
 
-    by_person = {
+    shares = {
         person: {
             which: Estimate(float(np.mean([right for _, right in own])), items=len(own))
-            for which, some in (("clone", rights["clone"]), ("ceiling", rights["ceiling"]))
-            if (own := [entry for entry in some if entry[0].person == person])
+            for which in NAMED
+            if (own := [entry for entry in rights[which] if entry[0].person == person])
         }
         for person in people
+    }
+    by_person = {
+        person: {
+            **{key: replace(share, value=scaled(share.value)) for key, share in own.items()},
+            **{NAMED[key]: share for key, share in own.items()},
+        }
+        for person, own in shares.items()
     }
     notes = few_items_note("replies of the clone", accuracy["clone"].items)
     own_turns = Counter(turn.person for turn, _ in rights["clone"])
@@ -153,7 +164,7 @@ def _normalised(
     return Measure(
         name,
         title,
-        "higher",
+        "real",
         estimate("clone") or Estimate(math.nan),
         f"(balanced accuracy - chance {chance:.2f}) / (that of real test messages "
         f"{ceiling.value:.2f} - chance): 0 is chance, 1 is as recognisable as the real people",

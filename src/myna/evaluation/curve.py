@@ -7,6 +7,7 @@ Hoffmann et al. 2022, arXiv 2203.15556) and checked on the adapter itself, which
 not seen.
 
     reports/NAME.curve.json    Curve
+    reports/NAME.curve.html    its picture
     reports/.NAME.curve/       only while it is made: adapters, and the points so far
 """
 
@@ -28,6 +29,7 @@ from myna import workspace as workspace_
 from myna.artifacts import AdapterInfo, check_is_clone
 from myna.config import Settings, updated
 from myna.errors import WorkspaceError
+from myna.evaluation import curve_page
 from myna.evaluation.evidence import Evidence, Progress
 from myna.evaluation.measure import Estimate, Size
 from myna.training.data import Variation
@@ -192,6 +194,7 @@ def run(
     data = {**curve.plain(), "manifest": manifest}
     with workspace_.explain_disk_errors(space.reports):
         workspace_.write_json(space.reports / f"{name}.curve.json", data)
+        workspace_.write_text(space.reports / f"{name}.curve.html", curve_page.page(data, AHEAD))
     shutil.rmtree(hidden.hidden, ignore_errors=True)
     return data
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from myna.cleaning.redact import find_replaced
-from myna.evaluation.measure import Estimate, Measure, bootstrap, mean
+from myna.evaluation.measure import Estimate, Item, Measure, bootstrap, mean
 from myna.evaluation.moments import GeneratedReply, Moment, find_moments, generate_reply
 from myna.messages import MESSAGE_KEY
 from myna.preparing.message_store import batches
@@ -100,9 +100,11 @@ def measure_leaks(
         replaced: number of different strings that redaction replaced.
     """
 
+    def leaked(some: Sequence[GeneratedReply]) -> list[float]:
+        return [float(has_leaked(turn.raw_text, secrets)) for turn in some]
+
     def share(some: Sequence[GeneratedReply]) -> Estimate:
-        flags = [float(has_leaked(turn.raw_text, secrets)) for turn in some]
-        return bootstrap(flags, [turn.conversation for turn in some], mean)
+        return bootstrap(leaked(some), [turn.conversation for turn in some], mean)
 
     left_out = replaced - len(secrets)
     about = f"{len(secrets):,} strings that redaction replaced, in {len(clone):,} turns"
@@ -122,6 +124,11 @@ def measure_leaks(
             for person in sorted({turn.person for turn in clone})
         },
         notes=tuple(notes),
+        # Who speaks in a room is not the same for every adapter: the items are nobody's.
+        items=tuple(
+            Item("", turn.conversation, flag)
+            for turn, flag in zip(clone, leaked(clone), strict=True)
+        ),
         section="privacy",
     )
 

@@ -159,19 +159,35 @@ def confidence_interval(base: pl.DataFrame, clone: pl.DataFrame) -> tuple[float,
 
 def measure(evidence: Evidence) -> list[Measure]:
     """Bits per character of the test split's replies, and how far the clone lowers them."""
-    base, clone = evidence.bits
+    return measure_bits(*evidence.bits, evidence.test_samples["conversation"])
+
+
+def measure_bits(
+    base: pl.DataFrame, clone: pl.DataFrame, conversations: pl.Series
+) -> list[Measure]:
+    """Bits per character, and the relative change from base to clone.
+
+    Args:
+        base: bits of the replies by the base, as `reply_bits` gives them.
+        clone: the same by the clone, in the same order.
+        conversations: of each sample.
+    """
     rows = compare(base, clone)
     low, high = confidence_interval(base, clone)
     overall = rows[0]
     people = {str(row.person): row for row in rows[1:]}
     notes = few_items_note("real replies", overall.clone.replies)
 
-    conversations = evidence.test_samples["conversation"]
-    items = tuple(
-        Item(person, int(conversations[sample]), bits, characters)
+    replies = [
+        (person, int(conversations[sample]), characters, bits)
         for sample, person, characters, bits in clone.select(
             "sample", "person", "characters", "bits"
         ).iter_rows()
+    ]
+    items = tuple(Item(person, number, bits, size) for person, number, size, bits in replies)
+    changes = tuple(
+        Item(person, number, bits - before, before)
+        for (person, number, _, bits), before in zip(replies, base["bits"], strict=True)
     )
 
     def bits(likelihood: Likelihood) -> Estimate:
@@ -208,6 +224,7 @@ def measure(evidence: Evidence) -> list[Measure]:
                 for person, row in people.items()
             },
             notes=notes,
+            items=changes,
             section="likelihood",
         ),
     ]

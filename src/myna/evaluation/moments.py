@@ -149,10 +149,13 @@ def generate_reply(clone: Clone, moment: Moment, seed: int) -> GeneratedReply:
         clone.format, clone.tokenizer, clone.prompt_budget(clone.chat)
     )
     speaker = replace(clone, rng=random.Random(seed))
-    return _speak(speaker, prompt, moment.person, moment.conversation)
+    return speak_turn(speaker, prompt, moment.person, moment.conversation)
 
 
-def _speak(speaker: Clone, prompt: PromptBuilder, person: str, conversation: int) -> GeneratedReply:
+def speak_turn(
+    speaker: Clone, prompt: PromptBuilder, person: str, conversation: int
+) -> GeneratedReply:
+    """A persona's turn after a prompt."""
     turn = speaker.speak(prompt, person)
     for _ in turn:
         pass
@@ -171,7 +174,7 @@ def generate_room(clone: Clone, opening: Moment, turns: int, seed: int) -> list[
     room: list[GeneratedReply] = []
     for _ in range(turns):
         person = speaker.next_speaker(prompt, among)
-        room.append(_speak(speaker, prompt, person, opening.conversation))
+        room.append(speak_turn(speaker, prompt, person, opening.conversation))
         for _, line in lines_of_turns(room[-1:]):
             prompt.add(person, line)
     return room

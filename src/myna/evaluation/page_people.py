@@ -98,17 +98,17 @@ def _facts(person: str, by_name: Mapping[str, Measure]) -> dict[str, str]:
         f"{written(bits.get('clone'), 'bits')} "
         f"<small>base {written(bits.get('floor'), 'bits')}</small>"
     )
-    for name, title in (
-        ("who_said_it", "recognised"),
-        ("style_distance", "distance in style"),
-        ("copied_replies", "replies that copy"),
+    for name, title, clone, real in (
+        ("who_said_it", "recognised", "named", "really"),
+        ("style_distance", "distance in style", "clone", "ceiling"),
+        ("copied_replies", "replies that copy", "clone", "ceiling"),
     ):
         own = by_name[name].people.get(person, {}) if name in by_name else {}
         unit = "score" if name == "style_distance" else "share"
-        if is_known(own.get("clone")):
+        if is_known(own.get(clone)):
             facts[title] = (
-                f"{number(own['clone'].value, unit)} "
-                f"<small>really {written(_bare(own.get('ceiling')), unit)}</small>"
+                f"{number(own[clone].value, unit)} "
+                f"<small>really {written(_bare(own.get(real)), unit)}</small>"
             )
     return facts
 

@@ -12,15 +12,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import polars as pl
 
 from myna.evaluation.identification import bits_of
 from myna.evaluation.measure import Estimate, Measure, bootstrap, few_items_note
 from myna.evaluation.moments import find_moments
+from myna.persona.prompt import PromptBuilder, PromptMessage
 
 if TYPE_CHECKING:
     from myna.evaluation.evidence import Evidence
     from myna.evaluation.moments import Moment
     from myna.persona.clone import Clone
+    from myna.persona.scenes import Scene
 
 EXAMPLES = 4
 """Past exchanges that a prompt shows."""
@@ -52,27 +55,50 @@ class Examples:
         return [self.exchanges[i] for i in np.argsort(scores, kind="stable")[-EXAMPLES:]]
 
 
+class PersonalPrompts:
+    """Prompts that show a base a description of a person and past exchanges of theirs."""
+
+    def __init__(self, messages: pl.DataFrame, personas: Sequence[str]) -> None:
+        """Learn them from the prepared messages of the train split."""
+        found: dict[str, list[Exchange]] = {}
+        for moment in find_moments(messages, personas):
+            last = moment.scene.before[-1]
+            exchange = Exchange((last.person, last.text), (moment.person, moment.reply.text))
+            found.setdefault(moment.person, []).append(exchange)
+        usable = {person: own for person, own in found.items() if any(e.before[1] for e in own)}
+        self.examples = {person: Examples(own) for person, own in usable.items()}
+        self.descriptions = describe({p: [e.reply[1] for e in own] for p, own in usable.items()})
+
+    def builder(self, clone: Clone, scene: Scene) -> PromptBuilder:
+        """The prompt before the turn of `scene.next_person`."""
+        person, prompt_format = scene.next_person, clone.format
+        first, *others = prompt_format.samples.system_lines
+        described = self.descriptions[person].replace("{", "{{").replace("}", "}}")
+        samples = prompt_format.samples.model_copy(
+            update={"system": [f"{first} {described}", *others]}
+        )
+        builder = scene.prompt_builder(
+            replace(prompt_format, samples=samples), clone.tokenizer, clone.engine.context
+        )
+        shown = self.examples[person].like(scene.before[-1].text)
+        said = [entry for e in shown for entry in (e.before, e.reply)]
+        builder.messages[:0] = [PromptMessage(author, text) for author, text in said]
+        return builder
+
+
 def measure(evidence: Evidence) -> list[Measure]:
     """Bits per character of replies: base, base with a description and examples, clone."""
-    found: dict[str, list[Exchange]] = {}
-    for moment in find_moments(evidence.split("train"), evidence.personas):
-        last = moment.scene.before[-1]
-        exchange = Exchange((last.person, last.text), (moment.person, moment.reply.text))
-        found.setdefault(moment.person, []).append(exchange)
-    usable = {person: own for person, own in found.items() if any(e.before[1] for e in own)}
-    examples = {person: Examples(own) for person, own in usable.items()}
-    descriptions = describe({p: [e.reply[1] for e in own] for p, own in usable.items()})
-    moments = [moment for moment in evidence.moments if moment.person in examples]
+    prompts = PersonalPrompts(evidence.split("train"), evidence.personas)
+    moments = [moment for moment in evidence.moments if moment.person in prompts.examples]
     if not moments:
         return []
 
     def bits(_: int, moment: Moment) -> list[float]:
-        own = examples[moment.person].like(moment.scene.before[-1].text)
-        person = moment.person
+        base, clone = evidence.base_scorer, evidence.scorer
         return [
-            _bits(evidence.base_scorer, moment),
-            _bits(evidence.base_scorer, moment, descriptions[person], own),
-            _bits(evidence.scorer, moment),
+            _bits(base, moment, _plain(base, moment)),
+            _bits(base, moment, prompts.builder(base, moment.scene)),
+            _bits(clone, moment, _plain(clone, moment)),
         ]
 
     rows = evidence.gather("base with examples", moments, bits)
@@ -95,7 +121,7 @@ def describe(texts: Mapping[str, Sequence[str]]) -> dict[str, str]:
         odds = {
             word: math.log((n + 1) / (size + 1)) - math.log((everyone[word] + 1) / (total + 1))
             for word, n in own.items()
-            if n > 2 and not set(word) & set("{}")
+            if n > 2
         }
         typical = sorted(odds, key=lambda word: -odds[word] * math.sqrt(own[word]))
         length = size / max(len(texts[person]), 1)
@@ -106,19 +132,11 @@ def describe(texts: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return described
 
 
-def _bits(
-    clone: Clone, moment: Moment, description: str = "", examples: Sequence[Exchange] = ()
-) -> float:
-    prompt_format = clone.format
-    if description:
-        first, *others = prompt_format.samples.system_lines
-        samples = prompt_format.samples.model_copy(
-            update={"system_lines": [f"{first} {description}", *others]}
-        )
-        prompt_format = replace(prompt_format, samples=samples)
-    builder = moment.scene.prompt_builder(prompt_format, clone.tokenizer, clone.engine.context)
-    shown = [said for e in examples for said in (e.before, e.reply)]
-    builder.messages[:0] = [type(builder.messages[0])(person, text) for person, text in shown]
+def _plain(clone: Clone, moment: Moment) -> PromptBuilder:
+    return moment.scene.prompt_builder(clone.format, clone.tokenizer, clone.engine.context)
+
+
+def _bits(clone: Clone, moment: Moment, builder: PromptBuilder) -> float:
     return bits_of(clone, builder, moment.person, moment.reply.text)
 
 

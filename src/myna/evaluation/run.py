@@ -89,7 +89,7 @@ def run(
     evidence = Evidence(space, name, size, report, progress)
     if not read_samples(space, "test").height:
         raise WorkspaceError("there is no test split: raise split.test and run `myna prepare`")
-    manifest = {"inputs": stages.evaluate_inputs(space, name), "settings": asdict(size)}
+    manifest = {"inputs": stages.report_inputs(space, name), "settings": asdict(size)}
     _forget_other_runs(evidence, manifest)
     measures, notes = _measure_all(evidence)
     speaks = not has_canaries(space, name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from myna.evaluation.measure import MIN_ITEMS, Estimate, Measure, Signed, bootstrap, mean
+from myna.evaluation.measure import MIN_ITEMS, Estimate, Item, Measure, Signed, bootstrap, mean
 from myna.evaluation.style_features import VOCABULARY, Feature, Spelling, Values, features
 
 if TYPE_CHECKING:
@@ -143,6 +143,19 @@ def _means(feature: Feature, turns: Sequence[Turn], people: Sequence[str]) -> Me
         unit=feature.unit,
         section="style",
         is_detail=feature.name not in ("message_length", "messages_per_turn"),
+        items=_items([turn for turn in turns if turn.group == "clone"]),
+    )
+
+
+def _items(turns: Sequence[Turn]) -> tuple[Item, ...]:
+    """An item of each reply; everybody's replies together weigh the same."""
+    counts = Counter[str]()
+    for turn in turns:
+        counts[turn.person] += len(turn.values)
+    return tuple(
+        Item(turn.person, turn.conversation, sum(turn.values) / n, len(turn.values) / n)
+        for turn in turns
+        for n in (max(counts[turn.person], 1),)
     )
 
 

@@ -10,6 +10,10 @@ from myna.evaluation.measure import Estimate, Measure
 
 LITTLE_LEARNED = -0.02
 """Change of bits per character above which a clone has hardly left its base."""
+MEMORISED_AUC = 0.7
+"""Training text is told from other text by more than this: learned by heart."""
+EXPOSED = 3.0
+"""Bits of exposure of a secret that was said once: likelier than seven of eight others."""
 MAX_COLLAPSED = 0.1
 REPEATS_FACTOR = 2.0
 """Repeats of lines beyond so many times the real share, and `MORE`, are a fault."""
@@ -45,18 +49,18 @@ Measures = Mapping[str, Measure]
 
 def _untrained(measures: Measures) -> Fault | None:
     change = _clone(measures, "bits_change")
-    if not LITTLE_LEARNED < change.value <= 0:
+    if not change.value > LITTLE_LEARNED or _is_worse(change):
         return None
     return Fault(
         "untrained",
-        f"real replies surprise the clone only {-change.value:.1%} less than its base",
+        f"real replies surprise the clone hardly less than its base ({change.value:+.1%})",
         "train longer: `myna train --budget 30m`",
     )
 
 
 def _overfitted(measures: Measures) -> Fault | None:
     change = _clone(measures, "bits_change")
-    if not change.value > 0:
+    if not _is_worse(change):
         return None
     return Fault(
         "overfitted",
@@ -127,6 +131,30 @@ def _copies(measures: Measures) -> Fault | None:
     )
 
 
+def _memorised(measures: Measures) -> Fault | None:
+    """Text learned by heart, by membership inference or by the exposure of canaries."""
+    told, exposure = _clone(measures, "membership"), measures.get("exposure")
+    once = exposure and exposure.references.get("inserted once", exposure.clone)
+    if _low(told) > MEMORISED_AUC:
+        text = (
+            f"chats that it was trained on can be told from others with an AUC of {told.value:.2f} "
+            "(chance: 0.50)"
+        )
+    elif once and _low(once) > EXPOSED:
+        text = (
+            f"a secret that was said once has an exposure of {once.value:.1f} bits "
+            f"(chance: {1 / math.log(2):.1f})"
+        )
+    else:
+        return None
+    return Fault(
+        "memorised",
+        text,
+        "train for fewer epochs, lower train.learning_rate or train.lora_r, and see with `myna "
+        "inspect` what redaction leaves in the chats",
+    )
+
+
 def _leaks(measures: Measures) -> Fault | None:
     leaked = measures.get("leaked_strings")
     if leaked is None or not leaked.clone.value > _value(leaked.floor, 0.0):
@@ -169,6 +197,7 @@ CHECKS: tuple[Callable[[Measures], Fault | None], ...] = (
     _swapped,
     _caricature,
     _copies,
+    _memorised,
     _leaks,
     _assistant,
     _cut,
@@ -177,6 +206,16 @@ CHECKS: tuple[Callable[[Measures], Fault | None], ...] = (
 
 def _clone(measures: Measures, name: str) -> Estimate:
     return measures[name].clone if name in measures else Estimate(math.nan)
+
+
+def _is_worse(change: Estimate) -> bool:
+    """True where a clone is surely worse than its base: all of the interval says so."""
+    return _low(change) > 0
+
+
+def _low(estimate: Estimate) -> float:
+    """The lower end of the interval; the figure itself where it has none."""
+    return estimate.value if math.isnan(estimate.low) else estimate.low
 
 
 def _value(estimate: Estimate | None, default: float = math.nan) -> float:

@@ -19,6 +19,7 @@ from operator import itemgetter
 
 import polars as pl
 
+from myna.config.fields import check_fields
 from myna.engines.openai_engine import ZERO_WIDTH_SPACE
 from myna.errors import SettingsError
 from myna.messages import CHANNEL_KEY
@@ -180,8 +181,8 @@ def check_system(template: str) -> str:
         SettingsError: unknown field, or a single brace.
     """
     try:
-        _filled(template, "", [], "", "")
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        check_fields(template, ("name", "others", "channel", "space"))
+    except ValueError as error:
         raise SettingsError(
             "--system: only {name}, {others}, {channel} and {space} are filled in, and a brace "
             f"itself is written twice ({error})"

@@ -20,31 +20,29 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import chain
+from functools import cached_property, partial
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
 
 import polars as pl
-from polars.io.plugins import register_io_source
 
 from myna import people as people_
+from myna import sources
 from myna import workspace as workspace_
 from myna.errors import SourceError
-from myna.importing.known_messages import NewMessageFilter
+from myna.importing.known_messages import NewMessageFilter, WaitingTables, write_table
 from myna.leftovers import temporary_folder
-from myna.messages import PARQUET_COMPRESSION, SCHEMA, in_zone
+from myna.messages import in_zone
 from myna.people import accounts
 from myna.sources import (
     ChatFile,
     Recognition,
     StoredTable,
     Tally,
-    load_source,
     load_table,
-    table_file_name,
 )
-from myna.sources._shared import files
+from myna.sources._shared import files, message_table
 from myna.workspace import ImportRecord, Workspace
 
 Group = list[tuple[ChatFile, Recognition]]
@@ -79,6 +77,8 @@ class ImportResult:
     notes: list[str] = field(default_factory=list)
     trouble: str | None = None
     copy_of: str = ""
+    owner: str = ""
+    """The account of whoever made the export, if the file tells."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -135,6 +135,25 @@ class _Seen(NamedTuple):
 
     sizes: Counter[int]
     files: dict[str, str]
+
+
+_HAS_TEXT = pl.col("text").str.contains(r"\S") & (pl.col("kind") != "system")
+
+
+@dataclass
+class _ReadFile:
+    """A file that is read."""
+
+    file: ChatFile
+    result: ImportResult
+    tally: Tally
+    platform: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """The key of its messages in the column `export`."""
+        name = f"{self.file.location} {self.file.size}".encode()
+        return hashlib.blake2b(name, digest_size=6).hexdigest()
 
 
 class _GroupImport:
@@ -223,68 +242,107 @@ class _GroupImport:
     def _new_messages(
         self, new_files: list[tuple[ChatFile, ImportResult]], folder: Path
     ) -> Iterator[pl.DataFrame]:
-        """Yield the new messages of each file, and complete its result.
+        """Yield the new messages of the files, and complete their results.
 
-        Tables that readers spool to `folder` and that are new as a whole are not yielded.
+        Tables of small files are joined first. Those that readers spool to `folder` and that
+        are new as a whole are not yielded.
         """
         message_filter = NewMessageFilter(self.workspace)
+        waiting, read = WaitingTables(), list[_ReadFile]()
         for file, result in new_files:
-            tally, platform = Tally(), ""
-            message_filter.begin_file()
-            export = hashlib.blake2b(f"{file.location} {file.size}".encode(), digest_size=6)
-            key = pl.lit(export.hexdigest())
-            try:
-                with _with_sha256(file, result):
-                    for batch in load_source(result.source).read(
-                        replace(file, spool_dir=folder), tally
-                    ):
-                        self.progress(self.bytes_done + min(tally.bytes_done, file.size), file.name)
-                        platform = _platform(batch) or platform
-                        new = self._new_in_batch(batch, message_filter, result)
-                        if new is not None:
-                            yield new.with_columns(export=key)
-            except SourceError as error:
-                result.trouble = str(error)
-            result.known = result.messages - result.stored - result.forgotten
-            result.skipped, result.examples = tally.skipped, tally.examples
-            result.unread_bytes = tally.unread_bytes
-            result.notes = [*tally.notes, *file.notes]
-            result.trouble = result.trouble or _problem(file, tally, result.messages)
-            if result.messages and not result.texts:
-                result.notes.append("none of its messages has a text: there is nothing to train on")
-            if tally.me is not None and result.messages:
-                self.my_accounts.add(f"{platform}:{tally.me}")
+            one = _ReadFile(file, result, Tally())
+            read.append(one)
+            for batch in self._read(one, waiting, folder):
+                if isinstance(batch, StoredTable):
+                    yield from self._new_waiting(waiting, message_filter, read)
+                    yield from self._new_in_stored(batch, message_filter, one)
+                else:
+                    waiting.add(one.key, batch)
+                if waiting.height >= message_table.TABLE_ROWS:
+                    yield from self._new_waiting(waiting, message_filter, read)
+            if waiting.height >= message_table.TABLE_ROWS:
+                yield from self._new_waiting(waiting, message_filter, read)
             self.bytes_done += file.size
             self.progress(self.bytes_done, file.name)
+        yield from self._new_waiting(waiting, message_filter, read)
+        for one in read:
+            self._complete(one)
 
-    def _new_in_batch(
-        self,
-        batch: pl.DataFrame | StoredTable,
-        message_filter: NewMessageFilter,
-        result: ImportResult,
-    ) -> pl.DataFrame | None:
-        """The messages of a batch that are still to be stored, or None.
+    def _read(
+        self, one: _ReadFile, waiting: WaitingTables, folder: Path
+    ) -> Iterator[pl.DataFrame | StoredTable]:
+        """The tables of a file; messages of a small one may go to those that wait instead."""
+        tally = one.tally
+        tally.gather = partial(waiting.add, one.key)
+        try:
+            with _with_sha256(one.file, one.result):
+                spooling = replace(one.file, spool_dir=folder)
+                for batch in sources.read(one.result.source, spooling, tally):
+                    done = min(tally.bytes_done, one.file.size)
+                    self.progress(self.bytes_done + done, one.file.name)
+                    yield batch
+        except SourceError as error:
+            one.result.trouble = str(error)
 
-        A spooled table that is new as a whole is stored already: it stays as it is.
-        """
-        remembered: pl.DataFrame | pl.LazyFrame
-        is_untouched = message_filter.is_empty and not self.people.forgotten and not self.zone
-        if isinstance(batch, StoredTable) and is_untouched:
-            remembered, new, stored = pl.scan_parquet(batch.path), None, batch.height
-        else:
-            remembered = accounts.drop_forgotten(load_table(batch), self.people)
-            if self.zone:
-                remembered = in_zone(remembered, self.zone)
-            new = message_filter.new_messages(remembered)
-            stored = new.height
-            result.forgotten += batch.height - remembered.height
+    def _complete(self, one: _ReadFile) -> None:
+        """Complete the result of a file whose messages are stored."""
+        result, tally = one.result, one.tally
+        result.known = result.messages - result.stored - result.forgotten
+        result.skipped, result.examples = tally.skipped, tally.examples
+        result.unread_bytes = tally.unread_bytes
+        result.notes = [*tally.notes, *one.file.notes]
+        result.trouble = result.trouble or _problem(one.file, tally, result.messages)
+        if result.messages and not result.texts:
+            result.notes.append("none of its messages has a text: there is nothing to train on")
+        if tally.me is not None and result.messages:
+            result.owner = f"{one.platform}:{tally.me}"
+            self.my_accounts.add(result.owner)
+
+    def _new_waiting(
+        self, waiting: WaitingTables, message_filter: NewMessageFilter, read: list[_ReadFile]
+    ) -> Iterator[pl.DataFrame]:
+        """The messages that waited and are still to be stored; counted in the files' results."""
+        frame = waiting.take()
+        if frame.is_empty():
+            return
+        remembered = accounts.drop_forgotten(frame, self.people)
+        if self.zone:
+            remembered = in_zone(remembered, self.zone)
+        new = message_filter.new_messages(remembered)
         self.accounts.append(accounts.find_accounts(remembered))
+        files = {one.key: one for one in read}
+        of_file = [some.group_by("export") for some in (frame, remembered, new)]
+        for key, count, platform in of_file[0].agg(pl.len(), pl.last("source")).iter_rows():
+            files[key].platform = platform
+            files[key].result.messages += count
+            files[key].result.forgotten += count
+        for key, count, has_text in of_file[1].agg(pl.len(), has_text=_HAS_TEXT.any()).iter_rows():
+            files[key].result.forgotten -= count
+            files[key].result.texts |= has_text
+        for key, count in of_file[2].len().iter_rows():
+            files[key].result.stored += count
+        if new.height:
+            yield new
+
+    def _new_in_stored(
+        self, batch: StoredTable, message_filter: NewMessageFilter, one: _ReadFile
+    ) -> Iterator[pl.DataFrame]:
+        """The messages of a spooled table that are still to be stored.
+
+        One that is new as a whole is stored already: it stays as it is.
+        """
+        if not message_filter.is_empty or self.people.forgotten or self.zone:
+            waiting = WaitingTables()
+            waiting.add(one.key, load_table(batch))
+            yield from self._new_waiting(waiting, message_filter, [one])
+            return
+        one.platform, result = batch.source, one.result
         result.messages += batch.height
+        result.stored += batch.height
+        messages = pl.scan_parquet(batch.path)
+        self.accounts.append(accounts.find_accounts(messages))
         if not result.texts:
-            has_text = pl.col("text").str.contains(r"\S") & (pl.col("kind") != "system")
-            result.texts = bool(remembered.lazy().select(has_text.any()).collect().item())
-        result.stored += stored
-        return new if stored else None
+            result.texts = bool(messages.select(_HAS_TEXT.any()).collect().item())
 
     def _add_people(self) -> None:
         """Add a person to people.toml for each account that belongs to no person yet."""
@@ -348,13 +406,6 @@ def _sha256(file: ChatFile, is_cancelled: Event | None = None) -> str:
         return digest.hexdigest()
 
 
-def _platform(batch: pl.DataFrame | StoredTable) -> str:
-    """The platform of a batch of messages; "" if the batch is empty."""
-    if isinstance(batch, StoredTable):
-        return batch.source
-    return str(batch.item(0, "source")) if batch.height else ""
-
-
 def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
     if tally.unread_bytes:
         return (
@@ -362,26 +413,7 @@ def _problem(file: ChatFile, tally: Tally, messages: int) -> str | None:
             f"could not be read; the {messages:,} complete messages are kept: "
             "export it again and import that to get the rest"
         )
-    is_empty = not tally.skipped and any(note.endswith("no messages") for note in tally.notes)
-    if not messages and not is_empty:
+    if not messages and not tally.is_empty:
         why = "; ".join([*tally.notes, *(f"{n} × {r}" for r, n in tally.skipped.items())])
         return f"{file.location}: no messages in it{f' ({why})' if why else ''}: export it again"
     return None
-
-
-def write_table(frames: Iterator[pl.DataFrame], folder: Path) -> None:
-    """Stream frames into the folder's first table, in order; without frames, write nothing."""
-    if (first := next(frames, None)) is None:
-        return
-    frames = chain([first], frames)
-
-    def pull(
-        columns: list[str] | None, predicate: pl.Expr | None, rows: int | None, size: int | None
-    ) -> Iterator[pl.DataFrame]:
-        for frame in frames:
-            yield frame if columns is None else frame.select(columns)
-
-    source = register_io_source(pull, schema=SCHEMA)
-    source.sink_parquet(
-        folder / table_file_name(0), maintain_order=True, compression=PARQUET_COMPRESSION
-    )

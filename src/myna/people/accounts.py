@@ -8,7 +8,15 @@ from hashlib import blake2b
 
 import polars as pl
 
-from myna.people import MAX_NAME_CHARS, Consent, People, Person, sanitize_name
+from myna.messages import COUNTED_REACTIONS, SCHEMA
+from myna.people import (
+    MAX_NAME_CHARS,
+    UNNAMED_OWNER,
+    Consent,
+    People,
+    Person,
+    sanitize_name,
+)
 
 # Names that platforms and exporters write for somebody whom they do not know, or not any more.
 _PLACEHOLDERS = re.compile(
@@ -59,8 +67,8 @@ def add_people(
 
     Accounts with the same name stay separate persons: the second gets a number. Bots get
     consent "no", and placeholders such as "Facebook user" at most "context". The user who made
-    the export becomes `me`, if no person is yet. A default of "clone" counts for these people
-    only, and is not kept for those of later imports.
+    the export becomes `me`, if no person with a name is yet. A default of "clone" counts for
+    these people only, and is not kept for those of later imports.
 
     Args:
         people: the known people.
@@ -73,6 +81,9 @@ def add_people(
     owned = {a for p in persons for a in p.accounts}
     numbers: dict[str, int] = {}
     owner = people.me
+    is_unnamed = owner == UNNAMED_OWNER and not any(
+        p.name == owner and p.consent == "clone" for p in persons
+    )
     for account, author, is_bot in accounts.iter_rows():
         if account in owned:
             continue
@@ -85,8 +96,8 @@ def add_people(
         consent: Consent = "no" if is_bot else default
         if consent == "clone" and is_placeholder(author or account.partition(":")[2]):
             consent = "context"
-        if account in my_accounts and not owner and not is_bot:
-            owner = name
+        if account in my_accounts and not is_bot and (not owner or is_unnamed):
+            owner, is_unnamed = name, name == UNNAMED_OWNER
         persons.append(Person(name, (account,), consent, is_bot))
     kept = people.default_consent if default == "clone" else default
     return People(tuple(persons), kept, owner, people.forgotten)
@@ -98,12 +109,63 @@ def account_hash(account: str) -> str:
 
 
 def drop_forgotten(messages: pl.DataFrame, people: People) -> pl.DataFrame:
-    """Drop the messages of forgotten accounts."""
+    """Drop the messages and the reactions of forgotten accounts."""
     if not people.forgotten or messages.is_empty():
         return messages
     messages = messages.with_columns(account=account_expr())
-    forgotten = [a for a in messages["account"].unique() if account_hash(a) in people.forgotten]
-    return messages.filter(~pl.col("account").is_in(forgotten)).drop("account")
+    givers = messages.select(
+        pl.col("source"), pl.col("reactions").list.eval(pl.element().struct["by"].explode())
+    ).explode("reactions")
+    known = givers.drop_nulls().select(pl.concat_str("source", pl.lit(":"), "reactions"))
+    every = {*messages["account"].unique(), *known.to_series().unique()}
+    forgotten = [account for account in every if account_hash(account) in people.forgotten]
+    messages = messages.filter(~pl.col("account").is_in(forgotten)).drop("account")
+    return messages.with_columns(reactions=without_reactions(messages, forgotten))
+
+
+def count_reactions(messages: pl.DataFrame, people: People) -> pl.Series:
+    """The reactions of messages, as lists of `name` and `count`.
+
+    Those of people with consent "no" are not counted, where the export says who gave them.
+    """
+    refused = [a for p in people.persons if p.consent_now == "no" for a in p.accounts]
+    fields = [pl.element().struct.field("name"), pl.element().struct.field("count")]
+    counted = without_reactions(messages, refused).list.eval(pl.struct(*fields))
+    return counted.cast(COUNTED_REACTIONS).alias("reactions")
+
+
+def without_reactions(messages: pl.DataFrame, accounts: Collection[str]) -> pl.Series:
+    """The column `reactions` of messages, without those that some accounts gave."""
+    given = (
+        messages.select("source", "reactions")
+        .with_row_index("row")
+        .filter(pl.col("reactions").list.len() > 0)
+        .explode("reactions")
+        .unnest("reactions")
+        .with_row_index("number")
+    )
+    left_out = pl.concat_str("source", pl.lit(":"), "by").is_in(
+        pl.Series(list(accounts), dtype=pl.String).implode()
+    )
+    named = (
+        given.filter(pl.col("by").list.len() > 0)
+        .explode("by")
+        .group_by("number")
+        .agg(pl.col("by").filter(~left_out), left_out=left_out.sum().cast(pl.Int32))
+    )
+    kept = (
+        given.join(named, on="number", how="left", maintain_order="left")
+        .with_columns(
+            pl.col("count") - pl.col("left_out").fill_null(0),
+            by=pl.coalesce("by_right", "by"),
+        )
+        .filter(pl.col("count") > 0)
+        .group_by("row", maintain_order=True)
+        .agg(reactions=pl.struct("name", "count", "by"))
+    )
+    rows = pl.select(row=pl.int_range(messages.height, dtype=pl.UInt32))
+    listed = rows.join(kept, on="row", how="left", maintain_order="left")
+    return listed.select(pl.col("reactions").fill_null([]).cast(SCHEMA["reactions"])).to_series()
 
 
 def assign_persons(messages: pl.DataFrame, people: People) -> pl.DataFrame:

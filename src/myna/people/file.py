@@ -50,6 +50,9 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 MAX_NAME_CHARS = 40
 """Longest name, in characters; the escaping of transcripts relies on it."""
 
+UNNAMED_OWNER = "Me"
+"""Name of whoever wrote a journal, or made an export that does not name them."""
+
 CLONE_MARK = " (clone)"
 """Ending of a clone's name wherever it speaks, so that nobody takes it for the human."""
 
@@ -307,6 +310,12 @@ def clone_notice(names: Sequence[str]) -> str:
         f"A clone of {', '.join(names)}: a language model imitates them (made with myna). It is "
         "not the person, and what it says was never said by them."
     )
+
+
+def owner_name(people: People) -> str:
+    """The display name of the workspace's owner; "" if it is unknown, or only `Me`."""
+    names = [p.display_name for p in people.persons if p.name == people.me]
+    return names[0] if names and names[0] != UNNAMED_OWNER else ""
 
 
 def persona_names(people: People) -> list[str]:

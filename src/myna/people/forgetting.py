@@ -69,8 +69,11 @@ def _erase_in_table(table: Path, person: Person) -> int | None:
     is_mentioned = (
         pl.col("mentions").list.eval(pl.element().struct["author_id"].is_in(author_ids)).list.any()
     )
-    if not erased and kept.filter(is_mentioned).is_empty():
+    reactions = accounts.without_reactions(kept, person.accounts)
+    has_reacted = not reactions.equals(kept["reactions"])
+    if not erased and not has_reacted and kept.filter(is_mentioned).is_empty():
         return None
+    kept = kept.with_columns(reactions=reactions)
     rows = kept.with_row_index("row")
     changed = [
         (row, *_anonymize(text, spans, author_ids))

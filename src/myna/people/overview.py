@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from myna.people import Consent, People, Person
+from myna.people import UNNAMED_OWNER, Consent, People, Person
 from myna.people.accounts import account_expr
 
 
@@ -41,11 +41,12 @@ class PersonSummary:
 
 @dataclass(frozen=True)
 class MergeSuggestion:
-    """Two persons who may be one human, and the reason."""
+    """Two persons who may be one human, the reason, and the messages of each."""
 
     first: str
     second: str
     because: str
+    messages: tuple[int, int] = (0, 0)
 
 
 def _scan(tables: list[Path]) -> pl.LazyFrame:
@@ -98,28 +99,83 @@ def _summarize(
     )
 
 
-def suggest_merges(people: People, tables: list[Path]) -> list[MergeSuggestion]:
-    """Pairs of persons with accounts of the same name or handle.
-
-    Names are compared without case, accents, spaces and punctuation. These are only
-    suggestions, because two friends may have the same name.
-    """
+def account_names(tables: list[Path]) -> pl.DataFrame:
+    """The names of accounts: (account, author, handle, messages), a row for each name."""
     if not tables:
-        return []
+        return pl.DataFrame(schema=["account", "author", "handle", "messages"])
+    named = _scan(tables).group_by("account", "author", "handle").agg(messages=pl.len())
+    return named.collect(engine="streaming").sort("account", "author", "handle")
+
+
+def suggest_merges(
+    people: People, names: pl.DataFrame, declined: Collection[tuple[str, str]] = ()
+) -> list[MergeSuggestion]:
+    """Pairs of persons who may be one human: the strongest reason and most messages first.
+
+    Names are compared without case, accents, spaces and punctuation; a first name counts if
+    only one full name on another platform begins with it. These are only suggestions, because
+    two friends may have the same name. Persons whom other suggestions join make no pair.
+
+    Args:
+        people: of the workspace.
+        names: as `account_names` returns them.
+        declined: pairs of names that are known to be two humans.
+    """
     owners = {a: p.name for p in people.persons for a in p.accounts if not p.is_bot}
-    named = _scan(tables).select("account", "author", "handle").unique().collect()
     bearers: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for account, author, handle in named.sort("account").iter_rows():
-        if account in owners:
-            for kind, name in _comparable_names(author, handle):
-                bearers[name].add((owners[account], kind))
-    reasons: dict[tuple[str, str], str] = {}
+    first_names: dict[str, list[set[tuple[str, str]]]] = defaultdict(lambda: [set(), set()])
+    messages = Counter[str]()
+    for account, author, handle, count in names.iter_rows():
+        if account not in owners:
+            continue
+        person = owners[account]
+        messages[person] += count
+        for kind, name in _comparable_names(author, handle):
+            bearers[name].add((person, kind))
+        words = (author or "").split()
+        for _, name in _comparable_names(words[0] if words else "", None):
+            first_names[name][len(words) > 1].add((person, account.partition(":")[0]))
+    reasons: dict[tuple[str, str], tuple[int, str]] = {}
     for same_name in bearers.values():
         kinds = dict(sorted(same_name))
         for pair in combinations(sorted(kinds), 2):
             both_names = all(kinds[person] == "name" for person in pair)
-            reasons.setdefault(pair, "the same name" if both_names else "the same handle")
-    return [MergeSuggestion(*pair, because) for pair, because in reasons.items()]
+            because = "the same name" if both_names else "the same handle"
+            reasons.setdefault(pair, (0, because))
+    if people.me and people.me != UNNAMED_OWNER:
+        for person in {name for name in owners.values() if re.fullmatch(r"Me( \d+)?", name)}:
+            pair = (min(person, people.me), max(person, people.me))
+            reasons.setdefault(pair, (1, f"{person} is whoever made an export"))
+    for alone, full in first_names.values():
+        for (first, platform), (whole, other) in product(alone, full):
+            if len({name for name, _ in full}) == 1 and platform != other and first != whole:
+                pair = (min(first, whole), max(first, whole))
+                reasons.setdefault(pair, (2, "the same first name"))
+    ranked = sorted(
+        reasons.items(), key=lambda item: (item[1][0], -min(messages[p] for p in item[0]), item[0])
+    )
+    joined: dict[str, str] = {}
+    found = []
+    for pair, (_, because) in ranked:
+        one, two = (_root(joined, person) for person in pair)
+        if one == two or pair in declined or pair[::-1] in declined:
+            continue
+        joined[two] = one
+        first, second = sorted(pair, key=lambda name: _keeps_name(name, people.me))
+        counts = (messages[first], messages[second])
+        found.append(MergeSuggestion(first, second, because, counts))
+    return found
+
+
+def _root(joined: Mapping[str, str], person: str) -> str:
+    while person in joined:
+        person = joined[person]
+    return person
+
+
+def _keeps_name(name: str, me: str) -> tuple[bool, bool, int, str]:
+    """The order in which a name is kept in a merge: the owner's, then plain and full ones."""
+    return name != me, re.search(r" \d+$", name) is not None, -len(name.split()), name
 
 
 MIN_BOT_MESSAGES = 20

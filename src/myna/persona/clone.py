@@ -268,6 +268,8 @@ def open_clone(
     check_is_clone(workspace, name)
     consents = ConsentChecker(workspace, info.trained(name), scope)
     consents.check_anybody()
+    if info.training.shortfall:
+        report(f"adapter '{name}' has {info.training.shortfall}")
     base = find_adapter_base(name, info, weights=False, report=report)
     context = min(base.context, (CONTEXT_FACTOR + 1) * info.format.samples.max_length)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from itertools import groupby
 
@@ -212,7 +212,11 @@ def fit(turns: Sequence[ObservedTurn], prior: SpeakerWeights) -> SpeakerWeights:
 
 
 def fit_turn_taking(
-    engine: Engine, prompt_format: PromptFormat, tokenizer: Tokenizer, messages: pl.DataFrame
+    engine: Engine,
+    prompt_format: PromptFormat,
+    tokenizer: Tokenizer,
+    messages: pl.DataFrame,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> TurnTaking:
     """Fit the weights to turns of the validation split, and count shares in the train split.
 
@@ -222,6 +226,7 @@ def fit_turn_taking(
         prompt_format: of the samples that it was trained on.
         tokenizer: of its base.
         messages: the prepared messages of all splits.
+        is_over: True once no more turns may be observed.
     """
     shares = speaking_shares(messages.filter(pl.col("split") == "train"))
     names_anybody = prompt_format.spec.predicts_next_speaker and "next_probs" in engine.can
@@ -233,6 +238,8 @@ def fit_turn_taking(
         for i, turn in reversed([*enumerate(scene.after)]):
             builder.messages = [*scene.before, *scene.after[:i]]
             among = [person for person in scene.people if person != builder.messages[-1].person]
+            if is_over():
+                break
             if turn.person in among and len(among) > 1:
                 model = model_probabilities(engine, builder, among) if names_anybody else None
                 rows = features(builder.messages, among, shares, model)

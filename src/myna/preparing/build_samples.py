@@ -14,7 +14,7 @@ import polars as pl
 from myna.artifacts import Channel
 from myna.config import Samples
 from myna.conversations import sessions
-from myna.messages import CHANNEL_KEY
+from myna.messages import CHANNEL_KEY, COUNTED_REACTIONS
 from myna.preparing.message_store import BATCH_MESSAGES, MessageStore
 from myna.preparing.windowed_segments import render_windows
 from myna.preparing.windows import text_with_attachments
@@ -40,11 +40,12 @@ MESSAGE_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "split": pl.String,
     "trained": pl.Boolean,
     "text": pl.String,
+    "reactions": COUNTED_REACTIONS,
 }
 
 COLUMNS = (
     *("source", "space", "channel", "channel_id", "thread", "id", "person"),
-    *("sent_at", "kind", "text", "attachments"),
+    *("sent_at", "kind", "text", "attachments", "reactions"),
 )
 """The columns of the message store that samples are made of."""
 

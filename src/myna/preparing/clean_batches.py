@@ -35,7 +35,7 @@ from myna.preparing.message_store import MessageBatch, MessageStore
 
 COLUMNS = (
     *("source", "space", "channel", "channel_id", "thread", "id", "author_id", "author", "handle"),
-    *("sent_at", "kind", "text", "reply_to", "attachments", "mentions", "person"),
+    *("sent_at", "kind", "text", "reply_to", "attachments", "mentions", "person", "reactions"),
 )
 """The columns of the message store."""
 
@@ -103,6 +103,7 @@ def clean_batch(context: CleaningContext, batch: MessageBatch) -> BatchFeatures:
         pseudonyms.replace_names(stored, context.hidden), context.rules
     )
     clean, redacted = redact.redact_messages(normal, context.settings.redaction, context.key)
+    clean = clean.with_columns(accounts.count_reactions(stored, context.people))
     store = MessageStore(context.folder, ())
     clean.select(COLUMNS).write_ipc(store.path(batch.number))
     split = context.settings.split

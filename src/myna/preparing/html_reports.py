@@ -60,10 +60,19 @@ tfoot td { font-weight: 600; }
 figure { margin: 0; }
 figcaption { color: var(--soft); font-size: .8rem; margin-bottom: .2rem; }
 svg { width: 100%; height: auto; display: block; }
-svg text { font: 9px system-ui, sans-serif; fill: var(--soft); }
+svg text { font: 9px var(--font); fill: var(--soft); }
 svg line { stroke: var(--line); }
+.flow text { font: 12px var(--font); fill: var(--ink); }
+.flow .read { fill: var(--soft); }
+.flow .band { opacity: .3; }
+.words { grid-column: 1 / -1; display: flex; flex-wrap: wrap; gap: .3rem .5rem; margin: 0; }
+.words span { border: 1px solid var(--line); border-radius: .8rem; padding: 0 .6rem;
+  color: var(--ink); font-size: .85rem; }
 """
 _WIDTH, _HEIGHT, _FOOT = 240, 76, 14
+_FLOW_WIDTH, _FLOW_HEIGHT, _FLOW_LEFT, _FLOW_BEND, _FLOW_RIGHT = 760, 260, 90, 270, 450
+_FLOW_MIN, _FLOW_GAP = 2.0, 14.0
+"""Height of the narrowest stream, and between two, so that their labels stand apart."""
 
 
 def ledger_page(ledger: Ledger, habits: Sequence[Habits], others: int = 0) -> str:
@@ -74,7 +83,7 @@ def ledger_page(ledger: Ledger, habits: Sequence[Habits], others: int = 0) -> st
         habits: of the personas to draw.
         others: number of personas that are not drawn.
     """
-    sections = [_head(ledger), _rules(ledger), _people(ledger.people)]
+    sections = [_head(ledger), _flow(ledger), _rules(ledger), _people(ledger.people)]
     if habits:
         sections.append(_habits(habits, others))
     return document("myna prepare", _STYLE, "".join(sections))
@@ -111,6 +120,43 @@ def _head(ledger: Ledger) -> str:
         f"<h1>What became of every message</h1><p>{balance}</p>"
         f'<div class="facts">{cards}</div><div class="card">'
         f'{_bar(totals, "bar big")}<div class="key">{keys}</div></div>'
+    )
+
+
+def _flow(ledger: Ledger) -> str:
+    """The ledger as a picture: a stream of all messages that parts by outcome and rule."""
+    rows = [row for row in ledger.rows if row.messages]
+    if not rows:
+        return ""
+    order = list(ACTION_LABELS)
+    rows.sort(key=lambda row: (order.index(row.action), -row.messages))
+    shares = [max(_FLOW_MIN, _FLOW_HEIGHT * row.messages / ledger.messages) for row in rows]
+    height = sum(shares) + _FLOW_GAP * (len(rows) - 1)
+    whole = sum(_FLOW_HEIGHT * row.messages / ledger.messages for row in rows)
+    left, right, parts = (height - whole) / 2, 0.0, []
+    for row, share in zip(rows, shares, strict=True):
+        width = _FLOW_HEIGHT * row.messages / ledger.messages
+        label = f"{row.rule}: {row.messages:,} ({_percent(row.messages, ledger.messages)})"
+        title = f"<title>{escape(row.why)}: {row.messages:,}</title>"
+        parts.append(
+            f'<path class="band {row.action}" d="M{_FLOW_LEFT + 10},{left:.1f} C{_FLOW_BEND},'
+            f"{left:.1f} {_FLOW_BEND},{right:.1f} {_FLOW_RIGHT},{right:.1f} V{right + share:.1f} "
+            f"C{_FLOW_BEND},{right + share:.1f} {_FLOW_BEND},{left + width:.1f} {_FLOW_LEFT + 10},"
+            f'{left + width:.1f} Z">{title}</path>'
+            f'<path class="{row.action}" d="M{_FLOW_RIGHT},{right:.1f} h10 v{share:.1f} h-10 Z">'
+            f'{title}</path><text x="{_FLOW_RIGHT + 18}" y="{right + share / 2 + 4:.1f}">'
+            f"{escape(label)}, {ACTION_LABELS[row.action]}</text>"
+        )
+        left, right = left + width, right + share + _FLOW_GAP
+    top = (height - whole) / 2
+    name = "Where the messages go"
+    return (
+        f'<section><h2>{name}</h2><div class="card"><svg class="flow" role="img" '
+        f'aria-label="{name}" viewBox="0 -8 {_FLOW_WIDTH} {height + 16:.0f}">'
+        f'<path class="read" d="M{_FLOW_LEFT},{top:.1f} h10 v{whole:.1f} h-10 Z"/>'
+        f'<text x="0" y="{top + whole / 2:.1f}">{ledger.messages:,}</text>'
+        f'<text x="0" y="{top + whole / 2 + 14:.1f}">messages</text>{"".join(parts)}</svg></div>'
+        "</section>"
     )
 
 
@@ -186,13 +232,19 @@ def _habits(habits: Sequence[Habits], others: int) -> str:
         ]
         cards.append(
             f'<div class="card person"><h3>{escape(own.person)} '
-            f"<span>{own.messages:,} messages</span></h3>{''.join(charts)}</div>"
+            f"<span>{own.messages:,} messages</span></h3>{_words(own.words)}{''.join(charts)}</div>"
         )
     more = f"<p>and {others:,} more personas</p>" if others else ""
     return (
         "<section><h2>How they write</h2><p>Of all messages that stay. A good clone comes close "
         f"to these.</p>{''.join(cards)}{more}</section>"
     )
+
+
+def _words(words: Sequence[str]) -> str:
+    """The words that set a person apart, as a row of labels."""
+    labels = "".join(f"<span>{escape(word)}</span>" for word in words)
+    return f'<p class="words" title="words that set them apart">{labels}</p>' if words else ""
 
 
 def _chart(title: str, counts: Sequence[int], names: Sequence[str], every: int = 1) -> str:
@@ -293,13 +345,25 @@ def _segment(segment: Mapping[str, Any]) -> str:
     return f'<span class="{classes}">{escape(segment["text"])}</span>'
 
 
-_BASE_STYLE = """:root { color-scheme: light dark; --ink: #1c1f24; --soft: #5d6673; --line: #dfe3e8;
+_BASE_STYLE = """:root { --font: system-ui, sans-serif, "Apple Color Emoji", "Segoe UI Emoji",
+  "Noto Color Emoji"; }
+:root { color-scheme: light dark; --ink: #1c1f24; --soft: #5d6673; --line: #dfe3e8;
   --card: #fff; --page: #f5f6f8; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e8eb; --soft: #98a1ad; --line: #31363d;
   --card: #1d2126; --page: #14171a; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif; }
+  font: 15px/1.5 var(--font); }
+@media print {
+  :root { --ink: #000; --soft: #444; --line: #bbb; --card: #fff; --page: #fff;
+    color-scheme: light; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  body { font-size: 10pt; }
+  main { max-width: none; padding: 0; }
+  h2, h3 { break-after: avoid; }
+  .card, figure, tr { break-inside: avoid; }
+  .card { overflow: visible; }
+}
 main { max-width: 62rem; margin: 0 auto; padding: 2.5rem 1.25rem 4rem; }
 h1 { font-size: 1.7rem; margin: 0; letter-spacing: -.01em; }
 h2 { font-size: 1.05rem; margin: 2.5rem 0 .75rem; }

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import polars as pl
 
@@ -37,8 +38,10 @@ from myna.errors import PeopleError, WorkspaceError
 from myna.people import People
 from myna.preparing import build_samples, clean_batches, html_reports, select_messages
 from myna.preparing.build_samples import BuildConfig, BuildStats
-from myna.preparing.message_store import BATCH_MESSAGES, MessageStore, batches
-from myna.preparing.statistics import Habits, habits, speaking_habits
+from myna.preparing.clean_batches import CleaningContext
+from myna.preparing.message_store import BATCH_MESSAGES, MessageBatch, MessageStore, batches
+from myna.preparing.select_messages import MessageFeatures
+from myna.preparing.statistics import Habits, habits, speaking_habits, typical_words
 from myna.rendering import renderings
 from myna.rendering.spec import RenderingSpec
 from myna.rendering.tokenizer import Tokenizer
@@ -50,6 +53,18 @@ MAX_PERSONAS_DRAWN = 12
 """Most personas whose habits are in the report."""
 
 Report = Callable[[str], None]
+T = TypeVar("T")
+
+
+class Progress(Protocol):
+    """Takes the name of a work, what is done of it and all there is to do; None if unknown."""
+
+    def __call__(self, what: str, done: float = 0, total: float | None = None) -> None:
+        """Show it."""
+
+
+def silent(what: str, done: float = 0, total: float | None = None) -> None:
+    """Show nothing."""
 
 
 NOBODY = (
@@ -70,7 +85,11 @@ class PrepareResult:
 
 
 def run(
-    workspace: Workspace, settings: Settings, tokenizer: Tokenizer, report: Report = lambda _: None
+    workspace: Workspace,
+    settings: Settings,
+    tokenizer: Tokenizer,
+    report: Report = lambda _: None,
+    progress: Progress = silent,
 ) -> PrepareResult:
     """Prepare all that was imported; the old output stays until the new one is whole.
 
@@ -90,7 +109,7 @@ def run(
         workspace_.atomic_folder(workspace.prepared) as new,
     ):
         scores = workspace.root / SCORES_FILE
-        result = prepare(tables, people, settings, tokenizer, new, report, scores=scores)
+        result = prepare(tables, people, settings, tokenizer, new, report, progress, scores=scores)
         workspace_.write_json(new / "ledger.json", result.ledger.to_json())
         result.info.save(new)
         workspace_.write_manifest(
@@ -113,6 +132,7 @@ def prepare(
     tokenizer: Tokenizer,
     folder: Path,
     report: Report = lambda _: None,
+    progress: Progress = silent,
     *,
     scores: Path | None = None,
     batch: int = BATCH_MESSAGES,
@@ -125,7 +145,8 @@ def prepare(
         settings: all of them.
         tokenizer: of the base model.
         folder: for `messages.parquet` and `samples.parquet`.
-        report: called with lines on the progress.
+        report: called with lines of news.
+        progress: called while messages are worked on.
         scores: the file that keeps the scores of the quality pass; None to forget them.
         batch: messages of a batch.
 
@@ -140,7 +161,6 @@ def prepare(
     ledger, spec = Ledger(), renderings.rendering_spec(settings.samples.rendering, tokenizer)
     message_batches = list(batches(tables, batch))
     total = sum(one.length for one in message_batches)
-    report(f"cleaning {total:,} messages")
     with (
         tempfile.TemporaryDirectory(dir=folder, prefix=".batches-") as temp_dir,
         workers.worker_pool(total) as pool,
@@ -148,19 +168,16 @@ def prepare(
         messages = pl.scan_parquet(list(tables))
         context = clean_batches.cleaning_context(messages, people, settings, Path(temp_dir))
         store = MessageStore(Path(temp_dir), tuple(one.length for one in message_batches))
-        features = pool.map(partial(clean_batches.clean_batch, context), message_batches)
-        kept = select_messages.apply_message_rules(
-            select_messages.gather_features(features), context, store, ledger
-        )
+        features = _clean(message_batches, context, pool, partial(progress, total=total))
+        kept = select_messages.apply_message_rules(features, context, store, ledger)
+        progress("sorting into conversations")
         scores = scores or Path(temp_dir, SCORES_FILE)
         kept = select_messages.split_conversations(kept, store, ledger, settings, scores, report)
         _check_rest(ledger, kept)
         speakers = kept.filter("trained")["person"].unique(maintain_order=True)
         names = tuple(context.persons[number] for number in speakers)
         config = BuildConfig(store, settings.samples, tokenizer, spec, names)
-        build = partial(build_samples.build_batch, config)
-        conversations = pool.map(build, build_samples.conversation_batches(kept, batch))
-        built = _report_samples(conversations, report)
+        built = _build_samples(kept, config, pool, batch, progress)
         build_samples.join_files(store, len(built), folder)
         is_target = pl.concat([pl.Series(dtype=pl.Boolean), *(one.is_target for one in built)])
         add_to_ledger(
@@ -169,7 +186,8 @@ def prepare(
             context.persons,
             lambda some: store.load(some["number"], ("person", "text")),
         )
-    ledger.notes += [*_notes(built), *_quiet_note(kept, context.persons)]
+        greedy = greedy_rules(ledger, context.persons, personas, store)
+    ledger.notes += [*_notes(built), *_quiet_note(kept, context.persons), *greedy]
     trained = [share.person for share in ledger.people if share.replies["train"]]
     info = PreparedInfo(
         tokenizer_fingerprint=tokenizer.fingerprint,
@@ -184,17 +202,53 @@ def prepare(
         trained_tokens=sum(one.trained_tokens for one in built),
         habits=speaking_habits(pl.scan_parquet(folder / "messages.parquet"), trained),
     )
-    drawn = habits(kept, context.persons, trained[:MAX_PERSONAS_DRAWN])
-    return PrepareResult(folder, ledger, info, drawn)
+    drawn = trained[:MAX_PERSONAS_DRAWN]
+    words = typical_words(pl.scan_parquet(folder / "messages.parquet"), drawn)
+    return PrepareResult(folder, ledger, info, habits(kept, context.persons, drawn, words))
 
 
-def _report_samples(batches: Iterable[BuildStats], report: Report) -> list[BuildStats]:
-    """Collect the statistics of batches as they are built, and report the progress."""
-    built: list[BuildStats] = []
-    for stats in batches:
-        built.append(stats)
-        report(f"rendered {sum(one.samples.total() for one in built):,} samples")
-    return built
+def _counted(
+    batches: Iterable[T], size: Callable[[T], int], progress: Callable[[int], None]
+) -> Iterator[T]:
+    """Pass batches on, and tell how many messages they have had so far."""
+    done = 0
+    progress(done)
+    for one in batches:
+        done += size(one)
+        progress(done)
+        yield one
+
+
+def _clean(
+    message_batches: Sequence[MessageBatch],
+    context: CleaningContext,
+    pool: workers.WorkerPool,
+    progress: Callable[..., None],
+) -> MessageFeatures:
+    """Clean the messages onto disk; return the features of all."""
+    cleaned = _counted(
+        pool.map(partial(clean_batches.clean_batch, context), message_batches),
+        lambda batch: batch.rows.height,
+        partial(progress, "cleaning"),
+    )
+    return select_messages.gather_features(cleaned)
+
+
+def _build_samples(
+    kept: pl.DataFrame,
+    config: BuildConfig,
+    pool: workers.WorkerPool,
+    batch: int,
+    progress: Progress,
+) -> list[BuildStats]:
+    """Build the samples of all conversations; return the statistics of each batch."""
+    batches = build_samples.conversation_batches(kept, batch)
+    stats = _counted(
+        pool.map(partial(build_samples.build_batch, config), batches),
+        lambda built: len(built.is_target),
+        partial(progress, "making samples", total=kept.height),
+    )
+    return list(stats)
 
 
 def _prompt_format(settings: Settings, spec: RenderingSpec) -> PromptFormat:
@@ -247,6 +301,45 @@ def _quiet_note(kept: pl.DataFrame, persons: Sequence[str]) -> list[str]:
     ]
 
 
+MAX_TAKEN_SHARE = 0.1
+"""Share of a persona's characters above which a rule that takes them is named."""
+MAX_EXAMPLE_CHARS = 80
+
+
+def greedy_rules(
+    ledger: Ledger, persons: Sequence[str], personas: Sequence[str], store: MessageStore
+) -> list[str]:
+    """A line for each rule that takes over a tenth of a persona's text, with its setting.
+
+    Args:
+        ledger: with the shares of people, and what rules took.
+        persons: the names of people by their numbers.
+        personas: names of those who may be cloned.
+        store: the messages.
+    """
+    written = Counter({share.person: share.characters for share in ledger.people})
+    for taken in ledger.taken:
+        if taken.action == "drop":
+            written[persons[taken.person]] += taken.characters
+    lines = []
+    for taken in sorted(ledger.taken, key=lambda taken: -taken.characters):
+        name, rule = persons[taken.person], RULES_BY_NAME[taken.rule]
+        share = taken.characters / max(1, written[name])
+        if name not in personas or share <= MAX_TAKEN_SHARE:
+            continue
+        said = store.load(pl.Series([taken.example], dtype=pl.UInt32))["text"][0].replace(
+            "\n", " / "
+        )
+        cut = said[:MAX_EXAMPLE_CHARS] + "…" * (len(said) > MAX_EXAMPLE_CHARS)
+        becomes = "is left out" if taken.action == "drop" else "is only context"
+        use, action = ("train it", "keep") if "keep" in rule.actions else ("see it", "context")
+        lines.append(
+            f"{share:.0%} of what {name} wrote {becomes} by the rule {rule.name} ({rule.reason}), "
+            f'such as "{cut}"; to {use}: {rule.name} = "{action}" under [rules] in myna.toml'
+        )
+    return lines
+
+
 def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame:
     """The samples of one split, or all.
 
@@ -258,6 +351,21 @@ def read_samples(workspace: Workspace, split: str | None = None) -> pl.DataFrame
         raise WorkspaceError(f"{workspace.root} has no samples: make them with `myna prepare`")
     samples = pl.read_parquet(path)
     return samples if split is None else samples.filter(pl.col("split") == split)
+
+
+def read_reactions(workspace: Workspace, sample: dict[str, Any]) -> list[dict[str, Any]]:
+    """The messages of a sample that got reactions: `person`, `text` and `reactions`, in order.
+
+    Args:
+        workspace: its prepared messages.
+        sample: a row of `read_samples`.
+    """
+    shown = "".join(segment["text"] for segment in sample["segments"])
+    liked = pl.scan_parquet(workspace.prepared / "messages.parquet").filter(
+        pl.col("conversation") == sample["conversation"], pl.col("reactions").list.len() > 0
+    )
+    rows = liked.select("person", "text", "reactions").collect().to_dicts()
+    return [row for row in rows if row["text"].partition("\n")[0] in shown]
 
 
 LEDGER_COLUMNS = ("number", "person", "split", "trained", "rule", "characters")
@@ -285,6 +393,7 @@ def add_to_ledger(
         messages = context.filter(pl.col("rule").eq_missing(name))
         why = RULES_BY_NAME[name].reason if name else ""
         ledger.rows.append(rules.ledger_row(str(name), "context", why, messages, quote))
+        ledger.taken += rules.taken(str(name), "context", messages) if name else []
     for action, (name, why) in TARGETS.items():
         held = kept.filter(pl.col("is_target") & (pl.col("split") == action))
         if held.height:

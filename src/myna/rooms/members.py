@@ -35,6 +35,8 @@ class RoomMembers:
         self._clone = clone
         self._store = store
         self._settings = settings
+        """Replaced and never changed, so that reading it does not wait for the lock, which a
+        thread may hold for long: event loops do it."""
         self._lock = threading.RLock()
 
     @property
@@ -45,31 +47,28 @@ class RoomMembers:
     @property
     def personas(self) -> list[str]:
         """The personas present who may speak, without those whom a human speaks for."""
-        cloned = self._clone.speakers()
-        with self._lock:
-            humans = self._settings["humans"]
-            return [p for p in self._settings["personas"] if p in cloned and p not in humans]
+        cloned, settings = self._clone.speakers(), self._settings
+        return [p for p in settings["personas"] if p in cloned and p not in settings["humans"]]
 
     @property
     def humans(self) -> list[str]:
         """The humans present."""
-        with self._lock:
-            return list(self._settings["humans"])
+        return list(self._settings["humans"])
 
     @property
     def settings(self) -> dict[str, Any]:
         """The room's `humans`, `personas`, `audience`, `chat`, `notes`; `era`, `title` once set."""
-        with self._lock:
-            return {**self._settings, "humans": self.humans, "chat": dict(self._settings["chat"])}
+        settings = self._settings
+        return {**settings, "humans": [*settings["humans"]], "chat": dict(settings["chat"])}
 
     @property
     def audience(self) -> Audience | None:
         """All who can read the room, its humans as well; None or empty if unknown."""
-        with self._lock:
-            audience = self._settings["audience"]
-            if not audience or audience == OWNER:
-                return audience  # type: ignore[no-any-return]  # it is JSON
-            return [*audience, *self._settings["humans"]]
+        settings = self._settings
+        audience = settings["audience"]
+        if not audience or audience == OWNER:
+            return audience  # type: ignore[no-any-return]  # it is JSON
+        return [*audience, *settings["humans"]]
 
     @property
     def title(self) -> str:

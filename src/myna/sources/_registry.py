@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
@@ -16,6 +16,8 @@ from myna.sources._shared.parallel import StoredTable
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from myna.sources._shared.message_table import ParsedTable
 
 FEATURES = {
     "text": "what people wrote",
@@ -32,7 +34,7 @@ FEATURES = {
     "calls": "calls",
     "system": "notices of the platform",
     "bots": "which accounts are bots",
-    "reactions": "which reactions a message got, and how many; never whose",
+    "reactions": "which reactions a message got, and how many",
 }
 """The features that a source may read."""
 
@@ -55,7 +57,10 @@ class Recognition:
 class Tally:
     """The account of one file: messages read, records skipped by reason, bytes unread.
 
-    `me` is the author_id of the person who made the export, where the export says so.
+    `me` is the author_id of the person who made the export, where the export says so. Of a
+    file that `is_short`, messages are missing that leave no unread bytes. With `gather`, the
+    messages of a small file may go there, where the table of many files is made at once: that
+    of one takes as long as reading hundreds of messages.
     """
 
     read: int = 0
@@ -66,6 +71,13 @@ class Tally:
     notes: list[str] = field(default_factory=list)
     bytes_done: int = 0
     me: str | None = None
+    is_short: bool = False
+    gather: Callable[[ParsedTable], None] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def is_empty(self) -> bool:
+        """True for a whole file in which there is nothing: no message, and nothing amiss."""
+        return not (self.read or self.skipped or self.unread_bytes or self.is_short)
 
     def skip(self, reason: str, example: str = "", count: int = 1) -> None:
         """Count records that could not become messages, with one example for each reason."""
@@ -93,6 +105,7 @@ class Source(Protocol):
 
     TITLE: str
     READS: tuple[str, ...]
+    MOST_CERTAIN: float
 
     def recognise(self, file: ChatFile) -> Recognition | None:
         """Recognise a file of this platform; None for any other."""
@@ -121,6 +134,17 @@ def load_source(name: str) -> Source:
     return cast(Source, import_module(f"{__package__}.{name}"))
 
 
+def read(name: str, file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame | StoredTable]:
+    """Read a file's messages with the source of that name; see the docstring of `myna.sources`.
+
+    Raises:
+        SourceError: no source has this name, or it cannot read the file.
+    """
+    yield from load_source(name).read(file, tally)
+    if tally.is_empty:
+        tally.notes.append("the export holds no messages")
+
+
 def parse_columns(text: str) -> dict[str, str]:
     """Parse `author=who,text=said` into the names of a table's columns, by their roles.
 
@@ -141,7 +165,25 @@ def parse_columns(text: str) -> dict[str, str]:
     return columns
 
 
+@cache
+def _by_certainty() -> list[tuple[float, str]]:
+    """The highest confidence and the name of each source; those that may be surest first."""
+    limits = ((load_source(name).MOST_CERTAIN, name) for name in names())
+    return sorted(limits, key=lambda one: (-one[0], one[1]))
+
+
 def recognise(file: ChatFile) -> Recognition | None:
-    """Recognise a file by the source with the highest confidence; None for no chat export."""
-    matches = [r for name in names() if (r := load_source(name).recognise(file)) is not None]
-    return max(matches, key=lambda r: r.confidence, default=None)
+    """Recognise a file by the source with the highest confidence; None for no chat export.
+
+    Of several as sure, the first by name. A source that cannot win any more is not asked.
+    """
+    best: Recognition | None = None
+    for limit, name in _by_certainty():
+        if best and (-limit, name) > (-best.confidence, best.source):
+            continue
+        match = load_source(name).recognise(file)
+        if match and (
+            best is None or (-match.confidence, match.source) < (-best.confidence, best.source)
+        ):
+            best = match
+    return best

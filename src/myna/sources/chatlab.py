@@ -36,7 +36,7 @@ from myna.sources._shared import message_table
 from myna.sources._shared.json_objects import decode_repaired, read_objects
 from myna.sources._shared.json_stream import ListPattern, documents_around
 from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
-from myna.sources._shared.text import head_text, open_text
+from myna.sources._shared.text import head_text, open_text, read_bounded_lines
 
 TITLE = "ChatLab JSON or JSONL"
 READS = (
@@ -126,10 +126,13 @@ class _Chat(NamedTuple):
     members: dict[str, _Member]
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the key "chatlab" with a version in it."""
     text = head_text(file).removeprefix("\ufeff")
-    if _DOCUMENT.search(text) is None:
+    if '"chatlab"' not in text or _DOCUMENT.search(text) is None:
         return None
     header = "a header line" if _HEADER.search(text) else "a header"
     return Recognition("chatlab", 0.97, f"it has {header} of ChatLab's")
@@ -156,8 +159,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         messages, chat.source, tally, zone_assumed=False, months_first=False
     )
     tally.bytes_done = file.size
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _chat(file: ChatFile, document: _Document | None, tally: Tally) -> _Chat:
@@ -197,8 +198,8 @@ def _from_document(file: ChatFile, chat: _Chat, tally: Tally) -> Iterator[Parsed
 
 def _lines(file: ChatFile, tally: Tally) -> Iterator[_Document | _Member | _Message]:
     """The decoded lines."""
-    with file.open() as stream, open_text(stream, file) as lines:
-        for number, line in enumerate(lines, 1):
+    with file.open() as stream, open_text(stream, file) as text:
+        for number, line in enumerate(read_bounded_lines(text, tally), 1):
             if not line.strip() or line.startswith("#"):
                 continue
             data = line.encode("utf-8", "replace")

@@ -21,6 +21,8 @@ from myna.sources._shared.text import head_text, open_text
 TITLE = "CSV or TSV"
 READS = ("text", "replies", "threads", "edits", "system", "bots")
 
+MOST_CERTAIN = 0.5
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by a first row that names an author and a text."""

@@ -92,9 +92,14 @@ class _Emoji(_Fields):
     name: str | None = None
 
 
+class _Giver(_Fields):
+    id: str = ""
+
+
 class _Reaction(_Fields):
     emoji: _Emoji | None = None
     count: int = 0
+    users: tuple[_Giver, ...] = ()
 
 
 class _Reference(_Fields):
@@ -141,6 +146,8 @@ class _Document(_Fields):
 
 
 _MESSAGES = msgspec.json.Decoder(list[_Message])
+
+MOST_CERTAIN = 0.99
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -247,8 +254,7 @@ def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
     count = tally.read + sum(tally.skipped.values())
     if expected is not None and expected != count:
         tally.notes.append(f"the export speaks of {expected:,} messages, but holds {count:,}")
-    elif not count:
-        tally.notes.append("the export holds no messages")
+        tally.is_short = True
 
 
 def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
@@ -292,7 +298,8 @@ def _add(columns: Columns, piece: Piece, chat: _Chat, tally: Tally) -> None:
         for reaction in message.reactions:
             if (emoji := reaction.emoji) and emoji.name and 0 < reaction.count < 2**31:
                 shown = f":{emoji.name}:" if emoji.id else emoji.name
-                columns["reactions"].append((before + row, shown, reaction.count))
+                by = [user.id for user in reaction.users if user.id]
+                columns["reactions"].append((before + row, shown, reaction.count, by))
     authors = [message.author for message in decoded]
     columns["id"] += [message.id for message in decoded]
     columns["author_id"] += [author.key for author in authors]

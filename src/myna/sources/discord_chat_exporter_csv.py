@@ -40,6 +40,8 @@ READS = ("text", "mentions", "attachments", "voice", "stickers", "calls", "syste
 _NEEDED = {"Author", "Date", "Content", "Attachments"}
 _KNOWN = {"AuthorID", "Reactions", "", *_NEEDED}
 
+MOST_CERTAIN = 0.98
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the names of its columns, all of them."""
@@ -74,8 +76,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             tally.bytes_done = stream.tell()
             yield frame
         tally.bytes_done = file.size
-    if not tally.read:
-        tally.notes.append("the export holds no messages")
 
 
 def _is_header(cells: Sequence[str]) -> bool:

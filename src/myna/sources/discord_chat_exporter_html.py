@@ -37,8 +37,9 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.discord import channel_of
-from myna.sources._shared.discord_page import Author, PageReader
+from myna.sources._shared.discord import Author, channel_of
+from myna.sources._shared.discord_page import PageReader
+from myna.sources._shared.discord_page_elements import INSIDE_MESSAGE
 from myna.sources._shared.html import html_tokens, unescape
 from myna.sources._shared.message_table import ParsedMessage
 from myna.sources._shared.text import BLOCK_CHARS, head_text, open_text
@@ -46,13 +47,15 @@ from myna.sources._shared.text import BLOCK_CHARS, head_text, open_text
 TITLE = "DiscordChatExporter HTML"
 READS = (
     *("text", "replies", "mentions", "edits", "forwards", "attachments", "stickers", "voice"),
-    *("calls", "system", "bots"),
+    *("calls", "system", "bots", "reactions"),
 )
 
 _ACCOUNT = re.compile(
     rb"title=(\"[^\"<>]*+\"|[^\s\"<>]++) data-user-id=\"?([0-9]++)\"?[^<>]*+>([^<]*+)<"
 )
 _ZONE = re.compile(rb"postamble__entry\"?>\s*Timezone: UTC([+-])([0-9]{1,2})(?:[.,]([0-9]))?")
+
+MOST_CERTAIN = 0.97
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -76,17 +79,20 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
     users, zone = _survey(file)
     page = PageReader(channel_of(file), users, zone, tally)
-    for token in html_tokens(file):
-        for message in page.feed(token):
-            page.message_count += 1
-            tally.bytes_done = min(token.end, file.size)
-            yield message
+    for token in html_tokens(file, b"data-message-id", INSIDE_MESSAGE):
+        page.feed(token)
+        if page.ended:
+            page.message_count += len(page.ended)
+            tally.bytes_done = min(max(token.end, page.complete_until), file.size)
+            yield from page.ended
+            page.ended.clear()
     if not page.has_log:
         raise SourceError(
             f"{file.location} is no page of DiscordChatExporter: it has no chat log; "
             "export the chat again, as HTML or better as JSON"
         )
     if not page.is_complete:
+        tally.is_short = True
         begin = page.message.begin if page.message else page.complete_until
         tally.skip_bytes(min(begin, file.size), file.size)
         tally.notes.append(f"the page breaks off after {page.message_count:,} messages")
@@ -97,8 +103,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
         tally.notes.append(
             f"the page speaks of {page.expected_count:,} messages, but holds {count:,}"
         )
-    elif not count and page.is_complete:
-        tally.notes.append("the page holds no messages")
+        tally.is_short = True
 
 
 def _survey(file: ChatFile) -> tuple[dict[str, Author], str]:

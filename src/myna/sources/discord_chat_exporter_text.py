@@ -62,10 +62,14 @@ MAX_MESSAGE_CHARS = 500_000
 """Characters of a message with its blocks: several times Discord's own limit."""
 
 _HEAD = re.compile(r"\[(?P<date>[^\[\]]{4,60})\] (?P<author>.+)")
+_WORD = re.compile(r"[^\W0-9_][^\s0-9]*")
+_NUMBER = re.compile("[0-9]+")
 _EXPORTED = re.compile(r"Exported (.{1,30}) message\(s\)")
 _OPEN_MARKUP = re.compile(r"<(?:[@#:][^<>\s]*)?$")
 # In the order in which they are written.
 _BLOCKS = ("{Forwarded Message}", "{Attachments}", "{Embed}", "{Stickers}", "{Reactions}")
+
+MOST_CERTAIN = 0.98
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -85,10 +89,12 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     first = head_lines(file, 10_000)
     dates = [date for before, line in pairwise(["", *first]) if (date := _date(before, line))]
-    shapes = Counter(map(_shape, dates))
+    shaped = list(zip(map(_shape, dates), dates, strict=True))
+    shapes = Counter(shape for shape, _ in shaped)
     shape = max(shapes, key=lambda shape: shapes[shape], default="")
-    step, months_first = detect_order([date for date in dates if _shape(date) == shape], tally)
-    example = f"[{next((date for date in dates if _shape(date) == shape), '1/2/2024 3:04')}] a"
+    alike = [date for one, date in shaped if one == shape]
+    step, months_first = detect_order(alike, tally)
+    example = f"[{next(iter(alike), '1/2/2024 3:04')}] a"
 
     parts = _split_sections(read_lines(file, tally, partial(_is_whole, example)), shape)
     found = (
@@ -162,7 +168,7 @@ def _date(before: str, line: str) -> str | None:
 
 def _shape(date: str) -> str:
     """The shape of a date: its figures as 0 and its words as a."""
-    return re.sub(r"[0-9]+", "0", re.sub(r"[^\W0-9_][^\s0-9]*", "a", date))
+    return _NUMBER.sub("0", _WORD.sub("a", date))
 
 
 def _checked_messages(
@@ -213,8 +219,7 @@ def _checked_messages(
     _compare(expected, count, tally)
     if is_open and expected is None:
         tally.notes.append(f"the export breaks off after {total:,} messages")
-    elif not total:
-        tally.notes.append("the export holds no messages")
+        tally.is_short = True
 
 
 def _preamble(lines: list[str], channel: Channel) -> tuple[Channel, int | None]:
@@ -237,6 +242,7 @@ def _compare(expected: int | None, count: int, tally: Tally) -> None:
     """Note when messages are missing."""
     if expected is not None and expected != count:
         tally.notes.append(f"the export speaks of {expected:,} messages, but holds {count:,}")
+        tally.is_short = True
 
 
 def _size(lines: list[str]) -> int:

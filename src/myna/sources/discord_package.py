@@ -81,6 +81,8 @@ class _Channel(NamedTuple):
 
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the fields of the first message, or by its name and those of its folder."""
@@ -132,8 +134,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     )
     if not tally.read and _LIST.match(file.head) and not _is_empty(file):
         raise SourceError(_NO_MESSAGES.format(file.location))
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("nothing was written in this channel")
     tally.bytes_done = file.size
 
 

@@ -82,7 +82,7 @@ class MatrixRoom:
         self.names: dict[str, str] = {}
         self.edits: dict[tuple[str, str], _Event] = {}  # the last, by event and sender
         self.deleted: set[str] = set()
-        self.reactions: dict[str, list[str]] = {}  # keys, by event
+        self.reactions: dict[str, list[tuple[str, str]]] = {}  # keys and senders, by event
 
     def add_event(self, event: _Event) -> None:
         """Collect a name, an edit, a deletion or a reaction from an event."""
@@ -95,7 +95,8 @@ class MatrixRoom:
         elif event.get("type") == "m.reaction":
             relation = _dict(content.get("m.relates_to"))
             if key := _text(relation.get("key")):
-                self.reactions.setdefault(_text(relation.get("event_id")), []).append(key)
+                given = self.reactions.setdefault(_text(relation.get("event_id")), [])
+                given.append((key, sender))
         elif target := edited_event_id(event):
             before = self.edits.get((target, sender))
             if before is None or _time(before) <= _time(event):
@@ -111,6 +112,9 @@ class MatrixRoom:
             return self.exporter
         accounts = [account for account, name in self.names.items() if name == self.exporter]
         return accounts[0] if len(accounts) == 1 else None
+
+
+MOST_CERTAIN = 0.95
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -136,8 +140,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         messages, "matrix", tally, zone_assumed=False, months_first=False
     )
-    if not tally.read:
-        tally.notes.append("the export holds no messages")
 
 
 def _events(file: ChatFile, tally: Tally) -> Iterator[_Event]:

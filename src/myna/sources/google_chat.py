@@ -42,13 +42,14 @@ from myna.sources._shared.message_table import (
     UNKNOWN,
     Attachment,
     ParsedMessage,
+    Reaction,
     attachment_kind,
 )
 
 TITLE = "Google Chat (Takeout)"
 READS = (
     *("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "calls"),
-    "bots",
+    *("bots", "reactions"),
 )
 
 MAX_INFO_BYTES = 2**24
@@ -85,6 +86,15 @@ class _Quoted(msgspec.Struct):
     message_id: str | None = None
 
 
+class _Emoji(msgspec.Struct):
+    unicode: str | None = None
+
+
+class _Reaction(msgspec.Struct):
+    emoji: _Emoji | None = None
+    reactor_emails: tuple[str, ...] = ()
+
+
 class _Message(msgspec.Struct):
     created_date: str | None = None
     deleted_date: str | None = None
@@ -98,6 +108,7 @@ class _Message(msgspec.Struct):
     attached_files: tuple[_File, ...] = ()
     annotations: tuple[_Annotation, ...] = ()
     quoted_message_metadata: _Quoted | None = None
+    reactions: tuple[_Reaction, ...] = ()
 
 
 class _Group(msgspec.Struct):
@@ -107,6 +118,8 @@ class _Group(msgspec.Struct):
 
 _MESSAGES = msgspec.json.Decoder(list[_Message])
 _BOM = b"\xef\xbb\xbf"
+
+MOST_CERTAIN = 0.97
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -130,8 +143,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     """
     messages = _messages(file, tally)
     yield from message_table.to_tables(messages, "google_chat", tally, months_first=True)
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
@@ -187,4 +198,9 @@ def _message(message: _Message, channel: str, channel_id: str | None) -> ParsedM
         is_bot=creator.user_type not in (None, "", "Human"),
         edited=message.updated_date is not None and kind == "text",
         attachments=tuple(Attachment(attachment_kind(name), name) for name in names),
+        reactions=tuple(
+            Reaction(one.emoji.unicode, len(one.reactor_emails), one.reactor_emails)
+            for one in message.reactions
+            if one.emoji and one.emoji.unicode and one.reactor_emails
+        ),
     )

@@ -48,6 +48,8 @@ _KEYS = (b'"conversation_id"', b'"participant_data"', b'"self_conversation_state
 _BEGINNING = re.compile(rb'\{\s*"(?:conversations|conversation_state|continuation_end_timestamp)"')
 _PHOTO_KINDS = {"PHOTO": "image", "ANIMATED_PHOTO": "gif", "VIDEO": "video"}
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the keys of its conversations."""
@@ -67,8 +69,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         _messages(file, tally), "hangouts", tally, zone_assumed=False, months_first=False
     )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:

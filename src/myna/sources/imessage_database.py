@@ -9,8 +9,8 @@ util/streamtyped.rs):
   behind the class name NSString comes ``01 2B``, the length (a byte, or ``81`` and two, or
   ``82`` and four, little-endian) and UTF-8. ``text`` has it too, but is NULL on newer
   systems. U+FFFC stands in it for each attachment.
-- ``associated_message_type`` 2000-2007 and 3000-3007 are tapbacks and 4000 a vote in a
-  poll: reactions, so not read. 1000 is a sticker put on a message: an answer to it.
+- ``associated_message_type`` 2000-2006 are tapbacks, 3000-3006 take them back, 2007 is a
+  sticker as one, and 4000 a vote in a poll. 1000 is a sticker put on a message: an answer to it.
 - ``item_type`` other than 0, and ``group_title``, make it a notice.
 - A message that was unsent has ``date_edited`` and neither text nor attachments.
 - ``balloon_bundle_id`` is an app's message (a payment, a game, a poll); only that of links
@@ -39,10 +39,26 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import Attachment, ParsedMessage, attachment_kind
+from myna.sources._shared.imessage import as_integer, as_string, read_tapbacks, select_list
+from myna.sources._shared.message_table import (
+    Attachment,
+    ParsedMessage,
+    attachment_kind,
+    count_reactions,
+)
 
 TITLE = "iMessage database (chat.db)"
-READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
+READS = (
+    "text",
+    "replies",
+    "edits",
+    "deleted",
+    "attachments",
+    "stickers",
+    "voice",
+    "system",
+    "reactions",
+)
 
 MAX_IN_MEMORY_BYTES = 2**29
 """Size limit of a database in an archive, which has to be unpacked into memory."""
@@ -101,6 +117,9 @@ class _Row(NamedTuple):
 class _Chat(NamedTuple):
     name: str
     guid: str | None
+
+
+MOST_CERTAIN = 0.97
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -210,15 +229,18 @@ def _messages(
 ) -> Iterator[ParsedMessage]:
     row = None
     try:
-        people = {key: _string(name) for key, name in _select(database, "handle", "ROWID", "id")}
+        people = {key: as_string(name) for key, name in _select(database, "handle", "ROWID", "id")}
         chats = {
-            key: _Chat(_string(name) or _string(short) or _string(guid) or "unnamed", _string(guid))
+            key: _Chat(
+                as_string(name) or as_string(short) or as_string(guid) or "unnamed", as_string(guid)
+            )
             for key, guid, name, short in _select(
                 database, "chat", "ROWID", "guid", "display_name", "chat_identifier"
             )
         }
-        last = _integer(database.execute("SELECT max(ROWID) FROM message").fetchone()[0])
+        last = as_integer(database.execute("SELECT max(ROWID) FROM message").fetchone()[0])
         files = _Attachments(database, tally)
+        tapbacks = read_tapbacks(database, people, _PART, tally)
         before = None
         for row in _rows(database):
             if row.rowid == before:  # once more, in another chat
@@ -228,7 +250,7 @@ def _messages(
             before = row.rowid
             tally.bytes_done = file.size * min(max(row.rowid, 0), last) // max(last, 1)
             if sent := _message(row, chats.get(row.chat_id), people, files.of(row.rowid), tally):
-                yield sent
+                yield sent._replace(reactions=count_reactions(tapbacks.get(sent.id or "", ())))
     except _DATABASE_ERRORS as error:
         if row is None:
             raise _read_error(file, error) from error
@@ -241,17 +263,12 @@ def _messages(
 
 def _select(database: sqlite3.Connection, table: str, *columns: str) -> sqlite3.Cursor:
     """Rows of a table; NULL for columns that it does not have. Names never come from data."""
-    select_list = _select_list(database, table, "", *columns)
-    return database.execute(f"SELECT {select_list} FROM {table}")  # noqa: S608
-
-
-def _select_list(database: sqlite3.Connection, table: str, alias: str, *columns: str) -> str:
-    present = {"ROWID", *(row[1] for row in database.execute(f"PRAGMA table_info({table})"))}
-    return ", ".join(alias + name if name in present else "NULL" for name in columns)
+    listed = select_list(database, table, "", *columns)
+    return database.execute(f"SELECT {listed} FROM {table}")  # noqa: S608
 
 
 def _rows(database: sqlite3.Connection) -> Iterator[_Row]:
-    columns = _select_list(database, "message", "m.", *_Row._fields[2:])
+    columns = select_list(database, "message", "m.", *_Row._fields[2:])
     query = (
         f"SELECT m.ROWID, j.chat_id, {columns} FROM message AS m "  # noqa: S608
         "LEFT JOIN chat_message_join AS j ON j.message_id = m.ROWID ORDER BY m.ROWID"
@@ -270,7 +287,7 @@ class _Attachments:
     def _read(database: sqlite3.Connection, tally: Tally) -> Iterator[tuple[int, Attachment]]:
         try:
             names = ("transfer_name", "filename", "mime_type", "is_sticker")
-            columns = _select_list(database, "attachment", "a.", *names)
+            columns = select_list(database, "attachment", "a.", *names)
             for message, *values in database.execute(
                 f"SELECT j.message_id, {columns} FROM message_attachment_join AS j "  # noqa: S608
                 "JOIN attachment AS a ON a.ROWID = j.attachment_id "
@@ -292,12 +309,12 @@ class _Attachments:
 
 
 def _file(transfer_name: Any, filename: Any, mime_type: Any, is_sticker: Any) -> Attachment | None:
-    path = _string(transfer_name) or _string(filename) or ""
+    path = as_string(transfer_name) or as_string(filename) or ""
     name = re.split(r"[/\\]", path)[-1]
     if name.endswith(".pluginPayloadAttachment"):
         return None
-    major = (_string(mime_type) or "").partition("/")[0]
-    kind = "sticker" if _integer(is_sticker) else attachment_kind(name)
+    major = (as_string(mime_type) or "").partition("/")[0]
+    kind = "sticker" if as_integer(is_sticker) else attachment_kind(name)
     return Attachment(major if kind == "file" and major in ("image", "video") else kind, name)
 
 
@@ -309,7 +326,7 @@ def _message(
     tally: Tally,
 ) -> ParsedMessage | None:
     """Convert a row to a message; None for reactions and for rows that cannot be read."""
-    associated = _integer(row.associated_message_type)
+    associated = as_integer(row.associated_message_type)
     if 2000 <= associated <= 2007 or 3000 <= associated <= 3007 or associated == 4000:
         return None
     if chat is None:
@@ -319,19 +336,19 @@ def _message(
     if text is None and not files and row.attributedBody:
         tally.skip("text in an unknown form", f"message {row.rowid}")
         return None
-    is_edited = _integer(row.date_edited) != 0
+    is_edited = as_integer(row.date_edited) != 0
     kind = "text"
-    if _integer(row.item_type) or _string(row.group_title):
+    if as_integer(row.item_type) or as_string(row.group_title):
         kind, text = "system", _notice(row, people)
-    elif _integer(row.date_retracted) or (is_edited and not text and not files):
+    elif as_integer(row.date_retracted) or (is_edited and not text and not files):
         kind, text, files = "deleted", "", ()
-    elif (_string(row.balloon_bundle_id) or _LINKS) != _LINKS:
+    elif (as_string(row.balloon_bundle_id) or _LINKS) != _LINKS:
         kind = "system"
-    reply_to = _string(row.thread_originator_guid)
-    if associated == 1000 and (target := _string(row.associated_message_guid)):
+    reply_to = as_string(row.thread_originator_guid)
+    if associated == 1000 and (target := as_string(row.associated_message_guid)):
         files = tuple(Attachment("sticker", file.name) for file in files)
         reply_to = _PART.sub("", target)
-    is_me = _integer(row.is_from_me) != 0
+    is_me = as_integer(row.is_from_me) != 0
     if is_me:
         tally.me = "me"
     author = "Me" if is_me else people.get(row.handle_id) or "Unknown"
@@ -342,7 +359,7 @@ def _message(
         sent_at=_time(row.date),
         channel=chat.name,
         channel_id=chat.guid,
-        id=_string(row.guid),
+        id=as_string(row.guid),
         kind=kind,
         reply_to=reply_to,
         edited=is_edited and kind == "text",
@@ -353,7 +370,7 @@ def _message(
 def _text(row: _Row) -> str | None:
     """The text without the placeholders of attachments, which become line breaks."""
     body = body_text(row.attributedBody) if isinstance(row.attributedBody, bytes) else None
-    text = body or _string(row.text) or body
+    text = body or as_string(row.text) or body
     if text is None or "\ufffc" not in text:
         return text
     parts = (part.strip() for part in text.split("\ufffc"))
@@ -376,28 +393,18 @@ def body_text(body: bytes) -> str | None:
 
 def _notice(row: _Row, people: dict[Any, str | None]) -> str:
     """The text of a notice, without its author."""
-    item = _integer(row.item_type) or 2
-    template = _NOTICES.get((item, _integer(row.group_action_type))) or _NOTICES.get((item,))
+    item = as_integer(row.item_type) or 2
+    template = _NOTICES.get((item, as_integer(row.group_action_type))) or _NOTICES.get((item,))
     if template is None:
         return f"did something unknown ({item})"
     other = people.get(row.other_handle) or "someone"
-    title = _string(row.group_title) or ""
+    title = as_string(row.group_title) or ""
     return template.replace("{other}", other).replace("{title}", title)
 
 
 def _time(date: Any) -> int | None:
     """Microseconds since 1970, from nanoseconds or (small values) seconds since 2001."""
-    count = _integer(date)
+    count = as_integer(date)
     if not count:
         return None
     return _EPOCH_2001 + (count // 1000 if abs(count) > 10**11 else count * 1_000_000)
-
-
-def _string(value: Any) -> str | None:
-    """A cell as text; None if it is empty or of another type."""
-    return (value or None) if isinstance(value, str) else None
-
-
-def _integer(value: Any) -> int:
-    """A cell as an integer; 0 if it is of another type."""
-    return value if isinstance(value, int) else 0

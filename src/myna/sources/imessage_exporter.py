@@ -47,16 +47,28 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
+from myna.sources._shared.imessage import TAPBACKS
 from myna.sources._shared.message_table import (
     Attachment,
     MessageIds,
     ParsedMessage,
     attachment_kind,
+    count_reactions,
 )
 from myna.sources._shared.text import begins_head, head_lines, read_lines
 
 TITLE = "imessage-exporter text"
-READS = ("text", "replies", "edits", "deleted", "attachments", "stickers", "voice", "system")
+READS = (
+    "text",
+    "replies",
+    "edits",
+    "deleted",
+    "attachments",
+    "stickers",
+    "voice",
+    "system",
+    "reactions",
+)
 
 _DATE = r"[A-Z][a-z]{2} \d\d, \d{4} [ \d]\d:\d\d:\d\d [AP]M"
 _DATED = re.compile(rf"({_DATE})(?: (.*))?")
@@ -91,10 +103,13 @@ _EFFECTS = {
         *("Sparkles", "Spotlight", "Slam", "Loud", "Gentle", "Invisible Ink"),
     )
 }
+_TAPBACK = re.compile(r"(?!Sticker from )(.{1,40}?) by (.+)")
 _SYSTEM = {
     *("SharePlay Message\nEnded", "Started sharing location!", "Stopped sharing location!"),
     "Shared location!",
 }
+
+MOST_CERTAIN = 0.95
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -199,6 +214,7 @@ def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
                 kind=parsed.kind,
                 edited=parsed.is_edited,
                 attachments=tuple(parsed.files),
+                reactions=count_reactions(parsed.tapbacks),
             )
             sent = sent._replace(id=ids.new(sent))
             for reply in parsed.replies:
@@ -234,6 +250,7 @@ class _Parsed:
     lines: list[str] = field(default_factory=list)
     files: list[Attachment] = field(default_factory=list)
     replies: list[tuple[str, str]] = field(default_factory=list)
+    tapbacks: list[tuple[str, str]] = field(default_factory=list)
     kind: str = "text"
     text: str = ""
     is_reply: bool = False
@@ -285,6 +302,9 @@ def _own_lines(block: list[str], parsed: _Parsed) -> Iterator[str]:
             state = "behind" if is_blank else state
         elif state == "tapbacks" and (is_blank or _is_tapback(line, indent)):
             state = "own" if is_blank else state
+            if tapback := _TAPBACK.fullmatch(line.strip()):
+                sender = "me" if tapback[2] == "Me" else tapback[2]
+                parsed.tapbacks.append((TAPBACKS.get(tapback[1], tapback[1]), sender))
         elif line in ("Tapbacks:", "Reactions:") and _is_tapback(below, ""):
             state = "tapbacks"
             indent = _INDENT if below.startswith(_INDENT) else ""

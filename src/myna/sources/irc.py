@@ -169,6 +169,9 @@ class _Clock:
         return True
 
 
+MOST_CERTAIN = 0.95
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by its lines: at least four in five must parse."""
     texts = [line for line in head_lines(file, 500) if line.strip()]

@@ -99,6 +99,9 @@ class _Entry:
     lines: list[str] = field(default_factory=list)
 
 
+MOST_CERTAIN = 0.7
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by dates above entries or in the file name, or by prompts."""
     if head_text(file).lstrip("\ufeff \r\n\t").startswith("{"):

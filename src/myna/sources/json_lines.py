@@ -20,6 +20,8 @@ READS = ("text", "replies", "threads", "edits", "system", "bots")
 
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
 
+MOST_CERTAIN = 0.6
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by a line that is an object with an author and a text."""

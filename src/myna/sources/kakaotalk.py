@@ -149,21 +149,25 @@ class _Notice(NamedTuple):
 
 _Head = _Day | _Line | _Title | _Notice
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by its title, or its dates and lines; the table by its columns."""
     if _header(file):
         return Recognition("kakaotalk", 0.9, "its columns are Date, User and Message")
     lines = [line for line in head_lines(file, 200) if line.strip()]
+    has_title = any(_is_title(line) for line in lines[:2])
+    dashed = any(line.startswith("-----") and _DAY.fullmatch(line) for line in lines)
+    if not (has_title or dashed or (lines and _is_phone_line(lines[0]))):
+        return None
     heads = [_parse_head(line, set()) for line in lines]
     count = sum(isinstance(head, _Line) for head in heads)
     days = sum(isinstance(head, _Day) for head in heads)
-    has_title = any(_is_title(line) for line in lines[:2])
     if has_title and any(_SAVED.fullmatch(line) for line in lines[:3]):
         return Recognition("kakaotalk", 0.97, "it has KakaoTalk's title, and when it was saved")
     if has_title and (count or len(lines) < 4):
         return Recognition("kakaotalk", 0.93, "it has KakaoTalk's title")
-    dashed = any(line.startswith("-----") and _DAY.fullmatch(line) for line in lines)
     windows = any(_WINDOWS.fullmatch(line) for line in lines)
     if days and dashed and windows and count * 3 >= len(lines):
         return Recognition("kakaotalk", 0.93, "it has KakaoTalk's dates and lines")
@@ -197,8 +201,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} is no chat of KakaoTalk: no line has a time, a name and a text; "
             "export the chat again, as text, from the settings of the chat"
         )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
     tally.bytes_done = file.size
 
 

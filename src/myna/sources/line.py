@@ -56,6 +56,7 @@ MAX_NAME_WORDS = 4
 """Words of a name, where only blanks separate it from the text."""
 
 _BUDDHIST_ERA = 543
+MOST_CERTAIN = 0.96
 _HEADER = "[LINE]"
 
 
@@ -99,19 +100,20 @@ class _Layout:
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by its title, or a date above lines of time, name and text."""
     lines = head_lines(file, 200)
-    heads = [_parse_head(line, True, is_tabbed=True) for line in lines]
+    parsed = (_parse_head(line, True, is_tabbed=True) for line in lines)
+    first = next(filter(None, parsed), None)
+    if not isinstance(first, _Day | _Title):
+        return None
+    heads = [first, *parsed]
     days = sum(isinstance(head, _Day) for head in heads)
     tabbed = sum(isinstance(head, _Line) and head.name is not None for head in heads)
     if lines[0].startswith(_HEADER) and (days or len(lines) < 5):
         return Recognition("line", 0.96, "it has LINE's title and dates")
-    first = next((head for head in heads if head is not None), None)
-    if not isinstance(first, _Day | _Title) or not days:
-        return None
-    if tabbed:
+    if days and tabbed:
         return Recognition("line", 0.92, "below a date, lines are a time, a name and a text")
     spaced = sum(words.SPACED.fullmatch(line) is not None for line in lines)
     is_desktop = isinstance(first, _Day) and first.weekday is not None and "." in lines[0]
-    if is_desktop and spaced:
+    if days and is_desktop and spaced:
         return Recognition("line", 0.88, "below a date, lines are a time, a name and a text")
     return None
 
@@ -137,8 +139,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     others = authors - {channel}
     if len(authors) == 2 and len(others) == 1:
         tally.me = others.pop()
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _channel(file: ChatFile) -> str:

@@ -52,6 +52,9 @@ class _Survey(NamedTuple):
     edited: set[str]
 
 
+MOST_CERTAIN = 0.95
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the list and the keys of its events."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -74,8 +77,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         messages, "matrix", tally, zone_assumed=False, months_first=False
     )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the list holds no messages")
 
 
 def _survey(file: ChatFile) -> _Survey:

@@ -109,6 +109,7 @@ class _Share(_Fields):
 
 class _Reaction(_Fields):
     reaction: str | None = None
+    actor: str | None = None
 
 
 class _Message(
@@ -158,6 +159,9 @@ class _Chat(NamedTuple):
     is_garbled: bool
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the keys of messages, or those around them."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -185,8 +189,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         messages, chat.source, tally, zone_assumed=False, months_first=False
     )
-    if not tally.read and not tally.skipped and not tally.notes:
-        tally.notes.append("the export holds no messages")
 
 
 def _chat(file: ChatFile) -> _Chat:
@@ -316,7 +318,9 @@ def _message(
         attachments=files,
         mentions=tuple(find_mentions(text, names, [])) if names else (),
         position=position,
-        reactions=count_reactions(repair(one.reaction or "") for one in message.reactions or ()),
+        reactions=count_reactions(
+            (repair(one.reaction or ""), repair(one.actor or "")) for one in message.reactions or ()
+        ),
     )
 
 

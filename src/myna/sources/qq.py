@@ -92,6 +92,8 @@ class _Line(NamedTuple):
 
 _Head = _Section | _Line
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by its preamble, or by a chat's name and the lines of messages."""
@@ -123,8 +125,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} is no text export of QQ: no line is a time, a name and a number; "
             "export the chat again, as text"
         )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:

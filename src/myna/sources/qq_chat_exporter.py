@@ -73,6 +73,9 @@ class _Chat(NamedTuple):
     me: str | None
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the exporter's name, or the keys of its messages."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -102,8 +105,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         _messages(items, chat, tally), "qq", tally, months_first=False
     )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
     tally.bytes_done = file.size
 
 

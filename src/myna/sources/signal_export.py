@@ -75,6 +75,8 @@ _NOT_EXPORTED = re.compile(
 )
 _STICKER = re.compile(r"\(\( ([^\n]*) \)\)")
 
+MOST_CERTAIN = 0.95
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the file's name and its first message."""
@@ -219,11 +221,13 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _reaction(item: Any) -> str:
-    """The emoji of a reaction: a pair of a name and it, later an object."""
+def _reaction(item: Any) -> tuple[str, str]:
+    """The emoji of a reaction and who gave it: a pair of a name and it, later an object."""
     if isinstance(item, list) and len(item) == 2:
-        return as_text(item[1])
-    return as_text(item.get("emoji")) if isinstance(item, dict) else ""
+        return as_text(item[1]), as_text(item[0])
+    if isinstance(item, dict):
+        return as_text(item.get("emoji")), as_text(item.get("name"))
+    return "", ""
 
 
 def _without_quote(lines: list[str]) -> list[str]:
@@ -274,7 +278,8 @@ def _without_marks(text: str) -> tuple[str, tuple[Attachment, ...], tuple[Reacti
     if not is_reactions:
         return text, files, ()
     given = last.removeprefix("(- ").removesuffix(" -)").split(", ")
-    return body, files, count_reactions(one.rpartition(": ")[2].strip() for one in given)
+    pairs = (one.rpartition(": ") for one in given)
+    return body, files, count_reactions((emoji.strip(), name.strip()) for name, _, emoji in pairs)
 
 
 def _files(values: dict[str, Any]) -> tuple[Attachment, ...]:

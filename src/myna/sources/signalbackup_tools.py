@@ -34,7 +34,11 @@ import polars as pl
 from myna.errors import SourceError
 from myna.sources import ChatFile, Recognition, Tally
 from myna.sources._shared import message_table
-from myna.sources._shared.message_table import ParsedMessage
+from myna.sources._shared.message_table import (
+    ParsedMessage,
+    Reaction,
+    count_reactions,
+)
 from myna.sources._shared.rows import find_csv_header, read_csv_rows
 from myna.sources._shared.signal import (
     MENTION_PLACEHOLDER,
@@ -47,7 +51,17 @@ from myna.sources._shared.signal import (
 from myna.sources._shared.text import head_lines, head_text, open_text
 
 TITLE = "Signal (signalbackup-tools)"
-READS = ("text", "replies", "edits", "deleted", "attachments", "voice", "calls", "system")
+READS = (
+    "text",
+    "replies",
+    "edits",
+    "deleted",
+    "attachments",
+    "voice",
+    "calls",
+    "system",
+    "reactions",
+)
 
 _HEAD = re.compile(
     r"\[([A-Z][a-z]{2} \d\d, \d{4} \d\d:\d\d:\d\d)\] "
@@ -76,6 +90,8 @@ _INCOMING, _DRAFT = 20, 27
 _OUTGOING = range(21, 27)
 # Keys exchanged, groups and timers changed, sessions ended, and the special types.
 _NOTICE = 0xF_0040_0000 | 0xF_0000 | 0xFF00
+
+MOST_CERTAIN = 0.95
 
 
 def recognise(file: ChatFile) -> Recognition | None:
@@ -108,8 +124,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
                 tally.bytes_done = stream.tell()
                 yield frame
             tally.bytes_done = file.size
-        if not tally.read:
-            tally.notes.append("the table holds no messages")
         return
     name = _NAME.fullmatch(stem)
     messages = _from_text(file, name[1] if name else stem, tally)
@@ -136,19 +150,22 @@ def _from_text(file: ChatFile, channel: str, tally: Tally) -> Iterator[ParsedMes
         elif body.startswith("Poll: "):
             yield ParsedMessage(user, _POLL_OPTION.sub("\n", body), date, channel)
         else:
-            yield ParsedMessage(user, _without_reactions(body), date, channel)
+            text, reactions = _split_reactions(body)
+            yield ParsedMessage(user, text, date, channel, reactions=reactions)
 
 
-def _without_reactions(body: str) -> str:
-    """Remove the reactions that the tool appends: ` (name: 👍; name: ❤️)`."""
+def _split_reactions(body: str) -> tuple[str, tuple[Reaction, ...]]:
+    """Split off the reactions that the tool appends: ` (name: 👍; name: ❤️)`."""
     begin = len(body) if body.endswith(")") else 0
     for _ in range(8):  # the names may have brackets
         begin = body.rfind(" (", 0, begin)
         if begin < 0:
             break
-        if all(map(_is_reaction, body[begin + 2 : -1].split("; "))):
-            return body[:begin]
-    return body
+        parts = body[begin + 2 : -1].split("; ")
+        if all(map(_is_reaction, parts)):
+            pairs = (part.rpartition(": ") for part in parts)
+            return body[:begin], count_reactions((emoji, name) for name, _, emoji in pairs)
+    return body, ()
 
 
 def _is_reaction(part: str) -> bool:

@@ -86,6 +86,8 @@ _DETAILED = re.compile(r"(.*) \(([^()]*)\)")
 _FILE = re.compile(r"(.*) \(([^(),]*), -?\d+ bytes\)")
 _KEYS = ('"conversationId"', '"type"', '"sent_at"')
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the format by the first fields, or by the first record."""
@@ -267,7 +269,7 @@ def _from_list(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
             edited=len(as_dicts(record.get("editHistory"))) > 1,
             attachments=_files(record),
             reactions=count_reactions(
-                as_text(one.get("emoji")) for one in as_dicts(record.get("reactions"))
+                (as_text(one.get("emoji")), None) for one in as_dicts(record.get("reactions"))
             ),
             mentions=() if is_deleted else mentions,
         )

@@ -77,6 +77,9 @@ class _Content(NamedTuple):
     edited: bool = False
 
 
+MOST_CERTAIN = 0.97
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the keys of the document and of its messages."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -98,8 +101,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     yield from message_table.to_tables(
         _messages(file, tally), "skype", tally, zone_assumed=False, months_first=False
     )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
 
 
 def _messages(file: ChatFile, tally: Tally) -> Iterator[ParsedMessage]:
@@ -153,7 +154,8 @@ def _message(item: dict[str, Any], chat: Chat, position: int) -> ParsedMessage:
 def _reactions(item: dict[str, Any]) -> Iterator[Reaction]:
     for emotion in get_objects(item, "properties", "emotions"):
         if (name := get_text(emotion, "key")) and (users := get_objects(emotion, "users")):
-            yield Reaction(name, len(users))
+            by = (_account(get_text(user, "mri")) for user in users)
+            yield Reaction(name, len(users), tuple(filter(None, by)))
 
 
 def _content(item: dict[str, Any]) -> _Content:

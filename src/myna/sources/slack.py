@@ -121,6 +121,8 @@ class _SlackWorkspace(NamedTuple):
 _cache: dict[tuple[tuple[str, int, bytes], ...], _SlackWorkspace] = {}
 """The last export, which hundreds of days share."""
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise times such as "1700000000.000100", and the names of the export's lists."""
@@ -284,10 +286,11 @@ def _message(
         id=ts or None,
         kind=kind,
         reactions=tuple(
-            Reaction(f":{name}:", count)
+            Reaction(f":{name}:", count, tuple(users))
             for one in get_objects(item, "reactions")
             if (name := get_text(one, "name")) and type(count := one.get("count")) is int
             if 0 < count < 2**31
+            for users in [_texts(one.get("users"))]
         ),
         reply_to=thread if is_reply else None,
         edited=bool(item.get("edited")),
@@ -295,6 +298,11 @@ def _message(
         mentions=tuple(spans),
         **_author(item, account, subtype, workspace),
     )
+
+
+def _texts(value: object) -> list[str]:
+    """The texts in a list; none of what is no list."""
+    return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
 
 def _author(

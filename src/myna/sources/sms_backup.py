@@ -89,6 +89,9 @@ class _Mms:
     sender: str = ""
 
 
+MOST_CERTAIN = 0.96
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the outermost tag, and those in it."""
     head = file.head.removeprefix(b"\xef\xbb\xbf").lstrip()
@@ -113,8 +116,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
             f"{file.location} is no backup of SMS Backup & Restore: it has no list of messages; "
             "back up again, in the app's own format, XML"
         )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the backup holds no messages")
     tally.bytes_done = file.size
 
 

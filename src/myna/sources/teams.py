@@ -71,6 +71,9 @@ class _Body(NamedTuple):
     images: int
 
 
+MOST_CERTAIN = 0.95
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the keys of its messages."""
     head = file.head.removeprefix(_BOM).lstrip()
@@ -90,8 +93,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     )
     if not tally.read and _LIST.match(file.head) and recognise(file) is None:
         raise SourceError(_no_list(file))
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the export holds no messages")
     tally.bytes_done = file.size
 
 
@@ -185,7 +186,8 @@ def _message(item: dict[str, Any], chat: dict[str, Any], file: ChatFile) -> Pars
         attachments=files,
         mentions=body.mentions if kind == "text" else (),
         reactions=count_reactions(
-            get_text(reaction, "reactionType") for reaction in get_objects(item, "reactions")
+            (get_text(reaction, "reactionType"), get_text(reaction, "user", "user", "id"))
+            for reaction in get_objects(item, "reactions")
         ),
     )
 

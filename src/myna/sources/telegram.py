@@ -94,6 +94,8 @@ class _ChatFields(msgspec.Struct):
 _CHAT_FIELDS = msgspec.json.Decoder(_ChatFields)
 _DOCUMENT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
+MOST_CERTAIN = 0.98
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By the keys at the beginning, and the types of chats and messages."""
@@ -232,5 +234,3 @@ def _check_end(end: Piece, is_single: bool, tally: Tally) -> None:
         tally.notes.append(f"the export breaks off behind a last message: {what}")
         if rest.strip(SEPARATORS + b"}]"):
             tally.skip_bytes(end.start, end.end)
-    if not tally.read and not tally.skipped:
-        tally.notes.append("the export holds no messages")

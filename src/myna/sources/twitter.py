@@ -75,6 +75,9 @@ class _Archive(NamedTuple):
     groups: dict[str, str]
 
 
+MOST_CERTAIN = 0.98
+
+
 def recognise(file: ChatFile) -> Recognition | None:
     """Recognise the name that such a file gives its list."""
     begin = _BEGINNING.match(file.head)
@@ -104,8 +107,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
         tally.notes.append(
             "the archive has no account.js beside this file: it does not say whose it is"
         )
-    if not (tally.read or tally.skipped or tally.unread_bytes):
-        tally.notes.append("the archive holds no messages")
 
 
 def _messages(file: ChatFile, archive: _Archive, tally: Tally) -> Iterator[ParsedMessage]:
@@ -181,7 +182,8 @@ def _message(event: dict[str, Any], kind: str, chat_id: str, archive: _Archive) 
         mentions=tuple(find_mentions(text, names, [])),
         position=_position(id_, time),
         reactions=count_reactions(
-            get_text(reaction, "reactionKey") for reaction in get_objects(event, "reactions")
+            (get_text(reaction, "reactionKey"), get_text(reaction, "senderId"))
+            for reaction in get_objects(event, "reactions")
         ),
     )
 

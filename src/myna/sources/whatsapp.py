@@ -64,6 +64,7 @@ from myna.sources._shared.whatsapp_lines import (
     DateOrder,
     date_numbers,
     detect_line_format,
+    may_begin_message,
     parse_author,
     parse_content,
     parse_lines,
@@ -94,10 +95,14 @@ MAX_REMEMBERED = 20_000
 _COPY = re.compile(r"\s*\(\d+\)$")
 _UNSENT = re.compile(r"_chat(?: \d+)?$", re.IGNORECASE)
 
+MOST_CERTAIN = 0.97
+
 
 def recognise(file: ChatFile) -> Recognition | None:
     """By its first lines; with more confidence if the file or folder is named by WhatsApp."""
     lines = [line for line in head_lines(file) if line.strip()]
+    if not any(map(may_begin_message, lines)):
+        return None
     form = detect_line_format(pl.Series(lines, dtype=pl.String))
     if form is None:
         return None
@@ -151,8 +156,6 @@ def read(file: ChatFile, tally: Tally) -> Iterator[pl.DataFrame]:
     # In a chat of two, which is named after the other, the one who is not that is oneself.
     if tally.me is None and len(chat.authors) == 2 and len(others) == 1:
         tally.me = others.pop()
-    if not tally.read:
-        tally.notes.append("the export holds no messages")
 
 
 @dataclass

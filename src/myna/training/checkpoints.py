@@ -5,6 +5,7 @@ safetensors only, no pickle: loading a checkpoint runs no code.
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -113,6 +114,16 @@ def restore(folder: Path, model: Any, optimizer: Any) -> int:
                 optimizer.state[parameter][field] = _optimizer_value(optimizer, value, parameter)
         return step
     return 0
+
+
+def can_resume(started: dict[str, Any], wanted: dict[str, Any], *, any_rate: bool) -> bool:
+    """True if the started training is the wanted one, at any learning rate with `any_rate`."""
+    if not any_rate or not started:
+        return started == wanted
+    one, other = copy.deepcopy([started, wanted])
+    for each in (one, other):
+        each["settings"]["train"]["learning_rate"] = 0
+    return bool(one == other)
 
 
 def _optimizer_value(optimizer: Any, value: torch.Tensor, parameter: torch.nn.Parameter) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Samples:
 
     ids: Sequence[Sequence[int]]
     loss_masks: Sequence[Sequence[bool]]
+    weights: Sequence[float] = ()
+    """Weight of each sample's tokens in the loss; empty: all the same."""
 
     def lengths(self) -> list[int]:
         """Number of tokens of each sample."""
@@ -44,16 +46,38 @@ class Samples:
 def samples_from_table(table: pl.DataFrame, person: str | None = None) -> Samples:
     """The samples of a prepared table; with `person`, the loss mask has only their turns.
 
-    Samples without a training target are left out.
+    Samples without a training target are left out. Weights are those of `with_weights`.
     """
-    ids, masks = [], []
-    for tokens, spans in table.select("ids", "target_spans").iter_rows():
+    ids, masks, weights = [], [], []
+    columns = ["ids", "target_spans", *({"weight"} & {*table.columns})]
+    for tokens, spans, *weight in table.select(columns).iter_rows():
         targets = [span for span in spans if person in (None, span["person"])]
         mask = loss_mask(len(tokens), targets)
         if any(mask):
             ids.append(tokens)
             masks.append(mask)
-    return Samples(ids, masks)
+            weights += weight
+    return Samples(ids, masks, weights or ())
+
+
+OLDEST_WEIGHT, NEWEST_WEIGHT = 0.5, 2.0
+
+
+def with_weights(table: pl.DataFrame, messages: pl.DataFrame) -> pl.DataFrame:
+    """A prepared table with the column `weight`, which grows with the time of the sample.
+
+    From `OLDEST_WEIGHT` to `NEWEST_WEIGHT`, by an equal factor from each sample to the next; 1
+    where no time is known.
+
+    Args:
+        table: with `conversation`.
+        messages: the prepared messages, with `conversation` and `sent_at`.
+    """
+    times = messages.group_by("conversation").agg(pl.col("sent_at").max())
+    place = (pl.col("sent_at").rank("average") - 1) / (pl.col("sent_at").count() - 1).clip(1)
+    weight = OLDEST_WEIGHT * pl.lit(NEWEST_WEIGHT / OLDEST_WEIGHT).pow(place)
+    joined = table.join(times, on="conversation", how="left", maintain_order="left")
+    return joined.with_columns(weight=weight.fill_null(1.0)).drop("sent_at")
 
 
 def sample_hashes(samples: Samples) -> list[str]:
@@ -198,15 +222,23 @@ class Canaries:
             name="" if form.spec.per_persona else self.person,
             day="2000-01-01",
         )
-        prompt = builder.prompt(self.person)
-        rows = []
-        for text in texts:
-            ids = builder.prompt(self.person, text)
-            start, end = _shared_start(prompt, ids), len(ids)
-            places = {"start": start, "end": end, "words_start": start, "words_end": end}
-            rows.append((ids, [{"person": self.person, **places, "characters": len(text)}]))
-        schema = {"ids": pl.List(pl.Int32), "target_spans": pl.List(TARGET_SPAN)}
-        return pl.DataFrame(rows, schema, orient="row")
+        return reply_table((builder, self.person, text) for text in texts)
+
+
+def reply_table(replies: Iterable[tuple[PromptBuilder, str, str]]) -> pl.DataFrame:
+    """Samples of a prompt and one reply, to measure the reply: ids and target_spans.
+
+    Args:
+        replies: the prompt, the person who speaks, and their words.
+    """
+    rows = []
+    for builder, person, text in replies:
+        prompt, ids = builder.prompt(person), builder.prompt(person, text)
+        start, end = _shared_start(prompt, ids), len(ids)
+        places = {"start": start, "end": end, "words_start": start, "words_end": end}
+        rows.append((ids, [{"person": person, **places, "characters": len(text)}]))
+    schema = {"ids": pl.List(pl.Int32), "target_spans": pl.List(TARGET_SPAN)}
+    return pl.DataFrame(rows, schema, orient="row")
 
 
 def _shared_start(one: Sequence[int], other: Sequence[int]) -> int:
@@ -244,7 +276,8 @@ def add_canaries(
     """The samples with every secret as many times as it is to be inserted."""
     texts = [text for text, times in canaries.secrets for _ in range(times)]
     added = samples_from_table(canaries.table(texts, form, tokenizer))
-    return Samples([*samples.ids, *added.ids], [*samples.loss_masks, *added.loss_masks])
+    weights = [*samples.weights, *([1.0] * len(added.ids))] if samples.weights else ()
+    return Samples([*samples.ids, *added.ids], [*samples.loss_masks, *added.loss_masks], weights)
 
 
 def select_unseen(samples: Samples, seen: set[str], seed: int) -> tuple[Samples, int]:
@@ -257,7 +290,11 @@ def select_unseen(samples: Samples, seen: set[str], seed: int) -> tuple[Samples,
     old = [i for i, each in enumerate(hashes) if each in seen]
     chosen = sorted(new + random.Random(seed).sample(old, min(len(new), len(old))))
     return (
-        Samples([samples.ids[i] for i in chosen], [samples.loss_masks[i] for i in chosen]),
+        Samples(
+            [samples.ids[i] for i in chosen],
+            [samples.loss_masks[i] for i in chosen],
+            [samples.weights[i] for i in chosen] if samples.weights else (),
+        ),
         len(new),
     )
 
@@ -298,10 +335,6 @@ class BatchSampler:
         whole = sum(len(self.epoch(number)) for number in range(int(epochs)))
         part = epochs - int(epochs)
         return max(1, whole + (round(part * len(self.epoch(int(epochs)))) if part else 0))
-
-    def tokens(self, step: int) -> int:
-        """Number of tokens of a step, without padding."""
-        return sum(self.lengths[i] for i in self.batch(step))
 
     def padded_tokens(self, step: int) -> int:
         """Number of tokens of a step, with padding."""

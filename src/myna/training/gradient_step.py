@@ -29,18 +29,22 @@ class GradientAccumulator:
         """Most tokens of a micro-batch on a process, padding included; 0: a whole batch."""
         self._model, self._samples = model, samples
         self._accelerator, self._report = accelerator, report
-        self._lengths, self._targets = samples.lengths(), samples.target_counts()
+        self._lengths = samples.lengths()
+        weights = samples.weights or [1.0] * len(self._lengths)
+        self._targets = [n * w for n, w in zip(samples.target_counts(), weights, strict=True)]
         self._is_reported = False
 
     def accumulate(self, batch: list[int]) -> float:
         """Compute the gradients of the mean loss over a batch's trained tokens; return the loss.
+
+        The mean is weighted by the samples' weights.
 
         If memory runs out on any process, the micro-batches are halved and all is redone.
 
         Raises:
             TrainingError: one sample alone does not fit.
         """
-        targets = max(1, sum(self._targets[i] for i in batch))
+        targets = sum(self._targets[i] for i in batch) or 1.0
         accelerator = self._accelerator
         share = distributed.process_share(
             batch, self._lengths, accelerator.num_processes, accelerator.process_index
@@ -63,11 +67,11 @@ class GradientAccumulator:
             self._halve(largest, bool(cannot_halve))
 
     def _try_micro_batches(
-        self, micro_batches: list[list[int]], batch: list[int], targets: int
+        self, micro_batches: list[list[int]], batch: list[int], targets: float
     ) -> Any:
         """The loss of this process's micro-batches; None if memory ran out.
 
-        `targets` are the trained tokens of the whole batch.
+        `targets` are the trained tokens of the whole batch, times their weights.
         """
         accelerator = self._accelerator
         loss = torch.zeros((), dtype=torch.float64, device=_float64_device(accelerator.device))
@@ -115,7 +119,13 @@ def backward(
     losses: torch.Tensor = distributed.with_gathered_weights(
         model, accelerator, lambda: token_losses(model, ids, masks, accelerator.device)
     )
-    loss = losses.sum() / max(1, losses.numel())
+    if samples.weights:
+        counts = torch.tensor([sum(mask) for mask in masks], device=losses.device)
+        weights = torch.tensor([samples.weights[i] for i in batch], device=losses.device)
+        each = weights.repeat_interleave(counts)
+        loss = (losses * each).sum() / each.sum().clamp(min=1e-9)
+    else:
+        loss = losses.sum() / max(1, losses.numel())
     accelerator.backward(loss * weight)
     return loss.detach()
 

@@ -1,19 +1,18 @@
 """The training loop: read it top to bottom.
 
-    samples → batches → model and optimiser → resume → plan → steps → the best checkpoint
+    samples → batches → model and optimiser → resume → steps by the clock → the best checkpoint
 
-The batch of a step is a pure function of (seed, step) and the plan is fixed before the
-first step, so a run that was killed and resumed is the same as one that was not, on any
+The batch of a step is a pure function of (seed, step), and the schedule keeps each step's
+progress, so a run that was killed and resumed is the same as one that was not, on any
 number of processes.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ import torch
 from accelerate import Accelerator
 
 from myna import config, workspace
-from myna.artifacts import TrainingPlan
+from myna.artifacts import TrainingPlan, TrainingResult
 from myna.config import Train
 from myna.errors import TrainingError
 from myna.training import checkpoints, distributed, hardware, methods, progress
@@ -29,7 +28,13 @@ from myna.training.data import BatchSampler, Samples
 from myna.training.gradient_step import GradientAccumulator
 from myna.training.hardware import MemoryEstimate
 from myna.training.loss import token_losses
-from myna.training.plan import TrainingEstimate, learning_rate, make_plan, validation_tokens
+from myna.training.plan import (
+    TrainingEstimate,
+    carried_out,
+    make_plan,
+    shortfall,
+    validation_tokens,
+)
 from myna.training.progress import (
     LossHistory,
     StepMetrics,
@@ -37,8 +42,10 @@ from myna.training.progress import (
     TrainingCallbacks,
     catch_stop_signals,
 )
+from myna.training.schedule import Clock, Schedule
 
-MEASURED_STEPS = 3
+MEASURED_STEPS = 2
+"""Steps after which the plan is made; their speed but the first one's is the run's."""
 LOG_FILE, PREVIEWS_FILE = "log.jsonl", "previews.jsonl"
 """Files in a training's folder, and later in the adapter's: metrics of steps; sample replies."""
 DIVERGED_FILE = "diverged"
@@ -57,14 +64,16 @@ class TrainingJob:
     work: Path
     accelerator: Accelerator
     callbacks: TrainingCallbacks
+    clock: Clock = field(default_factory=Clock)
+    """With the budget."""
     memory: MemoryEstimate | None = None
     """None: each batch is computed at once, unless the settings say otherwise."""
     notes: tuple[str, str, tuple[str, ...]] = ("", "", ())
     """Device, precision and kernels, with reasons: for the estimate."""
 
 
-def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingPlan:
-    """Train to the best checkpoint; return the plan as it was carried out.
+def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingResult:
+    """Train to the best checkpoint; return the plan as it was carried out, and the loss.
 
     An unfinished run in the same folder is resumed from its last checkpoint. With `dry_run`
     the callbacks get the estimate, and nothing is trained.
@@ -85,115 +94,226 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingPlan:
     parameters = checkpoints.count_parameters(job.model)
     model, optimizer = distributed.prepare_model(job.model, optimizer, accelerator)
     sampler = BatchSampler(job.samples.lengths(), settings.batch_tokens, settings.seed)
+    path = None if dry_run else work / "schedule.jsonl"
+    schedule = Schedule(sampler, settings, job.clock, accelerator, path)
     step = checkpoints.restore(work / "checkpoints", model, optimizer)
     micro_batch_tokens = (job.memory or settings).micro_batch_tokens
     gradients = GradientAccumulator(
         model, job.samples, accelerator, micro_batch_tokens, callbacks.report
     )
-    estimate, machine_rate = _estimate(
-        job, model, sampler, gradients, parameters, optimizer_reason, dry_run
-    )
-    plan = estimate.plan
-    callbacks.on_estimate(estimate)
+    estimates = _Estimates(job, model, schedule, gradients, (parameters, optimizer_reason))
     if dry_run:
-        return plan
+        return TrainingResult(estimates.measure(), None)
     history = _read_history(work / "log.jsonl", step, main)
-    if step:
-        callbacks.report(f"resuming after step {step} of {plan.steps}")
-
-    validated = _evenly_spaced_steps(plan.steps, settings.validations) | {plan.steps}
-    previewed = set() if sharded else _evenly_spaced_steps(plan.steps, settings.previews)
+    begins = "training begins; the first steps also tell the speed"
+    callbacks.report(f"resuming after step {step}" if step else begins)
     save_every = config.seconds(settings.checkpoint_every)
-    saved_at = time.monotonic()
-    seconds_per_token = _flops_per_token(job, estimate) / machine_rate
-    throughput = _Throughput(sampler, step, plan.steps, seconds_per_token)
+    saved_at = job.clock.now()
+    scheduled = schedule.next(step)
     with catch_stop_signals() as stop_request, _open_log(job, step) as log:
-        while step < plan.steps and not history.is_out_of_patience(settings.patience):
-            rate = learning_rate(step, plan.steps, settings)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            history.losses.append(gradients.accumulate(sampler.batch(step)))
+        while scheduled is not None and not history.is_out_of_patience(settings.patience):
+            started, rate = job.clock.now(), schedule.rate(scheduled)
+            history.losses.append(gradients.accumulate(schedule.batch(scheduled)))
             if divergence := progress.divergence(history.losses):
                 _stop_diverged(job, divergence)
             accelerator.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            throughput.count(step)
+            _update(optimizer, rate)
+            schedule.timed(job.clock.now() - started, scheduled)
             step += 1
 
-            validation_loss = _validate(job, model, plan) if step in validated else None
+            tokens = estimates.validation_tokens(step)
+            is_due = schedule.is_passed(scheduled, settings.validations)
+            validation_loss = None
+            if is_due and schedule.affords_validation(tokens, 2):  # the last one, too
+                validation_loss = _validate(job, model, schedule, tokens)
+            if not sharded and schedule.is_passed(scheduled, settings.previews):
+                _preview(job, model, schedule, step)
+            scheduled = schedule.next(step, tokens)
+            is_missing = scheduled is None and validation_loss is None
+            if is_missing and schedule.affords_validation(tokens, 1):
+                validation_loss = _validate(job, model, schedule, tokens)
             if validation_loss is not None and history.is_best(step, validation_loss):
                 checkpoints.save_best(work / "best", step, model, main=main)
-            metrics = throughput.metrics(step, history.losses[-1], rate, validation_loss)
+            last = scheduled is None or history.is_out_of_patience(settings.patience)
+            metrics = estimates.metrics(step, history.losses[-1], rate, validation_loss, last=last)
             log(metrics)
             callbacks.on_step(metrics)
-            if step in previewed:
-                _save_previews(work, step, callbacks.on_preview(model, step))
 
-            is_due = time.monotonic() - saved_at >= save_every
-            flags = [stop_request.is_set, is_due]
+            flags = [stop_request.is_set, job.clock.now() - saved_at >= save_every]
             stop, is_due = map(bool, distributed.all_reduce_max(flags, accelerator))
-            last = step == plan.steps or history.is_out_of_patience(settings.patience)
             if stop or is_due or last:
                 # A diverged state must not replace a good checkpoint.
                 if progress.is_near_start(history.losses):
                     checkpoints.save(work / "checkpoints", step, model, optimizer, main=main)
-                saved_at = time.monotonic()
-            if stop and step < plan.steps:
+                saved_at = job.clock.now()
+            if stop and not last:
                 raise TrainingError(f"stopped after step {step}: `myna train` resumes from there")
-    return _restore_best(job, model, plan, sampler, step, history)
+    plan, is_early = estimates.plan_of(step), history.is_out_of_patience(settings.patience)
+    few = "" if is_early else shortfall(plan, schedule)
+    plan = _restore_best(job, model, plan, step, history)
+    return TrainingResult(plan, progress.final_loss(history.losses), few)
 
 
-class _Throughput:
-    """Counts the tokens that were trained since a run was started, and their speed."""
+def _update(optimizer: Any, rate: float) -> None:
+    """Take the optimiser's step at this learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+
+
+def _validate(job: TrainingJob, model: Any, schedule: Schedule, tokens: int) -> float | None:
+    """The mean loss over so many tokens of the validation split."""
+    started = job.clock.now()
+    device = job.accelerator.device
+    loss: float | None = distributed.with_gathered_weights(
+        model, job.accelerator, lambda: mean_loss(model, job.validation, device, tokens)
+    )
+    schedule.timed_validation(job.clock.now() - started)
+    return loss
+
+
+def _preview(job: TrainingJob, model: Any, schedule: Schedule, step: int) -> None:
+    """Let the callback have sample replies, if the budget allows."""
+    started = job.clock.now()
+    if schedule.affords_preview():
+        _save_previews(job.work, step, job.callbacks.on_preview(model, step))
+        schedule.timed_preview(job.clock.now() - started)
+
+
+class _Estimates:
+    """The plan of a run and its speed, from the steps that it has computed."""
 
     def __init__(
-        self, sampler: BatchSampler, done: int, steps: int, seconds_per_token: float
+        self,
+        job: TrainingJob,
+        model: Any,
+        schedule: Schedule,
+        gradients: GradientAccumulator,
+        notes: tuple[int, str],
     ) -> None:
-        """After `done` of `steps`; `seconds_per_token` is that of the machine's peak."""
-        self._sampler, self._steps, self._seconds_per_token = sampler, steps, seconds_per_token
-        self._tokens = self._padded = 0
-        self._tokens_left = sum(sampler.padded_tokens(step) for step in range(done, steps))
-        self._started = time.monotonic()
-        self._elapsed = 0.0
+        """`notes` are the parameters of the model, and the optimiser with its reason."""
+        self._job, self._model, self._schedule, self._gradients = job, model, schedule, gradients
+        self._parameters, self._optimizer = notes
+        saved = workspace.read_json(job.work / "plan.json")
+        self._plan = TrainingPlan(**saved) if saved is not None else None
+        self._told = False
+        self._most_validation_tokens = sum(job.validation.lengths())
+        self._tokens = 0
+        self._started = job.clock.now()
+        accelerator = job.accelerator
+        dtype = next(model.parameters()).dtype
+        if not dtype.is_floating_point:
+            dtype = torch.float32
+        rate = hardware.matmul_rate(accelerator.device, dtype)
+        self._machine_rate = rate * accelerator.num_processes
 
-    def count(self, step: int) -> None:
-        """Add a step that is done."""
-        padded_tokens = self._sampler.padded_tokens(step)
-        self._tokens += self._sampler.tokens(step)
-        self._padded += padded_tokens
-        self._tokens_left -= padded_tokens
-        self._elapsed = time.monotonic() - self._started
+    def measure(self) -> TrainingPlan:
+        """The plan by the speed of a few steps, which are not carried out: for a dry run."""
+        for step in range(min(MEASURED_STEPS, self._schedule.most_steps)):
+            scheduled, started = self._schedule.next(step), self._job.clock.now()
+            if scheduled is None:
+                break
+            self._gradients.accumulate(self._schedule.batch(scheduled))
+            self._model.zero_grad(set_to_none=True)
+            self._schedule.timed(self._job.clock.now() - started, scheduled)
+        self._plan = make_plan(self._schedule, 0, self._schedule.speed())
+        self._job.callbacks.on_estimate(self._estimate(self._plan))
+        return self._plan
+
+    def validation_tokens(self, step: int) -> int:
+        """The tokens of each validation run.
+
+        The plan decides, which is made and told after a few steps; a resumed run keeps the one
+        that it was started with.
+        """
+        schedule = self._schedule
+        plan = self._plan or make_plan(schedule, step, schedule.speed())
+        is_due = schedule.timed_steps >= MEASURED_STEPS or step >= schedule.most_steps
+        if is_due and not self._told:
+            self._tell(plan)
+        return min(validation_tokens(plan, self._job.settings), self._most_validation_tokens)
+
+    def _tell(self, plan: TrainingPlan) -> None:
+        """Keep the plan, and tell the estimate."""
+        if self._plan is None and self._job.accelerator.is_main_process:
+            workspace.write_json(self._job.work / "plan.json", asdict(plan))
+        self._plan, self._told = plan, True
+        self._job.callbacks.on_estimate(self._estimate(plan))
 
     def metrics(
-        self, step: int, loss: float, rate: float, validation_loss: float | None
+        self, step: int, loss: float, rate: float, validation_loss: float | None, *, last: bool
     ) -> StepMetrics:
         """Metrics after `step` steps."""
-        per_second = self._tokens / self._elapsed
+        if last and not self._told:
+            plan = self._plan or make_plan(self._schedule, step, self._schedule.speed())
+            self._tell(plan)
+        self._tokens += self._schedule.tokens(step - 1)
+        per_second = self._tokens / max(1e-9, self._job.clock.now() - self._started)
+        steps_left, seconds_left = (0, 0.0) if last else self._schedule.left(step)
         return StepMetrics(
             step=step,
-            steps=self._steps,
+            steps=step + steps_left,
             loss=loss,
             learning_rate=rate,
             tokens=self._tokens,
             tokens_per_second=per_second,
-            seconds_left=self._tokens_left * self._elapsed / self._padded,
+            seconds_left=seconds_left,
             validation_loss=validation_loss,
-            peak_share=self._seconds_per_token * per_second,
+            peak_share=_flops_per_token(self._job, self._parameters)
+            * per_second
+            / self._machine_rate,
+        )
+
+    def plan_of(self, steps: int) -> TrainingPlan:
+        """The plan as it was carried out, in so many steps."""
+        schedule, settings = self._schedule, self._job.settings
+        reason = f"{settings.num_train_epochs:g} epochs"
+        if steps < schedule.most_steps and schedule.clock.budget is not None:
+            reason = f"as many as fitted into {schedule.clock.budget:g} s"
+        speed = self._plan.tokens_per_second if self._plan else None
+        if schedule.timed_steps:
+            speed = schedule.speed()
+        return carried_out(schedule, steps, reason, speed, schedule.clock.elapsed())
+
+    def _estimate(self, plan: TrainingPlan) -> TrainingEstimate:
+        """The estimate of the run by its plan."""
+        job, schedule = self._job, self._schedule
+        settings, processes = job.settings, job.accelerator.num_processes
+        trained = sum(p.numel() for p in checkpoints.trainable_parameters(self._model).values())
+        micro_batch = self._gradients.micro_batch_tokens or settings.batch_tokens
+        share = -(-settings.batch_tokens // processes)
+        padded_tokens = sum(schedule.sampler.padded_tokens(step) for step in range(plan.steps))
+        device, precision, kernels = job.notes
+        speed, weights = plan.tokens_per_second or 0.0, job.samples.weights
+        return TrainingEstimate(
+            plan=plan,
+            samples=len(job.samples.ids),
+            trained_tokens=job.samples.trained_tokens(),
+            seconds=padded_tokens / speed if speed else 0.0,
+            device=device,
+            precision=precision,
+            kernels=list(kernels),
+            optimizer=self._optimizer,
+            parameters=self._parameters,
+            trained_parameters=trained,
+            need=job.memory.total if job.memory else 0,
+            free=job.memory.free if job.memory else 0,
+            micro_batch_tokens=micro_batch,
+            micro_batches=-(-share // micro_batch),
+            checkpointing=bool(job.memory and job.memory.checkpointing),
+            processes=processes,
+            peak_share=_flops_per_token(job, self._parameters) * speed / self._machine_rate,
+            weights=(min(weights), max(weights)) if weights else None,
         )
 
 
-def _evenly_spaced_steps(steps: int, times: int) -> set[int]:
-    """`times` steps spread evenly over a run, excluding its end."""
-    return {round(steps * (n + 1) / (times + 1)) for n in range(times)} - {0}
-
-
-def _flops_per_token(job: TrainingJob, estimate: TrainingEstimate) -> int:
+def _flops_per_token(job: TrainingJob, parameters: int) -> int:
     """Floating-point operations for one token.
 
     Two for each parameter forwards, two backwards, and two more where weights are trained.
     """
-    return estimate.parameters * (6 if job.settings.method == "full" else 4)
+    return parameters * (6 if job.settings.method == "full" else 4)
 
 
 def _stop_diverged(job: TrainingJob, divergence: str) -> None:
@@ -205,32 +325,18 @@ def _stop_diverged(job: TrainingJob, divergence: str) -> None:
     )
 
 
-def _validate(job: TrainingJob, model: Any, plan: TrainingPlan) -> float | None:
-    """The mean loss over the validation split, or over the part that the time allows."""
-    tokens = validation_tokens(plan, job.settings)
-    device = job.accelerator.device
-    loss: float | None = distributed.with_gathered_weights(
-        model, job.accelerator, lambda: mean_loss(model, job.validation, device, tokens)
-    )
-    return loss
-
-
 def _restore_best(
-    job: TrainingJob,
-    model: Any,
-    plan: TrainingPlan,
-    sampler: BatchSampler,
-    step: int,
-    history: LossHistory,
+    job: TrainingJob, model: Any, plan: TrainingPlan, step: int, history: LossHistory
 ) -> TrainingPlan:
-    """Restore the checkpoint with the lowest validation loss; return the plan as carried out."""
+    """Restore the checkpoint with the lowest validation loss; return the plan with the reason."""
     reason = plan.reason
-    if step < plan.steps:
+    if history.is_out_of_patience(job.settings.patience):
         reason = (
             f"{reason}, stopped after {job.settings.patience} validation runs without improvement"
         )
     best = history.best_step()
-    if best is not None and best < step:
+    # What was not measured in the end, for want of time, is taken to be the best.
+    if best is not None and best < step and step in history.validations:
         if checkpoints.load_best(job.work / "best", best, model):
             loss = history.validations[best]
             job.callbacks.report(
@@ -239,86 +345,7 @@ def _restore_best(
             reason = f"{reason}; the best was step {best}"
         else:
             job.callbacks.report(f"the best checkpoint, of step {best}, is damaged: kept the last")
-    tokens = sum(sampler.tokens(number) for number in range(step))
-    return replace(
-        plan, steps=step, tokens=tokens, epochs=step / len(sampler.epoch(0)), reason=reason
-    )
-
-
-def _estimate(
-    job: TrainingJob,
-    model: Any,
-    sampler: BatchSampler,
-    gradients: GradientAccumulator,
-    parameters: int,
-    optimizer: str,
-    dry_run: bool,
-) -> tuple[TrainingEstimate, float]:
-    """The estimate of this run, with its measured speed; and the machine's matrix-product rate.
-
-    A resumed run keeps the plan that it was started with.
-    """
-    settings, accelerator = job.settings, job.accelerator
-    dtype = next(model.parameters()).dtype
-    if not dtype.is_floating_point:
-        dtype = torch.float32
-    rate = hardware.matmul_rate(accelerator.device, dtype) * accelerator.num_processes
-    path = job.work / "plan.json"
-    saved = workspace.read_json(path)
-    if saved is not None:
-        plan = TrainingPlan(**saved)
-    else:
-        budget = config.seconds(settings.budget) if settings.budget else None
-        speed = _measure_speed(model, sampler, gradients, settings)
-        [micros] = distributed.all_reduce_max([round(1e6 * speed)], accelerator)
-        plan = make_plan(sampler, settings, micros / 1e6, budget)
-        if not dry_run and accelerator.is_main_process:
-            workspace.write_json(path, asdict(plan))
-        accelerator.wait_for_everyone()
-    trained = sum(p.numel() for p in checkpoints.trainable_parameters(model).values())
-    micro_batch = gradients.micro_batch_tokens or settings.batch_tokens
-    share = -(-settings.batch_tokens // accelerator.num_processes)
-    padded_tokens = sum(sampler.padded_tokens(step) for step in range(plan.steps))
-    device, precision, kernels = job.notes
-    estimate = TrainingEstimate(
-        plan=plan,
-        samples=len(job.samples.ids),
-        trained_tokens=job.samples.trained_tokens(),
-        seconds=padded_tokens / plan.tokens_per_second if plan.tokens_per_second else 0.0,
-        device=device,
-        precision=precision,
-        kernels=list(kernels),
-        optimizer=optimizer,
-        parameters=parameters,
-        trained_parameters=trained,
-        need=job.memory.total if job.memory else 0,
-        free=job.memory.free if job.memory else 0,
-        micro_batch_tokens=micro_batch,
-        micro_batches=-(-share // micro_batch),
-        checkpointing=bool(job.memory and job.memory.checkpointing),
-        processes=accelerator.num_processes,
-        peak_share=0.0,
-    )
-    peak_share = _flops_per_token(job, estimate) * (plan.tokens_per_second or 0) / rate
-    return replace(estimate, peak_share=peak_share), rate
-
-
-def _measure_speed(
-    model: Any, sampler: BatchSampler, gradients: GradientAccumulator, settings: Train
-) -> float:
-    """Padded tokens per second of the first steps, without the very first.
-
-    Their gradients are thrown away; the run computes these steps again.
-    """
-    started, tokens = 0.0, 0
-    steps = sampler.steps(settings.num_train_epochs)
-    for step in range(1 + (MEASURED_STEPS if steps > 20 * MEASURED_STEPS else 1)):
-        if step == 1:
-            started = time.monotonic()
-        gradients.accumulate(sampler.batch(step % steps))
-        model.zero_grad(set_to_none=True)
-        tokens += sampler.padded_tokens(step % steps) if step else 0
-    return tokens / max(time.monotonic() - started, 1e-9)
+    return replace(plan, reason=reason)
 
 
 def mean_loss(model: Any, samples: Samples, device: torch.device, max_tokens: int) -> float | None:

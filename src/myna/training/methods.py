@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import set_seed
 from peft import LoraConfig, get_peft_model
 
@@ -28,14 +29,67 @@ from myna.config import Train
 from myna.errors import ModelError, TrainingError
 from myna.models.bases import Base
 from myna.models.gguf_file import quiet
-from myna.models.loading import FULL_MODEL_FOLDER, check_four_bits, load_base, precision
+from myna.models.loading import (
+    FULL_MODEL_FOLDER,
+    check_four_bits,
+    load_adapter,
+    load_base,
+    precision,
+)
+from myna.training import distributed, hardware
 from myna.training.checkpoints import trainable_parameters
 from myna.training.distributed import full_tensor
+from myna.training.hardware import MemoryEstimate
 from myna.training.kernels.install import install_kernels
 
 MIXER_LAYERS = ("out_proj", "dt_proj", "conv1d")
 """Layers whose weights a state-space mixer reads directly (transformers' Mamba and Jamba)."""
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "generation_config.json", "*.model")
+
+
+def make_model(
+    base: Base,
+    settings: Train,
+    accelerator: Accelerator,
+    longest: int,
+    continued: tuple[Path, str] | None = None,
+) -> tuple[Any, MemoryEstimate, tuple[str, str, tuple[str, ...]]]:
+    """Load the base, with what is trained in it and the fast kernels.
+
+    Args:
+        base: the model.
+        settings: with the method.
+        accelerator: with its device.
+        longest: tokens of the longest sample.
+        continued: folder and name of the adapter whose weights are trained on.
+
+    Returns the model, the estimate of its memory, and the device, precision and kernels, with
+    reasons.
+
+    Raises:
+        ModelError: the base cannot be loaded.
+        TrainingError: it has no layers for LoRA, or the adapter does not fit.
+    """
+    device, is_sharded = accelerator.device, distributed.is_sharded(accelerator)
+    memory = hardware.estimate_memory(
+        hardware.model_shape(hardware.meta_model(base.folder)),
+        settings,
+        hardware.free_memory(device),
+        longest,
+        precision(device)[0].itemsize,
+        accelerator.num_processes if is_sharded else 1,
+    )
+    model, reason = load_for_training(base, settings, device, split=is_sharded)
+    if settings.method == "full":
+        model = train_all_weights(load_adapter(model, continued[0]) if continued else model)
+    else:
+        model = add_lora(model, settings)
+        if continued:
+            load_lora_weights(model, continued[0], settings, continued[1])
+    if memory.checkpointing:
+        enable_gradient_checkpointing(model)
+    kernels = add_kernels(model, settings.method, split=is_sharded)
+    return model, memory, (hardware.device_name(device), reason, kernels)
 
 
 def load_for_training(

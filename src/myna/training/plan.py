@@ -1,4 +1,4 @@
-"""The plan of a training run, fixed before its first step, so that resuming is exact."""
+"""The plan of a training run, as far as it can be told: steps, time, memory."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ from dataclasses import dataclass
 
 from myna.artifacts import TrainingPlan
 from myna.config import Train
-from myna.training.data import BatchSampler
+from myna.training.schedule import VALIDATION_SHARE, Schedule
 
-OVERHEAD_SHARE = 0.08
-"""Share of a budget kept for checkpoints and previews."""
-VALIDATION_SHARE = 0.1
-"""Largest share of a run's time for validation runs."""
 MIN_VALIDATION_TOKENS, MAX_VALIDATION_TOKENS = 1024, 65_536
 """Bounds of the tokens in a validation run."""
 
 
 @dataclass(frozen=True)
 class TrainingEstimate:
-    """The plan, time, memory and hardware use of a run, known before its first step."""
+    """The plan, time, memory and hardware use of a run, known after its first steps."""
 
     plan: TrainingPlan
     samples: int
@@ -47,6 +43,8 @@ class TrainingEstimate:
     processes: int
     peak_share: float
     """Share of the machine's matrix-product rate that the first steps reach (their MFU)."""
+    weights: tuple[float, float] | None = None
+    """The least and the largest weight of a sample in the loss; None: all the same."""
 
 
 def estimate_lines(estimate: TrainingEstimate) -> list[str]:
@@ -58,9 +56,14 @@ def estimate_lines(estimate: TrainingEstimate) -> list[str]:
     count, size = estimate.micro_batches, estimate.micro_batch_tokens
     accumulation = f", each in {count} micro-batches of {size:,} tokens" if count > 1 else ""
     recomputed = ", with gradient checkpointing" if estimate.checkpointing else ""
+    weights = []
+    if estimate.weights:
+        oldest, newest = estimate.weights
+        weights = [f"weights    {oldest:.2g} for the oldest samples, {newest:.2g} for the newest"]
     return [
         f"samples    {estimate.samples:,} with {estimate.trained_tokens:,} trained tokens",
         f"steps      {plan.steps:,} ({plan.reason}; {plan.tokens:,} tokens){accumulation}",
+        *weights,
         f"trained    {estimate.trained_parameters:,} of {estimate.parameters:,} parameters",
         f"memory     about {estimate.need / 1e9:.1f} GB of the {estimate.free / 1e9:.1f} GB "
         f"free{recomputed}",
@@ -74,32 +77,61 @@ def estimate_lines(estimate: TrainingEstimate) -> list[str]:
     ]
 
 
-def make_plan(
-    sampler: BatchSampler, settings: Train, speed: float | None, budget: float | None
-) -> TrainingPlan:
-    """Plan the steps of a run.
+def make_plan(schedule: Schedule, done: int, speed: float | None) -> TrainingPlan:
+    """Plan the steps of a run after `done` of them, as far as can be told by now.
 
-    `budget` is in seconds and `speed` in padded tokens per second. A budget only shortens
-    the epochs of the settings: more passes over the same few words make a parrot, not a clone.
+    `speed` is in padded tokens per second. A budget only shortens the epochs of the settings:
+    more passes over the same few words make a parrot, not a clone.
     """
-    wanted = sampler.steps(settings.num_train_epochs)
-    steps = wanted
-    reason = f"{settings.num_train_epochs:g} epochs"
-    if budget is not None and speed is not None:
-        reserved = OVERHEAD_SHARE + (VALIDATION_SHARE if settings.validations else 0)
-        affordable, steps = budget * (1 - reserved) * speed, 0
-        while steps < wanted and affordable >= sampler.padded_tokens(steps):
+    sampler, settings, budget = schedule.sampler, schedule.settings, schedule.clock.budget
+    steps, epochs = schedule.most_steps, f"{settings.num_train_epochs:g} epochs"
+    reason = epochs
+    if budget is not None and speed:
+        share = 1 - (VALIDATION_SHARE if settings.validations else 0)
+        affordable = share * speed * (schedule.clock.left() - schedule.clock.finish)
+        steps = done
+        while steps < schedule.most_steps and affordable >= sampler.padded_tokens(steps):
             affordable -= sampler.padded_tokens(steps)
             steps += 1
         steps = max(1, steps)
-        reason = (
-            f"as many as fit into {budget:g} s at {speed:.0f} tokens/s"
-            if steps < wanted
-            else f"{settings.num_train_epochs:g} epochs, which fit into {budget:g} s"
-        )
-    one_epoch = len(sampler.epoch(0))
-    tokens = sum(sampler.tokens(step) for step in range(steps))
-    return TrainingPlan(steps, tokens, steps / one_epoch, reason, speed)
+        fits = steps == schedule.most_steps
+        reason = f"{epochs}, which fit into {budget:g} s" if fits else _fitting(budget)
+    return carried_out(schedule, steps, reason, speed)
+
+
+def carried_out(
+    schedule: Schedule, steps: int, reason: str, speed: float | None, seconds: float | None = None
+) -> TrainingPlan:
+    """The plan of so many steps."""
+    tokens = sum(schedule.tokens(step) for step in range(steps))
+    return TrainingPlan(
+        steps, tokens, steps / len(schedule.sampler.epoch(0)), reason, speed, seconds
+    )
+
+
+def _fitting(budget: float) -> str:
+    return f"as many as fit into {budget:g} s"
+
+
+FEW_STEPS = 30
+"""An adapter of fewer steps sounds much like its base."""
+ENOUGH_STEPS = 100
+"""Steps after which most of what small budgets learn is learned."""
+
+
+def shortfall(plan: TrainingPlan, schedule: Schedule) -> str:
+    """The line that says that a run had too few steps, and what would be enough; or empty."""
+    if plan.steps >= FEW_STEPS:
+        return ""
+    few = f"only {plan.steps} step{'s' if plan.steps > 1 else ''}, too few to sound like anybody"
+    if plan.steps >= schedule.most_steps:
+        return f"{few}: import more chats, or lower train.batch_tokens"
+    if schedule.clock.budget is None or not plan.seconds:
+        return ""
+    wanted = min(ENOUGH_STEPS, schedule.most_steps)
+    minutes = math.ceil(plan.seconds * wanted / max(1, plan.steps) / 60)
+    enough = f"{minutes}m" if minutes < 120 else f"{math.ceil(minutes / 60)}h"
+    return f"{few}: `myna train --force --budget {enough}` would be enough at this speed"
 
 
 def validation_tokens(plan: TrainingPlan, settings: Train) -> int:
@@ -110,15 +142,3 @@ def validation_tokens(plan: TrainingPlan, settings: Train) -> int:
     runs = settings.validations + 1  # one is at the end
     tokens = int(2 * VALIDATION_SHARE * plan.tokens / runs)
     return min(MAX_VALIDATION_TOKENS, max(MIN_VALIDATION_TOKENS, tokens))
-
-
-def learning_rate(step: int, steps: int, settings: Train) -> float:
-    """The learning rate of a step (from 0): linear warmup, then cosine decay to 0."""
-    warmup = max(1, round(settings.warmup_ratio * steps))
-    if step < warmup:
-        return settings.learning_rate * (step + 1) / warmup
-    return (
-        settings.learning_rate
-        * 0.5
-        * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-    )

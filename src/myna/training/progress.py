@@ -50,7 +50,7 @@ class TrainingCallbacks:
     on_preview: Callable[[Any, int], Sequence[tuple[str, str, str]]] = lambda _model, _step: ()
     """Takes the model as it is, and the step; returns messages, personas and their answers."""
     on_estimate: Callable[[TrainingEstimate], None] = lambda _: None
-    """Called once, before the first step."""
+    """Called once, after the first steps, whose speed it tells."""
 
 
 class Trackers:
@@ -217,3 +217,9 @@ class LossHistory:
         best = self.best_step()
         later = 0 if best is None else sum(step > best for step in self.validations)
         return 0 < patience <= later
+
+
+def final_loss(losses: Sequence[float]) -> float | None:
+    """The mean of the last tenth of a training's losses; None without any."""
+    last = losses[-max(1, len(losses) // 10) :]
+    return sum(last) / len(last) if last else None

@@ -5,6 +5,7 @@ adapters/NAME/
   model/                                            instead, with method = "full"
   adapter.json                                      metadata: base, prompt format, personas
   log.jsonl, previews.jsonl, tensorboard/           metrics of each step, sample replies
+  schedule.jsonl                                    the clock at each step, for resuming
   seen.json                                         hashes of the samples it was trained on
   manifest.json
   canaries.json                                     only with canaries: the secrets
@@ -15,7 +16,6 @@ adapter.json that maps personas to adapters.
 
 from __future__ import annotations
 
-import copy
 import random
 import re
 import shutil
@@ -35,16 +35,17 @@ from myna.config import Settings
 from myna.engines.transformers_engine import Transformers
 from myna.errors import ConsentError, TrainingError, WorkspaceError
 from myna.models.bases import Base, find_base
-from myna.models.loading import FULL_MODEL_FOLDER, load_adapter, precision
+from myna.models.loading import FULL_MODEL_FOLDER
 from myna.people.consent_checker import ConsentChecker, TrainedPerson
 from myna.persona.next_speaker import fit_turn_taking
 from myna.persona.scenes import find_scenes
 from myna.persona.turn import GeneratedTurn
 from myna.preparing.prepare import read_samples
 from myna.rendering.tokenizer import Tokenizer
-from myna.training import data, distributed, hardware, loop, methods
+from myna.training import checkpoints, data, distributed, loop, methods
 from myna.training.data import PLAIN, Canaries, Samples, Variation
 from myna.training.progress import TENSORBOARD_FOLDER, TrainingCallbacks
+from myna.training.schedule import Clock
 from myna.workspace import Workspace
 
 
@@ -68,12 +69,14 @@ def run(
     dry_run: bool = False,
     continue_training: bool = False,
     variation: Variation = PLAIN,
+    started: float | None = None,
 ) -> TrainingResult:
     """Train the adapter `name`, or resume its training.
 
     An existing adapter is replaced once the new one is complete. With `continue_training` the
     new one starts from its weights, and learns from the samples that it has not seen. With
-    `dry_run` the callbacks get the estimate, and nothing is trained or written.
+    `dry_run` the callbacks get the estimate, and nothing is trained or written. The budget of
+    the settings counts from `started` (by `time.monotonic`; None: now) to the adapter.
 
     Raises:
         WorkspaceError: the samples are missing or stale, or the disk is full.
@@ -81,6 +84,8 @@ def run(
         ModelError: the base cannot be loaded.
         ConsentError: somebody in the samples, or in the adapter to continue, may not be cloned.
     """
+    budget = config.seconds(settings.train.budget) if settings.train.budget else None
+    clock = Clock(budget) if started is None else Clock(budget, started)
     check_samples(workspace, settings)
     variation.check(workspace, name, settings, continue_training=continue_training)
     accelerator = distributed.make_accelerator()
@@ -106,11 +111,15 @@ def run(
         dry_run,
         continue_training,
         variation,
+        clock,
     )
     if not settings.train.per_person:
         return stage.train(name, personas)
     names = adapter_names(name, personas)
-    result = _combined_result([stage.train(names[person], [person]) for person in personas])
+    left = range(len(personas), 0, -1)
+    result = _combined_result(
+        [stage.train(names[p], [p], n) for p, n in zip(personas, left, strict=True)]
+    )
     if accelerator.is_main_process and not dry_run:
         with (
             workspace_.explain_disk_errors(workspace.adapter(name)),
@@ -144,9 +153,11 @@ def _combined_result(results: list[TrainingResult]) -> TrainingResult:
         steps=sum(result.plan.steps for result in results),
         tokens=sum(result.plan.tokens for result in results),
         reason=f"{len(results)} adapters, one for each person",
+        seconds=sum(result.plan.seconds or 0.0 for result in results),
     )
     losses = [result.loss for result in results if result.loss is not None]
-    return TrainingResult(plan, sum(losses) / len(losses) if losses else None)
+    few = next((result.shortfall for result in results if result.shortfall), "")
+    return TrainingResult(plan, sum(losses) / len(losses) if losses else None, few)
 
 
 def adapter_names(name: str, personas: list[str]) -> dict[str, str]:
@@ -176,16 +187,20 @@ class _TrainingStage:
     dry_run: bool
     continue_training: bool
     variation: Variation
+    clock: Clock
 
-    def train(self, name: str, personas: list[str]) -> TrainingResult:
-        """Train one adapter."""
-        if self.settings.train.per_person:
+    def train(self, name: str, personas: list[str], adapters: int = 0) -> TrainingResult:
+        """Train one adapter; with one for each person, the first of so many `adapters`."""
+        clock = self.clock
+        if adapters:
             finished = self._finished(name)
             if finished is not None:
+                self.clock.carried += finished.plan.seconds or 0.0
                 return finished
             self.callbacks.report(f"training {personas[0]}")
+            clock = self.clock.split(adapters)
         with workspace_.explain_disk_errors(self.workspace.training(name)):
-            return self._train(name, personas)
+            return self._train(name, personas, clock)
 
     def _finished(self, name: str) -> TrainingResult | None:
         """The result of a person's adapter that is up to date: a run stopped at a later one."""
@@ -198,13 +213,16 @@ class _TrainingStage:
         self.callbacks.report(f"adapter '{name}' is trained already")
         return AdapterInfo.load(self.workspace, name).training
 
-    def _train(self, name: str, personas: list[str]) -> TrainingResult:
+    def _train(self, name: str, personas: list[str], clock: Clock) -> TrainingResult:
         train, main = self.settings.train, self.accelerator.is_main_process
         work, folder = self.workspace.training(name), self.workspace.adapter(name)
         continue_training = self._prepare_folder(work, name)
         person = personas[0] if train.per_person else None
         tables = [read_samples(self.workspace, split) for split in ("train", "validation")]
         validation = data.samples_from_table(tables[1], person)
+        if train.weights == "recent":
+            messages = pl.read_parquet(self.workspace.prepared / "messages.parquet")
+            tables[0] = data.with_weights(tables[0], messages)
         samples, canaries = self.variation.samples(
             tables[0], person, train.seed, self.prepared, self.base.folder
         )
@@ -217,40 +235,32 @@ class _TrainingStage:
                 f"no token{suffix} would be trained: see `myna inspect`, and who may be cloned in "
                 "people.toml"
             )
-        device = self.accelerator.device
-        is_sharded = distributed.is_sharded(self.accelerator)
-        memory = hardware.estimate_memory(
-            hardware.model_shape(hardware.meta_model(self.base.folder)),
+        model, memory, notes = methods.make_model(
+            self.base,
             train,
-            hardware.free_memory(device),
+            self.accelerator,
             max(samples.lengths()),
-            precision(device)[0].itemsize,
-            self.accelerator.num_processes if is_sharded else 1,
+            (folder, name) if continue_training else None,
         )
-        model, reason = methods.load_for_training(self.base, train, device, split=is_sharded)
-        if train.method == "full":
-            model = load_adapter(model, folder) if continue_training else model
-            model = methods.train_all_weights(model)
-        else:
-            model = methods.add_lora(model, train)
-            if continue_training:
-                methods.load_lora_weights(model, folder, train, name)
-        if memory.checkpointing:
-            methods.enable_gradient_checkpointing(model)
-        kernels = methods.add_kernels(model, train.method, split=is_sharded)
-        notes = hardware.device_name(device), reason, kernels
         job = loop.TrainingJob(
-            model, samples, validation, train, work, self.accelerator, self.callbacks, memory, notes
+            model,
+            samples,
+            validation,
+            train,
+            work,
+            self.accelerator,
+            self.callbacks,
+            clock,
+            memory,
+            notes,
         )
-        plan = loop.run(job, dry_run=self.dry_run)
+        result = loop.run(job, dry_run=self.dry_run)
         if self.dry_run:
-            return TrainingResult(plan, None)
-        # Only the main process writes the log, so no other may count on it.
-        result = TrainingResult(plan, final_loss(work / "log.jsonl") if main else None)
-        speaks = main and not is_sharded and self.variation == PLAIN
+            return result
+        speaks = main and not distributed.is_sharded(self.accelerator) and self.variation == PLAIN
         if speaks:
             self.callbacks.report("learning who speaks next")
-        turn_taking = self._turn_taking(model) if speaks else TurnTaking()
+        turn_taking = self._turn_taking(model, clock) if speaks else TurnTaking()
         trained = (model, result, turn_taking, all_samples)
         self._finish(name, personas, *trained, continue_training, canaries)
         if main:
@@ -281,7 +291,7 @@ class _TrainingStage:
         if self.dry_run:
             return continue_training
         if self.accelerator.is_main_process:
-            if work.exists() and not _can_resume(started, wanted, any_rate=has_diverged):
+            if work.exists() and not checkpoints.can_resume(started, wanted, any_rate=has_diverged):
                 self.callbacks.report(
                     "samples or settings have changed since this training started: starting over"
                 )
@@ -314,11 +324,13 @@ class _TrainingStage:
         )
         return selected
 
-    def _turn_taking(self, model: Any) -> TurnTaking:
-        """The weights by which speakers are drawn, fitted to the validation split."""
+    def _turn_taking(self, model: Any, clock: Clock) -> TurnTaking:
+        """The weights by which speakers are drawn, fitted to the validation split in time."""
         messages = pl.read_parquet(self.workspace.prepared / "messages.parquet")
         engine = Transformers(self.base, None, self.base.context, model=model)
-        return fit_turn_taking(engine, self.prepared.format, Tokenizer(self.base.folder), messages)
+        tokenizer = Tokenizer(self.base.folder)
+        form = self.prepared.format
+        return fit_turn_taking(engine, form, tokenizer, messages, is_over=clock.is_over)
 
     def _finish(
         self,
@@ -375,23 +387,6 @@ class _TrainingStage:
             inputs=stages.train_inputs(self.workspace),
             settings=self.variation.settings(self.settings),
         )
-
-
-def _can_resume(started: dict[str, Any], wanted: dict[str, Any], *, any_rate: bool) -> bool:
-    """True if the started training is the wanted one, at any learning rate with `any_rate`."""
-    if not any_rate or not started:
-        return started == wanted
-    one, other = copy.deepcopy([started, wanted])
-    for each in (one, other):
-        each["settings"]["train"]["learning_rate"] = 0
-    return bool(one == other)
-
-
-def final_loss(log: Path) -> float:
-    """The mean loss of the last tenth of a training's steps."""
-    # Any number of lines without a validation loss may come first: polars must read all.
-    losses = pl.read_ndjson(log, infer_schema_length=None)["loss"]
-    return float(losses.tail(max(1, len(losses) // 10)).mean())  # type: ignore[arg-type]
 
 
 PREVIEW_REPLIES, PREVIEW_TOKENS = 2, 40

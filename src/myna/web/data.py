@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
-import tomlkit
 from fastapi import APIRouter, Query
 from pydantic import Field
 from starlette.requests import Request
@@ -140,6 +139,7 @@ def _import_json(record: workspace.ImportRecord) -> dict[str, Any]:
 def list_people(space: Space) -> Response:
     """List everyone with counts, consent and its record, and the suggestions."""
     everyone, tables = people_.load(space.people_file), space.message_files()
+    merges = overview.suggest_merges(everyone, overview.account_names(tables))
     records = {person.name: person.record for person in everyone.persons}
     now = {person.name: person.consent_now for person in everyone.persons}
     lines = [
@@ -155,7 +155,7 @@ def list_people(space: Space) -> Response:
     return JsonResponse({
         "people": lines,
         "me": everyone.me,
-        "merges": [asdict(found) for found in overview.suggest_merges(everyone, tables)],
+        "merges": [asdict(found) for found in merges],
         "bots": [
             {"name": name, "because": why} for name, why in overview.suggest_bots(everyone, tables)
         ],
@@ -213,11 +213,9 @@ def change_filter(new: NewFilter, space: Space) -> Response:
     """Change `[filter]` in myna.toml; its comments stay. `myna prepare` applies it."""
     changes = {key: value for key, value in new.model_dump().items() if value is not None}
     config.updated(space.settings(), "filter", changes, "the filter")  # says what is wrong
-    document = tomlkit.parse(space.settings_file.read_text("utf-8-sig"))
-    table = document.setdefault("filter", tomlkit.table())
-    for key, value in changes.items():
-        table[key] = value
-    workspace.write_text(space.settings_file, tomlkit.dumps(document))
+    choices = {f"filter.{key}": value for key, value in changes.items()}
+    text = space.settings_file.read_text("utf-8-sig")
+    workspace.write_text(space.settings_file, config.with_choices(text, choices))
     return JsonResponse({"filter": space.settings().filter.model_dump()})
 
 

@@ -210,7 +210,7 @@ def _adapter_json(space: Workspace, name: str) -> dict[str, Any]:
         report = None
     reasons = []
     if report:
-        inputs = stages.evaluate_inputs(space, name)
+        inputs = stages.report_inputs(space, name)
         reasons = stale_reasons(report["manifest"], inputs, report["manifest"]["settings"])
     return {
         "adapter": name,

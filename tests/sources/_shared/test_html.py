@@ -107,7 +107,7 @@ def test_the_size_of_blocks_does_not_matter(page: str, block: int, monkeypatch) 
 @pytest.mark.parametrize("begin", [b"<a", b'<a "', b"<a '", b"<!--", b"<", b"&", b"x", b'<a x="<'])
 def test_no_page_takes_long_or_much_memory(begin: bytes) -> None:
     page = begin * (2**21 // len(begin))
-    began = time.perf_counter()
+    began = time.process_time()
     longest = max(len(part.text) for part in html_tokens(MemoryFile(Path("page"), page)))
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
     assert longest <= 2 * html.BLOCK_CHARS + html.MAX_TAG_BYTES

@@ -98,7 +98,7 @@ def test_pieces_add_up_to_the_document(
 
 def test_without_the_list_all_is_lost() -> None:
     data = b'{"other": []}'
-    assert [tuple(p) for p in pieces(BytesIO(data), SHAPE)] == [("lost", 0, data)]
+    assert list(pieces(BytesIO(data), SHAPE)) == [json_stream.Piece("lost", 0, data)]
 
 
 SEVERAL = SHAPE._replace(has_many_lists=True)
@@ -139,3 +139,13 @@ def test_damage_in_one_list_leaves_the_next_one_its_head(
     heads = [p.data.rpartition(b'"name": ')[2] for p in result if p.kind == "head"]
     assert heads == [b'"one", "list": [', b'"two", "list": [']
     assert result[-2].data.strip() == b'{"id": 3, "item": 0}'
+
+
+def test_an_item_over_the_limit_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_stream, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(json_stream, "MAX_ITEM_BYTES", 1000)
+    data = b'{"list": [{"id": 1, "item": "a"}, {"id": 2, "item": "' + b"x" * 50_000
+    head, items, lost = pieces(BytesIO(data), SHAPE)
+    assert (head.kind, items.data) == ("head", b'{"id": 1, "item": "a"}')
+    assert (lost.kind, lost.end) == ("lost", len(data))
+    assert len(lost.data) < 3000

@@ -182,7 +182,7 @@ def test_cells_have_the_names_that_are_asked_for() -> None:
     tally = Tally()
     header = find_csv_header("x,when,y\n", lambda cells: len(cells) == 3)
     assert header == (",", ["x", "when", "y"])
-    lines = ["x,when,y\n", "1,2,3\n"]
+    lines = io.StringIO("x,when,y\n1,2,3\n")
     assert list(read_csv_rows(lines, header, {"time": "when"}, 0, tally)) == [{"time": "2"}]
 
 
@@ -196,3 +196,15 @@ def test_a_line_cut_off_behind_an_open_quote_costs_no_other() -> None:
     assert found == [{"a": '"1', "b": "2"}, {"a": "3", "b": "4"}]
     assert tally.notes == ["the file breaks off in line 4: that row is not read"]
     assert tally.unread_bytes == 1
+
+
+def test_a_line_or_row_over_the_limit_is_counted_and_the_rest_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("myna.sources._shared.rows.MAX_ROW_CHARS", 60)
+    long_row = '"' + "x\n" * 40 + '",2\n'
+    found, tally = read_csv(f"a,b\n1,2\n{'x' * 200},2\n3,4\n{long_row}5,6\n", "a", "b")
+    assert (found[0], found[1]) == ({"a": "1", "b": "2"}, {"a": "3", "b": "4"})
+    assert found[-1] == {"a": "5", "b": "6"}
+    assert tally.skipped["line too long"] == 1
+    assert tally.skipped["row too long"] >= 1

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePath
 
 from myna.sources import ChatFile
+from myna.sources._shared.files import readable
 
 # Words that say what a file is, not which chat: "1.csv", "messages part 2.csv", "2024-01.csv".
 _PLAIN = re.compile(
@@ -67,8 +68,8 @@ def tell_apart(files: Iterable[ChatFile]) -> list[str]:
         for container, same in containers.items():
             space = container.relative_to(common).as_posix() if container != common else "."
             for file in same:
-                file.found["space"] = space if space != "." else container.name
-        shown = sorted(path.relative_to(common).as_posix() for path in containers)
+                file.found["space"] = readable(space if space != "." else container.name)
+        shown = sorted(readable(path.relative_to(common).as_posix()) for path in containers)
         more = f" and {len(shown) - 4:,} more" if len(shown) > 4 else ""
         lines.append(
             f"'{name}' is in {len(shown):,} folders ({', '.join(shown[:4])}{more}): taken for so "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from myna.sources._shared.message_table import (
     Reaction,
     attachment_kind,
 )
-from myna.sources._shared.times import detect_day_first, parse_times
+from myna.sources._shared.times import detect_day_first, is_newest_first
 
 # Tags on lines of their own, and all others that the exporter writes. Unknown tags are
 # Discord's markup where the exporter was told to keep it: <a:wave:80>.
@@ -114,8 +115,7 @@ def detect_order(dates: Sequence[str], tally: Tally) -> tuple[int, bool | None]:
     is_american = not is_certain and all(map(_AMERICAN.fullmatch, dates))
     if is_american:
         tally.notes.append("dates such as 3/4/2020 were read as the fourth of March")
-    times = parse_times(dates, days_first and not is_american)["sent_at"].drop_nulls()
-    step = -1 if len(times) > 1 and times[0] > times[-1] else 1
+    step = -1 if is_newest_first(dates, days_first and not is_american) else 1
     return step, True if is_american else None
 
 
@@ -226,6 +226,36 @@ def snowflake_time(number: int | None) -> int | None:
     if number is None or number < _MIN_SNOWFLAKE:
         return None
     return ((number >> 22) + _SNOWFLAKE_EPOCH_MS) * 1000
+
+
+@dataclass
+class Author:
+    """An author on a page; `full` is the name with its four digits."""
+
+    name: str
+    id: str | None
+    full: str
+    is_bot: bool = False
+
+
+@dataclass
+class Message:
+    """A message of a page that is being read; one without an element of its own `is_implied`."""
+
+    id: str | None
+    begin: int
+    is_implied: bool
+    reply_to: str | None
+    kind: str
+    time: str = ""
+    text: str = ""
+    has_text: bool = False
+    author: Author | None = None
+    written: list[bytes] | None = None  # the tag and the text of its time, unread
+    edited: bool = False
+    mentions: list[Mention] = field(default_factory=list)
+    files: list[Attachment] = field(default_factory=list)
+    reactions: list[Reaction] = field(default_factory=list)
 
 
 class TextBuilder:

@@ -6,13 +6,13 @@ The format is described in `discord_chat_exporter_html`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Mapping
 
 from myna.sources import Tally
 from myna.sources._shared.discord import (
+    Author,
     Channel,
+    Message,
     TextBuilder,
     file_name,
     message_kind,
@@ -21,49 +21,30 @@ from myna.sources._shared.discord import (
     snowflake_number,
     snowflake_time,
 )
-from myna.sources._shared.html import HtmlToken, attributes, unescape
-from myna.sources._shared.message_table import Attachment, Mention, ParsedMessage, attachment_kind
+from myna.sources._shared.discord_page_elements import (
+    IGNORED,
+    IN_MESSAGES,
+    INNER,
+    INSIDE_GROUPS,
+    MAX_KNOWN_TAGS,
+    OF_REPLY,
+    READ,
+    Element,
+    Opening,
+    plain_element,
+    read_opening,
+)
+from myna.sources._shared.html import HtmlToken, attributes, split_tokens, unescape
+from myna.sources._shared.message_table import (
+    Attachment,
+    Mention,
+    ParsedMessage,
+    Reaction,
+    attachment_kind,
+)
 
 _MAX_DEPTH = 200
 """Elements within elements; a page of the exporter has some twenty."""
-
-# The roles of elements, by their classes.
-_ROLES = {
-    name: role
-    for role, names in {
-        "log": "chatlog",
-        "channel": "preamble__entry info__guild-name info__channel-name",
-        "count": "postamble__entry info__channel-message-count",
-        "author": "chatlog__author chatlog__author-name",
-        "bot": "chatlog__bot-tag chatlog__author-tag",
-        "time": "chatlog__timestamp chatlog__short-timestamp "
-        "chatlog__system-notification-timestamp",
-        "content": "chatlog__content",
-        "edited": "chatlog__edited-timestamp",
-        "mention": "chatlog__markdown-mention mention",
-        "quote": "chatlog__markdown-quote quote",
-        "block": "pre--multiline",
-        "notifier": "chatlog__system-notification-author",
-        "notice": "chatlog__system-notification-content",
-        "reply": "chatlog__reply chatlog__reference",
-        "forward": "chatlog__forwarded",
-        "file": "chatlog__attachment",
-        "sticker": "chatlog__sticker",
-        "aside": "chatlog__embed chatlog__reactions spoiler-warning "
-        "chatlog__attachment-generic-size chatlog__attachment-spoiler-caption",
-    }.items()
-    for name in names.split()
-}
-_READ = ("channel", "count", "author", "time", "content", "notifier", "notice", "file")
-"""Roles of elements whose text is read."""
-
-_IGNORED = ("bot", "edited", "reply", "forward", "sticker", "aside")
-"""Roles of elements whose text and elements are ignored."""
-
-_INNER = ("mention", "quote", "block", "edited", "aside")
-"""Roles of elements inside those whose text is read."""
-
-_IN_MESSAGES = ("content", "edited", "notifier", "notice", "forward", "file", "sticker")
 
 _FOUR_DIGITS = re.compile(r"#[0-9]{4}\Z")
 _FILE = re.compile(r"(?s)(?:Image|Video|Audio|Attachment): (.*) \([^()]*\)")
@@ -71,45 +52,11 @@ _BOT_DIGITS = re.compile(r"#(?!0000)[0-9]{4}\Z")
 _SCROLL = re.compile(r"scrollToMessage\(event,\s*'([0-9]+)'\)")
 
 
-@dataclass
-class Author:
-    name: str
-    id: str | None
-    full: str
-    is_bot: bool = False
-
-
-@dataclass
-class Message:
-    """A message that is being read; one without an element of its own `is_implied`."""
-
-    id: str | None
-    begin: int
-    is_implied: bool
-    reply_to: str | None
-    kind: str
-    time: str = ""
-    text: str = ""
-    has_text: bool = False
-    author: Author | None = None
-    edited: bool = False
-    mentions: list[Mention] = field(default_factory=list)
-    files: list[Attachment] = field(default_factory=list)
-
-
-class _Element(NamedTuple):
-    """An open element."""
-
-    tag: str
-    role: str
-    target: str  # of its text: the nearest role around that is in _READ, or "ignored"
-    title: str
-    begin: int  # in the text that is read
-    values: Mapping[str, str]
-
-
 class PageReader:
-    """The state of reading a page: open elements, and the message that they belong to."""
+    """The state of reading a page: open elements, and the message that they belong to.
+
+    `ended` are the messages that have been read, until they are taken.
+    """
 
     def __init__(self, channel: Channel, users: dict[str, Author], zone: str, tally: Tally) -> None:
         self.channel = channel
@@ -117,7 +64,7 @@ class PageReader:
         self.names = {user.id: user.name for user in users.values() if user.id}
         self.zone = zone
         self.tally = tally
-        self.open: list[_Element] = []
+        self.open: list[Element] = []
         self.builder = TextBuilder()
         self.entries: list[str] = []  # of the preamble
         self.expected_count: int | None = None
@@ -127,69 +74,104 @@ class PageReader:
         self.time = ""
         self.reply_to: str | None = None
         self.message: Message | None = None
+        self.ended: list[ParsedMessage] = []
+        self.recent_tags: dict[bytes, Opening] = {}
+        self.older_tags: dict[bytes, Opening] = {}
 
     @property
     def target(self) -> str:
         """The role that the next text belongs to."""
         return self.open[-1].target if self.open else ""
 
-    def feed(self, token: HtmlToken) -> Iterator[ParsedMessage]:
-        """Read a tag and the text before it; yield the messages that end there."""
-        if token.text and self.target not in ("", "ignored"):
+    def feed(self, token: HtmlToken) -> None:
+        """Read a tag and the text before it."""
+        target = self.open[-1].target if self.open else ""
+        if token.text and target not in ("", "ignored"):
             self.builder.add(unescape(token.text))
         tag = token.tag
-        if tag in ("div", "span"):
-            yield from self._open(token)
-        elif tag in ("/div", "/span"):
-            yield from self._close(token)
-        elif self.target == "content":
+        if tag in ("/div", "/span"):
+            self._close(token)
+        elif tag in ("div", "span"):
+            self._open(token)
+            if token.inside:
+                self._read_inside(token, token.inside)
+        elif target == "content":
             self.builder.add_tag(token)
-        elif self.target == "file" and tag in ("img", "source", "a"):
+        elif target in ("file", "reaction") and tag in ("img", "source", "a"):
             self.builder.values |= attributes(token.attributes)
         elif tag == "source" and self.message and b"Embedded gifv" in token.attributes:
             address = attributes(token.attributes).get("src", "")
             self.message.files.append(Attachment("gif", file_name(address)))
 
-    def _open(self, token: HtmlToken) -> Iterator[ParsedMessage]:
+    def _read_inside(self, token: HtmlToken, inside: re.Match[bytes]) -> None:
+        """Read the elements of a message, as `feed` would one after the other."""
+        author, name, *time, plain, text = inside.group(*INSIDE_GROUPS)
+        message = self.message
+        if author is not None:
+            values = (self.recent_tags.get(author) or self._opening(author)).values
+            self.author = _author(unescape(name).strip(), values)
+            if message:
+                message.written = time
+        start = token.end - inside.start()
+        end = start + inside.end()
+        if message and plain is not None:
+            message.text = unescape(plain).replace("\r\n", "\n").strip()
+            self.open.pop()
+            self._end_message(end)
+            return
+        self.open += [plain_element("div", "")] * 2
+        begin, close = inside.span("text")
+        self._open(HtmlToken(b"", "div", inside["content"], start + begin, start + begin))
+        for part in split_tokens(text, start + begin):
+            self.feed(part)
+        for place in (start + close, end, end, end):
+            self._close(HtmlToken(b"", "/div", b"", place, place))
+
+    def _opening(self, raw: bytes) -> Opening:
+        """Read a tag's attributes, or remember them."""
+        opening = self.older_tags.get(raw) or read_opening(raw)
+        self.recent_tags[raw] = opening
+        if len(self.recent_tags) >= MAX_KNOWN_TAGS:
+            self.recent_tags, self.older_tags = {}, self.recent_tags
+        return opening
+
+    def _open(self, token: HtmlToken) -> None:
         if len(self.open) >= _MAX_DEPTH:
             self.open.clear()
             self.drop_message("its elements lie too deep", token.begin)
-        values = attributes(token.attributes) if token.attributes else {}
-        classes = values.get("class", "").split()
-        target = self.target
-        if "data-message-id" in values:
-            role = "message"
-        elif "chatlog__message-group" in classes:
-            role = "group"
-        elif target == "ignored":
+        raw = token.attributes
+        opening = self.recent_tags.get(raw) or self._opening(raw)
+        values, role = opening.values, opening.role
+        target = self.open[-1].target if self.open else ""
+        if target == "ignored" and role not in ("message", "group"):
             role = ""
-            self._read_reply(classes, values)
-        else:
-            role = next((_ROLES[name] for name in classes if name in _ROLES), "")
-        if role:
-            target = self._target_for(role, token.begin)
+            if opening.names_reply:
+                self._read_reply(opening.classes, values)
+        if not role:
+            self.open.append(plain_element(token.tag, target))
+            return
+        target = self._target_for(role, token.begin)
         if role in ("message", "group"):
-            yield from self._begin_message(role, values, token)
+            self._begin_message(role, values, token)
             target = ""
-        elif role in _IN_MESSAGES and (role == "content" or self.message is None):
-            yield from self._begin_implied(token)
+        elif role in IN_MESSAGES and (role == "content" or self.message is None):
+            self._begin_implied(token)
             if self.message is None:
                 role = "aside"
             elif role == "content":
                 self.message.has_text = True
-        if role in _READ:
+        if role in READ:
             target = role
             self.builder = TextBuilder()
-        elif role in _IGNORED:
+        elif role in IGNORED:
             target = "ignored"
-        if role:
-            self._apply(role)
+        self._apply(role)
         title = values.get("title", "")
-        self.open.append(_Element(token.tag, role, target, title, self.builder.length, values))
+        self.open.append(Element(token.tag, role, target, title, self.builder.length, values))
 
     def _target_for(self, role: str, end: int) -> str:
         """The target of text, after closing an element that cannot contain this role."""
-        if role not in _INNER and self.target in _READ:
+        if role not in INNER and self.target in READ:
             if self.target == "content":
                 self.drop_message("its text does not end", end)
             roles = [element.role for element in self.open]
@@ -211,12 +193,10 @@ class PageReader:
         elif self.message and role == "forward":
             self.message.kind = "forward"
 
-    def _begin_message(
-        self, role: str, values: Mapping[str, str], token: HtmlToken
-    ) -> Iterator[ParsedMessage]:
+    def _begin_message(self, role: str, values: Mapping[str, str], token: HtmlToken) -> None:
         """Begin a message or a group; an open message ends here, or is damaged."""
         if self.message and self.message.is_implied:
-            yield from self._end_message(token.begin)
+            self._end_message(token.begin)
         self.drop_message("another begins before its end", token.begin)
         roles = [element.role for element in self.open]
         if role in roles:
@@ -236,14 +216,14 @@ class PageReader:
             self.tally.skip("damaged message", f"bytes {self.message.begin} to {end}: {problem}")
             self.message = None
 
-    def _begin_implied(self, token: HtmlToken) -> Iterator[ParsedMessage]:
+    def _begin_implied(self, token: HtmlToken) -> None:
         """Begin a message without an element of its own; damage if others have one."""
         if self.message and not self.message.is_implied:
             if self.message.has_text:
                 self.drop_message("it has two texts", token.begin)
             return
         if self.message:
-            yield from self._end_message(token.begin)
+            self._end_message(token.begin)
         if self.has_ids or self.author is None:
             problem = f"byte {token.begin}: not in a message, or nobody is named as its author"
             self.tally.skip("damaged message", problem)
@@ -251,37 +231,36 @@ class PageReader:
             self.message = Message(None, token.begin, True, None, "text")
             self.is_complete = False
 
-    def _read_reply(self, classes: list[str], values: Mapping[str, str]) -> None:
+    def _read_reply(self, classes: tuple[str, ...], values: Mapping[str, str]) -> None:
         """Read a reply's head: the message that it replies to, or the command that was run."""
         if not any(element.role == "reply" for element in self.open):
             return
         target: PageReader | Message = self.message or self
-        if any(name.endswith(("reply-link", "reference-link")) for name in classes):
+        if any(name.endswith(OF_REPLY[:2]) for name in classes):
             match = _SCROLL.search(values.get("onclick", ""))
             target.reply_to = match[1] if match else None
             if self.message:
                 self.message.kind = "text"
-        elif self.message and any(
-            name.endswith(("reply-content", "reference-content")) for name in classes
-        ):
+        elif self.message:
             # Only "used /command" has no link in it.
             self.message.kind = "command"
 
-    def _close(self, token: HtmlToken) -> Iterator[ParsedMessage]:
+    def _close(self, token: HtmlToken) -> None:
         tag = token.tag[1:]
         if tag == "span" and (not self.open or self.open[-1].tag != "span"):
             return
         while self.open:
             element = self.open.pop()
-            yield from self._finish(element, token)
+            if element.role:
+                self._finish(element, token)
             if element.tag == tag:
                 return
 
-    def _finish(self, element: _Element, token: HtmlToken) -> Iterator[ParsedMessage]:
+    def _finish(self, element: Element, token: HtmlToken) -> None:
         """Take over the text of an element that has ended."""
         role, builder, message = element.role, self.builder, self.message
         if role == "message" or (role == "group" and message and message.is_implied):
-            yield from self._end_message(token.end)
+            self._end_message(token.end)
         elif role == "log":
             self.is_complete = True
         elif role == "channel":
@@ -289,9 +268,7 @@ class PageReader:
         elif role == "count":
             self._read_count(builder.text)
         elif role in ("author", "notifier"):
-            name = builder.text.strip()
-            full = element.title or name
-            author = Author(name or full, element.values.get("data-user-id") or None, full)
+            author = _author(builder.text.strip(), element.values)
             if role == "author":
                 self.author = author
             elif message:
@@ -299,7 +276,7 @@ class PageReader:
         elif role == "time":
             time = element.title or builder.text.strip()
             if message:
-                message.time = time
+                message.time, message.written = time, None
             else:
                 self.time = time
         elif role == "quote":
@@ -311,7 +288,7 @@ class PageReader:
         elif message:
             self._finish_in_message(message, element)
 
-    def _finish_in_message(self, message: Message, element: _Element) -> None:
+    def _finish_in_message(self, message: Message, element: Element) -> None:
         """Take over the text of an element inside a message."""
         builder = self.builder
         if element.role == "content":
@@ -328,8 +305,18 @@ class PageReader:
             message.files.append(Attachment(attachment_kind(name), name))
         elif element.role == "sticker":
             message.files.append(Attachment("sticker", element.title))
+        elif element.role == "reaction":
+            self._add_reaction(message, element)
 
-    def _add_mention(self, element: _Element) -> None:
+    def _add_reaction(self, message: Message, element: Element) -> None:
+        """Add a reaction: its emoji is the picture's text, of a custom one its title as well."""
+        picture, count = self.builder.values, self.builder.text.strip()
+        emoji, title = picture.get("alt", ""), element.title or picture.get("title", "")
+        name = emoji if emoji and emoji != title else title and f":{title}:"
+        if name and count.isascii() and count.isdecimal() and 0 < len(count) < 9:
+            message.reactions.append(Reaction(name, int(count)))
+
+    def _add_mention(self, element: Element) -> None:
         user = self.users.get(element.title)
         if user and user.id and self.builder.length > element.begin:
             self.builder.spans.append(Mention(user.id, element.begin, self.builder.length))
@@ -340,8 +327,8 @@ class PageReader:
             digits = "".join(c for c in text if "0" <= c <= "9")
             self.expected_count = int(digits) if 0 < len(digits) < 15 else None
 
-    def _end_message(self, end: int) -> Iterator[ParsedMessage]:
-        """Yield the open message, which has ended."""
+    def _end_message(self, end: int) -> None:
+        """Take the open message, which has ended."""
         message, self.message = self.message, None
         if message is None:
             return
@@ -352,28 +339,35 @@ class PageReader:
             self.tally.skip("damaged message", problem)
             return
         channel = self._message_channel()
+        full = author.full
         number = snowflake_number(message.id)
         time = message.time or self.time
+        if message.written and not snowflake_time(number):
+            raw, clock = message.written
+            time = attributes(raw).get("title") or unescape(clock).strip() or self.time
         text, mentions = message.text, message.mentions
         if not mentions:
             text, mentions = resolve_markup(text, self.names, {})
-        yield ParsedMessage(
-            author=author.name,
-            text=text,
-            sent_at=snowflake_time(number) or (time and time + self.zone) or None,
-            channel=channel.channel,
-            space=channel.space,
-            channel_id=channel.channel_id,
-            id=message.id,
-            author_id=_account(author),
-            handle=_FOUR_DIGITS.sub("", author.full),
-            kind=message_kind(text, channel) if message.kind == "text" else message.kind,
-            reply_to=message.reply_to,
-            is_bot=author.is_bot,
-            edited=message.edited,
-            attachments=tuple(message.files),
-            mentions=tuple(mentions),
-            position=number,
+        self.ended.append(
+            ParsedMessage(
+                author=author.name,
+                text=text,
+                sent_at=snowflake_time(number) or (time and time + self.zone) or None,
+                channel=channel.channel,
+                space=channel.space,
+                channel_id=channel.channel_id,
+                id=message.id,
+                author_id=_account(author),
+                handle=_FOUR_DIGITS.sub("", full) if "#" in full else full,
+                kind=message_kind(text, channel) if message.kind == "text" else message.kind,
+                reply_to=message.reply_to,
+                is_bot=author.is_bot,
+                edited=message.edited,
+                attachments=tuple(message.files),
+                reactions=tuple(message.reactions),
+                mentions=tuple(mentions),
+                position=number,
+            )
         )
 
     def _message_channel(self) -> Channel:
@@ -382,6 +376,12 @@ class PageReader:
             return self.channel
         guild, channel = self.entries[:2]
         return Channel(server_name(guild), channel.rpartition(" / ")[2], self.channel.channel_id)
+
+
+def _author(name: str, values: Mapping[str, str]) -> Author:
+    """An author by the name that is shown, and the attributes of its element."""
+    full = values.get("title", "") or name
+    return Author(name or full, values.get("data-user-id") or None, full)
 
 
 def _account(author: Author) -> str:

@@ -28,6 +28,11 @@ Smaller ones are read before other processes could start, and are stored togethe
 """
 
 
+def readable(path: str) -> str:
+    """A path, or a part of one, as text: bytes of it that are no UTF-8 become U+FFFD."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 @dataclass(frozen=True)
 class ChatFile:
     """A file on disk, which each reader opens for itself.
@@ -47,7 +52,7 @@ class ChatFile:
     @property
     def name(self) -> str:
         """The file's name without its folder."""
-        return self.path.name
+        return readable(self.path.name)
 
     @property
     def local_path(self) -> Path | None:
@@ -57,12 +62,12 @@ class ChatFile:
     @property
     def folder_name(self) -> str:
         """The name of the folder around it, by which many exports name the chat."""
-        return self.path.absolute().parent.name
+        return readable(self.path.absolute().parent.name)
 
     @property
     def location(self) -> str:
         """The path as shown in messages to the user."""
-        return str(self.path)
+        return readable(str(self.path))
 
     @cached_property
     def size(self) -> int:

@@ -44,6 +44,7 @@ class HtmlToken(NamedTuple):
         attributes: as written; see `attributes`.
         begin: the offset of the tag's first byte in the page, in UTF-8.
         end: the offset after its last byte.
+        inside: of an element that was read at once, all behind its tag; see `html_tokens`.
     """
 
     text: bytes
@@ -51,15 +52,36 @@ class HtmlToken(NamedTuple):
     attributes: bytes
     begin: int
     end: int
+    inside: re.Match[bytes] | None = None
 
 
-def html_tokens(file: ChatFile) -> Iterator[HtmlToken]:
+def split_tokens(data: bytes, start: int) -> Iterator[HtmlToken]:
+    """The tags in a piece of a page that begins at this offset, with the text between them."""
+    done = 0
+    for match in _TAG.finditer(data):
+        begin, end = match.span()
+        name = (match[1] or b"").decode("utf-8", "replace")
+        yield HtmlToken(data[done:begin], name, match[2] or b"", start + begin, start + end)
+        done = end
+    yield HtmlToken(data[done:], "", b"", start + len(data), start + len(data))
+
+
+def html_tokens(
+    file: ChatFile, sign: bytes = b"", inside: re.Pattern[bytes] | None = None
+) -> Iterator[HtmlToken]:
     """The page's tags with the text between them, without comments.
+
+    Args:
+        file: the page.
+        sign: in the attributes of each div that may be read at once.
+        inside: matches all of such an element that is behind its tag, and nothing that
+            `split_tokens` would split otherwise. What it matches comes with the tag.
 
     Raises:
         SourceError: the file cannot be read, or its encoding is unclear.
     """
     buffer, start = b"", 0
+    names: dict[bytes, str] = {}
     with open_text(file.open(), file) as text:
         while True:
             block = text.read(BLOCK_CHARS).encode("utf-8", "surrogatepass")
@@ -73,12 +95,19 @@ def html_tokens(file: ChatFile) -> Iterator[HtmlToken]:
                         break
                     position = match.start() + 1
                     continue
-                name = (match["name"] or b"").decode("utf-8", "replace")
-                place = start + match.start(), start + match.end()
+                written, raw = match.group(1, 2)
+                if (name := names.get(written)) is None:
+                    name = (written or b"").decode("utf-8", "replace")
+                    if len(names) < 1000:
+                        names[written] = name
+                begin, end = match.span()
+                rest = None
+                if inside and written == b"div" and sign in raw:
+                    rest = inside.match(buffer, end)
                 yield HtmlToken(
-                    buffer[done : match.start()], name, match["attributes"] or b"", *place
+                    buffer[done:begin], name, raw or b"", start + begin, start + end, rest
                 )
-                done = position = match.end()
+                done = position = rest.end() if rest else end
             if not block or waiting - done >= MAX_TAG_BYTES:
                 place = start + waiting, start + waiting
                 yield HtmlToken(buffer[done:waiting], "", b"", *place)

@@ -38,17 +38,25 @@ SEPARATORS = b", \t\r\n"
 """The bytes between items."""
 
 
+MAX_ITEM_BYTES = 64 * 2**20
+"""A document is lost from an item on that has more bytes: no message has, and it is not kept."""
+
+
 class Piece(NamedTuple):
-    """A stretch of the document: its kind, the offset of its first byte, its bytes."""
+    """A stretch of the document: its kind, the offset of its first byte, its bytes.
+
+    Of a stretch that is too long to be kept, `left_out` bytes follow those in `data`.
+    """
 
     kind: Literal["head", "items", "tail", "lost"]
     start: int
     data: bytes
+    left_out: int = 0
 
     @property
     def end(self) -> int:
         """The offset after its last byte."""
-        return self.start + len(self.data)
+        return self.start + len(self.data) + self.left_out
 
 
 class Scan(NamedTuple):
@@ -166,7 +174,7 @@ def _head(
         more = _more(stream, buffer)
         buffer += more
         if not more or len(buffer) > MAX_HEAD_BYTES:
-            yield Piece(otherwise, start, buffer)
+            yield Piece(otherwise, start, buffer, _count_rest(stream) if more else 0)
             return None
     yield Piece("head", start, buffer[: head.end()])
     return start + head.end(), buffer[head.end() :]
@@ -235,17 +243,26 @@ def _items(
         elif ahead is not None:
             yield Piece("items", start, buffer[:ahead])
             return start + ahead + 1, buffer[ahead + 1 :]
-        elif more:
+        elif more and len(buffer) <= MAX_ITEM_BYTES:
             more = _more(stream, buffer)
             buffer += more
-        elif closing := shape.ending.search(buffer):
+        elif not more and (closing := shape.ending.search(buffer)):
             yield Piece("items", start, buffer[: closing.start()])
             yield Piece("tail", start + closing.start() + 1, buffer[closing.start() + 1 :])
             return None
         else:
             left = buffer.lstrip(SEPARATORS)
-            yield Piece("lost", start + len(buffer) - len(left), left)
+            rest = _count_rest(stream) if more else 0
+            yield Piece("lost", start + len(buffer) - len(left), left, rest)
             return None
+
+
+def _count_rest(stream: BinaryIO) -> int:
+    """The bytes up to the stream's end, which are read and not kept."""
+    count = 0
+    while block := stream.read(CHUNK_BYTES):
+        count += len(block)
+    return count
 
 
 def _more(stream: BinaryIO, buffer: bytes) -> bytes:

@@ -5,10 +5,10 @@ Readers in a hurry fill columns of their own (see `discord_chat_exporter`).
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import chain, count, islice
+from itertools import chain, count, groupby, islice
 from typing import Any, NamedTuple, cast
 
 import polars as pl
@@ -56,15 +56,25 @@ class Attachment(NamedTuple):
 
 
 class Reaction(NamedTuple):
-    """A kind of reaction, an emoji or the name of one, and the number of people who gave it."""
+    """A kind of reaction: an emoji or the name of one, how many gave it, their accounts if known.
+
+    The accounts have no source in front, as `author_id` has none.
+    """
 
     name: str
     number: int
+    by: tuple[str, ...] = ()
 
 
-def count_reactions(names: Iterable[str]) -> tuple[Reaction, ...]:
-    """Reactions from the name that each person gave."""
-    return tuple(Reaction(*one) for one in Counter(filter(None, names)).items())
+def count_reactions(given: Iterable[tuple[str, str | None]]) -> tuple[Reaction, ...]:
+    """Reactions from what each person gave: its name, and their account if it is known."""
+    accounts: dict[str, list[str | None]] = {}
+    for name, account in given:
+        if name:
+            accounts.setdefault(name, []).append(account)
+    return tuple(
+        Reaction(name, len(each), tuple(filter(None, each))) for name, each in accounts.items()
+    )
 
 
 class ParsedMessage(NamedTuple):
@@ -124,58 +134,150 @@ def to_tables(
             tally.notes.append("dates such as 3/4/2020 were read as the third of April")
     else:
         days_first = not months_first
-    ids = MessageIds()
-    invalid: list[str | int] = []  # the first
-    invalid_count = impossible_count = 0
-    impossible: str | int = ""
+    ids, form = MessageIds(), _Form(source, days_first, zone_assumed)
+    unread, is_first = _UnreadTimes(), True
     while batch := list(islice(parsed, TABLE_ROWS)):
-        frame = _table(batch, source, days_first, ids, tally.read)
-        if zone_assumed is not None:
-            frame = frame.with_columns(zone_assumed=pl.lit(zone_assumed))
-        possible = possible_times(frame["sent_at"], source).fill_null(True)
-        for row in (~possible).arg_true():
-            impossible_count += 1
-            impossible = impossible or batch[row].sent_at or ""
-        if not possible.all():
-            frame = frame.with_columns(sent_at=pl.when(possible).then("sent_at"))
-        for row in (frame["sent_at"].is_null() & possible).arg_true():
-            if time := batch[row].sent_at:
-                invalid_count += 1
-                invalid = invalid or [time]
-        tally.read += frame.height
+        keys = [message.id or ids.new(message) for message in batch]
+        before, tally.read = tally.read, tally.read + len(batch)
+        if tally.gather and is_first and len(batch) < TABLE_ROWS:
+            tally.gather(ParsedTable(batch, keys, before, form, tally, len(tally.notes)))
+            return
+        frame, bad, impossible = _table(batch, keys, range(before, tally.read), form)
+        unread.add(batch, bad, impossible)
+        is_first = False
         yield frame
-    if invalid:
-        tally.notes.append(f"{invalid_count:,} times could not be read, the first: '{invalid[0]}'")
-    if impossible_count:
-        tally.notes.append(
-            f"{impossible_count:,} times are before {EARLIEST_YEARS.get(source, EARLIEST_YEAR)} or "
-            f"in the future, which cannot be, and were left out, the first: '{impossible}'"
-        )
+    tally.notes += unread.notes(source)
+
+
+class _Form(NamedTuple):
+    """The form of a file's times, and its platform."""
+
+    source: str
+    days_first: bool
+    zone_assumed: bool | None
+
+
+class ParsedTable(NamedTuple):
+    """The messages of a small file, of which `join_tables` makes a table with those of others.
+
+    Notes on times are due in the file's tally, before those from `notes_before` on.
+    """
+
+    rows: list[ParsedMessage]
+    ids: list[str]
+    before: int
+    form: _Form
+    tally: Tally
+    notes_before: int
+
+    @property
+    def source(self) -> str:
+        """The platform."""
+        return self.form.source
+
+    @property
+    def height(self) -> int:
+        """The number of messages."""
+        return len(self.rows)
+
+
+def join_tables(parts: Sequence[ParsedTable]) -> list[pl.DataFrame]:
+    """Few message tables with the rows of many files, in their order; notes go to the tallies."""
+    frames = []
+    for form, same in groupby(parts, lambda part: part.form):
+        some = list(same)
+        batch = list(chain.from_iterable(part.rows for part in some))
+        keys = list(chain.from_iterable(part.ids for part in some))
+        numbers = (range(part.before, part.before + part.height) for part in some)
+        frame, bad, impossible = _table(batch, keys, chain.from_iterable(numbers), form)
+        frames.append(frame)
+        if bad or impossible:
+            _note_times(some, bad, impossible)
+    return frames
+
+
+def _note_times(parts: list[ParsedTable], bad: list[int], impossible: list[int]) -> None:
+    """Note times that could not be read, by their rows in the table of all, with their files."""
+    begin = 0
+    for part in parts:
+        end = begin + part.height
+        own = [[row - begin for row in rows if begin <= row < end] for rows in (bad, impossible)]
+        unread = _UnreadTimes()
+        unread.add(part.rows, *own)
+        part.tally.notes[part.notes_before : part.notes_before] = unread.notes(part.source)
+        begin = end
+
+
+class _UnreadTimes:
+    """The times of a file that could not be read, or cannot be."""
+
+    def __init__(self) -> None:
+        self.invalid = self.impossible = 0
+        self.first_invalid: str | int = ""
+        self.first_impossible: str | int = ""
+
+    def add(self, batch: list[ParsedMessage], bad: list[int], impossible: list[int]) -> None:
+        """Add those of a batch, given by their rows."""
+        invalid = [time for row in bad if (time := batch[row].sent_at)]
+        self.invalid += len(invalid)
+        self.impossible += len(impossible)
+        for time in invalid[:1]:
+            self.first_invalid = self.first_invalid or time
+        for row in impossible:
+            self.first_impossible = self.first_impossible or batch[row].sent_at or ""
+
+    def notes(self, source: str) -> list[str]:
+        """Notes for the user."""
+        notes = []
+        if self.invalid:
+            notes.append(
+                f"{self.invalid:,} times could not be read, the first: '{self.first_invalid}'"
+            )
+        if self.impossible:
+            year = EARLIEST_YEARS.get(source, EARLIEST_YEAR)
+            notes.append(
+                f"{self.impossible:,} times are before {year} or in the future, which cannot be, "
+                f"and were left out, the first: '{self.first_impossible}'"
+            )
+        return notes
 
 
 def _table(
-    batch: list[ParsedMessage], source: str, days_first: bool, ids: MessageIds, before: int
+    batch: list[ParsedMessage], ids: list[str], numbers: Iterable[int], form: _Form
+) -> tuple[pl.DataFrame, list[int], list[int]]:
+    """The table of messages; the rows whose times cannot be read, and those that cannot be."""
+    frame = _plain_table(batch, ids, numbers, form)
+    possible = possible_times(frame["sent_at"], form.source).fill_null(True)
+    impossible = (~possible).arg_true().to_list()
+    if impossible:
+        frame = frame.with_columns(sent_at=pl.when(possible).then("sent_at"))
+    return frame, (frame["sent_at"].is_null() & possible).arg_true().to_list(), impossible
+
+
+def _plain_table(
+    batch: list[ParsedMessage], ids: list[str], numbers: Iterable[int], form: _Form
 ) -> pl.DataFrame:
     (
-        author, text, sent_at, channel, space, channel_id, thread, id_, author_id, handle, kind,
+        author, text, sent_at, channel, space, channel_id, thread, _, author_id, handle, kind,
         reply_to, is_bot, edited, attachments, mentions, position, reactions,
     ) = zip(*batch, strict=True)  # fmt: skip
-    times = _times(sent_at, days_first)
+    times = _times(sent_at, form.days_first)
+    zone_assumed = times["zone_assumed"] if form.zone_assumed is None else form.zone_assumed
     return messages.table(
         {
             "space": space,
             "channel": channel,
             "channel_id": channel_id,
             "thread": thread,
-            "id": [given or ids.new(message) for given, message in zip(id_, batch, strict=True)],
+            "id": ids,
             "position": [
-                row if given is None else given for row, given in enumerate(position, before)
+                row if given is None else given
+                for row, given in zip(numbers, position, strict=True)
             ],
             "author_id": [given or name for given, name in zip(author_id, author, strict=True)],
             "author": author,
             "handle": handle,
             "sent_at": times["sent_at"],
-            "zone_assumed": times["zone_assumed"],
             "kind": kind,
             "text": text,
             "reply_to": reply_to,
@@ -185,7 +287,7 @@ def _table(
             "mentions": list_column("mentions", len(batch), flatten(mentions)),
             "reactions": list_column("reactions", len(batch), flatten(reactions)),
         }
-    ).with_columns(source=pl.lit(source))
+    ).with_columns(source=pl.lit(form.source), zone_assumed=zone_assumed)
 
 
 Columns = defaultdict[str, list[Any]]

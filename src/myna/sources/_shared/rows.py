@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
 from pathlib import PurePath
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 import polars as pl
 
@@ -20,7 +20,7 @@ from myna.sources import ChatFile, Tally
 from myna.sources._shared import message_table
 from myna.sources._shared.chat_names import chat_name
 from myna.sources._shared.message_table import ParsedMessage
-from myna.sources._shared.text import UNENDED
+from myna.sources._shared.text import UNENDED, read_bounded_lines
 
 Row = Mapping[str, str]
 
@@ -43,6 +43,9 @@ _NAMES = {
     "edited": "edited isedited",
     "kind": "kind",
 }
+MAX_ROW_CHARS = 2**22
+"""Characters of a table's row; a longer one is left unread."""
+
 _TRUE = ("1", "true", "t", "yes", "y")
 _FIGURES = re.compile(r"[\d:.+TZ/ -]{6,}")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d")
@@ -113,8 +116,6 @@ def tables_from_rows(rows: Iterable[Row], file: ChatFile, tally: Tally) -> Itera
         channel = PurePath(file.name).stem
     messages = (_message(row, space, channel) for row in chain(filter(None, [first]), rows))
     yield from message_table.to_tables(messages, "generic", tally)
-    if not tally.read:
-        tally.notes.append("the table holds no messages")
 
 
 def _message(row: Row, space: str, channel: str) -> ParsedMessage:
@@ -169,12 +170,12 @@ def find_csv_header(text: str, is_header: Callable[[list[str]], object]) -> CsvH
 
 
 def read_csv_rows(
-    lines: Iterable[str], header: CsvHeader, columns: Mapping[str, str], size: int, tally: Tally
+    text: TextIO, header: CsvHeader, columns: Mapping[str, str], size: int, tally: Tally
 ) -> Iterator[dict[str, str]]:
     """The rows of a table; damaged ones are counted in the tally.
 
     Args:
-        lines: the table's, with their ends.
+        text: the table, with its line ends as they are.
         header: from `find_csv_header`; it is repeated in tables that were concatenated.
         columns: names in the header, by the keys of the rows to return.
         size: the table's, in bytes.
@@ -183,7 +184,7 @@ def read_csv_rows(
     positions = [(key, header.names.index(name)) for key, name in columns.items()]
     width = len(header.names)
     has_header = False
-    for number, cells in _records(_Lines(lines), header.delimiter, width, size, tally):
+    for number, cells in _records(_Lines(text, tally), header.delimiter, width, size, tally):
         if cells == header.names:
             if has_header:
                 tally.skip("repeated first row", f"line {number}")
@@ -195,12 +196,17 @@ def read_csv_rows(
                 yield {key: cells[i] for key, i in positions}
 
 
+class _TooLongError(csv.Error):
+    """A row has more than `MAX_ROW_CHARS`."""
+
+
 class _Lines:
     """Lines that can be given back if the record that the first begins is damaged."""
 
-    def __init__(self, lines: Iterable[str]) -> None:
-        self.lines = iter(lines)
+    def __init__(self, text: TextIO, tally: Tally) -> None:
+        self.lines = read_bounded_lines(text, tally, MAX_ROW_CHARS)
         self.taken: list[str] = []
+        self.size = 0  # of those taken
         self.returned: deque[str] = deque()
         self.number = 0
 
@@ -211,8 +217,16 @@ class _Lines:
         line = self.returned.popleft() if self.returned else next(self.lines)
         self.taken.append(line)
         self.number += 1
+        self.size += len(line)
+        if self.size > MAX_ROW_CHARS:
+            raise _TooLongError(f"over {MAX_ROW_CHARS:,} characters")
         # Concatenated tables have byte order marks in their midst.
         return line.removeprefix("\ufeff")
+
+    def begin_record(self) -> None:
+        """Keep the lines taken until now no longer."""
+        self.taken.clear()
+        self.size = 0
 
     def give_back(self) -> str:
         """Give back all lines taken but the first, which is returned."""
@@ -234,12 +248,15 @@ def _records(
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     before = ""  # the last cell of the record before
     while True:
-        lines.taken.clear()
+        lines.begin_record()
         number = lines.number + 1
         try:
             cells = next(reader)
         except StopIteration:
             return
+        except _TooLongError as error:
+            tally.skip("row too long", f"line {number}: {error}")
+            continue
         except csv.Error as error:
             line = lines.give_back().rstrip("\r\n")
             if delimiter != "\t":

@@ -59,12 +59,19 @@ class _TextEntity(msgspec.Struct, gc=False):
     user_id: int | str | None = None
 
 
+class _Giver(msgspec.Struct, gc=False):
+    """One of the last to give a reaction; the others are not named."""
+
+    from_id: str | None = None
+
+
 class _Reaction(msgspec.Struct, gc=False):
     """A kind of reaction; of custom emoji there is only the path of a picture."""
 
     type: str = "emoji"
     count: int = 0
     emoji: str | None = None
+    recent: tuple[_Giver, ...] = ()
 
 
 class _Poll(msgspec.Struct, gc=False):
@@ -172,7 +179,8 @@ def _add(
         for reaction in message.reactions:
             if 0 < reaction.count < 2**31:
                 shown = reaction.emoji or f":{reaction.type}:"
-                columns["reactions"].append((before + row, shown, reaction.count))
+                by = [one.from_id for one in reaction.recent if one.from_id]
+                columns["reactions"].append((before + row, shown, reaction.count, by))
         if message.poll is not None:
             text[row] = f"{text[row]}\n{message.poll.question}".strip()
         if message.photo or message.file or message.location_information or (

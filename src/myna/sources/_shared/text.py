@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterator
 from io import TextIOWrapper
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from myna.errors import SourceError
 from myna.sources import ChatFile, Tally
@@ -28,6 +28,8 @@ ENOUGH_LINES = 2_000
 
 UNENDED = "the last line has no end: it was read as it stands, and may have been cut off"
 """The note on a last line without a line end."""
+
+_LINE_ENDS = ("\n", "\r")
 
 IsWhole = Callable[[str], bool | None]
 """A verdict on a last line without an end: True (it is whole), False (it is torn), or None."""
@@ -152,6 +154,19 @@ def open_text(stream: BinaryIO, file: ChatFile) -> TextIOWrapper:
     return TextIOWrapper(stream, encoding=name, errors=errors, newline="")
 
 
+def read_bounded_lines(text: TextIO, tally: Tally, most: int = MAX_LINE_CHARS) -> Iterator[str]:
+    """The lines of a text, with their ends; one of `most` characters or more is left out."""
+    number = 0
+    while line := text.readline(most):
+        number += 1
+        if len(line) < most or line.endswith(_LINE_ENDS):
+            yield line
+            continue
+        tally.skip("line too long", f"line {number}: over {most:,} characters")
+        while (line := text.readline(most)) and not line.endswith(_LINE_ENDS):
+            pass
+
+
 def read_blocks(
     file: ChatFile,
     tally: Tally,
@@ -256,7 +271,9 @@ def _size(text: str, encoding: str) -> int:
 
 def head_lines(file: ChatFile, most: int = 50) -> list[str]:
     """The file's first lines without their ends; the last may be cut off."""
-    text = head_text(file).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    text = head_text(file).removeprefix("\ufeff")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.split("\n", most)[:most]
 
 

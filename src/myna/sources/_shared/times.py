@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -141,6 +141,43 @@ def _turns(dates: list[tuple[int, int, int]]) -> int:
 def _changes(field: list[int]) -> int:
     """The number of changes of a field of the date."""
     return sum(a != b for a, b in pairwise(field))
+
+
+# The commonest forms, which `parse_times` reads as well; its start takes as long as hundreds.
+_ISO = re.compile(
+    r"((?:19[7-9]|20[0-6])\d-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)"
+)
+_FIGURES = re.compile(
+    r"(\d{1,2})[./-](\d{1,2})[./-]((?:19[7-9]|20[0-6])\d) (\d{1,2}):(\d\d)(?:\s([AP])M)?"
+)
+
+
+def is_newest_first(times: Sequence[str], day_first: bool) -> bool:
+    """True if of the times that can be read the first is later than the last."""
+    if len(times) < 2:
+        return False
+    ends = [_common_time(time, day_first) for time in (times[0], times[-1])]
+    if ends[0] and ends[1]:
+        return ends[0] > ends[1]
+    read = parse_times(times, day_first)["sent_at"].drop_nulls()
+    return len(read) > 1 and bool(read[0] > read[-1])
+
+
+def _common_time(text: str, day_first: bool) -> datetime | None:
+    """A time in one of the commonest forms; None for any other."""
+    try:
+        if match := _ISO.fullmatch(text):
+            micro = int((match[2] or "0")[:6].ljust(6, "0"))
+            return datetime.fromisoformat(match[1] + match[3]).replace(microsecond=micro)
+        if match := _FIGURES.fullmatch(text):
+            first, second, year, hour, minute = map(int, match.groups()[:5])
+            day, month = (first, second) if day_first else (second, first)
+            if match[6]:
+                hour = hour % 12 + 12 * (match[6] == "P") if 1 <= hour <= 12 else 24
+            return datetime(year, month, day, hour, minute, tzinfo=UTC)
+    except ValueError:
+        pass
+    return None
 
 
 def in_datetime_range(time: pl.Expr) -> pl.Expr:

@@ -74,11 +74,22 @@ another format is text that somebody copied."""
 FORMAT_SAMPLE_LINES = 2_000
 """Lines from which a file's format is detected."""
 
+_ANY_FORMAT = [
+    re.compile(pattern.replace("(?<", "(?P<"))
+    for form, pattern in LINE_FORMATS.items()
+    if form.hours == ANY_WORDS
+]
+
 DateOrder = tuple[int, int, int]
 """The positions of year, month and day in a date."""
 
 DATE_ORDERS: dict[DateOrder, str] = {(2, 1, 0): "day", (2, 0, 1): "month", (0, 1, 2): "year"}
 """The known orders, the likeliest first, with the name of their first field."""
+
+
+def may_begin_message(line: str) -> bool:
+    """True for a line that has one of the formats; the words beside its time may be no words."""
+    return any(pattern.match(line) for pattern in _ANY_FORMAT)
 
 
 def detect_line_format(lines: pl.Series) -> LineFormat | None:
