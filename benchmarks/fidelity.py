@@ -106,6 +106,7 @@ def carry_out(chat: Chat, training: Training) -> dict[str, Any]:
     if (done := read_json(folder / "trained.json")) is not None:
         return dict(done)
     print(f"training {training.name}", file=sys.stderr, flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
     changes = [f"train.num_train_epochs={training.epochs}", f"train.seed={training.seed}"]
     changes += [f"train.learning_rate={training.rate}", "train.previews=0", "train.patience=0"]
     changes += ["train.validations=0", "train.tensorboard=false"]

@@ -44,11 +44,12 @@ def talk(tokenizer: Tokenizer, tmp_path: Path) -> Talking:
         script.names = {"Cy": 1.0, "Ben": 1.0}
         clone = clone_of(script, "Ben Cy")
         store = RoomStore(tmp_path / "rooms.sqlite")
-        room = Rooms(clone, store, Queue(1, 1)).open("tea", humans=["Ana"])
+        rooms = Rooms(clone, store, Queue(1, 1))
+        room = rooms.open("tea", humans=["Ana"])
         shown = io.StringIO()
         screen = Impatient(file=shown, width=80)
         screen.word = word
-        return ChatSession(clone, room, "Ana", screen), script, shown
+        return ChatSession(rooms, room, "Ana", screen), script, shown
 
     return made
 
@@ -77,7 +78,7 @@ def test_talk_in_an_empty_room_begins_with_a_real_moment(talk: Talking, tmp_path
         "Ben: the soup is cold", "Cy: oh", "Ben: yes", "Cy: so?", split="validation"
     )
     chats.frame(space=pl.lit(""), channel=pl.lit("tea")).write_parquet(tmp_path / "chats")
-    session.clone.beginnings = Beginnings(tmp_path / "chats", people)
+    session.rooms.clone.beginnings = Beginnings(tmp_path / "chats", people)
     session.room.set_audience(OWNER)
     session.handle("/talk 1")
     first, *_ = shown.getvalue().splitlines()
@@ -95,7 +96,7 @@ def test_an_era_is_a_day_in_the_system_line(talk: Talking) -> None:
     session, script, _ = talk("")
     with pytest.raises(SettingsError, match="knows no dates"):
         session.handle("/era 2019")
-    session.clone.format = prompt_format("{people} on {date}.")
+    session.rooms.clone.format = prompt_format("{people} on {date}.")
     with pytest.raises(SettingsError, match="'noon' is no date"):
         session.handle("/era noon")
     for typed, day in (("2019", "2019-07-15"), ("2019-02", "2019-02-15"), ("2019-02-03",) * 2):
@@ -189,6 +190,11 @@ class TestTheLastReply:
         assert f"{person} (clone): well\n" in (tmp_path / "tea.txt").read_text("utf-8")
         session.handle("/title Soup and more")
         assert session.room.title == "Soup and more"
+        session.handle("/branch")
+        assert session.room.id.startswith("chat ")
+        session.handle("/delete")
+        assert session.room.messages()[-1].text != "well"
+        assert session.rooms.open("tea").messages()[-1].text == "well"
 
     def test_the_prompt_is_shown_and_continued_as_edited(
         self, said: tuple[ChatSession, Script, io.StringIO], tmp_path: Path

@@ -12,7 +12,7 @@ from tests.cli.conftest import run
 from tests.training.cases import make_base
 
 from myna import config, people
-from myna.cli import start
+from myna.cli import import_, start
 from myna.errors import PeopleError, SettingsError, SourceError
 from myna.people import People, Person
 
@@ -125,3 +125,19 @@ def test_answers_that_end_too_soon_are_one_clear_line(tmp_path: Path) -> None:
     assert done.status == 2
     assert "pipe in a line for each question" in done.err
     assert not (tmp_path / "clones").exists()
+
+
+def test_ctrl_c_stops_all_of_it_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(import_, "_import", pressed)
+    export = tmp_path / "walks.jsonl"
+    export.write_text("".join(json.dumps(m) + "\n" for m in walks(10)), "utf-8")
+    stopped = run(tmp_path, ["start"], typed="walks.jsonl\n1\n")
+    assert stopped.status == 130
+    last = f"stopped at `myna import {export.resolve()}`; `myna start` goes on from there"
+    assert last in stopped.err.splitlines()
+    assert "Who are you" not in stopped.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -120,6 +121,24 @@ def test_a_message_quotes_another(room: Room) -> None:
     assert gone.status_code == 400
 
 
+def test_a_room_is_copied_up_to_a_message_and_both_go_on(room: Room) -> None:
+    [said] = room.do("speak", person="Ana")["messages"]
+    quote = room.do("say", person="Zoe", text="really?", reply_to=said["id"])["message"]
+    room.do("say", person="Zoe", text="hm")
+    new = {"id": f"{room.name} too"}
+    path = f"{room.path}/messages/{quote['id']}/branch"
+    branched = room.post(path, **new)
+    assert branched["members"] == ["Ana", "Ben", "Zoe"]
+    copied = room.http.get(f"/api/rooms/{new['id']}/messages").json()["messages"]
+    assert [m["text"] for m in copied] == ["ok", "really?"]
+    assert copied[1]["reply_to"] == copied[0]["id"] != said["id"]
+    room.http.post(f"/api/rooms/{new['id']}/speak", json={"person": "Ben"})
+    assert room.serving.engine.prompts[-1].endswith("\nAna: ok\nZoe: really?\nBen:")
+    assert [text for _, text in room.said()] == ["ok", "really?", "hm"]
+    assert room.http.post(path, json=new).status_code == 400
+    room.http.delete(f"/api/rooms/{new['id']}")
+
+
 def test_rooms_are_listed_with_titles_and_last_lines_and_searched(room: Room) -> None:
     room.http.patch(room.path, json={"title": " Soup\nand more "})
     room.do("say", person="Zoe", text="SOUPÇON")
@@ -173,6 +192,29 @@ def test_a_verb_that_cannot_be_done_says_so_at_once_or_as_an_event(room: Room) -
     with room.events(after) as events:
         failed = until(events, "failed")[-1]["data"]
     assert failed["code"] == "unknown_person"
+
+
+def test_ten_clients_are_told_the_same_in_the_same_order(room: Room) -> None:
+    after = room.last_event()
+    told: list[list[str]] = []
+
+    def follow() -> None:
+        with room.events(after) as events:
+            told.append([str(e) for e in until(events, "dropped")])
+
+    clients = [threading.Thread(target=follow) for _ in range(10)]
+    for client in clients:
+        client.start()
+    put(room, "playing", on=True, turns=3)
+    for number in range(5):
+        room.do("say", person="Zoe", text=f"{number}")
+    eventually(lambda: not room.http.get(room.path).json()["playing"]["is_on"])
+    room.http.delete(room.path)
+    for client in clients:
+        client.join(20)
+    assert len(told) == 10
+    assert all(one == told[0] for one in told)
+    assert sum("'message'" in event for event in told[0]) == 8
 
 
 class TestPlay:

@@ -196,6 +196,13 @@ def test_they_talk_while_it_plays_and_pause(
     page.locator(f"#log .message:nth-child({count + 1})").wait_for()
 
 
+def test_one_of_them_is_asked_to_speak(browsing: Browsing, serving: Serving, room: str) -> None:
+    page = browsing.open(room)
+    page.get_by_role("button", name="Ben speaks now").click()
+    page.locator(".message", has_text="ok").get_by_text("Ben").wait_for()
+    assert messages(page).all_inner_texts() == ["soup?", "ok"]
+
+
 def test_a_clone_of_ones_own_suggests_into_the_input(browsing: Browsing, serving: Serving) -> None:
     make_room(serving, "tea", humans=["Cy"])
     speak(serving, "tea", "Ana", "soup?")
@@ -238,6 +245,18 @@ def test_rooms_are_listed_and_all_of_them_searched(
     )
     page.go_back()
     page.locator("#nothing").wait_for()
+
+
+def test_a_chat_goes_on_in_a_copy(browsing: Browsing, serving: Serving, room: str) -> None:
+    say(serving, "tea", "hm")
+    page = browsing.open(room)
+    menu(page, "soup?", "Branch from here")
+    page.locator("#room-list li").nth(1).wait_for()
+    page.locator(".message", has_text="hm").wait_for(state="detached")
+    write(page, "beer?")
+    said(page, "beer?").wait_for()
+    assert messages(page).all_inner_texts()[:2] == ["soup?", "beer?"]
+    assert [m.text for m in serving.rooms.store.messages("tea")] == ["soup?", "hm"]
 
 
 def test_text_of_a_chat_is_never_markup(browsing: Browsing, serving: Serving) -> None:

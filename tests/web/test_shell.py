@@ -26,6 +26,7 @@ def test_a_page_has_a_closed_policy_and_loads_only_what_is_here(
         assert "require-trusted-types-for 'script'" in policy
         assert "unsafe" not in policy
         assert page.headers["cache-control"] == "no-store"
+        assert http.get("/api/rooms").headers["cache-control"] == "no-store"
         assert page.headers["x-content-type-options"] == "nosniff"
         assert " style=" not in page.text
         assert "<script>" not in page.text

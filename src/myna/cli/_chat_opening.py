@@ -43,8 +43,6 @@ def open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[Live
     Raises:
         RoomError: `name` is "last" and there is no room yet.
     """
-    from datetime import datetime
-
     from myna.errors import RoomError
     from myna.rooms.registry import OWNER
 
@@ -54,9 +52,15 @@ def open_room(rooms: Rooms, name: str, personas: list[str] | None) -> tuple[Live
         if not chat_rooms:
             raise RoomError("there is no room to resume yet: start one with `myna chat`")
         name = chat_rooms[-1]
-    if not name:
-        now = f"{ROOM_PREFIX} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
-        name = next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in room_ids)
+    name = name or new_room_id(room_ids)
     # A resumed room, such as a bot's, keeps its audience.
     audience = None if name in room_ids else OWNER
     return rooms.open(name, personas=personas, audience=audience), name in room_ids
+
+
+def new_room_id(known: Sequence[str]) -> str:
+    """The id of a room that begins now; none of those that are known."""
+    from datetime import datetime
+
+    now = f"{ROOM_PREFIX} {datetime.now().astimezone():%Y-%m-%d %H:%M:%S}"
+    return next(n for n in (now, *(f"{now} ({i})" for i in range(2, 99))) if n not in known)

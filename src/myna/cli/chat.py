@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from myna.choices import DEFAULT_ADAPTER
-from myna.cli._chat_opening import LAST, open_room, own_name
+from myna.cli._chat_opening import LAST, new_room_id, open_room, own_name
 from myna.cli._progress import working
 from myna.cli._terminal import (
     Adapter,
@@ -27,8 +27,7 @@ from myna.cli._terminal import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from myna.persona.clone import Clone
-    from myna.rooms.registry import LiveReply, LiveRoom
+    from myna.rooms.registry import LiveReply, LiveRoom, Rooms
     from myna.rooms.store import Message
 
 NAME = "chat"
@@ -57,6 +56,7 @@ COMMANDS_HELP = """\
 /compare            the last reply as the base model alone would say it
 /prompt             the exact text that the model sees next
 /prompt FILE        continue a text in a file, edited by hand; nothing is stored
+/branch             go on in a copy of the room; this one stays as it is
 /find WORDS         search all rooms
 /title WORDS        give the room a title
 /save FILE          write the chat as text, each clone marked
@@ -110,7 +110,7 @@ def command(
         me, who = own_name(as_, live.humans, owner, personas or live.personas)
         live.join(me)
         interactive = sys.stdin.isatty()
-        session = ChatSession(clone, live, me, console(), echo=not interactive)
+        session = ChatSession(rooms, live, me, console(), echo=not interactive)
         if interactive:
             _enable_line_editing()
         note(f"In the room: {', '.join(live.members)}. You are {me}. /help lists the commands.")
@@ -122,19 +122,20 @@ def command(
             session.print_recent()
         closing_down = Event()
         with ThreadPoolExecutor(1) as background:
-            background.submit(live.read_ahead, closing_down.is_set)
+            background.submit(session.room.read_ahead, closing_down.is_set)
             while (line := _read_line(f"{session.me}: " if interactive else "")) is not None:
                 try:
                     if not session.handle(line):
                         break
                 except MynaError as error:
                     note(f"myna: {error}")
-                background.submit(live.read_ahead, closing_down.is_set)
+                background.submit(session.room.read_ahead, closing_down.is_set)
             closing_down.set()
-        if live.messages(1):
-            note(f"Stored. Resume with `myna chat --room {LAST}`, later with --room '{live.id}'.")
+        room_id = session.room.id
+        if session.room.messages(1):
+            note(f"Stored. Resume with `myna chat --room {LAST}`, later with --room '{room_id}'.")
         else:
-            rooms.drop(live.id)
+            rooms.drop(room_id)
 
 
 def _enable_line_editing() -> None:
@@ -155,7 +156,7 @@ def _read_line(prompt: str) -> str | None:
 class ChatSession:
     """A room, and the human in it."""
 
-    clone: Clone
+    rooms: Rooms
     room: LiveRoom
     me: str
     screen: Console
@@ -189,6 +190,7 @@ class ChatSession:
             "/suggest": lambda _: self._print_unstored(self.me, self.room.suggest(self.me)),
             "/compare": lambda _: self._compare(),
             "/prompt": self._prompt,
+            "/branch": lambda _: self._branch(),
             "/find": self._find,
             "/title": self.room.rename,
             "/save": self._save,
@@ -242,7 +244,7 @@ class ChatSession:
         """Print a reply as it is generated; return False if Ctrl-C stopped it."""
         from myna import people
 
-        style = person_colours(self.clone.personas)[reply.person]
+        style = person_colours(self.rooms.clone.personas)[reply.person]
         self.screen.print(f"{reply.person}{people.CLONE_MARK}: ", style=f"bold {style}", end="")
         with reply:
             try:
@@ -306,6 +308,12 @@ class ChatSession:
             self.screen.print(piece, end="")
         self.screen.print()
 
+    def _branch(self) -> None:
+        for last in self.room.messages(1):
+            new_id = new_room_id(self.rooms.ids())
+            self.room = self.rooms.branch(self.room.id, last.id, new_id)
+            note(f"You go on in a copy, '{new_id}'.")
+
     def _find(self, words: str) -> None:
         for message in self.room.search(words):
             note(f"{message.room}: {message.person}: {message.text}")
@@ -325,13 +333,13 @@ class ChatSession:
         from myna import people
 
         if names:
-            chosen = [people.match_name(n, self.clone.personas) for n in names.split(",")]
+            chosen = [people.match_name(n, self.rooms.clone.personas) for n in names.split(",")]
             for name in self.room.personas:
                 if name not in chosen:
                     self.room.dismiss(name)
             for name in chosen:
                 self.room.summon(name)
-        others = [p for p in self.clone.speakers() if p not in self.room.members]
+        others = [p for p in self.rooms.clone.speakers() if p not in self.room.members]
         note(f"In the room: {', '.join(self.room.members)}")
         if others:
             note(f"Not in the room: {', '.join(others)}")
@@ -375,7 +383,7 @@ class ChatSession:
         reasons = []
         if len(self.room.personas) < 2:
             reasons.append(f"/talk ({'one persona alone' if self.room.personas else 'no persona'})")
-        if "{date}" not in self.clone.format.samples.system_lines[0]:
+        if "{date}" not in self.rooms.clone.format.samples.system_lines[0]:
             reasons.append("/era (the clone learned no dates)")
         return reasons
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 NAME = "start"
 T = TypeVar("T")
 STEPS = ("new", "import", "people", "prepare", "train", "evaluate", "chat")
+STOPPED = 130
+"""Exit status of a command that Ctrl-C has stopped."""
 MAX_CHOICES = 12
 """People who get a number of their own; others are chosen by name."""
 DEFAULT_BUDGET = "15m"
@@ -102,7 +104,8 @@ class _Runner:
         note(f"$ {self.last}")
         start_clock()  # a budget counts from this command on
         where = ["-C", str(self.workspace.root)] if inside else []
-        app([*where, *words], prog_name="myna", standalone_mode=False)
+        if app([*where, *words], prog_name="myna", standalone_mode=False) == STOPPED:
+            raise KeyboardInterrupt  # which the program of the command has taken
 
 
 def _quoted(word: str) -> str:

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Sequence
 
 from myna.engines.queueing import Queue
+from myna.errors import RoomError
 from myna.persona.clone import Clone
 from myna.persona.memory import OWNER, Audience
 from myna.rooms.live_reply import LiveReply
@@ -74,6 +75,21 @@ class Rooms:
                 )
         room.update_members(humans, personas, audience)
         return room
+
+    def branch(self, room_id: str, message: int | str, new_id: str) -> LiveRoom:
+        """Open a new room with a copy of another up to a message; both go on by themselves.
+
+        Raises:
+            RoomError: there is no such room or message, or the new room is there already.
+        """
+        settings, last = self.store.settings(room_id), self.store.find(room_id, message)
+        if settings is None or last is None:
+            raise RoomError("there is no such message to branch from")
+        if self.store.settings(new_id) is not None:
+            raise RoomError(f"there is a room {new_id!r} already: choose another id")
+        self.store.save_settings(new_id, settings)
+        self.store.branch(room_id, new_id, last)
+        return self.open(new_id)
 
     def ids(self) -> list[str]:
         """The ids of all rooms, the oldest first."""

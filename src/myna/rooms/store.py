@@ -56,6 +56,30 @@ class RoomStore(RoomReader):
         self._file.overwrite()
         return bool(erased)
 
+    def branch(self, room_id: str, new_id: str, last: Message) -> None:
+        """Copy what is shown of a room, up to a message, into another that is empty.
+
+        Turns keep their numbers, quotes lead to the copies, and nothing is known by its key.
+        """
+        copies: dict[int, int] = {}
+        with self._file.change():
+            for message in self._messages(
+                "room = ? AND shown AND (turn, id) <= (?, ?)", room_id, last.turn, last.id
+            ):
+                row = self._file.one(
+                    "INSERT INTO messages (room, turn, person, text, by_clone, said_at, addressed, "
+                    "reply_to) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                    *(new_id, message.turn, message.person, message.text, message.by_clone),
+                    *(message.said_at.isoformat(timespec="milliseconds"),),
+                    *(json.dumps(message.to), copies.get(message.reply_to or 0)),
+                )
+                copies[message.id] = row[0]
+            self._file.all(
+                "UPDATE rooms SET turns = ?, forgotten = "
+                "(SELECT forgotten FROM rooms WHERE id = ?) WHERE id = ?",
+                *(last.turn, room_id, new_id),
+            )
+
     def begin_turn(self, room_id: str) -> int:
         """Number a new turn; messages of later turns stand after it.
 

@@ -74,9 +74,14 @@ class ApiError(Exception):
 
 
 class JsonResponse(Response):
-    """A JSON response; lone surrogates in texts of clients are replaced."""
+    """A JSON response that nobody caches; lone surrogates in texts of clients are replaced."""
 
     media_type = "application/json"
+
+    def __init__(
+        self, content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(content, status_code, {"Cache-Control": "no-store", **(headers or {})})
 
     def render(self, content: Any) -> bytes:
         """See Starlette."""

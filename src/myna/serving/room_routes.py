@@ -100,6 +100,12 @@ class Beginning(RequestBody):
     topic: str = Field("", max_length=200)
 
 
+class BranchName(RequestBody):
+    """The id of a room to be."""
+
+    id: _Id
+
+
 class EditedText(RequestBody):
     """The new text of a message."""
 
@@ -344,6 +350,15 @@ def delete_message(watched: RoomParam, message: MessageParam) -> Response:
     erased = watched.room.delete(message)
     watched.events.publish("deleted", id=erased.id)
     return JsonResponse({"deleted": erased.id})
+
+
+@router.post("/rooms/{room}/messages/{message}/branch", status_code=201)
+def branch_room(
+    watched: RoomParam, message: MessageParam, new: BranchName, services: Services
+) -> Response:
+    """Copy a room up to a message into a new one, which goes on by itself."""
+    branched = services.rooms.registry.branch(watched.room.id, message, new.id)
+    return JsonResponse(services.rooms.find(branched.id).as_json(), 201)
 
 
 @router.post("/rooms/{room}/forget")

@@ -52,7 +52,11 @@ def test_short_dates_of_any_culture(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "tea", "13:05", "at 10:05 of 2024", "1/3/1445 10:05", "31/2/2024 10:00", "x" * 200]
+    "text",
+    [
+        *("", "tea", "13:05", "at 10:05 of 2024", "1/3/1445 10:05", "31/2/2024 10:00", "x" * 200),
+        *("Thursday, 3 May 99999999999999999999 10:05", "3 آبان 99999999999999999999 10:05"),
+    ],
 )
 def test_what_is_no_date(text: str) -> None:
     assert parse_in_words(text) is None

@@ -168,7 +168,7 @@ def _day(text: str, day_first: bool) -> date | None:
     if not month:
         return None
     numbers = [int(number) for number in re.findall(r"\d+", rest)]
-    years = [number for number in numbers if number > 31]
+    years = [number for number in numbers if 31 < number < 10_000]
     days = [number for number in numbers if 1 <= number <= 31]
     if not days:
         return None
@@ -227,7 +227,7 @@ def to_gregorian(year: int, month: int, day: int) -> date | None:
         return None
     try:
         return date(year, month, day)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

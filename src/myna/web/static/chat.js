@@ -2,10 +2,10 @@
 
 import { ApiError, call, get, guarded, notify, path, post, remove, showError } from "./api.js";
 import { compareDialog } from "./compare.js";
-import { confirmDialog, editMessage, editPeople, loadPeople, newRoom } from "./dialogs.js";
+import { confirmDialog, editMessage, editPeople, loadPeople, newRoom, roomId } from "./dialogs.js";
 import { byId, el, fill, perFrame } from "./dom.js";
 import { follow } from "./events.js";
-import { listed } from "./faces.js";
+import { face, listed } from "./faces.js";
 import { Log } from "./log.js";
 import { RoomsList, faces, roomUrl, titleOf } from "./rooms-list.js";
 import { shareDialog } from "./share.js";
@@ -98,6 +98,9 @@ function setRoom(room) {
   fill(play, isOn ? "❚❚ " : "▶ ", el("span", {}, isOn ? "Pause" : "Play"));
   byId("speed").hidden = !isOn;
   byId("speed").value = String(speed);
+  const speakers = room.personas.map((name) => el("button", { class: "plain", type: "button", title: `${name} speaks now`, "aria-label": `${name} speaks now`, data: { person: name } }, face(name, "small")));
+  if (String(room.personas) !== byId("speakers").dataset.personas) fill(byId("speakers"), speakers);
+  byId("speakers").dataset.personas = String(room.personas);
   byId("suggest").hidden = !people.personas.includes(state.me);
   showStatus();
 }
@@ -318,6 +321,10 @@ input.addEventListener("input", () => {
 });
 byId("unquote").addEventListener("click", () => quote(null));
 byId("next").addEventListener("click", guarded(nextTurn));
+byId("speakers").addEventListener("click", guarded((event) => {
+  const { person } = event.target.closest("button")?.dataset ?? {};
+  return person && answer(api("speak"), { person });
+}));
 byId("retry").addEventListener("click", guarded(() => post(api("retry"), {}, AT_ONCE)));
 byId("continue").addEventListener("click", guarded(() => post(api("continue"), {}, AT_ONCE)));
 byId("stop").addEventListener("click", guarded(() => post(api("stop"))));
@@ -407,6 +414,7 @@ function openMenu(message, anchor) {
     ["Reply", () => quote(message)],
     ["Copy", () => copy(message)],
     ["Edit", () => edit(message)],
+    ["Branch from here", () => branch(message)],
     ...(message.by_clone
       ? [
           ["Retry this turn", () => post(api("retry"), turn, AT_ONCE)],
@@ -416,6 +424,15 @@ function openMenu(message, anchor) {
       : []),
     ["Delete", () => remove(api("messages", message.id)), "danger"],
   ]);
+}
+
+/** Go on in a copy of the chat up to a message. */
+async function branch(message) {
+  const id = roomId();
+  await post(api("messages", message.id, "branch"), { id });
+  localStorage.setItem(`myna-me ${id}`, state.me);
+  await list.load();
+  await openRoom(id);
 }
 
 async function copy(message) {
@@ -432,6 +449,9 @@ byId("room-more").addEventListener("click", (event) => {
   showMenu(event.currentTarget, [
     ["Share…", () => shareDialog(api(), titleOf(state.room), log.all, (m) => !m.by_clone && m.person === state.me)],
     ["Raw prompt", () => location.assign(`/prompt?room=${encodeURIComponent(state.id)}`)],
+    byId("log").ariaLive === "off"
+      ? ["Read new messages aloud", () => { byId("log").ariaLive = "polite"; }]
+      : ["Do not read new messages aloud", () => { byId("log").ariaLive = "off"; }],
     ["Begin anew for the clones", () => post(api("forget"))],
     ["Delete this chat", () => confirmDialog("Delete this chat?", "All its messages are erased, for everybody who reads it.", "Delete", () => remove(api())), "danger"],
   ]);

@@ -22,7 +22,8 @@ const checks = (names, chosen) =>
 
 const ticked = (form) => [...form.querySelectorAll("[name=persona]:checked")].map((box) => box.value);
 
-function roomId() {
+/** The id of a new room. */
+export function roomId() {
   const now = new Date();
   const two = (number) => String(number).padStart(2, "0");
   const day = `${now.getFullYear()}-${two(now.getMonth() + 1)}-${two(now.getDate())}`;
