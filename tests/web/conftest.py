@@ -206,7 +206,7 @@ class Home:
         assert answer.status_code == status, answer.text
         return answer.json()
 
-    def wait(self, job: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+    def wait(self, job: dict[str, Any], seconds: float = 240) -> dict[str, Any]:
         """Wait for the end of a job; returns it with its output."""
         until = time.monotonic() + seconds
         while True:

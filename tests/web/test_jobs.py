@@ -21,7 +21,7 @@ def space(tmp_path: Path) -> Workspace:
 
 
 def ended(space: Workspace, job: jobs.Job) -> jobs.JobState:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240  # a busy machine
     while (state := jobs.find(space, job.id)) and state.state == "running":
         assert time.monotonic() < until
         time.sleep(0.05)
@@ -56,6 +56,14 @@ def test_a_job_that_was_killed_is_not_running(space: Workspace) -> None:
     state = ended(space, job)
     assert state.state == "failed"
     assert jobs.running(space) is None
+
+
+def test_a_job_that_was_stopped_has_not_failed(space: Workspace) -> None:
+    job = jobs.start(space, ["doctor"], ["status"])
+    assert jobs.stop(space, job.id)
+    assert ended(space, job).state == "stopped"
+    assert "$ myna status" not in jobs.output(space, job.id)[0]
+    assert not jobs.stop(space, job.id)
 
 
 @pytest.mark.parametrize("name", ["..", "../friends", "20260101-000000-0000000g", ""])

@@ -194,7 +194,7 @@ def test_the_form_says_the_command_and_starts_it(at_home: Browsing, home: Home) 
     job.get_by_text("runs", exact=True).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
     job.get_by_role("button", name="Stop").click()
-    job.get_by_text("failed", exact=True).wait_for()
+    job.get_by_text("stopped", exact=True).wait_for()
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
 
 

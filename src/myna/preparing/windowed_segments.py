@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from itertools import accumulate
 from string import Formatter
+from typing import NamedTuple
 
 import polars as pl
 
@@ -227,6 +227,45 @@ def _windows(
     )
 
 
+class _Header(NamedTuple):
+    """The facts that a header is made of."""
+
+    template: str
+    people: tuple[str, ...]
+    space: str
+    channel: str
+    platform: str
+    date: str
+
+
+def _fitting_headers(wanted: set[_Header], config: WindowConfig) -> dict[_Header, tuple[str, int]]:
+    """The text and the tokens of each header, with as many people as fit; counted all at once."""
+    fitting: dict[_Header, tuple[str, int]] = {}
+    left = {header: header for header in wanted}
+    while left:
+        lines = [
+            system_line(
+                shorter.template,
+                people=shorter.people,
+                name=config.name,
+                space=shorter.space,
+                channel=shorter.channel,
+                platform=shorter.platform,
+                date=shorter.date,
+            )
+            + config.spec.header_end
+            for shorter in left.values()
+        ]
+        sizes = config.tokenizer.count(lines)
+        tried, left = left, {}
+        for (header, shorter), line, size in zip(tried.items(), lines, sizes, strict=True):
+            if size <= config.settings.max_length // 4 or len(shorter.people) == 1:
+                fitting[header] = line, size
+            else:
+                left[header] = shorter._replace(people=shorter.people[:-1])
+    return fitting
+
+
 def _headers(rows: pl.DataFrame, about: pl.DataFrame, config: WindowConfig) -> pl.DataFrame:
     """The conversations of lines, with `header` and the `budget` that it leaves to turns.
 
@@ -244,17 +283,6 @@ def _headers(rows: pl.DataFrame, about: pl.DataFrame, config: WindowConfig) -> p
         .join(about, on="conversation", maintain_order="left")
     )
 
-    @cache
-    def header(
-        template: str, people: tuple[str, ...], space: str, channel: str, platform: str, date: str
-    ) -> tuple[str, int]:
-        fields = {"space": space, "channel": channel, "platform": platform, "date": date}
-        line = system_line(template, people=people, name=config.name, **fields) + spec.header_end
-        size = tokenizer.count([line])[0]
-        if size <= settings.max_length // 4 or len(people) == 1:
-            return line, size
-        return header(template, people[:-1], space, channel, platform, date)
-
     around = _cost(spec.opening, tokenizer)
     if spec.add_special_tokens:
         around = len(tokenizer.bos_ids) + 1
@@ -262,10 +290,14 @@ def _headers(rows: pl.DataFrame, about: pl.DataFrame, config: WindowConfig) -> p
     around += max(cost for step, cost in config.costs.items() if step.endswith(">end"))
     templates = settings.system_lines
     columns = ("conversation", "person", "name_tokens", "space", "channel", "platform", "date")
-    headers = []
+    wanted: list[tuple[_Header, int]] = []
     for number, people, name_size, *about_it in conversations.select(columns).iter_rows():
         template = random.Random(f"{settings.seed} {number}").choice(templates)
-        line, size = header(template, tuple(people), *about_it)
+        wanted.append((_Header(template, tuple(people), *about_it), name_size))
+    fitting = _fitting_headers({header for header, _ in wanted}, config)
+    headers = []
+    for header, name_size in wanted:
+        line, size = fitting[header]
         budget = settings.max_length - around - size - name_size
         if budget - name_size - SLACK_TOKENS < settings.max_length // 4:
             raise SettingsError(

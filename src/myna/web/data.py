@@ -101,7 +101,7 @@ def get_overview(space: Space) -> Response:
     settings = space.settings()
     ledger = read_json(space.prepared / "ledger.json")
     busy = jobs.running(space)
-    states = stages.status(space)
+    states = stage_states(space)
     return JsonResponse({
         "workspace": space.root.name,
         "stages": [asdict(stage) for stage in states],
@@ -304,9 +304,9 @@ def audit_samples(
     return JsonResponse(findings.to_json())
 
 
-def is_prepared(space: Workspace) -> bool:
-    """True if there are samples that still hold."""
+def stage_states(space: Workspace) -> list[stages.Stage]:
+    """The state of every stage; an adapter that cannot be read counts as none."""
     try:
-        return not stages.stale_samples(space, space.settings())
+        return stages.status(space)
     except MynaError:
-        return False
+        return stages.status(space, "-")  # a name that nobody gives

@@ -19,7 +19,7 @@ from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from myna import config, stages
+from myna import config
 from myna import people as people_
 from myna.choices import DEFAULT_ADAPTER
 from myna.errors import MynaError
@@ -27,6 +27,7 @@ from myna.serving.errors import ApiError, JsonResponse
 from myna.serving.room_routes import RequestBody
 from myna.web import jobs, shell
 from myna.web.commands import OwnerRoute, Space, start_response
+from myna.web.data import stage_states
 from myna.workspace import Workspace, read_manifest
 
 DEFAULT_BUDGET = "4m"
@@ -65,7 +66,7 @@ def walk(space: Workspace) -> dict[str, Any]:
         "has_messages": bool(space.message_files()),
         "me": everyone.me,
         "agreed": [p.name for p in everyone.persons if p.scope],
-        "stages": {stage.name: stage.state for stage in stages.status(space)},
+        "stages": {stage.name: stage.state for stage in stage_states(space)},
         "has_clone": has_clone(space),
         "budget": space.settings().train.budget or DEFAULT_BUDGET,
         "cores": os.cpu_count(),

@@ -71,7 +71,8 @@ def run(folder: Path) -> int:
                 break
         for left in job["delete"]:
             shutil.rmtree(left, ignore_errors=True)
-        leftovers.write_bytes(folder / "exit.txt", str(status).encode())
+        end = f"{status} stopped" if is_stopped else str(status)
+        leftovers.write_bytes(folder / "exit.txt", end.encode())
     return status
 
 

@@ -4,7 +4,7 @@
       job.json     Job: the command, and when it started
       output.txt   standard output and error, as they come
       lock         locked by the system as long as the job runs
-      exit.txt     the exit status, once it has ended
+      exit.txt     the exit status once it has ended, and "stopped" if that was asked for
 
 A small process (`job_runner`) runs the command and writes down its end, so a
 job outlives a closed tab and a server that starts again. One runs at a time: they would share
@@ -40,7 +40,7 @@ START_SECONDS = 60.0
 MAX_TAIL_BYTES = 400_000
 """The most of an output that is shown; of a longer one the end."""
 
-State = Literal["running", "done", "failed"]
+State = Literal["running", "done", "failed", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -138,8 +138,9 @@ def find(workspace: Workspace, job_id: str) -> JobState | None:
     end = folder / "exit.txt"
     is_running = leftovers.is_locked(folder / "lock")  # first: the end is written before
     if end.exists():
-        status = int(end.read_text("ascii") or 1)
-        return JobState(job, "failed" if status else "done", status)
+        status, *stopped = end.read_text("ascii").split() or ["1"]
+        state: State = "done" if status == "0" else "stopped" if stopped else "failed"
+        return JobState(job, state, int(status))
     return JobState(job, "running" if is_running else "failed", None)
 
 

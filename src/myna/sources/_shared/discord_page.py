@@ -105,21 +105,30 @@ class PageReader:
 
     def _read_inside(self, token: HtmlToken, inside: re.Match[bytes]) -> None:
         """Read the elements of a message, as `feed` would one after the other."""
-        author, name, *time, plain, text = inside.group(*INSIDE_GROUPS)
+        reply, author, name, *time, plain, text = inside.group(*INSIDE_GROUPS)
+        start = token.end - inside.start()
         message = self.message
+        self.open += [plain_element("div", "")] * 2
+        if reply is not None:
+            around = tuple(self.open)
+            for part in split_tokens(reply, start + inside.start("reply")):
+                self.feed(part)
+            if message is not self.message or around != tuple(self.open):
+                rest = inside.end("reply")
+                for part in split_tokens(inside.string[rest : inside.end()], start + rest):
+                    self.feed(part)
+                return
         if author is not None:
             values = (self.recent_tags.get(author) or self._opening(author)).values
             self.author = _author(unescape(name).strip(), values)
             if message:
                 message.written = time
-        start = token.end - inside.start()
         end = start + inside.end()
         if message and plain is not None:
             message.text = unescape(plain).replace("\r\n", "\n").strip()
-            self.open.pop()
+            del self.open[-3:]
             self._end_message(end)
             return
-        self.open += [plain_element("div", "")] * 2
         begin, close = inside.span("text")
         self._open(HtmlToken(b"", "div", inside["content"], start + begin, start + begin))
         for part in split_tokens(text, start + begin):
@@ -130,6 +139,8 @@ class PageReader:
     def _opening(self, raw: bytes) -> Opening:
         """Read a tag's attributes, or remember them."""
         opening = self.older_tags.get(raw) or read_opening(raw)
+        if opening.role == "message":  # whose id comes but once
+            return opening
         self.recent_tags[raw] = opening
         if len(self.recent_tags) >= MAX_KNOWN_TAGS:
             self.recent_tags, self.older_tags = {}, self.recent_tags

@@ -65,12 +65,17 @@ def _tag(name: str, its_class: str, more: bytes = b"") -> bytes:
     return rb"\s*+<%b class=\"?%b\"?%b>" % (name.encode(), its_class.encode(), more)
 
 
-# A message as most are, without a reply, files or embeds; all others are read tag by tag.
+_FLAT = rb"(?:[^<]++|</?(?!div)[a-zA-Z][^\s/<>\"']*+%b>)*" % _VALUES
+"""Text, and elements that are no div."""
+
+# A message as most are, without files or embeds; all others are read tag by tag.
 INSIDE_MESSAGE = re.compile(
     _tag("div", "chatlog__message")
     + _tag("div", "chatlog__message-aside")
     + rb"\s*+(?:<img(?:\s%b)?>\s*+)?</div>" % _VALUES
     + _tag("div", "chatlog__message-primary")
+    + rb"(?P<reply>\s*+<div class=\"?chatlog__reply\"?>(?:%b<div%b>%b</div>)*%b</div>)?"
+    % (_FLAT, _VALUES, _FLAT, _FLAT)
     + rb"(?:"
     + _tag("div", "chatlog__header")
     + rb"\s*+<span(?P<author>\sclass=\"?chatlog__author\"?\s%b)>(?P<name>[^<]*+)</span>" % _VALUES
@@ -78,10 +83,10 @@ INSIDE_MESSAGE = re.compile(
     + rb"(?:<a(?:\s%b)?>)?(?P<clock>[^<]*+)(?:</a>)?</span>\s*+</div>)?" % _VALUES
     + rb"\s*+<div(?P<content>\sclass=\"?chatlog__content(?: chatlog__markdown)?\"?)>"
     + rb"(?:(?:<span class=\"?chatlog__markdown-preserve\"?>)?(?P<plain>[^<]*+)(?:</span>)?</div>"
-    + rb"|(?P<text>(?:[^<]++|</?(?!div)[a-zA-Z][^\s/<>\"']*+%b>)*)</div>)" % _VALUES
+    + rb"|(?P<text>%b)</div>)" % _FLAT
     + rb"\s*+</div>\s*+</div>\s*+</div>"
 )
-INSIDE_GROUPS = ("author", "name", "time", "clock", "plain", "text")
+INSIDE_GROUPS = ("reply", "author", "name", "time", "clock", "plain", "text")
 """Matches what is inside a message's element of pages since 2021, and its end."""
 
 
@@ -115,8 +120,16 @@ MAX_KNOWN_TAGS = 2_000
 """Tags that are remembered: those with an id in them come once, all others again and again."""
 
 
+_MESSAGE_TAG = re.compile(
+    rb"\s*+id=[\w-]++ class=\"?chatlog__message-container\"? data-message-id=\"?([0-9]++)\"?"
+)
+"""The attributes of the tag that begins a message of today's pages."""
+
+
 def read_opening(raw: bytes) -> Opening:
     """Read a tag's attributes."""
+    if message := _MESSAGE_TAG.fullmatch(raw):
+        return Opening({"data-message-id": message[1].decode()}, (), "message", False)
     values = attributes(raw) if raw else {}
     classes = tuple(values.get("class", "").split())
     if "data-message-id" in values:

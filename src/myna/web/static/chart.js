@@ -30,7 +30,7 @@ export function ticks(low, high, count = 5) {
 
 /** Means over neighbours, so that a jagged line shows where it goes. */
 export function smoothed(points) {
-  const reach = Math.max(1, Math.round(points.length / 20));
+  const reach = Math.max(1, Math.min(6, Math.round(points.length / 4)), Math.round(points.length / 20));
   let sum = 0;
   return points.map(([x, y], i) => {
     sum += y;

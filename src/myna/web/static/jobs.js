@@ -8,7 +8,7 @@ const KINDS = {
   import: "Reading the chats", prepare: "Preparing the samples", train: "Training",
   evaluate: "Measuring the clone", demo: "Making the demo", people: "Changing people",
 };
-const STATES = { running: "runs", done: "done", failed: "failed" };
+const STATES = { running: "runs", done: "done", failed: "failed", stopped: "stopped" };
 const DEMO_STEPS = 6;
 const MAX_LINES = 400;
 

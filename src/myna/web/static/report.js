@@ -63,7 +63,7 @@ const upper = (text) => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 const legend = () => el("p", { class: "legend soft" },
   el("span", {}, el("i", { class: "dot-key clone" }), "clone, with its 95 % interval"), el("span", {}, el("i", { class: "dot-key" }), "base model, or chance"), el("span", {}, el("i", { class: "dot-key real" }), "real text"),
-  el("span", { class: "grade-good" }, "green: close to real text"));
+  el("span", {}, el("b", { class: "value good" }, "green"), " close to real text, ", el("b", { class: "value fair" }, "amber"), " on its way, ", el("b", { class: "value poor" }, "red"), " far from it"));
 
 function section(title, measures) {
   if (!measures.length) return "";

@@ -24,7 +24,7 @@ async function load() {
   walk = await get("/api/start");
   people = walk.has_messages ? (await get("/api/data/people")).people.filter((one) => !one.is_bot) : [];
   const isDemo = walk.job?.kind === "demo";
-  if (walk.job && (walk.job.state === "running" || walk.job.state === "failed")) panel.show(walk.job);
+  if (walk.job && walk.job.state !== "done") panel.show(walk.job);
   else panel.hide();
   const isMade = walk.has_clone && walk.stages.train === "done";
   const now = !walk.has_messages || more ? "chats" : isMade ? "hello" : isDemo && walk.job.state === "running" ? "make" : !walk.me && !walk.agreed.length ? "you" : walk.job?.state === "running" && walk.job.kind !== "import" ? "make" : step ?? (walk.agreed.length ? "make" : "agreed");
