@@ -47,7 +47,7 @@ def speak(
         builder.add("Ben", text)
     engine = Draws(draws)
     given = Sampling(seed=1, **sampling)
-    guard = line_guard(builder.messages, habits, max_redraws=given.max_redraws, seed=1)
+    guard = line_guard(builder.messages, habits, given)
     turn = GeneratedTurn(cast(Engine, engine), builder, "Ana", given, guard=guard)
     pieces = list(turn)
     assert "".join(pieces).strip() == turn.text
@@ -155,6 +155,6 @@ class TestRate:
 
 def test_the_guard_sees_lines_of_everybody() -> None:
     messages = [PromptMessage("Ana", "one line\nand another"), PromptMessage("Ben", "bread")]
-    guard = line_guard(messages, NEVER, max_redraws=1, seed=0)
+    guard = line_guard(messages, NEVER, Sampling(max_redraws=1))
     assert guard is not None
     assert guard.lines == ["one line", "and another", "bread"]

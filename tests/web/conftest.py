@@ -35,9 +35,11 @@ WAIT_MS = 30_000
 """Time that anything in a page may take on a busy machine."""
 
 
-@pytest.fixture(scope="session")
+# Playwright runs an event loop as long as it is open, and so must close before a test of
+# another module may run its own.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """The browser of the session."""
+    """The browser of a module's tests."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         pytest.skip("no Chromium: install Debian's package chromium")

@@ -216,11 +216,7 @@ class Clone:
         """
         engine = self.engine_for(self.check_persona(person))
         sampling = sampling or self.sampling(person)
-        habits, guard = self.habits.get(person), None
-        if habits is not None:
-            guard = line_guard(
-                builder.messages, habits, max_redraws=sampling.max_redraws, seed=sampling.seed
-            )
+        guard = line_guard(builder.messages, self.habits.get(person), sampling)
         return GeneratedTurn(
             engine,
             builder,

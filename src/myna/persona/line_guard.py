@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from myna.artifacts import SpeakingHabits
+from myna.config import Sampling
 from myna.conversations.line_repeats import (
     ECHO_WINDOW,
     REPEAT_WINDOW,
@@ -91,15 +92,14 @@ class LineGuard:
 
 
 def line_guard(
-    messages: Iterable[PromptMessage],
-    habits: SpeakingHabits,
-    *,
-    max_redraws: int,
-    seed: int | None,
+    messages: Iterable[PromptMessage], habits: SpeakingHabits | None, sampling: Sampling
 ) -> LineGuard | None:
-    """The guard of a turn after these messages; None where nothing is drawn again."""
-    if not max_redraws:
+    """The guard of a turn after these messages, by the habits of the person who speaks.
+
+    None where nothing is drawn again, or the habits are not known.
+    """
+    if habits is None or not sampling.max_redraws:
         return None
     latest = [*messages][-COUNTED_LINES - ECHO_WINDOW :]
     lines = [line for message in latest for line in message.text.split("\n") if line]
-    return LineGuard(lines, habits, random.Random(seed))
+    return LineGuard(lines, habits, random.Random(sampling.seed))

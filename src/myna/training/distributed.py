@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DistributedType, FullyShardedDataParallelPlugin
+from torch.distributed.fsdp import FSDPModule
 
 from myna.config import Train
 from myna.errors import SettingsError, TrainingError
@@ -62,7 +63,14 @@ def _call(compute: Callable[[], Any]) -> Any:
 
 def with_gathered_weights(model: Any, accelerator: Accelerator, compute: Callable[[], Any]) -> Any:
     """`compute()`, with split weights gathered around it as the model's own call has them."""
-    return model(compute) if is_sharded(accelerator) else compute()
+    if not is_sharded(accelerator):
+        return compute()
+    found = model(compute)
+    # Without a backward pass the last layers' weights would stay gathered.
+    for part in model.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()
+    return found
 
 
 def process_share(

@@ -37,6 +37,7 @@ from myna.errors import ConsentError, TrainingError, WorkspaceError
 from myna.models.bases import Base, find_base
 from myna.models.loading import FULL_MODEL_FOLDER
 from myna.people.consent_checker import ConsentChecker, TrainedPerson
+from myna.persona.line_guard import line_guard
 from myna.persona.next_speaker import fit_turn_taking
 from myna.persona.scenes import find_scenes
 from myna.persona.turn import GeneratedTurn
@@ -411,5 +412,6 @@ def preview_replies(
         builder = scene.prompt_builder(info.format, tokenizer, base.context - PREVIEW_TOKENS)
         last, person = builder.messages[-1], scene.next_person
         sampling = settings.chat.sampling(step, person).narrowed(PREVIEW_TOKENS)
-        text = "".join(GeneratedTurn(engine, builder, person, sampling))
+        guard = line_guard(builder.messages, info.habits.get(person), sampling)
+        text = "".join(GeneratedTurn(engine, builder, person, sampling, guard=guard))
         yield f"{last.person}: {last.text}"[:160], scene.next_person, text
