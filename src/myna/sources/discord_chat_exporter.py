@@ -248,10 +248,13 @@ def _document(data: bytes) -> _Document | None:
 def _check_end(head: _Document | None, tail: bytes, tally: Tally) -> None:
     """Note if messages are missing, by the end of the document."""
     end = _document(b"{" + tail.lstrip(SEPARATORS))
-    if end is None:
-        tally.notes.append("the export breaks off behind its last message: none is missing")
-    expected = next((d.message_count for d in (head, end) if d and d.message_count), None)
     count = tally.read + sum(tally.skipped.values())
+    if end is None and count:
+        tally.notes.append("the export breaks off behind its last message: none is missing")
+    elif end is None:
+        tally.notes.append("the export breaks off before its first message")
+        tally.is_short = True
+    expected = next((d.message_count for d in (head, end) if d and d.message_count), None)
     if expected is not None and expected != count:
         tally.notes.append(f"the export speaks of {expected:,} messages, but holds {count:,}")
         tally.is_short = True

@@ -105,7 +105,7 @@ def run(job: TrainingJob, *, dry_run: bool = False) -> TrainingResult:
     if dry_run:
         return TrainingResult(estimates.measure(), None)
     history = _read_history(work / "log.jsonl", step, main)
-    begins = "training begins; the first steps also tell the speed"
+    begins = "the first steps, which also tell the speed"
     callbacks.report(f"resuming after step {step}" if step else begins)
     save_every = config.seconds(settings.checkpoint_every)
     saved_at = job.clock.now()

@@ -94,6 +94,7 @@ def report_cut_off(end: Piece, tally: Tally, no_list: str, missing: str) -> None
     if end.start == 0 and is_complete(end.data):
         raise SourceError(no_list)
     tally.skip_bytes(end.start, end.end)
+    tally.is_short = True  # even where it breaks off between two messages
     tally.notes.append(f"the export breaks off: {missing}")
 
 
