@@ -1,4 +1,4 @@
-"""How much is learned from equal compute: the ablation of the recipe "laptop".
+"""Learning from equal compute: the ablation of the recipe "laptop".
 
 python benchmarks/learning.py VARIANT… [--chats apollo11 apollo13] [--tokens 34000] [--seeds 0]
     [--split validation] [--folder build/learning] [--list]

@@ -67,7 +67,7 @@ MODELS: list[str] = []
 
 @dataclass
 class Account:
-    """What the clients were told, by all threads."""
+    """The events that clients were told, by all threads."""
 
     answers: Counter[str] = field(default_factory=Counter)
     taken: dict[str, dict[int, str]] = field(default_factory=dict)

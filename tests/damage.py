@@ -1,4 +1,4 @@
-"""What happens to files: pieces lost, doubled, moved, or foreign."""
+"""Damage to files: pieces lost, doubled, moved, or foreign."""
 
 from __future__ import annotations
 

@@ -51,6 +51,14 @@ CREATE INDEX vectors_of ON vectors (person, place);
 """
 
 
+MESSAGE_TIME = (
+    pl.when(pl.col("sent_at").is_null().any().over(CHANNEL_KEY))
+    .then(pl.col("row").cast(pl.Int64))
+    .otherwise(pl.col("sent_at").dt.epoch("us"))
+)
+"""A message's time in microseconds; its number (`row`) in channels where times are missing."""
+
+
 def is_current(path: Path, made_from: str, embedder: str | None) -> bool:
     """Check that there is an index of these chats, with this embedding model's vectors."""
     if not path.exists():
@@ -118,11 +126,7 @@ def _turns(messages: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The turns of the train split, and the first and last time of each person in each channel."""
     rows = messages.filter(pl.col("split") == "train").with_row_index("row")
     channel = pl.struct(CHANNEL_KEY).rank("dense")
-    rows = rows.with_columns(place=channel.cast(pl.Int64)).with_columns(
-        at=pl.when(pl.col("sent_at").is_null().any().over("place"))
-        .then(pl.col("row").cast(pl.Int64))
-        .otherwise(pl.col("sent_at").dt.epoch("us"))
-    )
+    rows = rows.with_columns(MESSAGE_TIME.alias("at"), place=channel.cast(pl.Int64))
     turns = (
         rows.sort("conversation", maintain_order=True)
         .with_columns(id=pl.struct("conversation", "person").rle_id().cast(pl.Int64))

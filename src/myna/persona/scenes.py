@@ -16,6 +16,7 @@ from myna import people as people_
 from myna.artifacts import PromptFormat
 from myna.messages import CHANNEL_KEY
 from myna.persona.memory import Audience, readers
+from myna.persona.memory_index import MESSAGE_TIME
 from myna.persona.prompt import PromptBuilder, PromptMessage
 from myna.rendering.tokenizer import Tokenizer
 from myna.rendering.turns import TurnLine, merge_turns, most_active
@@ -140,11 +141,9 @@ class Beginnings:
 
     @cached_property
     def _messages(self) -> pl.DataFrame:
-        """All messages, each with its time `at`: in microseconds, or its number without times."""
+        """All messages, each with its time `at` (`MESSAGE_TIME`)."""
         rows = pl.read_parquet(self.chats).with_row_index("row")
-        timeless = pl.col("sent_at").is_null().any().over(CHANNEL_KEY)
-        at = pl.when(timeless).then(pl.col("row").cast(pl.Int64))
-        return rows.with_columns(at=at.otherwise(pl.col("sent_at").dt.epoch("us")))
+        return rows.with_columns(MESSAGE_TIME.alias("at"))
 
     def _messages_for(self, present: Collection[str] | None) -> pl.DataFrame:
         """The validation split where all of these people were; None for anybody."""
