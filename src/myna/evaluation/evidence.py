@@ -20,7 +20,7 @@ import polars as pl
 
 from myna.artifacts import AdapterInfo
 from myna.config import override
-from myna.engines.open_engine import SERVER_ENGINES, open_engine
+from myna.engines.open_engine import SERVER_ENGINES
 from myna.errors import WorkspaceError
 from myna.evaluation.likelihood import draw_samples, reply_bits
 from myna.evaluation.measure import SignedText, Size
@@ -285,7 +285,7 @@ class Evidence:
     @cached_property
     def base(self) -> Clone:
         """The base with the clone's prompts, in the same engine."""
-        return self._without_adapter(self.clone, self.settings.chat.engine)
+        return replace(self.clone.without_training(), habits=self.clone.habits)
 
     @cached_property
     def scorer(self) -> Clone:
@@ -295,7 +295,7 @@ class Evidence:
     @cached_property
     def base_scorer(self) -> Clone:
         """The base with the clone's prompts in transformers."""
-        return self._without_adapter(self.scorer, "transformers")
+        return replace(self.scorer.without_training(), habits=self.scorer.habits)
 
     def _opened(self, engine: str) -> Clone:
         settings = override(self.settings, [f"chat.engine={engine}", "chat.memory=false"])
@@ -303,14 +303,6 @@ class Evidence:
             self.workspace, self.name, settings, scope="owner", seed=0, report=self.report
         )
         return self._open.enter_context(closing(clone))
-
-    def _without_adapter(self, clone: Clone, engine: str) -> Clone:
-        base = find_adapter_base(self.name, self.info, weights=False, report=self.report)
-        opened = open_engine(
-            engine, base, context=clone.engine.context, slots=1, report=self.report
-        )
-        self._open.callback(opened.close)
-        return replace(clone, engine=opened, engines={})
 
 
 def _read_lines(path: Path) -> list[Any]:
